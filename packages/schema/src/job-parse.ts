@@ -1,0 +1,188 @@
+/** Job document → job spec: defaults, quantities, and the rules that JSON Schema cannot say. All errors at once. */
+import { decoder } from "./decode.ts";
+import { JobDocumentSchema, type JobDocument, type JobSpec } from "./job.ts";
+import type { ProjectName } from "./ids.ts";
+import { problem, type FieldError, type Problem } from "./problem.ts";
+import { err, ok, type Result } from "./result.ts";
+import { parseBytes, parseCpuMillis, parseDurationMs } from "./units.ts";
+
+export const DEFAULT_PROJECT = "default" as ProjectName;
+
+/** Booked when a document names nothing: small enough to start anywhere, large enough to start at all. */
+const DEFAULT_CPU_MILLIS = 100;
+const DEFAULT_MEMORY_BYTES = 128 * 2 ** 20;
+const DEFAULT_PIDS = 256;
+/** The kernel cannot run a container in less: its first process would be killed before its first instruction. */
+const MIN_MEMORY_BYTES = 4 * 2 ** 20;
+const MIN_CPU_MILLIS = 10;
+const MAX_CPU_MILLIS = 1_000_000_000;
+const MAX_MEMORY_BYTES = 2 ** 50;
+const MAX_DURATION_MS = 366 * 86_400_000;
+const DEFAULT_STOP_MS = 10_000;
+
+const decodeDocument = decoder(JobDocumentSchema);
+
+/** Targets that the runtime mounts itself: a volume there would hide what keeps the container isolated. */
+const RESERVED_TARGETS = ["/proc", "/sys", "/dev"];
+
+const isUnder = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`);
+const isNormal = (path: string): boolean =>
+  path === "/" || (!path.includes("\0") && path.slice(1).split("/").every((part) => part !== "" && part !== "." && part !== ".."));
+
+class Errors {
+  readonly list: FieldError[] = [];
+  add(pointer: string, message: string): void {
+    this.list.push({ pointer, message });
+  }
+  take<T>(pointer: string, result: Result<T, string>, otherwise: T): T {
+    if (result.ok) return result.value;
+    this.add(pointer, result.error);
+    return otherwise;
+  }
+}
+
+const resourcesOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "requests" | "limits"> => {
+  const at = "/resources";
+  const { cpu, memory, pids } = document.resources ?? {};
+  const cpuRequest =
+    cpu?.request === undefined
+      ? DEFAULT_CPU_MILLIS
+      : errors.take(`${at}/cpu/request`, parseCpuMillis(cpu.request), DEFAULT_CPU_MILLIS);
+  const cpuLimit = cpu?.limit === undefined ? null : errors.take(`${at}/cpu/limit`, parseCpuMillis(cpu.limit), cpuRequest);
+  const memoryLimitGiven =
+    memory?.limit === undefined ? undefined : errors.take(`${at}/memory/limit`, parseBytes(memory.limit), MIN_MEMORY_BYTES);
+  const memoryRequest =
+    memory?.request === undefined
+      ? Math.min(DEFAULT_MEMORY_BYTES, memoryLimitGiven ?? DEFAULT_MEMORY_BYTES)
+      : errors.take(`${at}/memory/request`, parseBytes(memory.request), MIN_MEMORY_BYTES);
+  const memoryLimit = memoryLimitGiven ?? memoryRequest;
+  if (cpuRequest < MIN_CPU_MILLIS || cpuRequest > MAX_CPU_MILLIS) {
+    errors.add(`${at}/cpu/request`, "must be between 10m and 1000000 CPUs");
+  }
+  if (cpuLimit !== null && (cpuLimit < cpuRequest || cpuLimit > MAX_CPU_MILLIS)) {
+    errors.add(`${at}/cpu/limit`, "must not be below the request, nor above 1000000 CPUs");
+  }
+  if (memoryRequest < MIN_MEMORY_BYTES || memoryRequest > MAX_MEMORY_BYTES) {
+    errors.add(`${at}/memory/request`, "must be between 4Mi and 1024Ti");
+  }
+  if (memoryLimit < memoryRequest || memoryLimit > MAX_MEMORY_BYTES) {
+    errors.add(`${at}/memory/limit`, "must not be below the request, nor above 1024Ti");
+  }
+  const pidCount = pids ?? DEFAULT_PIDS;
+  return {
+    requests: { cpuMillis: cpuRequest, memoryBytes: memoryRequest, pids: pidCount },
+    limits: { cpuMillis: cpuLimit, memoryBytes: memoryLimit, pids: pidCount },
+  };
+};
+
+const countOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "count" | "maxRunning"> => {
+  if (document.kind === "service") {
+    if (document.array !== undefined) errors.add("/array", 'a service has "replicas"; "array" is for kind: batch');
+    return { count: document.replicas ?? 1, maxRunning: null };
+  }
+  if (document.replicas !== undefined) errors.add("/replicas", 'a batch job has "array: { size }"; "replicas" is for kind: service');
+  return { count: document.array?.size ?? 1, maxRunning: document.array?.maxRunning ?? null };
+};
+
+const mountsOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "volumes" | "outputs"> => {
+  const targets = new Set<string>();
+  const target = (pointer: string, path: string): void => {
+    if (!isNormal(path) || path === "/") errors.add(pointer, 'must be an absolute path other than "/", without ".", ".." or "//"');
+    else if (RESERVED_TARGETS.some((reserved) => isUnder(path, reserved))) {
+      errors.add(pointer, `lies under ${RESERVED_TARGETS.join(", ")}, which the runtime mounts itself`);
+    } else if (targets.has(path)) errors.add(pointer, `"${path}" is used twice`);
+    targets.add(path);
+  };
+  const volumes = (document.volumes ?? []).map((volume, at) => {
+    target(`/volumes/${at}/target`, volume.target);
+    if (!isNormal(volume.source)) errors.add(`/volumes/${at}/source`, 'must be an absolute path without ".", ".." or "//"');
+    return { source: volume.source, target: volume.target, readOnly: volume.readOnly ?? false };
+  });
+  const outputs = (document.outputs ?? []).map((output, at) => {
+    target(`/outputs/${at}/path`, output.path);
+    return { path: output.path };
+  });
+  return { volumes, outputs };
+};
+
+const durationOf = (pointer: string, text: string, errors: Errors): number => {
+  const value = errors.take(pointer, parseDurationMs(text), 0);
+  if (value > MAX_DURATION_MS) errors.add(pointer, "must not be longer than 366d");
+  return value;
+};
+
+const restartOf = (document: JobDocument, errors: Errors): JobSpec["restart"] => {
+  const { on, max, backoff, exitCodes } = document.restart ?? {};
+  const parts = (backoff ?? "1s..60s").split("..");
+  const [first, longest] = [parts[0] ?? "", parts[1] ?? parts[0] ?? ""];
+  if (parts.length > 2) errors.add("/restart/backoff", "write it like 1s..60s: first wait, longest wait");
+  const backoffFirstMs = durationOf("/restart/backoff", first, errors);
+  const backoffLongestMs = durationOf("/restart/backoff", longest, errors);
+  if (backoffLongestMs < backoffFirstMs) errors.add("/restart/backoff", "the longest wait is shorter than the first");
+  const retryCodes = exitCodes?.retry ?? [];
+  const fatalCodes = exitCodes?.fatal ?? [];
+  const both = retryCodes.find((code) => fatalCodes.includes(code));
+  if (both !== undefined) errors.add("/restart/exitCodes", `${both} is listed as retry and as fatal`);
+  return {
+    on: on ?? (document.kind === "service" ? "always" : max === undefined ? "never" : "failure"),
+    max: max ?? null,
+    backoffFirstMs,
+    backoffLongestMs,
+    retryCodes,
+    fatalCodes,
+  };
+};
+
+/**
+ * Decodes and completes a job document. All that is wrong is listed, each place once, as `job.spec_invalid` with JSON
+ * pointers into the document.
+ */
+export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
+  const decoded = decodeDocument(input);
+  if (!decoded.ok) return err(invalid(decoded.error));
+  const document = decoded.value;
+  const errors = new Errors();
+  if (document.kind === "service" && document.restart?.on === "never") {
+    errors.add("/restart/on", "a service is restarted; use kind: batch for work that ends");
+  }
+  if (document.kind === "service" && document.outputs !== undefined) {
+    errors.add("/outputs", "outputs are collected when a task succeeds; a service never ends");
+  }
+  if ((document.command[0] ?? "") === "") errors.add("/command/0", "the program is empty");
+  document.command.forEach((word, at) => {
+    if (word.includes("\0")) errors.add(`/command/${at}`, "must not contain a NUL character");
+  });
+  if (!isNormal(document.workdir ?? "/")) errors.add("/workdir", 'must be an absolute path without ".", ".." or "//"');
+  if (document.image !== "builtin://busybox") {
+    errors.add("/image", `"${document.image}" is not known here; use builtin://busybox`);
+  }
+  const env: Record<string, string> = {};
+  for (const [key, value] of Object.entries(document.env ?? {})) {
+    env[key] = String(value);
+    if (env[key].includes("\0")) errors.add(`/env/${key}`, "must not contain a NUL character");
+  }
+  const spec: JobSpec = {
+    name: document.name,
+    project: document.project ?? DEFAULT_PROJECT,
+    kind: document.kind,
+    image: document.image,
+    command: document.command,
+    env,
+    workdir: document.workdir ?? "/",
+    ...resourcesOf(document, errors),
+    ...countOf(document, errors),
+    ...mountsOf(document, errors),
+    restart: restartOf(document, errors),
+    runTimeoutMs: document.timeouts?.run === undefined ? null : durationOf("/timeouts/run", document.timeouts.run, errors),
+    stopTimeoutMs:
+      document.timeouts?.stop === undefined ? DEFAULT_STOP_MS : durationOf("/timeouts/stop", document.timeouts.stop, errors),
+  };
+  return errors.list.length === 0 ? ok(spec) : err(invalid(errors.list));
+};
+
+const invalid = (errors: readonly FieldError[]): Problem => {
+  const first = errors[0];
+  const rest = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+  const detail = first === undefined ? "" : `${first.pointer === "" ? "document" : first.pointer}: ${first.message}${rest}`;
+  return problem("job.spec_invalid", detail, { errors });
+};

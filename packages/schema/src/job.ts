@@ -1,0 +1,147 @@
+/**
+ * The job document as people write it, and the job spec that Berth keeps: the same thing with every default filled in and
+ * every quantity an integer. `parseJobDocument` is the only way from one to the other.
+ */
+import Type, { type Static } from "typebox";
+import { JobNameSchema, ProjectNameSchema } from "./ids.ts";
+import { LimitsSchema, ResourcesSchema } from "./resources.ts";
+
+const quantity = (description: string) => Type.Union([Type.String({ maxLength: 32 }), Type.Number()], { description });
+const duration = (description: string) => Type.String({ maxLength: 32, description });
+const strict = { additionalProperties: false } as const;
+
+export const MAX_TASKS = 100_000;
+const count = (description: string) => Type.Integer({ minimum: 1, maximum: MAX_TASKS, description });
+const absolute = (description: string) => Type.String({ pattern: "^/", maxLength: 4096, description });
+const envValue = Type.Union([Type.String({ maxLength: 131_072 }), Type.Number(), Type.Boolean()]);
+const exitCodes = Type.Array(Type.Integer({ minimum: 0, maximum: 255 }), { maxItems: 256 });
+
+export const JobDocumentSchema = Type.Object(
+  {
+    name: JobNameSchema,
+    project: Type.Optional(ProjectNameSchema),
+    kind: Type.Enum(["service", "batch"], { description: "service: runs until stopped; batch: runs to its end" }),
+    image: Type.String({ minLength: 1, maxLength: 512, description: "builtin://busybox" }),
+    command: Type.Array(Type.String({ maxLength: 131_072 }), {
+      minItems: 1,
+      maxItems: 1024,
+      description: "program and arguments; ${INDEX} is the index of the task",
+    }),
+    env: Type.Optional(Type.Record(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]*$" }), envValue, strict)),
+    workdir: Type.Optional(absolute("working directory inside the container, an absolute path")),
+    resources: Type.Optional(
+      Type.Object(
+        {
+          cpu: Type.Optional(
+            Type.Object(
+              {
+                request: Type.Optional(quantity("CPUs booked on the host: 0.5, 250m")),
+                limit: Type.Optional(quantity("CPUs the kernel allows at most; without it, idle time may be used")),
+              },
+              strict,
+            ),
+          ),
+          memory: Type.Optional(
+            Type.Object(
+              {
+                request: Type.Optional(quantity("memory booked on the host: 256Mi")),
+                limit: Type.Optional(quantity("memory the kernel allows at most; default: the request")),
+              },
+              strict,
+            ),
+          ),
+          pids: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_194_304, description: "processes and threads" })),
+        },
+        strict,
+      ),
+    ),
+    replicas: Type.Optional(count("how many tasks a service has")),
+    array: Type.Optional(
+      Type.Object({ size: count("how many tasks a batch job has"), maxRunning: Type.Optional(count("how many at a time")) }, strict),
+    ),
+    volumes: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            source: absolute("directory or file of the host, an absolute path"),
+            target: absolute("where it appears in the container, an absolute path"),
+            readOnly: Type.Optional(Type.Boolean()),
+          },
+          strict,
+        ),
+        { maxItems: 64 },
+      ),
+    ),
+    outputs: Type.Optional(
+      Type.Array(Type.Object({ path: absolute("directory in the container whose files are collected when it succeeds") }, strict), {
+        maxItems: 16,
+      }),
+    ),
+    restart: Type.Optional(
+      Type.Object(
+        {
+          on: Type.Optional(Type.Enum(["failure", "always", "never"])),
+          max: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: "restarts of one task at most" })),
+          backoff: Type.Optional(
+            Type.String({ maxLength: 64, description: "wait before a restart, first..longest: 1s..60s" }),
+          ),
+          exitCodes: Type.Optional(
+            Type.Object({ retry: Type.Optional(exitCodes), fatal: Type.Optional(exitCodes) }, strict),
+          ),
+        },
+        strict,
+      ),
+    ),
+    timeouts: Type.Optional(
+      Type.Object(
+        {
+          run: Type.Optional(duration("longest run of one attempt: 30m")),
+          stop: Type.Optional(duration("time between the stop signal and the kill: 10s")),
+        },
+        strict,
+      ),
+    ),
+  },
+  { additionalProperties: false, $id: "JobDocument" },
+);
+/** What a user writes: YAML or JSON. */
+export type JobDocument = Static<typeof JobDocumentSchema>;
+
+const ms = Type.Integer({ minimum: 0 });
+const nullable = <T extends ReturnType<typeof Type.Integer>>(schema: T) => Type.Union([schema, Type.Null()]);
+
+export const JobSpecSchema = Type.Object(
+  {
+    name: JobNameSchema,
+    project: ProjectNameSchema,
+    kind: Type.Enum(["service", "batch"]),
+    image: Type.String({ minLength: 1, maxLength: 512 }),
+    command: Type.Array(Type.String(), { minItems: 1 }),
+    env: Type.Record(Type.String(), Type.String()),
+    workdir: Type.String(),
+    requests: ResourcesSchema,
+    limits: LimitsSchema,
+    count: Type.Integer({ minimum: 1, maximum: MAX_TASKS }),
+    maxRunning: nullable(Type.Integer({ minimum: 1 })),
+    volumes: Type.Array(
+      Type.Object({ source: Type.String(), target: Type.String(), readOnly: Type.Boolean() }, strict),
+    ),
+    outputs: Type.Array(Type.Object({ path: Type.String() }, strict)),
+    restart: Type.Object(
+      {
+        on: Type.Enum(["failure", "always", "never"]),
+        max: nullable(Type.Integer({ minimum: 0 })),
+        backoffFirstMs: ms,
+        backoffLongestMs: ms,
+        retryCodes: exitCodes,
+        fatalCodes: exitCodes,
+      },
+      strict,
+    ),
+    runTimeoutMs: nullable(ms),
+    stopTimeoutMs: ms,
+  },
+  { additionalProperties: false },
+);
+/** What Berth keeps: complete, integers only, equal for equal documents. */
+export type JobSpec = Static<typeof JobSpecSchema>;

@@ -1,0 +1,96 @@
+/**
+ * The log: one message is one transaction, appended with the expected last sequence, so that it is the only truth, the
+ * lock and the audit trail. State is the fold of these records and nothing else; replaying them gives the same state.
+ * Record kinds are versioned by `version` of the transaction; a reader upgrades old ones, a writer writes the newest.
+ */
+import Type, { type Static } from "typebox";
+import { AllocationReportSchema, PublicKeySchema, SessionSchema } from "./agent.ts";
+import { ReasonSchema } from "./allocation.ts";
+import { CapacitySchema, InventorySchema } from "./host.ts";
+import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
+import { JobSpecSchema } from "./job.ts";
+import { ScoreBreakdownSchema } from "./plan.ts";
+
+const strict = { additionalProperties: false } as const;
+const whole = Type.Integer({ minimum: 0 });
+const version = Type.Integer({ minimum: 1 });
+
+export const PlacementSchema = Type.Object(
+  {
+    id: AllocationIdSchema,
+    project: ProjectNameSchema,
+    job: JobNameSchema,
+    jobVersion: version,
+    index: whole,
+    attempt: version,
+    hostId: HostIdSchema,
+    score: ScoreBreakdownSchema,
+    /** The attempt on a lost host that this one takes the place of: it becomes `lost` in the same transaction. */
+    replaces: Type.Union([AllocationIdSchema, Type.Null()]),
+  },
+  strict,
+);
+export type Placement = Static<typeof PlacementSchema>;
+
+export const RecordSchema = Type.Union([
+  /** Whoever appended this leads from here on; the epoch is its sequence number. */
+  Type.Object({ kind: Type.Literal("leader_elected"), instance: Type.String({ maxLength: 128 }) }, strict),
+  Type.Object(
+    {
+      kind: Type.Literal("job_submitted"),
+      spec: JobSpecSchema,
+      jobVersion: version,
+      by: Type.String({ maxLength: 128 }),
+      idempotencyKey: Type.Union([Type.String({ maxLength: 128 }), Type.Null()]),
+      requestDigest: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  Type.Object(
+    { kind: Type.Literal("job_stopped"), project: ProjectNameSchema, job: JobNameSchema, by: Type.String({ maxLength: 128 }) },
+    strict,
+  ),
+  /** Finished jobs are forgotten when there are more of them than the cluster keeps. */
+  Type.Object({ kind: Type.Literal("job_forgotten"), project: ProjectNameSchema, job: JobNameSchema }, strict),
+  /** The host's public key was admitted; from here on it may connect. */
+  Type.Object(
+    { kind: Type.Literal("host_enrolled"), hostId: HostIdSchema, publicKey: PublicKeySchema, by: Type.String({ maxLength: 128 }) },
+    strict,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("host_registered"),
+      hostId: HostIdSchema,
+      session: SessionSchema,
+      bootId: Type.String({ maxLength: 64 }),
+      inventory: InventorySchema,
+      capacity: CapacitySchema,
+    },
+    strict,
+  ),
+  Type.Object({ kind: Type.Literal("host_lost"), hostId: HostIdSchema, silentMs: whole }, strict),
+  Type.Object({ kind: Type.Literal("host_ready"), hostId: HostIdSchema }, strict),
+  Type.Object({ kind: Type.Literal("allocation_placed"), placement: PlacementSchema }, strict),
+  Type.Object({ kind: Type.Literal("allocation_reported"), hostId: HostIdSchema, report: AllocationReportSchema }, strict),
+  Type.Object({ kind: Type.Literal("allocation_stop"), id: AllocationIdSchema, reason: ReasonSchema }, strict),
+]);
+export type LogRecord = Static<typeof RecordSchema>;
+
+/**
+ * `atMs` is the leader's wall clock at the append, for people and for backoff; no decision of safety rests on it.
+ * `cause` names what led to it: an evaluation's trigger, a request, a report.
+ */
+export const TransactionSchema = Type.Object(
+  {
+    version: Type.Literal(1),
+    epoch: whole,
+    atMs: whole,
+    cause: Type.String({ maxLength: 256 }),
+    records: Type.Array(RecordSchema, { minItems: 1 }),
+  },
+  strict,
+);
+export type Transaction = Static<typeof TransactionSchema>;
+
+/** A transaction's JSON is at most this long: half of the NATS default payload limit. */
+export const MAX_TRANSACTION_BYTES = 512 * 1024;

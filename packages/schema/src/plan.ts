@@ -1,0 +1,137 @@
+/** What the core decides, with the reasons inside: placements with their score, refusals with every host's first failing check. */
+import Type, { type Static } from "typebox";
+import { HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
+import { DimensionSchema } from "./resources.ts";
+
+const whole = Type.Integer();
+
+/** `total` is 0…1; `parts` are its named ingredients, each 0…1, with the weight that it had. */
+export const ScoreBreakdownSchema = Type.Object(
+  {
+    total: Type.Number(),
+    parts: Type.Array(
+      Type.Object(
+        { name: Type.String({ maxLength: 64 }), value: Type.Number(), weight: Type.Number() },
+        { additionalProperties: false },
+      ),
+      { maxItems: 16 },
+    ),
+  },
+  { additionalProperties: false },
+);
+export type ScoreBreakdown = Static<typeof ScoreBreakdownSchema>;
+
+export const CandidateSchema = Type.Object(
+  { hostId: HostIdSchema, score: ScoreBreakdownSchema },
+  { additionalProperties: false },
+);
+export type Candidate = Static<typeof CandidateSchema>;
+
+/** Why one host cannot take a task: the first check that failed. `short` is how much more would be needed. */
+export const HostRejectionSchema = Type.Union([
+  Type.Object(
+    { hostId: HostIdSchema, reason: Type.Literal("lost") },
+    { additionalProperties: false },
+  ),
+  Type.Object(
+    {
+      hostId: HostIdSchema,
+      reason: Type.Enum(["exhausted", "too_small"]),
+      dimension: DimensionSchema,
+      requested: whole,
+      free: whole,
+      short: whole,
+    },
+    { additionalProperties: false },
+  ),
+]);
+export type HostRejection = Static<typeof HostRejectionSchema>;
+
+/** One change that would let the task run, smallest first. */
+export const UnblockHintSchema = Type.Union([
+  Type.Object(
+    {
+      kind: Type.Literal("free_resources"),
+      hostId: HostIdSchema,
+      dimension: DimensionSchema,
+      short: whole,
+    },
+    { additionalProperties: false },
+  ),
+  Type.Object(
+    { kind: Type.Literal("reduce_request"), dimension: DimensionSchema, to: whole },
+    { additionalProperties: false },
+  ),
+  Type.Object({ kind: Type.Literal("add_host") }, { additionalProperties: false }),
+]);
+export type UnblockHint = Static<typeof UnblockHintSchema>;
+
+/** Why a task has no allocation now although no host refused it. */
+export const HoldSchema = Type.Union([
+  Type.Object({ kind: Type.Literal("max_running"), limit: whole, running: whole }, { additionalProperties: false }),
+  Type.Object({ kind: Type.Literal("backoff"), untilMs: whole, attempt: whole }, { additionalProperties: false }),
+  Type.Object({ kind: Type.Literal("previous_stopping") }, { additionalProperties: false }),
+]);
+export type Hold = Static<typeof HoldSchema>;
+
+export const OutcomeSchema = Type.Union([
+  Type.Object(
+    {
+      kind: Type.Literal("placed"),
+      hostId: HostIdSchema,
+      score: ScoreBreakdownSchema,
+      runnersUp: Type.Array(CandidateSchema, { maxItems: 8 }),
+    },
+    { additionalProperties: false },
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("blocked"),
+      hosts: Type.Array(HostRejectionSchema),
+      unblockedBy: Type.Array(UnblockHintSchema, { maxItems: 16 }),
+    },
+    { additionalProperties: false },
+  ),
+  Type.Object({ kind: Type.Literal("held"), hold: HoldSchema }, { additionalProperties: false }),
+  Type.Object(
+    { kind: Type.Literal("finished"), result: Type.Enum(["succeeded", "failed", "stopped"]) },
+    { additionalProperties: false },
+  ),
+]);
+/** What would happen, or has happened, to one task. The same shape answers `plan`, `why` and the dashboard. */
+export type Outcome = Static<typeof OutcomeSchema>;
+
+/** `GET …/tasks/:index/why`: the outcome, and one sentence that says it. */
+export const WhySchema = Type.Object(
+  {
+    project: ProjectNameSchema,
+    job: JobNameSchema,
+    index: Type.Integer({ minimum: 0 }),
+    sentence: Type.String(),
+    outcome: OutcomeSchema,
+  },
+  { additionalProperties: false },
+);
+export type Why = Static<typeof WhySchema>;
+
+/** `POST /v1/jobs?dryRun=true`: what running this document would do now. Nothing is changed. */
+export const PlanViewSchema = Type.Object(
+  {
+    project: ProjectNameSchema,
+    job: JobNameSchema,
+    action: Type.Enum(["create", "replace", "run_again", "unchanged"]),
+    version: Type.Integer({ minimum: 1 }),
+    revision: Type.Integer({ minimum: 0 }),
+    stops: Type.Integer({ minimum: 0 }),
+    tasks: Type.Array(
+      Type.Object(
+        { index: Type.Integer({ minimum: 0 }), sentence: Type.String(), outcome: OutcomeSchema },
+        { additionalProperties: false },
+      ),
+    ),
+    /** Sentences on what some host would not enforce. */
+    warnings: Type.Array(Type.String()),
+  },
+  { additionalProperties: false },
+);
+export type PlanView = Static<typeof PlanViewSchema>;

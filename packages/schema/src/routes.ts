@@ -1,0 +1,37 @@
+/** Every address of the HTTP API, once: servers register them, clients build them. */
+export const Routes = {
+  livez: "/livez",
+  readyz: "/readyz",
+  metrics: "/metrics",
+  openapi: "/v1/openapi.json",
+  version: "/v1/version",
+  tickets: "/v1/tickets",
+  login: "/login",
+  watch: "/v1/watch",
+  /** POST a job document; `?dryRun=true` answers with the plan. GET lists (`project`, `limit`, `cursor`). */
+  jobs: "/v1/jobs",
+  /** `?wait=30s&revision=N` answers when the job differs from revision N, or after the wait. */
+  job: "/v1/jobs/:project/:job",
+  jobStop: "/v1/jobs/:project/:job/stop",
+  taskWhy: "/v1/jobs/:project/:job/tasks/:index/why",
+  /** GET lists; POST admits a host (Enrolment → Enrolled). */
+  hosts: "/v1/hosts",
+  host: "/v1/hosts/:host",
+  /** `project`, `job`, `index`, `host`, `state`, `limit`, `cursor`. */
+  allocations: "/v1/allocations",
+  allocation: "/v1/allocations/:allocation",
+  /** text; `stream=stdout|stderr`, `follow=true`, `offset`. Ends with the container when it follows. */
+  allocationLogs: "/v1/allocations/:allocation/logs",
+  allocationOutputs: "/v1/allocations/:allocation/outputs",
+  allocationOutput: "/v1/allocations/:allocation/outputs/*",
+} as const;
+
+/** Fills `:name` and `*` of a route; values are percent-encoded, `*` keeps its slashes. */
+export const routePath = (route: string, values: Readonly<Record<string, string | number>> = {}): string =>
+  route
+    .replace(/:([A-Za-z]+)/g, (_, name: string) => {
+      const value = values[name];
+      if (value === undefined) throw new Error(`route ${route} needs "${name}"`);
+      return encodeURIComponent(String(value));
+    })
+    .replace("*", () => String(values["*"] ?? "").split("/").map(encodeURIComponent).join("/"));

@@ -1,0 +1,49 @@
+import { defineConfig } from "vitest/config";
+
+const shared = {
+  resolve: { conditions: ["source"] },
+  ssr: { resolve: { conditions: ["source"] } },
+};
+const never = ["**/dist/**", "**/node_modules/**", "**/build/**"];
+
+/**
+ * Three rings: `unit` needs nothing but Node; `integration` uses the real kernel and a real nats-server and runs one
+ * file at a time (cgroups, mounts and ports are shared); `e2e` drives the built programs as a user would.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        ...shared,
+        test: {
+          name: "unit",
+          include: ["packages/*/{src,lib,sim}/**/*.test.ts", "tools/**/*.test.ts"],
+          exclude: [...never, "**/*.integration.test.ts"],
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: "integration",
+          include: ["packages/*/{src,lib,test}/**/*.integration.test.ts", "packages/native/test/**/*.test.ts"],
+          exclude: never,
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          pool: "forks",
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: ["e2e/**/*.test.ts"],
+          exclude: never,
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          pool: "forks",
+        },
+      },
+    ],
+  },
+});
