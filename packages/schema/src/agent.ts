@@ -147,10 +147,7 @@ export const RpcSchema = Type.Object(
         },
         strict,
       ),
-      Type.Object(
-        { kind: Type.Literal("list_outputs"), allocation: AllocationIdSchema, offset: whole },
-        strict,
-      ),
+      Type.Object({ kind: Type.Literal("list_outputs"), allocation: AllocationIdSchema, offset: whole }, strict),
     ]),
   },
   strict,
@@ -158,7 +155,10 @@ export const RpcSchema = Type.Object(
 export type Rpc = Static<typeof RpcSchema>;
 
 /** Answer to `read`: `size` is the file's size now, `done` means no byte will ever follow it. */
-export const ChunkSchema = Type.Object({ data: Type.String(), offset: whole, size: whole, done: Type.Boolean() }, strict);
+export const ChunkSchema = Type.Object(
+  { data: Type.String(), offset: whole, size: whole, done: Type.Boolean() },
+  strict,
+);
 export type Chunk = Static<typeof ChunkSchema>;
 
 /** Answer to `list_outputs`: paths relative to the output root, sorted; `next` is the offset of the next page. */
@@ -172,7 +172,9 @@ export const OutputListSchema = Type.Object(
 export type OutputList = Static<typeof OutputListSchema>;
 
 /** The answer to every request on the bus. */
-export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Static<typeof ProblemSchema> };
+export type Reply<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problem: Static<typeof ProblemSchema> };
 export const replySchema = <S extends TSchema>(value: S) =>
   Type.Union([
     Type.Object({ ok: Type.Literal(true), value }, strict),

@@ -68,7 +68,11 @@ const knownKeys = (schema: unknown, path: string): string[] => {
 };
 
 const sentence = (schema: unknown, error: SchemaError): FieldError[] => {
-  const params = error.params as { additionalProperties?: string[]; requiredProperties?: string[]; allowedValues?: unknown[] };
+  const params = error.params as {
+    additionalProperties?: string[];
+    requiredProperties?: string[];
+    allowedValues?: unknown[];
+  };
   switch (error.keyword) {
     case "additionalProperties": {
       const known = knownKeys(schema, error.instancePath);

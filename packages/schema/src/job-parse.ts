@@ -27,7 +27,12 @@ const RESERVED_TARGETS = ["/proc", "/sys", "/dev"];
 
 const isUnder = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`);
 const isNormal = (path: string): boolean =>
-  path === "/" || (!path.includes("\0") && path.slice(1).split("/").every((part) => part !== "" && part !== "." && part !== ".."));
+  path === "/" ||
+  (!path.includes("\0") &&
+    path
+      .slice(1)
+      .split("/")
+      .every((part) => part !== "" && part !== "." && part !== ".."));
 
 class Errors {
   readonly list: FieldError[] = [];
@@ -48,9 +53,12 @@ const resourcesOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "requ
     cpu?.request === undefined
       ? DEFAULT_CPU_MILLIS
       : errors.take(`${at}/cpu/request`, parseCpuMillis(cpu.request), DEFAULT_CPU_MILLIS);
-  const cpuLimit = cpu?.limit === undefined ? null : errors.take(`${at}/cpu/limit`, parseCpuMillis(cpu.limit), cpuRequest);
+  const cpuLimit =
+    cpu?.limit === undefined ? null : errors.take(`${at}/cpu/limit`, parseCpuMillis(cpu.limit), cpuRequest);
   const memoryLimitGiven =
-    memory?.limit === undefined ? undefined : errors.take(`${at}/memory/limit`, parseBytes(memory.limit), MIN_MEMORY_BYTES);
+    memory?.limit === undefined
+      ? undefined
+      : errors.take(`${at}/memory/limit`, parseBytes(memory.limit), MIN_MEMORY_BYTES);
   const memoryRequest =
     memory?.request === undefined
       ? Math.min(DEFAULT_MEMORY_BYTES, memoryLimitGiven ?? DEFAULT_MEMORY_BYTES)
@@ -80,14 +88,16 @@ const countOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "count" |
     if (document.array !== undefined) errors.add("/array", 'a service has "replicas"; "array" is for kind: batch');
     return { count: document.replicas ?? 1, maxRunning: null };
   }
-  if (document.replicas !== undefined) errors.add("/replicas", 'a batch job has "array: { size }"; "replicas" is for kind: service');
+  if (document.replicas !== undefined)
+    errors.add("/replicas", 'a batch job has "array: { size }"; "replicas" is for kind: service');
   return { count: document.array?.size ?? 1, maxRunning: document.array?.maxRunning ?? null };
 };
 
 const mountsOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "volumes" | "outputs"> => {
   const targets = new Set<string>();
   const target = (pointer: string, path: string): void => {
-    if (!isNormal(path) || path === "/") errors.add(pointer, 'must be an absolute path other than "/", without ".", ".." or "//"');
+    if (!isNormal(path) || path === "/")
+      errors.add(pointer, 'must be an absolute path other than "/", without ".", ".." or "//"');
     else if (RESERVED_TARGETS.some((reserved) => isUnder(path, reserved))) {
       errors.add(pointer, `lies under ${RESERVED_TARGETS.join(", ")}, which the runtime mounts itself`);
     } else if (targets.has(path)) errors.add(pointer, `"${path}" is used twice`);
@@ -95,7 +105,8 @@ const mountsOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "volumes
   };
   const volumes = (document.volumes ?? []).map((volume, at) => {
     target(`/volumes/${at}/target`, volume.target);
-    if (!isNormal(volume.source)) errors.add(`/volumes/${at}/source`, 'must be an absolute path without ".", ".." or "//"');
+    if (!isNormal(volume.source))
+      errors.add(`/volumes/${at}/source`, 'must be an absolute path without ".", ".." or "//"');
     return { source: volume.source, target: volume.target, readOnly: volume.readOnly ?? false };
   });
   const outputs = (document.outputs ?? []).map((output, at) => {
@@ -173,9 +184,12 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
     ...countOf(document, errors),
     ...mountsOf(document, errors),
     restart: restartOf(document, errors),
-    runTimeoutMs: document.timeouts?.run === undefined ? null : durationOf("/timeouts/run", document.timeouts.run, errors),
+    runTimeoutMs:
+      document.timeouts?.run === undefined ? null : durationOf("/timeouts/run", document.timeouts.run, errors),
     stopTimeoutMs:
-      document.timeouts?.stop === undefined ? DEFAULT_STOP_MS : durationOf("/timeouts/stop", document.timeouts.stop, errors),
+      document.timeouts?.stop === undefined
+        ? DEFAULT_STOP_MS
+        : durationOf("/timeouts/stop", document.timeouts.stop, errors),
   };
   return errors.list.length === 0 ? ok(spec) : err(invalid(errors.list));
 };
@@ -183,6 +197,7 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
 const invalid = (errors: readonly FieldError[]): Problem => {
   const first = errors[0];
   const rest = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
-  const detail = first === undefined ? "" : `${first.pointer === "" ? "document" : first.pointer}: ${first.message}${rest}`;
+  const detail =
+    first === undefined ? "" : `${first.pointer === "" ? "document" : first.pointer}: ${first.message}${rest}`;
   return problem("job.spec_invalid", detail, { errors });
 };

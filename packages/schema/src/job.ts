@@ -57,7 +57,10 @@ export const JobDocumentSchema = Type.Object(
     ),
     replicas: Type.Optional(count("how many tasks a service has")),
     array: Type.Optional(
-      Type.Object({ size: count("how many tasks a batch job has"), maxRunning: Type.Optional(count("how many at a time")) }, strict),
+      Type.Object(
+        { size: count("how many tasks a batch job has"), maxRunning: Type.Optional(count("how many at a time")) },
+        strict,
+      ),
     ),
     volumes: Type.Optional(
       Type.Array(
@@ -73,15 +76,23 @@ export const JobDocumentSchema = Type.Object(
       ),
     ),
     outputs: Type.Optional(
-      Type.Array(Type.Object({ path: absolute("directory in the container whose files are collected when it succeeds") }, strict), {
-        maxItems: 16,
-      }),
+      Type.Array(
+        Type.Object(
+          { path: absolute("directory in the container whose files are collected when it succeeds") },
+          strict,
+        ),
+        {
+          maxItems: 16,
+        },
+      ),
     ),
     restart: Type.Optional(
       Type.Object(
         {
           on: Type.Optional(Type.Enum(["failure", "always", "never"])),
-          max: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: "restarts of one task at most" })),
+          max: Type.Optional(
+            Type.Integer({ minimum: 0, maximum: 1_000_000, description: "restarts of one task at most" }),
+          ),
           backoff: Type.Optional(
             Type.String({ maxLength: 64, description: "wait before a restart, first..longest: 1s..60s" }),
           ),

@@ -47,14 +47,24 @@ export const RecordSchema = Type.Union([
     strict,
   ),
   Type.Object(
-    { kind: Type.Literal("job_stopped"), project: ProjectNameSchema, job: JobNameSchema, by: Type.String({ maxLength: 128 }) },
+    {
+      kind: Type.Literal("job_stopped"),
+      project: ProjectNameSchema,
+      job: JobNameSchema,
+      by: Type.String({ maxLength: 128 }),
+    },
     strict,
   ),
   /** Finished jobs are forgotten when there are more of them than the cluster keeps. */
   Type.Object({ kind: Type.Literal("job_forgotten"), project: ProjectNameSchema, job: JobNameSchema }, strict),
   /** The host's public key was admitted; from here on it may connect. */
   Type.Object(
-    { kind: Type.Literal("host_enrolled"), hostId: HostIdSchema, publicKey: PublicKeySchema, by: Type.String({ maxLength: 128 }) },
+    {
+      kind: Type.Literal("host_enrolled"),
+      hostId: HostIdSchema,
+      publicKey: PublicKeySchema,
+      by: Type.String({ maxLength: 128 }),
+    },
     strict,
   ),
   Type.Object(
@@ -71,7 +81,10 @@ export const RecordSchema = Type.Union([
   Type.Object({ kind: Type.Literal("host_lost"), hostId: HostIdSchema, silentMs: whole }, strict),
   Type.Object({ kind: Type.Literal("host_ready"), hostId: HostIdSchema }, strict),
   Type.Object({ kind: Type.Literal("allocation_placed"), placement: PlacementSchema }, strict),
-  Type.Object({ kind: Type.Literal("allocation_reported"), hostId: HostIdSchema, report: AllocationReportSchema }, strict),
+  Type.Object(
+    { kind: Type.Literal("allocation_reported"), hostId: HostIdSchema, report: AllocationReportSchema },
+    strict,
+  ),
   Type.Object({ kind: Type.Literal("allocation_stop"), id: AllocationIdSchema, reason: ReasonSchema }, strict),
 ]);
 export type LogRecord = Static<typeof RecordSchema>;

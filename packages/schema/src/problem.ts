@@ -26,7 +26,12 @@ export const Problems = defineProblems({
   "job.spec_invalid": { status: 422, title: "The job document is not valid", exit: 65 },
   "job.not_found": { status: 404, title: "No such job", exit: 66 },
   "job.active": { status: 409, title: "The job is still running", exit: 75 },
-  "job.too_many": { status: 429, title: "The cluster holds as many jobs or tasks as it may", exit: 75, retryable: true },
+  "job.too_many": {
+    status: 429,
+    title: "The cluster holds as many jobs or tasks as it may",
+    exit: 75,
+    retryable: true,
+  },
   "task.not_found": { status: 404, title: "No such task", exit: 66 },
   "host.not_found": { status: 404, title: "No such host", exit: 66 },
   "host.key_differs": { status: 409, title: "The host is known with another key", exit: 77 },
@@ -40,7 +45,7 @@ export const Problems = defineProblems({
   "log.unavailable": { status: 503, title: "The log cannot be written now", exit: 75, retryable: true },
   "leader.unknown": { status: 503, title: "No scheduler leads now", exit: 75, retryable: true },
   "cluster.unreachable": { status: 503, title: "The cluster does not answer", exit: 69, retryable: true },
-  "internal": { status: 500, title: "Something went wrong inside Berth", exit: 70 },
+  internal: { status: 500, title: "Something went wrong inside Berth", exit: 70 },
 });
 
 export type ProblemCode = keyof typeof Problems;

@@ -34,4 +34,9 @@ export const routePath = (route: string, values: Readonly<Record<string, string 
       if (value === undefined) throw new Error(`route ${route} needs "${name}"`);
       return encodeURIComponent(String(value));
     })
-    .replace("*", () => String(values["*"] ?? "").split("/").map(encodeURIComponent).join("/"));
+    .replace("*", () =>
+      String(values["*"] ?? "")
+        .split("/")
+        .map(encodeURIComponent)
+        .join("/"),
+    );
