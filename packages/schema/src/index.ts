@@ -3,6 +3,7 @@ export * from "./agent.ts";
 export * from "./allocation.ts";
 export * from "./api.ts";
 export * from "./decode.ts";
+export * from "./field-errors.ts";
 export * from "./host.ts";
 export * from "./ids.ts";
 export * from "./job-parse.ts";

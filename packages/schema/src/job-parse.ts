@@ -36,8 +36,9 @@ const isNormal = (path: string): boolean =>
 
 class Errors {
   readonly list: FieldError[] = [];
+  /** The first complaint about a place stands: later ones mostly follow from it. */
   add(pointer: string, message: string): void {
-    this.list.push({ pointer, message });
+    if (!this.list.some((error) => error.pointer === pointer)) this.list.push({ pointer, message });
   }
   take<T>(pointer: string, result: Result<T, string>, otherwise: T): T {
     if (result.ok) return result.value;
@@ -71,7 +72,7 @@ const resourcesOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "requ
     errors.add(`${at}/cpu/limit`, "must not be below the request, nor above 1000000 CPUs");
   }
   if (memoryRequest < MIN_MEMORY_BYTES || memoryRequest > MAX_MEMORY_BYTES) {
-    errors.add(`${at}/memory/request`, "must be between 4Mi and 1024Ti");
+    errors.add(`${at}/memory/${memory?.request === undefined ? "limit" : "request"}`, "must be between 4Mi and 1024Ti");
   }
   if (memoryLimit < memoryRequest || memoryLimit > MAX_MEMORY_BYTES) {
     errors.add(`${at}/memory/limit`, "must not be below the request, nor above 1024Ti");
@@ -169,8 +170,11 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
   }
   const env: Record<string, string> = {};
   for (const [key, value] of Object.entries(document.env ?? {})) {
-    env[key] = String(value);
-    if (env[key].includes("\0")) errors.add(`/env/${key}`, "must not contain a NUL character");
+    const text = String(value);
+    // Assigning to it would change the prototype instead of the environment, here or in whoever copies it.
+    if (key === "__proto__") errors.add(`/env/${key}`, "is not a possible name");
+    else if (text.includes("\0")) errors.add(`/env/${key}`, "must not contain a NUL character");
+    else env[key] = text;
   }
   const spec: JobSpec = {
     name: document.name,
