@@ -1,0 +1,85 @@
+/** What hosts say, and what their silence means: decides which records say it. Changes nothing. */
+import {
+  err,
+  isForward,
+  ok,
+  problem,
+  type AllocationReport,
+  type AllocationState,
+  type Hello,
+  type HostId,
+  type LogRecord,
+  type Problem,
+  type Result,
+} from "@berth/schema";
+import { sameValue } from "./decide-jobs.ts";
+import type { ClusterState, HostRecord } from "./state.ts";
+
+/** Admits a host's key. Repeating it changes nothing; another key for a known host is refused. */
+export const decideEnrol = (
+  state: ClusterState,
+  enrolment: { readonly id: HostId; readonly publicKey: string; readonly by: string },
+): Result<LogRecord[], Problem> => {
+  const host = state.hosts.get(enrolment.id);
+  if (host === undefined) {
+    const { id, publicKey, by } = enrolment;
+    return ok([{ kind: "host_enrolled", hostId: id, publicKey, by }]);
+  }
+  if (host.publicKey === enrolment.publicKey) return ok([]);
+  return err(
+    problem(
+      "host.key_differs",
+      `${enrolment.id} was admitted with another key; use its own key, or give this host another id`,
+    ),
+  );
+};
+
+const isRegistered = (host: HostRecord, hello: Hello): boolean =>
+  host.session === hello.session &&
+  host.bootId === hello.bootId &&
+  sameValue(host.inventory, hello.inventory) &&
+  sameValue(host.capacity, hello.capacity);
+
+/**
+ * A host introduces itself. Its capacity is taken down as it says; what may be booked there is `bookable(capacity)`: never
+ * above what its capacity leaves, perhaps nothing. A host that has shrunk below what is booked on it keeps what runs, and
+ * gets nothing new until enough of that has ended.
+ */
+export const decideHello = (state: ClusterState, hostId: HostId, hello: Hello): Result<LogRecord[], Problem> => {
+  const host = state.hosts.get(hostId);
+  if (host === undefined) {
+    return err(problem("host.unknown", `${hostId} has not been admitted to this cluster; enrol it with its key first`));
+  }
+  const { session, bootId, inventory, capacity } = hello;
+  const records: LogRecord[] = [];
+  if (!isRegistered(host, hello))
+    records.push({ kind: "host_registered", hostId, session, bootId, inventory, capacity });
+  if (host.state === "lost") records.push({ kind: "host_ready", hostId });
+  return ok(records);
+};
+
+/** The forward news among a host's reports about its own allocations. The rest is old, or none of its business. */
+export const decideReports = (
+  state: ClusterState,
+  hostId: HostId,
+  reports: readonly AllocationReport[],
+): LogRecord[] => {
+  const reached = new Map<string, AllocationState>();
+  const records: LogRecord[] = [];
+  for (const report of reports) {
+    const allocation = state.allocations.get(report.id);
+    if (allocation === undefined || allocation.hostId !== hostId || report.state === "lost") continue;
+    if (!isForward(reached.get(report.id) ?? allocation.state, report.state)) continue;
+    reached.set(report.id, report.state);
+    records.push({ kind: "allocation_reported", hostId, report });
+  }
+  return records;
+};
+
+export const decideLost = (state: ClusterState, hostId: HostId, silentMs: number): LogRecord[] =>
+  state.hosts.get(hostId)?.state === "ready"
+    ? [{ kind: "host_lost", hostId, silentMs: Math.max(0, Math.trunc(silentMs)) }]
+    : [];
+
+export const decideReady = (state: ClusterState, hostId: HostId): LogRecord[] =>
+  state.hosts.get(hostId)?.state === "lost" ? [{ kind: "host_ready", hostId }] : [];

@@ -1,0 +1,131 @@
+/** What users ask of jobs: decides which records say it, or why it cannot be. Changes nothing. */
+import {
+  err,
+  jobKey,
+  ok,
+  problem,
+  type JobName,
+  type JobSpec,
+  type LogRecord,
+  type Problem,
+  type ProjectName,
+  type Result,
+} from "@berth/schema";
+import { idempotencyKeyOf, MAX_ACTIVE_TASKS, MAX_JOBS, type ClusterState, type JobRecord } from "./state.ts";
+
+export interface Submission {
+  readonly spec: JobSpec;
+  readonly by: string;
+  readonly idempotencyKey: string | null;
+  /** Says whether two requests with one Idempotency-Key are the same request. */
+  readonly requestDigest: string;
+}
+
+export type SubmitAction = "create" | "replace" | "run_again" | "unchanged";
+
+export interface SubmitDecision {
+  readonly action: SubmitAction;
+  readonly records: LogRecord[];
+  /** The version that the job has afterwards. */
+  readonly version: number;
+}
+
+/** A spec is stored in the log, and in the document of every host that runs it. */
+const MAX_SPEC_CHARACTERS = 256 * 1024;
+
+/** Equal as JSON values, whatever the order of their keys. */
+export const sameValue = (left: unknown, right: unknown): boolean => {
+  if (Object.is(left, right)) return true;
+  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
+  if (Array.isArray(left) !== Array.isArray(right)) return false;
+  const keys = Object.keys(left);
+  return (
+    keys.length === Object.keys(right).length &&
+    keys.every(
+      (key) =>
+        Object.hasOwn(right, key) &&
+        sameValue((left as Record<string, unknown>)[key], (right as Record<string, unknown>)[key]),
+    )
+  );
+};
+
+/** What submitting `spec` means now, its Idempotency-Key aside. */
+export const submitAction = (state: ClusterState, spec: JobSpec): Result<SubmitAction, Problem> => {
+  const job = state.jobs.get(jobKey(spec.project, spec.name));
+  if (job === undefined) return ok("create");
+  // A job that is being stopped may be started anew: each index waits until its old allocation has ended.
+  if (job.finishedAtMs !== null || job.desired === "stop") return ok("run_again");
+  if (job.spec.kind === "service") return ok(sameValue(job.spec, spec) ? "unchanged" : "replace");
+  const left = job.counts.pending + job.counts.starting + job.counts.running + job.counts.stopping;
+  return err(
+    problem(
+      "job.active",
+      `${job.key} is a batch job with ${left} of ${job.spec.count} tasks still to finish; wait for its end, stop it first, or submit under another name`,
+    ),
+  );
+};
+
+const tooMany = (state: ClusterState, spec: JobSpec, replaced: JobRecord | undefined): Problem | undefined => {
+  const unfinished = state.jobs.size - state.finished.size;
+  const replacesActive = replaced !== undefined && replaced.finishedAtMs === null;
+  if (!replacesActive && unfinished >= MAX_JOBS) {
+    return problem("job.too_many", `${unfinished} jobs have not finished, the limit is ${MAX_JOBS}; stop some or wait`);
+  }
+  const tasks = state.activeTaskCount - (replacesActive ? replaced.spec.count : 0);
+  if (tasks + spec.count > MAX_ACTIVE_TASKS) {
+    return problem(
+      "job.too_many",
+      `${spec.count} tasks more than the ${tasks} of unfinished jobs would exceed the limit of ${MAX_ACTIVE_TASKS}; stop some jobs or wait`,
+    );
+  }
+  return undefined;
+};
+
+export const decideSubmit = (state: ClusterState, submission: Submission): Result<SubmitDecision, Problem> => {
+  const { spec, by, idempotencyKey, requestDigest } = submission;
+  const key = jobKey(spec.project, spec.name);
+  const job = state.jobs.get(key);
+  const seen = idempotencyKey === null ? undefined : state.idempotency.get(idempotencyKeyOf(by, idempotencyKey));
+  // A key whose job has been forgotten says nothing any more.
+  if (seen !== undefined && state.jobs.has(seen.key)) {
+    if (seen.digest === requestDigest) return ok({ action: "unchanged", records: [], version: seen.version });
+    return err(
+      problem(
+        "idempotency.reused",
+        `this Idempotency-Key was used to submit ${seen.key} version ${seen.version}; use a new key`,
+      ),
+    );
+  }
+  const action = submitAction(state, spec);
+  if (!action.ok) return action;
+  if (action.value === "unchanged") return ok({ action: "unchanged", records: [], version: job?.version ?? 1 });
+  if (JSON.stringify(spec).length > MAX_SPEC_CHARACTERS) {
+    return err(
+      problem(
+        "request.too_large",
+        `the job takes more than ${MAX_SPEC_CHARACTERS} characters; put large data into a volume`,
+      ),
+    );
+  }
+  const refusal = tooMany(state, spec, job);
+  if (refusal !== undefined) return err(refusal);
+  const version = (job?.version ?? 0) + 1;
+  return ok({
+    action: action.value,
+    version,
+    records: [{ kind: "job_submitted", spec, jobVersion: version, by, idempotencyKey, requestDigest }],
+  });
+};
+
+/** Stops a job. Stopping one that is stopping or has finished changes nothing. */
+export const decideStop = (
+  state: ClusterState,
+  project: ProjectName,
+  job: JobName,
+  by: string,
+): Result<LogRecord[], Problem> => {
+  const record = state.jobs.get(jobKey(project, job));
+  if (record === undefined) return err(problem("job.not_found", `there is no job ${project}/${job}`));
+  if (record.finishedAtMs !== null || record.desired === "stop") return ok([]);
+  return ok([{ kind: "job_stopped", project, job, by }]);
+};

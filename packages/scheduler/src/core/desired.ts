@@ -1,0 +1,28 @@
+/** The desired document of one host, derived from the state: everything that has not ended there, to run or to stop. */
+import type { DesiredAllocation, DesiredDocument, HostId, JobSpec } from "@berth/schema";
+import type { ClusterState } from "./state.ts";
+
+/** Allocations are sorted by id, so equal states make equal documents. Unknown hosts get an empty one. */
+export const desiredFor = (state: ClusterState, hostId: HostId): DesiredDocument => {
+  const host = state.hosts.get(hostId);
+  const specs: Record<string, JobSpec> = {};
+  const allocations: DesiredAllocation[] = [];
+  for (const id of [...(host?.allocations ?? [])].sort()) {
+    const allocation = state.allocations.get(id);
+    if (allocation === undefined) continue;
+    const spec = `${allocation.key}@${allocation.jobVersion}`;
+    specs[spec] = allocation.spec;
+    allocations.push({
+      id,
+      project: allocation.project,
+      job: allocation.job,
+      jobVersion: allocation.jobVersion,
+      index: allocation.index,
+      attempt: allocation.attempt,
+      epoch: allocation.epoch,
+      desired: allocation.desired,
+      spec,
+    });
+  }
+  return { version: 1, host: hostId, epoch: state.epoch, rev: host?.desiredRev ?? 0, specs, allocations };
+};

@@ -1,0 +1,205 @@
+/**
+ * Why a task is where it is, or is nowhere. Explanations are computed from the same index and the same question of fit as
+ * plans, so that they cannot tell another story.
+ */
+import {
+  DIMENSIONS,
+  err,
+  jobKey,
+  ok,
+  problem,
+  taskName,
+  type Dimension,
+  type HostRejection,
+  type JobName,
+  type Outcome,
+  type Problem,
+  type ProjectName,
+  type Result,
+  type UnblockHint,
+  type Why,
+} from "@berth/schema";
+import { firstShort, rejection, type HostRoom, type Vector } from "./feasibility.ts";
+import { slotsOf } from "./fold-tasks.ts";
+import type { HostIndex } from "./host-index.ts";
+import type { RequestClass } from "./request-class.ts";
+import { blockedSentence, holdSentence } from "./sentences.ts";
+import {
+  inside,
+  type AllocationRecord,
+  type ClusterState,
+  type MutableJob,
+  type MutableState,
+  type TaskRecord,
+} from "./state.ts";
+import { tentatively, type Chosen, type Tentative } from "./tentative.ts";
+
+export interface Explained {
+  readonly sentence: string;
+  readonly outcome: Outcome;
+}
+
+const RUNNERS_UP = 3;
+const MAX_FREE_HINTS = 3;
+
+/** Every host that said hello, by id, with what it has left now (tentative bookings included). */
+export const registeredRooms = (state: MutableState, index: HostIndex): HostRoom[] =>
+  index
+    .inOrder()
+    .map((slot) => index.room(slot))
+    .filter((room) => (state.hosts.get(room.hostId)?.capacity ?? null) !== null);
+
+/** The only dimension in which a request does not fit into `available`, or undefined when it is none or several. */
+const onlyShort = (available: ArrayLike<number>, request: Vector): number | undefined => {
+  const first = firstShort(available, 0, request);
+  if (first < 0) return undefined;
+  return firstShort(available, first + 1, request.subarray(first + 1)) < 0 ? first : undefined;
+};
+
+/**
+ * Changes of which each alone would let the request run, smallest first: freeing some of one dimension on one host (as a
+ * share of what the host has), asking for less of one dimension, or another host that is large enough.
+ */
+export const unblockHints = (rooms: readonly HostRoom[], request: Vector): UnblockHint[] => {
+  const free: { readonly hint: UnblockHint; readonly share: number }[] = [];
+  const reduced = new Map<Dimension, number>();
+  for (const { hostId, ready, allocatable, free: left } of rooms) {
+    const at = ready ? onlyShort(left, request) : undefined;
+    const dimension = at === undefined ? undefined : DIMENSIONS[at];
+    if (at === undefined || dimension === undefined) continue;
+    const [asked, room, all] = [request[at] as number, left[at] as number, allocatable[at] as number];
+    if (room > 0) reduced.set(dimension, Math.max(room, reduced.get(dimension) ?? 0));
+    if (asked > all) continue;
+    free.push({
+      hint: { kind: "free_resources", hostId, dimension, short: asked - room },
+      share: (asked - room) / all,
+    });
+  }
+  return [
+    ...free
+      .sort((a, b) => a.share - b.share)
+      .slice(0, MAX_FREE_HINTS)
+      .map(({ hint }) => hint),
+    ...[...reduced].map(([dimension, to]): UnblockHint => ({ kind: "reduce_request", dimension, to })),
+    { kind: "add_host" },
+  ];
+};
+
+/** Where the request would go on these bookings, or why nowhere. `place` books it. */
+export const explainRequest = (
+  state: MutableState,
+  tentative: Tentative,
+  requestClass: RequestClass,
+  subject: string,
+  how: "look" | "place",
+): Explained & { readonly chosen: Chosen | undefined } => {
+  const chosen = tentative[how](requestClass, RUNNERS_UP);
+  if (chosen !== undefined) {
+    const { hostId, score, runnersUp } = chosen;
+    return {
+      chosen,
+      sentence: `${subject} would be placed on ${hostId}`,
+      outcome: { kind: "placed", hostId, score, runnersUp: [...runnersUp] },
+    };
+  }
+  const rooms = registeredRooms(state, state.index);
+  const hosts = rooms
+    .map((room) => rejection(room, requestClass.request))
+    .filter((refused): refused is HostRejection => refused !== undefined);
+  return {
+    chosen,
+    sentence: blockedSentence(subject, hosts),
+    outcome: { kind: "blocked", hosts, unblockedBy: unblockHints(rooms, requestClass.request) },
+  };
+};
+
+const onHost = (allocation: AllocationRecord, sentence: string): Explained => ({
+  sentence,
+  outcome: { kind: "placed", hostId: allocation.hostId, score: allocation.score, runnersUp: [] },
+});
+
+const VERBS = {
+  placed: "is placed",
+  preparing: "is being prepared",
+  starting: "starts",
+  running: "runs",
+  stopping: "stops",
+};
+
+const explainActive = (
+  state: MutableState,
+  tentative: Tentative,
+  job: MutableJob,
+  subject: string,
+  allocation: AllocationRecord,
+): Explained => {
+  const { hostId } = allocation;
+  const isLost = state.hosts.get(hostId)?.state === "lost";
+  if (job.desired === "stop") {
+    const wait = isLost ? `, which is lost: it is stopped there when ${hostId} returns` : "";
+    return onHost(allocation, `${subject} is being stopped on ${hostId}${wait}`);
+  }
+  if (isLost) {
+    const next = explainRequest(state, tentative, job.requestClass, subject, "look");
+    if (next.chosen !== undefined) return { ...next, sentence: `${next.sentence}, because ${hostId} is lost` };
+    return { ...next, sentence: `${subject} is on ${hostId}, which is lost; ${next.sentence}` };
+  }
+  if (allocation.jobVersion !== job.version) {
+    const hold = { kind: "previous_stopping" } as const;
+    return { sentence: `${holdSentence(subject, hold, 0)} on ${hostId}`, outcome: { kind: "held", hold } };
+  }
+  const verb = VERBS[allocation.state as keyof typeof VERBS] ?? allocation.state;
+  return onHost(allocation, `${subject} ${verb} on ${hostId}`);
+};
+
+const explainEnd = (subject: string, task: TaskRecord, result: "succeeded" | "failed" | "stopped"): Explained => {
+  const code = task.exit === null ? "" : ` with exit code ${task.exit.code}`;
+  const sentence =
+    result === "stopped" ? `${subject} was stopped` : `${subject} ${result}${result === "failed" ? code : ""}`;
+  return { sentence, outcome: { kind: "finished", result } };
+};
+
+export const explainTask = (
+  state: MutableState,
+  tentative: Tentative,
+  job: MutableJob,
+  task: TaskRecord,
+  nowMs: number,
+): Explained => {
+  const subject = `${job.project}/${taskName(job.name, task.index)}`;
+  if (task.status !== "open") return explainEnd(subject, task, task.status);
+  const active = task.active === null ? undefined : state.allocations.get(task.active);
+  if (active !== undefined) return explainActive(state, tentative, job, subject, active);
+  if (task.notBeforeMs > nowMs) {
+    const hold = { kind: "backoff", untilMs: task.notBeforeMs, attempt: task.attempts + 1 } as const;
+    const code = task.exit === null ? "" : `; attempt ${task.attempts} ended with exit code ${task.exit.code}`;
+    return { sentence: `${holdSentence(subject, hold, nowMs)}${code}`, outcome: { kind: "held", hold } };
+  }
+  if (slotsOf(job) <= 0) {
+    const hold = { kind: "max_running", limit: job.spec.maxRunning ?? 0, running: job.activeTasks } as const;
+    return { sentence: holdSentence(subject, hold, nowMs), outcome: { kind: "held", hold } };
+  }
+  return explainRequest(state, tentative, job.requestClass, subject, "look");
+};
+
+/** Why this task is placed, held, blocked or over, with every host's first failing check when it is blocked. */
+export const why = (
+  clusterState: ClusterState,
+  project: ProjectName,
+  name: JobName,
+  index: number,
+  nowMs: number,
+): Result<Why, Problem> => {
+  const state = inside(clusterState);
+  const job = state.jobs.get(jobKey(project, name));
+  if (job === undefined) return err(problem("job.not_found", `there is no job ${project}/${name}`));
+  const task = job.tasks[index];
+  if (task === undefined) {
+    const range = job.spec.count === 1 ? "its only task is 0" : `its tasks are 0 to ${job.spec.count - 1}`;
+    return err(problem("task.not_found", `${project}/${name} has no task ${index}; ${range}`));
+  }
+  const { sentence, outcome } = tentatively(state.index, (tentative) =>
+    explainTask(state, tentative, job, task, nowMs),
+  );
+  return ok({ project, job: name, index, sentence, outcome });
+};

@@ -1,0 +1,72 @@
+/** Folding what is known of hosts: admitted, registered, lost, ready again. Each returns false when it contradicts the state. */
+import { noResources, type LogRecord } from "@berth/schema";
+import { bookable, toVector } from "./feasibility.ts";
+import { changeTask, type Folding } from "./fold-tasks.ts";
+import type { MutableHost } from "./state.ts";
+
+type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
+
+/** Tells the packer, and every task that has an allocation there, how the host is now. */
+const announce = (folding: Folding, host: MutableHost): void => {
+  const { state, changes } = folding;
+  state.index.setHost(state.index.slotOf(host.id), toVector(host.allocatable), host.state === "ready");
+  changes.hosts.add(host.id);
+  for (const id of host.allocations) {
+    const allocation = state.allocations.get(id);
+    const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
+    const task = allocation === undefined ? undefined : job?.tasks[allocation.index];
+    if (job !== undefined && task?.active === id) changeTask(folding, job, task, () => undefined);
+  }
+};
+
+export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">): boolean => {
+  const { state } = folding;
+  if (state.hosts.has(record.hostId)) return false;
+  state.hosts.set(record.hostId, {
+    id: record.hostId,
+    publicKey: record.publicKey,
+    enrolledBy: record.by,
+    enrolledAtMs: folding.atMs,
+    state: "enrolled",
+    session: null,
+    bootId: null,
+    inventory: null,
+    capacity: null,
+    allocatable: noResources(),
+    reserved: noResources(),
+    allocations: new Set(),
+    desiredRev: folding.sequence,
+  });
+  folding.changes.hosts.add(record.hostId);
+  folding.changes.documents.add(record.hostId);
+  return true;
+};
+
+export const foldRegistered = (folding: Folding, record: RecordOf<"host_registered">): boolean => {
+  const host = folding.state.hosts.get(record.hostId);
+  if (host === undefined) return false;
+  host.session = record.session;
+  host.bootId = record.bootId;
+  host.inventory = record.inventory;
+  host.capacity = record.capacity;
+  host.allocatable = bookable(record.capacity);
+  if (host.state === "enrolled") host.state = "ready";
+  announce(folding, host);
+  return true;
+};
+
+export const foldLost = (folding: Folding, record: RecordOf<"host_lost">): boolean => {
+  const host = folding.state.hosts.get(record.hostId);
+  if (host === undefined || host.state !== "ready") return false;
+  host.state = "lost";
+  announce(folding, host);
+  return true;
+};
+
+export const foldReady = (folding: Folding, record: RecordOf<"host_ready">): boolean => {
+  const host = folding.state.hosts.get(record.hostId);
+  if (host === undefined || host.state !== "lost") return false;
+  host.state = "ready";
+  announce(folding, host);
+  return true;
+};

@@ -1,0 +1,137 @@
+/** Folding what users did to jobs: submitted, stopped, forgotten. Each returns false when the record contradicts the state. */
+import { jobKey, type AllocationId, type LogRecord } from "@berth/schema";
+import { createBitset } from "./bitset.ts";
+import { changeTask, forgetAllocations, leaveQueue, refreshWanting, type Folding } from "./fold-tasks.ts";
+import {
+  idempotencyKeyOf,
+  MAX_IDEMPOTENCY_KEYS,
+  type MutableJob,
+  type MutableState,
+  type MutableTask,
+} from "./state.ts";
+
+type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
+
+/** Shared by all tasks that have no past, which is most of a large array. Never changed in place. */
+const NO_HISTORY: AllocationId[] = [];
+
+const rememberKey = (state: MutableState, record: RecordOf<"job_submitted">): void => {
+  if (record.idempotencyKey === null) return;
+  const key = jobKey(record.spec.project, record.spec.name);
+  state.idempotency.set(idempotencyKeyOf(record.by, record.idempotencyKey), {
+    digest: record.requestDigest,
+    key,
+    version: record.jobVersion,
+  });
+  for (const oldest of state.idempotency.keys()) {
+    if (state.idempotency.size <= MAX_IDEMPOTENCY_KEYS) break;
+    state.idempotency.delete(oldest);
+  }
+};
+
+/** Every allocation of the job that has not ended, by index. */
+const activeOf = (job: MutableJob | undefined): Map<number, AllocationId> => {
+  const active = new Map(job?.extra);
+  for (const task of job?.tasks ?? []) if (task.active !== null) active.set(task.index, task.active);
+  return active;
+};
+
+export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted">): boolean => {
+  const { state, changes } = folding;
+  const { spec } = record;
+  const key = jobKey(spec.project, spec.name);
+  const old = state.jobs.get(key);
+  if (record.jobVersion !== (old?.version ?? 0) + 1) return false;
+
+  const active = activeOf(old);
+  const tasks: MutableTask[] = [];
+  for (let index = 0; index < spec.count; index += 1) {
+    tasks.push({
+      index,
+      status: "open",
+      active: active.get(index) ?? null,
+      attempts: 0,
+      restarts: 0,
+      streak: 0,
+      notBeforeMs: 0,
+      exit: null,
+      history: old?.tasks[index]?.history ?? NO_HISTORY,
+    });
+  }
+  const extra = new Map([...active].filter(([index]) => index >= spec.count));
+  const stopping = active.size - extra.size;
+  const job: MutableJob = {
+    key,
+    project: spec.project,
+    name: spec.name,
+    version: record.jobVersion,
+    spec,
+    desired: "run",
+    submittedBy: record.by,
+    submittedAtMs: folding.atMs,
+    order: (state.lastOrder += 1),
+    finishedAtMs: null,
+    exitCode: null,
+    tasks,
+    counts: {
+      pending: spec.count - stopping,
+      starting: 0,
+      running: 0,
+      stopping,
+      succeeded: 0,
+      failed: 0,
+      stopped: 0,
+    },
+    activeTasks: active.size,
+    requestClass: state.classes.retain(spec.requests),
+    wanting: createBitset(spec.count),
+    stranded: new Set(),
+    extra,
+  };
+  if (old !== undefined) {
+    leaveQueue(state, old);
+    state.classes.release(old.requestClass);
+    for (const task of old.tasks.slice(spec.count)) forgetAllocations(folding, task.history);
+    if (state.finished.delete(key)) state.finishedTaskCount -= old.spec.count;
+    else state.activeTaskCount -= old.spec.count;
+  }
+  state.activeTaskCount += spec.count;
+  state.jobs.set(key, job);
+  for (const id of active.values()) if (state.allocations.get(id)?.desired === "run") state.toStop.add(id);
+  for (const task of tasks) refreshWanting(state, job, task);
+  rememberKey(state, record);
+  changes.removed.jobs.delete(key);
+  changes.jobs.add(key);
+  return true;
+};
+
+export const foldStopped = (folding: Folding, record: RecordOf<"job_stopped">): boolean => {
+  const { state } = folding;
+  const job = state.jobs.get(jobKey(record.project, record.job));
+  if (job === undefined || job.desired === "stop" || job.finishedAtMs !== null) return false;
+  job.desired = "stop";
+  for (const task of job.tasks) {
+    if (task.status !== "open") continue;
+    changeTask(folding, job, task, () => {
+      if (task.active === null) task.status = "stopped";
+      else if (state.allocations.get(task.active)?.desired === "run") state.toStop.add(task.active);
+    });
+  }
+  folding.changes.jobs.add(job.key);
+  return true;
+};
+
+export const foldForgotten = (folding: Folding, record: RecordOf<"job_forgotten">): boolean => {
+  const { state, changes } = folding;
+  const job = state.jobs.get(jobKey(record.project, record.job));
+  if (job === undefined || job.finishedAtMs === null) return false;
+  for (const task of job.tasks) forgetAllocations(folding, task.history);
+  leaveQueue(state, job);
+  state.classes.release(job.requestClass);
+  state.finished.delete(job.key);
+  state.finishedTaskCount -= job.spec.count;
+  state.jobs.delete(job.key);
+  changes.jobs.delete(job.key);
+  changes.removed.jobs.set(job.key, { project: job.project, name: job.name });
+  return true;
+};

@@ -1,0 +1,107 @@
+/**
+ * The one thing that changes the state: applies a transaction of the log. Total: a record that is unknown, contradictory or
+ * old is ignored and counted, so every instance that folds the same log holds the same state, whatever is in it. Time is
+ * the transaction's own; nothing is decided here that is not a function of the log.
+ *
+ * Allocations move forward only:  placed → preparing → starting → running → stopping → exited | failed | lost
+ * A task is `open` until an attempt of the current version settles it; then it is succeeded, failed or stopped for good.
+ */
+import type { LogRecord, Transaction } from "@berth/schema";
+import { foldPlaced, foldReported, foldStop } from "./fold-allocations.ts";
+import { foldEnrolled, foldLost, foldReady, foldRegistered } from "./fold-hosts.ts";
+import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
+import { refreshQueue, wake, type Folding } from "./fold-tasks.ts";
+import { UNKNOWN_EXIT_CODE } from "./restart-policy.ts";
+import { inside, type Changes, type ClusterState, type MutableJob } from "./state.ts";
+
+const foldRecord = (folding: Folding, record: LogRecord): boolean => {
+  switch (record.kind) {
+    case "leader_elected":
+      // Handled before: it is what makes a transaction current.
+      return true;
+    case "job_submitted":
+      return foldSubmitted(folding, record);
+    case "job_stopped":
+      return foldStopped(folding, record);
+    case "job_forgotten":
+      return foldForgotten(folding, record);
+    case "host_enrolled":
+      return foldEnrolled(folding, record);
+    case "host_registered":
+      return foldRegistered(folding, record);
+    case "host_lost":
+      return foldLost(folding, record);
+    case "host_ready":
+      return foldReady(folding, record);
+    case "allocation_placed":
+      return foldPlaced(folding, record);
+    case "allocation_reported":
+      return foldReported(folding, record);
+    case "allocation_stop":
+      return foldStop(folding, record);
+    default:
+      return unknownRecord(record);
+  }
+};
+
+/** A record of a later version of the program. The compiler knows that there is none in this one. */
+const unknownRecord = (_record: never): boolean => false;
+
+/** The exit status of a finished job: 143 (128 + SIGTERM) when it was stopped, the code of its first failed index, else 0. */
+export const exitCodeOf = (job: MutableJob): number => {
+  if (job.desired === "stop") return 143;
+  const failed = job.counts.failed === 0 ? undefined : job.tasks.find((task) => task.status === "failed");
+  if (failed === undefined) return 0;
+  const code = failed.exit?.code ?? UNKNOWN_EXIT_CODE;
+  // A task may fail by a code that the policy calls fatal although it is 0.
+  return code === 0 ? 1 : code;
+};
+
+const finishIfOver = (folding: Folding, job: MutableJob): void => {
+  const { pending, starting, running, stopping } = job.counts;
+  if (job.finishedAtMs !== null || pending + starting + running + stopping > 0 || job.activeTasks > 0) return;
+  const { state } = folding;
+  job.finishedAtMs = folding.atMs;
+  job.exitCode = exitCodeOf(job);
+  state.finished.add(job.key);
+  state.activeTaskCount -= job.spec.count;
+  state.finishedTaskCount += job.spec.count;
+};
+
+/**
+ * Applies one transaction. `sequence` is its place in the log and becomes the revision; one that was folded before changes
+ * nothing. A transaction of a deposed leader (its epoch is older than ours) changes nothing either.
+ */
+export const fold = (clusterState: ClusterState, sequence: number, transaction: Transaction): Changes => {
+  const state = inside(clusterState);
+  const changes = {
+    hosts: new Set<never>(),
+    jobs: new Set<never>(),
+    allocations: new Set<never>(),
+    removed: { jobs: new Map<never, never>(), allocations: new Set<never>(), hosts: new Set<never>() },
+    documents: new Set<never>(),
+    ignored: 0,
+  } as Changes & { ignored: number };
+  const ignore = (count: number): Changes => {
+    changes.ignored += count;
+    state.ignoredRecords += count;
+    return changes;
+  };
+  if (!(sequence > state.revision)) return ignore(transaction.records.length);
+  state.revision = sequence;
+  const stale = transaction.epoch < state.epoch;
+  const elected = transaction.records.some((record) => record.kind === "leader_elected");
+  if (elected) state.epoch = sequence;
+  if (stale) return ignore(transaction.records.filter((record) => record.kind !== "leader_elected").length);
+
+  const folding: Folding = { state, changes, sequence, atMs: transaction.atMs };
+  wake(folding);
+  for (const record of transaction.records) if (!foldRecord(folding, record)) ignore(1);
+  for (const key of changes.jobs) {
+    const job = state.jobs.get(key);
+    if (job === undefined) continue;
+    finishIfOver(folding, job);
+    refreshQueue(state, job);
+  }
+  return changes;
+};

@@ -1,0 +1,24 @@
+/** The pure core: the state folded from the log, and every decision about it. The only door for the rest of the package. */
+export { decideForget } from "./decide-forget.ts";
+export { decideEnrol, decideHello, decideLost, decideReady, decideReports } from "./decide-hosts.ts";
+export { decideStop, decideSubmit, type Submission, type SubmitAction, type SubmitDecision } from "./decide-jobs.ts";
+export { desiredFor } from "./desired.ts";
+export { dryRun } from "./dry-run.ts";
+export { why } from "./explain.ts";
+export { fold } from "./fold.ts";
+export { jobState } from "./job-state.ts";
+export { planEvaluations, type PlanBounds, type PlanEnv, type Planned } from "./plan.ts";
+export {
+  createState,
+  idempotencyKeyOf,
+  type AllocationRecord,
+  type Changes,
+  type ClusterState,
+  type HostRecord,
+  type IdempotencyEntry,
+  type JobRecord,
+  type TaskRecord,
+  type TaskStatus,
+} from "./state.ts";
+export { validatePlan } from "./validate.ts";
+export { allocationView, hostView, jobView, type LiveHost } from "./views.ts";

@@ -1,0 +1,240 @@
+/**
+ * What the cluster is, folded from the log: jobs with their tasks, hosts, allocations, who leads. These are read-only
+ * views of one mutable state; only `fold` changes it, and nothing in it comes from anywhere but the log. Beside the
+ * facts it keeps indexes (what wants work, what hosts have left) so that a decision costs what it decides, not what
+ * exists; they are functions of the facts.
+ */
+import type {
+  AllocationId,
+  AllocationState,
+  Capacity,
+  Exit,
+  HostId,
+  Inventory,
+  JobKey,
+  JobName,
+  JobSpec,
+  ProjectName,
+  Resources,
+  ScoreBreakdown,
+  TaskCounts,
+} from "@berth/schema";
+import type { Bitset } from "./bitset.ts";
+import { createHostIndex, type HostIndex } from "./host-index.ts";
+import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
+import type { SortedList } from "./sorted-list.ts";
+import { createTimeHeap, type TimeHeap } from "./time-heap.ts";
+
+/** `open`: still to be run to an end. The others are ends and final within a job version. */
+export type TaskStatus = "open" | "succeeded" | "failed" | "stopped";
+
+/** One index of the current version of a job. */
+export interface TaskRecord {
+  readonly index: number;
+  readonly status: TaskStatus;
+  /** The one allocation of this index that has not ended; of an earlier version while that one is being stopped. */
+  readonly active: AllocationId | null;
+  /** Placements in this job version. */
+  readonly attempts: number;
+  /** Ends that count against `restart.max`. A lost or rebooted host does not count. */
+  readonly restarts: number;
+  /** Ends in a row without a long run between them: the exponent of the backoff. */
+  readonly streak: number;
+  /** Not placed before this time. 0: at once. */
+  readonly notBeforeMs: number;
+  /** How the newest ended attempt of this version ended. */
+  readonly exit: Exit | null;
+  /** The newest ended allocations of this index, oldest first, at most FINISHED_PER_TASK. */
+  readonly history: readonly AllocationId[];
+}
+
+export interface JobRecord {
+  readonly key: JobKey;
+  readonly project: ProjectName;
+  readonly name: JobName;
+  readonly version: number;
+  readonly spec: JobSpec;
+  readonly desired: "run" | "stop";
+  readonly submittedBy: string;
+  readonly submittedAtMs: number;
+  /** Counts submissions: jobs are served in this order. */
+  readonly order: number;
+  readonly finishedAtMs: number | null;
+  /** Set once finished: see `exitCodeOf`. */
+  readonly exitCode: number | null;
+  readonly tasks: readonly TaskRecord[];
+  /** Always add up to `spec.count`. */
+  readonly counts: Readonly<TaskCounts>;
+  /** Tasks, and indices beyond a reduced count, that hold an allocation which has not ended. */
+  readonly activeTasks: number;
+}
+
+export interface HostRecord {
+  readonly id: HostId;
+  readonly publicKey: string;
+  readonly enrolledBy: string;
+  readonly enrolledAtMs: number;
+  /** `enrolled`: admitted, has not said hello yet. */
+  readonly state: "enrolled" | "ready" | "lost";
+  readonly session: string | null;
+  readonly bootId: string | null;
+  readonly inventory: Inventory | null;
+  /** As the host reported it. */
+  readonly capacity: Capacity | null;
+  /** What may be booked in all: the reported allocatable, never above what capacity and system reserve leave. */
+  readonly allocatable: Resources;
+  /** Sum of the requests of all allocations here that have not ended, those that are being stopped included. */
+  readonly reserved: Resources;
+  /** Those allocations. */
+  readonly allocations: ReadonlySet<AllocationId>;
+  /** Sequence of the record that last changed this host's desired document. */
+  readonly desiredRev: number;
+}
+
+export interface AllocationRecord {
+  readonly id: AllocationId;
+  readonly key: JobKey;
+  readonly project: ProjectName;
+  readonly job: JobName;
+  readonly jobVersion: number;
+  /** The spec of that version: what the host runs even after the job has a newer one. */
+  readonly spec: JobSpec;
+  readonly index: number;
+  readonly attempt: number;
+  readonly hostId: HostId;
+  /** Who led when it was placed. */
+  readonly epoch: number;
+  readonly state: AllocationState;
+  readonly desired: "run" | "stop";
+  readonly reason: string;
+  readonly score: ScoreBreakdown;
+  readonly placedAtMs: number;
+  readonly startedAtMs: number | null;
+  readonly exit: Exit | null;
+}
+
+export interface IdempotencyEntry {
+  readonly digest: string;
+  readonly key: JobKey;
+  readonly version: number;
+}
+
+export interface ClusterState {
+  /** Sequence of the newest transaction that was folded. */
+  readonly revision: number;
+  /** Sequence of the newest `leader_elected` record. */
+  readonly epoch: number;
+  readonly jobs: ReadonlyMap<JobKey, JobRecord>;
+  readonly hosts: ReadonlyMap<HostId, HostRecord>;
+  readonly allocations: ReadonlyMap<AllocationId, AllocationRecord>;
+  /** By user and Idempotency-Key (see `idempotencyKeyOf`); the newest MAX_IDEMPOTENCY_KEYS are kept. */
+  readonly idempotency: ReadonlyMap<string, IdempotencyEntry>;
+  /** Finished jobs, the one that finished first first. */
+  readonly finished: ReadonlySet<JobKey>;
+  /** Tasks of jobs that have not finished, and of those that have. */
+  readonly activeTaskCount: number;
+  readonly finishedTaskCount: number;
+  /** Records that said something unknown, contradictory or old, since the start of the fold. */
+  readonly ignoredRecords: number;
+}
+
+/** What one fold touched, so that views are rendered again only where needed. */
+export interface Changes {
+  readonly hosts: Set<HostId>;
+  readonly jobs: Set<JobKey>;
+  readonly allocations: Set<AllocationId>;
+  readonly removed: {
+    readonly jobs: Map<JobKey, { readonly project: ProjectName; readonly name: JobName }>;
+    readonly allocations: Set<AllocationId>;
+    readonly hosts: Set<HostId>;
+  };
+  /** Hosts whose desired document is another one now. */
+  readonly documents: Set<HostId>;
+  /** Records of this transaction that were ignored. */
+  readonly ignored: number;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+export type MutableTask = Writable<Omit<TaskRecord, "history">> & { history: AllocationId[] };
+export type MutableAllocation = Writable<AllocationRecord>;
+export type MutableHost = Writable<Omit<HostRecord, "allocations" | "reserved">> & {
+  allocations: Set<AllocationId>;
+  reserved: Resources;
+};
+export type MutableJob = Writable<Omit<JobRecord, "tasks" | "counts">> & {
+  tasks: MutableTask[];
+  counts: Writable<TaskCounts>;
+  requestClass: RequestClass;
+  /** Indices that want a placement now, those that must wait for a later time excepted. */
+  wanting: Bitset;
+  /** Of the wanting, those whose allocation sits on a lost host: `maxRunning` has counted them already. */
+  stranded: Set<number>;
+  /** Allocations of indices beyond the count of the current version, until they have ended. */
+  extra: Map<number, AllocationId>;
+};
+
+/** Jobs of one request class that want placements and may have them, in the order in which they are served. */
+export interface ClassQueue {
+  readonly requestClass: RequestClass;
+  readonly jobs: SortedList<MutableJob>;
+  /**
+   * Set by planning, which found that this class fits nowhere: the mark of the index at that time. No fact but a short
+   * cut: a plan comes out the same without it.
+   */
+  parkedAt: number | null;
+}
+
+export interface MutableState extends Writable<
+  Omit<ClusterState, "jobs" | "hosts" | "allocations" | "idempotency" | "finished">
+> {
+  jobs: Map<JobKey, MutableJob>;
+  hosts: Map<HostId, MutableHost>;
+  allocations: Map<AllocationId, MutableAllocation>;
+  idempotency: Map<string, IdempotencyEntry>;
+  finished: Set<JobKey>;
+  /** The order of the newest submission. */
+  lastOrder: number;
+  /** Allocations that run although their job wants them ended. */
+  toStop: Set<AllocationId>;
+  classes: ClassTable;
+  queues: Map<number, ClassQueue>;
+  delayed: TimeHeap;
+  index: HostIndex;
+}
+
+export const createState = (): ClusterState => {
+  const state: MutableState = {
+    revision: 0,
+    epoch: 0,
+    jobs: new Map(),
+    hosts: new Map(),
+    allocations: new Map(),
+    idempotency: new Map(),
+    finished: new Set(),
+    activeTaskCount: 0,
+    finishedTaskCount: 0,
+    ignoredRecords: 0,
+    lastOrder: 0,
+    toStop: new Set(),
+    classes: createClassTable(),
+    queues: new Map(),
+    delayed: createTimeHeap(),
+    index: createHostIndex(),
+  };
+  return state;
+};
+
+/** The state as core modules see it. Every ClusterState comes from `createState`, so the cast is sound. */
+export const inside = (state: ClusterState): MutableState => state as MutableState;
+
+/** Keys of different users never meet. */
+export const idempotencyKeyOf = (by: string, key: string): string => `${by}\n${key}`;
+
+/** Bounds of what a cluster keeps. */
+export const MAX_JOBS = 10_000;
+export const MAX_ACTIVE_TASKS = 1_000_000;
+export const MAX_FINISHED_JOBS = 1_000;
+export const MAX_FINISHED_TASKS = 200_000;
+export const FINISHED_PER_TASK = 3;
+export const MAX_IDEMPOTENCY_KEYS = 10_000;

@@ -1,0 +1,126 @@
+/**
+ * Checks a plan once more before it is appended, from the facts and not from the packer's index: whoever applies re-checks.
+ * It asks the same question of fit as the packer, so the two can disagree only when the plan is wrong or out of date.
+ */
+import {
+  err,
+  isTerminal,
+  jobKey,
+  ok,
+  taskName,
+  type AllocationId,
+  type HostId,
+  type JobKey,
+  type LogRecord,
+  type Placement,
+  type Result,
+} from "@berth/schema";
+import { addResources, rejection, toVector } from "./feasibility.ts";
+import type { ClusterState } from "./state.ts";
+
+interface Checking {
+  readonly state: ClusterState;
+  readonly wrong: string[];
+  readonly newIds: Set<AllocationId>;
+  readonly placed: Set<string>;
+  readonly stopped: Set<AllocationId>;
+  readonly load: Map<HostId, Placement[]>;
+  /** How many allocations this plan adds to each job, replacements excepted. */
+  readonly added: Map<JobKey, number>;
+}
+
+const checkStop = (checking: Checking, id: AllocationId): void => {
+  const { state, wrong, stopped } = checking;
+  const allocation = state.allocations.get(id);
+  if (allocation === undefined || isTerminal(allocation.state))
+    wrong.push(`${id}: only what has not ended can be stopped`);
+  else if (allocation.desired === "stop") wrong.push(`${id}: is being stopped already`);
+  if (stopped.has(id)) wrong.push(`${id}: stopped twice`);
+  stopped.add(id);
+};
+
+const checkPlacement = (checking: Checking, placement: Placement): void => {
+  const { state, newIds, placed, load, added } = checking;
+  const key = jobKey(placement.project, placement.job);
+  const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
+  const complain = (what: string): void => void checking.wrong.push(`${name}: ${what}`);
+
+  if (state.allocations.has(placement.id) || newIds.has(placement.id)) complain(`id ${placement.id} is taken`);
+  newIds.add(placement.id);
+  if (placed.has(name)) complain("placed twice");
+  placed.add(name);
+  load.set(placement.hostId, [...(load.get(placement.hostId) ?? []), placement]);
+
+  const job = state.jobs.get(key);
+  const task = job?.tasks[placement.index];
+  if (job === undefined || task === undefined) return complain("no such task");
+  if (job.version !== placement.jobVersion)
+    complain(`version ${placement.jobVersion} is not current, ${job.version} is`);
+  if (job.desired === "stop") complain("its job is stopped");
+  if (task.status !== "open") complain(`has ${task.status} already`);
+  if (task.attempts + 1 !== placement.attempt) {
+    complain(`attempt ${placement.attempt} does not follow attempt ${task.attempts}`);
+  }
+  if (task.active !== placement.replaces) {
+    complain(`replaces ${placement.replaces ?? "nothing"}, but holds ${task.active ?? "nothing"}`);
+  }
+  if (task.active === null) added.set(key, (added.get(key) ?? 0) + 1);
+  else {
+    const home = state.allocations.get(task.active)?.hostId;
+    if (home !== undefined && state.hosts.get(home)?.state !== "lost") complain(`its host ${home} is not lost`);
+  }
+};
+
+const checkHost = (checking: Checking, hostId: HostId, placements: readonly Placement[]): void => {
+  const { state, wrong } = checking;
+  const host = state.hosts.get(hostId);
+  if (host === undefined || host.state !== "ready") {
+    wrong.push(`${hostId}: ${host === undefined ? "is not known" : `is ${host.state}`}`);
+    return;
+  }
+  // Counted from the allocations themselves: an error in the running sums must not hide here.
+  let left = host.allocatable;
+  for (const id of host.allocations) {
+    const allocation = state.allocations.get(id);
+    if (allocation !== undefined) left = addResources(left, allocation.spec.requests, -1);
+  }
+  for (const placement of placements) {
+    const job = state.jobs.get(jobKey(placement.project, placement.job));
+    if (job === undefined) continue;
+    const room = { hostId, ready: true, allocatable: toVector(host.allocatable), free: toVector(left) };
+    const refused = rejection(room, toVector(job.spec.requests));
+    if (refused !== undefined && refused.reason !== "lost") {
+      wrong.push(
+        `${hostId}: ${placement.project}/${taskName(placement.job, placement.index)} does not fit, ${refused.dimension} is ${refused.short} short`,
+      );
+    }
+    left = addResources(left, job.spec.requests, -1);
+  }
+};
+
+/** Ok, or one sentence for everything that is wrong with these records as a plan for this state. */
+export const validatePlan = (state: ClusterState, records: readonly LogRecord[]): Result<void, string[]> => {
+  const checking: Checking = {
+    state,
+    wrong: [],
+    newIds: new Set(),
+    placed: new Set(),
+    stopped: new Set(),
+    load: new Map(),
+    added: new Map(),
+  };
+  for (const record of records) {
+    if (record.kind === "allocation_stop") checkStop(checking, record.id);
+    else if (record.kind === "allocation_placed") checkPlacement(checking, record.placement);
+    else checking.wrong.push(`a plan holds no ${record.kind}`);
+  }
+  for (const [hostId, placements] of checking.load) checkHost(checking, hostId, placements);
+  for (const [key, added] of checking.added) {
+    const job = state.jobs.get(key);
+    const limit = job?.spec.maxRunning ?? null;
+    if (job !== undefined && limit !== null && job.activeTasks + added > limit) {
+      checking.wrong.push(`${key}: ${job.activeTasks + added} tasks at a time, but at most ${limit} are allowed`);
+    }
+  }
+  return checking.wrong.length === 0 ? ok(undefined) : err(checking.wrong);
+};

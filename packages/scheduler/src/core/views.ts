@@ -1,0 +1,123 @@
+/** The state as the API shows it. Measurements are not part of the state: whoever has them passes them in. */
+import {
+  type AllocationId,
+  type AllocationView,
+  type ContainerUsage,
+  type HostId,
+  type HostUsage,
+  type HostView,
+  type JobKey,
+  type JobView,
+  type Pressure,
+} from "@berth/schema";
+import { explainTask } from "./explain.ts";
+import { slotsOf } from "./fold-tasks.ts";
+import { jobState } from "./job-state.ts";
+import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
+import { tentatively } from "./tentative.ts";
+
+/**
+ * The task that says best why the job is not where it should be: the first that wants a place and may have one, else the
+ * first that waits. Looks at few tasks of a job in which all is well.
+ */
+const firstKept = (job: MutableJob) => {
+  if (job.desired === "stop") return job.tasks.find((task) => task.active !== null);
+  const wanting = slotsOf(job) > 0 || job.stranded.size > 0 ? job.wanting.next(0) : -1;
+  if (wanting >= 0) {
+    const index = slotsOf(job) > 0 ? wanting : Math.min(...job.stranded);
+    return job.tasks[index];
+  }
+  if (job.counts.pending === 0 && job.counts.stopping === 0) return undefined;
+  return (
+    job.tasks.find((task) => task.status === "open" && task.active === null && task.notBeforeMs > 0) ??
+    job.tasks.find((task) => task.status === "open" && task.active === null)
+  );
+};
+
+const pendingReason = (state: MutableState, job: MutableJob, nowMs: number): string | null => {
+  if (job.finishedAtMs !== null) return null;
+  const task = firstKept(job);
+  if (task === undefined) return null;
+  const allocation = task.active === null ? undefined : state.allocations.get(task.active);
+  const isLost = allocation !== undefined && state.hosts.get(allocation.hostId)?.state === "lost";
+  if (allocation !== undefined && !isLost) return null;
+  const { sentence, outcome } = tentatively(state.index, (tentative) =>
+    explainTask(state, tentative, job, task, nowMs),
+  );
+  // It is about to be placed: nothing keeps it from running but the next look at it.
+  if (outcome.kind === "placed" && job.desired === "run") return null;
+  const others = job.counts.pending - 1;
+  return others > 0 ? `${sentence}; ${others} more ${others === 1 ? "task waits" : "tasks wait"}` : sentence;
+};
+
+export const jobView = (clusterState: ClusterState, key: JobKey, nowMs: number): JobView | undefined => {
+  const state = inside(clusterState);
+  const job = state.jobs.get(key);
+  if (job === undefined) return undefined;
+  return {
+    project: job.project,
+    name: job.name,
+    version: job.version,
+    state: jobState(job),
+    spec: job.spec,
+    tasks: { ...job.counts },
+    exitCode: job.exitCode,
+    pendingReason: pendingReason(state, job, nowMs),
+    submittedBy: job.submittedBy,
+    submittedAtMs: job.submittedAtMs,
+    finishedAtMs: job.finishedAtMs,
+  };
+};
+
+export const allocationView = (
+  state: ClusterState,
+  id: AllocationId,
+  usage: ContainerUsage | null,
+): AllocationView | undefined => {
+  const allocation = state.allocations.get(id);
+  if (allocation === undefined) return undefined;
+  return {
+    id: allocation.id,
+    project: allocation.project,
+    job: allocation.job,
+    jobVersion: allocation.jobVersion,
+    index: allocation.index,
+    attempt: allocation.attempt,
+    hostId: allocation.hostId,
+    epoch: allocation.epoch,
+    state: allocation.state,
+    desired: allocation.desired,
+    reason: allocation.reason,
+    resources: allocation.spec.requests,
+    score: allocation.score,
+    placedAtMs: allocation.placedAtMs,
+    startedAtMs: allocation.startedAtMs,
+    exit: allocation.exit,
+    usage,
+  };
+};
+
+export interface LiveHost {
+  readonly usage: HostUsage | null;
+  readonly pressure: Pressure | null;
+  readonly lastHeartbeatAgoMs: number | null;
+}
+
+/** Undefined for a host that is unknown, or was admitted but has not said hello yet. */
+export const hostView = (state: ClusterState, id: HostId, live: LiveHost | null): HostView | undefined => {
+  const host = state.hosts.get(id);
+  if (host === undefined || host.state === "enrolled" || host.inventory === null || host.capacity === null)
+    return undefined;
+  return {
+    id: host.id,
+    state: host.state,
+    inventory: host.inventory,
+    // What may be booked is what the packer books: see `bookable`.
+    capacity: { ...host.capacity, allocatable: host.allocatable },
+    reserved: host.reserved,
+    allocations: host.allocations.size,
+    usage: live?.usage ?? null,
+    pressure: live?.pressure ?? null,
+    lastHeartbeatAgoMs: live?.lastHeartbeatAgoMs ?? null,
+  };
+};
