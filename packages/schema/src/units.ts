@@ -11,10 +11,12 @@ const BYTES: Readonly<Record<string, number>> = {
   Mi: 2 ** 20,
   Gi: 2 ** 30,
   Ti: 2 ** 40,
+  Pi: 2 ** 50,
   KiB: 2 ** 10,
   MiB: 2 ** 20,
   GiB: 2 ** 30,
   TiB: 2 ** 40,
+  PiB: 2 ** 50,
   k: 1e3,
   kB: 1e3,
   M: 1e6,
@@ -23,6 +25,8 @@ const BYTES: Readonly<Record<string, number>> = {
   GB: 1e9,
   T: 1e12,
   TB: 1e12,
+  P: 1e15,
+  PB: 1e15,
 };
 
 const DURATIONS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

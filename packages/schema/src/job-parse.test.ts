@@ -1,0 +1,291 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { decoder } from "./decode.ts";
+import { parseJobDocument } from "./job-parse.ts";
+import { JobDocumentSchema, JobSpecSchema } from "./job.ts";
+import type { FieldError } from "./problem.ts";
+import { arbitrary } from "./testing/arbitraries.ts";
+
+const batch = { name: "thumbs", kind: "batch", image: "builtin://busybox", command: ["sh", "-c", "true"] };
+const service = { ...batch, kind: "service" };
+
+const errorsOf = (document: unknown): readonly FieldError[] => {
+  const parsed = parseJobDocument(document);
+  if (parsed.ok) return [];
+  expect(parsed.error).toMatchObject({ code: "job.spec_invalid", status: 422 });
+  return parsed.error.errors ?? [];
+};
+const specOf = (document: unknown) => {
+  const parsed = parseJobDocument(document);
+  if (!parsed.ok) throw new Error(parsed.error.detail);
+  return parsed.value;
+};
+
+describe("a good document", () => {
+  test("gets every default", () => {
+    expect(specOf(batch)).toEqual({
+      name: "thumbs",
+      project: "default",
+      kind: "batch",
+      image: "builtin://busybox",
+      command: ["sh", "-c", "true"],
+      env: {},
+      workdir: "/",
+      requests: { cpuMillis: 100, memoryBytes: 134_217_728, pids: 256 },
+      limits: { cpuMillis: null, memoryBytes: 134_217_728, pids: 256 },
+      count: 1,
+      maxRunning: null,
+      volumes: [],
+      outputs: [],
+      restart: {
+        on: "never",
+        max: null,
+        backoffFirstMs: 1000,
+        backoffLongestMs: 60_000,
+        retryCodes: [],
+        fatalCodes: [],
+      },
+      runTimeoutMs: null,
+      stopTimeoutMs: 10_000,
+    });
+  });
+
+  test("keeps what it says, in whole units", () => {
+    const spec = specOf({
+      ...batch,
+      project: "media",
+      env: { LEVEL: "info", TIMES: 3, FAST: true },
+      workdir: "/work",
+      resources: { cpu: { request: 0.5, limit: "2" }, memory: { request: "256Mi", limit: "512Mi" }, pids: 64 },
+      array: { size: 500, maxRunning: 40 },
+      volumes: [{ source: "/srv/in", target: "/in", readOnly: true }],
+      outputs: [{ path: "/out" }],
+      restart: { on: "failure", max: 3, backoff: "2s..1m", exitCodes: { retry: [75], fatal: [64] } },
+      timeouts: { run: "1m30s", stop: "250ms" },
+    });
+    expect(spec).toMatchObject({
+      project: "media",
+      env: { LEVEL: "info", TIMES: "3", FAST: "true" },
+      requests: { cpuMillis: 500, memoryBytes: 268_435_456, pids: 64 },
+      limits: { cpuMillis: 2000, memoryBytes: 536_870_912, pids: 64 },
+      count: 500,
+      maxRunning: 40,
+      volumes: [{ source: "/srv/in", target: "/in", readOnly: true }],
+      outputs: [{ path: "/out" }],
+      restart: {
+        on: "failure",
+        max: 3,
+        backoffFirstMs: 2000,
+        backoffLongestMs: 60_000,
+        retryCodes: [75],
+        fatalCodes: [64],
+      },
+      runTimeoutMs: 90_000,
+      stopTimeoutMs: 250,
+    });
+  });
+
+  test("that only limits memory books no more than the limit", () => {
+    const spec = specOf({ ...batch, resources: { memory: { limit: "32Mi" } } });
+    expect([spec.requests.memoryBytes, spec.limits.memoryBytes]).toEqual([33_554_432, 33_554_432]);
+  });
+
+  test("of a service restarts always and counts replicas", () => {
+    expect(specOf({ ...service, replicas: 3 })).toMatchObject({
+      count: 3,
+      maxRunning: null,
+      restart: { on: "always" },
+    });
+  });
+
+  test("with a number of restarts means restarts after failures", () => {
+    expect(specOf({ ...batch, restart: { max: 2 } }).restart).toMatchObject({ on: "failure", max: 2 });
+  });
+});
+
+describe("a bad document", () => {
+  test.each<[string, unknown, readonly FieldError[]]>([
+    ["nothing", null, [{ pointer: "", message: "must be an object" }]],
+    ["empty", {}, [{ pointer: "", message: '"name", "kind", "image" and "command" are missing' }]],
+    [
+      "unknown key",
+      { ...batch, resurces: {} },
+      [{ pointer: "/resurces", message: 'unknown key "resurces"; did you mean "resources"?' }],
+    ],
+    [
+      "unknown key far from all",
+      { ...batch, array: { size: 1, zzzzzz: 1 } },
+      [{ pointer: "/array/zzzzzz", message: 'unknown key "zzzzzz"; known keys: size, maxRunning' }],
+    ],
+    [
+      "unknown key in a list",
+      { ...batch, volumes: [{ source: "/a", target: "/b", readonly: true }] },
+      [{ pointer: "/volumes/0/readonly", message: 'unknown key "readonly"; did you mean "readOnly"?' }],
+    ],
+    ["wrong kind", { ...batch, kind: "servce" }, [{ pointer: "/kind", message: "must be one of service, batch" }]],
+    [
+      "wrong types",
+      { ...batch, command: ["x", 3], array: { size: "3" }, resources: { cpu: { request: [] } } },
+      [
+        { pointer: "/command/1", message: "must be text" },
+        { pointer: "/array/size", message: "must be a whole number" },
+        { pointer: "/resources/cpu/request", message: "must be text or a number" },
+      ],
+    ],
+    [
+      "name with a dot",
+      { ...batch, name: "a.b" },
+      [
+        {
+          pointer: "/name",
+          message:
+            "does not fit: Job: 1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or digit",
+        },
+      ],
+    ],
+    [
+      "quantities",
+      { ...batch, resources: { cpu: { request: "half" } }, timeouts: { run: "30" } },
+      [
+        { pointer: "/resources/cpu/request", message: '"half" is not a number of CPUs; write it like 0.5, 2 or 250m' },
+        { pointer: "/timeouts/run", message: '"30" is not a duration; write it like 30s, 1m30s, 2h or 250ms' },
+      ],
+    ],
+    [
+      "too small",
+      { ...batch, resources: { cpu: { request: "1m" }, memory: { limit: "1Mi" } } },
+      [
+        { pointer: "/resources/cpu/request", message: "must be between 10m and 1000000 CPUs" },
+        { pointer: "/resources/memory/limit", message: "must be between 4Mi and 1024Ti" },
+      ],
+    ],
+    [
+      "limit below request",
+      { ...batch, resources: { cpu: { request: 2, limit: 1 }, memory: { request: "2Gi", limit: "1Gi" } } },
+      [
+        { pointer: "/resources/cpu/limit", message: "must not be below the request, nor above 1000000 CPUs" },
+        { pointer: "/resources/memory/limit", message: "must not be below the request, nor above 1024Ti" },
+      ],
+    ],
+    [
+      "batch with replicas",
+      { ...batch, replicas: 2 },
+      [{ pointer: "/replicas", message: 'a batch job has "array: { size }"; "replicas" is for kind: service' }],
+    ],
+    [
+      "service with array, outputs and no restart",
+      { ...service, array: { size: 2 }, outputs: [{ path: "/out" }], restart: { on: "never" } },
+      [
+        { pointer: "/restart/on", message: "a service is restarted; use kind: batch for work that ends" },
+        { pointer: "/outputs", message: "outputs are collected when a task succeeds; a service never ends" },
+        { pointer: "/array", message: 'a service has "replicas"; "array" is for kind: batch' },
+      ],
+    ],
+    [
+      "mounts",
+      {
+        ...batch,
+        volumes: [
+          { source: "/a/../b", target: "/x" },
+          { source: "/a", target: "/proc/1" },
+          { source: "/a", target: "/" },
+        ],
+        outputs: [{ path: "/x" }],
+      },
+      [
+        { pointer: "/volumes/0/source", message: 'must be an absolute path without ".", ".." or "//"' },
+        { pointer: "/volumes/1/target", message: "lies under /proc, /sys, /dev, which the runtime mounts itself" },
+        { pointer: "/volumes/2/target", message: 'must be an absolute path other than "/", without ".", ".." or "//"' },
+        { pointer: "/outputs/0/path", message: '"/x" is used twice' },
+      ],
+    ],
+    [
+      "backoff",
+      { ...batch, restart: { backoff: "1m..1s" } },
+      [{ pointer: "/restart/backoff", message: "the longest wait is shorter than the first" }],
+    ],
+    [
+      "exit code in two lists",
+      { ...batch, restart: { exitCodes: { retry: [1, 75], fatal: [75] } } },
+      [{ pointer: "/restart/exitCodes", message: "75 is listed as retry and as fatal" }],
+    ],
+    [
+      "NUL characters",
+      { ...batch, command: ["a", "b\0"], env: { A: "\0" } },
+      [
+        { pointer: "/command/1", message: "must not contain a NUL character" },
+        { pointer: "/env/A", message: "must not contain a NUL character" },
+      ],
+    ],
+    [
+      "names that are no variables",
+      { ...batch, env: JSON.parse('{"a b":1,"__proto__":2}') as unknown },
+      [{ pointer: "/env/a b", message: 'not a possible key: "a b"' }],
+    ],
+    [
+      "an environment that would change its own prototype",
+      { ...batch, env: JSON.parse('{"__proto__":"x"}') as unknown },
+      [{ pointer: "/env/__proto__", message: "is not a possible name" }],
+    ],
+    [
+      "image",
+      { ...batch, image: "oci://registry/x" },
+      [{ pointer: "/image", message: '"oci://registry/x" is not known here; use builtin://busybox' }],
+    ],
+    [
+      "too long",
+      { ...batch, timeouts: { run: "400d" } },
+      [{ pointer: "/timeouts/run", message: "must not be longer than 366d" }],
+    ],
+  ])("%s", (_what, document, errors) => expect(errorsOf(document)).toEqual(errors));
+
+  test("is summed up in one sentence", () => {
+    expect(parseJobDocument({ ...batch, replicas: 2, workdir: "x" })).toMatchObject({
+      ok: false,
+      error: { detail: expect.stringMatching(/^\/workdir: /) as unknown },
+    });
+    expect(parseJobDocument({ ...batch, replicas: 2, workdir: "/.." })).toMatchObject({
+      ok: false,
+      error: { detail: expect.stringMatching(/^\/workdir: .* \(and 1 more\)$/) as unknown },
+    });
+  });
+});
+
+describe("any document", () => {
+  const isSpec = decoder(JobSpecSchema);
+
+  test("ends as a spec that fits its schema, or as a problem; never as an exception", () => {
+    fc.assert(
+      fc.property(fc.oneof(arbitrary(JobDocumentSchema), fc.jsonValue(), fc.anything()), (document) => {
+        const parsed = parseJobDocument(document);
+        if (parsed.ok) expect(isSpec(parsed.value)).toMatchObject({ ok: true });
+        else expect(parsed.error.errors).not.toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("gives the same spec again, in the same order of keys", () => {
+    const good = fc.record(
+      {
+        name: fc.stringMatching(/^[a-z]{1,8}$/),
+        kind: fc.constant("batch"),
+        image: fc.constant("builtin://busybox"),
+        command: fc.array(fc.stringMatching(/^[ -~]{1,8}$/), { minLength: 1, maxLength: 3 }),
+        env: fc.dictionary(
+          fc.stringMatching(/^[A-Z]{1,3}$/),
+          fc.string().map((text) => text.replaceAll("\0", "")),
+        ),
+        array: fc.record({ size: fc.integer({ min: 1, max: 100_000 }) }),
+        resources: fc.record({ cpu: fc.record({ request: fc.integer({ min: 1, max: 64 }) }) }),
+      },
+      { requiredKeys: ["name", "kind", "image", "command"], noNullPrototype: true },
+    );
+    fc.assert(
+      fc.property(good, (document) => {
+        const reversed = Object.fromEntries(Object.entries(document).toReversed());
+        expect(JSON.stringify(specOf(reversed))).toBe(JSON.stringify(specOf(document)));
+      }),
+    );
+  });
+});
