@@ -19,6 +19,7 @@ export const Problems = defineProblems({
   "request.invalid": { status: 400, title: "The request does not have the expected form", exit: 65 },
   "request.too_large": { status: 413, title: "The request is too large", exit: 65 },
   "request.media_type": { status: 415, title: "The content type is not supported", exit: 65 },
+  "request.too_many": { status: 429, title: "Too many requests at a time", exit: 75, retryable: true },
   "auth.required": { status: 401, title: "A token is required", exit: 77 },
   "auth.forbidden": { status: 403, title: "This is not permitted", exit: 77 },
   "route.not_found": { status: 404, title: "No such address", exit: 66 },
