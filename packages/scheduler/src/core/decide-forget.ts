@@ -16,7 +16,7 @@ export const decideForget = (state: ClusterState): LogRecord[] => {
   for (const key of state.finished) {
     if (jobs <= 1 || (jobs <= MAX_FINISHED_JOBS && tasks <= MAX_FINISHED_TASKS) || records.length >= MAX_RECORDS) break;
     const job = state.jobs.get(key);
-    if (job === undefined) continue;
+    if (job === undefined || job.activeTasks > 0) continue;
     records.push({ kind: "job_forgotten", project: job.project, job: job.name });
     jobs -= 1;
     tasks -= job.spec.count;

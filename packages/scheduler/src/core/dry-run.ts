@@ -10,6 +10,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { submitAction } from "./decide-jobs.ts";
+import { isOnLostHost } from "./fold-tasks.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { holdSentence } from "./sentences.ts";
@@ -30,12 +31,17 @@ const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job:
   const hostsUsed = new Set<string>();
   const requestClass = state.classes.find(spec.requests) ?? passingClass(spec.requests);
   const totals = { placed: 0, blocked: 0, held: 0 };
-  let slots = (spec.maxRunning ?? Number.POSITIVE_INFINITY) - (job?.activeTasks ?? 0);
+  // What an earlier version has left on lost hosts does not count, and gives way.
+  const holding = [...(job?.tasks ?? []).map((task) => task.active), ...(job?.extra.values() ?? [])].filter(
+    (id) => id !== null && !isOnLostHost(state, id),
+  ).length;
+  let slots = (spec.maxRunning ?? Number.POSITIVE_INFINITY) - holding;
   let hostsListed = 0;
   let blocked: { readonly outcome: Outcome; readonly sentence: string } | undefined;
 
   const outcomeOf = (index: number, subject: string): { readonly outcome: Outcome; readonly sentence: string } => {
-    if (job?.extra.has(index) === true || (job?.tasks[index]?.active ?? null) !== null) {
+    const previous = job?.tasks[index]?.active ?? job?.extra.get(index) ?? null;
+    if (previous !== null && !isOnLostHost(state, previous)) {
       const hold = { kind: "previous_stopping" } as const;
       return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
     }

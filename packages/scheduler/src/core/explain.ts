@@ -126,6 +126,13 @@ const VERBS = {
   stopping: "stops",
 };
 
+const explainThrottle = (job: MutableJob, subject: string): Explained | undefined => {
+  const limit = job.spec.maxRunning;
+  if (limit === null || slotsOf(job) > 0) return undefined;
+  const hold = { kind: "max_running", limit, running: limit - slotsOf(job) } as const;
+  return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+};
+
 const explainActive = (
   state: MutableState,
   tentative: Tentative,
@@ -139,7 +146,9 @@ const explainActive = (
     const wait = isLost ? `, which is lost: it is stopped there when ${hostId} returns` : "";
     return onHost(allocation, `${subject} is being stopped on ${hostId}${wait}`);
   }
+  const held = job.stranded.has(allocation.index) ? undefined : explainThrottle(job, subject);
   if (isLost) {
+    if (held !== undefined) return held;
     const next = explainRequest(state, tentative, job.requestClass, subject, "look");
     if (next.chosen !== undefined) return { ...next, sentence: `${next.sentence}, because ${hostId} is lost` };
     return { ...next, sentence: `${subject} is on ${hostId}, which is lost; ${next.sentence}` };
@@ -175,10 +184,8 @@ export const explainTask = (
     const code = task.exit === null ? "" : `; attempt ${task.attempts} ended with exit code ${task.exit.code}`;
     return { sentence: `${holdSentence(subject, hold, nowMs)}${code}`, outcome: { kind: "held", hold } };
   }
-  if (slotsOf(job) <= 0) {
-    const hold = { kind: "max_running", limit: job.spec.maxRunning ?? 0, running: job.activeTasks } as const;
-    return { sentence: holdSentence(subject, hold, nowMs), outcome: { kind: "held", hold } };
-  }
+  const held = explainThrottle(job, subject);
+  if (held !== undefined) return held;
   return explainRequest(state, tentative, job.requestClass, subject, "look");
 };
 

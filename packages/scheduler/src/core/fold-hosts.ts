@@ -1,7 +1,7 @@
 /** Folding what is known of hosts: admitted, registered, lost, ready again. Each returns false when it contradicts the state. */
 import { noResources, type LogRecord } from "@berth/schema";
 import { bookable, toVector } from "./feasibility.ts";
-import { changeTask, type Folding } from "./fold-tasks.ts";
+import { changeTask, refreshExtra, type Folding } from "./fold-tasks.ts";
 import type { MutableHost } from "./state.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
@@ -14,8 +14,13 @@ const announce = (folding: Folding, host: MutableHost): void => {
   for (const id of host.allocations) {
     const allocation = state.allocations.get(id);
     const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
-    const task = allocation === undefined ? undefined : job?.tasks[allocation.index];
-    if (job !== undefined && task?.active === id) changeTask(folding, job, task, () => undefined);
+    if (allocation === undefined || job === undefined) continue;
+    const task = job.tasks[allocation.index];
+    if (task?.active === id) changeTask(folding, job, task, () => undefined);
+    else if (job.extra.get(allocation.index) === id) {
+      refreshExtra(state, job, allocation.index);
+      changes.jobs.add(job.key);
+    }
   }
 };
 

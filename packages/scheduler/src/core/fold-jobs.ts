@@ -1,7 +1,7 @@
 /** Folding what users did to jobs: submitted, stopped, forgotten. Each returns false when the record contradicts the state. */
 import { jobKey, type AllocationId, type LogRecord } from "@berth/schema";
 import { createBitset } from "./bitset.ts";
-import { changeTask, forgetAllocations, leaveQueue, refreshWanting, type Folding } from "./fold-tasks.ts";
+import { changeTask, forgetAllocations, leaveQueue, refreshExtra, refreshWanting, type Folding } from "./fold-tasks.ts";
 import {
   idempotencyKeyOf,
   MAX_IDEMPOTENCY_KEYS,
@@ -86,6 +86,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
     requestClass: state.classes.retain(spec.requests),
     wanting: createBitset(spec.count),
     stranded: new Set(),
+    displaced: new Set(),
     extra,
   };
   if (old !== undefined) {
@@ -99,6 +100,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
   state.jobs.set(key, job);
   for (const id of active.values()) if (state.allocations.get(id)?.desired === "run") state.toStop.add(id);
   for (const task of tasks) refreshWanting(state, job, task);
+  for (const index of extra.keys()) refreshExtra(state, job, index);
   rememberKey(state, record);
   changes.removed.jobs.delete(key);
   changes.jobs.add(key);
@@ -124,7 +126,8 @@ export const foldStopped = (folding: Folding, record: RecordOf<"job_stopped">): 
 export const foldForgotten = (folding: Folding, record: RecordOf<"job_forgotten">): boolean => {
   const { state, changes } = folding;
   const job = state.jobs.get(jobKey(record.project, record.job));
-  if (job === undefined || job.finishedAtMs === null) return false;
+  // While an old allocation has not ended, its job is what tells it apart from those of a later job of the same name.
+  if (job === undefined || job.finishedAtMs === null || job.activeTasks > 0) return false;
   for (const task of job.tasks) forgetAllocations(folding, task.history);
   leaveQueue(state, job);
   state.classes.release(job.requestClass);

@@ -33,20 +33,29 @@ export const bucketOf = (state: MutableState, job: MutableJob, task: MutableTask
   return active.state === "running" ? "running" : "starting";
 };
 
-const isStranded = (state: MutableState, active: AllocationId): boolean => {
-  const allocation = state.allocations.get(active);
+export const isOnLostHost = (state: MutableState, id: AllocationId | null | undefined): boolean => {
+  const allocation = id === null || id === undefined ? undefined : state.allocations.get(id);
   return allocation !== undefined && state.hosts.get(allocation.hostId)?.state === "lost";
 };
 
-/** Brings `wanting` and `stranded` up to date for one task. */
+const mark = (set: Set<number>, index: number, isMember: boolean): void => {
+  if (isMember) set.add(index);
+  else set.delete(index);
+};
+
+/** Brings what is known about an index beyond the count of the current version up to date. */
+export const refreshExtra = (state: MutableState, job: MutableJob, index: number): void =>
+  mark(job.displaced, index, isOnLostHost(state, job.extra.get(index)));
+
+/** Brings `wanting`, `stranded` and `displaced` up to date for one task. */
 export const refreshWanting = (state: MutableState, job: MutableJob, task: MutableTask): void => {
   const open = job.desired === "run" && task.status === "open";
-  const stranded = open && task.active !== null && isStranded(state, task.active);
-  const wants = stranded || (open && task.active === null && task.notBeforeMs === 0);
-  if (wants) job.wanting.add(task.index);
+  const onLost = isOnLostHost(state, task.active);
+  const isOld = task.active !== null && state.allocations.get(task.active)?.jobVersion !== job.version;
+  if (open && (onLost || (task.active === null && task.notBeforeMs === 0))) job.wanting.add(task.index);
   else job.wanting.delete(task.index);
-  if (stranded) job.stranded.add(task.index);
-  else job.stranded.delete(task.index);
+  mark(job.stranded, task.index, open && onLost && !isOld);
+  mark(job.displaced, task.index, onLost && isOld);
 };
 
 /** Applies `change` to a task (and to its allocation) and keeps everything derived from it. */
@@ -61,7 +70,9 @@ export const changeTask = (folding: Folding, job: MutableJob, task: MutableTask,
 
 /** How many more tasks of this job may hold an allocation. */
 export const slotsOf = (job: MutableJob): number =>
-  job.spec.maxRunning === null ? Number.POSITIVE_INFINITY : job.spec.maxRunning - job.activeTasks;
+  job.spec.maxRunning === null
+    ? Number.POSITIVE_INFINITY
+    : job.spec.maxRunning - (job.activeTasks - job.displaced.size);
 
 /** Puts the job into the queue of its class, or takes it out, as its tasks have it now. */
 export const refreshQueue = (state: MutableState, job: MutableJob): void => {
@@ -202,6 +213,7 @@ export const endAllocation = (
   finish();
   if (job?.extra.get(allocation.index) !== allocation.id) return;
   job.extra.delete(allocation.index);
+  job.displaced.delete(allocation.index);
   job.activeTasks -= 1;
   folding.changes.jobs.add(job.key);
   forgetAllocations(folding, [allocation.id]);

@@ -57,9 +57,10 @@ export const exitCodeOf = (job: MutableJob): number => {
   return code === 0 ? 1 : code;
 };
 
+/** All tasks are over. What an earlier version had beyond their count may still be stopping. */
 const finishIfOver = (folding: Folding, job: MutableJob): void => {
   const { pending, starting, running, stopping } = job.counts;
-  if (job.finishedAtMs !== null || pending + starting + running + stopping > 0 || job.activeTasks > 0) return;
+  if (job.finishedAtMs !== null || pending + starting + running + stopping > 0) return;
   const { state } = folding;
   job.finishedAtMs = folding.atMs;
   job.exitCode = exitCodeOf(job);

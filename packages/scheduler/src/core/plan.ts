@@ -130,7 +130,7 @@ function* wantingTasks(job: MutableJob, due: ReadonlySet<number> | undefined): G
     if (takeLate) lateAt += 1;
     else at = job.wanting.next(at + 1);
     if (task === undefined) continue;
-    if (task.active === null) slots -= 1;
+    if (!job.stranded.has(task.index)) slots -= 1;
     yield task;
   }
   // No slot is left: of the rest, only the stranded may go on, since they hold one already.

@@ -168,8 +168,10 @@ export type MutableJob = Writable<Omit<JobRecord, "tasks" | "counts">> & {
   requestClass: RequestClass;
   /** Indices that want a placement now, those that must wait for a later time excepted. */
   wanting: Bitset;
-  /** Of the wanting, those whose allocation sits on a lost host: `maxRunning` has counted them already. */
+  /** Of the wanting, those whose current allocation sits on a lost host: `maxRunning` has counted them already. */
   stranded: Set<number>;
+  /** Indices whose allocation of an earlier version sits on a lost host: `maxRunning` does not count what may never end. */
+  displaced: Set<number>;
   /** Allocations of indices beyond the count of the current version, until they have ended. */
   extra: Map<number, AllocationId>;
 };

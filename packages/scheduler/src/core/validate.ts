@@ -16,7 +16,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { addResources, rejection, toVector } from "./feasibility.ts";
-import type { ClusterState } from "./state.ts";
+import type { ClusterState, JobRecord } from "./state.ts";
 
 interface Checking {
   readonly state: ClusterState;
@@ -25,7 +25,7 @@ interface Checking {
   readonly placed: Set<string>;
   readonly stopped: Set<AllocationId>;
   readonly load: Map<HostId, Placement[]>;
-  /** How many allocations this plan adds to each job, replacements excepted. */
+  /** How many allocations of its current version this plan adds to each job. */
   readonly added: Map<JobKey, number>;
 }
 
@@ -64,11 +64,24 @@ const checkPlacement = (checking: Checking, placement: Placement): void => {
   if (task.active !== placement.replaces) {
     complain(`replaces ${placement.replaces ?? "nothing"}, but holds ${task.active ?? "nothing"}`);
   }
-  if (task.active === null) added.set(key, (added.get(key) ?? 0) + 1);
-  else {
-    const home = state.allocations.get(task.active)?.hostId;
-    if (home !== undefined && state.hosts.get(home)?.state !== "lost") complain(`its host ${home} is not lost`);
+  const active = task.active === null ? undefined : state.allocations.get(task.active);
+  if (active !== undefined && state.hosts.get(active.hostId)?.state !== "lost") {
+    complain(`its host ${active.hostId} is not lost`);
   }
+  if (active?.jobVersion !== job.version) added.set(key, (added.get(key) ?? 0) + 1);
+};
+
+/** What counts against `maxRunning`: all that holds a place, but not what an earlier version has left on lost hosts. */
+const runningOf = (state: ClusterState, job: JobRecord): number => {
+  let displaced = 0;
+  for (const host of state.hosts.values()) {
+    if (host.state !== "lost") continue;
+    for (const id of host.allocations) {
+      const allocation = state.allocations.get(id);
+      if (allocation?.key === job.key && allocation.jobVersion !== job.version) displaced += 1;
+    }
+  }
+  return job.activeTasks - displaced;
 };
 
 const checkHost = (checking: Checking, hostId: HostId, placements: readonly Placement[]): void => {
@@ -118,8 +131,9 @@ export const validatePlan = (state: ClusterState, records: readonly LogRecord[])
   for (const [key, added] of checking.added) {
     const job = state.jobs.get(key);
     const limit = job?.spec.maxRunning ?? null;
-    if (job !== undefined && limit !== null && job.activeTasks + added > limit) {
-      checking.wrong.push(`${key}: ${job.activeTasks + added} tasks at a time, but at most ${limit} are allowed`);
+    const running = job === undefined || limit === null ? 0 : runningOf(state, job) + added;
+    if (limit !== null && running > limit) {
+      checking.wrong.push(`${key}: ${running} tasks at a time, but at most ${limit} are allowed`);
     }
   }
   return checking.wrong.length === 0 ? ok(undefined) : err(checking.wrong);

@@ -24,8 +24,8 @@ const firstKept = (job: MutableJob) => {
   if (job.desired === "stop") return job.tasks.find((task) => task.active !== null);
   const wanting = slotsOf(job) > 0 || job.stranded.size > 0 ? job.wanting.next(0) : -1;
   if (wanting >= 0) {
-    const index = slotsOf(job) > 0 ? wanting : Math.min(...job.stranded);
-    return job.tasks[index];
+    if (slotsOf(job) > 0) return job.tasks[wanting];
+    for (const index of job.stranded) return job.tasks[index];
   }
   if (job.counts.pending === 0 && job.counts.stopping === 0) return undefined;
   return (

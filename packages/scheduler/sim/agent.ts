@@ -1,0 +1,127 @@
+/**
+ * A host as the scheduler meets it: takes desired documents, runs containers in virtual time, reports what happens over a
+ * line that loses, repeats and reorders. It keeps every report until it has been acknowledged, as real agents do.
+ */
+import {
+  isTerminal,
+  type AllocationId,
+  type AllocationReport,
+  type AllocationState,
+  type DesiredDocument,
+  type Exit,
+  type HostId,
+  type Resources,
+} from "@berth/schema";
+import type { Random } from "./random.ts";
+
+interface Container {
+  state: AllocationState;
+  readonly startedAtMs: number;
+  stopAsked: boolean;
+}
+
+export interface SimAgent {
+  readonly id: HostId;
+  online: boolean;
+  session: number;
+  boot: number;
+  allocatable: Resources;
+  readonly containers: Map<AllocationId, Container>;
+  readonly unacknowledged: AllocationReport[];
+  epoch: number;
+  rev: number;
+}
+
+export const createAgent = (id: HostId, allocatable: Resources): SimAgent => ({
+  id,
+  online: true,
+  session: 1,
+  boot: 1,
+  allocatable,
+  containers: new Map(),
+  unacknowledged: [],
+  epoch: 0,
+  rev: 0,
+});
+
+const note = (agent: SimAgent, id: AllocationId, container: Container, reason: string, exit: Exit | null): void => {
+  const report = { id, state: container.state, reason, startedAtMs: container.startedAtMs, exit };
+  agent.unacknowledged.push(report);
+};
+
+const exitOf = (container: Container, nowMs: number, code: number, cause: Exit["cause"]): Exit => ({
+  code,
+  signal: null,
+  oom: false,
+  cause,
+  detail: null,
+  startedAtMs: container.startedAtMs,
+  finishedAtMs: nowMs,
+});
+
+const end = (
+  agent: SimAgent,
+  id: AllocationId,
+  container: Container,
+  nowMs: number,
+  code: number,
+  cause: Exit["cause"],
+): void => {
+  container.state = cause === "start_failed" ? "failed" : "exited";
+  note(agent, id, container, cause, exitOf(container, nowMs, code, cause));
+};
+
+/** Takes a document over if it is newer: starts what is new in it, asks what is to stop or no longer in it to stop. */
+export const takeDocument = (agent: SimAgent, document: DesiredDocument, nowMs: number): void => {
+  if (document.epoch < agent.epoch || (document.epoch === agent.epoch && document.rev <= agent.rev)) return;
+  agent.epoch = document.epoch;
+  agent.rev = document.rev;
+  const wanted = new Map(document.allocations.map((allocation) => [allocation.id, allocation]));
+  for (const allocation of document.allocations) {
+    if (agent.containers.has(allocation.id)) continue;
+    const container: Container = { state: "placed", startedAtMs: nowMs, stopAsked: false };
+    agent.containers.set(allocation.id, container);
+  }
+  for (const [id, container] of agent.containers) {
+    const allocation = wanted.get(id);
+    if (allocation === undefined && isTerminal(container.state)) agent.containers.delete(id);
+    else if (allocation === undefined || allocation.desired === "stop") container.stopAsked = true;
+  }
+};
+
+const STEPS: readonly AllocationState[] = ["preparing", "starting", "running"];
+
+/** Lets each container take a step with some chance: forward in its life, towards its end, or to the end it was asked for. */
+export const work = (agent: SimAgent, random: Random, nowMs: number, willing: boolean): void => {
+  for (const [id, container] of agent.containers) {
+    if (isTerminal(container.state) || !(willing || random.chance(0.5))) continue;
+    if (container.stopAsked) {
+      if (container.state === "stopping" || random.chance(0.5)) end(agent, id, container, nowMs, 143, "stopped");
+      else {
+        container.state = "stopping";
+        note(agent, id, container, "stop_asked", null);
+      }
+      continue;
+    }
+    const next = STEPS[STEPS.indexOf(container.state) + 1];
+    if (next !== undefined) {
+      if (!willing && random.chance(0.05)) end(agent, id, container, nowMs, 125, "start_failed");
+      else {
+        container.state = next;
+        note(agent, id, container, "step", null);
+      }
+    } else if (willing || random.chance(0.3)) {
+      const code = willing ? 0 : (random.pick([0, 0, 0, 1, 64, 75]) ?? 0);
+      end(agent, id, container, nowMs, code, "exited");
+    }
+  }
+};
+
+/** The machine restarts: whatever ran is gone, and the agent says so when it is back. */
+export const reboot = (agent: SimAgent, nowMs: number): void => {
+  agent.boot += 1;
+  agent.session += 1;
+  for (const [id, container] of agent.containers) {
+    if (!isTerminal(container.state)) end(agent, id, container, nowMs, 137, "host_rebooted");
+  }
+};

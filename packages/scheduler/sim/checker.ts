@@ -1,0 +1,197 @@
+/**
+ * Reads the log and nothing else, with bookkeeping of its own that shares no code with the core, and says what must never
+ * be: a host booked beyond what it has, an index placed twice or after its success, a state that went back.
+ */
+import type { JobSpec, LogRecord, Placement, Resources, Transaction } from "@berth/schema";
+
+interface CheckedTask {
+  active: string | null;
+  attempts: number;
+  succeeded: boolean;
+}
+
+interface CheckedJob {
+  version: number;
+  spec: JobSpec;
+  stopped: boolean;
+  tasks: Map<number, CheckedTask>;
+  /** Allocations that have not ended, of any version. */
+  holding: Set<string>;
+}
+
+interface CheckedAllocation {
+  readonly placement: Placement;
+  readonly requests: Resources;
+  /** True when an exit with code 0 ends the task for good. */
+  readonly settles: boolean;
+  rank: number;
+  stopped: boolean;
+}
+
+const RANKS = ["placed", "preparing", "starting", "running", "stopping"];
+const ENDED = RANKS.length;
+const AMOUNTS = ["cpuMillis", "memoryBytes", "pids"] as const;
+
+export interface Checker {
+  /** Folds one transaction; returns a sentence for everything in it that must not be. */
+  readonly check: (sequence: number, transaction: Transaction) => string[];
+}
+
+export const createChecker = (): Checker => {
+  const jobs = new Map<string, CheckedJob>();
+  const hosts = new Map<string, { allocatable: Resources | null; lost: boolean }>();
+  const allocations = new Map<string, CheckedAllocation>();
+  let epoch = 0;
+
+  const end = (id: string, allocation: CheckedAllocation, succeeded: boolean): void => {
+    allocation.rank = ENDED;
+    const { project, job: name, index, jobVersion } = allocation.placement;
+    const job = jobs.get(`${project}/${name}`);
+    job?.holding.delete(id);
+    const task = job?.tasks.get(index);
+    if (job === undefined || task === undefined || task.active !== id) return;
+    task.active = null;
+    if (succeeded && jobVersion === job.version) task.succeeded = true;
+  };
+
+  const booked = (hostId: string): Resources => {
+    const sum = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
+    for (const allocation of allocations.values()) {
+      if (allocation.placement.hostId !== hostId || allocation.rank === ENDED) continue;
+      for (const amount of AMOUNTS) sum[amount] += allocation.requests[amount];
+    }
+    return sum;
+  };
+
+  const checkPlaced = (placement: Placement): string[] => {
+    const wrong: string[] = [];
+    const key = `${placement.project}/${placement.job}`;
+    const name = `${key}[${placement.index}]`;
+    const job = jobs.get(key);
+    if (job === undefined) return [`${name} placed, but there is no such job`];
+    const task = job.tasks.get(placement.index) ?? { active: null, attempts: 0, succeeded: false };
+    job.tasks.set(placement.index, task);
+    if (placement.jobVersion !== job.version)
+      wrong.push(`${name} placed in version ${placement.jobVersion} of ${job.version}`);
+    if (job.stopped) wrong.push(`${name} placed although its job is stopped`);
+    if (placement.index >= job.spec.count) wrong.push(`${name} placed beyond the count of ${job.spec.count}`);
+    if (task.succeeded) wrong.push(`${name} placed after it had succeeded`);
+    if (placement.attempt !== task.attempts + 1)
+      wrong.push(`${name} attempt ${placement.attempt} after ${task.attempts}`);
+    if (allocations.has(placement.id)) wrong.push(`${name} placed under a known id`);
+    if (task.active !== placement.replaces) wrong.push(`${name} placed while ${task.active} has not ended`);
+    if (placement.replaces !== null) {
+      const old = allocations.get(placement.replaces);
+      if (old === undefined || hosts.get(old.placement.hostId)?.lost !== true)
+        wrong.push(`${name} replaces on a host that is not lost`);
+      if (old !== undefined) end(placement.replaces, old, false);
+    }
+    task.active = placement.id;
+    task.attempts = placement.attempt;
+    job.holding.add(placement.id);
+    const { requests, kind, restart } = job.spec;
+    const settles = kind === "batch" && restart.on !== "always" && !restart.retryCodes.includes(0);
+    allocations.set(placement.id, { placement, requests, settles, rank: 0, stopped: false });
+    // What an earlier version left on a lost host may never end, so it does not count.
+    const holding = [...job.holding].filter((id) => {
+      const held = allocations.get(id)?.placement;
+      return held?.jobVersion === job.version || hosts.get(held?.hostId ?? "")?.lost !== true;
+    });
+    if (job.spec.maxRunning !== null && holding.length > job.spec.maxRunning) {
+      wrong.push(`${key} has ${holding.length} tasks at a time, the limit is ${job.spec.maxRunning}`);
+    }
+    const host = hosts.get(placement.hostId);
+    if (host === undefined || host.allocatable === null)
+      return [...wrong, `${name} placed on unknown ${placement.hostId}`];
+    if (host.lost) wrong.push(`${name} placed on ${placement.hostId}, which is lost`);
+    const sum = booked(placement.hostId);
+    for (const amount of AMOUNTS) {
+      // A dimension that the task does not ask for may be over after the host has shrunk.
+      if (requests[amount] > 0 && sum[amount] > host.allocatable[amount]) {
+        wrong.push(`${placement.hostId} ${amount}: ${sum[amount]} of ${host.allocatable[amount]} booked by ${name}`);
+      }
+    }
+    return wrong;
+  };
+
+  const checkReported = (record: Extract<LogRecord, { kind: "allocation_reported" }>): string[] => {
+    const { id, state, exit } = record.report;
+    const allocation = allocations.get(id);
+    if (allocation === undefined) return [`report about unknown ${id}`];
+    const rank = RANKS.includes(state) ? RANKS.indexOf(state) : ENDED;
+    const wrong = rank > allocation.rank ? [] : [`${id} went from ${allocation.rank} to ${state}`];
+    if (allocation.placement.hostId !== record.hostId) wrong.push(`${id} reported by ${record.hostId}`);
+    if (rank < ENDED) allocation.rank = rank;
+    else end(id, allocation, allocation.settles && exit?.code === 0 && exit.cause === "exited");
+    return wrong;
+  };
+
+  const submitted = (record: Extract<LogRecord, { kind: "job_submitted" }>): string[] => {
+    const key = `${record.spec.project}/${record.spec.name}`;
+    const old = jobs.get(key);
+    const tasks = new Map<number, CheckedTask>();
+    for (const [index, task] of old?.tasks ?? []) {
+      if (task.active !== null) tasks.set(index, { active: task.active, attempts: 0, succeeded: false });
+    }
+    const holding = old?.holding ?? new Set();
+    jobs.set(key, { version: record.jobVersion, spec: record.spec, stopped: false, tasks, holding });
+    return record.jobVersion === (old?.version ?? 0) + 1
+      ? []
+      : [`${key} version ${record.jobVersion} after ${old?.version}`];
+  };
+
+  const checkRecord = (record: LogRecord): string[] => {
+    switch (record.kind) {
+      case "leader_elected":
+        return [];
+      case "job_submitted":
+        return submitted(record);
+      case "job_stopped": {
+        const job = jobs.get(`${record.project}/${record.job}`);
+        if (job === undefined) return [`${record.job} stopped, but there is no such job`];
+        job.stopped = true;
+        return [];
+      }
+      case "job_forgotten": {
+        const key = `${record.project}/${record.job}`;
+        const holding = jobs.get(key)?.holding.size ?? 0;
+        jobs.delete(key);
+        return holding === 0 ? [] : [`${key} forgotten while it holds ${holding} allocations`];
+      }
+      case "host_enrolled":
+        hosts.set(record.hostId, { allocatable: null, lost: false });
+        return [];
+      case "host_registered": {
+        const host = hosts.get(record.hostId);
+        if (host === undefined) return [`${record.hostId} registered without being admitted`];
+        host.allocatable = record.capacity.allocatable;
+        return [];
+      }
+      case "host_lost":
+      case "host_ready": {
+        const host = hosts.get(record.hostId);
+        if (host !== undefined) host.lost = record.kind === "host_lost";
+        return [];
+      }
+      case "allocation_placed":
+        return checkPlaced(record.placement);
+      case "allocation_reported":
+        return checkReported(record);
+      case "allocation_stop": {
+        const allocation = allocations.get(record.id);
+        if (allocation === undefined || allocation.rank === ENDED) return [`${record.id} stopped after its end`];
+        if (allocation.stopped) return [`${record.id} stopped twice`];
+        allocation.stopped = true;
+        return [];
+      }
+    }
+  };
+
+  return {
+    check: (sequence, transaction) => {
+      if (transaction.records.some((record) => record.kind === "leader_elected")) epoch = sequence;
+      else if (transaction.epoch < epoch) return [];
+      return transaction.records.flatMap(checkRecord);
+    },
+  };
+};

@@ -1,0 +1,26 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { SimulatedCluster } from "./cluster.ts";
+
+const run = (seed: number, hosts: number, steps: number): SimulatedCluster => {
+  const cluster = new SimulatedCluster({ seed, hosts });
+  for (let at = 0; at < steps; at += 1) cluster.step();
+  return cluster;
+};
+
+describe("a simulated cluster", () => {
+  it("keeps every rule through silence, crashes, lost reports and late leaders, and comes to an end", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.integer({ min: 1, max: 5 }), (seed, hosts) => {
+        run(seed, hosts, 150).finish();
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("does the same again from the same seed", () => {
+    const [left, right] = [run(7, 3, 200), run(7, 3, 200)];
+    expect(right.trace).toEqual(left.trace);
+    expect(left.trace.filter((line) => line.includes(" place ")).length).toBeGreaterThan(20);
+  });
+});

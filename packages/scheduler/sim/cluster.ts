@@ -1,0 +1,373 @@
+/**
+ * The core in a world that goes wrong, driven from a seed: agents that start, finish, crash, fall silent and return; reports
+ * that are lost, repeated and reordered; leaders that come back too late; schedulers that die before their append and
+ * refold the log. The core is the real one, the log an array, the clock a number. After every append the checker reads the
+ * log by itself, and the state is compared with what can be counted from its facts.
+ */
+import {
+  makeId,
+  type AllocationId,
+  type HostId,
+  type JobName,
+  type JobSpec,
+  type LogRecord,
+  type ProjectName,
+  type Resources,
+  type Transaction,
+} from "@berth/schema";
+import {
+  createState,
+  decideEnrol,
+  decideForget,
+  decideHello,
+  decideLost,
+  decideReports,
+  decideStop,
+  decideSubmit,
+  desiredFor,
+  dryRun,
+  fold,
+  planEvaluations,
+  validatePlan,
+  why,
+  type ClusterState,
+} from "../src/core/index.ts";
+import { createAgent, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
+import { createChecker } from "./checker.ts";
+import { countErrors } from "./counts.ts";
+import { dumpState } from "./dump.ts";
+import { seededRandom, type Random } from "./random.ts";
+
+export interface SimOptions {
+  readonly seed: number;
+  readonly hosts: number;
+}
+
+const MiB = 2 ** 20;
+const PUBLIC_KEY = `U${"A".repeat(55)}`;
+
+const describe = (record: LogRecord): string => {
+  switch (record.kind) {
+    case "allocation_placed": {
+      const { project, job, index, attempt, hostId, replaces } = record.placement;
+      return `place ${project}/${job}[${index}]#${attempt} on ${hostId}${replaces === null ? "" : ` for ${replaces.slice(-4)}`}`;
+    }
+    case "allocation_reported":
+      return `report ${record.report.id.slice(-4)} ${record.report.state} ${record.report.exit?.code ?? ""} by ${record.hostId}`;
+    case "allocation_stop":
+      return `stop ${record.id.slice(-4)} ${record.reason}`;
+    case "job_submitted":
+      return `submit ${record.spec.project}/${record.spec.name}@${record.jobVersion} ×${record.spec.count} ${record.spec.kind}`;
+    case "job_stopped":
+    case "job_forgotten":
+      return `${record.kind} ${record.project}/${record.job}`;
+    case "leader_elected":
+      return `leader ${record.instance}`;
+    case "host_enrolled":
+    case "host_registered":
+    case "host_lost":
+    case "host_ready":
+      return `${record.kind} ${record.hostId}`;
+  }
+};
+
+export class SimulatedCluster {
+  state: ClusterState = createState();
+  readonly log: Transaction[] = [];
+  readonly agents: SimAgent[] = [];
+  /** One line per event, fixed columns: what a failing run is read by. */
+  readonly trace: string[] = [];
+  readonly #random: Random;
+  readonly #checker = createChecker();
+  readonly #silentSince = new Map<HostId, number>();
+  nowMs = 1_700_000_000_000;
+  #ids = 0;
+  #jobs = 0;
+
+  constructor(options: SimOptions) {
+    this.#random = seededRandom(options.seed);
+    this.append("election", [{ kind: "leader_elected", instance: "s1" }]);
+    for (let at = 0; at < options.hosts; at += 1) {
+      const agent = createAgent(`h${at + 1}` as HostId, this.#hostSize());
+      this.agents.push(agent);
+      const enrolled = decideEnrol(this.state, { id: agent.id, publicKey: PUBLIC_KEY, by: "admin" });
+      if (enrolled.ok) this.append("enrol", enrolled.value);
+      this.#hello(agent);
+    }
+  }
+
+  /** Throws with the trace when what happened must not happen. */
+  #fail(errors: readonly string[]): void {
+    if (errors.length === 0) return;
+    throw new Error(`${errors.join("\n")}\n--- the last events ---\n${this.trace.slice(-60).join("\n")}`);
+  }
+
+  append(cause: string, records: readonly LogRecord[], epoch = this.state.epoch): void {
+    if (records.length === 0) return;
+    const transaction: Transaction = { version: 1, epoch, atMs: this.nowMs, cause, records: [...records] };
+    this.log.push(transaction);
+    const sequence = this.log.length;
+    for (const record of records) {
+      const at = String(this.nowMs % 100_000_000).padStart(8);
+      this.trace.push(`${String(sequence).padStart(5)} ${at} e${epoch} ${cause.padEnd(9)} ${describe(record)}`);
+    }
+    const changes = fold(this.state, sequence, transaction);
+    const stale = epoch < this.state.epoch && !records.some((record) => record.kind === "leader_elected");
+    const errors = this.#checker.check(sequence, transaction);
+    // The core decides from a current state, so all of it must be news.
+    if (!stale && changes.ignored > 0) errors.push(`${changes.ignored} records were ignored`);
+    if (stale && changes.ignored !== records.length) errors.push("a deposed leader's records were folded");
+    this.#fail([...errors, ...countErrors(this.state)]);
+  }
+
+  #hostSize(): Resources {
+    const { below } = this.#random;
+    return { cpuMillis: 1000 * (1 + below(8)), memoryBytes: 512 * MiB * (1 + below(16)), pids: 100 * (1 + below(10)) };
+  }
+
+  #makeAllocationId = (): AllocationId => {
+    this.#ids += 1;
+    const random = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, this.#ids >> 16, (this.#ids >> 8) & 255, this.#ids & 255);
+    return makeId("alloc", this.nowMs, random) as AllocationId;
+  };
+
+  #env() {
+    return { nowMs: this.nowMs, makeAllocationId: this.#makeAllocationId };
+  }
+
+  #spec(): JobSpec {
+    const { below, chance, pick } = this.#random;
+    const again = chance(0.3) && this.#jobs > 0;
+    if (!again) this.#jobs += 1;
+    const kind = chance(0.3) ? "service" : "batch";
+    const requests = {
+      cpuMillis: 250 * (1 + below(8)),
+      memoryBytes: 256 * MiB * (1 + below(8)),
+      pids: 10 * (1 + below(12)),
+    };
+    const count = 1 + below(6);
+    return {
+      name: `j${again ? 1 + below(this.#jobs) : this.#jobs}` as JobName,
+      project: "sim" as ProjectName,
+      kind,
+      image: "builtin://busybox",
+      command: ["true"],
+      env: {},
+      workdir: "/",
+      requests,
+      limits: { cpuMillis: null, memoryBytes: requests.memoryBytes, pids: requests.pids },
+      count,
+      maxRunning: kind === "batch" && chance(0.4) ? 1 + below(count) : null,
+      volumes: [],
+      outputs: [],
+      restart: {
+        on: kind === "service" ? "always" : (pick(["failure", "never", "failure"] as const) ?? "never"),
+        max: pick([null, 0, 1, 3]) ?? null,
+        backoffFirstMs: pick([0, 1_000]) ?? 0,
+        backoffLongestMs: 8_000,
+        retryCodes: chance(0.2) ? [75] : [],
+        fatalCodes: chance(0.2) ? [64] : [],
+      },
+      runTimeoutMs: null,
+      stopTimeoutMs: 10_000,
+    };
+  }
+
+  #hello(agent: SimAgent): void {
+    const zero = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
+    const { allocatable } = agent;
+    const hello = decideHello(this.state, agent.id, {
+      version: 1,
+      session: `session-${String(agent.session).padStart(16, "0")}`,
+      bootId: `boot-${agent.boot}`,
+      inventory: {
+        hostname: agent.id,
+        arch: "x64",
+        os: "linux",
+        kernel: "6",
+        cpuModel: "cpu",
+        cpuCount: 8,
+        memoryBytes: allocatable.memoryBytes,
+        cgroupVersion: "v2",
+        notEnforced: [],
+        agentVersion: "0",
+      },
+      capacity: { capacity: allocatable, systemReserved: zero, allocatable },
+      epoch: agent.epoch,
+      rev: agent.rev,
+    });
+    if (hello.ok) this.append("hello", hello.value);
+    this.#silentSince.delete(agent.id);
+  }
+
+  /** Plans, checks the plan and appends it; with `crash` the scheduler dies before the append. Returns whether it planned. */
+  plan(crash = false, maxPlacements = 1 + this.#random.below(20)): boolean {
+    const planned = planEvaluations(this.state, this.#env(), { maxPlacements });
+    const verdict = validatePlan(this.state, planned.records);
+    if (!verdict.ok) this.#fail(verdict.error.map((wrong) => `invalid plan: ${wrong}`));
+    if (planned.records.length === 0 && planned.more) this.#fail(["a plan without records claims that there is more"]);
+    if (crash) {
+      this.restart();
+      return true;
+    }
+    this.append("plan", planned.records);
+    if (planned.more || planned.records.length === 0) return planned.records.length > 0;
+    const again = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
+    if (again.records.length > 0) this.#fail([`planning again gives ${again.records.map(describe).join(", ")}`]);
+    this.#explain();
+    return true;
+  }
+
+  /** After a complete plan every task that has no allocation must be said to be held or blocked, never placeable. */
+  #explain(): void {
+    for (const job of this.state.jobs.values()) {
+      const task = job.tasks.find(({ status, active }) => status === "open" && active === null);
+      if (task === undefined || job.desired === "stop") continue;
+      const answer = why(this.state, job.project, job.name, task.index, this.nowMs);
+      if (!answer.ok || (answer.value.outcome.kind !== "held" && answer.value.outcome.kind !== "blocked")) {
+        this.#fail([`why says of ${job.key}[${task.index}]: ${JSON.stringify(answer)}`]);
+      }
+    }
+  }
+
+  /** The log, folded from its beginning, must give the same facts and the same next plan. */
+  restart(): void {
+    const again = createState();
+    this.log.forEach((transaction, at) => fold(again, at + 1, transaction));
+    const [before, after] = [dumpState(this.state), dumpState(again)];
+    if (before !== after) this.#fail(["the refolded log gives another state"]);
+    const ids = this.#ids;
+    const left = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
+    this.#ids = ids;
+    const right = planEvaluations(again, this.#env(), { maxPlacements: 1_000 });
+    this.#ids = ids;
+    if (JSON.stringify(left) !== JSON.stringify(right)) this.#fail(["the refolded state plans otherwise"]);
+    this.state = again;
+    this.trace.push("      --- scheduler restarted ---");
+  }
+
+  #submit(): void {
+    const spec = this.#spec();
+    const idempotencyKey = this.#random.chance(0.3) ? `key-${this.#random.below(10)}` : null;
+    const request = { spec, by: "ann", idempotencyKey, requestDigest: JSON.stringify(spec) };
+    // A dry run of a queue that is empty must foretell the plan exactly.
+    while (this.plan(false, 1_000));
+    const forecast = dryRun(this.state, spec, this.#env());
+    const decision = decideSubmit(this.state, request);
+    if (!decision.ok || decision.value.records.length === 0) return;
+    this.append("submit", decision.value.records);
+    if (!forecast.ok) return this.#fail([`the dry run refused what was accepted: ${JSON.stringify(forecast.error)}`]);
+    const plan = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
+    const foretold = forecast.value.tasks.flatMap(({ index, outcome }) =>
+      outcome.kind === "placed" ? [`${index} ${outcome.hostId} ${outcome.score.total}`] : [],
+    );
+    const planned = plan.records.flatMap((record) =>
+      record.kind === "allocation_placed" && record.placement.job === spec.name
+        ? [`${record.placement.index} ${record.placement.hostId} ${record.placement.score.total}`]
+        : [],
+    );
+    if (foretold.join() !== planned.join()) {
+      this.#fail([`dry run of ${spec.name}: ${foretold.join(", ")}`, `but planned: ${planned.join(", ")}`]);
+    }
+  }
+
+  #deliver(agent: SimAgent, faults: boolean): void {
+    const { chance, below } = this.#random;
+    if (!agent.online || agent.unacknowledged.length === 0) return;
+    const batch = [...agent.unacknowledged];
+    if (faults && chance(0.3)) batch.push(batch[below(batch.length)] as (typeof batch)[number]);
+    if (faults && chance(0.3)) batch.sort(() => (chance(0.5) ? 1 : -1));
+    if (faults && chance(0.2)) return;
+    this.append("report", decideReports(this.state, agent.id, batch));
+    // The acknowledgement may be lost: then everything comes again.
+    if (!faults || chance(0.8)) agent.unacknowledged.length = 0;
+  }
+
+  #toggle(agent: SimAgent): void {
+    agent.online = !agent.online;
+    this.trace.push(`      ${agent.id} ${agent.online ? "returns" : "falls silent"}`);
+    if (!agent.online) this.#silentSince.set(agent.id, this.nowMs);
+    else this.#hello(agent);
+  }
+
+  #judgeSilence(): void {
+    for (const [id, since] of this.#silentSince) {
+      if (this.nowMs - since > 10_000) this.append("silence", decideLost(this.state, id, this.nowMs - since));
+    }
+  }
+
+  /** One random thing happens. */
+  step(): void {
+    const { below, chance, pick } = this.#random;
+    this.nowMs += below(3_000);
+    const agent = pick(this.agents);
+    if (agent === undefined) return;
+    const dice = below(100);
+    if (dice < 12) this.#submit();
+    else if (dice < 15) {
+      const job = pick([...this.state.jobs.values()]);
+      const stopped = job === undefined ? undefined : decideStop(this.state, job.project, job.name, "ann");
+      if (stopped?.ok === true) this.append("stop", stopped.value);
+    } else if (dice < 35) this.plan(chance(0.1));
+    else if (dice < 50) takeDocument(agent, desiredFor(this.state, agent.id), this.nowMs);
+    else if (dice < 68) work(agent, this.#random, this.nowMs, false);
+    else if (dice < 84) this.#deliver(agent, true);
+    else if (dice < 88) this.#toggle(agent);
+    else if (dice < 92) this.#judgeSilence();
+    else if (dice < 94) {
+      reboot(agent, this.nowMs);
+      if (agent.online) this.#hello(agent);
+    } else if (dice < 96) {
+      agent.allocatable = this.#hostSize();
+      agent.session += 1;
+      if (agent.online) this.#hello(agent);
+    } else if (dice < 97) this.append("election", [{ kind: "leader_elected", instance: `s${below(3)}` }]);
+    else if (dice < 98) {
+      const deposed = planEvaluations(this.state, this.#env(), { maxPlacements: 10 }).records;
+      this.append("deposed", deposed, this.state.epoch - 1);
+    } else if (dice < 99) this.append("forget", decideForget(this.state));
+    else this.restart();
+  }
+
+  /**
+   * Nothing goes wrong any more and everything that can end does. Returns the open tasks that are left: only those that no
+   * host is large enough for may be among them.
+   */
+  drain(): string[] {
+    for (const agent of this.agents) if (!agent.online) this.#toggle(agent);
+    for (const job of this.state.jobs.values()) {
+      if (job.spec.kind !== "service") continue;
+      const stopped = decideStop(this.state, job.project, job.name, "drain");
+      if (stopped.ok) this.append("stop", stopped.value);
+    }
+    let quiet = 0;
+    for (let round = 0; round < 500 && quiet < 3; round += 1) {
+      const before = this.log.length;
+      this.nowMs += 10_000;
+      while (this.plan(false, 1_000));
+      for (const agent of this.agents) {
+        takeDocument(agent, desiredFor(this.state, agent.id), this.nowMs);
+        work(agent, this.#random, this.nowMs, true);
+        this.#deliver(agent, false);
+      }
+      quiet = this.log.length === before ? quiet + 1 : 0;
+    }
+    if (quiet < 3) this.#fail(["the drain does not end"]);
+    const fitsSomewhere = (requests: Resources): boolean =>
+      this.agents.some(
+        ({ allocatable }) =>
+          requests.cpuMillis <= allocatable.cpuMillis &&
+          requests.memoryBytes <= allocatable.memoryBytes &&
+          requests.pids <= allocatable.pids,
+      );
+    return [...this.state.jobs.values()]
+      .filter((job) => job.finishedAtMs === null && fitsSomewhere(job.spec.requests))
+      .map((job) => `${job.key} is left over: ${JSON.stringify(job.counts)}`);
+  }
+
+  /** Ends the run: what is left over although it could have run is an error. */
+  finish(): void {
+    this.#fail(this.drain());
+    this.restart();
+  }
+}

@@ -1,0 +1,52 @@
+/** What a state keeps counted, counted again from its facts. Slow and plain on purpose. */
+import { isTerminal } from "@berth/schema";
+import type { ClusterState } from "../src/core/index.ts";
+
+const AMOUNTS = ["cpuMillis", "memoryBytes", "pids"] as const;
+
+const jobErrors = (state: ClusterState): string[] => {
+  const errors: string[] = [];
+  for (const job of state.jobs.values()) {
+    const total = Object.values(job.counts).reduce((sum, count) => sum + count, 0);
+    if (total !== job.spec.count) errors.push(`${job.key}: counts add up to ${total}, not ${job.spec.count}`);
+    const holding = [...state.allocations.values()].filter(({ key, state: at }) => key === job.key && !isTerminal(at));
+    if (holding.length !== job.activeTasks)
+      errors.push(`${job.key}: ${holding.length} active, counted ${job.activeTasks}`);
+    const indices = new Set(holding.map(({ index }) => index));
+    if (indices.size !== holding.length) errors.push(`${job.key}: an index holds two allocations`);
+    for (const status of ["succeeded", "failed", "stopped"] as const) {
+      const found = job.tasks.filter((task) => task.status === status).length;
+      if (found !== job.counts[status])
+        errors.push(`${job.key}: ${found} tasks ${status}, counted ${job.counts[status]}`);
+    }
+    const open = job.tasks.filter((task) => task.status === "open").length;
+    if ((job.finishedAtMs !== null) !== (open === 0)) {
+      errors.push(`${job.key}: finished at ${job.finishedAtMs} with ${open} open tasks, ${holding.length} allocations`);
+    }
+  }
+  return errors;
+};
+
+const hostErrors = (state: ClusterState): string[] => {
+  const errors: string[] = [];
+  for (const host of state.hosts.values()) {
+    const here = [...state.allocations.values()].filter(
+      ({ hostId, state: at }) => hostId === host.id && !isTerminal(at),
+    );
+    if (here.length !== host.allocations.size)
+      errors.push(`${host.id}: ${here.length} allocations, counted ${host.allocations.size}`);
+    for (const amount of AMOUNTS) {
+      const sum = here.reduce((total, { spec }) => total + spec.requests[amount], 0);
+      if (sum !== host.reserved[amount]) errors.push(`${host.id}: ${amount} ${sum}, counted ${host.reserved[amount]}`);
+    }
+  }
+  return errors;
+};
+
+/** A sentence for everything that does not add up. */
+export const countErrors = (state: ClusterState): string[] => {
+  const active = [...state.jobs.values()].filter((job) => job.finishedAtMs === null);
+  const tasks = active.reduce((sum, job) => sum + job.spec.count, 0);
+  const total = tasks === state.activeTaskCount ? [] : [`${tasks} unfinished tasks, counted ${state.activeTaskCount}`];
+  return [...total, ...jobErrors(state), ...hostErrors(state)];
+};

@@ -1,0 +1,50 @@
+/** The facts of a state as text, equal for equal states: what replays are compared by. */
+import type { ClusterState } from "../src/core/index.ts";
+
+/** Maps become sorted entries, sets sorted lists; everything else is JSON. */
+const plain = (value: unknown): unknown => {
+  if (value instanceof Map)
+    return [...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)).map((entry) => entry.map(plain));
+  if (value instanceof Set) return [...value].map(String).sort();
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+};
+
+const pick = (record: object, names: readonly string[]): Record<string, unknown> =>
+  Object.fromEntries(names.map((name) => [name, plain((record as Record<string, unknown>)[name])]));
+
+const JOB = [
+  "key",
+  "version",
+  "spec",
+  "desired",
+  "order",
+  "finishedAtMs",
+  "exitCode",
+  "tasks",
+  "counts",
+  "activeTasks",
+  "submittedBy",
+  "submittedAtMs",
+];
+
+export const dumpState = (state: ClusterState): string =>
+  JSON.stringify(
+    {
+      revision: state.revision,
+      epoch: state.epoch,
+      jobs: [...state.jobs.values()]
+        .map((job) => pick(job, JOB))
+        .sort((a, b) => Number(a["order"]) - Number(b["order"])),
+      hosts: plain(state.hosts),
+      allocations: plain(state.allocations),
+      idempotency: plain(state.idempotency),
+      finished: [...state.finished],
+      activeTaskCount: state.activeTaskCount,
+      finishedTaskCount: state.finishedTaskCount,
+      ignoredRecords: state.ignoredRecords,
+    },
+    null,
+    1,
+  );
