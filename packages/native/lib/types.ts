@@ -40,8 +40,11 @@ export interface ContainerSpec {
     /** Quota in thousandths of a CPU, or null for none. */
     readonly cpuLimitMillis: number | null;
     readonly memoryBytes: number;
+    /** Processes and threads; the container's own small init counts as one, and fewer than 2 mean 2. */
     readonly pids: number;
   };
+  /** Stdout and stderr are cut after this many bytes each, with a line that says so. Default: that of the runtime. */
+  readonly outputMaxBytes?: number;
 }
 
 export type ExitCause = "exited" | "signalled" | "oom" | "start_failed" | "supervisor_lost" | "host_rebooted";
@@ -57,10 +60,14 @@ export interface ExitRecord {
   readonly error: NativeError | null;
   readonly startedAtMs: number | null;
   readonly finishedAtMs: number;
+  /** Bytes of output that were not kept. */
+  readonly droppedBytes: number;
 }
 
+/** Of a running container; of an ended one the last that were read, or zeros. */
 export interface ContainerStats {
   readonly cpuUsageMicros: number;
+  /** Without file pages that nobody used lately: what would be missing if it were taken away. */
   readonly memoryBytes: number;
   readonly pids: number;
   readonly oomKills: number;
@@ -69,18 +76,67 @@ export interface ContainerStats {
 /** A container that was started or found again. */
 export interface Container {
   readonly id: string;
-  /** Host pid of its first process, or null before the start is known to have worked. */
+  /** Host pid of the program (not of the small init above it), or null before the start is known to have worked. */
   readonly pid: number | null;
   readonly startedAtMs: number | null;
   readonly stdoutPath: string;
   readonly stderrPath: string;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
-  /** Sends a signal to the first process. */
+  /** Sends a signal to the program. Nothing happens when it has ended. */
   signal(signal: number): Promise<void>;
-  /** Signal, then after `graceMs` everything in its cgroup is killed. Resolves with the exit. */
+  /** Signal, then after `graceMs` everything in the container is killed. Resolves with the exit. */
   stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord>;
   stats(): Promise<ContainerStats>;
-  /** Deletes what is left of an ended container (rootfs upper, cgroup, records, logs). */
+  /** Deletes what is left of an ended container (rootfs upper, cgroup, records, logs). Rejects while it runs. */
   remove(): Promise<void>;
+}
+
+/**
+ * `started`: the program runs (it may have ended since). Otherwise nothing of the container is left, and `exit` is the
+ * record that it would have had: 127, 126 or 125 with the same error.
+ */
+export type StartResult =
+  | { readonly ok: true; readonly value: Container }
+  | { readonly ok: false; readonly error: NativeError; readonly exit: ExitRecord };
+
+/** What is found in the state directory after a restart of the agent. */
+export type AdoptedContainer =
+  | { readonly kind: "running"; readonly id: string; readonly container: Container }
+  | { readonly kind: "ended"; readonly id: string; readonly container: Container; readonly exit: ExitRecord }
+  /** Its directory exists, but no process ever did: `start` with this id is safe, and so is `remove`. */
+  | { readonly kind: "never_started"; readonly id: string; remove(): Promise<void> };
+
+export interface RuntimeFeatures {
+  readonly cgroup: "v1" | "hybrid" | "v2";
+  readonly controllers: readonly string[];
+  /** Where the cgroups of this host are mounted. */
+  readonly hierarchies: readonly {
+    readonly path: string;
+    readonly version: 1 | 2;
+    readonly controllers: readonly string[];
+  }[];
+  /** Sentences on what this host cannot enforce. */
+  readonly missing: readonly string[];
+  readonly kernel: string;
+  readonly bootId: string;
+}
+
+export interface RuntimeOptions {
+  /** Absolute path; one directory per container in it. Made if it does not exist; belongs to one agent alone. */
+  readonly stateDir: string;
+  /** Below the root of each cgroup hierarchy, e.g. `berth`; every container's cgroup lies in it. */
+  readonly cgroupParent: string;
+  /** How much of stdout and of stderr is kept when the spec does not say. Default 64 MiB. */
+  readonly outputMaxBytes?: number;
+}
+
+export interface Runtime {
+  /** Settles once the program was executed, or could not be. Never starts an id for the second time. */
+  start(spec: ContainerSpec): Promise<StartResult>;
+  /** Everything in the state directory. To be called once, before the first `start`. */
+  adopt(): Promise<readonly AdoptedContainer[]>;
+  features(): RuntimeFeatures;
+  /** Lets go of everything; containers run on. Promises of containers that still run stay open. */
+  close(): Promise<void>;
 }

@@ -1,0 +1,88 @@
+/*
+ * The container spec as bytes: what lib/spec.ts writes and src/supervisor/spec.c reads, nothing else.
+ *
+ * One flat little-endian buffer: a fixed header, then arrays and strings anywhere behind it. A reference is an offset
+ * from the start of the buffer. Every string ends with a NUL that `length` does not count and holds no other, so that
+ * the supervisor can use it in place. The supervisor believes nothing: it checks every reference before the first use.
+ * A change of this layout is a new BERTH_SPEC_VERSION; the two sides are always built together.
+ */
+#ifndef BERTH_SPEC_H
+#define BERTH_SPEC_H
+
+#include <stdint.h>
+
+#define BERTH_SPEC_MAGIC 0x48545242u /* "BRTH" */
+#define BERTH_SPEC_VERSION 1u
+
+#define BERTH_SPEC_MAX_BYTES (4u * 1024u * 1024u)
+#define BERTH_MAX_LAYERS 64u
+#define BERTH_MAX_ARGS 4096u
+#define BERTH_MAX_ENV 4096u
+#define BERTH_MAX_MOUNTS 128u
+#define BERTH_MAX_HIERARCHIES 16u
+/* Linux MAX_ARG_STRLEN, execve(2): one argument with its NUL. */
+#define BERTH_MAX_STRING 131071u
+#define BERTH_MAX_PATH 4095u
+#define BERTH_MAX_ID 64u
+#define BERTH_MAX_HOSTNAME 64u
+/* A range of ids is always this long, and never touches the host's first 65536. */
+#define BERTH_ID_COUNT 65536u
+
+struct berth_ref {
+  uint32_t offset;
+  uint32_t length;
+};
+
+struct berth_list {
+  uint32_t offset; /* multiple of 4 */
+  uint32_t count;
+};
+
+#define BERTH_MOUNT_READ_ONLY 1u
+
+struct berth_mount {
+  struct berth_ref source;
+  struct berth_ref target;
+  uint32_t flags;
+  uint32_t reserved;
+};
+
+#define BERTH_CONTROLLER_CPU 1u
+#define BERTH_CONTROLLER_MEMORY 2u
+#define BERTH_CONTROLLER_PIDS 4u
+#define BERTH_CONTROLLER_FREEZER 8u
+#define BERTH_CONTROLLER_CPUACCT 16u
+
+/* A mounted cgroup hierarchy and the controllers that Berth uses in it. */
+struct berth_hierarchy {
+  struct berth_ref path;
+  uint32_t version; /* 1 or 2 */
+  uint32_t controllers;
+};
+
+/* Attach lower layers to a private mount namespace before overlayfs sees them: kernels before 6.15 need it. */
+#define BERTH_SPEC_ATTACH_LAYERS 1u
+
+struct berth_spec {
+  uint32_t magic;
+  uint32_t version;
+  uint32_t size;
+  uint32_t flags;
+  uint64_t memory_bytes;
+  uint64_t output_max_bytes;
+  uint32_t id_base;
+  uint32_t cpu_request_millis;
+  uint32_t cpu_limit_millis; /* 0: no quota */
+  uint32_t pids;
+  struct berth_ref id;
+  struct berth_ref hostname;
+  struct berth_ref workdir;
+  struct berth_ref cgroup_parent; /* relative, no ".." */
+  struct berth_list layers;       /* berth_ref, topmost first */
+  struct berth_list argv;         /* berth_ref */
+  struct berth_list env;          /* berth_ref, NAME=value */
+  struct berth_list mounts;       /* berth_mount */
+  struct berth_list hierarchies;  /* berth_hierarchy */
+};
+
+#endif

@@ -1,0 +1,43 @@
+/**
+ * The addon as it is: numbers, buffers and plain failures. Nothing else of the package touches it, and it decides
+ * nothing. Built by scripts/build.mjs.
+ */
+import { createRequire } from "node:module";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+export interface RawFailure {
+  readonly stage: string;
+  readonly errno: number;
+  readonly detail: string;
+}
+
+export interface Binding {
+  /** Descriptor of a sealed copy of the supervisor program. */
+  imageOpen(path: string): number | RawFailure;
+  start(
+    image: number,
+    stateRoot: number,
+    id: string,
+    spec: Uint8Array,
+  ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
+  /** Descriptor that holds the lock of a state directory until it is closed, or a negative errno. */
+  lock(stateRoot: number, id: string): number;
+  /** True when this child of ours is gone and no zombie is left of it. */
+  reap(pid: number): boolean;
+  removeTree(directory: number, name: string): Promise<RawFailure | undefined>;
+}
+
+const built = (name: string): string => fileURLToPath(new URL(`../build/native/${name}`, import.meta.url));
+export const supervisorPath = built("berth-supervisor");
+
+let loaded: Binding | undefined;
+
+export const binding = (): Binding => {
+  const path = built("berth_native.node");
+  if (!existsSync(path)) throw new Error(`${path} does not exist: build it with "pnpm build:native"`);
+  loaded ??= createRequire(import.meta.url)(path) as Binding;
+  return loaded;
+};
+
+export const isFailure = (value: object | undefined): value is RawFailure => value !== undefined && "stage" in value;

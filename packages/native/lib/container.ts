@@ -1,0 +1,291 @@
+/**
+ * One container, started by this process or found again. It follows its supervisor until the end is known:
+ *
+ *   connected ─► exit event ──────────────────────────────► ended
+ *       │                                                     ▲
+ *       └─ connection lost ─► lock held? ─ yes ─► reconnect   │
+ *                                 └──────── no ─► exit record ┤
+ *                                                 none: kill the cgroup, write `supervisor_lost` or `host_rebooted`
+ *
+ * The lock is the truth: it is held exactly while a supervisor lives.
+ */
+import { closeSync, openSync } from "node:fs";
+import { constants as fsConstants } from "node:fs";
+import { rename } from "node:fs/promises";
+import { connect, Socket } from "node:net";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isFailure, type Binding } from "./binding.ts";
+import type { ContainerCgroup } from "./cgroup.ts";
+import { ControlConnection } from "./control.ts";
+import { fromSystemError, hasCode, nativeError, NativeFailure } from "./errors.ts";
+import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
+import type { Container, ContainerStats, ExitRecord } from "./types.ts";
+
+/** After this a supervisor that was told to kill is no longer waited for. */
+const KILL_WAIT_MS = 1000;
+const KILL_DIRECT_MS = 5000;
+const LOCK_WAIT_MS = 10_000;
+
+/** What containers share: one per runtime. */
+export interface Host {
+  readonly binding: Binding;
+  readonly stateDir: string;
+  readonly stateRoot: number;
+  readonly bootId: string;
+  readonly closing: AbortSignal;
+  /** Names a deleted directory that nobody will look at again. */
+  trashName(id: string): string;
+}
+
+type Started = { readonly started: true } | { readonly started: false; readonly exit: ExitRecord };
+
+export class TrackedContainer implements Container {
+  readonly id: string;
+  readonly exited: Promise<ExitRecord>;
+  /** Settles when it is known whether the program was executed. */
+  readonly started: Promise<Started>;
+  readonly #host: Host;
+  readonly #cgroup: ContainerCgroup;
+  readonly #directory: string;
+  #status: StatusRecord | undefined;
+  #exit: ExitRecord | undefined;
+  #connection: ControlConnection | undefined;
+  #settleExited: (exit: ExitRecord) => void = () => undefined;
+  #settleStarted: (result: Started) => void = () => undefined;
+
+  constructor(host: Host, cgroup: ContainerCgroup, id: string) {
+    this.id = id;
+    this.#host = host;
+    this.#cgroup = cgroup;
+    this.#directory = join(host.stateDir, id);
+    this.exited = new Promise((resolve) => (this.#settleExited = resolve));
+    this.started = new Promise((resolve) => (this.#settleStarted = resolve));
+    host.closing.addEventListener("abort", () => this.#connection?.destroy(), { once: true });
+  }
+
+  get pid(): number | null {
+    return this.#status?.pid ?? null;
+  }
+  get startedAtMs(): number | null {
+    return this.#status?.startedAtMs ?? this.#exit?.startedAtMs ?? null;
+  }
+  get stdoutPath(): string {
+    return join(this.#directory, "stdout");
+  }
+  get stderrPath(): string {
+    return join(this.#directory, "stderr");
+  }
+
+  /** Follows a supervisor that was just started: `socket` is its first client connection, `pid` our child. */
+  follow(socket: number, pid: number): void {
+    this.#attach(new Socket({ fd: socket, readable: true, writable: true }), () => void this.#reap(pid));
+  }
+
+  /** Follows whatever is found on disk; true when a supervisor is alive. */
+  async find(): Promise<"running" | "ended" | "never_started"> {
+    for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, 500)) {
+      const lock = this.#host.binding.lock(this.#host.stateRoot, this.id);
+      if (lock >= 0) return await this.#conclude(lock);
+      if (-lock !== constants.errno.EWOULDBLOCK) throw new NativeFailure(nativeError("state.lock", -lock, this.id));
+      if (await this.#reconnect()) return "running";
+      /* It is about to listen, or about to end. */
+      await sleep(pauseMs);
+    }
+  }
+
+  async signal(signal: number): Promise<void> {
+    if (this.#exit !== undefined) return;
+    try {
+      await this.#connected().signal(signal);
+    } catch (cause) {
+      if (this.#exit === undefined && !isErrno(cause, constants.errno.ESRCH)) throw cause;
+    }
+  }
+
+  async stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord> {
+    /* A signal that cannot be delivered must not keep the kill from coming. */
+    await this.signal(options.signal).catch(() => undefined);
+    const ended = await Promise.race([this.exited, unrefSleep(options.graceMs)]);
+    return ended ?? (await this.#kill());
+  }
+
+  async stats(): Promise<ContainerStats> {
+    return await this.#cgroup.stats();
+  }
+
+  async remove(): Promise<void> {
+    if (this.#exit === undefined) {
+      throw new NativeFailure(nativeError("state.remove", constants.errno.EBUSY, `${this.id} has not ended`));
+    }
+    const lock = await this.#waitForLock();
+    if (lock === undefined) return;
+    try {
+      if (!(await this.#cgroup.kill(KILL_DIRECT_MS))) {
+        throw new NativeFailure(
+          nativeError("cgroup.kill", constants.errno.EBUSY, `processes of ${this.id} do not die`),
+        );
+      }
+      await this.#cgroup.remove();
+      await discard(this.#host, this.id);
+    } finally {
+      closeSync(lock);
+    }
+  }
+
+  async #kill(): Promise<ExitRecord> {
+    await this.#connected()
+      .kill()
+      .catch(() => undefined);
+    const ended = await Promise.race([this.exited, unrefSleep(KILL_WAIT_MS)]);
+    if (ended !== undefined) return ended;
+    await this.#cgroup.kill(KILL_DIRECT_MS);
+    return await this.exited;
+  }
+
+  #connected(): ControlConnection {
+    if (this.#connection === undefined) {
+      throw new NativeFailure(
+        nativeError("control", constants.errno.ENOTCONN, `the supervisor of ${this.id} cannot be reached`),
+      );
+    }
+    return this.#connection;
+  }
+
+  #attach(socket: Socket, onClose: () => void): ControlConnection {
+    const connection = new ControlConnection(socket, {
+      onStatus: (status) => {
+        this.#status = status;
+        if (status.state === "running") this.#settleStarted({ started: true });
+      },
+      onExit: (exit) => this.#end(exit),
+      onClose: () => {
+        if (this.#connection === connection) this.#connection = undefined;
+        onClose();
+        if (this.#exit === undefined && !this.#host.closing.aborted) void this.#lost();
+      },
+    });
+    this.#connection = connection;
+    return connection;
+  }
+
+  #end(exit: ExitRecord): void {
+    if (this.#exit !== undefined) return;
+    this.#exit = exit;
+    this.#settleStarted(exit.cause === "start_failed" ? { started: false, exit } : { started: true });
+    this.#settleExited(exit);
+  }
+
+  /** The connection ended without an exit event. `exited` never rejects: what cannot be read is tried again. */
+  async #lost(): Promise<void> {
+    while (!this.#host.closing.aborted && this.#exit === undefined) {
+      try {
+        const found = await this.find();
+        if (found === "never_started") this.#end(lostRecord(this.#status, this.#host.bootId));
+        return;
+      } catch {
+        await unrefSleep(1000);
+      }
+    }
+  }
+
+  async #reconnect(): Promise<boolean> {
+    let directory = -1;
+    try {
+      /* Through a descriptor: a socket's address holds 108 bytes only. */
+      directory = openSync(this.#directory, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
+      const socket = await connected(`/proc/self/fd/${directory}/control.sock`);
+      const connection = this.#attach(socket, () => undefined);
+      await connection.subscribe();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      if (directory >= 0) closeSync(directory);
+    }
+  }
+
+  /** Nobody supervises: decide from the records, under the lock. */
+  async #conclude(lock: number): Promise<"ended" | "never_started"> {
+    try {
+      const exitText = await readRecord(this.#directory, "exit");
+      const known = exitText === undefined ? undefined : parseExit(exitText);
+      if (known !== undefined) {
+        await this.#cgroup.kill(KILL_DIRECT_MS);
+        this.#end(known);
+        return "ended";
+      }
+      const statusText = await readRecord(this.#directory, "status");
+      if (statusText === undefined && exitText === undefined) return "never_started";
+      const status = statusText === undefined ? undefined : parseStatus(statusText);
+      await this.#cgroup.kill(KILL_DIRECT_MS);
+      const record = lostRecord(status, this.#host.bootId);
+      await writeExit(this.#directory, record);
+      await this.#cgroup.remove();
+      this.#end(record);
+      return "ended";
+    } finally {
+      closeSync(lock);
+    }
+  }
+
+  async #waitForLock(): Promise<number | undefined> {
+    const deadline = performance.now() + LOCK_WAIT_MS;
+    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
+      const lock = this.#host.binding.lock(this.#host.stateRoot, this.id);
+      if (lock >= 0) return lock;
+      if (-lock === constants.errno.ENOENT) return undefined;
+      if (-lock !== constants.errno.EWOULDBLOCK || performance.now() >= deadline) {
+        throw new NativeFailure(nativeError("state.lock", -lock, `the supervisor of ${this.id} is still there`));
+      }
+      await sleep(pauseMs);
+    }
+  }
+
+  /** Its socket ends a moment before the process does. */
+  async #reap(pid: number): Promise<void> {
+    for (let pauseMs = 1; !this.#host.binding.reap(pid); pauseMs = Math.min(pauseMs * 2, 1000))
+      await unrefSleep(pauseMs);
+  }
+}
+
+/** Moves the directory away in one step, so that no half-deleted one is ever taken for one never started; deletes it. */
+export const discard = async (host: Host, id: string): Promise<void> => {
+  const trash = host.trashName(id);
+  try {
+    await rename(join(host.stateDir, id), join(host.stateDir, trash));
+  } catch (cause) {
+    if (hasCode(cause, "ENOENT")) return;
+    throw new NativeFailure(fromSystemError("state.remove", cause, id));
+  }
+  const failed = await host.binding.removeTree(host.stateRoot, trash);
+  if (isFailure(failed)) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
+};
+
+const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecord => ({
+  code: 137,
+  signal: null,
+  oom: false,
+  cause: status !== undefined && status.bootId !== bootId ? "host_rebooted" : "supervisor_lost",
+  error: null,
+  startedAtMs: status?.startedAtMs ?? null,
+  finishedAtMs: Date.now(),
+  droppedBytes: 0,
+});
+
+const isErrno = (cause: unknown, errno: number): boolean =>
+  cause instanceof NativeFailure && cause.error.errno === errno;
+
+/** Does not keep the process alive. */
+const unrefSleep = async (ms: number): Promise<undefined> => {
+  await sleep(ms, undefined, { ref: false });
+  return undefined;
+};
+
+const connected = (path: string): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", reject);
+  });

@@ -1,0 +1,173 @@
+/**
+ * Opens a state directory and starts, finds and forgets containers in it. Decides nothing about what should run.
+ * One runtime per state directory: it is locked for as long as the runtime is open.
+ */
+import { constants as fsConstants } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { mkdir, readdir } from "node:fs/promises";
+import { release } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { binding, isFailure, supervisorPath } from "./binding.ts";
+import { readCgroupLayout, type CgroupLayout } from "./cgroup-layout.ts";
+import { ContainerCgroup, prepareParent } from "./cgroup.ts";
+import { discard, TrackedContainer, type Host } from "./container.ts";
+import { nativeError, NativeFailure } from "./errors.ts";
+import { DEFAULT_OUTPUT_MAX_BYTES, encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
+import type {
+  AdoptedContainer,
+  ContainerSpec,
+  ExitRecord,
+  NativeError,
+  Runtime,
+  RuntimeFeatures,
+  RuntimeOptions,
+  StartResult,
+} from "./types.ts";
+
+/** Names in the state directory that are no ids. */
+const TRASH = ".trash-";
+const OWN = ".runtime";
+
+/** Rejects with a NativeFailure or a sentence when the host cannot run containers at all. */
+export const openRuntime = async (options: RuntimeOptions): Promise<Runtime> => {
+  if (!isAbsolute(options.stateDir)) throw new Error(`stateDir must be an absolute path, not ${options.stateDir}`);
+  if (!isCgroupParent(options.cgroupParent))
+    throw new Error(`cgroupParent must be a relative path of plain names, not ${options.cgroupParent}`);
+  if (process.geteuid?.() !== 0) throw new Error("containers need root: namespaces, mounts and cgroups are made by it");
+  const native = binding();
+  const layout = readCgroupLayout();
+  await mkdir(join(options.stateDir, OWN), { recursive: true, mode: 0o700 });
+  await prepareParent(layout, options.cgroupParent);
+  const image = native.imageOpen(supervisorPath);
+  if (typeof image !== "number") throw new NativeFailure(nativeError(image.stage, image.errno, image.detail));
+  const stateRoot = openSync(options.stateDir, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
+  const lock = native.lock(stateRoot, OWN);
+  if (lock < 0) {
+    closeSync(stateRoot);
+    closeSync(image);
+    throw new NativeFailure(nativeError("state.lock", -lock, `${options.stateDir} is in use by another agent`));
+  }
+  return new OpenRuntime(options, layout, { image, stateRoot, lock });
+};
+
+interface Descriptors {
+  readonly image: number;
+  readonly stateRoot: number;
+  readonly lock: number;
+}
+
+class OpenRuntime implements Runtime {
+  readonly #options: RuntimeOptions;
+  readonly #layout: CgroupLayout;
+  readonly #descriptors: Descriptors;
+  readonly #closing = new AbortController();
+  readonly #host: Host;
+  readonly #attachLayers: boolean;
+  #trashed = 0;
+
+  constructor(options: RuntimeOptions, layout: CgroupLayout, descriptors: Descriptors) {
+    this.#options = options;
+    this.#layout = layout;
+    this.#descriptors = descriptors;
+    this.#attachLayers = !isKernelAtLeast(6, 15);
+    this.#host = {
+      binding: binding(),
+      stateDir: options.stateDir,
+      stateRoot: descriptors.stateRoot,
+      bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+      closing: this.#closing.signal,
+      trashName: (id) => `${TRASH}${id}-${process.pid}-${this.#trashed++}`,
+    };
+  }
+
+  async start(spec: ContainerSpec): Promise<StartResult> {
+    const encoded = encodeSpec(spec, {
+      cgroupParent: this.#options.cgroupParent,
+      hierarchies: this.#layout.hierarchies,
+      outputMaxBytes: this.#options.outputMaxBytes ?? DEFAULT_OUTPUT_MAX_BYTES,
+      attachLayers: this.#attachLayers,
+    });
+    if (!encoded.ok) return notStarted(encoded.error);
+    const { image, stateRoot } = this.#descriptors;
+    const born = await this.#host.binding.start(image, stateRoot, spec.id, encoded.value);
+    if (isFailure(born)) return notStarted(nativeError(born.stage, born.errno, born.detail));
+    const container = this.#container(spec.id);
+    container.follow(born.socket, born.pid);
+    const outcome = await container.started;
+    if (outcome.started) return { ok: true, value: container };
+    await container.remove();
+    const error = outcome.exit.error ?? nativeError("supervisor", 0, "the supervisor ended during the start");
+    return { ok: false, error, exit: outcome.exit };
+  }
+
+  async adopt(): Promise<readonly AdoptedContainer[]> {
+    const names = await readdir(this.#options.stateDir);
+    for (const name of names.filter((candidate) => candidate.startsWith(TRASH))) {
+      const failed = await this.#host.binding.removeTree(this.#host.stateRoot, name);
+      if (isFailure(failed)) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
+    }
+    const ids = names.filter(isContainerId);
+    const found: AdoptedContainer[] = [];
+    /* A few at a time: each may wait for a dying cgroup. */
+    const queue = ids.values();
+    await Promise.all(
+      Array.from({ length: 16 }, async () => {
+        for (const id of queue) found.push(await this.#adoptOne(id));
+      }),
+    );
+    return found.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  features(): RuntimeFeatures {
+    return {
+      cgroup: this.#layout.kind,
+      controllers: [...new Set(this.#layout.hierarchies.flatMap((hierarchy) => hierarchy.controllers))],
+      hierarchies: this.#layout.hierarchies,
+      missing: this.#layout.missing,
+      kernel: release(),
+      bootId: this.#host.bootId,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    closeSync(this.#descriptors.image);
+    closeSync(this.#descriptors.stateRoot);
+    closeSync(this.#descriptors.lock);
+    await Promise.resolve();
+  }
+
+  #container(id: string): TrackedContainer {
+    return new TrackedContainer(this.#host, new ContainerCgroup(this.#layout, this.#options.cgroupParent, id), id);
+  }
+
+  async #adoptOne(id: string): Promise<AdoptedContainer> {
+    const container = this.#container(id);
+    const kind = await container.find();
+    if (kind === "running") return { kind, id, container };
+    if (kind === "ended") return { kind, id, container, exit: await container.exited };
+    return { kind, id, remove: () => discard(this.#host, id) };
+  }
+}
+
+const notStarted = (error: NativeError): StartResult => {
+  const exit: ExitRecord = {
+    code: 125,
+    signal: null,
+    oom: false,
+    cause: "start_failed",
+    error,
+    startedAtMs: null,
+    finishedAtMs: Date.now(),
+    droppedBytes: 0,
+  };
+  return { ok: false, error, exit };
+};
+
+const isKernelAtLeast = (major: number, minor: number): boolean => {
+  const [a = 0, b = 0] = release()
+    .split(".")
+    .map((part) => Number.parseInt(part, 10));
+  return a > major || (a === major && b >= minor);
+};

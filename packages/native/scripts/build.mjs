@@ -1,0 +1,134 @@
+/**
+ * Builds what is not TypeScript: the system call filter (generated once, by libseccomp), the static supervisor, the
+ * addon. Each step runs only when one of its inputs changed; a build with nothing to do takes a few milliseconds.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const out = join(root, "build", "native");
+const require = createRequire(import.meta.url);
+const warnings = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"];
+const compile = [
+  "-D_GNU_SOURCE",
+  "-O2",
+  "-fstack-protector-strong",
+  "-U_FORTIFY_SOURCE",
+  "-D_FORTIFY_SOURCE=2",
+  ...warnings,
+];
+
+const fail = (message) => {
+  process.stderr.write(`build: ${message}\n`);
+  process.exit(1);
+};
+
+const run = (command, args, options = {}) => {
+  const done = spawnSync(command, args, { cwd: root, encoding: "utf8", ...options });
+  if (done.error?.code === "ENOENT")
+    fail(`${command} is not installed (Debian: apt-get install build-essential python3)`);
+  if (done.status !== 0) fail(`${command} ${args.join(" ")}\n${done.stdout ?? ""}${done.stderr ?? ""}`);
+  return done.stdout;
+};
+
+const sources = (folder, endings) =>
+  readdirSync(join(root, folder))
+    .filter((name) => endings.some((ending) => name.endsWith(ending)))
+    .sort()
+    .map((name) => join(folder, name));
+
+/** Runs `make` unless `target` was made from exactly these inputs. */
+const step = (name, target, inputs, make) => {
+  const hash = createHash("sha256").update(process.version + process.arch);
+  for (const input of [...inputs, "scripts/build.mjs"]) hash.update(input).update(readFileSync(join(root, input)));
+  const digest = hash.digest("hex");
+  const stamp = join(out, `${name}.stamp`);
+  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
+  process.stdout.write(`build: ${name}\n`);
+  make();
+  writeFileSync(stamp, digest);
+};
+
+/** Headers next to the running node, if it came with them: node-gyp would download them otherwise. */
+const nodeDir = () => {
+  const prefix = dirname(dirname(realpathSync(process.execPath)));
+  return existsSync(join(prefix, "include", "node", "node_api.h")) ? [`--nodedir=${prefix}`] : [];
+};
+
+mkdirSync(out, { recursive: true });
+
+const filter = join(out, "seccomp_filter.h");
+step("filter", filter, ["src/seccomp/generate.c"], () => {
+  if (!existsSync("/usr/include/seccomp.h")) fail("libseccomp is missing (Debian: apt-get install libseccomp-dev)");
+  const generator = join(out, "generate");
+  run("gcc", [
+    "-std=gnu17",
+    ...compile,
+    "-o",
+    generator,
+    "src/seccomp/generate.c",
+    "-Wl,-Bstatic",
+    "-lseccomp",
+    "-Wl,-Bdynamic",
+  ]);
+  const text = run(generator, []);
+  writeFileSync(filter, text);
+});
+
+const supervisor = join(out, "berth-supervisor");
+const supervisorSources = sources("src/supervisor", [".c"]);
+step(
+  "supervisor",
+  supervisor,
+  [
+    ...supervisorSources,
+    ...sources("src/supervisor", [".h"]),
+    ...sources("include", [".h"]),
+    "build/native/seccomp_filter.h",
+  ],
+  () => {
+    const args = ["-std=gnu17", ...compile, `-I${out}`];
+    // The new name appears at once: a running agent may be about to copy the old file.
+    run("gcc", [
+      ...args,
+      "-static",
+      "-Wl,--gc-sections",
+      "-ffunction-sections",
+      "-o",
+      `${supervisor}.new`,
+      ...supervisorSources,
+    ]);
+    run("strip", [`${supervisor}.new`]);
+    renameSync(`${supervisor}.new`, supervisor);
+  },
+);
+
+const addon = join(out, "berth_native.node");
+step(
+  "addon",
+  addon,
+  [...sources("src/addon", [".cc", ".h"]), ...sources("include", [".h"]), "src/addon/binding.gyp"],
+  () => {
+    const gyp = require.resolve("node-gyp/bin/node-gyp.js");
+    const args = [gyp, "configure", "build", "--release", ...nodeDir()];
+    const folder = join(root, "src", "addon");
+    run(process.execPath, args, { cwd: folder, env: { ...process.env, npm_config_loglevel: "warn" } });
+    const built = join(folder, "build", "Release", "berth_native.node");
+    if (!existsSync(built)) fail(`node-gyp made no ${built}`);
+    copyFileSync(built, `${addon}.new`);
+    renameSync(`${addon}.new`, addon);
+  },
+);

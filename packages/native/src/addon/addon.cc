@@ -1,0 +1,16 @@
+#include "functions.h"
+
+namespace {
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("imageOpen", Napi::Function::New<image_open>(env, "imageOpen"));
+  exports.Set("start", Napi::Function::New<start>(env, "start"));
+  exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
+  exports.Set("reap", Napi::Function::New<reap>(env, "reap"));
+  exports.Set("removeTree", Napi::Function::New<remove_tree>(env, "removeTree"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(berth_native, init)

@@ -1,0 +1,15 @@
+// What the addon offers to lib/binding.ts. All that may wait runs on a thread of the pool and returns a promise.
+#pragma once
+
+#include <napi.h>
+
+// (path) → descriptor of a sealed copy of the supervisor, or { stage, errno, detail }
+Napi::Value image_open(const Napi::CallbackInfo& info);
+// (image, stateRoot, id, spec) → Promise of { pid, socket } or { stage, errno, detail }
+Napi::Value start(const Napi::CallbackInfo& info);
+// (stateRoot, id) → descriptor that holds the lock, -EWOULDBLOCK when somebody else does, or another -errno
+Napi::Value lock(const Napi::CallbackInfo& info);
+// (pid) → true when that child is gone for good
+Napi::Value reap(const Napi::CallbackInfo& info);
+// (directory, name) → Promise of undefined or { stage, errno, detail }
+Napi::Value remove_tree(const Napi::CallbackInfo& info);

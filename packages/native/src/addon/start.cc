@@ -1,0 +1,206 @@
+// Starts one supervisor. The lock of the state directory is taken here, before the process exists, and the supervisor
+// inherits that very open file description: at every instant it is held exactly when a supervisor lives or is about to.
+//
+// Node is never forked. clone(2) with CLONE_VM | CLONE_VFORK copies no page tables, whatever the size of this process;
+// the child only moves descriptors and executes. Between the two there are nothing but async-signal-safe calls, all
+// signals are blocked, and it runs on a stack of its own.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <vector>
+
+#include "../../include/control.h"
+#include "failure.h"
+#include "functions.h"
+#include "unique_fd.h"
+
+namespace {
+
+constexpr int kAboveChildFds = 16;
+constexpr size_t kStackBytes = 32 * 1024;
+
+struct ChildPlan {
+  int image;
+  int null;
+  int fds[BERTH_FD_COUNT];  // from BERTH_FD_SPEC on; all of them at or above kAboveChildFds
+  char* const* argv;
+  char* const* envp;
+  int error;  // out: errno of what failed
+};
+
+int child_main(void* argument) {
+  auto* plan = static_cast<ChildPlan*>(argument);
+  for (int fd = 0; fd < BERTH_FD_COUNT; fd++) {
+    if (dup2(fd < BERTH_FD_SPEC ? plan->null : plan->fds[fd], fd) < 0) {
+      plan->error = errno;
+      _exit(127);
+    }
+  }
+  (void)syscall(SYS_execveat, plan->image, "", plan->argv, plan->envp, AT_EMPTY_PATH);
+  plan->error = errno;
+  _exit(127);
+}
+
+UniqueFd sealed_spec(const std::vector<uint8_t>& bytes) {
+  UniqueFd fd(memfd_create("berth-spec", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd.valid()) return {};
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t written = write(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (written < 0 && errno != EINTR) return {};
+    if (written > 0) done += static_cast<size_t>(written);
+  }
+  if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) return {};
+  return fd;
+}
+
+bool exists(int dir, const char* name) { return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
+
+class StartWorker : public Napi::AsyncWorker {
+ public:
+  StartWorker(Napi::Env env, int image, int root, std::string id, std::vector<uint8_t> spec)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        image_(image),
+        root_(root),
+        id_(std::move(id)),
+        spec_(std::move(spec)) {}
+
+  [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    if (!claim()) return;
+    (void)launch();
+  }
+
+  void OnOK() override {
+    const Napi::Env env = Env();
+    if (failure_.set()) {
+      deferred_.Resolve(failure_.to_object(env));
+      return;
+    }
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("pid", pid_);
+    result.Set("socket", socket_.release());
+    deferred_.Resolve(result);
+  }
+
+ private:
+  // The directory is ours alone, and nothing has ever run in it.
+  bool claim() {
+    if (mkdirat(root_, id_.c_str(), 0700) < 0 && errno != EEXIST) return failure_.fail("state.create", id_);
+    dir_.reset(openat(root_, id_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!dir_.valid()) return failure_.fail("state.create", id_);
+    lock_.reset(openat(dir_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!lock_.valid()) return failure_.fail("state.lock", id_);
+    if (flock(lock_.get(), LOCK_EX | LOCK_NB) < 0) {
+      if (errno == EWOULDBLOCK) errno = EBUSY;
+      return failure_.fail("state.lock", "a supervisor of " + id_ + " is running");
+    }
+    struct stat info = {};
+    if (fstat(lock_.get(), &info) < 0 || info.st_nlink == 0) {
+      errno = EAGAIN;
+      return failure_.fail("state.lock", id_ + " is being removed");
+    }
+    if (exists(dir_.get(), "status") || exists(dir_.get(), "exit")) {
+      errno = EEXIST;
+      return failure_.fail("state.create", id_ + " was started before");
+    }
+    return true;
+  }
+
+  static bool lift(UniqueFd& fd) {
+    fd.reset(fcntl(fd.get(), F_DUPFD_CLOEXEC, kAboveChildFds));
+    return fd.valid();
+  }
+
+  bool launch() {
+    UniqueFd spec = sealed_spec(spec_);
+    if (!spec.valid()) return failure_.fail("spec", "sealed memory file");
+    UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    int pair[2];
+    if (!null.valid() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+      return failure_.fail("supervisor.start", "socketpair");
+    UniqueFd ours(pair[0]);
+    UniqueFd theirs(pair[1]);
+    if (!lift(spec) || !lift(dir_) || !lift(lock_) || !lift(theirs) || !lift(null))
+      return failure_.fail("supervisor.start", "duplicate descriptors");
+
+    char name[] = "berth-supervisor";
+    char* const argv[] = {name, id_.data(), nullptr};
+    char* const envp[] = {nullptr};
+    ChildPlan plan = {.image = image_,
+                      .null = null.get(),
+                      .fds = {-1, -1, -1, spec.get(), dir_.get(), lock_.get(), theirs.get()},
+                      .argv = argv,
+                      .envp = envp,
+                      .error = 0};
+    std::vector<char> stack(kStackBytes);
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    // No exit signal: libuv need not wake up for a child that is not its own. reap() waits with __WALL.
+    const int pid = clone(child_main, stack.data() + kStackBytes, CLONE_VM | CLONE_VFORK, &plan);
+    const int clone_error = errno;
+    (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (pid < 0) {
+      errno = clone_error;
+      return failure_.fail("supervisor.start", "clone");
+    }
+    if (plan.error != 0) {
+      (void)waitpid(pid, nullptr, __WALL);
+      errno = plan.error;
+      return failure_.fail("supervisor.start", "execute the supervisor");
+    }
+    pid_ = pid;
+    socket_ = std::move(ours);
+    dir_.reset();
+    lock_.reset();
+    return true;
+  }
+
+  Napi::Promise::Deferred deferred_;
+  int image_;
+  int root_;
+  std::string id_;
+  std::vector<uint8_t> spec_;
+  Failure failure_;
+  UniqueFd dir_;
+  UniqueFd lock_;
+  UniqueFd socket_;
+  int pid_ = -1;
+};
+
+}  // namespace
+
+Napi::Value start(const Napi::CallbackInfo& info) {
+  const auto bytes = info[3].As<Napi::Uint8Array>();
+  auto* worker = new StartWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(),
+                                 info[1].As<Napi::Number>().Int32Value(), info[2].As<Napi::String>().Utf8Value(),
+                                 std::vector<uint8_t>(bytes.Data(), bytes.Data() + bytes.ByteLength()));
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+Napi::Value lock(const Napi::CallbackInfo& info) {
+  const int root = info[0].As<Napi::Number>().Int32Value();
+  const std::string path = info[1].As<Napi::String>().Utf8Value() + "/lock";
+  UniqueFd fd(openat(root, path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid() || flock(fd.get(), LOCK_EX | LOCK_NB) < 0) return Napi::Number::New(info.Env(), -errno);
+  return Napi::Number::New(info.Env(), fd.release());
+}
+
+Napi::Value reap(const Napi::CallbackInfo& info) {
+  const pid_t pid = info[0].As<Napi::Number>().Int32Value();
+  const pid_t gone = waitpid(pid, nullptr, WNOHANG | __WALL);
+  return Napi::Boolean::New(info.Env(), gone == pid || (gone < 0 && errno == ECHILD));
+}

@@ -1,0 +1,39 @@
+/* The container's cgroups: one directory in each hierarchy that the spec names, v1 and v2 behind one interface. */
+#ifndef BERTH_CGROUP_H
+#define BERTH_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "spec.h"
+
+struct cgroup_place {
+  int dir;   /* the container's directory */
+  int tasks; /* v1: open for the join, else -1 */
+  uint32_t version;
+  uint32_t controllers;
+};
+
+struct cgroup {
+  struct cgroup_place places[BERTH_MAX_HIERARCHIES];
+  unsigned count;
+  char id[BERTH_MAX_ID + 1];
+};
+
+void cgroup_init(struct cgroup *cgroup);
+/* Creates the directories and sets every limit. On failure what was made is removed again. */
+int cgroup_create(struct cgroup *cgroup, const struct spec *spec, struct err *err);
+/* Descriptor for CLONE_INTO_CGROUP, or -1 when there is no v2 hierarchy. */
+int cgroup_clone_fd(const struct cgroup *cgroup);
+/* In the child, single-threaded: joins the v1 hierarchies. */
+int cgroup_join_v1(const struct cgroup *cgroup, struct err *err);
+void cgroup_close_tasks(struct cgroup *cgroup);
+/* Processes that the kernel killed because of the memory limit. */
+uint64_t cgroup_oom_kills(const struct cgroup *cgroup);
+/* SIGKILL to every process in it, also when it is frozen. */
+void cgroup_kill(const struct cgroup *cgroup);
+/* True when all directories are gone. */
+bool cgroup_remove(struct cgroup *cgroup);
+
+#endif

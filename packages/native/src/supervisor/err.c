@@ -1,0 +1,33 @@
+#include "err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void fill(struct err *err, int number, const char *stage, const char *format, va_list args)
+{
+  memset(err, 0, sizeof *err);
+  err->number = number;
+  (void)snprintf(err->stage, sizeof err->stage, "%s", stage);
+  (void)vsnprintf(err->detail, sizeof err->detail, format, args);
+}
+
+int err_sys(struct err *err, const char *stage, const char *format, ...)
+{
+  int number = errno;
+  va_list args;
+  va_start(args, format);
+  fill(err, number, stage, format, args);
+  va_end(args);
+  return -1;
+}
+
+int err_set(struct err *err, int number, const char *stage, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  fill(err, number, stage, format, args);
+  va_end(args);
+  return -1;
+}

@@ -1,0 +1,104 @@
+#include "fd.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+int fd_write_all(int fd, const void *data, size_t size)
+{
+  const char *at = data;
+  while (size > 0) {
+    ssize_t written = RETRY_INTR(write(fd, at, size));
+    if (written < 0)
+      return -1;
+    at += written;
+    size -= (size_t)written;
+  }
+  return 0;
+}
+
+int fd_write_at(int dir, const char *name, const char *text)
+{
+  cleanup_close int fd = RETRY_INTR(openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (fd < 0)
+    return -1;
+  return RETRY_INTR(write(fd, text, strlen(text))) < 0 ? -1 : 0;
+}
+
+ssize_t fd_read_at(int dir, const char *name, char *buffer, size_t size)
+{
+  cleanup_close int fd = RETRY_INTR(openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (fd < 0)
+    return -1;
+  ssize_t length = RETRY_INTR(read(fd, buffer, size - 1));
+  if (length >= 0)
+    buffer[length] = '\0';
+  return length;
+}
+
+static int open2(int root, const char *path, unsigned long long flags, unsigned long long resolve)
+{
+  struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve | RESOLVE_NO_MAGICLINKS };
+  long fd;
+  /* EAGAIN: a rename raced with the walk and the kernel could not prove that it stayed inside (openat2(2)). */
+  int attempts = 64;
+  do
+    fd = syscall(SYS_openat2, root, path, &how, sizeof how);
+  while (fd < 0 && (errno == EINTR || (errno == EAGAIN && --attempts > 0)));
+  return (int)fd;
+}
+
+int fd_open_in_root(int root, const char *path, unsigned long long flags)
+{
+  return open2(root, path, flags, RESOLVE_IN_ROOT);
+}
+
+int fd_open_plain(int root, const char *path, unsigned long long flags)
+{
+  return open2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+}
+
+int fd_make_dirs(int root, const char *path)
+{
+  int existing = fd_open_in_root(root, path, O_PATH | O_DIRECTORY);
+  if (existing >= 0 || errno != ENOENT)
+    return existing;
+
+  /* Each prefix is resolved again from the root, so that a symbolic link on the way leads inside and nowhere else. */
+  char prefix[4096];
+  size_t length = strlen(path);
+  if (length >= sizeof prefix) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  cleanup_close int parent = fd_open_in_root(root, "/", O_PATH | O_DIRECTORY);
+  if (parent < 0)
+    return -1;
+  size_t at = 0;
+  while (at < length) {
+    while (path[at] == '/')
+      at++;
+    size_t end = at;
+    while (end < length && path[end] != '/')
+      end++;
+    if (end == at)
+      break;
+    memcpy(prefix, path, end);
+    prefix[end] = '\0';
+    int next = fd_open_in_root(root, prefix, O_PATH | O_DIRECTORY);
+    if (next < 0 && errno == ENOENT) {
+      if (mkdirat(parent, prefix + at, 0755) < 0 && errno != EEXIST)
+        return -1;
+      next = fd_open_in_root(root, prefix, O_PATH | O_DIRECTORY);
+    }
+    if (next < 0)
+      return -1;
+    (void)close(parent);
+    parent = next;
+    at = end;
+  }
+  return fd_take(&parent);
+}

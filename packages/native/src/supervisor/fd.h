@@ -1,0 +1,49 @@
+/* Small file helpers: descriptors that close themselves, calls that survive EINTR. */
+#ifndef BERTH_FD_H
+#define BERTH_FD_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static inline void cleanup_close_fd(int *fd)
+{
+  if (*fd >= 0) {
+    int saved = errno;
+    (void)close(*fd);
+    errno = saved;
+  }
+}
+#define cleanup_close __attribute__((cleanup(cleanup_close_fd)))
+
+/* Hands the descriptor to the caller: the cleanup attribute will not close it. */
+static inline int fd_take(int *fd)
+{
+  int taken = *fd;
+  *fd = -1;
+  return taken;
+}
+
+#define RETRY_INTR(call)                     \
+  ({                                         \
+    __typeof__(call) result_;                \
+    do                                       \
+      result_ = (call);                      \
+    while (result_ == -1 && errno == EINTR); \
+    result_;                                 \
+  })
+
+/* Writes all of it to a file of cgroupfs or procfs in one call. -1 with errno. */
+int fd_write_at(int dir, const char *name, const char *text);
+int fd_write_all(int fd, const void *data, size_t size);
+/* Reads a small file into `buffer` and ends it with NUL; its length, or -1 with errno. */
+ssize_t fd_read_at(int dir, const char *name, char *buffer, size_t size);
+/* openat2(2) below `root` as if it were "/", never through magic links. -1 with errno. */
+int fd_open_in_root(int root, const char *path, unsigned long long flags);
+/* The same, and no component may be a symbolic link. */
+int fd_open_plain(int root, const char *path, unsigned long long flags);
+/* mkdir -p of `path` inside `root`; returns an O_PATH descriptor of the last directory, or -1 with errno. */
+int fd_make_dirs(int root, const char *path);
+
+#endif

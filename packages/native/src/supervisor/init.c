@@ -1,0 +1,206 @@
+/*
+ * The first process of a pid namespace is special: the kernel ignores signals that it has no handler for, and kills
+ * everything when it ends (pid_namespaces(7)). A user's program expects neither, so it is PID 2 and this is PID 1.
+ *
+ * The program cannot reach it: it is not dumpable, so /proc/1/exe, fd, mem and the rest belong to the host's root; its
+ * code is a sealed memory file; it keeps no capability but CAP_KILL. It dies with the supervisor: by PR_SET_PDEATHSIG,
+ * and because its socket ends.
+ */
+#include "init.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "../../include/control.h"
+#include "fd.h"
+#include "mounts.h"
+#include "payload.h"
+#include "privileges.h"
+#include "rootfs.h"
+#include "sync.h"
+
+static int loopback_up(struct err *err)
+{
+  cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  struct ifreq request = { .ifr_name = "lo" };
+  if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+    return err_sys(err, "net.loopback", "read flags");
+  request.ifr_flags = (short)(request.ifr_flags | IFF_UP);
+  if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+    return err_sys(err, "net.loopback", "set up");
+  return 0;
+}
+
+/* What needs neither ids nor mounts runs while the supervisor prepares them. The cgroup namespace comes after the
+   join: its root is the cgroup that the process is in (cgroup_namespaces(7)). */
+static int setup_early(const struct init_context *context, struct err *err)
+{
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    return err_sys(err, "init", "not dumpable");
+  if (cgroup_join_v1(context->cgroup, err) < 0)
+    return -1;
+  if (unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) < 0)
+    return err_sys(err, "namespaces", "unshare net, uts, ipc, cgroup");
+  if (sethostname(context->spec->hostname, strlen(context->spec->hostname)) < 0)
+    return err_sys(err, "hostname", "%s", context->spec->hostname);
+  return loopback_up(err);
+}
+
+static int enter_workdir(const char *path, struct err *err)
+{
+  cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  cleanup_close int dir = root < 0 ? -1 : fd_make_dirs(root, path);
+  if (dir < 0 || fchdir(dir) < 0)
+    return err_sys(err, "workdir", "%.200s", path);
+  /* A directory outside of the root would show here as "(unreachable)", getcwd(2). */
+  char where[4096];
+  if (syscall(SYS_getcwd, where, sizeof where) < 0 || where[0] != '/')
+    return err_set(err, EXDEV, "workdir", "%.180s is not inside the container", path);
+  return 0;
+}
+
+static int setup_late(const struct init_context *context, const struct rootfs *rootfs, struct err *err)
+{
+  if (privileges_become_root(err) < 0 || mounts_enter(context->spec, rootfs, err) < 0)
+    return -1;
+  /* A new session keyring: the one inherited is the agent's. Kernels may be built without. */
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
+    return err_sys(err, "keyring", "join a new session keyring");
+  if (enter_workdir(context->spec->workdir, err) < 0 || privileges_drop(err) < 0)
+    return -1;
+  /* After the last change of ids and capabilities, which clears both (prctl(2)). */
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+    return err_sys(err, "init", "prctl");
+  return 0;
+}
+
+/* Faults of init itself are not for the program; the rest is. */
+static int block_signals(struct err *err)
+{
+  static const int own[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS };
+  sigset_t set;
+  (void)sigfillset(&set);
+  for (unsigned i = 0; i < sizeof own / sizeof *own; i++)
+    (void)sigdelset(&set, own[i]);
+  if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
+    return err_sys(err, "init", "sigprocmask");
+  int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  return fd < 0 ? err_sys(err, "init", "signalfd") : fd;
+}
+
+/* Reaps everything that ended; leaves, and with it the whole container, when the program is among it. */
+static void reap(pid_t payload, int sync)
+{
+  int status;
+  pid_t pid;
+  while ((pid = RETRY_INTR(waitpid(-1, &status, WNOHANG))) > 0) {
+    if (pid == payload) {
+      (void)sync_send(sync, SYNC_EXITED, status, NULL);
+      _exit(0);
+    }
+  }
+}
+
+static _Noreturn void serve(pid_t payload, int sync, int signals)
+{
+  struct pollfd sources[] = { { .fd = signals, .events = POLLIN }, { .fd = sync, .events = POLLIN } };
+  for (;;) {
+    if (RETRY_INTR(poll(sources, 2, -1)) < 0)
+      _exit(1);
+    struct signalfd_siginfo info;
+    while (read(signals, &info, sizeof info) == (ssize_t)sizeof info) {
+      int number = (int)info.ssi_signo;
+      if (number == SIGCHLD)
+        reap(payload, sync);
+      else
+        (void)kill(payload, number);
+    }
+    if (sources[1].revents == 0)
+      continue;
+    struct sync_message message;
+    int received = sync_receive(sync, &message, MSG_DONTWAIT, NULL);
+    if (received == 0)
+      _exit(1); /* no supervisor: nobody would learn of anything any more */
+    if (received > 0 && message.kind == SYNC_SIGNAL && message.value > 0 && message.value < NSIG)
+      (void)kill(payload, message.value);
+  }
+}
+
+static _Noreturn void fail(int sync, const struct err *err)
+{
+  (void)sync_send(sync, SYNC_FAILED, 0, err);
+  _exit(1);
+}
+
+static void fill_vector(const struct spec *spec, struct berth_list list, char **vector)
+{
+  for (uint32_t i = 0; i < list.count; i++)
+    vector[i] = (char *)(uintptr_t)spec_string(spec, list, i);
+  vector[list.count] = NULL;
+}
+
+_Noreturn void init_main(const struct init_context *context)
+{
+  struct err err;
+  struct rootfs rootfs = { .count = ROOTFS_BINDS + context->spec->header->mounts.count };
+  struct sync_message message;
+  int sync = context->sync;
+
+  /* At once: the lock says that a supervisor lives, and this is none. */
+  (void)close(BERTH_FD_LOCK);
+  (void)close(BERTH_FD_FIRST_CLIENT);
+  (void)close(context->sync_peer);
+  if (setup_early(context, &err) < 0)
+    fail(sync, &err);
+  int received = sync_receive_fds(sync, &message, rootfs.fds, rootfs.count);
+  if (received == 0)
+    _exit(1); /* the supervisor gave up and says why itself */
+  if (received < 0 || message.kind != SYNC_SETUP) {
+    (void)err_sys(&err, "init", "receive the mounts");
+    fail(sync, &err);
+  }
+  if (setup_late(context, &rootfs, &err) < 0)
+    fail(sync, &err);
+  rootfs_close(&rootfs);
+  int signals = block_signals(&err);
+  if (signals < 0)
+    fail(sync, &err);
+
+  static char *argv[BERTH_MAX_ARGS + 1];
+  static char *envp[BERTH_MAX_ENV + 1];
+  fill_vector(context->spec, context->spec->header->argv, argv);
+  fill_vector(context->spec, context->spec->header->env, envp);
+  (void)umask(022);
+  const struct payload payload = { .spec = context->spec,
+                                   .stdout_fd = context->stdout_fd,
+                                   .stderr_fd = context->stderr_fd,
+                                   .sync = sync,
+                                   .argv = argv,
+                                   .envp = envp };
+  pid_t pid = payload_start(&payload, &err);
+  if (pid < 0)
+    fail(sync, &err);
+  (void)sync_send(sync, SYNC_RUNNING, pid, NULL);
+  if (privileges_keep_kill(&err) < 0)
+    _exit(1);
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  /* Keep these two and nothing else: no state directory, no pipe whose end someone waits for. */
+  if (dup3(sync, 3, O_CLOEXEC) < 0 || dup3(signals, 4, O_CLOEXEC) < 0)
+    _exit(1);
+  (void)syscall(SYS_close_range, 5, ~0U, 0);
+  serve(pid, 3, 4);
+}

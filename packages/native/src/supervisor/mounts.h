@@ -1,0 +1,12 @@
+/* Inside the container's own mount namespace: puts the prepared mounts in place and leaves the host behind. */
+#ifndef BERTH_MOUNTS_H
+#define BERTH_MOUNTS_H
+
+#include "err.h"
+#include "rootfs.h"
+#include "spec.h"
+
+/* Everything up to and with pivot_root(2): afterwards "/" is the container's and nothing of the host is reachable. */
+int mounts_enter(const struct spec *spec, const struct rootfs *rootfs, struct err *err);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * vfork(2): the child borrows init's memory until exec, so nothing is copied, an error is simply left in `err`, and the
+ * call returns when it is known whether the program runs. Init is single-threaded and waits meanwhile.
+ */
+#include "payload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "sync.h"
+
+#define STAGE "exec"
+static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+int payload_exit_code(int exec_errno)
+{
+  return exec_errno == ENOENT || exec_errno == ENOTDIR ? 127 : 126;
+}
+
+static const char *find_path(char *const *envp)
+{
+  for (; *envp != NULL; envp++)
+    if (strncmp(*envp, "PATH=", 5) == 0)
+      return *envp + 5;
+  return default_path;
+}
+
+/* As execvpe(3), but without its fallback to a shell for files that are no programs. Returns only when it failed. */
+static void exec_search(char *const *argv, char *const *envp)
+{
+  const char *name = argv[0];
+  if (strchr(name, '/') != NULL) {
+    (void)execve(name, argv, envp);
+    return;
+  }
+  int seen = ENOENT;
+  char candidate[4096];
+  for (const char *at = find_path(envp); at != NULL;) {
+    const char *colon = strchr(at, ':');
+    size_t length = colon == NULL ? strlen(at) : (size_t)(colon - at);
+    int size = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, length == 0 ? "." : at, name);
+    at = colon == NULL ? NULL : colon + 1;
+    if (size < 0 || (size_t)size >= sizeof candidate)
+      continue;
+    (void)execve(candidate, argv, envp);
+    if (errno == EACCES)
+      seen = EACCES;
+    else if (errno != ENOENT && errno != ENOTDIR)
+      return;
+  }
+  errno = seen;
+}
+
+static void reset_signals(void)
+{
+  struct sigaction action = { .sa_handler = SIG_DFL };
+  for (int number = 1; number < NSIG; number++)
+    (void)sigaction(number, &action, NULL);
+  sigset_t none;
+  (void)sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn __attribute__((noinline)) void child(const struct payload *payload, struct err *err)
+{
+  /* Its pid on the host, attested by the kernel (unix(7), SCM_CREDENTIALS). */
+  if (sync_send(payload->sync, SYNC_PAYLOAD, 0, NULL) < 0)
+    (void)err_sys(err, "init", "report the pid");
+  else if (setsid() < 0 || dup2(payload->stdout_fd, 1) < 0 || dup2(payload->stderr_fd, 2) < 0)
+    (void)err_sys(err, "stdio", "connect");
+  else if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+    (void)err_sys(err, "stdio", "close_range");
+  else {
+    reset_signals();
+    exec_search(payload->argv, payload->envp);
+    (void)err_sys(err, STAGE, "%.200s", payload->argv[0]);
+  }
+  _exit(1);
+}
+
+pid_t payload_start(const struct payload *payload, struct err *err)
+{
+  memset(err, 0, sizeof *err);
+  pid_t pid = vfork();
+  if (pid == 0)
+    child(payload, err);
+  if (pid < 0)
+    return err_sys(err, "init", "vfork");
+  if (err->stage[0] != '\0') {
+    (void)RETRY_INTR(waitpid(pid, NULL, 0));
+    return -1;
+  }
+  return pid;
+}

@@ -1,0 +1,25 @@
+/* The last steps before the user's program: from here on there is only exec(2) or a failure with its errno. */
+#ifndef BERTH_PAYLOAD_H
+#define BERTH_PAYLOAD_H
+
+#include <sys/types.h>
+
+#include "err.h"
+#include "spec.h"
+
+struct payload {
+  const struct spec *spec;
+  int stdout_fd;
+  int stderr_fd;
+  int sync;
+  /* argv and envp, NULL-terminated, made before the process is split. */
+  char **argv;
+  char **envp;
+};
+
+/* The exit code that a shell would show for a program that could not be run: exec(2) errors only. */
+int payload_exit_code(int exec_errno);
+/* Starts the program as a child of init; returns its pid once exec has succeeded, -1 with `err` otherwise. */
+pid_t payload_start(const struct payload *payload, struct err *err);
+
+#endif

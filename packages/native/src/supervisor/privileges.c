@@ -1,0 +1,100 @@
+/*
+ * A fixed short list of capabilities, all of them powerless outside of the container's user namespace. The filter was
+ * compiled by libseccomp when the supervisor was built (src/seccomp/generate.c): compiling it here would cost each
+ * start more than installing it.
+ */
+#include "privileges.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "seccomp_filter.h"
+
+#define STAGE "privileges"
+#define BIT(capability) (UINT64_C(1) << (capability))
+
+static const uint64_t kept = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) |
+                             BIT(CAP_KILL) | BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_SETFCAP) | BIT(CAP_SETGID) |
+                             BIT(CAP_SETPCAP) | BIT(CAP_SETUID) | BIT(CAP_SYS_CHROOT);
+
+static int set_capabilities(uint64_t set, struct err *err)
+{
+  struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
+  struct __user_cap_data_struct data[2] = {
+    { .effective = (uint32_t)set, .permitted = (uint32_t)set, .inheritable = 0 },
+    { .effective = (uint32_t)(set >> 32), .permitted = (uint32_t)(set >> 32), .inheritable = 0 },
+  };
+  if (syscall(SYS_capset, &header, data) < 0)
+    return err_sys(err, STAGE, "capset");
+  return 0;
+}
+
+int privileges_become_root(struct err *err)
+{
+  /* Raw calls: the libc ones would look for other threads. setgroups needs gid_map, user_namespaces(7). */
+  if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
+    return err_sys(err, STAGE, "become root of the container");
+  return 0;
+}
+
+static int set_limits(struct err *err)
+{
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+    return err_sys(err, STAGE, "getrlimit");
+  /* 1024 is what select(2) can bear; a program that wants more raises it itself. */
+  if (files.rlim_max > 524288)
+    files.rlim_max = 524288;
+  files.rlim_cur = files.rlim_max < 1024 ? files.rlim_max : 1024;
+  if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+    return err_sys(err, STAGE, "setrlimit nofile");
+  struct rlimit core;
+  if (getrlimit(RLIMIT_CORE, &core) == 0) {
+    core.rlim_cur = 0;
+    (void)setrlimit(RLIMIT_CORE, &core);
+  }
+  return 0;
+}
+
+int privileges_drop(struct err *err)
+{
+  if (set_limits(err) < 0)
+    return -1;
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+    return err_sys(err, STAGE, "clear the ambient set");
+  for (int capability = 0; capability < 64; capability++) {
+    if ((kept & BIT(capability)) != 0)
+      continue;
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) {
+      if (errno == EINVAL)
+        break; /* beyond the last one that this kernel knows */
+      return err_sys(err, STAGE, "drop capability %d", capability);
+    }
+  }
+  if (set_capabilities(kept, err) < 0)
+    return -1;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    return err_sys(err, STAGE, "no_new_privs");
+  static const struct sock_filter program[] = BERTH_SECCOMP_FILTER;
+  const struct sock_fprog filter = {
+    .len = sizeof program / sizeof *program,
+    .filter = (struct sock_filter *)(uintptr_t)program,
+  };
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
+    return err_sys(err, "seccomp", "install the filter");
+  return 0;
+}
+
+int privileges_keep_kill(struct err *err)
+{
+  return set_capabilities(BIT(CAP_KILL), err);
+}

@@ -1,0 +1,14 @@
+/* What the container's processes may not do: capabilities, no_new_privs, the system call filter, resource limits. */
+#ifndef BERTH_PRIVILEGES_H
+#define BERTH_PRIVILEGES_H
+
+#include "err.h"
+
+/* Become root of the container's user namespace. Its map must have been written. */
+int privileges_become_root(struct err *err);
+/* Everything that init and the payload have in common, for good. */
+int privileges_drop(struct err *err);
+/* Init keeps nothing but the right to signal processes of other users of its container. */
+int privileges_keep_kill(struct err *err);
+
+#endif

@@ -1,0 +1,121 @@
+#include "record.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "fd.h"
+
+uint64_t record_now_ms(void)
+{
+  struct timespec now;
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* JSON string contents (RFC 8259): bytes outside of printable ASCII become '?', since they may be no UTF-8. */
+static void escape(char *out, size_t size, const char *text)
+{
+  size_t used = 0;
+  for (; *text != '\0' && used + 3 < size; text++) {
+    if (*text == '"' || *text == '\\')
+      out[used++] = '\\';
+    out[used++] = *text >= 0x20 && *text < 0x7f ? *text : '?';
+  }
+  out[used] = '\0';
+}
+
+static const char *boot_id(void)
+{
+  static char id[64];
+  if (id[0] == '\0') {
+    if (fd_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", id, sizeof id) < 0)
+      return "unknown";
+    id[strcspn(id, "\n")] = '\0';
+  }
+  return id;
+}
+
+static void number_or_null(char *out, size_t size, uint64_t value)
+{
+  if (value == 0)
+    (void)snprintf(out, size, "null");
+  else
+    (void)snprintf(out, size, "%" PRIu64, value);
+}
+
+static size_t clamp(int length, size_t size)
+{
+  return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
+}
+
+size_t record_format_status(char *buffer, size_t size, const struct status_record *status)
+{
+  char pid[24], init_pid[24], started[24];
+  number_or_null(pid, sizeof pid, (uint64_t)status->pid);
+  number_or_null(init_pid, sizeof init_pid, (uint64_t)status->init_pid);
+  number_or_null(started, sizeof started, status->started_at_ms);
+  return clamp(snprintf(buffer, size,
+                        "{\"version\":1,\"state\":\"%s\",\"bootId\":\"%s\",\"supervisorPid\":%d,\"initPid\":%s,\"pid\":%s,"
+                        "\"startedAtMs\":%s,\"cgroupParent\":\"%s\"}\n",
+                        status->state, boot_id(), getpid(), init_pid, pid, started, status->cgroup_parent),
+               size);
+}
+
+size_t record_format_exit(char *buffer, size_t size, const struct exit_record *record)
+{
+  static const char *const causes[] = { "exited", "signalled", "oom", "start_failed" };
+  char signal[24], started[24], detail[2 * sizeof record->err.detail], stage[2 * sizeof record->err.stage];
+  char error[sizeof detail + sizeof stage + 64] = "null";
+  number_or_null(signal, sizeof signal, (uint64_t)record->signal);
+  number_or_null(started, sizeof started, record->started_at_ms);
+  if (record->cause == CAUSE_START_FAILED) {
+    escape(detail, sizeof detail, record->err.detail);
+    escape(stage, sizeof stage, record->err.stage);
+    (void)snprintf(error, sizeof error, "{\"stage\":\"%s\",\"errno\":%d,\"detail\":\"%s\"}", stage, record->err.number,
+                   detail);
+  }
+  return clamp(snprintf(buffer, size,
+                        "{\"version\":1,\"code\":%d,\"signal\":%s,\"oom\":%s,\"cause\":\"%s\",\"error\":%s,"
+                        "\"startedAtMs\":%s,\"finishedAtMs\":%" PRIu64 ",\"droppedBytes\":%" PRIu64 "}\n",
+                        record->code, signal, record->oom ? "true" : "false", causes[record->cause], error, started,
+                        record->finished_at_ms, record->dropped_bytes),
+               size);
+}
+
+int record_write(int state_dir, const char *name, const char *text, size_t length, struct err *err)
+{
+  char temporary[32];
+  (void)snprintf(temporary, sizeof temporary, "%s.tmp", name);
+  cleanup_close int fd =
+      RETRY_INTR(openat(state_dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (fd < 0)
+    return err_sys(err, "record", "create %s", temporary);
+  if (fd_write_all(fd, text, length) < 0)
+    return err_sys(err, "record", "write %s", temporary);
+  if (renameat(state_dir, temporary, state_dir, name) < 0)
+    return err_sys(err, "record", "rename %s", name);
+  return 0;
+}
+
+int record_write_exit_in_place(int state_dir, const char *text, size_t length, struct err *err)
+{
+  cleanup_close int fd = RETRY_INTR(openat(state_dir, "status", O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (fd < 0 || fd_write_all(fd, text, length) < 0 || ftruncate(fd, (off_t)length) < 0)
+    return err_sys(err, "record", "write over status");
+  if (renameat(state_dir, "status", state_dir, "exit") < 0)
+    return err_sys(err, "record", "rename exit");
+  return 0;
+}
+
+void record_flush(int state_dir, const char *name)
+{
+  cleanup_close int fd = RETRY_INTR(openat(state_dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (fd >= 0)
+    (void)fsync(fd);
+  cleanup_close int dir = RETRY_INTR(openat(state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir >= 0)
+    (void)fsync(dir);
+}

@@ -1,0 +1,248 @@
+/*
+ * Overlay of id-mapped read-only layers, /dev with real device nodes, and the bind mounts. All of them are detached
+ * mounts made by the host's root: the container's own root could make none of them, and nothing appears in the host's
+ * mount table. Ids are mapped by the mount (mount_setattr(2), MOUNT_ATTR_IDMAP), so one copy of a layer on disk serves
+ * every container, and the container's root sees files of the host's root as its own.
+ */
+#include "rootfs.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "../../include/control.h"
+#include "fd.h"
+
+#define STAGE_LAYER "rootfs.layer"
+#define STAGE_OVERLAY "rootfs.overlay"
+#define STAGE_DEV "rootfs.dev"
+#define STAGE_BIND "mount.bind"
+
+static int upper_create(const struct spec *spec, int state_dir, struct err *err)
+{
+  uid_t owner = spec->header->id_base;
+  const char *const names[] = { "upper", "work" };
+  for (unsigned i = 0; i < 2; i++) {
+    if (mkdirat(state_dir, names[i], 0755) < 0 && errno != EEXIST)
+      return err_sys(err, STAGE_OVERLAY, "mkdir %s", names[i]);
+    if (fchownat(state_dir, names[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
+      return err_sys(err, STAGE_OVERLAY, "chown %s", names[i]);
+  }
+  return 0;
+}
+
+static int idmapped_clone(const char *stage, const char *path, unsigned tree_flags, uint64_t attributes, int userns,
+                          struct err *err)
+{
+  cleanup_close int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | tree_flags);
+  if (tree < 0)
+    return err_sys(err, stage, "%.200s", path);
+  struct mount_attr attr = {
+    .attr_set = MOUNT_ATTR_IDMAP | attributes,
+    .propagation = MS_PRIVATE,
+    .userns_fd = (unsigned)userns,
+  };
+  if (mount_setattr(tree, "", AT_EMPTY_PATH | (tree_flags & AT_RECURSIVE), &attr, sizeof attr) < 0) {
+    if (errno == EINVAL)
+      return err_set(err, EINVAL, stage, "%.120s: its file system cannot map ids on this kernel", path);
+    return err_sys(err, stage, "map ids of %.180s", path);
+  }
+  return fd_take(&tree);
+}
+
+static int option(int fs, const char *key, const char *value, struct err *err)
+{
+  if (fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) < 0)
+    return err_sys(err, STAGE_OVERLAY, "%s=%.150s", key, value);
+  return 0;
+}
+
+/* Layers are given as descriptors through /proc: no path is looked up twice. -1 with `err`. */
+static int overlay_mount(const int *layers, unsigned count, struct err *err)
+{
+  char path[64];
+  cleanup_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+  if (fs < 0)
+    return err_sys(err, STAGE_OVERLAY, "fsopen overlay");
+  if (option(fs, "source", "overlay", err) < 0)
+    return -1;
+  bool one_by_one = true;
+  for (unsigned i = 0; i < count && one_by_one; i++) {
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", layers[i]);
+    if (fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0) < 0) {
+      if (i > 0 || errno != EINVAL)
+        return err_sys(err, STAGE_OVERLAY, "layer %u of %u", i + 1, count);
+      one_by_one = false; /* before Linux 6.5 there is only the list, of at most 255 bytes */
+    }
+  }
+  if (!one_by_one) {
+    char list[256] = "";
+    size_t length = 0;
+    for (unsigned i = 0; i < count; i++) {
+      int more = snprintf(list + length, sizeof list - length, "%s/proc/self/fd/%d", i == 0 ? "" : ":", layers[i]);
+      if (more < 0 || (size_t)more >= sizeof list - length)
+        return err_set(err, E2BIG, STAGE_OVERLAY, "%u layers are too many for this kernel", count);
+      length += (size_t)more;
+    }
+    if (option(fs, "lowerdir", list, err) < 0)
+      return -1;
+  }
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d/upper", BERTH_FD_STATE);
+  if (option(fs, "upperdir", path, err) < 0)
+    return -1;
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d/work", BERTH_FD_STATE);
+  if (option(fs, "workdir", path, err) < 0)
+    return -1;
+  /* Both would let what a container writes steer later lookups in the layers (overlayfs.rst). */
+  if (option(fs, "redirect_dir", "nofollow", err) < 0 || option(fs, "metacopy", "off", err) < 0)
+    return -1;
+  /* The upper directory dies with the container: waiting for the disk on its behalf serves nobody. */
+  if (fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
+    return err_sys(err, STAGE_OVERLAY, "volatile");
+  if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    return err_sys(err, STAGE_OVERLAY, "mount of %u layers", count);
+  int mounted = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV);
+  if (mounted < 0)
+    return err_sys(err, STAGE_OVERLAY, "fsmount");
+  return mounted;
+}
+
+/*
+ * Kernels before 6.15 take only layers that are attached in the caller's mount namespace. So: a mount namespace of our
+ * own for a moment, the layers attached one over the other, the overlay made and detached again, and back. What was
+ * attached goes with the namespace; the overlay keeps its own references. Mounting over "/" hides nothing from a
+ * process whose root lies below, so /proc/self/fd still works.
+ */
+static int overlay_mount_attached(const int *layers, unsigned count, struct err *err)
+{
+  cleanup_close int home = RETRY_INTR(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  cleanup_close int cwd = RETRY_INTR(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (home < 0 || cwd < 0)
+    return err_sys(err, STAGE_OVERLAY, "open the mount namespace");
+  if (unshare(CLONE_NEWNS) < 0)
+    return err_sys(err, STAGE_OVERLAY, "unshare the mount namespace");
+  int mounted = -1;
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    (void)err_sys(err, STAGE_OVERLAY, "make / private");
+  else {
+    unsigned attached = 0;
+    while (attached < count && move_mount(layers[attached], "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) == 0)
+      attached++;
+    if (attached < count)
+      (void)err_sys(err, STAGE_OVERLAY, "attach layer %u", attached + 1);
+    else
+      mounted = overlay_mount(layers, count, err);
+  }
+  if (setns(home, CLONE_NEWNS) < 0) {
+    if (mounted >= 0)
+      (void)close(mounted);
+    return err_sys(err, STAGE_OVERLAY, "return to the mount namespace");
+  }
+  if (fchdir(cwd) < 0 && mounted >= 0) {
+    (void)close(mounted);
+    return err_sys(err, STAGE_OVERLAY, "return to the directory");
+  }
+  return mounted;
+}
+
+static int root_prepare(const struct spec *spec, int state_dir, int userns, struct err *err)
+{
+  int layers[BERTH_MAX_LAYERS];
+  unsigned count = 0;
+  int mounted = -1;
+  if (upper_create(spec, state_dir, err) < 0)
+    return -1;
+  while (count < spec->header->layers.count) {
+    const char *path = spec_string(spec, spec->header->layers, count);
+    layers[count] = idmapped_clone(STAGE_LAYER, path, AT_SYMLINK_NOFOLLOW, MOUNT_ATTR_RDONLY, userns, err);
+    if (layers[count] < 0)
+      break;
+    count++;
+  }
+  if (count == spec->header->layers.count)
+    mounted = (spec->header->flags & BERTH_SPEC_ATTACH_LAYERS) != 0 ? overlay_mount_attached(layers, count, err)
+                                                                     : overlay_mount(layers, count, err);
+  for (unsigned i = 0; i < count; i++)
+    (void)close(layers[i]);
+  return mounted;
+}
+
+/* A tmpfs of the host's root may hold device nodes that work, which saves a bind mount for each. Six harmless ones. */
+static int dev_prepare(const struct spec *spec, struct err *err)
+{
+  static const struct {
+    const char *name;
+    unsigned minor, major;
+  } nodes[] = { { "null", 3, 1 },    { "zero", 5, 1 },   { "full", 7, 1 },
+                { "random", 8, 1 },  { "urandom", 9, 1 }, { "tty", 0, 5 } };
+  static const char *const links[][2] = { { "/proc/self/fd", "fd" },       { "/proc/self/fd/0", "stdin" },
+                                          { "/proc/self/fd/1", "stdout" }, { "/proc/self/fd/2", "stderr" },
+                                          { "pts/ptmx", "ptmx" } };
+  static const char *const dirs[] = { "pts", "shm", "mqueue" };
+  uid_t owner = spec->header->id_base;
+  char owner_text[16];
+  (void)snprintf(owner_text, sizeof owner_text, "%u", owner);
+
+  cleanup_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+  if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
+      fsconfig(fs, FSCONFIG_SET_STRING, "size", "65536", 0) < 0 ||
+      fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "1024", 0) < 0 ||
+      fsconfig(fs, FSCONFIG_SET_STRING, "uid", owner_text, 0) < 0 ||
+      fsconfig(fs, FSCONFIG_SET_STRING, "gid", owner_text, 0) < 0 ||
+      fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    return err_sys(err, STAGE_DEV, "tmpfs");
+  cleanup_close int dev = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+  if (dev < 0)
+    return err_sys(err, STAGE_DEV, "fsmount");
+  for (unsigned i = 0; i < sizeof nodes / sizeof *nodes; i++)
+    if (mknodat(dev, nodes[i].name, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0 ||
+        fchownat(dev, nodes[i].name, owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
+      return err_sys(err, STAGE_DEV, "node %s", nodes[i].name);
+  for (unsigned i = 0; i < sizeof links / sizeof *links; i++)
+    if (symlinkat(links[i][0], dev, links[i][1]) < 0 ||
+        fchownat(dev, links[i][1], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
+      return err_sys(err, STAGE_DEV, "link %s", links[i][1]);
+  for (unsigned i = 0; i < sizeof dirs / sizeof *dirs; i++)
+    if (mkdirat(dev, dirs[i], 0755) < 0 || fchownat(dev, dirs[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
+      return err_sys(err, STAGE_DEV, "directory %s", dirs[i]);
+  return fd_take(&dev);
+}
+
+int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err)
+{
+  rootfs->count = 0;
+  int fd = root_prepare(spec, state_dir, userns, err);
+  if (fd < 0)
+    return -1;
+  rootfs->fds[rootfs->count++] = fd;
+  fd = dev_prepare(spec, err);
+  if (fd < 0)
+    goto failed;
+  rootfs->fds[rootfs->count++] = fd;
+  for (uint32_t i = 0; i < spec->header->mounts.count; i++) {
+    const struct berth_mount *mount = spec_mount(spec, i);
+    uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    if ((mount->flags & BERTH_MOUNT_READ_ONLY) != 0)
+      attributes |= MOUNT_ATTR_RDONLY;
+    fd = idmapped_clone(STAGE_BIND, spec_text(spec, mount->source), AT_RECURSIVE, attributes, userns, err);
+    if (fd < 0)
+      goto failed;
+    rootfs->fds[rootfs->count++] = fd;
+  }
+  return 0;
+failed:
+  rootfs_close(rootfs);
+  return -1;
+}
+
+void rootfs_close(struct rootfs *rootfs)
+{
+  for (unsigned i = 0; i < rootfs->count; i++)
+    (void)close(rootfs->fds[i]);
+  rootfs->count = 0;
+}

@@ -1,0 +1,21 @@
+/* What the supervisor prepares for the container's mount namespace while it still has the host's privileges and view:
+   detached mounts, handed over as descriptors. */
+#ifndef BERTH_ROOTFS_H
+#define BERTH_ROOTFS_H
+
+#include "err.h"
+#include "spec.h"
+
+/* Order of the descriptors that are handed to the child. */
+enum { ROOTFS_ROOT, ROOTFS_DEV, ROOTFS_BINDS };
+#define ROOTFS_MAX_FDS (ROOTFS_BINDS + BERTH_MAX_MOUNTS)
+
+struct rootfs {
+  int fds[ROOTFS_MAX_FDS];
+  unsigned count;
+};
+
+int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err);
+void rootfs_close(struct rootfs *rootfs);
+
+#endif

@@ -1,0 +1,32 @@
+/* A spec that was checked: every string and array is a pointer into the mapped buffer and stays valid as long as it. */
+#ifndef BERTH_SUPERVISOR_SPEC_H
+#define BERTH_SUPERVISOR_SPEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../include/spec.h"
+#include "err.h"
+
+struct spec {
+  const unsigned char *bytes;
+  size_t size;
+  const struct berth_spec *header;
+  const char *id;
+  const char *hostname;
+  const char *workdir;
+  const char *cgroup_parent;
+};
+
+/* Checks all of `bytes` and fills `spec`; reads nothing outside of it, whatever it holds. */
+int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, struct err *err);
+/* Maps a sealed memfd and decodes it. Without the seals the bytes could change after they were checked. */
+int spec_map(struct spec *spec, int fd, struct err *err);
+void spec_unmap(struct spec *spec);
+
+const char *spec_string(const struct spec *spec, struct berth_list list, uint32_t index);
+const struct berth_mount *spec_mount(const struct spec *spec, uint32_t index);
+const struct berth_hierarchy *spec_hierarchy(const struct spec *spec, uint32_t index);
+const char *spec_text(const struct spec *spec, struct berth_ref ref);
+
+#endif

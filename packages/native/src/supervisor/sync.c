@@ -1,0 +1,92 @@
+#include "sync.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fd.h"
+#include "rootfs.h"
+
+int sync_send(int socket, uint32_t kind, int32_t value, const struct err *err)
+{
+  struct sync_message message;
+  memset(&message, 0, sizeof message);
+  message.kind = kind;
+  message.value = value;
+  if (err != NULL)
+    message.err = *err;
+  return RETRY_INTR(send(socket, &message, sizeof message, MSG_NOSIGNAL)) < 0 ? -1 : 0;
+}
+
+int sync_send_fds(int socket, uint32_t kind, const int *fds, unsigned count)
+{
+  struct sync_message message;
+  union {
+    char bytes[CMSG_SPACE(ROOTFS_MAX_FDS * sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  memset(&message, 0, sizeof message);
+  memset(&control, 0, sizeof control);
+  message.kind = kind;
+  struct iovec part = { .iov_base = &message, .iov_len = sizeof message };
+  struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes };
+  header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+  struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+  memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
+  return RETRY_INTR(sendmsg(socket, &header, MSG_NOSIGNAL)) < 0 ? -1 : 0;
+}
+
+int sync_receive(int socket, struct sync_message *message, int flags, pid_t *sender)
+{
+  union {
+    char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    struct cmsghdr align;
+  } control;
+  struct iovec part = { .iov_base = message, .iov_len = sizeof *message };
+  struct msghdr header = {
+    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+  };
+  ssize_t length = RETRY_INTR(recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC));
+  if (length < 0)
+    return -1;
+  if (length == 0)
+    return 0;
+  if ((size_t)length != sizeof *message) {
+    errno = EPROTO;
+    return -1;
+  }
+  for (struct cmsghdr *part_header = CMSG_FIRSTHDR(&header); part_header != NULL;
+       part_header = CMSG_NXTHDR(&header, part_header)) {
+    if (sender != NULL && part_header->cmsg_level == SOL_SOCKET && part_header->cmsg_type == SCM_CREDENTIALS) {
+      struct ucred credentials;
+      memcpy(&credentials, CMSG_DATA(part_header), sizeof credentials);
+      *sender = credentials.pid;
+    }
+  }
+  return 1;
+}
+
+int sync_receive_fds(int socket, struct sync_message *message, int *fds, unsigned count)
+{
+  union {
+    char bytes[CMSG_SPACE(ROOTFS_MAX_FDS * sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  struct iovec part = { .iov_base = message, .iov_len = sizeof *message };
+  struct msghdr header = {
+    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+  };
+  ssize_t length = RETRY_INTR(recvmsg(socket, &header, MSG_CMSG_CLOEXEC));
+  if (length <= 0)
+    return (int)length;
+  struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+  if ((size_t)length != sizeof *message || rights == NULL || rights->cmsg_type != SCM_RIGHTS ||
+      rights->cmsg_len != CMSG_LEN(count * sizeof(int))) {
+    errno = EPROTO;
+    return -1;
+  }
+  memcpy(fds, CMSG_DATA(rights), count * sizeof(int));
+  return 1;
+}

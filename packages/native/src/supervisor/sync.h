@@ -1,0 +1,32 @@
+/* What the supervisor and the container's init tell each other over a private SOCK_SEQPACKET pair. */
+#ifndef BERTH_SYNC_H
+#define BERTH_SYNC_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+enum sync_kind {
+  SYNC_SETUP = 1,   /* → init: ids are mapped, here are the mounts; go */
+  SYNC_SIGNAL = 2,  /* → init: value = signal for the payload */
+  SYNC_FAILED = 3,  /* ← init: err says why nothing was started */
+  SYNC_PAYLOAD = 4, /* ← payload, just before exec: the kernel adds its pid */
+  SYNC_RUNNING = 5, /* ← init: exec succeeded */
+  SYNC_EXITED = 6,  /* ← init: value = wait status of the payload */
+};
+
+struct sync_message {
+  uint32_t kind;
+  int32_t value;
+  struct err err;
+};
+
+int sync_send(int socket, uint32_t kind, int32_t value, const struct err *err);
+int sync_send_fds(int socket, uint32_t kind, const int *fds, unsigned count);
+/* 1 and a message, 0 when the other side is gone, -1 with errno. `sender` may be NULL. */
+int sync_receive(int socket, struct sync_message *message, int flags, pid_t *sender);
+/* Like sync_receive, and takes exactly `count` descriptors. */
+int sync_receive_fds(int socket, struct sync_message *message, int *fds, unsigned count);
+
+#endif

@@ -1,0 +1,26 @@
+#include "userns.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "../../include/spec.h"
+#include "fd.h"
+
+int userns_map(pid_t pid, uint32_t id_base, struct err *err)
+{
+  char text[64];
+  (void)snprintf(text, sizeof text, "/proc/%d", pid);
+  cleanup_close int process = RETRY_INTR(open(text, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (process < 0)
+    return err_sys(err, "userns.map", "%s", text);
+  (void)snprintf(text, sizeof text, "0 %u %u\n", id_base, BERTH_ID_COUNT);
+  /* user_namespaces(7): the whole map in one write; privileged here, so setgroups(2) stays possible inside. */
+  if (fd_write_at(process, "uid_map", text) < 0)
+    return err_sys(err, "userns.map", "uid_map %u", id_base);
+  if (fd_write_at(process, "gid_map", text) < 0)
+    return err_sys(err, "userns.map", "gid_map %u", id_base);
+  int fd = RETRY_INTR(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
+  if (fd < 0)
+    return err_sys(err, "userns.map", "open ns/user");
+  return fd;
+}
