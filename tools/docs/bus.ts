@@ -1,0 +1,112 @@
+/** docs/reference/bus.md: subjects, the log's records, buckets, and what an agent may do. */
+import {
+  agentPermissions,
+  AllocationReportSchema,
+  Buckets,
+  ChunkSchema,
+  DesiredAllocationSchema,
+  DesiredDocumentSchema,
+  HeartbeatSchema,
+  HelloSchema,
+  MAX_TRANSACTION_BYTES,
+  RecordSchema,
+  ReportSchema,
+  RpcSchema,
+  SignedSchema,
+  SyncSchema,
+  WelcomeSchema,
+  Streams,
+  Subjects,
+  type HostId,
+  type LogRecord,
+} from "../../packages/schema/src/index.ts";
+import { document, fieldRows, page, table } from "./markdown.ts";
+
+const host = "HOST" as HostId;
+
+type Name = keyof typeof Subjects;
+const meanings: Readonly<Record<Name, readonly [direction: string, what: string]>> = {
+  heartbeat: [
+    "agent → scheduler",
+    "every 2 s: usage, pressure, a digest of what runs. Never stored; the last one wins.",
+  ],
+  heartbeats: ["scheduler subscribes", "all heartbeats."],
+  hello: ["agent → leader, request", "the first request of a session; the answer carries the desired document."],
+  report: ["agent → leader, request", "states of allocations; answered only after they are in the log."],
+  sync: ["agent → leader, request", "“this is what I have”; the answer is a newer document, if there is one."],
+  requests: ["scheduler subscribes", "all requests of agents."],
+  desired: ["scheduler → agent", "the desired document, republished from its bucket: a hint that may be lost."],
+  rpc: ["scheduler → agent, request, signed", "reads of logs and outputs."],
+  leader: ["leader → other schedulers", "who leads, and since which epoch: a hint."],
+  inboxPrefix: ["→ agent", "prefix of the agent's reply inboxes; answers go nowhere else."],
+};
+
+const kinds: Readonly<Record<LogRecord["kind"], string>> = {
+  leader_elected: "An instance leads from here on; the epoch is this record's sequence number.",
+  job_submitted: "A job was created, replaced by a new version, or run again.",
+  job_stopped: "Somebody stopped a job.",
+  job_forgotten: "A finished job was dropped because there are more of them than the cluster keeps.",
+  host_enrolled: "A host's public key was admitted.",
+  host_registered: "An agent began a session and said what its host has.",
+  host_lost: "A host was silent for too long.",
+  host_ready: "A lost host is back.",
+  allocation_placed:
+    "A task was given a host. When it replaces an attempt on a lost host, that one becomes `lost` here.",
+  allocation_reported: "An agent reported a new state of an allocation.",
+  allocation_stop: "An allocation shall stop.",
+};
+
+const isName = (name: string): name is Name => Object.hasOwn(Subjects, name);
+const subjectOf = (name: Name): string => {
+  const subject = Subjects[name];
+  return typeof subject === "string" ? subject : subject(host);
+};
+
+export const render = (): string => {
+  const { publish, subscribe } = agentPermissions(host);
+  const list = (subjects: readonly string[]): string => subjects.map((subject) => `\`${subject}\``).join(", ");
+  const messages = [
+    ["Heartbeat", HeartbeatSchema],
+    ["Hello", HelloSchema],
+    ["Welcome", WelcomeSchema],
+    ["Report", ReportSchema],
+    ["AllocationReport", AllocationReportSchema],
+    ["Sync", SyncSchema],
+    ["Signed", SignedSchema],
+    ["DesiredDocument", DesiredDocumentSchema],
+    ["DesiredAllocation", DesiredAllocationSchema],
+    ["Rpc", RpcSchema],
+    ["Chunk", ChunkSchema],
+  ] as const;
+  return page(
+    "The bus",
+    "What agents and schedulers say to each other over NATS. `HOST` is the name of a host. An agent is who its subject says it is: the server checks that, and no payload names its sender. Every request is answered with `{ok: true, value}` or `{ok: false, problem}`; see [problems.md](problems.md).",
+    "## Subjects",
+    table(
+      ["Subject", "Direction", "What"],
+      Object.keys(Subjects)
+        .filter(isName)
+        .map((name) => [`\`${subjectOf(name)}\``, ...meanings[name]]),
+    ),
+    `## What an agent may do
+
+Publish ${list(publish)}; subscribe to ${list(subscribe)}. Nothing else: no other host's subjects, no JetStream, no buckets.`,
+    `## The log
+
+Stream \`${Streams.log.name}\`, subject \`${Streams.log.subject}\`. One message is one transaction of at most ${MAX_TRANSACTION_BYTES / 1024} KiB, appended with the expected last sequence. A transaction carries \`version\`, \`epoch\`, \`atMs\`, \`cause\` and its \`records\`:`,
+    table(
+      ["Kind", "Meaning"],
+      Object.entries(kinds).map(([kind, what]) => [`\`${kind}\``, what]),
+    ),
+    ...RecordSchema.anyOf.flatMap((one) => {
+      const kind = one.properties.kind.const;
+      return [`### ${kind}`, table(["Field", "Type", "Required", ""], fieldRows(one))];
+    }),
+    `## Desired documents
+
+Bucket \`${Buckets.desired.name}\`: key = host, history 1, republished to \`host.HOST.desired\`. A document is whole: an allocation that is not in it is not wanted. It is signed with the cluster key (Ed25519), and an agent takes it only when \`(epoch, rev)\` is greater than what it has.`,
+    "## Messages",
+    "Types that are not here are in [http.md](http.md#documents).",
+    ...messages.map(([name, one]) => document(name, one)),
+  );
+};

@@ -1,0 +1,126 @@
+/** docs/reference/http.md: every address, what it takes and what it answers. An address without a row does not compile. */
+import * as schema from "../../packages/schema/src/index.ts";
+import { document, page, table } from "./markdown.ts";
+
+interface Row {
+  readonly methods: string;
+  readonly takes?: string;
+  readonly answers: string;
+  readonly what: string;
+}
+
+const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
+  livez: { methods: "GET", answers: "text", what: "The process runs. No token." },
+  readyz: { methods: "GET", answers: "JSON", what: "The bus is connected, the log is read, somebody leads. No token." },
+  metrics: { methods: "GET", answers: "text", what: "Prometheus exposition; see [metrics.md](metrics.md)." },
+  openapi: { methods: "GET", answers: "OpenAPI 3.1", what: "This page for programs." },
+  version: { methods: "GET", answers: "`Version`", what: "Version, cluster name, capabilities." },
+  tickets: { methods: "POST", answers: "`Ticket`", what: "A one-time ticket for a browser." },
+  login: { methods: "GET", takes: "`ticket`", answers: "redirect", what: "Turns a ticket into a session cookie." },
+  watch: {
+    methods: "WebSocket",
+    takes: "`since`",
+    answers: "`WatchMessage`",
+    what: "The live feed: a snapshot, then deltas.",
+  },
+  jobs: {
+    methods: "POST, GET",
+    takes: "POST: job document, `dryRun`, `Idempotency-Key`. GET: `project`, `limit`, `cursor`",
+    answers: "`Submitted` or `PlanView`; `JobList`",
+    what: "Submits a job (or says what that would do), lists jobs.",
+  },
+  job: {
+    methods: "GET",
+    takes: "`wait`, `revision`",
+    answers: "`JobView`",
+    what: "One job; `?wait=30s&revision=N` waits for a change.",
+  },
+  jobStop: { methods: "POST", answers: "`JobView`", what: "Stops every task of the job." },
+  taskWhy: { methods: "GET", answers: "`Why`", what: "Why a task is where it is, or why it is nowhere." },
+  hosts: {
+    methods: "GET, POST",
+    takes: "GET: `limit`, `cursor`. POST: `Enrolment`",
+    answers: "`HostList`; `Enrolled`",
+    what: "Lists hosts, admits a host.",
+  },
+  host: { methods: "GET", answers: "`HostView`", what: "One host." },
+  allocations: {
+    methods: "GET",
+    takes: "`project`, `job`, `index`, `host`, `state`, `limit`, `cursor`",
+    answers: "`AllocationList`",
+    what: "Allocations that fit every given filter.",
+  },
+  allocation: { methods: "GET", answers: "`AllocationView`", what: "One allocation." },
+  allocationLogs: {
+    methods: "GET",
+    takes: "`stream`, `follow`, `offset`",
+    answers: "text",
+    what: "What the container printed. With `follow` the answer ends when the container does.",
+  },
+  allocationOutputs: {
+    methods: "GET",
+    answers: "`OutputList`",
+    what: "The files that the allocation left in its outputs.",
+  },
+  allocationOutput: { methods: "GET", answers: "bytes", what: "One of them." },
+};
+
+const documents = [
+  ["JobView", schema.JobViewSchema],
+  ["Submitted", schema.SubmittedSchema],
+  ["PlanView", schema.PlanViewSchema],
+  ["Why", schema.WhySchema],
+  ["HostView", schema.HostViewSchema],
+  ["AllocationView", schema.AllocationViewSchema],
+  ["Enrolment", schema.EnrolmentSchema],
+  ["Enrolled", schema.EnrolledSchema],
+  ["Version", schema.VersionSchema],
+  ["Ticket", schema.TicketSchema],
+  ["OutputList", schema.OutputListSchema],
+  ["WatchMessage", schema.WatchMessageSchema],
+  ["JobSpec", schema.JobSpecSchema],
+  ["TaskCounts", schema.TaskCountsSchema],
+  ["Resources", schema.ResourcesSchema],
+  ["Limits", schema.LimitsSchema],
+  ["Inventory", schema.InventorySchema],
+  ["Capacity", schema.CapacitySchema],
+  ["HostUsage", schema.HostUsageSchema],
+  ["Pressure", schema.PressureSchema],
+  ["ContainerUsage", schema.ContainerUsageSchema],
+  ["Exit", schema.ExitSchema],
+  ["Outcome", schema.OutcomeSchema],
+  ["HostRejection", schema.HostRejectionSchema],
+  ["UnblockHint", schema.UnblockHintSchema],
+  ["Hold", schema.HoldSchema],
+  ["Candidate", schema.CandidateSchema],
+  ["ScoreBreakdown", schema.ScoreBreakdownSchema],
+] as const;
+
+const isRoute = (name: string): name is keyof typeof schema.Routes => Object.hasOwn(schema.Routes, name);
+
+export const render = (): string =>
+  page(
+    "The HTTP API",
+    "JSON over HTTP under `/v1`. Send `Authorization: Bearer TOKEN`; the token of a cluster that `berth up` started is in its data directory. Browsers use a session cookie instead (`berth dashboard` prints a login link). Every error is a [problem](problems.md).",
+    "## Addresses",
+    table(
+      ["Address", "Methods", "Takes", "Answers", "What it does"],
+      Object.keys(schema.Routes)
+        .filter(isRoute)
+        .map((name) => {
+          const row = rows[name];
+          return [`\`${schema.Routes[name]}\``, row.methods, row.takes ?? "", row.answers, row.what];
+        }),
+    ),
+    `## Lists
+
+\`limit\` is at most 1000. \`next\` of an answer is the \`cursor\` of the following page, or null. \`revision\` is the sequence of the log that the answer rests on.`,
+    `## Waiting and repeating
+
+\`GET\` of a job with \`?wait=30s&revision=N\` answers as soon as the job differs from revision N, or after the wait. A \`POST\` with an \`Idempotency-Key\` may be repeated after a lost answer: it is done once, and the repetition gets the same result.`,
+    `## The live feed
+
+\`/v1/watch\` is a WebSocket of JSON text frames. The first is a \`snapshot\`; each \`delta\` names the revision it follows (\`previous\`), so a gap shows. After a lost connection ask with \`?since=REVISION\`: what was missed comes as deltas, or a new snapshot when that is too long ago. \`usage\` frames carry measurements, which have no revision; \`ping\` shows that the line is alive. A client that reads too slowly is disconnected and asks again.`,
+    "## Documents",
+    ...documents.map(([name, one]) => document(name, one)),
+  );

@@ -1,0 +1,12 @@
+/** Which reference pages are generated. */
+import * as bus from "./bus.ts";
+import * as http from "./http.ts";
+import * as jobDocument from "./job-document.ts";
+import * as problems from "./problems.ts";
+
+export const pages: ReadonlyMap<string, () => string> = new Map([
+  ["bus.md", bus.render],
+  ["http.md", http.render],
+  ["job-document.md", jobDocument.render],
+  ["problems.md", problems.render],
+]);

@@ -1,0 +1,70 @@
+/** docs/reference/problems.md: every code, and what it means to whoever meets it. A code without a sentence does not compile. */
+import { Problems, isProblemCode, type ProblemCode } from "../../packages/schema/src/index.ts";
+import { page, table } from "./markdown.ts";
+
+const meanings: Readonly<Record<ProblemCode, string>> = {
+  "request.malformed": "The body is not JSON, or the request line cannot be read.",
+  "request.invalid": "A parameter or a field of the body has the wrong form; `errors` says which.",
+  "request.too_large": "The body is larger than the server takes. Job documents are at most 1 MiB.",
+  "request.media_type": "Send `application/json`; job documents may also be `application/yaml`.",
+  "request.too_many":
+    "The server is working on as many requests of this kind as it may. Try again after `retryAfterMs`.",
+  "auth.required": "Send `Authorization: Bearer TOKEN`, or open a fresh login link (`berth dashboard`).",
+  "auth.forbidden": "The token is known, but may not do this; or a browser on another site sent the request.",
+  "route.not_found": "There is nothing at this address; the addresses are in [http.md](http.md).",
+  "job.document_malformed": "The document is not YAML or JSON; `detail` names line and column.",
+  "job.spec_invalid":
+    "The document can be read, but says something impossible; `errors` lists every place with a JSON pointer. The fields are in [job-document.md](job-document.md).",
+  "job.not_found":
+    "No job has this name in this project. Finished jobs are forgotten when there are very many of them.",
+  "job.active": "The job must end first: `berth stop JOB`.",
+  "job.too_many": "The cluster holds as many jobs or unfinished tasks as it may. Wait for some to end, or stop some.",
+  "task.not_found": "The job has no task with this index.",
+  "host.not_found": "No host has this name, or it was admitted and has not said hello yet.",
+  "host.key_differs": "A host of this name was admitted with another key. Choose another name for the new machine.",
+  "host.unknown": "The agent's host is not registered with this leader; the agent says hello again by itself.",
+  "allocation.not_found": "No allocation has this id, or its job was forgotten.",
+  "allocation.no_logs":
+    "The allocation has no such file: it never started, its host is gone, or the path is not an output.",
+  "agent.unreachable": "The host's agent does not answer now. Containers on it run on; `berth hosts` shows its state.",
+  "idempotency.reused": "The same `Idempotency-Key` came with another document. Use a new key for a new request.",
+  "message.invalid": "A message on the bus does not have its form. It was dropped.",
+  "message.stale": "A message on the bus belongs to an earlier session, epoch or revision. It was dropped.",
+  "log.unavailable": "The log could not be written, so nothing was changed. Try again.",
+  "leader.unknown": "This scheduler does not lead now (it has just started, or lost its place). Try again.",
+  "cluster.unreachable": "Nobody answers at the cluster's address. Is it running (`berth up`)?",
+  internal: "A bug. The id in `instance` is in the scheduler's log next to its cause.",
+};
+
+export const render = (): string =>
+  page(
+    "Problems",
+    "Every error is a problem document (RFC 9457, `application/problem+json`), the same over HTTP, WebSocket and NATS:",
+    `\`\`\`json
+{
+  "type": "https://berth.invalid/problems/job.spec_invalid",
+  "title": "${Problems["job.spec_invalid"].title}",
+  "status": ${Problems["job.spec_invalid"].status},
+  "code": "job.spec_invalid",
+  "detail": "/resurces: unknown key \\"resurces\\"; did you mean \\"resources\\"?",
+  "errors": [{ "pointer": "/resurces", "message": "unknown key \\"resurces\\"; did you mean \\"resources\\"?" }]
+}
+\`\`\``,
+    "`code` is stable: codes are added, never renamed. `errors` holds JSON pointers (RFC 6901) into what was sent, `retryAfterMs` the shortest sensible wait. *Exit* is what the CLI exits with; *again* marks problems that go away by themselves.",
+    table(
+      ["Code", "Status", "Exit", "Again", "Title", "What it means"],
+      Object.keys(Problems)
+        .filter(isProblemCode)
+        .map((code) => {
+          const entry: { status: number; title: string; exit: number; retryable?: boolean } = Problems[code];
+          return [
+            `\`${code}\``,
+            `${entry.status}`,
+            `${entry.exit}`,
+            entry.retryable === true ? "yes" : "",
+            entry.title,
+            meanings[code],
+          ];
+        }),
+    ),
+  );
