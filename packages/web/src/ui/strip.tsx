@@ -1,0 +1,88 @@
+/**
+ * One host and one dimension as a strip: what runs there in proportion to what it reserves, how much of that it uses, and
+ * what the system keeps. CPU and memory strips of a host have the same order, so a shape that fits badly is visible.
+ */
+import { memo } from "react";
+import type { AllocationView, Dimension, HostView } from "@berth/schema";
+import { segments } from "../model/capacity.ts";
+import { formatAmount, plural } from "../model/format.ts";
+import "./strip.css";
+
+/** More segments than this are narrower than a pixel: the sum is drawn instead. */
+const MOST_SEGMENTS = 300;
+const NAMES = { cpuMillis: "CPU", memoryBytes: "Memory", pids: "Processes" } as const;
+const HUES = 8;
+
+const percent = (ratio: number): string => `${(ratio * 100).toFixed(3)}%`;
+
+/** The same job has the same of eight hues everywhere and for ever. FNV-1a. */
+export const hueOf = (project: string, job: string): number => {
+  let hash = 0x811c9dc5;
+  for (const char of `${project}/${job}`) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  return (hash >>> 0) % HUES;
+};
+
+export const stripSentence = (host: HostView, dimension: Dimension, count: number): string => {
+  const amount = (value: number): string => formatAmount(dimension, value);
+  const used = host.usage === null ? "" : `, ${amount(host.usage[dimension])} used`;
+  const reserved = `${amount(host.reserved[dimension])} of ${amount(host.capacity.allocatable[dimension])} reserved`;
+  return `${NAMES[dimension]} of ${host.id}: ${reserved} by ${plural(count, "allocation")}${used}`;
+};
+
+interface StripProps {
+  readonly host: HostView;
+  /** Those that hold their reservation, in the order of the strip. */
+  readonly allocations: readonly AllocationView[];
+  readonly dimension: Dimension;
+  readonly byJob?: boolean;
+  readonly size?: "small" | "large";
+}
+
+const Segments = ({ host, allocations, dimension, byJob = false }: StripProps) => {
+  if (allocations.length > MOST_SEGMENTS) {
+    const whole = Math.max(1, host.capacity.capacity[dimension]);
+    return (
+      <rect className="strip-segment" width={percent(Math.min(1, host.reserved[dimension] / whole))} height="100%" />
+    );
+  }
+  return segments(host, allocations, dimension).map(({ allocation, start, length, used }) => (
+    <g key={allocation.id} data-hue={byJob ? hueOf(allocation.project, allocation.job) : undefined}>
+      <title>{`${allocation.job}[${allocation.index}]: ${formatAmount(dimension, allocation.resources[dimension])} reserved`}</title>
+      <rect className="strip-segment" x={percent(start)} width={percent(length)} height="100%" />
+      <rect className="strip-used" x={percent(start)} y="58%" width={percent(length * used)} height="42%" />
+      <rect className="strip-gap" x={percent(start + length)} width="1" height="100%" />
+    </g>
+  ));
+};
+
+export const Strip = memo((props: StripProps) => {
+  const { host, allocations, dimension, size = "small" } = props;
+  const whole = Math.max(1, host.capacity.capacity[dimension]);
+  const system = Math.min(1, host.capacity.systemReserved[dimension] / whole);
+  return (
+    <svg
+      className="strip"
+      data-size={size}
+      data-state={host.state}
+      role="img"
+      aria-label={stripSentence(host, dimension, allocations.length)}
+    >
+      <rect className="strip-track" width="100%" height="100%" />
+      <Segments {...props} />
+      {system === 0 ? null : <rect x={percent(1 - system)} width={percent(system)} height="100%" fill="url(#hatch)" />}
+    </svg>
+  );
+});
+Strip.displayName = "Strip";
+
+/** The hatch that all strips refer to: once per page. */
+export const Patterns = () => (
+  <svg className="patterns" width="0" height="0" aria-hidden="true">
+    <defs>
+      <pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+        <rect className="hatch-ground" width="6" height="6" />
+        <rect className="hatch-line" width="2" height="6" />
+      </pattern>
+    </defs>
+  </svg>
+);
