@@ -46,7 +46,7 @@ interface Room {
 }
 
 const SIZE = DIMENSIONS.length;
-const MEMO_ENTRIES = 2 ** 18;
+const MEMO_ENTRIES = 2 ** 16;
 /** Two ids make one memo key, which must stay an exact integer. */
 const MAX_ID = 2 ** 26;
 /** How many growths are remembered; whoever asks about an older mark is told "perhaps". */
@@ -62,7 +62,8 @@ export const createHostIndex = (): HostIndex => {
   const rank: number[] = [];
   const ordered: number[] = [];
   const rooms = new Map<string, Room>();
-  const memo = new LRUCache<number, number>({ max: MEMO_ENTRIES });
+  // Made at its first use: it takes its memory at once, and many states (a dry run's, a test's) never score anything.
+  let memo: LRUCache<number, number> | undefined;
   const growths = new Int32Array(GROWTHS);
   let growthCount = 0;
   let nextRoomId = 1;
@@ -88,7 +89,7 @@ export const createHostIndex = (): HostIndex => {
   };
 
   const renumber = (): void => {
-    memo.clear();
+    memo?.clear();
     nextRoomId = 1;
     for (const room of rooms.values()) {
       room.id = nextRoomId;
@@ -126,6 +127,7 @@ export const createHostIndex = (): HostIndex => {
   const scoreOf = (requestClass: RequestClass, room: Room): number => {
     if (requestClass.id >= MAX_ID) return scoreBestFit(room.allocatable, room.free, 0, requestClass.request);
     const key = requestClass.id * MAX_ID + room.id;
+    memo ??= new LRUCache<number, number>({ max: MEMO_ENTRIES });
     const known = memo.get(key);
     if (known !== undefined) return known;
     const score = scoreBestFit(room.allocatable, room.free, 0, requestClass.request);

@@ -43,9 +43,9 @@ type SpecChanges = Partial<Omit<JobSpec, "restart" | "name" | "project">> & {
   readonly project?: string;
 };
 
-/** A batch job of one task that asks for 1 CPU, 1 GiB and 100 pids, unless `changes` say otherwise. */
+/** A batch job of one task that asks for 1 CPU, 1 GiB and 10 pids, unless `changes` say otherwise. */
 export const makeSpec = (name: string, changes: SpecChanges = {}): JobSpec => {
-  const requests = changes.requests ?? resources(1000, 1024);
+  const requests = changes.requests ?? resources(1000, 1024, 10);
   const kind = changes.kind ?? "batch";
   return {
     kind,

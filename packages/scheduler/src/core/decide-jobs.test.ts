@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import { decideStop, decideSubmit } from "./index.ts";
+import { MAX_ACTIVE_TASKS } from "./state.ts";
+import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
+
+const outcome = (world: World, spec: ReturnType<typeof makeSpec>, key: string | null = null): string => {
+  const decision = world.trySubmit(spec, key);
+  return decision.ok
+    ? `${decision.value.action} ${decision.value.version}`
+    : `${decision.error.code}: ${decision.error.detail}`;
+};
+const service = (command = "true") => makeSpec("web", { kind: "service", command: [command], env: { A: "1", B: "2" } });
+
+describe("a submission", () => {
+  it("creates, leaves alone what is equal, replaces a service that differs", () => {
+    const world = new World();
+    expect(outcome(world, service())).toBe("create 1");
+    expect(outcome(world, { ...service(), env: { B: "2", A: "1" } })).toBe("unchanged 1");
+    expect(outcome(world, service("other"))).toBe("replace 2");
+  });
+
+  it("runs a finished job again, and refuses one that still runs", () => {
+    const world = new World();
+    world.host("h1");
+    expect(outcome(world, makeSpec("a", { count: 2 }))).toBe("create 1");
+    expect(outcome(world, makeSpec("a", { count: 2 }))).toBe(
+      "job.active: media/a is a batch job with 2 of 2 tasks still to finish; wait for its end, stop it first, or submit under another name",
+    );
+    world.plan();
+    world.exit("a", 0, 0);
+    world.exit("a", 1, 0);
+    expect(outcome(world, makeSpec("a", { count: 2 }))).toBe("run_again 2");
+  });
+
+  it("is done once per Idempotency-Key, per user", () => {
+    const world = new World();
+    world.host("h1");
+    expect(outcome(world, makeSpec("a"), "k1")).toBe("create 1");
+    expect(outcome(world, makeSpec("a"), "k1")).toBe("unchanged 1");
+    expect(outcome(world, makeSpec("b"), "k1")).toBe(
+      "idempotency.reused: this Idempotency-Key was used to submit media/a version 1; use a new key",
+    );
+    world.plan();
+    world.exit("a", 0, 0);
+    // The answer stays the same although the job could run again by now.
+    expect(outcome(world, makeSpec("a"), "k1")).toBe("unchanged 1");
+    const bob = decideSubmit(world.state, { spec: makeSpec("b"), by: "bob", idempotencyKey: "k1", requestDigest: "x" });
+    expect(unwrap(bob).action).toBe("create");
+  });
+
+  it("is refused beyond the number of tasks that a cluster holds", () => {
+    const world = new World();
+    const each = 100_000;
+    for (let at = 0; at < MAX_ACTIVE_TASKS / each; at += 1) world.submit(makeSpec(`j${at}`, { count: each }));
+    expect(outcome(world, makeSpec("one"))).toBe(
+      "job.too_many: 1 tasks more than the 1000000 of unfinished jobs would exceed the limit of 1000000; stop some jobs or wait",
+    );
+  });
+
+  it("is refused when its document would not fit the log", () => {
+    const world = new World();
+    const spec = makeSpec("a", { command: ["echo", "x".repeat(300_000)] });
+    expect(outcome(world, spec)).toContain("request.too_large");
+  });
+});
+
+describe("stopping", () => {
+  it("is one record, then none; and a problem for a job that is not there", () => {
+    const world = new World();
+    world.host("h1", resources(0, 0));
+    world.submit(makeSpec("a"));
+    const { project, name } = world.job("a");
+    const first = unwrap(decideStop(world.state, project, name, "ann"));
+    expect(first).toEqual([{ kind: "job_stopped", project: "media", job: "a", by: "ann" }]);
+    world.append(first);
+    expect(world.job("a")).toMatchObject({ exitCode: 143, counts: { stopped: 1 } });
+    expect(unwrap(decideStop(world.state, project, name, "ann"))).toEqual([]);
+    const missing = decideStop(world.state, project, "nope" as typeof name, "ann");
+    expect(missing).toMatchObject({ ok: false, error: { code: "job.not_found" } });
+  });
+});
