@@ -9,8 +9,7 @@
  *
  * The lock is the truth: it is held exactly while a supervisor lives.
  */
-import { closeSync, openSync } from "node:fs";
-import { constants as fsConstants } from "node:fs";
+import { closeSync, constants as fsConstants, openSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { connect, Socket } from "node:net";
 import { constants } from "node:os";
@@ -34,7 +33,9 @@ export interface Host {
   readonly stateDir: string;
   readonly stateRoot: number;
   readonly bootId: string;
-  readonly closing: AbortSignal;
+  /** Connections of containers that are followed. */
+  readonly connections: Set<ControlConnection>;
+  isClosed(): boolean;
   /** Names a deleted directory that nobody will look at again. */
   trashName(id: string): string;
 }
@@ -62,7 +63,6 @@ export class TrackedContainer implements Container {
     this.#directory = join(host.stateDir, id);
     this.exited = new Promise((resolve) => (this.#settleExited = resolve));
     this.started = new Promise((resolve) => (this.#settleStarted = resolve));
-    host.closing.addEventListener("abort", () => this.#connection?.destroy(), { once: true });
   }
 
   get pid(): number | null {
@@ -80,7 +80,10 @@ export class TrackedContainer implements Container {
 
   /** Follows a supervisor that was just started: `socket` is its first client connection, `pid` our child. */
   follow(socket: number, pid: number): void {
-    this.#attach(new Socket({ fd: socket, readable: true, writable: true }), () => void this.#reap(pid));
+    this.#attach(new Socket({ fd: socket, readable: true, writable: true }), () => {
+      void this.#reap(pid);
+      void this.#lost();
+    });
   }
 
   /** Follows whatever is found on disk; true when a supervisor is alive. */
@@ -141,6 +144,12 @@ export class TrackedContainer implements Container {
     const ended = await Promise.race([this.exited, unrefSleep(KILL_WAIT_MS)]);
     if (ended !== undefined) return ended;
     await this.#cgroup.kill(KILL_DIRECT_MS);
+    const late = await Promise.race([this.exited, unrefSleep(KILL_WAIT_MS)]);
+    if (late !== undefined) return late;
+    /* The supervisor itself stands still. Its pid is its own for as long as it holds the lock. */
+    const lock = this.#host.binding.lock(this.#host.stateRoot, this.id);
+    if (lock >= 0) closeSync(lock);
+    else if (this.#status !== undefined) killProcess(this.#status.supervisorPid);
     return await this.exited;
   }
 
@@ -161,12 +170,13 @@ export class TrackedContainer implements Container {
       },
       onExit: (exit) => this.#end(exit),
       onClose: () => {
+        this.#host.connections.delete(connection);
         if (this.#connection === connection) this.#connection = undefined;
         onClose();
-        if (this.#exit === undefined && !this.#host.closing.aborted) void this.#lost();
       },
     });
     this.#connection = connection;
+    this.#host.connections.add(connection);
     return connection;
   }
 
@@ -179,10 +189,10 @@ export class TrackedContainer implements Container {
 
   /** The connection ended without an exit event. `exited` never rejects: what cannot be read is tried again. */
   async #lost(): Promise<void> {
-    while (!this.#host.closing.aborted && this.#exit === undefined) {
+    while (!this.#host.isClosed() && this.#exit === undefined) {
       try {
         const found = await this.find();
-        if (found === "never_started") this.#end(lostRecord(this.#status, this.#host.bootId));
+        if (found === "never_started") this.#end(neverStartedRecord());
         return;
       } catch {
         await unrefSleep(1000);
@@ -196,8 +206,12 @@ export class TrackedContainer implements Container {
       /* Through a descriptor: a socket's address holds 108 bytes only. */
       directory = openSync(this.#directory, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
       const socket = await connected(`/proc/self/fd/${directory}/control.sock`);
-      const connection = this.#attach(socket, () => undefined);
+      let subscribed = false;
+      const connection = this.#attach(socket, () => {
+        if (subscribed) void this.#lost();
+      });
       await connection.subscribe();
+      subscribed = true;
       return true;
     } catch {
       return false;
@@ -273,6 +287,25 @@ const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecor
   finishedAtMs: Date.now(),
   droppedBytes: 0,
 });
+
+const neverStartedRecord = (): ExitRecord => ({
+  code: 125,
+  signal: null,
+  oom: false,
+  cause: "start_failed",
+  error: nativeError("supervisor", 0, "the supervisor was killed before it did anything"),
+  startedAtMs: null,
+  finishedAtMs: Date.now(),
+  droppedBytes: 0,
+});
+
+const killProcess = (pid: number): void => {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (cause) {
+    if (!hasCode(cause, "ESRCH")) throw cause;
+  }
+};
 
 const isErrno = (cause: unknown, errno: number): boolean =>
   cause instanceof NativeFailure && cause.error.errno === errno;

@@ -2,8 +2,7 @@
  * Opens a state directory and starts, finds and forgets containers in it. Decides nothing about what should run.
  * One runtime per state directory: it is locked for as long as the runtime is open.
  */
-import { constants as fsConstants } from "node:fs";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants as fsConstants, openSync, readFileSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { release } from "node:os";
 import { isAbsolute, join } from "node:path";
@@ -60,7 +59,7 @@ class OpenRuntime implements Runtime {
   readonly #options: RuntimeOptions;
   readonly #layout: CgroupLayout;
   readonly #descriptors: Descriptors;
-  readonly #closing = new AbortController();
+  #closed = false;
   readonly #host: Host;
   readonly #attachLayers: boolean;
   #trashed = 0;
@@ -75,7 +74,8 @@ class OpenRuntime implements Runtime {
       stateDir: options.stateDir,
       stateRoot: descriptors.stateRoot,
       bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
-      closing: this.#closing.signal,
+      connections: new Set(),
+      isClosed: () => this.#closed,
       trashName: (id) => `${TRASH}${id}-${process.pid}-${this.#trashed++}`,
     };
   }
@@ -95,7 +95,8 @@ class OpenRuntime implements Runtime {
     container.follow(born.socket, born.pid);
     const outcome = await container.started;
     if (outcome.started) return { ok: true, value: container };
-    await container.remove();
+    /* What cannot be removed now has its exit record, and is found by the next `adopt`. */
+    await container.remove().catch(() => undefined);
     const error = outcome.exit.error ?? nativeError("supervisor", 0, "the supervisor ended during the start");
     return { ok: false, error, exit: outcome.exit };
   }
@@ -130,8 +131,9 @@ class OpenRuntime implements Runtime {
   }
 
   async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
-    this.#closing.abort();
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const connection of this.#host.connections) connection.destroy();
     closeSync(this.#descriptors.image);
     closeSync(this.#descriptors.stateRoot);
     closeSync(this.#descriptors.lock);

@@ -194,7 +194,6 @@ _Noreturn void init_main(const struct init_context *context)
   pid_t pid = payload_start(&payload, &err);
   if (pid < 0)
     fail(sync, &err);
-  (void)sync_send(sync, SYNC_RUNNING, pid, NULL);
   if (privileges_keep_kill(&err) < 0)
     _exit(1);
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -202,5 +201,6 @@ _Noreturn void init_main(const struct init_context *context)
   if (dup3(sync, 3, O_CLOEXEC) < 0 || dup3(signals, 4, O_CLOEXEC) < 0)
     _exit(1);
   (void)syscall(SYS_close_range, 5, ~0U, 0);
+  (void)sync_send(3, SYNC_RUNNING, 0, NULL);
   serve(pid, 3, 4);
 }

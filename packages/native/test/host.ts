@@ -1,0 +1,148 @@
+/**
+ * What the tests of the runtime share: a state directory, a cgroup parent of their own, specs with sensible defaults,
+ * and the certainty that all of it is gone afterwards.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
+import {
+  ensureBusyboxRootfs,
+  openRuntime,
+  readCgroupLayout,
+  type Container,
+  type ContainerSpec,
+  type ExitRecord,
+  type Runtime,
+} from "../lib/index.ts";
+
+export const layout = readCgroupLayout();
+
+export interface TestHost {
+  readonly directory: string;
+  readonly stateDir: string;
+  readonly cgroupParent: string;
+  readonly image: string;
+  runtime: Runtime;
+  /** A spec that runs `command` in busybox; every one gets an id and a range of ids of its own. */
+  spec(command: readonly string[], more?: Partial<ContainerSpec>): ContainerSpec;
+  start(command: readonly string[], more?: Partial<ContainerSpec>): Promise<Container>;
+  /** Starts, waits, reads both outputs, removes. */
+  run(
+    command: readonly string[],
+    more?: Partial<ContainerSpec>,
+  ): Promise<{ readonly exit: ExitRecord; readonly stdout: string; readonly stderr: string }>;
+  sh(script: string, more?: Partial<ContainerSpec>): ReturnType<TestHost["run"]>;
+  /** Every cgroup directory of this host's parent that has this name. */
+  cgroupsOf(id: string): string[];
+}
+
+let serial = 0;
+
+/** To be called at the top of a test file. */
+export const testHost = (): TestHost => {
+  const directory = mkdtempSync(join(tmpdir(), "berth-native-"));
+  const cgroupParent = `berth-test-${process.pid}-${(serial += 1)}`;
+  let count = 0;
+  const host: TestHost = {
+    directory,
+    stateDir: join(directory, "state"),
+    cgroupParent,
+    image: join(directory, "busybox"),
+    runtime: undefined as unknown as Runtime,
+    spec: (command, more = {}) => {
+      count += 1;
+      return {
+        id: `t${count}`,
+        layers: [host.image],
+        command,
+        env: {},
+        workdir: "/",
+        hostname: "box",
+        mounts: [],
+        idBase: 1_000_000 + count * 65_536,
+        limits: { cpuRequestMillis: 100, cpuLimitMillis: null, memoryBytes: 64 * 1024 * 1024, pids: 64 },
+        ...more,
+      };
+    },
+    start: async (command, more) => {
+      const result = await host.runtime.start(host.spec(command, more));
+      if (!result.ok) throw new Error(`not started: ${JSON.stringify(result.error)}`);
+      return result.value;
+    },
+    run: async (command, more) => {
+      const container = await host.start(command, more);
+      const exit = await container.exited;
+      const stdout = readFileSync(container.stdoutPath, "utf8");
+      const stderr = readFileSync(container.stderrPath, "utf8");
+      await container.remove();
+      return { exit, stdout, stderr };
+    },
+    sh: (script, more) => host.run(["sh", "-c", script], more),
+    cgroupsOf: (id) =>
+      layout.hierarchies.map((hierarchy) => join(hierarchy.path, cgroupParent, id)).filter((path) => existsSync(path)),
+  };
+  beforeAll(async () => {
+    await ensureBusyboxRootfs(host.image);
+    host.runtime = await openRuntime({ stateDir: host.stateDir, cgroupParent });
+  });
+  afterAll(async () => {
+    await host.runtime.close();
+    sweep(host);
+  });
+  return host;
+};
+
+/** Kills and removes whatever a failed test left. */
+const sweep = (host: TestHost): void => {
+  for (const hierarchy of layout.hierarchies) {
+    const parent = join(hierarchy.path, host.cgroupParent);
+    if (!existsSync(parent)) continue;
+    for (const entry of readdirSync(parent, { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue;
+      const path = join(parent, entry.name);
+      for (let i = 0; i < 100 && readFileSync(join(path, "cgroup.procs"), "utf8") !== ""; i += 1) {
+        for (const pid of readFileSync(join(path, "cgroup.procs"), "utf8").trim().split("\n"))
+          spawnSync("kill", ["-9", pid]);
+        spawnSync("sleep", ["0.02"]);
+      }
+      spawnSync("rmdir", [path]);
+    }
+    spawnSync("rmdir", [parent]);
+  }
+  /* Not rmSync: a container may leave paths longer than PATH_MAX. */
+  spawnSync("rm", ["-rf", host.directory]);
+};
+
+export const processExists = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+/** Asks until it is true; the test's own timeout is the bound. */
+export const eventually = async (condition: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
+};
+
+export const statusField = (pid: number, field: string): string =>
+  new RegExp(`^${field}:[ \\t]*(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "";
+
+/** Host processes whose command line holds `text`. */
+export const processesWith = (text: string): number[] =>
+  readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, "utf8").includes(text) ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+
+/** Compiles a small static C program for use inside containers. */
+export const compileC = (source: string, target: string): void => {
+  execFileSync("gcc", ["-O1", "-static", "-D_GNU_SOURCE", "-x", "c", "-o", target, "-"], { input: source });
+};
+
+/** C source of a program that becomes another user and executes its arguments. */
+export const asNobody = `#include <unistd.h>
+int main(int n, char **v) {
+  return n < 2 || setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534) || execv(v[1], v + 1);
+}`;

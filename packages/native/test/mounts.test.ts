@@ -1,0 +1,220 @@
+/** Bind mounts and the root file system: what is seen, who owns it, and that targets stay inside. */
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { testHost } from "./host.ts";
+
+const host = testHost();
+const source = join(host.directory, "source");
+
+beforeAll(() => {
+  mkdirSync(join(source, "private"), { recursive: true });
+  writeFileSync(join(source, "root-only"), "secret of root\n");
+  chmodSync(join(source, "root-only"), 0o600);
+  writeFileSync(join(source, "private/mine"), "secret of 1000\n");
+  chownSync(join(source, "private/mine"), 1000, 1000);
+  chownSync(join(source, "private"), 1000, 1000);
+  chmodSync(join(source, "private/mine"), 0o400);
+  chmodSync(join(source, "private"), 0o700);
+});
+
+describe("a read-only bind", () => {
+  const mounts = [{ source, target: "/data", readOnly: true }];
+
+  test("shows the host's files with the host's ids, readable by the container's root", async () => {
+    const { stdout } = await host.sh(
+      "stat -c '%u:%g %a %n' /data/* /data/private/*; cat /data/root-only /data/private/mine",
+      { mounts },
+    );
+    expect(stdout.split("\n")).toEqual([
+      "1000:1000 700 /data/private",
+      "0:0 600 /data/root-only",
+      "1000:1000 400 /data/private/mine",
+      "secret of root",
+      "secret of 1000",
+      "",
+    ]);
+  });
+
+  test("cannot be written, by any way", async () => {
+    const { stdout } = await host.sh(
+      "(echo x > /data/new) 2>/dev/null && echo new; (echo x >> /data/root-only) 2>/dev/null && echo old; chmod 777 /data/root-only 2>/dev/null && echo chmod; rm -f /data/root-only 2>/dev/null && echo rm; mount -o remount,rw /data 2>/dev/null && echo remount; touch /data/root-only 2>/dev/null && echo touch; echo done",
+      { mounts },
+    );
+    expect(stdout).toBe("done\n");
+  });
+
+  test("reads the same bytes of /usr/share as the host does", async () => {
+    const list = "find . -type f | sort | head -400 | xargs sha256sum";
+    const { stdout } = await host.sh(`cd /data && ${list}`, {
+      mounts: [{ source: "/usr/share", target: "/data", readOnly: true }],
+    });
+    const onHost = execFileSync("busybox", ["sh", "-c", `cd /usr/share && ${list}`], {
+      encoding: "utf8",
+      maxBuffer: 1 << 24,
+    });
+    expect(stdout).toBe(onHost);
+    expect(stdout.split("\n").length).toBe(401);
+  });
+
+  test("covers what is mounted below its source as well", async () => {
+    const tree = join(host.directory, "tree");
+    mkdirSync(join(tree, "below"), { recursive: true });
+    execFileSync("mount", ["-t", "tmpfs", "below", join(tree, "below")]);
+    try {
+      writeFileSync(join(tree, "below/file"), "x");
+      const { stdout } = await host.sh(
+        "cat /data/below/file; (echo y > /data/below/file) 2>/dev/null || echo refused",
+        {
+          mounts: [{ source: tree, target: "/data", readOnly: true }],
+        },
+      );
+      expect(stdout).toBe("xrefused\n");
+    } finally {
+      execFileSync("umount", [join(tree, "below")]);
+    }
+  });
+});
+
+describe("a writable bind", () => {
+  test("gets files that belong to the same ids on the host", async () => {
+    const target = join(host.directory, "writable");
+    mkdirSync(target);
+    const { exit } = await host.sh("echo result > /out/file && mkdir /out/dir && chown 7:8 /out/dir", {
+      mounts: [{ source: target, target: "/out", readOnly: false }],
+    });
+    expect(exit.code).toBe(0);
+    expect(readFileSync(join(target, "file"), "utf8")).toBe("result\n");
+    expect(statSync(join(target, "file"))).toMatchObject({ uid: 0, gid: 0 });
+    expect(statSync(join(target, "dir"))).toMatchObject({ uid: 7, gid: 8 });
+  });
+
+  test("honours neither set-uid bits nor device nodes", async () => {
+    const target = join(host.directory, "special");
+    mkdirSync(target);
+    execFileSync("mknod", [join(target, "null"), "c", "1", "3"]);
+    const { stdout } = await host.sh("cat /out/null 2>&1; grep ' /out ' /proc/mounts | grep -o 'nosuid,nodev'", {
+      mounts: [{ source: target, target: "/out", readOnly: false }],
+    });
+    expect(stdout).toBe("cat: can't open '/out/null': Permission denied\nnosuid,nodev\n");
+  });
+});
+
+describe("targets", () => {
+  test("are made when missing: directories and files", async () => {
+    const { stdout } = await host.sh("cat /a/b/c/root-only; cat /d/e/passwords", {
+      mounts: [
+        { source, target: "/a/b/c", readOnly: true },
+        { source: join(source, "root-only"), target: "/d/e/passwords", readOnly: true },
+      ],
+    });
+    expect(stdout).toBe("secret of root\nsecret of root\n");
+  });
+
+  test("that lead out by symbolic links of the image stay inside", async () => {
+    const layer = join(host.directory, "links");
+    mkdirSync(layer);
+    const outside = join(host.directory, "outside");
+    mkdirSync(outside);
+    symlinkSync(outside, join(layer, "absolute"));
+    symlinkSync(`../../../../..${outside}`, join(layer, "relative"));
+    symlinkSync("/proc/self/root", join(layer, "magic"));
+    for (const name of ["absolute", "relative"]) {
+      const { stdout } = await host
+        .sh(`ls ${outside}/deep`, {
+          layers: [layer, host.image],
+          mounts: [{ source, target: `/${name}/deep`, readOnly: true }],
+        })
+        .catch(() => ({ stdout: "refused" }));
+      expect(stdout).toMatch(/^(refused|private\nroot-only\n)$/);
+      expect(existsSync(join(outside, "deep")), name).toBe(false);
+    }
+    const magic = await host.runtime.start(
+      host.spec(["true"], { layers: [layer, host.image], mounts: [{ source, target: "/magic/x", readOnly: true }] }),
+    );
+    if (magic.ok) {
+      await magic.value.exited;
+      await magic.value.remove();
+    }
+    expect(existsSync("/x")).toBe(false);
+  });
+
+  test.each(["/", "/.", "//", "/proc", "/proc/sys", "/sys/fs", "/dev", "/dev/shm", "//proc/self", "/./dev"])(
+    "%s is refused",
+    async (target) => {
+      const result = await host.runtime.start(host.spec(["true"], { mounts: [{ source, target, readOnly: true }] }));
+      expect(result).toMatchObject({ ok: false, error: { stage: "spec" } });
+    },
+  );
+
+  test("a link to /proc in the image cannot put a bind over the kernel's files", async () => {
+    const layer = join(host.directory, "proc-link");
+    mkdirSync(layer);
+    symlinkSync("/proc", join(layer, "innocent"));
+    const { stdout } = await host.sh("ls /proc/root-only 2>/dev/null; test -r /proc/self/status && echo kernel", {
+      layers: [layer, host.image],
+      mounts: [{ source, target: "/innocent", readOnly: true }],
+    });
+    expect(stdout).toBe("kernel\n");
+  });
+});
+
+describe("the root file system", () => {
+  test("is the container's own: writes touch neither the image nor another container", async () => {
+    const before = statSync(join(host.image, "etc/passwd")).mtimeMs;
+    const first = await host.sh("echo changed > /etc/passwd; rm /etc/hosts; mkdir /new; cat /etc/passwd");
+    expect(first.stdout).toBe("changed\n");
+    const second = await host.sh("head -1 /etc/passwd; ls /etc/hosts; ls -d /new 2>/dev/null");
+    expect(second.stdout).toBe("root:x:0:0:root:/root:/bin/sh\n/etc/hosts\n");
+    expect(statSync(join(host.image, "etc/passwd")).mtimeMs).toBe(before);
+  });
+
+  test("belongs to the container's root, whatever its range of ids", async () => {
+    const { stdout } = await host.sh(
+      "stat -c '%u:%g' / /bin/busybox /root /tmp; stat -c %a /tmp; touch /root/x && stat -c %u /root/x",
+    );
+    expect(stdout).toBe("0:0\n0:0\n0:0\n0:0\n1777\n0\n");
+  });
+
+  test("stacks its layers, topmost first", async () => {
+    const top = join(host.directory, "top");
+    const middle = join(host.directory, "middle");
+    for (const [layer, text] of [
+      [top, "top"],
+      [middle, "middle"],
+    ] as const) {
+      mkdirSync(join(layer, "etc"), { recursive: true });
+      writeFileSync(join(layer, "etc/who"), text);
+    }
+    writeFileSync(join(middle, "etc/only-middle"), "middle");
+    const { stdout } = await host.sh("cat /etc/who /etc/only-middle; test -e /bin/sh && echo ' bottom'", {
+      layers: [top, middle, host.image],
+    });
+    expect(stdout).toBe("topmiddle bottom\n");
+  });
+
+  test("takes 64 layers and 128 mounts", async () => {
+    const layers = Array.from({ length: 63 }, (_, i) => {
+      const layer = join(host.directory, `many-${i}`);
+      mkdirSync(layer, { recursive: true });
+      writeFileSync(join(layer, `file-${i}`), "");
+      return layer;
+    });
+    const mounts = Array.from({ length: 128 }, (_, i) => ({ source, target: `/m/${i}`, readOnly: true }));
+    const { stdout } = await host.sh("ls / | grep -c file-; ls /m/*/root-only | wc -l", {
+      layers: [...layers, host.image],
+      mounts,
+    });
+    expect(stdout).toBe("63\n128\n");
+  });
+});
