@@ -1,1 +1,11 @@
-export {};
+/** The scheduler as a library: everything that other packages may use. */
+export {
+  DEFAULT_HEARTBEAT_MS,
+  DEFAULT_LOST_AFTER_MS,
+  runScheduler,
+  type EmbeddedBus,
+  type ExternalBus,
+  type RunningScheduler,
+  type SchedulerOptions,
+} from "./run-scheduler.ts";
+export { StartupProblem } from "./ports/startup-problem.ts";

@@ -1,0 +1,117 @@
+/** The HTTP server, put together: every address of the API, the live feed and the dashboard. */
+import cookie from "@fastify/cookie";
+import swagger from "@fastify/swagger";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import websocket from "@fastify/websocket";
+import fastify, { LogController, type FastifyBaseLogger, type FastifyError } from "fastify";
+import type { Logger } from "pino";
+import { problem } from "@berth/schema";
+import type { Control } from "../../app/control.ts";
+import type { Clock } from "../../ports/clock.ts";
+import { StartupProblem } from "../../ports/startup-problem.ts";
+import { createAuthHook } from "./auth.ts";
+import { addDashboard } from "./dashboard.ts";
+import { acceptJson } from "./json-body.ts";
+import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems.ts";
+import { addAllocationRoutes } from "./routes/allocations.ts";
+import { addHostRoutes } from "./routes/hosts.ts";
+import { addJobRoutes } from "./routes/jobs.ts";
+import { addPublicRoutes, addSystemRoutes } from "./routes/system.ts";
+import { addWatchRoute } from "./routes/watch.ts";
+import { addSecurityHeaders } from "./security-headers.ts";
+import type { Server } from "./server-type.ts";
+import { createSessions } from "./sessions.ts";
+import { validatorCompiler } from "./validation.ts";
+
+export interface HttpOptions {
+  readonly control: Control;
+  readonly adminToken: string;
+  readonly version: string;
+  readonly cluster: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly dashboardDir: string;
+  readonly metrics: {
+    readonly contentType: string;
+    readonly render: () => Promise<string>;
+    readonly answered: (method: string, route: string, status: number, seconds: number) => void;
+  };
+}
+
+const BODY_BYTES = 2 ** 20;
+
+export const buildServer = async (options: HttpOptions): Promise<Server> => {
+  const { control, clock, metrics } = options;
+  const server: Server = fastify({
+    loggerInstance: options.logger as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_BYTES,
+    // Whoever sends a request slowly, or holds a line without one, gives it up; answers may take as long as they like.
+    requestTimeout: 30_000,
+    connectionTimeout: 0,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 4_096 },
+    frameworkErrors: (error, request, reply) => void sendProblem(reply, problemOf(error, request)),
+    clientErrorHandler: answerBrokenRequest,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  server.setValidatorCompiler(validatorCompiler);
+  // Answers are made of our own views: what a serialiser would drop or coerce would be a bug hidden.
+  server.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    // A stream that breaks after its first byte cannot become a problem any more: the connection ends instead.
+    if (reply.raw.headersSent) return reply.raw.destroy(error);
+    return sendProblem(reply, problemOf(error, request));
+  });
+  acceptJson(server);
+  addSecurityHeaders(server);
+  server.decorateRequest("principal", null);
+  server.addHook("onResponse", async (request, reply) => {
+    metrics.answered(request.method, request.routeOptions.url ?? "none", reply.statusCode, reply.elapsedTime / 1_000);
+  });
+
+  await server.register(cookie);
+  await server.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: { title: "Berth", description: "A private cloud of containers", version: options.version },
+      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
+      security: [{ token: [] }],
+    },
+  });
+  await server.register(websocket, { options: { maxPayload: 4_096, perMessageDeflate: false } });
+
+  const sessions = createSessions(options.adminToken);
+  const system = { ...options, sessions };
+  addPublicRoutes(server, control, system);
+  await server.register(async (guarded) => {
+    const routes: Server = guarded.withTypeProvider<TypeBoxTypeProvider>();
+    routes.addHook("onRequest", createAuthHook(sessions, clock));
+    routes.addHook("onRequest", async () => {
+      if (control.engine.role() !== "starting") return;
+      throw new Refusal(problem("leader.unknown", "the scheduler is reading its log", { retryAfterMs: 1_000 }));
+    });
+    addSystemRoutes(routes, system);
+    addJobRoutes(routes, control);
+    addHostRoutes(routes, control);
+    addAllocationRoutes(routes, control);
+    addWatchRoute(routes, control);
+  });
+  await addDashboard(server, options.dashboardDir);
+  return server;
+};
+
+/** Listens and resolves with the address. */
+export const listen = async (server: Server, host: string, port: number): Promise<string> => {
+  try {
+    return await server.listen({ host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what =
+      code === "EADDRINUSE"
+        ? `port ${port} on ${host} is taken; choose another one with --api-port`
+        : `cannot listen on ${host}:${port}: ${message}; choose another address with --api-host`;
+    throw new StartupProblem(what, { cause: error });
+  }
+};

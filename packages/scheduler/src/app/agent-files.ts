@@ -1,0 +1,91 @@
+/** Reads files of allocations through their agents, by signed requests that are bound to the agent's session and our epoch. */
+import {
+  ChunkSchema,
+  decoder,
+  err,
+  ok,
+  OutputListSchema,
+  problem,
+  type AllocationFile,
+  type AllocationId,
+  type Chunk,
+  type OutputList,
+  type Problem,
+  type Result,
+  type Rpc,
+} from "@berth/schema";
+import type { AgentLine } from "../ports/bus.ts";
+import type { Signer } from "../ports/signer.ts";
+import type { ClusterState } from "../core/index.ts";
+
+export interface ReadOptions {
+  readonly file: AllocationFile;
+  readonly offset: number;
+  readonly maxBytes: number;
+  readonly waitMs: number;
+}
+
+export interface FileChunk {
+  readonly data: Buffer;
+  readonly size: number;
+  readonly done: boolean;
+}
+
+export interface AgentFiles {
+  readonly read: (allocation: AllocationId, options: ReadOptions) => Promise<Result<FileChunk, Problem>>;
+  readonly listOutputs: (allocation: AllocationId, offset: number) => Promise<Result<OutputList, Problem>>;
+}
+
+const ANSWER_MS = 5_000;
+/** Requests to one agent at a time; the others wait their turn in the caller. */
+const MAX_ASKED = 256;
+
+const decodeChunk = decoder(ChunkSchema);
+const decodeList = decoder(OutputListSchema);
+
+export const createAgentFiles = (state: ClusterState, line: AgentLine, signer: Signer): AgentFiles => {
+  let asked = 0;
+
+  const ask = async (allocation: AllocationId, op: Rpc["op"], waitMs: number): Promise<Result<unknown, Problem>> => {
+    const record = state.allocations.get(allocation);
+    if (record === undefined) return err(problem("allocation.not_found", `there is no allocation ${allocation}`));
+    const host = state.hosts.get(record.hostId);
+    if (host === undefined || host.session === null || host.state === "lost") {
+      return err(
+        problem("agent.unreachable", `host ${record.hostId} is silent, and the file is there`, { retryAfterMs: 2_000 }),
+      );
+    }
+    if (asked >= MAX_ASKED) {
+      return err(problem("agent.unreachable", "too many files are being read at the moment", { retryAfterMs: 1_000 }));
+    }
+    const rpc: Rpc = { host: host.id, session: host.session, epoch: state.epoch, op };
+    asked += 1;
+    try {
+      return await line.ask(host.id, signer.sign(rpc), ANSWER_MS + waitMs);
+    } finally {
+      asked -= 1;
+    }
+  };
+
+  const garbled = (allocation: AllocationId): Result<never, Problem> =>
+    err(problem("agent.unreachable", `the agent's answer about ${allocation} cannot be read`));
+
+  return {
+    read: async (allocation, { file, offset, maxBytes, waitMs }) => {
+      const answer = await ask(allocation, { kind: "read", allocation, file, offset, maxBytes, waitMs }, waitMs);
+      if (!answer.ok) return answer;
+      const decoded = decodeChunk(answer.value);
+      if (!decoded.ok) return garbled(allocation);
+      const chunk: Chunk = decoded.value;
+      const data = Buffer.from(chunk.data, "base64");
+      if (chunk.offset !== offset || data.length > maxBytes) return garbled(allocation);
+      return ok({ data, size: chunk.size, done: chunk.done });
+    },
+    listOutputs: async (allocation, offset) => {
+      const answer = await ask(allocation, { kind: "list_outputs", allocation, offset }, 0);
+      if (!answer.ok) return answer;
+      const decoded = decodeList(answer.value);
+      return decoded.ok ? decoded : garbled(allocation);
+    },
+  };
+};

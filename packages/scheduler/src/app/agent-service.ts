@@ -1,0 +1,121 @@
+/** Answers agents: hello, report, sync. Who asks is the subject's host; a report counts only in the session that said hello. */
+import {
+  decodeJson,
+  decoder,
+  err,
+  HelloSchema,
+  ok,
+  problem,
+  ReportSchema,
+  SyncSchema,
+  type HostId,
+  type Problem,
+  type Reply,
+  type Reported,
+  type Result,
+  type Synced,
+  type Welcome,
+} from "@berth/schema";
+import { decideHello, decideReports, desiredFor } from "../core/index.ts";
+import type { AgentRequest } from "../ports/bus.ts";
+import type { Documents } from "./documents.ts";
+import type { Engine } from "./engine.ts";
+
+const decodeHello = decoder(HelloSchema);
+const decodeReport = decoder(ReportSchema);
+const decodeSync = decoder(SyncSchema);
+
+export interface AgentServiceOptions {
+  readonly engine: Engine;
+  readonly documents: Documents;
+  readonly heartbeatMs: number;
+  /** The host has shown that it is alive. */
+  readonly heard: (host: HostId) => void;
+}
+
+type Answer<T> = Promise<Result<T, Problem>>;
+
+export const createAgentService = (
+  options: AgentServiceOptions,
+): ((request: AgentRequest) => Promise<Reply<unknown> | undefined>) => {
+  const { engine, documents, heartbeatMs } = options;
+  const { state } = engine;
+
+  const inSession = (host: HostId, session: string): Result<true, Problem> => {
+    const record = state.hosts.get(host);
+    if (record?.session === session) return ok(true);
+    const detail =
+      record?.session === undefined || record.session === null
+        ? `host ${host} has not said hello`
+        : `host ${host} is in another session; say hello again`;
+    return err(problem("host.unknown", detail));
+  };
+
+  const hello = async (host: HostId, body: string): Answer<Welcome> => {
+    const decoded = decodeJson(decodeHello, body, "the hello");
+    if (!decoded.ok) return decoded;
+    const done = await engine.submit({
+      cause: `hello of ${host}`,
+      splittable: false,
+      decide: (now) => {
+        const records = decideHello(now, host, decoded.value);
+        return records.ok ? ok({ records: records.value, value: undefined }) : records;
+      },
+    });
+    if (!done.ok) return done;
+    options.heard(host);
+    return ok({ epoch: state.epoch, heartbeatMs, desired: documents.signed(host) });
+  };
+
+  const report = async (host: HostId, body: string): Answer<Reported> => {
+    const decoded = decodeJson(decodeReport, body, "the report");
+    if (!decoded.ok) return decoded;
+    const done = await engine.submit({
+      cause: `report of ${host}`,
+      splittable: true,
+      decide: (now) => {
+        // Asked when its turn comes: the session may have changed while it waited.
+        const current = inSession(host, decoded.value.session);
+        return current.ok
+          ? ok({ records: decideReports(now, host, decoded.value.allocations), value: undefined })
+          : current;
+      },
+    });
+    if (!done.ok) return done;
+    options.heard(host);
+    return ok({ rev: done.value.revision });
+  };
+
+  const sync = async (host: HostId, body: string): Answer<Synced> => {
+    const decoded = decodeJson(decodeSync, body, "the sync");
+    if (!decoded.ok) return decoded;
+    if (engine.role() !== "leading")
+      return err(problem("leader.unknown", "this scheduler does not lead now", { retryAfterMs: 1_000 }));
+    const { session, epoch, rev } = decoded.value;
+    const current = inSession(host, session);
+    if (!current.ok) return current;
+    options.heard(host);
+    const wanted = desiredFor(state, host);
+    const isNewer = wanted.epoch > epoch || (wanted.epoch === epoch && wanted.rev > rev);
+    return ok({ desired: isNewer ? documents.signed(host) : null });
+  };
+
+  return async ({ host, operation, body }) => {
+    // Another instance leads and answers; two answers would be one too many.
+    if (engine.othersLead()) return undefined;
+    const handlers: Readonly<Record<string, (host: HostId, body: string) => Answer<unknown>>> = { hello, report, sync };
+    const handler = Object.hasOwn(handlers, operation) ? handlers[operation] : undefined;
+    if (handler === undefined) {
+      return {
+        ok: false,
+        problem: problem(
+          "message.invalid",
+          `there is no operation "${operation.slice(0, 64)}"; there are hello, report and sync`,
+        ),
+      };
+    }
+    if (!state.hosts.has(host)) return { ok: false, problem: problem("host.unknown", `host ${host} is not admitted`) };
+    const result = await handler(host, body);
+    return result.ok ? { ok: true, value: result.value } : { ok: false, problem: result.error };
+  };
+};

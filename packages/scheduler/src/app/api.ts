@@ -1,0 +1,226 @@
+/** What users can ask for, whatever carries it. Input is decoded already, or is decoded here; every refusal is a problem. */
+import { createHash } from "node:crypto";
+import {
+  err,
+  jobKey,
+  makeId,
+  ok,
+  parseJobDocument,
+  problem,
+  type AllocationId,
+  type AllocationList,
+  type AllocationState,
+  type AllocationView,
+  type Enrolled,
+  type Enrolment,
+  type HostId,
+  type HostList,
+  type HostView,
+  type JobList,
+  type JobName,
+  type JobView,
+  type PlanView,
+  type Problem,
+  type ProjectName,
+  type Result,
+  type Submitted,
+  type Why,
+} from "@berth/schema";
+import { decideEnrol, decideStop, decideSubmit, dryRun, why } from "../core/index.ts";
+import type { Admission } from "../ports/admission.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Engine } from "./engine.ts";
+import { pageOf, type PageRequest } from "./pages.ts";
+import type { Views } from "./views.ts";
+import type { Waits } from "./waits.ts";
+
+type Answer<T> = Promise<Result<T, Problem>>;
+
+export interface AllocationFilter {
+  readonly project: string | undefined;
+  readonly job: string | undefined;
+  readonly index: number | undefined;
+  readonly host: string | undefined;
+  readonly state: AllocationState | undefined;
+}
+
+export interface Api {
+  readonly submit: (document: unknown, by: string, idempotencyKey: string | null) => Answer<Submitted>;
+  readonly plan: (document: unknown) => Result<PlanView, Problem>;
+  readonly stop: (project: ProjectName, job: JobName, by: string) => Answer<JobView>;
+  readonly job: (
+    project: ProjectName,
+    job: JobName,
+  ) => Result<{ readonly job: JobView; readonly revision: number }, Problem>;
+  readonly waitForJob: (
+    project: ProjectName,
+    job: JobName,
+    revision: number,
+    waitMs: number,
+    signal: AbortSignal,
+  ) => Promise<void>;
+  readonly jobs: (project: string | undefined, page: PageRequest) => Result<JobList, Problem>;
+  readonly why: (project: ProjectName, job: JobName, index: number) => Result<Why, Problem>;
+  readonly hosts: (page: PageRequest) => Result<HostList, Problem>;
+  readonly host: (id: HostId) => Result<HostView, Problem>;
+  readonly enrol: (enrolment: Enrolment, by: string) => Answer<Enrolled>;
+  readonly allocations: (filter: AllocationFilter, page: PageRequest) => Result<AllocationList, Problem>;
+  readonly allocation: (id: AllocationId) => Result<AllocationView, Problem>;
+}
+
+export interface ApiOptions {
+  readonly engine: Engine;
+  readonly views: Views;
+  readonly waits: Waits;
+  readonly admission: Admission;
+  readonly clusterKey: string;
+  readonly clock: Clock;
+}
+
+const present = <T>(value: T | undefined): value is T => value !== undefined;
+
+export const createApi = (options: ApiOptions): Api => {
+  const { engine, views, waits, admission, clock } = options;
+  const { state } = engine;
+
+  const jobNotFound = (project: string, job: string): Result<never, Problem> =>
+    err(problem("job.not_found", `there is no job ${project}/${job}`));
+
+  const viewOf = (project: ProjectName, job: JobName): Result<JobView, Problem> => {
+    const view = views.job(jobKey(project, job));
+    return view === undefined ? jobNotFound(project, job) : ok(view);
+  };
+
+  return {
+    submit: async (document, by, idempotencyKey) => {
+      const spec = parseJobDocument(document);
+      if (!spec.ok) return spec;
+      // Equal documents have equal specs, so this tells a repetition from another request under the same key.
+      const requestDigest = createHash("sha256").update(JSON.stringify(spec.value)).digest("hex");
+      const done = await engine.submit({
+        cause: `submission by ${by}`,
+        splittable: false,
+        decide: (now) => {
+          const decided = decideSubmit(now, { spec: spec.value, by, idempotencyKey, requestDigest });
+          return decided.ok ? ok({ records: decided.value.records, value: decided.value.action }) : decided;
+        },
+      });
+      if (!done.ok) return done;
+      const job = viewOf(spec.value.project, spec.value.name);
+      return job.ok ? ok({ job: job.value, action: done.value.value, revision: done.value.revision }) : job;
+    },
+
+    plan: (document) => {
+      const spec = parseJobDocument(document);
+      if (!spec.ok) return spec;
+      return dryRun(state, spec.value, {
+        nowMs: clock.nowMs(),
+        makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
+      });
+    },
+
+    stop: async (project, job, by) => {
+      const done = await engine.submit({
+        cause: `stop by ${by}`,
+        splittable: false,
+        decide: (now) => {
+          const records = decideStop(now, project, job, by);
+          return records.ok ? ok({ records: records.value, value: undefined }) : records;
+        },
+      });
+      return done.ok ? viewOf(project, job) : done;
+    },
+
+    job: (project, job) => {
+      const view = viewOf(project, job);
+      return view.ok ? ok({ job: view.value, revision: waits.revisionOf(jobKey(project, job)) }) : view;
+    },
+
+    waitForJob: (project, job, revision, waitMs, signal) =>
+      waits.changed(jobKey(project, job), revision, waitMs, signal),
+
+    jobs: (project, page) => {
+      const prefix = project === undefined ? "" : `${project}/`;
+      const keys = [...state.jobs.keys()].filter((key) => key.startsWith(prefix));
+      const found = pageOf(keys, page);
+      if (!found.ok) return found;
+      return ok({
+        items: found.value.keys.map(views.job).filter(present),
+        next: found.value.next,
+        revision: state.revision,
+      });
+    },
+
+    why: (project, job, index) => why(state, project, job, index, clock.nowMs()),
+
+    hosts: (page) => {
+      // Hosts that were admitted and have not said hello yet have nothing to show.
+      const ids = [...state.hosts.values()].filter((host) => host.inventory !== null).map((host) => host.id);
+      const found = pageOf(ids, page);
+      if (!found.ok) return found;
+      return ok({
+        items: found.value.keys.map(views.host).filter(present),
+        next: found.value.next,
+        revision: state.revision,
+      });
+    },
+
+    host: (id) => {
+      const view = views.host(id);
+      if (view !== undefined) return ok(view);
+      const detail = state.hosts.has(id)
+        ? `host ${id} is admitted and has not said hello yet`
+        : `there is no host ${id}`;
+      return err(problem("host.not_found", detail));
+    },
+
+    enrol: async (enrolment, by) => {
+      const done = await engine.submit({
+        cause: `enrolment by ${by}`,
+        splittable: false,
+        decide: (now) => {
+          const records = decideEnrol(now, { ...enrolment, by });
+          return records.ok ? ok({ records: records.value, value: undefined }) : records;
+        },
+      });
+      if (!done.ok) return done;
+      try {
+        await admission.admit([...state.hosts.values()]);
+      } catch (error) {
+        const detail = `host ${enrolment.id} is admitted, but the bus does not know it yet (${error instanceof Error ? error.message : String(error)}); send the request again`;
+        return err(problem("cluster.unreachable", detail, { retryAfterMs: 1_000 }));
+      }
+      return ok({
+        id: enrolment.id,
+        natsUrls: [...admission.urls],
+        clusterKey: options.clusterKey,
+        revision: done.value.revision,
+      });
+    },
+
+    allocations: (filter, page) => {
+      const matching = function* (): Generator<AllocationId> {
+        for (const record of state.allocations.values()) {
+          if (filter.project !== undefined && record.project !== filter.project) continue;
+          if (filter.job !== undefined && record.job !== filter.job) continue;
+          if (filter.index !== undefined && record.index !== filter.index) continue;
+          if (filter.host !== undefined && record.hostId !== filter.host) continue;
+          if (filter.state !== undefined && record.state !== filter.state) continue;
+          yield record.id;
+        }
+      };
+      const found = pageOf(matching(), page);
+      if (!found.ok) return found;
+      return ok({
+        items: found.value.keys.map(views.allocation).filter(present),
+        next: found.value.next,
+        revision: state.revision,
+      });
+    },
+
+    allocation: (id) => {
+      const view = views.allocation(id);
+      return view === undefined ? err(problem("allocation.not_found", `there is no allocation ${id}`)) : ok(view);
+    },
+  };
+};

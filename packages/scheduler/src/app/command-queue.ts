@@ -1,0 +1,91 @@
+/**
+ * Commands that wait for the one loop that decides. Bounded; a command that waits too long is answered that nobody
+ * leads, so that no caller hangs while an election or an outage lasts.
+ */
+import { err, problem, type LogRecord, type Problem, type Result } from "@berth/schema";
+import type { Clock } from "../ports/clock.ts";
+import type { ClusterState } from "../core/index.ts";
+
+/** What a decision wants to happen: records (none: nothing to do) and what the caller is told. */
+export interface Decision<T> {
+  readonly records: readonly LogRecord[];
+  readonly value: T;
+}
+
+export interface Committed<T> {
+  readonly value: T;
+  /** Sequence of the transaction, or the current revision when there was nothing to append. */
+  readonly revision: number;
+}
+
+export interface Command<T> {
+  readonly cause: string;
+  readonly decide: (state: ClusterState) => Result<Decision<T>, Problem>;
+  /** The records are independent of each other and may be appended as several transactions. */
+  readonly splittable: boolean;
+}
+
+export interface Waiting {
+  readonly command: Command<unknown>;
+  readonly settle: (result: Result<Committed<unknown>, Problem>) => void;
+}
+
+export interface CommandQueue {
+  readonly push: <T>(command: Command<T>) => Promise<Result<Committed<T>, Problem>>;
+  /** The oldest waiting command; from now on its taker settles it. */
+  readonly take: () => Waiting | undefined;
+  readonly size: () => number;
+  readonly onPush: (listener: () => void) => void;
+  /** Refuses what waits and all that comes. */
+  readonly close: () => void;
+}
+
+export const createCommandQueue = (
+  clock: Clock,
+  limits: { readonly length: number; readonly waitMs: number },
+): CommandQueue => {
+  const waiting = new Set<Waiting>();
+  let closed = false;
+  let notify = (): void => {};
+  const unled = (detail: string): Result<never, Problem> =>
+    err(problem("leader.unknown", detail, { retryAfterMs: 1_000 }));
+
+  return {
+    push: <T>(command: Command<T>) => {
+      if (closed) return Promise.resolve(unled("the scheduler is stopping"));
+      if (waiting.size >= limits.length) {
+        const detail = `${waiting.size} changes wait to be written already`;
+        return Promise.resolve(err(problem("log.unavailable", detail, { retryAfterMs: 1_000 })));
+      }
+      return new Promise<Result<Committed<T>, Problem>>((resolve) => {
+        const settle = (result: Result<Committed<unknown>, Problem>): void => {
+          cancel();
+          waiting.delete(entry);
+          // The value is what this very command's `decide` returned.
+          resolve(result as Result<Committed<T>, Problem>);
+        };
+        const entry: Waiting = { command, settle };
+        const cancel = clock.after(limits.waitMs, () => {
+          if (waiting.has(entry)) settle(unled("no scheduler leads now; try again soon"));
+        });
+        waiting.add(entry);
+        notify();
+      });
+    },
+    take: () => {
+      for (const entry of waiting) {
+        waiting.delete(entry);
+        return entry;
+      }
+      return undefined;
+    },
+    size: () => waiting.size,
+    onPush: (listener) => {
+      notify = listener;
+    },
+    close: () => {
+      closed = true;
+      for (const entry of waiting) entry.settle(unled("the scheduler is stopping"));
+    },
+  };
+};

@@ -1,0 +1,219 @@
+/**
+ * The control plane of one process, put together from ports: the engine that decides, and around it what reads its folds
+ * (documents, live feed, long polls) and what feeds it (agents, heartbeats, users).
+ */
+import { ok, type HostId } from "@berth/schema";
+import type { Logger } from "pino";
+import { decideLost, decideReady } from "../core/index.ts";
+import type { Admission } from "../ports/admission.ts";
+import type { AgentLine, DesiredStore, LeaderLine, Line } from "../ports/bus.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Log, LogEnd } from "../ports/log.ts";
+import type { Signer } from "../ports/signer.ts";
+import { createAgentFiles, type AgentFiles } from "./agent-files.ts";
+import { createAgentService } from "./agent-service.ts";
+import { createApi, type Api } from "./api.ts";
+import type { Counters } from "./counters.ts";
+import { createDocuments, type Documents } from "./documents.ts";
+import { createEngine, type Engine } from "./engine.ts";
+import { createEvaluator } from "./evaluator.ts";
+import { createFileStreams, type FileStreams } from "./file-stream.ts";
+import { createLiveHosts } from "./live-hosts.ts";
+import { createLiveness } from "./liveness.ts";
+import { pause } from "./pause.ts";
+import { createViews } from "./views.ts";
+import { createWaits } from "./waits.ts";
+import { createWatchHub, WATCH_LIMITS, type WatchHub } from "./watch-hub.ts";
+
+export interface ControlOptions {
+  readonly instance: string;
+  readonly cluster: string;
+  readonly log: Log;
+  readonly line: Line;
+  readonly leaders: LeaderLine;
+  readonly agents: AgentLine;
+  readonly desired: DesiredStore;
+  readonly admission: Admission;
+  readonly signer: Signer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly counters: Counters;
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+  readonly lostAfterMs: number;
+  readonly checkEnd: (end: LogEnd) => void;
+  /** Keeps how far the log went; called now and then, and at the end. */
+  readonly remember: (end: LogEnd) => Promise<void>;
+}
+
+export interface Control {
+  readonly api: Api;
+  readonly engine: Engine;
+  readonly documents: Documents;
+  readonly files: AgentFiles;
+  readonly streams: FileStreams;
+  readonly hub: WatchHub;
+  /** Everything that must be true before this instance serves well. */
+  readonly checks: () => Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>;
+  /** Resolves when this instance leads for the first time. */
+  readonly leading: Promise<void>;
+  /** Runs until `signal` aborts; rejects for reasons that must end the process. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
+}
+
+const TICK_MS = 1_000;
+const ROUND_TRIP_MS = 2_000;
+
+export const createControl = (options: ControlOptions): Control => {
+  const { clock, line, logger, counters } = options;
+  const evaluator = createEvaluator({ clock, logger, counters, nudge: () => engine.nudge() });
+  const engine: Engine = createEngine({ ...options, background: evaluator });
+  const { state } = engine;
+  const liveness = createLiveness({ lostAfterMs: options.lostAfterMs, tickMs: TICK_MS });
+  const live = createLiveHosts(state);
+  const views = createViews({ state, live, liveness, clock, cluster: options.cluster });
+  const waits = createWaits(clock);
+  const isLeading = (): boolean => engine.role() === "leading";
+  const documents = createDocuments({
+    state,
+    store: options.desired,
+    signer: options.signer,
+    clock,
+    logger,
+    mayWrite: () => isLeading() && line.isUp(),
+    failed: counters.documentFailed,
+  });
+  const hub = createWatchHub({ views, clock, limits: WATCH_LIMITS, dropped: counters.watcherDropped });
+  const files = createAgentFiles(state, options.agents, options.signer);
+  const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
+
+  let onLeading = (): void => {};
+  const leading = new Promise<void>((resolve) => {
+    onLeading = resolve;
+  });
+
+  engine.onFold((changes, sequence) => {
+    waits.folded(changes, sequence);
+    hub.folded(changes);
+    if (isLeading()) documents.changed(changes.documents);
+    for (const host of changes.removed.hosts) {
+      live.forget(host);
+      liveness.forget(host);
+    }
+  });
+
+  engine.onRole((role) => {
+    liveness.restart(clock.monotonicMs());
+    if (role !== "leading") return;
+    hub.start();
+    onLeading();
+    void documents.reconcile().then(() => documents.changed([]));
+    options.admission
+      .admit([...state.hosts.values()])
+      .catch((error: unknown) => logger.error({ err: error }, "admission_failed"));
+  });
+
+  line.onChange(() => {
+    liveness.restart(clock.monotonicMs());
+    documents.changed([]);
+  });
+
+  options.agents.onRequest(createAgentService({ engine, documents, heartbeatMs: options.heartbeatMs, heard }));
+
+  const comingBack = new Set<HostId>();
+  options.agents.onHeartbeat((host, body) => {
+    const refused = live.take(host, body);
+    counters.heartbeat(refused ?? "taken");
+    if (refused !== undefined) return;
+    heard(host);
+    if (state.hosts.get(host)?.state !== "lost" || !isLeading() || comingBack.has(host)) return;
+    comingBack.add(host);
+    void engine
+      .submit({
+        cause: `heartbeat of ${host}`,
+        splittable: false,
+        decide: (now) => ok({ records: decideReady(now, host), value: undefined }),
+      })
+      .finally(() => comingBack.delete(host));
+  });
+
+  const silentHosts = (): ReturnType<typeof liveness.judge> => {
+    const ready = [...state.hosts.values()].filter((host) => host.state === "ready").map((host) => host.id);
+    return liveness.judge(ready, clock.monotonicMs());
+  };
+
+  const judge = async (): Promise<void> => {
+    if (!isLeading() || !line.isUp()) return liveness.restart(clock.monotonicMs());
+    if (silentHosts().length === 0) return;
+    // Before anybody is given up: is it us? After the answer, whatever was on its way to us has arrived.
+    try {
+      await line.roundTrip(ROUND_TRIP_MS);
+    } catch {
+      return liveness.restart(clock.monotonicMs());
+    }
+    await Promise.all(
+      silentHosts().map(({ host, silentMs }) => {
+        logger.warn({ host, silentMs }, "host_silent");
+        const sinceMs = liveness.lastHeardMs(host);
+        return engine.submit({
+          cause: `silence of ${host}`,
+          splittable: false,
+          decide: (now) =>
+            ok({
+              records: liveness.lastHeardMs(host) === sinceMs ? decideLost(now, host, silentMs) : [],
+              value: undefined,
+            }),
+        });
+      }),
+    );
+  };
+
+  const remember = async (): Promise<void> => {
+    const end = engine.end();
+    if (end !== undefined) await options.remember(end);
+  };
+
+  const tick = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      await pause(clock, TICK_MS, signal);
+      if (signal.aborted) return;
+      await judge();
+      await remember().catch((error: unknown) => logger.error({ err: error }, "log_state_not_written"));
+    }
+  };
+
+  return {
+    api: createApi({ engine, views, waits, admission: options.admission, clusterKey: options.signer.publicKey, clock }),
+    engine,
+    documents,
+    files,
+    streams: createFileStreams(state, files),
+    hub,
+    leading,
+    checks: () => {
+      const pending = documents.pending();
+      return {
+        bus: { ok: line.isUp(), detail: line.isUp() ? "connected" : "not connected" },
+        log: { ok: state.revision > 0, detail: `folded up to ${state.revision}` },
+        leader: { ok: isLeading() || engine.othersLead(), detail: `${engine.role()}, epoch ${state.epoch}` },
+        documents: { ok: pending < 1_000, detail: `${pending} wait to be written` },
+      };
+    },
+    run: async (signal) => {
+      // One of the loops failing ends the others too.
+      const ending = new AbortController();
+      const end = (): void => ending.abort();
+      signal.addEventListener("abort", end, { once: true });
+      const loops = [engine.run(ending.signal), documents.run(ending.signal), tick(ending.signal)];
+      try {
+        await Promise.all(loops.map((loop) => loop.finally(end)));
+      } finally {
+        await Promise.allSettled(loops);
+        signal.removeEventListener("abort", end);
+        hub.close();
+        waits.close();
+        await remember().catch((error: unknown) => logger.error({ err: error }, "log_state_not_written"));
+      }
+    },
+  };
+};

@@ -1,0 +1,9 @@
+/** What the application counts; where the numbers go is the adapter's affair. */
+import type { EvaluatorCounters } from "./evaluator.ts";
+
+export interface Counters extends EvaluatorCounters {
+  readonly documentFailed: () => void;
+  readonly watcherDropped: () => void;
+  readonly heartbeat: (outcome: "taken" | "unknown_host" | "invalid" | "other_session") => void;
+  readonly agentRefused: (reason: "inbox" | "size" | "busy" | "text") => void;
+}

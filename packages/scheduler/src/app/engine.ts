@@ -1,0 +1,290 @@
+/**
+ * The one loop that decides. Everything that changes the cluster passes through it, one after the other:
+ *
+ *   following ──caught up, no leader heard──► claims (a record in the log) ──appended──► leading
+ *       ▲                                          │ refused, uncertain                     │ refused, uncertain,
+ *       └──────────────────────────────────────────┴────────────────────────────────────────┘ another epoch heard
+ *
+ * While leading: decide on the state → append → fold after the ack → effects. A decision is never folded before its ack,
+ * and after an append whose fate is unknown this instance stops leading and reads the log again: it never guesses. The
+ * epoch is the sequence number of the record by which it leads.
+ */
+import {
+  err,
+  MAX_TRANSACTION_BYTES,
+  ok,
+  problem,
+  type LogRecord,
+  type Problem,
+  type Result,
+  type Transaction,
+} from "@berth/schema";
+import type { Logger } from "pino";
+import { createState, fold, type Changes, type ClusterState } from "../core/index.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { LeaderLine, Line } from "../ports/bus.ts";
+import { UndecodableRecord, type Log, type LogEnd } from "../ports/log.ts";
+import { StartupProblem } from "../ports/startup-problem.ts";
+import { createCommandQueue, type Command, type Committed, type Waiting } from "./command-queue.ts";
+import { createGate, type Gate } from "./gate.ts";
+import { pause } from "./pause.ts";
+import { splitRecords } from "./split-records.ts";
+
+export type Role = "starting" | "following" | "leading" | "stopped";
+
+export interface EngineOptions {
+  readonly instance: string;
+  readonly log: Log;
+  readonly line: Line;
+  readonly leaders: LeaderLine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Silence of a leader after which another may claim. 0: nobody else can be there. */
+  readonly leaseMs: number;
+  /** Throws when the log cannot be the one this machine knows. */
+  readonly checkEnd: (end: LogEnd) => void;
+  /** Work that nobody asked for: evaluations. Returns whether there is more; called while leading, between commands. */
+  readonly background: (state: ClusterState, commit: Commit) => Promise<boolean>;
+}
+
+/** Appends and folds; a problem means that nothing was stored. Rejects when this instance must stop leading. */
+export type Commit = (records: readonly LogRecord[], cause: string) => Promise<Result<number, Problem>>;
+
+export type FoldListener = (changes: Changes, sequence: number) => void;
+
+export interface Engine {
+  readonly state: ClusterState;
+  readonly role: () => Role;
+  readonly queueLength: () => number;
+  readonly submit: <T>(command: Command<T>) => Promise<Result<Committed<T>, Problem>>;
+  readonly onFold: (listener: FoldListener) => void;
+  readonly onRole: (listener: (role: Role) => void) => void;
+  /** Makes the loop look for background work. */
+  readonly nudge: () => void;
+  /** True when another instance has announced itself within the lease. */
+  readonly othersLead: () => boolean;
+  /** What is known of the log's end. */
+  readonly end: () => LogEnd | undefined;
+  /** Runs until `signal` aborts. Rejects only for reasons that must end the process. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
+}
+
+const QUEUE_LENGTH = 1_024;
+const QUEUE_WAIT_MS = 8_000;
+const ANNOUNCE_MS = 500;
+/** So many commands may pass before background work gets its turn. */
+const COMMANDS_IN_A_ROW = 32;
+const RETRY_MS = 250;
+
+/** Thrown inside the loop only: this instance does not lead any more. */
+class Deposed extends Error {
+  override readonly name = "Deposed";
+}
+
+export const createEngine = (options: EngineOptions): Engine => {
+  const { clock, log, line, leaders, logger, instance } = options;
+  const state = createState();
+  const queue = createCommandQueue(clock, { length: QUEUE_LENGTH, waitMs: QUEUE_WAIT_MS });
+  const work: Gate = createGate();
+  const foldListeners: FoldListener[] = [];
+  const roleListeners: ((role: Role) => void)[] = [];
+  let role: Role = "starting";
+  let known: LogEnd | undefined;
+  let deposedBy: string | undefined;
+  let heardLeaderAtMs = Number.NEGATIVE_INFINITY;
+  let wanted = true;
+
+  queue.onPush(work.open);
+  leaders.onAnnouncement((announcement) => {
+    if (announcement.instance === instance) return;
+    heardLeaderAtMs = clock.monotonicMs();
+    if (role === "leading" && announcement.epoch > state.epoch) {
+      deposedBy = `${announcement.instance} leads with epoch ${announcement.epoch}`;
+      work.open();
+    }
+  });
+
+  const enter = (next: Role): void => {
+    if (role === next) return;
+    role = next;
+    logger.info({ role, epoch: state.epoch, revision: state.revision }, "role_changed");
+    for (const listener of roleListeners) listener(next);
+  };
+
+  const apply = (sequence: number, transaction: Transaction): void => {
+    const changes = fold(state, sequence, transaction);
+    if (changes.ignored > 0)
+      logger.warn({ sequence, ignored: changes.ignored, cause: transaction.cause }, "records_ignored");
+    wanted = true;
+    for (const listener of foldListeners) {
+      try {
+        listener(changes, sequence);
+      } catch (error) {
+        // The state is right; a view of it is not. Stopping the log for that would make it worse.
+        logger.error({ err: error, sequence }, "fold_listener_failed");
+      }
+    }
+  };
+
+  const append = async (records: readonly LogRecord[], cause: string): Promise<Result<number, Problem>> => {
+    const transaction: Transaction = {
+      version: 1,
+      epoch: state.epoch,
+      atMs: clock.nowMs(),
+      cause: cause.slice(0, 256),
+      records: [...records],
+    };
+    const outcome = await log.append(transaction, state.revision);
+    switch (outcome.kind) {
+      case "appended":
+        apply(outcome.sequence, transaction);
+        return ok(outcome.sequence);
+      case "rejected":
+        logger.error({ reason: outcome.reason, cause }, "append_rejected");
+        return err(problem("log.unavailable", `the log does not take it: ${outcome.reason}`, { retryAfterMs: 2_000 }));
+      case "refused":
+        throw new Deposed("another instance has written to the log");
+      case "uncertain":
+        throw new Deposed(`the fate of an append is unknown: ${outcome.reason}`);
+    }
+  };
+
+  /** Records that belong together go into one transaction or none. */
+  const commit: Commit = async (records, cause) => {
+    if (records.length === 0) return ok(state.revision);
+    return append(records, cause);
+  };
+
+  const execute = async ({ command, settle }: Waiting): Promise<void> => {
+    const decided = command.decide(state);
+    if (!decided.ok) return settle(decided);
+    const { records, value } = decided.value;
+    const parts = command.splittable ? splitRecords(records, MAX_TRANSACTION_BYTES) : [records];
+    let revision = state.revision;
+    try {
+      for (const part of parts) {
+        const appended = await commit(part, command.cause);
+        if (!appended.ok) return settle(appended);
+        revision = appended.value;
+      }
+      settle(ok({ value, revision }));
+    } catch (error) {
+      const detail =
+        "it is not known whether the change was written; look, or send it again with the same Idempotency-Key";
+      settle(err(problem("log.unavailable", detail, { retryAfterMs: 1_000 })));
+      throw error;
+    }
+  };
+
+  /** Folds what is there and what comes, until this instance may claim: caught up, and no leader heard for a lease. */
+  const follow = async (signal: AbortSignal): Promise<void> => {
+    const end = await log.end();
+    options.checkEnd(end);
+    if (end.lastSequence < state.revision) {
+      throw new StartupProblem(
+        `the log ends at ${end.lastSequence}, but ${state.revision} transactions of it are known here`,
+      );
+    }
+    if (end.lastSequence > state.revision && end.firstSequence > state.revision + 1) {
+      throw new StartupProblem(`the log begins at ${end.firstSequence}; what came before is needed and gone`);
+    }
+    known = end;
+    const patienceMs = options.leaseMs === 0 ? 0 : options.leaseMs + (clock.randomBytes(1)[0] ?? 0) * 4;
+    const caughtUp = (): boolean => state.revision >= end.lastSequence;
+    if (caughtUp() && patienceMs === 0) return;
+    const sinceMs = clock.monotonicMs();
+    const mayClaim = (): boolean =>
+      caughtUp() && clock.monotonicMs() - Math.max(sinceMs, heardLeaderAtMs) >= patienceMs;
+    const reading = new AbortController();
+    const stop = (): void => reading.abort();
+    signal.addEventListener("abort", stop, { once: true });
+    const timer = setInterval(() => {
+      if (mayClaim()) stop();
+    }, 100);
+    try {
+      for await (const entry of log.read(state.revision + 1, reading.signal)) {
+        if (entry.sequence !== state.revision + 1) {
+          throw new StartupProblem(`transaction ${state.revision + 1} is missing from the log`);
+        }
+        apply(entry.sequence, entry.transaction);
+        if (mayClaim()) stop();
+      }
+    } finally {
+      clearInterval(timer);
+      signal.removeEventListener("abort", stop);
+    }
+  };
+
+  /** True when this instance leads now. */
+  const claim = async (): Promise<boolean> => {
+    deposedBy = undefined;
+    const outcome = await append([{ kind: "leader_elected", instance }], "election");
+    return outcome.ok;
+  };
+
+  const lead = async (signal: AbortSignal): Promise<void> => {
+    enter("leading");
+    const announce = setInterval(() => leaders.announce({ instance, epoch: state.epoch }), ANNOUNCE_MS);
+    let inARow = 0;
+    try {
+      while (!signal.aborted) {
+        if (deposedBy !== undefined) throw new Deposed(deposedBy);
+        const next = inARow < COMMANDS_IN_A_ROW || !wanted ? queue.take() : undefined;
+        if (next !== undefined) {
+          inARow += 1;
+          await execute(next);
+        } else if (wanted) {
+          inARow = 0;
+          // Before the call: whoever nudges while it runs is heard afterwards.
+          wanted = false;
+          if (await options.background(state, commit)) wanted = true;
+        } else {
+          inARow = 0;
+          await work.passed();
+        }
+      }
+    } finally {
+      clearInterval(announce);
+    }
+  };
+
+  return {
+    state,
+    role: () => role,
+    queueLength: queue.size,
+    submit: queue.push,
+    onFold: (listener) => void foldListeners.push(listener),
+    onRole: (listener) => void roleListeners.push(listener),
+    nudge: () => {
+      wanted = true;
+      work.open();
+    },
+    othersLead: () =>
+      role !== "leading" && clock.monotonicMs() - heardLeaderAtMs < Math.max(options.leaseMs, 4 * ANNOUNCE_MS),
+    end: () => (known === undefined ? undefined : { ...known, lastSequence: state.revision }),
+    run: async (signal) => {
+      const wake = (): void => work.open();
+      signal.addEventListener("abort", wake, { once: true });
+      try {
+        while (!signal.aborted) {
+          try {
+            if (line.isUp()) {
+              await follow(signal);
+              if (!signal.aborted && (await claim())) await lead(signal);
+            }
+          } catch (error) {
+            if (error instanceof StartupProblem || error instanceof UndecodableRecord) throw error;
+            if (error instanceof Deposed) logger.warn({ reason: error.message }, "stopped_leading");
+            else logger.error({ err: error }, "following_failed");
+          }
+          if (signal.aborted) break;
+          enter("following");
+          await pause(clock, RETRY_MS, signal);
+        }
+      } finally {
+        enter("stopped");
+        queue.close();
+      }
+    },
+  };
+};

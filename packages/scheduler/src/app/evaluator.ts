@@ -1,0 +1,76 @@
+/**
+ * Runs the core's evaluations: plan → validate → append, one batch at a time, and asks to be woken when the core says
+ * that time alone will change something (a backoff that ends). A plan that does not validate is a bug: it is not
+ * applied, it is counted, and the evaluation waits instead of spinning.
+ */
+import { makeId, type AllocationId, type LogRecord } from "@berth/schema";
+import type { Logger } from "pino";
+import { decideForget, planEvaluations, validatePlan, type ClusterState } from "../core/index.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Commit } from "./engine.ts";
+
+export interface EvaluatorCounters {
+  readonly planned: (seconds: number, placements: number) => void;
+  readonly rejected: (reason: "invalid" | "log") => void;
+}
+
+const MAX_PLACEMENTS = 400;
+const RETRY_MS = 1_000;
+/** A plan's records may take this much of a transaction: the envelope needs the rest. */
+const PLAN_BYTES = 500 * 1024;
+
+const bytesOf = (records: readonly LogRecord[]): number => Buffer.byteLength(JSON.stringify(records));
+
+export const createEvaluator = (options: {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly counters: EvaluatorCounters;
+  readonly nudge: () => void;
+}): ((state: ClusterState, commit: Commit) => Promise<boolean>) => {
+  const { clock, logger, counters, nudge } = options;
+  let cancelWake = (): void => {};
+  const wakeIn = (delayMs: number): void => {
+    cancelWake();
+    cancelWake = clock.after(delayMs, nudge);
+  };
+
+  const plan = (state: ClusterState) => {
+    const env = {
+      nowMs: clock.nowMs(),
+      makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
+    };
+    // A plan too large for one transaction is made again with fewer placements; one placement always fits.
+    for (let maxPlacements = MAX_PLACEMENTS; ; maxPlacements = Math.ceil(maxPlacements / 2)) {
+      const made = planEvaluations(state, env, { maxPlacements });
+      if (maxPlacements === 1 || bytesOf(made.records) <= PLAN_BYTES) return made;
+    }
+  };
+
+  return async (state, commit) => {
+    const startedMs = clock.monotonicMs();
+    const { records, wakeAtMs, more } = plan(state);
+    if (records.length === 0) {
+      const forgotten = decideForget(state);
+      if (forgotten.length > 0) return (await commit(forgotten, "retention")).ok;
+      if (wakeAtMs !== null) wakeIn(Math.max(1, wakeAtMs - clock.nowMs()));
+      return false;
+    }
+    const verdict = validatePlan(state, records);
+    if (!verdict.ok) {
+      counters.rejected("invalid");
+      logger.error({ errors: verdict.error.slice(0, 10) }, "plan_invalid");
+      wakeIn(RETRY_MS);
+      return false;
+    }
+    const placements = records.filter((record) => record.kind === "allocation_placed").length;
+    counters.planned((clock.monotonicMs() - startedMs) / 1_000, placements);
+    const appended = await commit(records, "evaluation");
+    if (!appended.ok) {
+      counters.rejected("log");
+      wakeIn(RETRY_MS);
+      return false;
+    }
+    if (wakeAtMs !== null) wakeIn(Math.max(1, wakeAtMs - clock.nowMs()));
+    return more;
+  };
+};

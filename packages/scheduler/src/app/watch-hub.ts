@@ -1,0 +1,239 @@
+/**
+ * The live feed: one snapshot per client, then deltas that chain by revision. Changes of a few dozen milliseconds become
+ * one delta, rendered and serialised once for everybody. The newest deltas are kept so that a client that was cut off
+ * can go on; one that has missed more gets a new snapshot. A client that does not read is dropped: it can come back.
+ */
+import type {
+  AllocationId,
+  AllocationView,
+  HostId,
+  HostView,
+  JobKey,
+  JobName,
+  JobView,
+  ProjectName,
+  WatchMessage,
+} from "@berth/schema";
+import type { Changes } from "../core/index.ts";
+import type { Clock } from "../ports/clock.ts";
+
+export interface WatchClient {
+  readonly send: (text: string) => void;
+  /** Bytes that were sent and not yet taken by the network. */
+  readonly bufferedBytes: () => number;
+  readonly close: (why: "slow" | "stopping") => void;
+}
+
+/** How the hub sees the cluster. */
+export interface WatchViews {
+  readonly revision: () => number;
+  readonly host: (id: HostId) => HostView | undefined;
+  readonly job: (key: JobKey) => JobView | undefined;
+  readonly allocation: (id: AllocationId) => AllocationView | undefined;
+  readonly snapshot: () => Extract<WatchMessage, { kind: "snapshot" }>;
+  /** Measurements since the last call, or undefined when there are none. */
+  readonly usage: () => Extract<WatchMessage, { kind: "usage" }> | undefined;
+}
+
+export interface WatchHub {
+  readonly folded: (changes: Changes) => void;
+  /** Undefined when there are as many clients as there may be. Returns how to leave. */
+  readonly join: (client: WatchClient, since: number | undefined) => (() => void) | undefined;
+  readonly clients: () => number;
+  /** Begins to publish; before, the state is still being read. */
+  readonly start: () => void;
+  readonly close: () => void;
+}
+
+export interface WatchLimits {
+  readonly clients: number;
+  readonly bufferBytes: number;
+  readonly ringDeltas: number;
+  readonly ringBytes: number;
+  readonly coalesceMs: number;
+  readonly usageMs: number;
+  readonly pingMs: number;
+}
+
+export const WATCH_LIMITS: WatchLimits = {
+  clients: 256,
+  bufferBytes: 8 * 2 ** 20,
+  ringDeltas: 1_024,
+  ringBytes: 16 * 2 ** 20,
+  coalesceMs: 50,
+  usageMs: 2_000,
+  pingMs: 15_000,
+};
+
+interface Delta {
+  readonly previous: number;
+  readonly revision: number;
+  readonly text: string;
+}
+
+interface Member {
+  readonly client: WatchClient;
+  /** More may be buffered until a large snapshot has gone out once. */
+  allowanceBytes: number;
+}
+
+const createPending = () => ({
+  hosts: new Set<HostId>(),
+  jobs: new Set<JobKey>(),
+  allocations: new Set<AllocationId>(),
+  removedHosts: new Set<HostId>(),
+  removedJobs: new Map<JobKey, { readonly project: ProjectName; readonly name: JobName }>(),
+  removedAllocations: new Set<AllocationId>(),
+});
+
+export const createWatchHub = (options: {
+  readonly views: WatchViews;
+  readonly clock: Clock;
+  readonly limits: WatchLimits;
+  readonly dropped: () => void;
+}): WatchHub => {
+  const { views, clock, limits } = options;
+  const members = new Set<Member>();
+  const ring: Delta[] = [];
+  let ringBytes = 0;
+  let pending = createPending();
+  let published = 0;
+  let started = false;
+  const timers = new Map<string, () => void>();
+
+  const later = (name: string, delayMs: number, run: () => void): void => {
+    if (timers.has(name)) return;
+    timers.set(
+      name,
+      clock.after(delayMs, () => {
+        timers.delete(name);
+        run();
+      }),
+    );
+  };
+
+  const leave = (member: Member): void => void members.delete(member);
+
+  const send = (member: Member, text: string): void => {
+    const buffered = member.client.bufferedBytes();
+    if (buffered <= limits.bufferBytes) member.allowanceBytes = limits.bufferBytes;
+    if (buffered > member.allowanceBytes) {
+      leave(member);
+      options.dropped();
+      member.client.close("slow");
+      return;
+    }
+    member.client.send(text);
+  };
+
+  const broadcast = (message: WatchMessage): string => {
+    const text = JSON.stringify(message);
+    for (const member of [...members]) send(member, text);
+    return text;
+  };
+
+  const keep = (delta: Delta): void => {
+    ring.push(delta);
+    ringBytes += delta.text.length;
+    while (ring.length > limits.ringDeltas || (ringBytes > limits.ringBytes && ring.length > 0)) {
+      ringBytes -= ring.shift()?.text.length ?? 0;
+    }
+  };
+
+  const present = <K, V>(keys: Iterable<K>, view: (key: K) => V | undefined): V[] =>
+    [...keys].map(view).filter((value): value is V & {} => value !== undefined);
+
+  /** Brings everybody to the current revision. Also when nothing visible has changed: the chain must not break. */
+  const flush = (): void => {
+    const revision = views.revision();
+    if (revision === published) return;
+    const changes = pending;
+    pending = createPending();
+    const previous = published;
+    published = revision;
+    const text = broadcast({
+      kind: "delta",
+      revision,
+      previous,
+      hosts: present(changes.hosts, views.host),
+      jobs: present(changes.jobs, views.job),
+      allocations: present(changes.allocations, views.allocation),
+      removed: {
+        hosts: [...changes.removedHosts],
+        jobs: [...changes.removedJobs.values()],
+        allocations: [...changes.removedAllocations],
+      },
+    });
+    keep({ previous, revision, text });
+  };
+
+  const tickUsage = (): void => {
+    if (members.size === 0) return;
+    const message = views.usage();
+    if (message !== undefined) broadcast(message);
+    later("usage", limits.usageMs, tickUsage);
+  };
+  const tickPing = (): void => {
+    if (members.size === 0) return;
+    broadcast({ kind: "ping" });
+    later("ping", limits.pingMs, tickPing);
+  };
+
+  /** What happened after `since`, or undefined when that is not known any more. */
+  const missed = (since: number): readonly Delta[] | undefined => {
+    if (since === published) return [];
+    const at = ring.findIndex((delta) => delta.previous === since);
+    return at < 0 ? undefined : ring.slice(at);
+  };
+
+  return {
+    folded: (changes) => {
+      if (!started) return;
+      for (const id of changes.hosts) pending.hosts.add(id);
+      for (const key of changes.jobs) {
+        pending.jobs.add(key);
+        pending.removedJobs.delete(key);
+      }
+      for (const id of changes.allocations) pending.allocations.add(id);
+      for (const id of changes.removed.hosts) pending.removedHosts.add(id);
+      for (const [key, job] of changes.removed.jobs) {
+        pending.jobs.delete(key);
+        pending.removedJobs.set(key, job);
+      }
+      for (const id of changes.removed.allocations) {
+        pending.allocations.delete(id);
+        pending.removedAllocations.add(id);
+      }
+      later("flush", limits.coalesceMs, flush);
+    },
+    join: (client, since) => {
+      if (members.size >= limits.clients) return undefined;
+      flush();
+      const member: Member = { client, allowanceBytes: limits.bufferBytes };
+      const deltas = since === undefined ? undefined : missed(since);
+      if (deltas === undefined) {
+        const text = JSON.stringify(views.snapshot());
+        member.allowanceBytes += Buffer.byteLength(text);
+        client.send(text);
+      } else {
+        for (const delta of deltas) client.send(delta.text);
+      }
+      members.add(member);
+      later("usage", limits.usageMs, tickUsage);
+      later("ping", limits.pingMs, tickPing);
+      return () => leave(member);
+    },
+    clients: () => members.size,
+    start: () => {
+      if (started) return;
+      started = true;
+      published = views.revision();
+    },
+    close: () => {
+      for (const cancel of timers.values()) cancel();
+      timers.clear();
+      for (const member of members) member.client.close("stopping");
+      members.clear();
+    },
+  };
+};

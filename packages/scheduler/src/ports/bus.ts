@@ -1,0 +1,45 @@
+/** What the application needs from the bus besides the log. Everything on it is a hint that may be lost, unless it is a request. */
+import type { HostId, Problem, Reply, Result, Signed } from "@berth/schema";
+
+/** The connection itself. Publishing while it is down loses data silently, so everyone asks first. */
+export interface Line {
+  readonly isUp: () => boolean;
+  /** Called at every change; returns how to stop listening. */
+  readonly onChange: (listener: (up: boolean) => void) => () => void;
+  /** Resolves when the server has answered, so that everything published before has passed; rejects after `timeoutMs`. */
+  readonly roundTrip: (timeoutMs: number) => Promise<void>;
+}
+
+/** The store of desired documents: one signed document per host, which its agent is told about at every put. */
+export interface DesiredStore {
+  readonly put: (host: HostId, document: Signed) => Promise<void>;
+  /** What is stored, or undefined when there is nothing (readable) there. */
+  readonly get: (host: HostId) => Promise<Signed | undefined>;
+}
+
+export interface AgentRequest {
+  /** Who asks: taken from the subject, which the server has checked. */
+  readonly host: HostId;
+  readonly operation: string;
+  readonly body: string;
+}
+
+export interface AgentLine {
+  /** Heartbeats as text, with the host of their subject. */
+  readonly onHeartbeat: (handler: (host: HostId, body: string) => void) => void;
+  /** Requests of agents. The handler's answer goes to the sender's own inbox; undefined means silence. */
+  readonly onRequest: (handler: (request: AgentRequest) => Promise<Reply<unknown> | undefined>) => void;
+  /** Asks an agent; `agent.unreachable` when nobody answers in time. The answer's value is not decoded yet. */
+  readonly ask: (host: HostId, request: Signed, timeoutMs: number) => Promise<Result<unknown, Problem>>;
+}
+
+/** What scheduler instances tell each other about who leads. */
+export interface LeaderLine {
+  readonly announce: (announcement: Announcement) => void;
+  readonly onAnnouncement: (handler: (announcement: Announcement) => void) => void;
+}
+
+export interface Announcement {
+  readonly instance: string;
+  readonly epoch: number;
+}
