@@ -303,9 +303,9 @@ export class SimulatedCluster {
     const agent = pick(this.agents);
     if (agent === undefined) return;
     const dice = below(100);
-    if (dice < 12) this.#submit();
-    else if (dice < 15) {
-      const job = pick([...this.state.jobs.values()]);
+    if (dice < 11) this.#submit();
+    else if (dice < 17) {
+      const job = pick([...this.state.jobs.values()].filter((one) => one.finishedAtMs === null || chance(0.1)));
       const stopped = job === undefined ? undefined : decideStop(this.state, job.project, job.name, "ann");
       if (stopped?.ok === true) this.append("stop", stopped.value);
     } else if (dice < 35) this.plan(chance(0.1));
