@@ -1,0 +1,60 @@
+/** What all verbs share: options with one meaning everywhere, and the way from an action to an exit status. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { createClient, type Client } from "../client/client.ts";
+import { DEFAULT_DATA_DIR, resolveConnection, type ConnectionOptions } from "../client/connection.ts";
+import type { Io } from "../io.ts";
+import { FORMATS, type Format } from "../output/format.ts";
+
+/** A verb registers itself; its action resolves to the exit status of the program. */
+export interface Host {
+  readonly io: Io;
+  readonly finish: (status: number) => void;
+}
+export type Register = (program: Command, host: Host) => void;
+
+export interface FormatOptions {
+  readonly output: Format;
+}
+export interface ProjectOptions {
+  readonly project: string;
+}
+
+export const withFormat = (command: Command): Command =>
+  command.addOption(
+    new Option("-o, --output <format>", "how to print").choices([...FORMATS]).default("table" satisfies Format),
+  );
+
+export const withConnection = (command: Command): Command =>
+  command
+    .addOption(new Option("--api <url>", "the API's address (or BERTH_API)").helpGroup("Which cluster:"))
+    .addOption(
+      new Option("--token-file <file>", "file with the token (or the token in BERTH_TOKEN)").helpGroup(
+        "Which cluster:",
+      ),
+    )
+    .addOption(
+      new Option("--data-dir <dir>", `of \`berth up\` (or BERTH_DATA_DIR; default ${DEFAULT_DATA_DIR})`).helpGroup(
+        "Which cluster:",
+      ),
+    );
+
+export const withProject = (command: Command): Command =>
+  command.addOption(new Option("-p, --project <name>", "project of the job").default("default"));
+
+/** Two examples, before anything else: most readers need nothing more. */
+export const withExamples = (command: Command, examples: readonly (readonly [string, string])[]): Command => {
+  const width = Math.max(...examples.map(([text]) => text.length));
+  const lines = examples.map(([text, meaning]) => `  ${text.padEnd(width)}   # ${meaning}`);
+  return command.addHelpText("before", `${lines.join("\n")}\n`);
+};
+
+export const clientOf = (io: Io, options: ConnectionOptions): Client =>
+  createClient(resolveConnection(options, io.env));
+
+export const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`write a whole number from ${least} to ${most}`);
+  };

@@ -1,0 +1,91 @@
+/**
+ * Everything a verb may touch of the process it runs in: two output streams, standard input, the environment and the
+ * wish to stop. Verbs take it as a parameter, so that tests read what a person would have read.
+ */
+import { type Colors, createColors } from "./output/style.ts";
+
+export interface Sink {
+  /** Resolves when the reader keeps up again: a slow reader slows us down instead of filling memory. */
+  readonly write: (data: string | Uint8Array) => Promise<void>;
+  readonly isTty: boolean;
+  /** Width of the terminal, or undefined when there is none (then nothing is cut). */
+  readonly columns: () => number | undefined;
+  readonly colors: Colors;
+}
+
+export interface Io {
+  /** Data. */
+  readonly out: Sink;
+  /** Talk: progress, hints, errors. */
+  readonly err: Sink;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** All of standard input, or undefined when it is longer than `maxBytes`. */
+  readonly readStdin: (maxBytes: number) => Promise<Buffer | undefined>;
+  /** Aborted by the first Ctrl-C or SIGTERM. */
+  readonly stop: AbortSignal;
+  readonly nowMs: () => number;
+  /** How the reader calls this program: `berth`, or `npx berth` in a checkout. */
+  readonly command: string;
+}
+
+/** Writes one line of talk. */
+export const say = (io: Io, line: string): Promise<void> => io.err.write(`${line}\n`);
+
+const sinkOf = (stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv): Sink => {
+  const isTty = stream.isTTY === true;
+  return {
+    isTty,
+    columns: () => (isTty ? stream.columns : undefined),
+    colors: createColors(wantsColor(env, isTty)),
+    write: (data) =>
+      new Promise((resolve) => {
+        // A reader that went away (`| head`) ends the program in processIo; a failed write has nobody to tell.
+        if (stream.write(data)) resolve();
+        else stream.once("drain", resolve);
+      }),
+  };
+};
+
+/** https://no-color.org: any value that is not empty switches colour off; FORCE_COLOR switches it on without a terminal. */
+export const wantsColor = (env: Readonly<Record<string, string | undefined>>, isTty: boolean): boolean => {
+  if ((env["NO_COLOR"] ?? "") !== "") return false;
+  const forced = env["FORCE_COLOR"] ?? "";
+  if (forced !== "" && forced !== "0") return true;
+  return isTty && env["TERM"] !== "dumb";
+};
+
+const readAll = async (stream: NodeJS.ReadStream, maxBytes: number): Promise<Buffer | undefined> => {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of stream) {
+    const bytes = part as Buffer;
+    size += bytes.length;
+    if (size > maxBytes) return undefined;
+    parts.push(bytes);
+  }
+  return Buffer.concat(parts);
+};
+
+/** The real process. `onSecondStop` is called when someone insists: the second signal. */
+export const processIo = (onSecondStop: () => void): Io => {
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) onSecondStop();
+    else controller.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // What a shell shows for a program that SIGPIPE ended.
+    if (error.code === "EPIPE") process.exit(141);
+  });
+  process.stderr.on("error", () => {});
+  return {
+    out: sinkOf(process.stdout, process.env),
+    err: sinkOf(process.stderr, process.env),
+    env: process.env,
+    readStdin: (maxBytes) => readAll(process.stdin, maxBytes),
+    stop: controller.signal,
+    nowMs: () => Date.now(),
+    command: process.env["npm_command"] === undefined ? "berth" : "npx berth",
+  };
+};

@@ -1,0 +1,41 @@
+/** Which hosts `berth up` makes of one machine, and what each of them gets. Pure. */
+import { isLabel, type Resources } from "@berth/schema";
+
+/** Inside the range that systemd's documentation sets aside for containers (524288 to 1879048191). */
+const FIRST_ID = 0x2000_0000;
+const LAST_ID = 1_879_048_191;
+const IDS_PER_CONTAINER = 65_536;
+const MAX_CONTAINERS = 4096;
+
+export interface HostPlan {
+  readonly id: string;
+  /** Undefined: the whole machine. */
+  readonly share: Resources | undefined;
+  readonly idBase: number;
+  readonly idCount: number;
+}
+
+/** The machine's own name when it can be a host's name, else `local`. */
+export const localHostId = (hostname: string): string => {
+  const label = hostname.split(".")[0]?.toLowerCase() ?? "";
+  return isLabel(label) && label !== "localhost" ? label : "local";
+};
+
+/** One host that is the whole machine, or `count` hosts with equal shares of what may be requested on it. */
+export const planHosts = (count: number | undefined, hostname: string, allocatable: Resources): HostPlan[] => {
+  const hosts = count ?? 1;
+  const containers = Math.min(MAX_CONTAINERS, Math.floor((LAST_ID - FIRST_ID + 1) / IDS_PER_CONTAINER / hosts));
+  const idCount = containers * IDS_PER_CONTAINER;
+  return Array.from({ length: hosts }, (_, at) => ({
+    id: count === undefined ? localHostId(hostname) : `host-${at + 1}`,
+    share: count === undefined ? undefined : shareOf(allocatable, hosts),
+    idBase: FIRST_ID + at * idCount,
+    idCount,
+  }));
+};
+
+const shareOf = (all: Resources, hosts: number): Resources => ({
+  cpuMillis: Math.floor(all.cpuMillis / hosts),
+  memoryBytes: Math.floor(all.memoryBytes / hosts),
+  pids: Math.floor(all.pids / hosts),
+});

@@ -1,0 +1,84 @@
+/** What the scheduler decided about a task, in words: the same document that the API gives to `plan` and `why`. */
+import {
+  absurd,
+  formatBytes,
+  formatCpu,
+  type Dimension,
+  type HostRejection,
+  type Outcome,
+  type ScoreBreakdown,
+  type UnblockHint,
+} from "@berth/schema";
+
+export const amount = (dimension: Dimension, value: number): string => {
+  switch (dimension) {
+    case "cpuMillis":
+      return `${formatCpu(value)} CPU`;
+    case "memoryBytes":
+      return `${formatBytes(value)} memory`;
+    case "pids":
+      return `${value} processes`;
+  }
+};
+
+const rejection = (one: HostRejection): string => {
+  switch (one.reason) {
+    case "lost":
+      return `${one.hostId}: lost`;
+    case "exhausted":
+      return `${one.hostId}: ${amount(one.dimension, one.free)} free, ${amount(one.dimension, one.short)} short`;
+    case "too_small":
+      return `${one.hostId}: too small even when empty, ${amount(one.dimension, one.short)} short`;
+  }
+};
+
+const hint = (one: UnblockHint): string => {
+  switch (one.kind) {
+    case "free_resources":
+      return `${amount(one.dimension, one.short)} becoming free on ${one.hostId}`;
+    case "reduce_request":
+      return `a request of at most ${amount(one.dimension, one.to)}`;
+    case "add_host":
+      return "another host";
+    default:
+      return absurd(one);
+  }
+};
+
+const score = (breakdown: ScoreBreakdown): string => {
+  const parts = breakdown.parts.map((part) => `${part.name} ${part.value.toFixed(3)} × ${part.weight}`).join(", ");
+  return `${breakdown.total.toFixed(3)}${parts === "" ? "" : ` (${parts})`}`;
+};
+
+/** One line that says where a task goes or why not, for a table. */
+export const outcomeState = (outcome: Outcome): string => {
+  switch (outcome.kind) {
+    case "placed":
+      return "placed";
+    case "blocked":
+      return "blocked";
+    case "held":
+      return "waits";
+    case "finished":
+      return outcome.result;
+  }
+};
+
+/** The evidence behind the sentence, indented. Empty when the sentence says it all. */
+export const evidence = (outcome: Outcome): string[] => {
+  switch (outcome.kind) {
+    case "placed":
+      return [
+        `score on ${outcome.hostId}: ${score(outcome.score)}`,
+        ...outcome.runnersUp.map((one) => `      on ${one.hostId}: ${score(one.score)}`),
+      ];
+    case "blocked":
+      return [
+        ...outcome.hosts.map(rejection),
+        ...(outcome.unblockedBy.length === 0 ? [] : [`would help: ${outcome.unblockedBy.map(hint).join("; or ")}`]),
+      ];
+    case "held":
+    case "finished":
+      return [];
+  }
+};
