@@ -2,11 +2,13 @@
 import * as bus from "./bus.ts";
 import * as http from "./http.ts";
 import * as jobDocument from "./job-document.ts";
+import * as metrics from "./metrics.ts";
 import * as problems from "./problems.ts";
 
 export const pages: ReadonlyMap<string, () => string> = new Map([
   ["bus.md", bus.render],
   ["http.md", http.render],
   ["job-document.md", jobDocument.render],
+  ["metrics.md", metrics.render],
   ["problems.md", problems.render],
 ]);
