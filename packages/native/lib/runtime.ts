@@ -68,7 +68,7 @@ class OpenRuntime implements Runtime {
     this.#options = options;
     this.#layout = layout;
     this.#descriptors = descriptors;
-    this.#attachLayers = !isKernelAtLeast(6, 15);
+    this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
     this.#host = {
       binding: binding(),
       stateDir: options.stateDir,

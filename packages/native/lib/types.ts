@@ -129,6 +129,8 @@ export interface RuntimeOptions {
   readonly cgroupParent: string;
   /** How much of stdout and of stderr is kept when the spec does not say. Default 64 MiB. */
   readonly outputMaxBytes?: number;
+  /** How overlays are made: kernels before 6.15 want their layers attached to a mount namespace. Default: by kernel. */
+  readonly attachLayers?: boolean;
 }
 
 export interface Runtime {

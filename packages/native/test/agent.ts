@@ -1,6 +1,6 @@
 /**
  * A process that plays the agent: opens a runtime, starts what it is told, says so on stdout, and waits to be killed.
- * Run by crash.test.ts with the compiled package; argv[2] is JSON.
+ * Run by crash.test.ts through tsx; argv[2] is JSON.
  */
 import { openRuntime, type ContainerSpec } from "../lib/index.ts";
 

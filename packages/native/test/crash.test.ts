@@ -14,7 +14,7 @@ import { eventually, processesWith, processExists, statusField, testHost } from 
 const host = testHost();
 const agents: ChildProcess[] = [];
 let stateDir = "";
-let runtimes: Runtime[] = [];
+const runtimes: Runtime[] = [];
 let serial = 0;
 
 beforeEach(() => {
@@ -40,7 +40,7 @@ interface Said {
 /** Starts an agent with these containers; `said` yields a line for each start, then "all". */
 const agentWith = (
   specs: readonly ContainerSpec[],
-): { readonly agent: ChildProcess; readonly said: AsyncIterable<Said>; kill(): Promise<void> } => {
+): { readonly agent: ChildProcess; readonly said: AsyncIterable<Said>; readonly kill: () => Promise<void> } => {
   const input = JSON.stringify({ stateDir, cgroupParent: host.cgroupParent, specs });
   const script = new URL("./agent.ts", import.meta.url).pathname;
   const agent = spawn(process.execPath, ["--import", "tsx", script, input], { stdio: ["ignore", "pipe", "inherit"] });

@@ -12,7 +12,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { testHost } from "./host.ts";
+import { openRuntime } from "../lib/index.ts";
+import { eventually, testHost } from "./host.ts";
 
 const host = testHost();
 const source = join(host.directory, "source");
@@ -216,5 +217,57 @@ describe("the root file system", () => {
       mounts,
     });
     expect(stdout).toBe("63\n128\n");
+  });
+});
+
+describe("kernels that want attached layers", () => {
+  test("get them, and nothing of it stays in the host's mount table", async () => {
+    const before = readFileSync("/proc/self/mountinfo", "utf8");
+    const runtime = await openRuntime({
+      stateDir: join(host.directory, "attached"),
+      cgroupParent: host.cgroupParent,
+      attachLayers: true,
+    });
+    try {
+      const top = join(host.directory, "attached-layer");
+      mkdirSync(join(top, "etc"), { recursive: true });
+      writeFileSync(join(top, "etc/who"), "top");
+      const spec = host.spec(["sh", "-c", "cat /etc/who; echo x > /etc/who; exec sleep 1000"], {
+        layers: [top, host.image],
+      });
+      const result = await runtime.start(spec);
+      if (!result.ok) throw new Error(JSON.stringify(result.error));
+      expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(before);
+      await eventually(() => readFileSync(result.value.stdoutPath, "utf8") === "top");
+      await result.value.stop({ signal: 9, graceMs: 0 });
+      await result.value.remove();
+    } finally {
+      await runtime.close();
+    }
+  });
+
+  test("an overlay that cannot be made says why", async () => {
+    const small = join(host.directory, "no-overlay");
+    mkdirSync(join(small, "lower"), { recursive: true });
+    mkdirSync(join(small, "upper"));
+    mkdirSync(join(small, "work"));
+    mkdirSync(join(small, "merged"));
+    execFileSync("mount", [
+      "-t",
+      "overlay",
+      "o",
+      "-o",
+      `lowerdir=${small}/lower,upperdir=${small}/upper,workdir=${small}/work`,
+      join(small, "merged"),
+    ]);
+    const runtime = await openRuntime({ stateDir: join(small, "merged/state"), cgroupParent: host.cgroupParent });
+    try {
+      const result = await runtime.start(host.spec(["true"]));
+      expect(result).toMatchObject({ ok: false, error: { stage: "rootfs.overlay", code: "EINVAL" } });
+      if (!result.ok) expect(result.error.detail).toMatch(/upper/);
+    } finally {
+      await runtime.close();
+      execFileSync("umount", [join(small, "merged")]);
+    }
   });
 });

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "../../include/control.h"
 #include "fd.h"
 
 #define STAGE_LAYER "rootfs.layer"
@@ -63,7 +62,7 @@ static int option(int fs, const char *key, const char *value, struct err *err)
 }
 
 /* Layers are given as descriptors through /proc: no path is looked up twice. -1 with `err`. */
-static int overlay_mount(const int *layers, unsigned count, struct err *err)
+static int overlay_mount(const int *layers, unsigned count, int state_dir, struct err *err)
 {
   char path[64];
   cleanup_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
@@ -92,10 +91,10 @@ static int overlay_mount(const int *layers, unsigned count, struct err *err)
     if (option(fs, "lowerdir", list, err) < 0)
       return -1;
   }
-  (void)snprintf(path, sizeof path, "/proc/self/fd/%d/upper", BERTH_FD_STATE);
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d/upper", state_dir);
   if (option(fs, "upperdir", path, err) < 0)
     return -1;
-  (void)snprintf(path, sizeof path, "/proc/self/fd/%d/work", BERTH_FD_STATE);
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d/work", state_dir);
   if (option(fs, "workdir", path, err) < 0)
     return -1;
   /* Both would let what a container writes steer later lookups in the layers (overlayfs.rst). */
@@ -104,12 +103,37 @@ static int overlay_mount(const int *layers, unsigned count, struct err *err)
   /* The upper directory dies with the container: waiting for the disk on its behalf serves nobody. */
   if (fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
     return err_sys(err, STAGE_OVERLAY, "volatile");
-  if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-    return err_sys(err, STAGE_OVERLAY, "mount of %u layers", count);
+  if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+    /* The context's own log says more than EINVAL, for example that the state directory lies on another overlay. */
+    char reason[160] = "";
+    int saved = errno;
+    ssize_t length = read(fs, reason, sizeof reason - 1);
+    reason[length > 0 ? strcspn(reason, "\n") : 0] = '\0';
+    errno = saved;
+    return err_sys(err, STAGE_OVERLAY, "mount of %u layers: %.150s", count, reason);
+  }
   int mounted = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV);
   if (mounted < 0)
     return err_sys(err, STAGE_OVERLAY, "fsmount");
   return mounted;
+}
+
+/* The same directory by its path, as the current mount namespace sees it. */
+static int reopen_by_path(int dir, struct err *err)
+{
+  char link[32], path[4096];
+  (void)snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length < 0)
+    return err_sys(err, STAGE_OVERLAY, "path of the state directory");
+  path[length] = '\0';
+  cleanup_close int again = RETRY_INTR(open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat want, have;
+  if (again < 0 || fstat(dir, &want) < 0 || fstat(again, &have) < 0)
+    return err_sys(err, STAGE_OVERLAY, "open %.200s", path);
+  if (want.st_dev != have.st_dev || want.st_ino != have.st_ino)
+    return err_set(err, ESTALE, STAGE_OVERLAY, "%.200s is another directory", path);
+  return fd_take(&again);
 }
 
 /*
@@ -118,7 +142,7 @@ static int overlay_mount(const int *layers, unsigned count, struct err *err)
  * attached goes with the namespace; the overlay keeps its own references. Mounting over "/" hides nothing from a
  * process whose root lies below, so /proc/self/fd still works.
  */
-static int overlay_mount_attached(const int *layers, unsigned count, struct err *err)
+static int overlay_mount_attached(const int *layers, unsigned count, int state_dir, struct err *err)
 {
   cleanup_close int home = RETRY_INTR(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
   cleanup_close int cwd = RETRY_INTR(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -135,8 +159,12 @@ static int overlay_mount_attached(const int *layers, unsigned count, struct err 
       attached++;
     if (attached < count)
       (void)err_sys(err, STAGE_OVERLAY, "attach layer %u", attached + 1);
-    else
-      mounted = overlay_mount(layers, count, err);
+    else {
+      /* The upper directory must be reached through this namespace as well. */
+      cleanup_close int here = reopen_by_path(state_dir, err);
+      if (here >= 0)
+        mounted = overlay_mount(layers, count, here, err);
+    }
   }
   if (setns(home, CLONE_NEWNS) < 0) {
     if (mounted >= 0)
@@ -165,8 +193,8 @@ static int root_prepare(const struct spec *spec, int state_dir, int userns, stru
     count++;
   }
   if (count == spec->header->layers.count)
-    mounted = (spec->header->flags & BERTH_SPEC_ATTACH_LAYERS) != 0 ? overlay_mount_attached(layers, count, err)
-                                                                     : overlay_mount(layers, count, err);
+    mounted = (spec->header->flags & BERTH_SPEC_ATTACH_LAYERS) != 0 ? overlay_mount_attached(layers, count, state_dir, err)
+                                                                     : overlay_mount(layers, count, state_dir, err);
   for (unsigned i = 0; i < count; i++)
     (void)close(layers[i]);
   return mounted;
