@@ -1,20 +1,15 @@
-/** `npm start`: sets everything up, then becomes `berth up` in the foreground. Arguments are passed on. */
-import { spawn } from "node:child_process";
+// `npm start [-- flags of berth up]`: sets up, then runs `berth up` in this very process, so that signals reach it directly.
 import { join } from "node:path";
-import { root, runMain, setup } from "./setup.mjs";
+import { pathToFileURL } from "node:url";
+import { guarded, setup } from "./setup.mjs";
+import { root } from "./lib/steps.mjs";
 
-await runMain(async () => {
-  await setup({ tests: false });
-  const berth = spawn(process.execPath, [join(root, "packages/cli/bin/berth.mjs"), "up", ...process.argv.slice(2)], {
-    stdio: "inherit",
-  });
-  // A terminal's Ctrl-C reaches the child by itself; a signal sent to this process alone must be handed on.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-    process.on(signal, () => {
-      if (signal !== "SIGINT" || !process.stdin.isTTY) berth.kill(signal);
-    });
-  }
-  process.exitCode = await new Promise((resolve) =>
-    berth.once("close", (code, signal) => resolve(signal === null ? (code ?? 1) : 1)),
-  );
+const words = process.argv.slice(2);
+const asksOnly = words.includes("--help") || words.includes("-h");
+
+if (!asksOnly) await guarded(() => setup({ tests: false, command: "npm start" }));
+const { main } = await import(pathToFileURL(join(root, "packages/cli/dist/index.js")).href).catch((error) => {
+  process.stderr.write(`error: Berth is not built yet (${error.code ?? error.message})\ntry: npm run setup\n`);
+  process.exit(1);
 });
+await main(["up", ...words]);

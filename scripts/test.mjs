@@ -1,75 +1,79 @@
-/**
- * `npm test`: sets everything up (tests included), checks format, lint, types and tidiness, then runs every ring of
- * tests. Ends with one line `N passed, N failed` over all rings; the exit status is 0 only when all of it is well.
- */
-import { spawn } from "node:child_process";
+// `npm test`: sets up (with what the tests need), then runs every check and every test. All of them run even when one has
+// failed; the exit status is 0 only if nothing failed. The last line counts the tests.
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { pnpm, root, runMain, setup } from "./setup.mjs";
+import { guarded, setup } from "./setup.mjs";
+import { root, seconds } from "./lib/steps.mjs";
 
-const reports = join(root, "node_modules", ".berth-test");
+const bin = (name) => join(root, "node_modules", ".bin", name);
+const results = join(root, ".berth", "test");
 
-const run = (command) =>
-  new Promise((resolve) => {
-    process.stdout.write(`\n$ ${command.join(" ")}\n`);
-    const child = spawn(command[0], command.slice(1), {
-      cwd: root,
-      env: { ...process.env, npm_config_loglevel: "error" },
-      stdio: ["ignore", "inherit", "inherit"],
-    });
-    child.once("error", () => resolve(127));
-    child.once("close", (code) => resolve(code ?? 1));
+const CHECKS = [
+  ["format", bin("oxfmt"), ["--check"]],
+  ["lint", bin("oxlint"), ["--type-aware", "--deny-warnings"]],
+  ["types", bin("tsc"), ["-p", "tsconfig.check.json"]],
+  ["tidy", bin("tsx"), ["tools/tidy.ts"]],
+];
+const PROJECTS = ["unit", "integration", "e2e"];
+
+const say = (text) => process.stderr.write(`${text}\n`);
+
+/** Shows a program's output as it is; resolves to whether it succeeded. */
+const runs = (command, args) =>
+  spawnSync(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] }).status === 0;
+
+const check = ([name, command, args]) => {
+  const started = performance.now();
+  const done = spawnSync(command, args, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    maxBuffer: 64 * 2 ** 20,
   });
+  const ok = done.status === 0;
+  if (!ok) say(`${done.stdout ?? ""}${done.stderr ?? ""}${done.error?.message ?? ""}`);
+  say(`  ${name}: ${ok ? seconds(performance.now() - started) : "FAILED"}`);
+  return ok;
+};
 
-const ring = async (name) => {
-  const report = join(reports, `${name}.json`);
-  const code = await run([
-    ...pnpm,
-    "exec",
-    "vitest",
-    "run",
-    "--project",
-    name,
-    "--reporter=default",
-    "--reporter=json",
-    `--outputFile.json=${report}`,
-  ]);
+/** What vitest wrote; a file that could not even be loaded counts as one failure, as does a run without a result. */
+const count = (file) => {
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numFailedTestSuites } = JSON.parse(
-      readFileSync(report, "utf8"),
-    );
-    // A file that cannot even be loaded counts as a failure although it holds no failed test.
-    const failed = Math.max(numFailedTests, numFailedTests === 0 && numFailedTestSuites > 0 ? numFailedTestSuites : 0);
-    return { name, code, passed: numPassedTests, failed, skipped: numPendingTests };
+    const result = JSON.parse(readFileSync(file, "utf8"));
+    const broken = result.testResults.filter(
+      (one) => one.status === "failed" && one.assertionResults.length === 0,
+    ).length;
+    return {
+      passed: result.numPassedTests,
+      failed: result.numFailedTests + broken,
+      skipped: result.numPendingTests + result.numTodoTests,
+    };
   } catch {
-    return { name, code, passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: 0 };
   }
 };
 
-await runMain(async () => {
-  const only = process.argv.slice(2);
-  await setup({ tests: true });
-  rmSync(reports, { recursive: true, force: true });
-  mkdirSync(reports, { recursive: true });
-  const failures = [];
-  for (const check of ["format:check", "lint", "types", "tidy"]) {
-    if ((await run([...pnpm, check])) !== 0) failures.push(check);
-  }
-  const results = [];
-  for (const name of ["unit", "integration", "e2e"]) {
-    if (only.length > 0 && !only.includes(name)) continue;
-    const result = await ring(name);
-    results.push(result);
-    if (result.code !== 0) failures.push(name);
-  }
-  const sum = (key) => results.reduce((total, result) => total + result[key], 0);
-  process.stdout.write("\n");
-  for (const { name, passed, failed, skipped } of results) {
-    process.stdout.write(`${name}: ${passed} passed, ${failed} failed, ${skipped} skipped\n`);
-  }
-  if (failures.length > 0) process.stdout.write(`not well: ${failures.join(", ")}\n`);
-  process.stdout.write(
-    `${sum("passed")} passed, ${sum("failed") + (sum("failed") === 0 && failures.length > 0 ? 1 : 0)} failed\n`,
-  );
-  process.exitCode = failures.length === 0 ? 0 : 1;
-});
+const test = (project) => {
+  const file = join(results, `${project}.json`);
+  rmSync(file, { force: true });
+  say(`\nTests: ${project}`);
+  const args = ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  const ok = runs(bin("vitest"), args);
+  return { project, ok, ...count(file) };
+};
+
+await guarded(() => setup({ tests: true, command: "npm test" }));
+mkdirSync(results, { recursive: true });
+say("Checks");
+const failedChecks = CHECKS.filter((one) => !check(one)).map(([name]) => name);
+const tested = PROJECTS.map(test);
+
+const sum = (key) => tested.reduce((total, one) => total + one[key], 0);
+const failedProjects = tested.filter((one) => !one.ok).map((one) => one.project);
+say("");
+if (failedChecks.length > 0) say(`failed checks: ${failedChecks.join(", ")}`);
+if (failedProjects.length > 0) say(`failed test projects: ${failedProjects.join(", ")}`);
+if (sum("skipped") > 0) say(`${sum("skipped")} skipped`);
+process.stdout.write(`${sum("passed")} passed, ${sum("failed")} failed\n`);
+process.exitCode = failedChecks.length + failedProjects.length > 0 ? 1 : 0;
