@@ -1,0 +1,44 @@
+/** Where everything lies below an agent's data directory. One place, so that nothing else joins these paths. */
+import { join } from "node:path";
+import type { AllocationId } from "@berth/schema";
+
+export interface Layout {
+  readonly root: string;
+  /** The runtime's own state; its lock keeps a second agent out. */
+  readonly runtime: string;
+  readonly images: string;
+  readonly settings: string;
+  readonly desired: string;
+  readonly previousDesired: string;
+  readonly fence: string;
+  readonly allocations: string;
+  readonly outputs: string;
+  readonly seed: string;
+  readonly allocation: (id: AllocationId) => string;
+  readonly record: (id: AllocationId) => string;
+  /** Outputs while the container may write them. */
+  readonly livingOutputs: (id: AllocationId) => string;
+  /** Outputs of a task that succeeded. */
+  readonly keptOutputs: (id: AllocationId) => string;
+}
+
+export const layoutOf = (dataDir: string): Layout => {
+  const allocations = join(dataDir, "allocations");
+  const outputs = join(dataDir, "outputs");
+  return {
+    root: dataDir,
+    runtime: join(dataDir, "runtime"),
+    images: join(dataDir, "images"),
+    settings: join(dataDir, "agent.json"),
+    desired: join(dataDir, "desired.json"),
+    previousDesired: join(dataDir, "desired.previous.json"),
+    fence: join(dataDir, "fence.json"),
+    allocations,
+    outputs,
+    seed: join(dataDir, "identity.seed"),
+    allocation: (id) => join(allocations, id),
+    record: (id) => join(allocations, id, "record.json"),
+    livingOutputs: (id) => join(allocations, id, "outputs"),
+    keptOutputs: (id) => join(outputs, id),
+  };
+};

@@ -1,0 +1,74 @@
+/**
+ * An agent, whatever its ports are: puts the loops together and gives them life. Order of the start: find out what is
+ * true, watch it, then speak. Order of the end: fall silent, finish what has begun, tell what is left, let go; containers
+ * run on.
+ */
+import type { Capacity, Inventory } from "@berth/schema";
+import { emptyState, type AgentContext, type Ports, type Settings } from "./context.ts";
+import { createHeart } from "./heartbeat.ts";
+import { createKeeper } from "./keeper.ts";
+import { createReconciler } from "./reconcile.ts";
+import { recover } from "./recover.ts";
+import { createReporter } from "./reporter.ts";
+import { answerRpc } from "./rpc.ts";
+import { createSession } from "./session.ts";
+
+const FINISH_MS = 5000;
+const TELL_MS = 2000;
+
+export interface Agent {
+  /** What it knows, for tests and diagnostics. Not to be changed. */
+  readonly context: AgentContext;
+  readonly close: () => Promise<void>;
+}
+
+/** Resolves when everything that exists on this host is known and watched; the line is dialled from then on. */
+export const startAgent = async (
+  ports: Ports,
+  settings: Settings,
+  facts: { readonly inventory: Inventory; readonly capacity: Capacity },
+): Promise<Agent> => {
+  const getContext = (): AgentContext => context;
+  const reconciler = createReconciler(getContext);
+  const heart = createHeart(getContext);
+  const session = createSession({
+    getContext,
+    ...facts,
+    onWelcome: (heartbeatMs) => {
+      reporter.forgiveRefused();
+      reporter.wake();
+      heart.beat(heartbeatMs);
+    },
+  });
+  const reporter = createReporter({ getContext, onUnknownSession: session.greetAgain });
+  const context: AgentContext = {
+    ...ports,
+    settings,
+    state: emptyState(),
+    wake: reconciler.wake,
+    wakeReporter: reporter.wake,
+  };
+  await recover(context);
+  const keeper = createKeeper(getContext);
+  reconciler.wake();
+  ports.line.open({
+    onChange: (up) => {
+      session.lineChanged(up);
+      if (up) reporter.wake();
+    },
+    onDesired: session.announced,
+    onRpc: (request) => answerRpc(context, request),
+  });
+  return {
+    context,
+    close: async () => {
+      heart.close();
+      keeper.close();
+      session.close();
+      await reconciler.close(FINISH_MS);
+      await reporter.close(TELL_MS);
+      await ports.line.close();
+      await ports.runtime.close();
+    },
+  };
+};

@@ -1,0 +1,89 @@
+/**
+ * What the parts of a running agent share: the ports, and the state that one loop changes. Everything here lives in one
+ * thread; nothing else writes to `state`.
+ */
+import type { AllocationId, DesiredDocument, HostId } from "@berth/schema";
+import type { Version } from "../core/accept.ts";
+import type { ExitRecord } from "../core/container.ts";
+import type { AllocationRecord } from "../core/record.ts";
+import type { RetentionLimits } from "../core/retention.ts";
+import type { IdRange } from "../core/slots.ts";
+import type { AllocationFiles } from "../ports/files.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { HostProbe, Images, Verifier } from "../ports/host.ts";
+import type { Journal } from "../ports/journal.ts";
+import type { SchedulerLine } from "../ports/line.ts";
+import type { Log } from "../ports/log.ts";
+import type { Container, Runtime } from "../ports/runtime.ts";
+
+/** A container of the runtime, with what the loop has learned of it. */
+export interface LiveContainer {
+  readonly container: Container;
+  /** When it was started, on this process's monotonic clock: may lie before the process. */
+  readonly startedMonotonicMs: number;
+  exit: ExitRecord | undefined;
+}
+
+export interface AgentState {
+  document: DesiredDocument | undefined;
+  /** What was accepted last; nothing older is. */
+  version: Version;
+  fence: number;
+  /** The scheduler has answered in this life of the agent. */
+  confirmed: boolean;
+  /** The scheduler knows this session: it may be told and asked things. */
+  greeted: boolean;
+  readonly records: Map<AllocationId, AllocationRecord>;
+  readonly containers: Map<AllocationId, LiveContainer>;
+  /** Ended allocations whose end is not on disk yet. */
+  readonly unsaved: Set<AllocationId>;
+  lastSlot: number;
+}
+
+export interface Ports {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly runtime: Runtime;
+  readonly journal: Journal;
+  readonly files: AllocationFiles;
+  readonly images: Images;
+  readonly line: SchedulerLine;
+  readonly verifier: Verifier;
+  readonly probe: HostProbe;
+}
+
+export interface Settings {
+  readonly host: HostId;
+  /** Made at each start: see SessionSchema. */
+  readonly session: string;
+  readonly bootId: string;
+  readonly ids: IdRange;
+  readonly retention: RetentionLimits;
+  /** Dimensions that were declared: of these, only what containers use counts as used. */
+  readonly declared: ReadonlySet<"cpuMillis" | "memoryBytes" | "pids">;
+}
+
+export interface AgentContext extends Ports {
+  readonly settings: Settings;
+  readonly state: AgentState;
+  /** Something may have to be done: look again. */
+  readonly wake: () => void;
+  /** Something may have to be told. */
+  readonly wakeReporter: () => void;
+}
+
+export const emptyState = (): AgentState => ({
+  document: undefined,
+  version: { epoch: 0, rev: 0 },
+  fence: 0,
+  confirmed: false,
+  greeted: false,
+  records: new Map(),
+  containers: new Map(),
+  unsaved: new Set(),
+  lastSlot: -1,
+});
+
+/** True while the desired document names it. */
+export const isListed = (state: AgentState, id: AllocationId): boolean =>
+  state.document === undefined || state.document.allocations.some((allocation) => allocation.id === id);

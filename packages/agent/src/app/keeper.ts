@@ -1,0 +1,51 @@
+/** Forgets finished allocations and their files, by the rules of core/retention.ts. Now and then is enough. */
+import { toForget } from "../core/retention.ts";
+import { errorFields } from "../ports/log.ts";
+import type { AgentContext } from "./context.ts";
+
+const EVERY_MS = 60_000;
+
+export interface Keeper {
+  readonly close: () => void;
+}
+
+export const createKeeper = (getContext: () => AgentContext): Keeper => {
+  let closed = false;
+  let cancel: () => void = () => undefined;
+
+  const sweep = async (): Promise<void> => {
+    const { clock, journal, log, settings, state } = getContext();
+    const listed = new Set(state.document?.allocations.map((allocation) => allocation.id));
+    const keep = (id: string): boolean => state.document === undefined || (listed as ReadonlySet<string>).has(id);
+    for (const id of toForget(
+      state.records.values(),
+      (candidate) => keep(candidate) || state.containers.has(candidate),
+      clock.nowMs(),
+      settings.retention,
+    )) {
+      if (closed) return;
+      await journal.forget(id);
+      state.records.delete(id);
+      state.unsaved.delete(id);
+      log.info({ allocationId: id }, "allocation.forgotten");
+    }
+  };
+
+  const schedule = (): void => {
+    cancel = getContext().clock.after(EVERY_MS, () => {
+      sweep()
+        .catch((error: unknown) => getContext().log.error({ error: errorFields(error) }, "keeper.failed"))
+        .finally(() => {
+          if (!closed) schedule();
+        })
+        .catch(() => undefined);
+    });
+  };
+  schedule();
+  return {
+    close: () => {
+      closed = true;
+      cancel();
+    },
+  };
+};

@@ -1,0 +1,129 @@
+/**
+ * The loop that makes actual what is desired. Whatever happens (a document, an exit, a timer, the end of a step) only
+ * wakes it; it looks at everything, begins what can begin, and sleeps. Steps run beside each other, each allocation in at
+ * most one, starts and collections a few at a time: what does not fit is found again at the next look.
+ */
+import type { AllocationId } from "@berth/schema";
+import { diff, type Action } from "../core/diff.ts";
+import type { ContainerFact } from "../core/container.ts";
+import { errorFields } from "../ports/log.ts";
+import type { AgentContext } from "./context.ts";
+import { adopt, bookSlot, finishContainer, release, settle, start, stop } from "./lifecycle.ts";
+
+/** Steps of one kind at a time. Stopping is waiting, so it has no bound but the number of containers. */
+const MAX_AT_ONCE: Readonly<Record<Action["kind"], number>> = {
+  start: 8,
+  adopt: 16,
+  stop: Number.POSITIVE_INFINITY,
+  finish: 8,
+  settle: 16,
+  release: 8,
+};
+const AFTER_BUG_MS = 5000;
+
+export interface Reconciler {
+  readonly wake: () => void;
+  /** Begins nothing more and resolves when what has begun is done, or after `timeoutMs`. */
+  readonly close: (timeoutMs: number) => Promise<void>;
+}
+
+export const createReconciler = (getContext: () => AgentContext): Reconciler => {
+  const busy = new Set<AllocationId>();
+  const underWay = new Map<Action["kind"], number>();
+  const steps = new Set<Promise<void>>();
+  let scheduled = false;
+  let closed = false;
+  let cancelTimer: () => void = () => undefined;
+
+  const wake = (): void => {
+    if (scheduled || closed) return;
+    scheduled = true;
+    setImmediate(look);
+  };
+
+  const look = (): void => {
+    scheduled = false;
+    if (closed) return;
+    const context = getContext();
+    cancelTimer();
+    const work = diff({
+      document: context.state.document,
+      confirmed: context.state.confirmed,
+      records: context.state.records,
+      containers: factsOf(context),
+      busy,
+    });
+    for (const action of work.actions) begin(context, action);
+    if (work.nextDueMs !== undefined) cancelTimer = context.clock.after(work.nextDueMs + 1, wake);
+  };
+
+  const begin = (context: AgentContext, action: Action): void => {
+    const count = underWay.get(action.kind) ?? 0;
+    if (count >= MAX_AT_ONCE[action.kind]) return;
+    if (action.kind === "start" && !bookSlot(context, action)) {
+      context.log.debug({ allocationId: action.allocation.id }, "allocation.no_free_id_range");
+      return;
+    }
+    const id = action.kind === "start" ? action.allocation.id : action.id;
+    busy.add(id);
+    underWay.set(action.kind, count + 1);
+    const step = perform(context, action)
+      .catch(async (error: unknown) => {
+        // A bug: not to be repeated as fast as the loop turns.
+        context.log.error({ allocationId: id, action: action.kind, error: errorFields(error) }, "step.failed");
+        await new Promise<void>((resolve) => void context.clock.after(AFTER_BUG_MS, resolve));
+      })
+      .finally(() => {
+        busy.delete(id);
+        underWay.set(action.kind, (underWay.get(action.kind) ?? 1) - 1);
+        steps.delete(step);
+        wake();
+      });
+    if (action.kind !== "stop") steps.add(step);
+  };
+
+  return {
+    wake,
+    close: async (timeoutMs) => {
+      closed = true;
+      cancelTimer();
+      let cancel: () => void = () => undefined;
+      const late = new Promise<void>((resolve) => {
+        cancel = getContext().clock.after(timeoutMs, resolve);
+      });
+      await Promise.race([Promise.all(steps), late]);
+      cancel();
+    },
+  };
+};
+
+const perform = (context: AgentContext, action: Action): Promise<void> => {
+  switch (action.kind) {
+    case "start":
+      return start(context, action);
+    case "adopt":
+      return adopt(context, action);
+    case "stop":
+      return stop(context, action);
+    case "finish":
+      return finishContainer(context, action);
+    case "settle":
+      return settle(context, action);
+    case "release":
+      return release(context, action);
+  }
+};
+
+const factsOf = ({ clock, state }: AgentContext): ReadonlyMap<AllocationId, ContainerFact> => {
+  const now = clock.monotonicMs();
+  const facts = new Map<AllocationId, ContainerFact>();
+  for (const [id, { container, exit, startedMonotonicMs }] of state.containers) {
+    facts.set(
+      id,
+      exit === undefined
+        ? { phase: "running", startedAtMs: container.startedAtMs, runningForMs: now - startedMonotonicMs }
+        : { phase: "ended", exit },
+    );
+  }
+  return facts;
+};

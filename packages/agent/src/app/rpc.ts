@@ -1,0 +1,144 @@
+/**
+ * Answers the scheduler's requests: pieces of logs and outputs. A request is answered only if the cluster key signed it,
+ * it names this host and this life of the agent, and no newer leader has been seen; everything else is refused with a
+ * problem and a line in the log. Reading changes nothing, so that a request that is played again tells nobody anything new.
+ */
+import {
+  absurd,
+  decodeJson,
+  decoder,
+  problem,
+  RpcSchema,
+  type AllocationId,
+  type Chunk,
+  type OutputList,
+  type Problem,
+  type Reply,
+  type Rpc,
+  type Signed,
+} from "@berth/schema";
+import { isFinished } from "../core/record.ts";
+import type { ReadableFile } from "../ports/files.ts";
+import { errorFields } from "../ports/log.ts";
+import type { AgentContext } from "./context.ts";
+
+/** How often a file is looked at while somebody waits for it to grow. */
+const LOOK_MS = 50;
+
+type ReadOp = Extract<Rpc["op"], { kind: "read" }>;
+
+const decodeRpc = decoder(RpcSchema);
+
+const refusal = (context: AgentContext, reason: Problem): Reply<never> => {
+  context.log.warn({ code: reason.code, detail: reason.detail }, "rpc.refused");
+  return { ok: false, problem: reason };
+};
+
+export const answerRpc = async (context: AgentContext, signed: Signed): Promise<Reply<unknown>> => {
+  const { settings, state, verifier } = context;
+  const payload = verifier.verify(signed);
+  if (payload === undefined)
+    return refusal(context, problem("auth.forbidden", "the request is not signed by the cluster key"));
+  const decoded = decodeJson(decodeRpc, payload, "the request");
+  if (!decoded.ok) return refusal(context, decoded.error);
+  const rpc = decoded.value;
+  if (rpc.host !== settings.host)
+    return refusal(context, problem("auth.forbidden", `the request is for ${rpc.host}, this is ${settings.host}`));
+  if (rpc.session !== settings.session) {
+    return refusal(
+      context,
+      problem("message.stale", `the agent of ${settings.host} was started again since; ask with its present session`),
+    );
+  }
+  if (rpc.epoch < state.fence) {
+    return refusal(
+      context,
+      problem("message.stale", `the request carries epoch ${rpc.epoch}, a leader of epoch ${state.fence} was seen`),
+    );
+  }
+  if (rpc.epoch > state.fence) await raiseFence(context, rpc.epoch);
+  try {
+    switch (rpc.op.kind) {
+      case "read":
+        return await readChunk(context, rpc.op);
+      case "list_outputs":
+        return await listOutputs(context, rpc.op.allocation, rpc.op.offset);
+      default:
+        return absurd(rpc.op);
+    }
+  } catch (error) {
+    context.log.error({ op: rpc.op.kind, error: errorFields(error) }, "rpc.failed");
+    return { ok: false, problem: problem("internal", `${settings.host} could not read the file`) };
+  }
+};
+
+const raiseFence = async ({ journal, log, state }: AgentContext, epoch: number): Promise<void> => {
+  state.fence = epoch;
+  await journal.saveFence(epoch).catch((error: unknown) => {
+    // The document of the new leader carries the same epoch.
+    log.warn({ epoch, error: errorFields(error) }, "journal.write_failed");
+  });
+};
+
+const unknownAllocation = (context: AgentContext, id: AllocationId): Reply<never> => ({
+  ok: false,
+  problem: problem(
+    "allocation.not_found",
+    `${context.settings.host} has no files of ${id}: it was never here, or they are no longer kept`,
+  ),
+});
+
+const listOutputs = async (context: AgentContext, id: AllocationId, offset: number): Promise<Reply<OutputList>> => {
+  const known = context.state.records.get(id) ?? listed(context, id);
+  if (known === undefined) return unknownAllocation(context, id);
+  return { ok: true, value: await context.files.listOutputs(id, offset) };
+};
+
+const listed = ({ state }: AgentContext, id: AllocationId) =>
+  state.document?.allocations.find((allocation) => allocation.id === id);
+
+const readChunk = async (context: AgentContext, op: ReadOp): Promise<Reply<Chunk>> => {
+  const deadlineMs = context.clock.monotonicMs() + op.waitMs;
+  let file: ReadableFile | undefined;
+  try {
+    for (;;) {
+      // The end is looked at before the size: bytes that came in between are then seen, not missed.
+      const over = isOver(context, op.allocation);
+      if (over === undefined) return unknownAllocation(context, op.allocation);
+      file ??= await openFile(context, op);
+      const size = file === undefined ? 0 : await file.size();
+      const late = context.clock.monotonicMs() >= deadlineMs;
+      if (file !== undefined && (size > op.offset || over || late)) {
+        const wanted = Math.min(op.maxBytes, Math.max(0, size - op.offset));
+        const data = wanted === 0 ? new Uint8Array() : await file.read(op.offset, wanted);
+        const done = over && op.offset + data.length >= size;
+        return { ok: true, value: { data: Buffer.from(data).toString("base64"), offset: op.offset, size, done } };
+      }
+      if (file === undefined && (over || op.file.kind === "output")) {
+        return { ok: false, problem: problem("allocation.no_logs", `${op.allocation} has no ${fileName(op)}`) };
+      }
+      if (late) return { ok: true, value: { data: "", offset: op.offset, size, done: false } };
+      await new Promise<void>((resolve) => void context.clock.after(LOOK_MS, resolve));
+    }
+  } finally {
+    await file?.close();
+  }
+};
+
+const fileName = ({ file }: ReadOp): string => (file.kind === "output" ? `output file "${file.path}"` : file.kind);
+
+const openFile = ({ files, state }: AgentContext, { allocation, file }: ReadOp): Promise<ReadableFile | undefined> => {
+  if (file.kind === "output") return files.openOutput(allocation, file.path);
+  const container = state.containers.get(allocation)?.container;
+  const path = file.kind === "stdout" ? container?.stdoutPath : container?.stderrPath;
+  return files.openLog(allocation, file.kind, path);
+};
+
+/** True when nothing will be written any more; undefined when this host knows nothing of it. */
+const isOver = (context: AgentContext, id: AllocationId): boolean | undefined => {
+  const { state } = context;
+  if (state.containers.get(id)?.exit !== undefined) return true;
+  const record = state.records.get(id);
+  if (record !== undefined) return isFinished(record);
+  return listed(context, id) === undefined ? undefined : false;
+};

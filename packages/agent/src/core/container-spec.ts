@@ -1,0 +1,85 @@
+/**
+ * From a job spec and an allocation to what the runtime starts: substitution, environment, mounts, limits. Decides what a
+ * task sees of itself; knows nothing of files.
+ *
+ * `${INDEX}` and `${COUNT}` are replaced in the command and in values of the environment; nothing else is, so that shell
+ * text like `${HOME}` reaches the shell as it was written.
+ */
+import { taskName, type AllocationId, type DesiredAllocation, type HostId, type JobSpec } from "@berth/schema";
+import type { ContainerSpec, Mount } from "./container.ts";
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const MAX_HOSTNAME = 63;
+
+export interface Task {
+  readonly host: HostId;
+  readonly allocation: DesiredAllocation;
+  readonly spec: JobSpec;
+}
+
+const substitute = (text: string, { allocation, spec }: Task): string =>
+  text.replaceAll("${INDEX}", String(allocation.index)).replaceAll("${COUNT}", String(spec.count));
+
+/** `thumbs-17`: a valid host name whatever the length of the job's name. */
+export const hostnameOf = (allocation: DesiredAllocation): string => {
+  const suffix = `-${allocation.index}`;
+  return `${allocation.job.slice(0, MAX_HOSTNAME - suffix.length)}${suffix}`;
+};
+
+/** The job's own variables win over defaults; what Berth says of the task wins over the job. */
+export const environmentOf = (task: Task): Readonly<Record<string, string>> => {
+  const { allocation, host, spec } = task;
+  const own = Object.fromEntries(Object.entries(spec.env).map(([key, value]) => [key, substitute(value, task)]));
+  return {
+    PATH,
+    HOME: "/root",
+    HOSTNAME: hostnameOf(allocation),
+    ...own,
+    BERTH_PROJECT: allocation.project,
+    BERTH_JOB: allocation.job,
+    BERTH_TASK: taskName(allocation.job, allocation.index),
+    BERTH_INDEX: String(allocation.index),
+    BERTH_COUNT: String(spec.count),
+    BERTH_ATTEMPT: String(allocation.attempt),
+    BERTH_ALLOCATION: allocation.id,
+    BERTH_HOST: host,
+  };
+};
+
+/** Where an output path lies below the directory of all outputs: `/out/a` → `out/a`. */
+export const outputFolder = (path: string): string => path.replace(/^\/+/, "");
+
+export interface Placement {
+  readonly id: AllocationId;
+  readonly layers: readonly string[];
+  readonly idBase: number;
+  /** The host directory that holds one folder for each output. */
+  readonly outputRoot: string;
+}
+
+export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => {
+  const { spec } = task;
+  const volumes: Mount[] = spec.volumes.map(({ source, target, readOnly }) => ({ source, target, readOnly }));
+  const outputs: Mount[] = spec.outputs.map(({ path }) => ({
+    source: `${place.outputRoot}/${outputFolder(path)}`,
+    target: path,
+    readOnly: false,
+  }));
+  return {
+    id: place.id,
+    layers: place.layers,
+    command: spec.command.map((word) => substitute(word, task)),
+    env: environmentOf(task),
+    workdir: spec.workdir,
+    hostname: hostnameOf(task.allocation),
+    // Outer mounts first: a mount on /a would hide one on /a/b that was made before it.
+    mounts: [...volumes, ...outputs].toSorted((a, b) => a.target.split("/").length - b.target.split("/").length),
+    idBase: place.idBase,
+    limits: {
+      cpuRequestMillis: spec.requests.cpuMillis,
+      cpuLimitMillis: spec.limits.cpuMillis,
+      memoryBytes: spec.limits.memoryBytes,
+      pids: spec.limits.pids,
+    },
+  };
+};

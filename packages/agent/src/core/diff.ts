@@ -1,0 +1,140 @@
+/**
+ * What is to be done, from three facts: what is desired, what the runtime has, and what the journal remembers. Pure and
+ * level-triggered: it may be asked at any time, any number of times, and never relies on having seen an event.
+ *
+ * It never starts an allocation that has a container, an exit, or a record from which it may have run; it never starts
+ * anything before the scheduler has confirmed in this life of the agent what it wants, because tasks of a host that was
+ * silent may run elsewhere by now. Without any document it stops nothing: not to know is not a wish.
+ */
+import {
+  isTerminal,
+  type AllocationId,
+  type DesiredAllocation,
+  type DesiredDocument,
+  type JobSpec,
+} from "@berth/schema";
+import type { ContainerFact } from "./container.ts";
+import type { AllocationRecord, StopCause } from "./record.ts";
+
+export type Action =
+  | { readonly kind: "start"; readonly allocation: DesiredAllocation; readonly spec: JobSpec }
+  /** A running container whose record does not say so yet, or that has none. */
+  | {
+      readonly kind: "adopt";
+      readonly id: AllocationId;
+      readonly allocation: DesiredAllocation | undefined;
+      readonly spec: JobSpec | undefined;
+    }
+  | { readonly kind: "stop"; readonly id: AllocationId; readonly cause: StopCause }
+  /** The container has ended: collect, record, report. */
+  | {
+      readonly kind: "finish";
+      readonly id: AllocationId;
+      readonly allocation: DesiredAllocation | undefined;
+      readonly spec: JobSpec | undefined;
+    }
+  /** It ends here without a container. */
+  | {
+      readonly kind: "settle";
+      readonly id: AllocationId;
+      readonly allocation: DesiredAllocation | undefined;
+      readonly outcome: SettledOutcome;
+    }
+  /** The end is on record: the runtime may forget the container. */
+  | { readonly kind: "release"; readonly id: AllocationId };
+
+export type SettledOutcome = "never_started" | "vanished" | "spec_missing";
+
+export interface Facts {
+  readonly document: DesiredDocument | undefined;
+  /** The scheduler has answered in this life of the agent. */
+  readonly confirmed: boolean;
+  readonly records: ReadonlyMap<AllocationId, AllocationRecord>;
+  readonly containers: ReadonlyMap<AllocationId, ContainerFact>;
+  /** Something is being done for these: they are looked at again when it is done. */
+  readonly busy: ReadonlySet<AllocationId>;
+}
+
+export interface Work {
+  readonly actions: readonly Action[];
+  /** When a run timeout will be due, from now; undefined when none is running. */
+  readonly nextDueMs: number | undefined;
+}
+
+export const diff = (facts: Facts): Work => {
+  const actions: Action[] = [];
+  let nextDueMs: number | undefined;
+  const wanted = new Map((facts.document?.allocations ?? []).map((allocation) => [allocation.id, allocation]));
+  const ids = new Set([...wanted.keys(), ...facts.records.keys(), ...facts.containers.keys()]);
+  for (const id of ids) {
+    if (facts.busy.has(id)) continue;
+    const allocation = wanted.get(id);
+    const record = facts.records.get(id);
+    const container = facts.containers.get(id);
+    const action =
+      container === undefined
+        ? withoutContainer(facts, id, allocation, record)
+        : withContainer(facts, id, allocation, record, container);
+    if (action !== undefined) actions.push(action);
+    if (
+      action === undefined &&
+      record !== undefined &&
+      container?.phase === "running" &&
+      record.runTimeoutMs !== null
+    ) {
+      const left = record.runTimeoutMs - container.runningForMs;
+      nextDueMs = Math.min(nextDueMs ?? left, left);
+    }
+  }
+  return { actions, nextDueMs };
+};
+
+const specOf = (facts: Facts, allocation: DesiredAllocation | undefined): JobSpec | undefined =>
+  allocation === undefined || facts.document === undefined || !Object.hasOwn(facts.document.specs, allocation.spec)
+    ? undefined
+    : facts.document.specs[allocation.spec];
+
+/** What should become of it: nothing is concluded from an absent document. */
+const wish = (facts: Facts, allocation: DesiredAllocation | undefined): "run" | "stop" | "unknown" =>
+  facts.document === undefined ? "unknown" : (allocation?.desired ?? "stop");
+
+const withoutContainer = (
+  facts: Facts,
+  id: AllocationId,
+  allocation: DesiredAllocation | undefined,
+  record: AllocationRecord | undefined,
+): Action | undefined => {
+  if (record !== undefined && isTerminal(record.state)) return undefined;
+  const mayHaveRun = record !== undefined && (record.state === "running" || record.state === "stopping");
+  if (mayHaveRun) return { kind: "settle", id, allocation, outcome: "vanished" };
+  switch (wish(facts, allocation)) {
+    case "unknown":
+      return undefined;
+    case "stop":
+      return { kind: "settle", id, allocation, outcome: "never_started" };
+    case "run": {
+      if (!facts.confirmed || allocation === undefined) return undefined;
+      const spec = specOf(facts, allocation);
+      if (spec === undefined) return { kind: "settle", id, allocation, outcome: "spec_missing" };
+      return { kind: "start", allocation, spec };
+    }
+  }
+};
+
+const withContainer = (
+  facts: Facts,
+  id: AllocationId,
+  allocation: DesiredAllocation | undefined,
+  record: AllocationRecord | undefined,
+  container: ContainerFact,
+): Action | undefined => {
+  if (record !== undefined && isTerminal(record.state)) return { kind: "release", id };
+  if (container.phase === "ended") return { kind: "finish", id, allocation, spec: specOf(facts, allocation) };
+  const known = record !== undefined && (record.state === "running" || record.state === "stopping");
+  if (!known) return { kind: "adopt", id, allocation, spec: specOf(facts, allocation) };
+  if (record.stopCause !== null) return { kind: "stop", id, cause: record.stopCause };
+  if (wish(facts, allocation) === "stop") return { kind: "stop", id, cause: "stopped" };
+  if (record.runTimeoutMs !== null && container.runningForMs >= record.runTimeoutMs)
+    return { kind: "stop", id, cause: "timeout" };
+  return undefined;
+};

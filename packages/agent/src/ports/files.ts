@@ -1,0 +1,33 @@
+/** The files of allocations: directories for outputs while they run, logs and collected outputs after their end. */
+import type { AllocationId, OutputList, Result } from "@berth/schema";
+
+export type LogKind = "stdout" | "stderr";
+
+/** An open file that can be read in pieces; the caller closes it. */
+export interface ReadableFile {
+  readonly size: () => Promise<number>;
+  /** At most `maxBytes` from `offset`; fewer at its end. */
+  readonly read: (offset: number, maxBytes: number) => Promise<Uint8Array>;
+  readonly close: () => Promise<void>;
+}
+
+export interface AllocationFiles {
+  /** Makes an empty directory for each output, owned by the container's root; returns the directory that holds them. */
+  readonly prepareOutputs: (id: AllocationId, outputs: readonly string[], idBase: number) => Promise<string>;
+  /**
+   * Moves the outputs to where they are kept, in one step, after they are on disk; returns their size. Done twice it does
+   * no harm. The error is a sentence about outputs that cannot be kept; I/O errors reject.
+   */
+  readonly collectOutputs: (id: AllocationId, outputs: readonly string[]) => Promise<Result<number, string>>;
+  /** Deletes outputs of a task that did not succeed. */
+  readonly discardOutputs: (id: AllocationId) => Promise<void>;
+  /** Moves the logs away from the container, before the runtime deletes them; returns their size. */
+  readonly keepLogs: (id: AllocationId, paths: Readonly<Record<LogKind, string>>) => Promise<number>;
+  /** The log of a running container (`path` in the runtime's directory) or the kept one; undefined when there is none. */
+  readonly openLog: (id: AllocationId, kind: LogKind, path: string | undefined) => Promise<ReadableFile | undefined>;
+  /** A regular file among the collected outputs; undefined when there is none of this name. */
+  readonly openOutput: (id: AllocationId, path: string) => Promise<ReadableFile | undefined>;
+  readonly listOutputs: (id: AllocationId, offset: number) => Promise<OutputList>;
+  /** Why this cannot be mounted into a container, as a sentence; undefined when it can. */
+  readonly checkVolume: (source: string) => Promise<string | undefined>;
+}

@@ -1,0 +1,39 @@
+/**
+ * The line to the scheduler. What comes in has the expected form already; whether it may be believed (signature, host,
+ * epoch) is for the application to judge. Requests are answered with the scheduler's value, its problem, or a problem of
+ * the line itself (`cluster.unreachable`, `leader.unknown`); they never reject.
+ */
+import type {
+  Heartbeat,
+  Hello,
+  Problem,
+  Reply,
+  Report,
+  Reported,
+  Result,
+  Signed,
+  Sync,
+  Synced,
+  Welcome,
+} from "@berth/schema";
+
+export interface LineHandlers {
+  /** The connection was made or lost. */
+  readonly onChange: (up: boolean) => void;
+  /** A desired document was announced. `afterGap`: one before it was missed. */
+  readonly onDesired: (document: Signed, afterGap: boolean) => void;
+  /** A request of the scheduler; the answer goes back to it. */
+  readonly onRpc: (request: Signed) => Promise<Reply<unknown>>;
+}
+
+export interface SchedulerLine {
+  /** Begins to connect; goes on for ever, through every outage. To be called once. */
+  readonly open: (handlers: LineHandlers) => void;
+  readonly isUp: () => boolean;
+  readonly hello: (hello: Hello) => Promise<Result<Welcome, Problem>>;
+  readonly report: (report: Report) => Promise<Result<Reported, Problem>>;
+  readonly sync: (sync: Sync) => Promise<Result<Synced, Problem>>;
+  /** Not stored anywhere: dropped while the line is down. */
+  readonly heartbeat: (heartbeat: Heartbeat) => void;
+  readonly close: () => Promise<void>;
+}

@@ -1,0 +1,49 @@
+/** What the agent needs from the container runtime. The shape is that of the native package, which is the real one. */
+import type { ContainerSpec, ExitRecord, RuntimeError } from "../core/container.ts";
+
+export interface ContainerStats {
+  readonly cpuUsageMicros: number;
+  readonly memoryBytes: number;
+  readonly pids: number;
+}
+
+export interface Container {
+  readonly id: string;
+  readonly pid: number | null;
+  readonly startedAtMs: number | null;
+  readonly stdoutPath: string;
+  readonly stderrPath: string;
+  /** Settles when it has ended, for whatever reason; never rejects. */
+  readonly exited: Promise<ExitRecord>;
+  /** Signal, then after `graceMs` everything in the container is killed. */
+  stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord>;
+  stats(): Promise<ContainerStats>;
+  /** Deletes what is left of an ended container, its logs included. */
+  remove(): Promise<void>;
+}
+
+export type StartResult =
+  | { readonly ok: true; readonly value: Container }
+  | { readonly ok: false; readonly error: RuntimeError; readonly exit: ExitRecord };
+
+export type AdoptedContainer =
+  | { readonly kind: "running"; readonly id: string; readonly container: Container }
+  | { readonly kind: "ended"; readonly id: string; readonly container: Container; readonly exit: ExitRecord }
+  | { readonly kind: "never_started"; readonly id: string; remove(): Promise<void> };
+
+export interface RuntimeFeatures {
+  readonly cgroup: "v1" | "hybrid" | "v2";
+  /** Sentences on what this host cannot enforce. */
+  readonly missing: readonly string[];
+  readonly bootId: string;
+}
+
+export interface Runtime {
+  /** Settles once the program was executed, or could not be. Never starts an id for the second time. */
+  start(spec: ContainerSpec): Promise<StartResult>;
+  /** Everything that exists, running or ended. Called once, before the first `start`. */
+  adopt(): Promise<readonly AdoptedContainer[]>;
+  features(): RuntimeFeatures;
+  /** Lets go of everything; containers run on. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,164 @@
+/**
+ * Puts a real agent together: the only place that knows both the application and its adapters. The runtime is opened
+ * first, because its lock is what keeps a second agent out of the same data directory.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, type PathLike } from "node:fs";
+import { chmod, mkdir, readFile, realpath } from "node:fs/promises";
+import { openRuntime } from "@berth/native";
+import { pino, type DestinationStream } from "pino";
+import { isLabel, type HostId, type Resources } from "@berth/schema";
+import { systemClock } from "./adapters/clock.ts";
+import { openAllocationFiles } from "./adapters/files/allocation-files.ts";
+import { openJournal, sweepLeftovers } from "./adapters/files/journal.ts";
+import { layoutOf } from "./adapters/files/layout.ts";
+import { rememberSettings } from "./adapters/files/settings.ts";
+import { openImages } from "./adapters/images.ts";
+import { readInventory } from "./adapters/inventory.ts";
+import { readMachine } from "./adapters/kernel/machine.ts";
+import { createHostProbe } from "./adapters/kernel/probe.ts";
+import { createSchedulerLine } from "./adapters/nats/scheduler-line.ts";
+import { createVerifier } from "./adapters/verifier.ts";
+import { startAgent } from "./app/agent.ts";
+import { capacityOf, shareWarnings, type Share } from "./core/capacity.ts";
+import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
+import { DEFAULT_ID_BASE, DEFAULT_ID_COUNT, idRange } from "./core/slots.ts";
+
+export interface AgentOptions {
+  readonly host: string;
+  readonly dataDir: string;
+  readonly natsUrls: readonly string[];
+  /** nkey seed of this host, see ensureIdentity. */
+  readonly seedFile: string;
+  /** Public key of the cluster (SPKI, PEM): what desired documents and requests are signed with. */
+  readonly clusterKeyFile: string;
+  /** What of this machine may be requested; without it, what it has minus a reserve. */
+  readonly share?: Share;
+  readonly idBase?: number;
+  readonly idCount?: number;
+  /** Below the root of each cgroup hierarchy; default: derived from host and data directory. */
+  readonly cgroupParent?: string;
+  readonly retention?: RetentionLimits;
+  readonly logLevel?: string;
+  /** Where log lines go; default stderr. */
+  readonly logStream?: DestinationStream;
+}
+
+export interface RunningAgent {
+  readonly host: HostId;
+  /** Lets go in order; containers run on. */
+  readonly close: () => Promise<void>;
+}
+
+/** A reason not to start that an operator can act on. */
+export class StartupProblem extends Error {
+  override readonly name = "StartupProblem";
+}
+
+export const agentVersion = (): string => {
+  const file: PathLike = new URL("../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version;
+};
+
+/** Two agents of one machine never share a cgroup, whatever their hosts are called. */
+export const defaultCgroupParent = (host: string, dataDir: string): string =>
+  `berth/${host}-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`;
+
+/** What may be requested on this machine when nothing is declared. */
+export const measureAllocatable = (): Promise<Resources> => Promise.resolve(capacityOf(readMachine(), {}).allocatable);
+
+const readText = async (path: string, what: string): Promise<string> => {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new StartupProblem(`the ${what} ${path} cannot be read`, { cause });
+  }
+};
+
+/** Resolves once everything that exists on this host is known; the line is dialled from then on. */
+export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => {
+  if (!isLabel(options.host)) {
+    throw new StartupProblem(`"${options.host}" cannot name a host: 1 to 63 lower-case letters, digits and dashes`);
+  }
+  if (options.natsUrls.length === 0) throw new StartupProblem("no address of the bus was given");
+  const host = options.host as HostId;
+  const ids = idRange(options.idBase ?? DEFAULT_ID_BASE, options.idCount ?? DEFAULT_ID_COUNT);
+  if (!ids.ok) throw new StartupProblem(`id range: ${ids.error}`);
+  const log = pino(
+    {
+      level: options.logLevel ?? "info",
+      base: { hostId: host },
+      messageKey: "event",
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    options.logStream ?? pino.destination({ fd: 2, sync: true }),
+  );
+  await readText(options.seedFile, "seed file");
+  const pem = await readText(options.clusterKeyFile, "cluster key file");
+  const verifier = await attempt(() => createVerifier(pem), `${options.clusterKeyFile}`);
+
+  await mkdir(options.dataDir, { recursive: true, mode: 0o711 });
+  const dataDir = await realpath(options.dataDir);
+  // Containers look up their image and outputs with their own ids: they may pass through, not look around.
+  await chmod(dataDir, 0o711);
+  const layout = layoutOf(dataDir);
+  const cgroupParent = options.cgroupParent ?? defaultCgroupParent(host, dataDir);
+  const runtime = await attempt(() => openRuntime({ stateDir: layout.runtime, cgroupParent }), "the container runtime");
+  try {
+    await rememberSettings(layout, { host, cgroupParent });
+    const journal = await openJournal(layout, log);
+    await sweepLeftovers(layout);
+    const images = await attempt(() => openImages(layout.images), "the built-in image");
+    const features = runtime.features();
+    const machine = readMachine();
+    const share = options.share ?? {};
+    for (const warning of shareWarnings(machine, share)) log.warn({ warning }, "capacity.share_too_large");
+    const inventory = await readInventory({
+      cgroupVersion: features.cgroup,
+      notEnforced: features.missing,
+      agentVersion: agentVersion(),
+    });
+    const dimensions = ["cpuMillis", "memoryBytes", "pids"] as const;
+    const agent = await startAgent(
+      {
+        clock: systemClock,
+        log,
+        runtime,
+        journal,
+        files: openAllocationFiles(layout),
+        images,
+        line: createSchedulerLine({ host, natsUrls: options.natsUrls, seedFile: options.seedFile, log }),
+        verifier,
+        probe: createHostProbe(),
+      },
+      {
+        host,
+        session: randomBytes(18).toString("base64url"),
+        bootId: features.bootId,
+        ids: ids.value,
+        retention: options.retention ?? DEFAULT_RETENTION,
+        declared: new Set(dimensions.filter((dimension) => share[dimension] !== undefined)),
+      },
+      { inventory, capacity: capacityOf(machine, share) },
+    );
+    log.info({ dataDir, cgroupParent, version: agentVersion() }, "agent.ready");
+    return {
+      host,
+      close: async () => {
+        await agent.close();
+        log.info({}, "agent.closed");
+      },
+    };
+  } catch (error) {
+    await runtime.close();
+    throw error;
+  }
+};
+
+const attempt = async <T>(work: () => T | Promise<T>, what: string): Promise<T> => {
+  try {
+    return await work();
+  } catch (cause) {
+    throw new StartupProblem(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+};
