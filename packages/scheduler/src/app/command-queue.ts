@@ -34,17 +34,23 @@ export interface CommandQueue {
   readonly push: <T>(command: Command<T>) => Promise<Result<Committed<T>, Problem>>;
   /** The oldest waiting command; from now on its taker settles it. */
   readonly take: () => Waiting | undefined;
+  /** Lets a command that was taken wait again: nothing of it has happened. */
+  readonly putBack: (entry: Waiting) => void;
   readonly size: () => number;
   readonly onPush: (listener: () => void) => void;
   /** Refuses what waits and all that comes. */
   readonly close: () => void;
 }
 
+const NOBODY_LEADS = "no scheduler leads now; try again soon";
+
 export const createCommandQueue = (
   clock: Clock,
   limits: { readonly length: number; readonly waitMs: number },
 ): CommandQueue => {
   const waiting = new Set<Waiting>();
+  /** Taken ones whose time has run out meanwhile. */
+  const expired = new WeakSet<Waiting>();
   let closed = false;
   let notify = (): void => {};
   const unled = (detail: string): Result<never, Problem> =>
@@ -66,7 +72,8 @@ export const createCommandQueue = (
         };
         const entry: Waiting = { command, settle };
         const cancel = clock.after(limits.waitMs, () => {
-          if (waiting.has(entry)) settle(unled("no scheduler leads now; try again soon"));
+          if (waiting.has(entry)) settle(unled(NOBODY_LEADS));
+          else expired.add(entry);
         });
         waiting.add(entry);
         notify();
@@ -78,6 +85,10 @@ export const createCommandQueue = (
         return entry;
       }
       return undefined;
+    },
+    putBack: (entry) => {
+      if (closed || expired.has(entry)) entry.settle(unled(NOBODY_LEADS));
+      else waiting.add(entry);
     },
     size: () => waiting.size,
     onPush: (listener) => {

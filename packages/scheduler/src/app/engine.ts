@@ -75,11 +75,30 @@ const ANNOUNCE_MS = 500;
 /** So many commands may pass before background work gets its turn. */
 const COMMANDS_IN_A_ROW = 32;
 const RETRY_MS = 250;
+const BACKGROUND_RETRY_MS = 5_000;
+
+const UNCERTAIN =
+  "it is not known whether the change was written; look, or send it again with the same Idempotency-Key";
 
 /** Thrown inside the loop only: this instance does not lead any more. */
 class Deposed extends Error {
   override readonly name = "Deposed";
+  /** The append that showed it was certainly not stored. */
+  readonly nothingStored: boolean;
+  constructor(message: string, nothingStored: boolean) {
+    super(message);
+    this.nothingStored = nothingStored;
+  }
 }
+
+/** Folding failed half-way: a bug, after which nothing that this process believes can be trusted. */
+class BrokenState extends Error {
+  override readonly name = "BrokenState";
+}
+
+/** Ends the process: going on would be worse. */
+const isFatal = (error: unknown): boolean =>
+  error instanceof StartupProblem || error instanceof UndecodableRecord || error instanceof BrokenState;
 
 export const createEngine = (options: EngineOptions): Engine => {
   const { clock, log, line, leaders, logger, instance } = options;
@@ -112,7 +131,12 @@ export const createEngine = (options: EngineOptions): Engine => {
   };
 
   const apply = (sequence: number, transaction: Transaction): void => {
-    const changes = fold(state, sequence, transaction);
+    let changes: Changes;
+    try {
+      changes = fold(state, sequence, transaction);
+    } catch (error) {
+      throw new BrokenState(`transaction ${sequence} could not be folded`, { cause: error });
+    }
     if (changes.ignored > 0)
       logger.warn({ sequence, ignored: changes.ignored, cause: transaction.cause }, "records_ignored");
     wanted = true;
@@ -143,9 +167,9 @@ export const createEngine = (options: EngineOptions): Engine => {
         logger.error({ reason: outcome.reason, cause }, "append_rejected");
         return err(problem("log.unavailable", `the log does not take it: ${outcome.reason}`, { retryAfterMs: 2_000 }));
       case "refused":
-        throw new Deposed("another instance has written to the log");
+        throw new Deposed("another instance has written to the log", true);
       case "uncertain":
-        throw new Deposed(`the fate of an append is unknown: ${outcome.reason}`);
+        throw new Deposed(`the fate of an append is unknown: ${outcome.reason}`, false);
     }
   };
 
@@ -155,8 +179,16 @@ export const createEngine = (options: EngineOptions): Engine => {
     return append(records, cause);
   };
 
-  const execute = async ({ command, settle }: Waiting): Promise<void> => {
-    const decided = command.decide(state);
+  const execute = async (waiting: Waiting): Promise<void> => {
+    const { command, settle } = waiting;
+    let decided: ReturnType<typeof command.decide>;
+    try {
+      decided = command.decide(state);
+    } catch (error) {
+      // A bug in one decision must cost this caller its answer and nobody else anything.
+      logger.error({ err: error, cause: command.cause }, "decision_failed");
+      return settle(err(problem("internal", `deciding on the ${command.cause} failed; it is in the scheduler's log`)));
+    }
     if (!decided.ok) return settle(decided);
     const { records, value } = decided.value;
     const parts = command.splittable ? splitRecords(records, MAX_TRANSACTION_BYTES) : [records];
@@ -169,9 +201,9 @@ export const createEngine = (options: EngineOptions): Engine => {
       }
       settle(ok({ value, revision }));
     } catch (error) {
-      const detail =
-        "it is not known whether the change was written; look, or send it again with the same Idempotency-Key";
-      settle(err(problem("log.unavailable", detail, { retryAfterMs: 1_000 })));
+      // It is decided again, on the state as it is then; parts that were appended before are not news any more.
+      if (error instanceof Deposed && error.nothingStored) queue.putBack(waiting);
+      else settle(err(problem("log.unavailable", UNCERTAIN, { retryAfterMs: 1_000 })));
       throw error;
     }
   };
@@ -222,13 +254,30 @@ export const createEngine = (options: EngineOptions): Engine => {
     return outcome.ok;
   };
 
+  /** A bug there must not end in an election every time: the work waits, users are served. */
+  const runBackground = async (): Promise<boolean> => {
+    try {
+      return await options.background(state, commit);
+    } catch (error) {
+      if (error instanceof Deposed || isFatal(error)) throw error;
+      logger.error({ err: error }, "background_failed");
+      clock.after(BACKGROUND_RETRY_MS, nudge);
+      return false;
+    }
+  };
+
+  const nudge = (): void => {
+    wanted = true;
+    work.open();
+  };
+
   const lead = async (signal: AbortSignal): Promise<void> => {
     enter("leading");
     const announce = setInterval(() => leaders.announce({ instance, epoch: state.epoch }), ANNOUNCE_MS);
     let inARow = 0;
     try {
       while (!signal.aborted) {
-        if (deposedBy !== undefined) throw new Deposed(deposedBy);
+        if (deposedBy !== undefined) throw new Deposed(deposedBy, true);
         const next = inARow < COMMANDS_IN_A_ROW || !wanted ? queue.take() : undefined;
         if (next !== undefined) {
           inARow += 1;
@@ -237,7 +286,7 @@ export const createEngine = (options: EngineOptions): Engine => {
           inARow = 0;
           // Before the call: whoever nudges while it runs is heard afterwards.
           wanted = false;
-          if (await options.background(state, commit)) wanted = true;
+          if (await runBackground()) wanted = true;
         } else {
           inARow = 0;
           await work.passed();
@@ -255,10 +304,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     submit: queue.push,
     onFold: (listener) => void foldListeners.push(listener),
     onRole: (listener) => void roleListeners.push(listener),
-    nudge: () => {
-      wanted = true;
-      work.open();
-    },
+    nudge,
     othersLead: () =>
       role !== "leading" && clock.monotonicMs() - heardLeaderAtMs < Math.max(options.leaseMs, 4 * ANNOUNCE_MS),
     end: () => (known === undefined ? undefined : { ...known, lastSequence: state.revision }),
@@ -273,7 +319,7 @@ export const createEngine = (options: EngineOptions): Engine => {
               if (!signal.aborted && (await claim())) await lead(signal);
             }
           } catch (error) {
-            if (error instanceof StartupProblem || error instanceof UndecodableRecord) throw error;
+            if (isFatal(error)) throw error;
             if (error instanceof Deposed) logger.warn({ reason: error.message }, "stopped_leading");
             else logger.error({ err: error }, "following_failed");
           }

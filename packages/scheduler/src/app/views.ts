@@ -19,6 +19,9 @@ export interface Views extends WatchViews {
   readonly hosts: () => HostView[];
 }
 
+/** Explaining a job costs a look at every host. */
+const MAX_WAITING_JOBS = 100;
+
 const present = <T>(value: T | undefined): value is T => value !== undefined;
 
 export const createViews = (options: {
@@ -53,6 +56,15 @@ export const createViews = (options: {
     job,
     allocation,
     hosts,
+    waitingJobs: () => {
+      const keys: JobKey[] = [];
+      for (const record of state.jobs.values()) {
+        if (record.finishedAtMs !== null || record.counts.pending === 0) continue;
+        keys.push(record.key);
+        if (keys.length >= MAX_WAITING_JOBS) break;
+      }
+      return keys;
+    },
     snapshot: () => ({
       kind: "snapshot",
       revision: state.revision,

@@ -30,6 +30,8 @@ export interface WatchViews {
   readonly host: (id: HostId) => HostView | undefined;
   readonly job: (key: JobKey) => JobView | undefined;
   readonly allocation: (id: AllocationId) => AllocationView | undefined;
+  /** Jobs whose reason to wait may be another one when hosts have changed; a bounded number of them. */
+  readonly waitingJobs: () => readonly JobKey[];
   readonly snapshot: () => Extract<WatchMessage, { kind: "snapshot" }>;
   /** Measurements since the last call, or undefined when there are none. */
   readonly usage: () => Extract<WatchMessage, { kind: "usage" }> | undefined;
@@ -149,6 +151,7 @@ export const createWatchHub = (options: {
     if (revision === published) return;
     const changes = pending;
     pending = createPending();
+    if (changes.hosts.size > 0) for (const key of views.waitingJobs()) changes.jobs.add(key);
     const previous = published;
     published = revision;
     const text = broadcast({

@@ -1,0 +1,224 @@
+/** The loop on a log in memory: what happens when appends are refused, uncertain, or not taken. */
+import { pino } from "pino";
+import { afterEach, expect, test } from "vitest";
+import { ok, type HostId, type LogRecord } from "@berth/schema";
+import type { Announcement } from "../ports/bus.ts";
+import type { AppendOutcome, LogEnd } from "../ports/log.ts";
+import { StartupProblem } from "../ports/startup-problem.ts";
+import { memoryLog, type MemoryLog } from "../testing/memory-log.ts";
+import { eventually } from "../testing/temp.ts";
+import { systemClock } from "./clock.ts";
+import type { Command } from "./command-queue.ts";
+import { createEngine, type Engine } from "./engine.ts";
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+/** Several engines may share a log; they hear each other. */
+const listeners: ((announcement: Announcement) => void)[] = [];
+const start = (
+  log: MemoryLog,
+  instance: string,
+  more: { leaseMs?: number; checkEnd?: (end: LogEnd) => void; background?: () => Promise<boolean> } = {},
+) => {
+  const engine = createEngine({
+    instance,
+    log,
+    line: { isUp: () => true, onChange: () => () => {}, roundTrip: async () => {} },
+    leaders: {
+      announce: (announcement) => listeners.forEach((listener) => listener(announcement)),
+      onAnnouncement: (handler) => void listeners.push(handler),
+    },
+    clock: systemClock(),
+    logger: pino({ level: "silent" }),
+    leaseMs: more.leaseMs ?? 0,
+    checkEnd: more.checkEnd ?? (() => {}),
+    background: more.background ?? (async () => false),
+  });
+  const ending = new AbortController();
+  const running = engine.run(ending.signal);
+  running.catch(() => {});
+  stops.push(async () => {
+    ending.abort();
+    await running.catch(() => {});
+  });
+  return { engine, running, end: () => ending.abort() };
+};
+
+const enrolment = (id: string): LogRecord => ({
+  kind: "host_enrolled",
+  hostId: id as HostId,
+  publicKey: `U${"A".repeat(55)}`,
+  by: "test",
+});
+const enrol = (id: string): Command<string> => ({
+  cause: "test",
+  splittable: false,
+  decide: () => ok({ records: [enrolment(id)], value: id }),
+});
+const leads = (engine: Engine) => eventually("leading", () => engine.role() === "leading");
+
+test("leads by a record whose sequence is the epoch, and folds what it appends", async () => {
+  const log = memoryLog();
+  const { engine } = start(log, "one");
+  await leads(engine);
+  expect(engine.state.epoch).toBe(1);
+  expect(await engine.submit(enrol("a"))).toEqual({ ok: true, value: { value: "a", revision: 2 } });
+  expect([...engine.state.hosts.keys()]).toEqual(["a"]);
+  expect(log.entries.map((entry) => [entry.epoch, entry.records[0]?.kind])).toEqual([
+    [0, "leader_elected"],
+    [1, "host_enrolled"],
+  ]);
+});
+
+test("a command without records appends nothing", async () => {
+  const log = memoryLog();
+  const { engine } = start(log, "one");
+  await leads(engine);
+  const result = await engine.submit({ cause: "x", splittable: false, decide: () => ok({ records: [], value: 1 }) });
+  expect(result).toEqual({ ok: true, value: { value: 1, revision: 1 } });
+  expect(log.entries).toHaveLength(1);
+});
+
+test.each([
+  ["stored", true],
+  ["not stored", false],
+])(
+  "an uncertain append (%s): the caller is not told that it worked, the log is read again, and the instance leads with a new epoch",
+  async (_name, store) => {
+    const log = memoryLog();
+    const { engine } = start(log, "one");
+    await leads(engine);
+    let once = true;
+    log.fail(() => {
+      if (!once) return undefined;
+      once = false;
+      return { store, outcome: { kind: "uncertain", reason: "test" } satisfies AppendOutcome };
+    });
+    expect(await engine.submit(enrol("a"))).toMatchObject({ ok: false, error: { code: "log.unavailable" } });
+    const again = await engine.submit(enrol("b"));
+    expect(again).toMatchObject({ ok: true });
+    expect([...engine.state.hosts.keys()]).toEqual(store ? ["a", "b"] : ["b"]);
+    expect(engine.state.epoch).toBe(store ? 3 : 2);
+    expect(engine.state.revision).toBe(log.entries.length);
+  },
+);
+
+test("a log that is full refuses the change and nothing else: the instance goes on leading", async () => {
+  const log = memoryLog();
+  const { engine } = start(log, "one");
+  await leads(engine);
+  log.fail(() => ({ store: false, outcome: { kind: "rejected", reason: "full" } }));
+  expect(await engine.submit(enrol("a"))).toMatchObject({ ok: false, error: { code: "log.unavailable" } });
+  log.fail(undefined);
+  expect(await engine.submit(enrol("b"))).toMatchObject({ ok: true });
+  expect(engine.state.epoch).toBe(1);
+});
+
+test("of two instances one leads, the other follows; after a foreign append the old leader stops and folds it", async () => {
+  const log = memoryLog();
+  const one = start(log, "one");
+  await leads(one.engine);
+  await one.engine.submit(enrol("a"));
+  const two = start(log, "two", { leaseMs: 60_000 });
+  await eventually("the follower has folded", () => two.engine.state.hosts.size === 1);
+  await one.engine.submit(enrol("b"));
+  await eventually("the follower has folded more", () => two.engine.state.hosts.size === 2);
+  expect(two.engine.role()).not.toBe("leading");
+
+  // Another instance claims behind the leader's back, as after a pause of the leader.
+  await log.append(
+    { version: 1, epoch: 1, atMs: 1, cause: "election", records: [{ kind: "leader_elected", instance: "three" }] },
+    log.entries.length,
+  );
+  // The refused command is decided again once this instance leads again.
+  expect(await one.engine.submit(enrol("c"))).toEqual({ ok: true, value: { value: "c", revision: 6 } });
+  expect(log.entries.map((entry) => [entry.epoch, entry.records[0]?.kind])).toEqual([
+    [0, "leader_elected"],
+    [1, "host_enrolled"],
+    [1, "host_enrolled"],
+    [1, "leader_elected"],
+    [4, "leader_elected"],
+    [5, "host_enrolled"],
+  ]);
+});
+
+test("a follower takes over when the leader falls silent", async () => {
+  const log = memoryLog();
+  const one = start(log, "one");
+  await leads(one.engine);
+  const two = start(log, "two", { leaseMs: 1_000 });
+  one.end();
+  await leads(two.engine);
+  expect(two.engine.state.epoch).toBe(2);
+});
+
+test("an announcement of a newer epoch ends leading before any append is tried", async () => {
+  const log = memoryLog();
+  const { engine } = start(log, "one");
+  await leads(engine);
+  const roles: string[] = [];
+  engine.onRole((role) => roles.push(role));
+  for (const listener of listeners) listener({ instance: "elsewhere", epoch: 99 });
+  await eventually("following", () => roles.includes("following"));
+});
+
+test("a log that is not the known one, or lost its end, ends the process instead of starting empty", async () => {
+  const refused = start(memoryLog(), "one", {
+    checkEnd: () => {
+      throw new StartupProblem("another log");
+    },
+  });
+  await expect(refused.running).rejects.toThrow("another log");
+
+  const log = memoryLog();
+  const { engine, running } = start(log, "two");
+  await leads(engine);
+  await engine.submit(enrol("a"));
+  log.entries.length = 0;
+  log.fail(() => ({ store: false, outcome: { kind: "uncertain", reason: "test" } }));
+  void engine.submit(enrol("b"));
+  await expect(running).rejects.toThrow("the log ends at 0, but 2 transactions of it are known here");
+});
+
+test("a listener that throws does not stop the log", async () => {
+  const { engine } = start(memoryLog(), "one");
+  await leads(engine);
+  engine.onFold(() => {
+    throw new Error("broken view");
+  });
+  expect(await engine.submit(enrol("a"))).toMatchObject({ ok: true });
+  expect(await engine.submit(enrol("b"))).toMatchObject({ ok: true });
+});
+
+test("a decision that throws costs its caller an answer and nobody else anything", async () => {
+  const { engine } = start(memoryLog(), "one");
+  await leads(engine);
+  const broken: Command<string> = {
+    cause: "test",
+    splittable: false,
+    decide: () => {
+      throw new Error("a bug");
+    },
+  };
+  expect(await engine.submit(broken)).toMatchObject({ ok: false, error: { code: "internal" } });
+  expect(await engine.submit(enrol("b"))).toMatchObject({ ok: true });
+  expect(engine.state.epoch).toBe(1);
+});
+
+test("background work that throws does not end in elections", async () => {
+  let calls = 0;
+  const { engine } = start(memoryLog(), "one", {
+    background: async () => {
+      calls += 1;
+      throw new Error("a bug");
+    },
+  });
+  await leads(engine);
+  expect(await engine.submit(enrol("a"))).toMatchObject({ ok: true });
+  expect(await engine.submit(enrol("b"))).toMatchObject({ ok: true });
+  expect(engine.state.epoch).toBe(1);
+  expect(calls).toBeGreaterThan(0);
+});
