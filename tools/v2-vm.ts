@@ -50,10 +50,9 @@ $B mount -t ext4 /dev/vda /root/tmp
 $B mount -t tmpfs tmpfs /root/root
 $B ip link set lo up
 $B hostname berth-v2
-. /command
-$B sync
-echo "${EXIT_MARK}$?"
-$B poweroff -f
+$B cp /command /root/run/berth-v2-vm
+# Not chroot: a process in a chroot may create no user namespace (user_namespaces(7)).
+exec $B switch_root /root /bin/busybox sh /run/berth-v2-vm
 `;
 
 const fail = (message: string): never => {
@@ -116,17 +115,18 @@ const makeInitramfs = (kernel: string, directory: string, command: readonly stri
   const order = loadOrder(moduleFiles(join(kernel, "tree/lib/modules")));
   for (const file of order) cpSync(file, join(tree, "modules", basename(file)));
   writeFileSync(join(tree, "modules/order"), order.map((file) => basename(file)).join("\n"));
-  const environment = Object.entries({
+  const environment = {
     PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
     HOME: "/root",
     CI: process.env["CI"] ?? "",
     BERTH_V2_VM: "1",
-  });
+  };
   const inside = `cd ${quote(process.cwd())} && exec ${command.map(quote).join(" ")}`;
+  const variables = Object.entries(environment).map(([key, value]) => quote(`${key}=${value}`));
   writeFileSync(
     join(tree, "command"),
-    `$B chroot /root /usr/bin/env -i ${environment.map(([key, value]) => quote(`${key}=${value}`)).join(" ")} /bin/sh -c ${quote(inside)}\n` +
-      `echo "${EXIT_MARK}$?"\n$B poweroff -f\n`,
+    `/usr/bin/env -i ${variables.join(" ")} /bin/sh -c ${quote(inside)}\n` +
+      `echo "${EXIT_MARK}$?"\nsync\n/bin/busybox poweroff -f\n`,
   );
   writeFileSync(join(tree, "init"), INIT, { mode: 0o755 });
   const image = join(directory, "initramfs.cpio");
