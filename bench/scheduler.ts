@@ -1,0 +1,61 @@
+/**
+ * `pnpm bench:scheduler [rate|huawei|openb]…`: how fast the core decides, and how well it packs, beside the rules that
+ * others pack by. A readable table on stdout; `--json` prints the numbers instead.
+ */
+import { huaweiCompaction, type PackingRow } from "./scheduler/huawei.ts";
+import { openbInflation } from "./scheduler/openb.ts";
+import { measureRate } from "./scheduler/rate.ts";
+import { hasTraces, tracesDirectory } from "./scheduler/traces.ts";
+
+const arguments_ = process.argv.slice(2);
+const asJson = arguments_.includes("--json");
+const chosen = arguments_.filter((word) => !word.startsWith("--"));
+const wants = (name: string): boolean => chosen.length === 0 || chosen.includes(name);
+const results: Record<string, unknown> = {};
+
+const say = (line: string): void => {
+  if (!asJson) console.log(line);
+};
+
+const table = (title: string, rows: readonly PackingRow[]): void => {
+  const columns = Object.keys(rows[0]?.values ?? {});
+  const width = Math.max(...rows.map((row) => row.policy.length));
+  say(`\n${title}`);
+  say(`  ${"".padEnd(width)} ${columns.map((name) => name.padStart(10)).join(" ")}`);
+  for (const { policy, values } of rows) {
+    say(
+      `  ${policy.padEnd(width)} ${columns.map((name) => (values[name] ?? Number.NaN).toFixed(2).padStart(10)).join(" ")}`,
+    );
+  }
+};
+
+if (wants("rate")) {
+  for (const perPlan of [1, 64, 256]) {
+    const options = { hosts: 10_000, classes: 64, placements: perPlan === 1 ? 5_000 : 50_000, perPlan };
+    const result = measureRate(options);
+    results[`rate_${perPlan}`] = { ...options, ...result };
+    say(
+      `rate, ${options.hosts} hosts ${(result.filledRatio * 100).toFixed(1)} % full, ${options.classes} classes, plans of ${perPlan}: ` +
+        `${Math.round(result.perSecond)}/s with fold, ${Math.round(result.planPerSecond)}/s planning alone; ` +
+        `plan p50 ${result.planMsP50.toFixed(2)} ms, p99 ${result.planMsP99.toFixed(2)} ms; heap ${Math.round(result.heapBytes / 1e6)} MB`,
+    );
+  }
+}
+
+const packing = ["huawei", "openb"].filter(wants);
+if (packing.length > 0 && !hasTraces()) {
+  console.error(`SKIPPED: ${packing.join(", ")}: there are no traces in ${tracesDirectory()}; set BERTH_TRACES`);
+} else {
+  if (wants("huawei")) {
+    const rows = huaweiCompaction();
+    results["huawei"] = rows;
+    table("Huawei, hosts needed: % over the lower bound, in order of arrival (less is better)", rows);
+  }
+  if (wants("openb")) {
+    const rows = openbInflation();
+    results["openb"] = rows;
+    table("openb, GPU allocation % at 100 % arrived (more is better)", rows);
+  }
+}
+
+if (asJson) console.log(JSON.stringify(results, null, 2));

@@ -1,0 +1,72 @@
+/** The real core as a packer: its state, its planEvaluations and its fold, with a log that nobody keeps. */
+import type { AllocationId, HostId, JobName, JobSpec, LogRecord, ProjectName, Resources } from "@berth/schema";
+import { createState, fold, planEvaluations } from "../../packages/scheduler/src/core/index.ts";
+
+const zero: Resources = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
+
+export const jobOf = (name: string, requests: Resources, count: number): JobSpec => ({
+  name: name as JobName,
+  project: "bench" as ProjectName,
+  kind: "batch",
+  image: "builtin://busybox",
+  command: ["true"],
+  env: {},
+  workdir: "/",
+  requests,
+  limits: { cpuMillis: null, memoryBytes: requests.memoryBytes, pids: requests.pids },
+  count,
+  maxRunning: null,
+  volumes: [],
+  outputs: [],
+  restart: { on: "never", max: null, backoffFirstMs: 1000, backoffLongestMs: 1000, retryCodes: [], fatalCodes: [] },
+  runTimeoutMs: null,
+  stopTimeoutMs: 1000,
+});
+
+export const createBerthCell = (hosts: readonly Resources[]) => {
+  const state = createState();
+  let sequence = 0;
+  let ids = 0;
+  const makeAllocationId = (): AllocationId => {
+    ids += 1;
+    return `alloc_${String(ids).padStart(26, "0")}` as AllocationId;
+  };
+  const append = (records: LogRecord[]): void => {
+    sequence += 1;
+    fold(state, sequence, { version: 1, epoch: 0, atMs: sequence, cause: "bench", records });
+  };
+  const records = hosts.map((allocatable, at): LogRecord[] => {
+    const hostId = `h${String(at).padStart(6, "0")}` as HostId;
+    const text = "x";
+    return [
+      { kind: "host_enrolled", hostId, publicKey: `U${"A".repeat(55)}`, by: "bench" },
+      {
+        kind: "host_registered",
+        hostId,
+        session: "0123456789abcdef",
+        bootId: "1",
+        inventory: {
+          hostname: text,
+          arch: text,
+          os: text,
+          kernel: text,
+          cpuModel: text,
+          cpuCount: 1,
+          memoryBytes: allocatable.memoryBytes,
+          cgroupVersion: "v2",
+          notEnforced: [],
+          agentVersion: text,
+        },
+        capacity: { capacity: allocatable, systemReserved: zero, allocatable },
+      },
+    ];
+  });
+  append(records.flat());
+  return {
+    state,
+    append,
+    submit: (spec: JobSpec): void =>
+      append([{ kind: "job_submitted", spec, jobVersion: 1, by: "bench", idempotencyKey: null, requestDigest: "" }]),
+    plan: (maxPlacements: number) => planEvaluations(state, { nowMs: sequence, makeAllocationId }, { maxPlacements }),
+  };
+};
