@@ -2,8 +2,7 @@
  * Requests to the API of the same origin, with the session cookie. Nothing here throws: an answer is a value or a
  * failure that can be shown as it is.
  */
-import type { OutputList, Problem, Result, Why } from "@berth/schema";
-import { Routes, routePath } from "@berth/schema";
+import { Routes, routePath, type OutputList, type Problem, type Result, type Why } from "@berth/schema";
 
 /** `status` is 0 when there was no answer at all. */
 export interface Failure {

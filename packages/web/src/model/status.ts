@@ -77,8 +77,9 @@ export const allocationStatus = (allocation: Pick<AllocationView, "state" | "exi
   }
 };
 
-/** A task without an attempt. */
-export const PENDING_TASK = PENDING;
+/** A task without an attempt: it waits, or its job is over and the record of it is gone. */
+export const bareTaskStatus = (job: Pick<JobView, "finishedAtMs" | "tasks">): Status =>
+  job.finishedAtMs === null && job.tasks.pending > 0 ? PENDING : { word: "no record", glyph: "ring", tone: "muted" };
 
 const CAUSES: Readonly<Record<NonNullable<AllocationView["exit"]>["cause"], string>> = {
   exited: "The program ended by itself",

@@ -1,6 +1,5 @@
 /** Allocations as a table: the same rows on the overview, at a host and at a job. */
-import type { AllocationView } from "@berth/schema";
-import { formatBytes, formatCpu } from "@berth/schema";
+import { formatBytes, formatCpu, type AllocationView } from "@berth/schema";
 import { lastEventAtMs } from "../model/tasks.ts";
 import { formatCpuUsed } from "../model/format.ts";
 import { allocationStatus } from "../model/status.ts";
@@ -38,12 +37,10 @@ export const AllocationRow = ({
     <tr>
       <th scope="row">
         <Link to={{ screen: "allocation", allocation: allocation.id }} className="row-link">
+          <span className="muted">{allocation.project}/</span>
           {allocation.job}[{allocation.index}]
         </Link>
-        <div className="sub">
-          {allocation.project}
-          {allocation.attempt > 1 ? `, attempt ${allocation.attempt}` : ""}
-        </div>
+        {allocation.attempt > 1 ? <span className="muted"> attempt {allocation.attempt}</span> : null}
       </th>
       <td>
         <StatusBadge status={allocationStatus(allocation)} />

@@ -1,6 +1,5 @@
 /** One attempt of one task: how it is or how it ended, what it uses, what it wrote. */
-import type { AllocationId, AllocationView } from "@berth/schema";
-import { formatBytes, formatCpu } from "@berth/schema";
+import { formatBytes, formatCpu, type AllocationId, type AllocationView } from "@berth/schema";
 import { hasEnded, keyOf } from "../live/replica.ts";
 import { useCluster } from "../live/store.ts";
 import { formatCpuUsed, plural, shortId } from "../model/format.ts";

@@ -1,6 +1,5 @@
 /** One host: what it is, how full it is, what runs there, how much its work waits. */
-import type { HostId, HostView } from "@berth/schema";
-import { formatBytes, formatCpu, formatDuration } from "@berth/schema";
+import { formatBytes, formatCpu, formatDuration, type HostId, type HostView } from "@berth/schema";
 import { hasEnded } from "../live/replica.ts";
 import { useCluster } from "../live/store.ts";
 import { formatCpuUsed, formatRatio, plural } from "../model/format.ts";
@@ -13,7 +12,7 @@ import { Chips } from "../ui/button.tsx";
 import { FillLegend } from "../ui/fill.tsx";
 import { StatusBadge } from "../ui/glyph.tsx";
 import { Empty, Facts, Notice, Section, useSome } from "../ui/panel.tsx";
-import { Strip } from "../ui/strip.tsx";
+import { JobLegend, Strip } from "../ui/strip.tsx";
 import { AllocationTable } from "./allocation-rows.tsx";
 import { HostNote } from "./hosts.tsx";
 import "./host.css";
@@ -115,6 +114,7 @@ const Strips = ({ host }: { readonly host: HostView }) => {
             <Strip host={host} allocations={active} dimension={row.dimension} size="large" byJob />
           </div>
         ))}
+        <JobLegend allocations={active} />
       </div>
     </Section>
   );

@@ -1,6 +1,5 @@
 /** Every host with what is reserved and used on it: the map of the cluster. */
-import type { HostView } from "@berth/schema";
-import { formatBytes, formatCpu } from "@berth/schema";
+import { formatBytes, formatCpu, type HostView } from "@berth/schema";
 import type { Cluster } from "../live/replica.ts";
 import { useCluster } from "../live/store.ts";
 import { fullness } from "../model/capacity.ts";
@@ -14,7 +13,7 @@ import { Chips, Command } from "../ui/button.tsx";
 import { FillLegend } from "../ui/fill.tsx";
 import { StatusBadge } from "../ui/glyph.tsx";
 import { Empty, useSome } from "../ui/panel.tsx";
-import { Strip } from "../ui/strip.tsx";
+import { JobLegend, Strip } from "../ui/strip.tsx";
 import { Ago } from "../ui/time.tsx";
 import "./hosts.css";
 
@@ -161,6 +160,7 @@ export const HostsScreen = () => {
           </ul>
           {more}
           <FillLegend system />
+          {color === "job" ? <JobLegend allocations={shown.flatMap((host) => activeOnHost(cluster, host.id))} /> : null}
         </div>
       )}
     </>

@@ -1,11 +1,10 @@
 /** One job: how it goes, why something waits, its tasks with how they ended, and the one action there is. */
 import { useState } from "react";
-import type { JobView } from "@berth/schema";
-import { formatBytes, formatCpu, formatDuration } from "@berth/schema";
+import { formatBytes, formatCpu, formatDuration, type JobView } from "@berth/schema";
 import { hasEnded, keyOf } from "../live/replica.ts";
 import { useCluster } from "../live/store.ts";
 import { formatCommand, plural } from "../model/format.ts";
-import { allocationStatus, jobStatus, PENDING_TASK } from "../model/status.ts";
+import { allocationStatus, bareTaskStatus, jobStatus } from "../model/status.ts";
 import { tasksOf, type Task } from "../model/tasks.ts";
 import { Link, useQueryParam } from "../route/navigation.tsx";
 import { PageHead, type Crumb } from "../shell/page.tsx";
@@ -94,7 +93,7 @@ const TaskRow = ({ job, task }: { readonly job: JobView; readonly task: Task }) 
       <tr>
         <th scope="row">{name}</th>
         <td>
-          <StatusBadge status={PENDING_TASK} />
+          <StatusBadge status={bareTaskStatus(job)} />
         </td>
         <td className="if-medium muted">–</td>
         <td className="end if-wide">0</td>

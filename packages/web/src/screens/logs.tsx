@@ -3,8 +3,7 @@
  * after that; "new lines" goes back to the end. Lines are text nodes: nothing that a program prints can become markup.
  */
 import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
-import type { AllocationView } from "@berth/schema";
-import { Routes, routePath } from "@berth/schema";
+import { Routes, routePath, type AllocationView } from "@berth/schema";
 import type { LogBlock, LogView } from "../api/log-buffer.ts";
 import { followLogs, MAX_LINES, type LogStatus } from "../api/log-stream.ts";
 import { hasEnded } from "../live/replica.ts";

@@ -1,7 +1,6 @@
 /** The files that an allocation left behind: each is a download. */
 import { useEffect, useState } from "react";
-import type { OutputList } from "@berth/schema";
-import { formatBytes, Routes, routePath } from "@berth/schema";
+import { formatBytes, Routes, routePath, type OutputList } from "@berth/schema";
 import { fetchOutputs, type Failure } from "../api/client.ts";
 import { Notice, Section, useSome } from "../ui/panel.tsx";
 import { Table } from "../ui/table.tsx";

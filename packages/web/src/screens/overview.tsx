@@ -127,8 +127,10 @@ const HostMap = ({ cluster }: { readonly cluster: Cluster }) => {
                 <span className={host.state === "ready" ? "visually-hidden" : "host-map-state"}>{status.word}</span>
               </p>
               <div className="host-map-strips">
-                <Strip host={host} allocations={active} dimension="cpuMillis" />
-                <Strip host={host} allocations={active} dimension="memoryBytes" />
+                <span className="muted">CPU</span>
+                <Strip host={host} allocations={active} dimension="cpuMillis" size="small" />
+                <span className="muted">Memory</span>
+                <Strip host={host} allocations={active} dimension="memoryBytes" size="small" />
               </div>
             </li>
           );
@@ -148,11 +150,13 @@ export const OverviewScreen = () => {
         tab="Overview"
         title={headline(cluster, items)}
         sub={
-          <>
-            <span>{plural(cluster.hosts.size, "host")}</span>
-            <span>{plural(cluster.jobs.size, "job")}</span>
-            <span>{plural(runningCount(cluster), "task")} running</span>
-          </>
+          cluster.hosts.size === 0 ? undefined : (
+            <>
+              <span>{plural(cluster.hosts.size, "host")}</span>
+              <span>{plural(cluster.jobs.size, "job")}</span>
+              <span>{plural(runningCount(cluster), "task")} running</span>
+            </>
+          )
         }
       />
       {items.length === 0 ? null : <AttentionItems items={items} />}
@@ -167,16 +171,18 @@ export const OverviewScreen = () => {
           <HostMap cluster={cluster} />
         </div>
       )}
-      <Section title="Recent allocations">
-        {recent.length === 0 ? (
-          <Empty title="Nothing has run yet">
-            <p>Run the smallest job there is; it appears here at once.</p>
-            <Command text="npx berth run examples/hello.yaml" />
-          </Empty>
-        ) : (
-          <AllocationTable caption="Recent allocations" allocations={recent} />
-        )}
-      </Section>
+      {cluster.hosts.size === 0 && recent.length === 0 ? null : (
+        <Section title="Recent allocations">
+          {recent.length === 0 ? (
+            <Empty title="Nothing has run yet">
+              <p>Run the smallest job there is; it appears here at once.</p>
+              <Command text="npx berth run examples/hello.yaml" />
+            </Empty>
+          ) : (
+            <AllocationTable caption="Recent allocations" allocations={recent} />
+          )}
+        </Section>
+      )}
     </>
   );
 };

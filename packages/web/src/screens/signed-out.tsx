@@ -1,6 +1,7 @@
 /** For a browser without a session: how to get one. It comes back by itself once the login link was opened. */
 import { useEffect } from "react";
 import { useLive } from "../live/store.ts";
+import { Mark } from "../shell/shell.tsx";
 import { Button, Command } from "../ui/button.tsx";
 import { ThemeChoice } from "../ui/theme.tsx";
 import "./signed-out.css";
@@ -12,6 +13,10 @@ export const SignedOut = () => {
   }, []);
   return (
     <main className="signed-out">
+      <p className="brand">
+        <Mark />
+        <span className="brand-name">Berth</span>
+      </p>
       <h1 tabIndex={-1}>This browser is not signed in</h1>
       <p>
         On the machine that runs the scheduler, ask for a login link and open it here. It works once, for a short time.

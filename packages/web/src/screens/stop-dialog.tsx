@@ -1,7 +1,6 @@
 /** The question before a stop: what it ends, in numbers. What comes of it arrives through the live feed. */
 import { useState } from "react";
-import type { JobView } from "@berth/schema";
-import { formatDuration } from "@berth/schema";
+import { formatDuration, type JobView } from "@berth/schema";
 import { stopJob, type Failure } from "../api/client.ts";
 import type { Cluster } from "../live/replica.ts";
 import { plural } from "../model/format.ts";

@@ -19,7 +19,7 @@ const NAVIGATION = [
   { section: "jobs", label: "Jobs", icon: "M2.5 4h2v2h-2zM2.5 10h2v2h-2zM7 5h6.5M7 11h6.5" },
 ] as const;
 
-const Mark = () => (
+export const Mark = () => (
   <svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true" className="mark">
     <path d="M2 4h16v3.5H2z" />
     <path d="M2 8.5h9.5V12H2z" opacity=".75" />

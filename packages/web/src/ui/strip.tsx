@@ -12,6 +12,7 @@ import "./strip.css";
 const MOST_SEGMENTS = 300;
 const NAMES = { cpuMillis: "CPU", memoryBytes: "Memory", pids: "Processes" } as const;
 const HUES = 8;
+const MOST_NAMES = 16;
 
 const percent = (ratio: number): string => `${(ratio * 100).toFixed(3)}%`;
 
@@ -35,10 +36,11 @@ interface StripProps {
   readonly allocations: readonly AllocationView[];
   readonly dimension: Dimension;
   readonly byJob?: boolean;
-  readonly size?: "small" | "large";
+  /** A small strip shows the use of the host as a whole: insets of a few pixels would be noise. */
+  readonly size?: "small" | "medium" | "large";
 }
 
-const Segments = ({ host, allocations, dimension, byJob = false }: StripProps) => {
+const Segments = ({ host, allocations, dimension, byJob = false, size }: StripProps) => {
   if (allocations.length > MOST_SEGMENTS) {
     const whole = Math.max(1, host.capacity.capacity[dimension]);
     return (
@@ -49,14 +51,16 @@ const Segments = ({ host, allocations, dimension, byJob = false }: StripProps) =
     <g key={allocation.id} data-hue={byJob ? hueOf(allocation.project, allocation.job) : undefined}>
       <title>{`${allocation.job}[${allocation.index}]: ${formatAmount(dimension, allocation.resources[dimension])} reserved`}</title>
       <rect className="strip-segment" x={percent(start)} width={percent(length)} height="100%" />
-      <rect className="strip-used" x={percent(start)} y="58%" width={percent(length * used)} height="42%" />
+      {size === "small" ? null : (
+        <rect className="strip-used" x={percent(start)} y="58%" width={percent(length * used)} height="42%" />
+      )}
       <rect className="strip-gap" x={percent(start + length)} width="1" height="100%" />
     </g>
   ));
 };
 
 export const Strip = memo((props: StripProps) => {
-  const { host, allocations, dimension, size = "small" } = props;
+  const { host, allocations, dimension, size = "medium" } = props;
   const whole = Math.max(1, host.capacity.capacity[dimension]);
   const system = Math.min(1, host.capacity.systemReserved[dimension] / whole);
   return (
@@ -69,11 +73,33 @@ export const Strip = memo((props: StripProps) => {
     >
       <rect className="strip-track" width="100%" height="100%" />
       <Segments {...props} />
+      {size !== "small" || host.usage === null ? null : (
+        <rect className="strip-used" y="34%" width={percent(Math.min(1, host.usage[dimension] / whole))} height="32%" />
+      )}
       {system === 0 ? null : <rect x={percent(1 - system)} width={percent(system)} height="100%" fill="url(#hatch)" />}
     </svg>
   );
 });
 Strip.displayName = "Strip";
+
+/** Which colour is which job, for a strip that is drawn by job. Two jobs may share one of the eight hues. */
+export const JobLegend = ({ allocations }: { readonly allocations: readonly AllocationView[] }) => {
+  const jobs = [...new Map(allocations.map((each) => [`${each.project}/${each.job}`, each])).values()];
+  if (jobs.length === 0) return null;
+  return (
+    <ul className="legend" aria-label="Jobs">
+      {jobs.slice(0, MOST_NAMES).map((each) => (
+        <li key={`${each.project}/${each.job}`} data-hue={hueOf(each.project, each.job)}>
+          <svg width="10" height="10" aria-hidden="true">
+            <rect className="job-swatch" width="10" height="10" rx="2" />
+          </svg>
+          {each.project}/{each.job}
+        </li>
+      ))}
+      {jobs.length <= MOST_NAMES ? null : <li>and {jobs.length - MOST_NAMES} more</li>}
+    </ul>
+  );
+};
 
 /** The hatch that all strips refer to: once per page. */
 export const Patterns = () => (
