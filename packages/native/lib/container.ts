@@ -26,6 +26,7 @@ import type { Container, ContainerStats, ExitRecord } from "./types.ts";
 const KILL_WAIT_MS = 1000;
 const KILL_DIRECT_MS = 5000;
 const LOCK_WAIT_MS = 10_000;
+const ADOPT_WAIT_MS = 10_000;
 
 /** What containers share: one per runtime. */
 export interface Host {
@@ -86,15 +87,30 @@ export class TrackedContainer implements Container {
     });
   }
 
-  /** Follows whatever is found on disk; true when a supervisor is alive. */
-  async find(): Promise<"running" | "ended" | "never_started"> {
+  /**
+   * Finds out what became of it after a restart of the agent. A supervisor that holds the lock and does not answer
+   * counts as running: it is asked again in the background, and `stop` kills it.
+   */
+  async adopt(): Promise<"running" | "ended" | "never_started"> {
+    const status = await readRecord(this.#directory, "status");
+    this.#status = status === undefined ? undefined : parseStatus(status);
+    const search = this.#find();
+    const found = await Promise.race([search, unrefSleep(ADOPT_WAIT_MS)]);
+    if (found !== undefined) return found;
+    search.catch(() => void this.#lost());
+    return "running";
+  }
+
+  /** Follows whatever is found on disk. */
+  async #find(): Promise<"running" | "ended" | "never_started"> {
     for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, 500)) {
       const lock = this.#host.binding.lock(this.#host.stateRoot, this.id);
       if (lock >= 0) return await this.#conclude(lock);
       if (-lock !== constants.errno.EWOULDBLOCK) throw new NativeFailure(nativeError("state.lock", -lock, this.id));
       if (await this.#reconnect()) return "running";
       /* It is about to listen, or about to end. */
-      await sleep(pauseMs);
+      if (this.#host.isClosed()) throw new NativeFailure(nativeError("state.lock", constants.errno.ECANCELED, this.id));
+      await sleep(pauseMs, undefined, { ref: false });
     }
   }
 
@@ -138,9 +154,7 @@ export class TrackedContainer implements Container {
   }
 
   async #kill(): Promise<ExitRecord> {
-    await this.#connected()
-      .kill()
-      .catch(() => undefined);
+    await this.#connection?.kill().catch(() => undefined);
     const ended = await Promise.race([this.exited, unrefSleep(KILL_WAIT_MS)]);
     if (ended !== undefined) return ended;
     await this.#cgroup.kill(KILL_DIRECT_MS);
@@ -191,7 +205,7 @@ export class TrackedContainer implements Container {
   async #lost(): Promise<void> {
     while (!this.#host.isClosed() && this.#exit === undefined) {
       try {
-        const found = await this.find();
+        const found = await this.#find();
         if (found === "never_started") this.#end(neverStartedRecord());
         return;
       } catch {

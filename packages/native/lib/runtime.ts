@@ -4,13 +4,15 @@
  */
 import { closeSync, constants as fsConstants, openSync, readFileSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
-import { release } from "node:os";
+import { constants, release } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { binding, isFailure, supervisorPath } from "./binding.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { binding, isFailure, supervisorPath, type Binding } from "./binding.ts";
 import { readCgroupLayout, type CgroupLayout } from "./cgroup-layout.ts";
 import { ContainerCgroup, prepareParent } from "./cgroup.ts";
 import { discard, TrackedContainer, type Host } from "./container.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
+import { parseStatus, readRecord } from "./records.ts";
 import { DEFAULT_OUTPUT_MAX_BYTES, encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
 import type {
   AdoptedContainer,
@@ -34,19 +36,28 @@ export const openRuntime = async (options: RuntimeOptions): Promise<Runtime> => 
     throw new Error(`cgroupParent must be a relative path of plain names, not ${options.cgroupParent}`);
   if (process.geteuid?.() !== 0) throw new Error("containers need root: namespaces, mounts and cgroups are made by it");
   const native = binding();
-  const layout = readCgroupLayout();
+  const layout = options.cgroupLayout ?? readCgroupLayout();
   await mkdir(join(options.stateDir, OWN), { recursive: true, mode: 0o700 });
   await prepareParent(layout, options.cgroupParent);
   const image = native.imageOpen(supervisorPath);
   if (typeof image !== "number") throw new NativeFailure(nativeError(image.stage, image.errno, image.detail));
   const stateRoot = openSync(options.stateDir, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
-  const lock = native.lock(stateRoot, OWN);
+  const lock = await lockOwn(native, stateRoot);
   if (lock < 0) {
     closeSync(stateRoot);
     closeSync(image);
     throw new NativeFailure(nativeError("state.lock", -lock, `${options.stateDir} is in use by another agent`));
   }
   return new OpenRuntime(options, layout, { image, stateRoot, lock });
+};
+
+/** An agent that was just killed may leave a child that is about to execute and still holds its descriptors. */
+const lockOwn = async (native: Binding, stateRoot: number): Promise<number> => {
+  for (let attempt = 0; ; attempt += 1) {
+    const lock = native.lock(stateRoot, OWN);
+    if (-lock !== constants.errno.EWOULDBLOCK || attempt === 100) return lock;
+    await sleep(20);
+  }
 };
 
 interface Descriptors {
@@ -88,10 +99,12 @@ class OpenRuntime implements Runtime {
       attachLayers: this.#attachLayers,
     });
     if (!encoded.ok) return notStarted(encoded.error);
+    if (this.#closed)
+      return notStarted(nativeError("supervisor.start", constants.errno.ECANCELED, "the runtime is closed"));
     const { image, stateRoot } = this.#descriptors;
     const born = await this.#host.binding.start(image, stateRoot, spec.id, encoded.value);
     if (isFailure(born)) return notStarted(nativeError(born.stage, born.errno, born.detail));
-    const container = this.#container(spec.id);
+    const container = this.#container(spec.id, this.#options.cgroupParent);
     container.follow(born.socket, born.pid);
     const outcome = await container.started;
     if (outcome.started) return { ok: true, value: container };
@@ -140,13 +153,19 @@ class OpenRuntime implements Runtime {
     await Promise.resolve();
   }
 
-  #container(id: string): TrackedContainer {
-    return new TrackedContainer(this.#host, new ContainerCgroup(this.#layout, this.#options.cgroupParent, id), id);
+  #container(id: string, cgroupParent: string): TrackedContainer {
+    return new TrackedContainer(this.#host, new ContainerCgroup(this.#layout, cgroupParent, id), id);
   }
 
   async #adoptOne(id: string): Promise<AdoptedContainer> {
-    const container = this.#container(id);
-    const kind = await container.find();
+    const status = await readRecord(join(this.#options.stateDir, id), "status");
+    const parent = (status === undefined ? undefined : parseStatus(status))?.cgroupParent;
+    /* It may have been started under another configuration. */
+    const container = this.#container(
+      id,
+      parent !== undefined && isCgroupParent(parent) ? parent : this.#options.cgroupParent,
+    );
+    const kind = await container.adopt();
     if (kind === "running") return { kind, id, container };
     if (kind === "ended") return { kind, id, container, exit: await container.exited };
     return { kind, id, remove: () => discard(this.#host, id) };

@@ -2,6 +2,7 @@
  * What a container is, as the runtime sees it: plain data in, plain data out. Everything above (images, jobs, retries)
  * belongs to the agent; everything below (clone, mounts, cgroup files) to the supervisor.
  */
+import type { CgroupLayout } from "./cgroup-layout.ts";
 
 /** A failure of the runtime: which step, which errno (0 when the kernel was not involved), and what it was about. */
 export interface NativeError {
@@ -131,6 +132,8 @@ export interface RuntimeOptions {
   readonly outputMaxBytes?: number;
   /** How overlays are made: kernels before 6.15 want their layers attached to a mount namespace. Default: by kernel. */
   readonly attachLayers?: boolean;
+  /** Which cgroup hierarchies to use. Default: those of this host, `readCgroupLayout()`. */
+  readonly cgroupLayout?: CgroupLayout;
 }
 
 export interface Runtime {

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openRuntime, type AdoptedContainer, type ContainerSpec, type Runtime } from "../lib/index.ts";
-import { eventually, processesWith, processExists, statusField, testHost } from "./host.ts";
+import { eventually, isAlive, processesWith, processExists, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 const agents: ChildProcess[] = [];
@@ -100,8 +100,9 @@ describe("the agent is killed", () => {
   test("an exit that nobody was there to see is kept", async () => {
     const spec = host.spec(["sh", "-c", "sleep 0.3; exit 34"]);
     const { kill, pids } = await startedBy([spec]);
+    const supervisor = supervisorOf(pids.get(spec.id) ?? 0);
     await kill();
-    await eventually(() => !processExists(pids.get(spec.id) ?? 0));
+    await eventually(() => !isAlive(supervisor));
     const adopted = await only(await open());
     expect(adopted).toMatchObject({ kind: "ended", exit: { code: 34, cause: "exited" } });
     await removeAll([adopted]);
@@ -124,7 +125,7 @@ describe("the agent is killed", () => {
   test("ctrl-C in the agent's terminal does not reach the container", async () => {
     const spec = host.spec(["sleep", "1000"]);
     const { kill, pids } = await startedBy([spec]);
-    const supervisor = Number(statusField(Number(statusField(pids.get(spec.id) ?? 0, "PPid")), "PPid"));
+    const supervisor = supervisorOf(pids.get(spec.id) ?? 0);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.kill(supervisor, signal);
     await kill();
     await sleep(50);
@@ -135,7 +136,7 @@ describe("the agent is killed", () => {
   test("at random instants of many starts: every container is found once, ran at most once, and can be started if it never ran", async () => {
     const journal = join(host.directory, `journal-${serial}`);
     mkdirSync(journal);
-    for (let round = 0; round < 12; round += 1) {
+    for (let round = 0; round < 8; round += 1) {
       const specs = Array.from({ length: 6 }, () =>
         host.spec(["sh", "-c", "echo x >> /journal/$NAME; sleep 0.05; exit 8"], {
           mounts: [{ source: journal, target: "/journal", readOnly: false }],
@@ -180,7 +181,7 @@ describe("the supervisor is killed", () => {
     const marker = "orphan-4713";
     const container = await host.start(["sh", "-c", "sleep 1000 & sleep 1000; true", marker]);
     const pid = container.pid ?? 0;
-    const supervisor = Number(statusField(Number(statusField(pid, "PPid")), "PPid"));
+    const supervisor = supervisorOf(pid);
     expect(processesWith(marker).length).toBeGreaterThan(0);
     process.kill(supervisor, "SIGKILL");
     expect(await container.exited).toMatchObject({ code: 137, signal: null, cause: "supervisor_lost" });
@@ -194,7 +195,7 @@ describe("the supervisor is killed", () => {
     const spec = host.spec(["sleep", "1000"]);
     const { kill, pids } = await startedBy([spec]);
     const pid = pids.get(spec.id) ?? 0;
-    const supervisor = Number(statusField(Number(statusField(pid, "PPid")), "PPid"));
+    const supervisor = supervisorOf(pid);
     await kill();
     process.kill(supervisor, "SIGKILL");
     await eventually(() => !processExists(pid));
@@ -210,7 +211,7 @@ describe("the supervisor is killed", () => {
 
   test("a supervisor that stands still is killed when its container is stopped", async () => {
     const container = await host.start(["sleep", "1000"]);
-    const supervisor = Number(statusField(Number(statusField(container.pid ?? 0, "PPid")), "PPid"));
+    const supervisor = supervisorOf(container.pid ?? 0);
     process.kill(supervisor, "SIGSTOP");
     const exit = await container.stop({ signal: 15, graceMs: 0 });
     expect(exit.cause).toBe("supervisor_lost");

@@ -117,6 +117,18 @@ const sweep = (host: TestHost): void => {
 
 export const processExists = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
+/** A zombie that PID 1 has not reaped yet holds nothing any more. */
+export const isAlive = (pid: number): boolean => {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] !== "Z";
+  } catch {
+    return false;
+  }
+};
+
+/** The supervisor above the init above the program `pid`. */
+export const supervisorOf = (pid: number): number => Number(statusField(Number(statusField(pid, "PPid")), "PPid"));
+
 /** Asks until it is true; the test's own timeout is the bound. */
 export const eventually = async (condition: () => boolean | Promise<boolean>): Promise<void> => {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { asNobody, compileC, statusField, testHost } from "./host.ts";
+import { asNobody, compileC, statusField, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 
@@ -65,8 +65,7 @@ describe("seen from the host", () => {
   test("the supervisor has a session of its own and does not sit in the container's namespaces", async () => {
     const container = await host.start(["sleep", "1000"]);
     try {
-      const init = Number(statusField(container.pid ?? 0, "PPid"));
-      const supervisor = Number(statusField(init, "PPid"));
+      const supervisor = supervisorOf(container.pid ?? 0);
       const stat = readFileSync(`/proc/${supervisor}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
       expect(stat[3], "session").toBe(String(supervisor));
       for (const name of ["user", "pid", "mnt", "net"]) {

@@ -60,6 +60,15 @@ UniqueFd sealed_spec(const std::vector<uint8_t>& bytes) {
   return fd;
 }
 
+// A child that is about to execute holds copies of all our descriptors, locks included, for a moment.
+bool lock_soon(int fd) {
+  for (int attempt = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; attempt++) {
+    if (errno != EWOULDBLOCK || attempt == 20) return false;
+    (void)usleep(5000);
+  }
+  return true;
+}
+
 bool exists(int dir, const char* name) { return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
 
 class StartWorker : public Napi::AsyncWorker {
@@ -100,7 +109,7 @@ class StartWorker : public Napi::AsyncWorker {
     if (!dir_.valid()) return failure_.fail("state.create", id_);
     lock_.reset(openat(dir_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!lock_.valid()) return failure_.fail("state.lock", id_);
-    if (flock(lock_.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (!lock_soon(lock_.get())) {
       if (errno == EWOULDBLOCK) errno = EBUSY;
       return failure_.fail("state.lock", "a supervisor of " + id_ + " is running");
     }

@@ -75,9 +75,9 @@ static int watch(int fd, void *tag, struct err *err)
 static int detach(struct err *err)
 {
   static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP };
+  /* Handlers do not survive exec; an ignored SIGCHLD would, and would take our child's exit from us. */
   struct sigaction action = { .sa_handler = SIG_DFL };
-  for (int number = 1; number < NSIG; number++)
-    (void)sigaction(number, &action, NULL);
+  (void)sigaction(SIGCHLD, &action, NULL);
   action.sa_handler = SIG_IGN;
   for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++)
     (void)sigaction(ignored[i], &action, NULL);
@@ -93,6 +93,16 @@ static int detach(struct err *err)
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
       return err_sys(err, "init", "descriptor %d", fd);
   return 0;
+}
+
+/* An agent may be protected from the OOM killer; its containers must not inherit that. */
+static void become_killable(pid_t pid)
+{
+  char text[32];
+  if (fd_read_at(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) > 0 && text[0] == '-') {
+    (void)snprintf(text, sizeof text, "/proc/%d/oom_score_adj", pid);
+    (void)fd_write_at(AT_FDCWD, text, "0");
+  }
 }
 
 static int start_init(struct err *err)
@@ -135,6 +145,7 @@ static int start_init(struct err *err)
   self.sync = pair[0];
   self.pidfd = pidfd;
   self.status.init_pid = (pid_t)pid;
+  become_killable((pid_t)pid);
   output_close_writer(&self.out);
   output_close_writer(&self.log);
   cgroup_close_tasks(&self.cgroup);

@@ -61,8 +61,37 @@ static int option(int fs, const char *key, const char *value, struct err *err)
   return 0;
 }
 
+/* One by one: Linux 6.7 and newer. */
+static int lower_each(int fs, const int *layers, unsigned count, struct err *err)
+{
+  char path[64];
+  for (unsigned i = 0; i < count; i++) {
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", layers[i]);
+    if (fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0) < 0)
+      return err_sys(err, STAGE_OVERLAY, "layer %u of %u", i + 1, count);
+  }
+  return 0;
+}
+
+/* As a list, which may have 255 bytes: short names relative to /proc/self/fd make room for every layer a spec may have.
+   Before Linux 6.5 an unknown option is only noticed at the mount, so "lowerdir+" cannot be tried first. */
+static int lower_list(int fs, const int *layers, unsigned count, struct err *err)
+{
+  char list[256] = "";
+  size_t length = 0;
+  for (unsigned i = 0; i < count; i++) {
+    int more = snprintf(list + length, sizeof list - length, "%s%d", i == 0 ? "" : ":", layers[i]);
+    if (more < 0 || (size_t)more >= sizeof list - length)
+      return err_set(err, E2BIG, STAGE_OVERLAY, "%u layers are too many for this kernel", count);
+    length += (size_t)more;
+  }
+  if (chdir("/proc/self/fd") < 0)
+    return err_sys(err, STAGE_OVERLAY, "chdir /proc/self/fd");
+  return option(fs, "lowerdir", list, err);
+}
+
 /* Layers are given as descriptors through /proc: no path is looked up twice. -1 with `err`. */
-static int overlay_mount(const int *layers, unsigned count, int state_dir, struct err *err)
+static int overlay_mount(const int *layers, unsigned count, bool as_list, int state_dir, struct err *err)
 {
   char path[64];
   cleanup_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
@@ -70,27 +99,8 @@ static int overlay_mount(const int *layers, unsigned count, int state_dir, struc
     return err_sys(err, STAGE_OVERLAY, "fsopen overlay");
   if (option(fs, "source", "overlay", err) < 0)
     return -1;
-  bool one_by_one = true;
-  for (unsigned i = 0; i < count && one_by_one; i++) {
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", layers[i]);
-    if (fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0) < 0) {
-      if (i > 0 || errno != EINVAL)
-        return err_sys(err, STAGE_OVERLAY, "layer %u of %u", i + 1, count);
-      one_by_one = false; /* before Linux 6.5 there is only the list, of at most 255 bytes */
-    }
-  }
-  if (!one_by_one) {
-    char list[256] = "";
-    size_t length = 0;
-    for (unsigned i = 0; i < count; i++) {
-      int more = snprintf(list + length, sizeof list - length, "%s/proc/self/fd/%d", i == 0 ? "" : ":", layers[i]);
-      if (more < 0 || (size_t)more >= sizeof list - length)
-        return err_set(err, E2BIG, STAGE_OVERLAY, "%u layers are too many for this kernel", count);
-      length += (size_t)more;
-    }
-    if (option(fs, "lowerdir", list, err) < 0)
-      return -1;
-  }
+  if ((as_list ? lower_list(fs, layers, count, err) : lower_each(fs, layers, count, err)) < 0)
+    return -1;
   (void)snprintf(path, sizeof path, "/proc/self/fd/%d/upper", state_dir);
   if (option(fs, "upperdir", path, err) < 0)
     return -1;
@@ -163,7 +173,7 @@ static int overlay_mount_attached(const int *layers, unsigned count, int state_d
       /* The upper directory must be reached through this namespace as well. */
       cleanup_close int here = reopen_by_path(state_dir, err);
       if (here >= 0)
-        mounted = overlay_mount(layers, count, here, err);
+        mounted = overlay_mount(layers, count, true, here, err);
     }
   }
   if (setns(home, CLONE_NEWNS) < 0) {
@@ -194,7 +204,7 @@ static int root_prepare(const struct spec *spec, int state_dir, int userns, stru
   }
   if (count == spec->header->layers.count)
     mounted = (spec->header->flags & BERTH_SPEC_ATTACH_LAYERS) != 0 ? overlay_mount_attached(layers, count, state_dir, err)
-                                                                     : overlay_mount(layers, count, state_dir, err);
+                                                                     : overlay_mount(layers, count, false, state_dir, err);
   for (unsigned i = 0; i < count; i++)
     (void)close(layers[i]);
   return mounted;
