@@ -1,0 +1,158 @@
+/**
+ * Three hosts on one machine: packing, a host that falls silent, its return. The whole time a watcher asks the API and
+ * checks that no host has more booked than it may have.
+ */
+import { execFileSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { DIMENSIONS, type AllocationView, type HostView } from "@berth/schema";
+import { Cluster, eventually, inside, kill } from "./support/index.ts";
+
+const cluster = new Cluster();
+const overcommitted: string[] = [];
+let looks = 0;
+let watching = true;
+
+/** From the API alone: what is reserved, and independently the sum of what all living allocations there request. */
+const check = (hosts: readonly HostView[], allocations: readonly AllocationView[]): void => {
+  for (const host of hosts) {
+    const mine = allocations.filter(
+      (one) => one.hostId === host.id && !["exited", "failed", "lost"].includes(one.state),
+    );
+    for (const dimension of DIMENSIONS) {
+      const most = host.capacity.allocatable[dimension];
+      const sum = mine.reduce((total, one) => total + one.resources[dimension], 0);
+      if (host.reserved[dimension] > most || sum > most) {
+        overcommitted.push(`${host.id} ${dimension}: reserved ${host.reserved[dimension]}, sum ${sum}, of ${most}`);
+      }
+    }
+  }
+};
+const watch = async (): Promise<void> => {
+  while (watching) {
+    await Promise.all([cluster.hosts(), cluster.allocations()]).then(
+      ([hosts, allocations]) => {
+        check(hosts, allocations);
+        looks += 1;
+      },
+      () => undefined,
+    );
+    await sleep(250);
+  }
+};
+let watcher: Promise<void> = Promise.resolve();
+
+beforeAll(async () => {
+  await (await cluster.up("--hosts", "3")).ready();
+  watcher = watch();
+});
+afterAll(async () => {
+  watching = false;
+  await watcher;
+  const left = await cluster.close();
+  expect(left).toEqual([]);
+  expect(execFileSync("ip", ["-o", "link"], { encoding: "utf8" })).not.toContain(cluster.tag);
+});
+
+const service = (name: string, replicas: number, cpu: string, memory: string) => ({
+  name,
+  kind: "service",
+  image: "builtin://busybox",
+  replicas,
+  command: ["sh", "-c", "trap exit TERM; while true; do sleep 1 & wait $!; done"],
+  resources: { cpu: { request: cpu }, memory: { request: memory }, pids: 16 },
+  timeouts: { stop: "2s" },
+});
+const runningOf = (job: string) =>
+  cluster.allocations(`&job=${job}`).then((all) => all.filter((one) => one.state === "running"));
+const settle = (job: string, count: number) =>
+  eventually(`${count} tasks of ${job} run`, async () => {
+    const now = await runningOf(job);
+    for (const one of now) cluster.noteCgroups(one.id);
+    return now.length === count && now;
+  });
+
+test("three hosts are ready, each with an honest share and a network of its own", async () => {
+  const hosts = await eventually("three hosts", async () => {
+    const all = await cluster.hosts();
+    return all.length === 3 && all.every((host) => host.state === "ready") && all;
+  });
+  expect(hosts.map((host) => host.id)).toEqual(["host-1", "host-2", "host-3"]);
+  const machine = hosts[0]?.inventory;
+  const sum = hosts.reduce((total, host) => total + host.capacity.allocatable.memoryBytes, 0);
+  expect(sum).toBeLessThanOrEqual(machine?.memoryBytes ?? 0);
+  const namespaces = execFileSync("ip", ["netns", "list"], { encoding: "utf8" });
+  for (const host of hosts) expect(namespaces).toContain(`berth-${cluster.tag}-${host.id}`);
+});
+
+test("small tasks are packed together, large ones go where there is room", async () => {
+  await cluster.submit(service("small", 3, "10m", "16Mi"));
+  const small = await settle("small", 3);
+  expect(new Set(small.map((one) => one.hostId)).size).toBe(1);
+  const share = (await cluster.hosts())[0]?.capacity.allocatable ?? { cpuMillis: 0, memoryBytes: 0 };
+  const large = service("large", 2, `${Math.floor(share.cpuMillis * 0.6)}m`, "32Mi");
+  await cluster.submit(large);
+  const placed = await settle("large", 2);
+  expect(new Set(placed.map((one) => one.hostId)).size).toBe(2);
+});
+
+test("more than there is waits, and every host is named", async () => {
+  const share = (await cluster.hosts())[0]?.capacity.allocatable.cpuMillis ?? 0;
+  await cluster.submit(service("surplus", 2, `${Math.floor(share * 0.6)}m`, "16Mi"));
+  const job = await eventually("one of two runs", async () => {
+    const now = await cluster.job("surplus");
+    return now.tasks.running === 1 && now.tasks.pending === 1 && now;
+  });
+  expect(job.pendingReason).toMatch(/host-1.*host-2.*host-3/s);
+  await cluster.must(["stop", "surplus"]);
+});
+
+test("a silent host is lost, its tasks run elsewhere, and when it returns it stops what was replaced", async () => {
+  const [victim] = await runningOf("large");
+  if (victim === undefined) throw new Error("nothing runs");
+  const before = inside(victim.id).map((one) => one.pid);
+  expect(before.length).toBeGreaterThan(0);
+  const agent = cluster.agentOf(victim.hostId);
+  kill(agent.pid, "SIGSTOP");
+
+  await eventually(
+    `${victim.hostId} is lost`,
+    async () => (await cluster.hosts()).find((host) => host.id === victim.hostId)?.state === "lost",
+  );
+  const elsewhere = await eventually("its task runs elsewhere", async () => {
+    const now = (await runningOf("large")).find((one) => one.index === victim.index);
+    return now !== undefined && now.id !== victim.id && now;
+  });
+  expect(elsewhere.hostId).not.toBe(victim.hostId);
+  expect(elsewhere.attempt).toBe(victim.attempt + 1);
+  // Nobody is there to stop it: the container itself is untouched.
+  expect(inside(victim.id).map((one) => one.pid)).toEqual(before);
+
+  kill(agent.pid, "SIGCONT");
+  await eventually("the host is back", async () => (await cluster.hosts()).every((host) => host.state === "ready"));
+  await eventually("the replaced container is stopped", () => inside(victim.id).length === 0);
+  const history = await cluster.allocations(`&job=large&index=${victim.index}`);
+  expect(history.find((one) => one.id === victim.id)?.state).toBe("lost");
+  expect((await runningOf("large")).find((one) => one.index === victim.index)?.id).toBe(elsewhere.id);
+});
+
+test("an agent that is killed over and over keeps its containers", async () => {
+  const [one] = await runningOf("small");
+  if (one === undefined) throw new Error("nothing runs");
+  const before = inside(one.id).map((process) => process.pid);
+  for (let round = 0; round < 3; round += 1) {
+    const agent = await eventually("an agent", () => cluster.agentOf(one.hostId));
+    kill(agent.pid, "SIGKILL");
+    await eventually("another agent", () => cluster.agentOf(one.hostId).pid !== agent.pid);
+  }
+  await eventually("all hosts are ready", async () => (await cluster.hosts()).every((host) => host.state === "ready"));
+  expect((await runningOf("small")).some((now) => now.id === one.id)).toBe(true);
+  const sleeps = (pid: number): boolean => inside(one.id).some((process) => process.pid === pid);
+  // The shell lives on; its `sleep` is a new process every second.
+  expect(before.filter(sleeps).length).toBeGreaterThan(0);
+});
+
+test("no host ever had more booked than it may have", () => {
+  expect(looks).toBeGreaterThan(20);
+  expect(overcommitted).toEqual([]);
+});

@@ -1,0 +1,151 @@
+/**
+ * What a container is, read by hand on the host: its processes, namespaces, privileges and cgroup files. And a service that
+ * loses a process gets it back.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AllocationView } from "@berth/schema";
+import { Cluster, eventually, inside, kill, namespaceOf, statusOf } from "./support/index.ts";
+
+const cluster = new Cluster();
+afterAll(async () => expect(await cluster.close()).toEqual([]));
+
+const running = async (): Promise<AllocationView[]> =>
+  (await cluster.allocations("&job=ticker&state=running")).toSorted((a, b) => a.index - b.index);
+const threeRunning = () =>
+  eventually("three replicas run", async () => {
+    const all = await running();
+    return all.length === 3 && all;
+  });
+
+/** The shell that the document names, not Berth's own init in front of it. */
+const programOf = (allocation: AllocationView): number => {
+  const found = inside(allocation.id).find((one) => one.command[0] === "sh");
+  if (found === undefined) throw new Error(JSON.stringify(inside(allocation.id)));
+  return found.pid;
+};
+
+let replicas: AllocationView[];
+beforeAll(async () => {
+  await (await cluster.up()).ready();
+  await cluster.must(["run", "examples/service.yaml"]);
+  replicas = await threeRunning();
+  for (const one of replicas) cluster.noteCgroups(one.id);
+});
+
+describe("the cgroup of a replica", () => {
+  /** The value of a limit on this host: `v1` or `v2` file of the hierarchy that has the controller. */
+  const read = (pid: number, controller: string, v1: string, v2: string): string => {
+    const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
+    for (const line of lines) {
+      const [, controllers = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+      const root = controllers === "" ? ["", "unified"] : [controllers];
+      const wanted = controllers === "" ? v2 : v1;
+      if (controllers !== "" && !controllers.split(",").includes(controller)) continue;
+      for (const name of root) {
+        const file = join("/sys/fs/cgroup", name, path, wanted);
+        if (existsSync(file)) return readFileSync(file, "utf8").trim();
+      }
+    }
+    throw new Error(`no ${v1} or ${v2} for ${lines.join(" ")}`);
+  };
+
+  test("is named after the allocation, and holds nothing else", () => {
+    for (const one of replicas) {
+      const processes = inside(one.id);
+      expect(processes.length).toBeGreaterThan(0);
+      for (const other of replicas)
+        if (other !== one) expect(processes.some((process) => process.cgroups.includes(other.id))).toBe(false);
+    }
+  });
+
+  test("limits memory to 32 MiB", () => {
+    for (const one of replicas) {
+      expect(read(programOf(one), "memory", "memory.limit_in_bytes", "memory.max")).toBe(String(32 * 2 ** 20));
+    }
+  });
+
+  test("limits processes to 16", () => {
+    for (const one of replicas) expect(read(programOf(one), "pids", "pids.max", "pids.max")).toBe("16");
+  });
+
+  test("gives half a CPU at most, and a twentieth when CPUs are contended", () => {
+    for (const one of replicas) {
+      const pid = programOf(one);
+      const quota = read(pid, "cpu", "cpu.cfs_quota_us", "cpu.max").split(" ");
+      const period = quota[1] ?? read(pid, "cpu", "cpu.cfs_period_us", "cpu.max");
+      expect(Number(quota[0]) / Number(period)).toBe(0.5);
+      expect(["51", "5"]).toContain(read(pid, "cpu", "cpu.shares", "cpu.weight"));
+    }
+  });
+});
+
+describe("the processes of a replica", () => {
+  test.each(["user", "pid", "mnt", "uts", "ipc", "net", "cgroup"])("have a %s namespace of their own", (kind) => {
+    const seen = replicas.map((one) => namespaceOf(programOf(one), kind));
+    expect(new Set([...seen, namespaceOf("self", kind)]).size).toBe(4);
+  });
+
+  test("gain nothing: no new privileges, a filter, a short list of capabilities, an unprivileged user", () => {
+    const users = replicas.map((one) => {
+      const status = statusOf(programOf(one));
+      expect(status.get("NoNewPrivs")).toBe("1");
+      expect(status.get("Seccomp")).toBe("2");
+      // chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service sys_chroot setfcap
+      for (const set of ["CapEff", "CapPrm", "CapBnd"])
+        expect([set, status.get(set)]).toEqual([set, "00000000800405fb"]);
+      for (const set of ["CapInh", "CapAmb"]) expect([set, status.get(set)]).toEqual([set, "0000000000000000"]);
+      return Number(status.get("Uid")?.split("\t")[0]);
+    });
+    for (const user of users) expect(user).toBeGreaterThan(65_535);
+    // Ranges of 65,536 ids that never overlap.
+    expect(new Set(users.map((user) => Math.floor(user / 65_536))).size).toBe(3);
+  });
+
+  test("see themselves as the only ones, as root, on a host named after the task", async () => {
+    const probe = {
+      name: "probe",
+      kind: "batch",
+      image: "builtin://busybox",
+      command: [
+        "sh",
+        "-c",
+        "id -u; ls -d /proc/[0-9]* | wc -l; ls /proc/1/fd 2>&1 | head -1; ls /dev | grep -c sd; dmesg 2>&1 | head -1; mount -t tmpfs x /tmp 2>&1 | head -1; ip link | grep -c ': '",
+      ],
+    };
+    const done = await cluster.cli(["run", "-"], { stdin: JSON.stringify(probe) });
+    const [user, processes, init, disks, log, mount, links] = done.stdout.split("\n");
+    expect({ user, init, disks, links }).toMatchObject({ user: "0", disks: "0", links: "1" });
+    expect(Number(processes)).toBeLessThanOrEqual(6);
+    expect(init).toMatch(/denied|not permitted/i);
+    expect(log).toMatch(/not permitted/i);
+    expect(mount).toMatch(/denied|not permitted/i);
+  });
+});
+
+test("a replica that is killed is started again, and the others never notice", async () => {
+  const [first, ...others] = replicas;
+  if (first === undefined) throw new Error("no replica");
+  const pids = others.map(programOf);
+  kill(programOf(first), "SIGKILL");
+  const again = await eventually("another attempt runs", async () => {
+    const now = (await running()).find((one) => one.index === first.index);
+    return now !== undefined && now.id !== first.id && now;
+  });
+  expect(again.attempt).toBe(first.attempt + 1);
+  const [ended] = (await cluster.allocations(`&job=ticker&index=${first.index}`)).filter((one) => one.id === first.id);
+  expect(ended?.exit).toMatchObject({ code: 137, signal: 9, cause: "signalled", oom: false });
+  expect(others.map(programOf)).toEqual(pids);
+  expect((await cluster.job("ticker")).tasks).toMatchObject({ running: 3 });
+  cluster.noteCgroups(again.id);
+});
+
+test("a replica that is asked to stop may say goodbye", async () => {
+  const [one] = await threeRunning();
+  await cluster.must(["stop", "ticker"]);
+  expect(await cluster.must(["logs", `ticker[${one?.index ?? 0}]`])).toContain("says goodbye");
+  const job = await cluster.job("ticker");
+  expect(job).toMatchObject({ state: "stopped", tasks: { running: 0 } });
+  await eventually("their processes are gone", () => replicas.every((replica) => inside(replica.id).length === 0));
+});
