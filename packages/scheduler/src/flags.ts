@@ -8,9 +8,9 @@ export const USAGE = `Usage: node main.js --data-dir DIR [flags]
   --data-dir DIR          where state and secrets are kept (in DIR/scheduler)
   --cluster-name NAME     shown in the dashboard (default berth)
   --api-host HOST         address of the API and the dashboard (default 127.0.0.1)
-  --api-port PORT         its port, 0 for a free one (default 7420)
+  --api-port PORT         its port, 0 for a free one (default 8640)
   --nats-host HOST        address of the embedded nats-server (default 127.0.0.1)
-  --nats-port PORT        its port, 0 for a free one (default 7422)
+  --nats-port PORT        its port, 0 for a free one (default 4640)
   --nats-advertise URL    what agents are told instead (repeatable)
   --nats-max-store SIZE   bound of what it keeps on disk (default 4Gi)
   --nats-url URL          use a running nats-server instead (repeatable)
@@ -44,9 +44,9 @@ const parseRaw = (args: readonly string[]) =>
       "data-dir": { type: "string" },
       "cluster-name": { type: "string", default: "berth" },
       "api-host": { type: "string", default: "127.0.0.1" },
-      "api-port": { type: "string", default: "7420" },
+      "api-port": { type: "string", default: "8640" },
       "nats-host": { type: "string", default: "127.0.0.1" },
-      "nats-port": { type: "string", default: "7422" },
+      "nats-port": { type: "string", default: "4640" },
       "nats-advertise": { type: "string", multiple: true, default: [] },
       "nats-max-store": { type: "string", default: "4Gi" },
       "nats-url": { type: "string", multiple: true, default: [] },

@@ -59,7 +59,7 @@ export const addJobRoutes = (server: Server, { api }: Control): void => {
     },
     async (request, reply) => {
       const document: unknown = request.body;
-      if (document === undefined)
+      if (document === undefined || document === null)
         throw new Refusal(problem("job.document_malformed", "the body is empty; send a job document as JSON"));
       if (request.query.dryRun === true) return orRefuse(api.plan(document));
       const key = idempotencyKeyOf(request.headers["idempotency-key"]);
