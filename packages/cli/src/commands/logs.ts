@@ -43,7 +43,7 @@ export const registerLogs: Register = (program, { io, finish }) => {
     });
   withExamples(withProject(withConnection(command)), [
     ["berth logs hello", "of a job with one task"],
-    ["berth logs -f 'service[2]'", "stay and print what comes"],
+    ["berth logs -f 'ticker[2]'", "stay and print what comes"],
   ]);
 };
 

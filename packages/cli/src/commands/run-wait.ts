@@ -11,8 +11,8 @@ import { watchJob } from "../client/watch.ts";
 import { Exit, Failure } from "../failure.ts";
 import { say, type Io, type Sink } from "../io.ts";
 import { printDocument, type Format } from "../output/format.ts";
-import { createLive, type Live } from "../output/live.ts";
-import { endLine, isTerminalJob, progressLine } from "../output/progress-text.ts";
+import { createProgress, type Progress } from "../output/progress.ts";
+import { endLine, isTerminalJob } from "../output/progress-text.ts";
 import { plainLine } from "../output/style.ts";
 
 /** After the end of the job its last bytes of output may still be on their way, but not for long. */
@@ -28,19 +28,19 @@ export interface WaitOptions {
 export const waitForJob = async (io: Io, client: Client, job: JobView, options: WaitOptions): Promise<number> => {
   const timeout = options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs);
   const signal = timeout === undefined ? io.stop : AbortSignal.any([io.stop, timeout]);
-  const live = createLive(io.err);
+  const progress = createProgress(io);
   const output =
-    options.format === undefined && job.spec.count === 1 ? createOutput(io, client, job, live, signal) : undefined;
+    options.format === undefined && job.spec.count === 1 ? createOutput(io, client, job, progress, signal) : undefined;
   try {
-    const last = await watch(io, client, job, live, output, signal);
+    const last = await watch(io, client, job, progress, output, signal);
     await output?.drain();
-    await live.clear();
+    await progress.clear();
     if (options.format !== undefined) {
       await printDocument(io, options.format, { document: last, name: `${last.project}/${last.name}`, text: () => "" });
     }
     return await conclude(io, client, last);
   } catch (error) {
-    await live.clear();
+    await progress.clear();
     if (timeout?.aborted === true) throw timedOut(job);
     if (io.stop.aborted) {
       await say(io, `Stopped waiting; ${job.name} goes on. Stop it with: ${io.command} stop ${nameOf(job)}`);
@@ -64,13 +64,13 @@ const watch = async (
   io: Io,
   client: Client,
   job: JobView,
-  live: Live,
+  progress: Progress,
   output: Output | undefined,
   signal: AbortSignal,
 ): Promise<JobView> => {
   const ref = { project: job.project, job: job.name };
   const onOutage = (failure: Failure): void => {
-    void live.clear().then(() => say(io, `${failure.detail ?? failure.message}; trying again, the job goes on`));
+    void progress.clear().then(() => say(io, `${failure.detail ?? failure.message}; trying again, the job goes on`));
   };
   let last = job;
   for await (const seen of watchJob(client, ref, { signal, onOutage })) {
@@ -82,7 +82,7 @@ const watch = async (
     }
     last = seen;
     await output?.update(seen);
-    if (output === undefined || !output.hasBegun()) await live.show(progressLine(seen, undefined));
+    if (output === undefined || !output.hasBegun()) await progress.update(seen);
     if (seen.spec.kind === "service" && seen.tasks.running === seen.spec.count) return seen;
   }
   return last;
@@ -96,7 +96,7 @@ interface Output {
 }
 
 /** Attempts of the only task are followed one after the other, in their order. */
-const createOutput = (io: Io, client: Client, job: JobView, live: Live, signal: AbortSignal): Output => {
+const createOutput = (io: Io, client: Client, job: JobView, progress: Progress, signal: AbortSignal): Output => {
   const ref = { project: job.project, job: job.name, index: 0 };
   const followed = new Set<string>();
   const draining = new AbortController();
@@ -106,7 +106,7 @@ const createOutput = (io: Io, client: Client, job: JobView, live: Live, signal: 
   let broken: Error | undefined;
   const sinkFor = (sink: Sink): Pick<Sink, "write"> => ({
     write: async (data) => {
-      if (!begun) await live.clear();
+      if (!begun) await progress.clear();
       begun = true;
       await sink.write(data);
     },

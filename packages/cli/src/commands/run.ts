@@ -84,8 +84,15 @@ export const submit = async (client: Client, document: LoadedDocument): Promise<
     const answer = await client.post(decodeSubmitted, Routes.jobs, document.value, { idempotencyKey: randomUUID() });
     return answer.value;
   } catch (error) {
-    throw error instanceof Failure ? locateIn(document, error) : error;
+    if (!(error instanceof Failure)) throw error;
+    throw error.code === "job.active" ? error.with({ next: nextWhenActive(document) }) : locateIn(document, error);
   }
+};
+
+const nextWhenActive = ({ value }: LoadedDocument): string[] => {
+  const { project = "default", name = "JOB" } = value as { readonly project?: string; readonly name?: string };
+  const ref = project === "default" ? name : `${project}/${name}`;
+  return [`berth job ${ref}`, `berth stop ${ref}`];
 };
 
 const sentenceOf = ({ job, action }: Submitted): string => {

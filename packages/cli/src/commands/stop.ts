@@ -7,8 +7,8 @@ import { watchJob } from "../client/watch.ts";
 import { Exit } from "../failure.ts";
 import { say } from "../io.ts";
 import { printDocument } from "../output/format.ts";
-import { createLive } from "../output/live.ts";
-import { endLine, isTerminalJob, progressLine } from "../output/progress-text.ts";
+import { createProgress } from "../output/progress.ts";
+import { endLine, isTerminalJob } from "../output/progress-text.ts";
 import {
   clientOf,
   withConnection,
@@ -39,24 +39,24 @@ export const registerStop: Register = (program, { io, finish }) => {
           {},
         );
         let job = answer.value;
-        const live = createLive(io.err);
+        const progress = createProgress(io);
         try {
           if (options.detach !== true && !isTerminalJob(job)) {
             const onOutage = (): void =>
-              void live.clear().then(() => say(io, "The cluster does not answer; trying again"));
+              void progress.clear().then(() => say(io, "The cluster does not answer; trying again"));
             for await (const seen of watchJob(client, ref, { signal: io.stop, onOutage })) {
               job = seen;
-              await live.show(progressLine(seen, undefined));
+              await progress.update(seen);
             }
           }
         } catch (error) {
           if (!io.stop.aborted) throw error;
-          await live.clear();
+          await progress.clear();
           await say(io, `Stopped waiting; ${job.name} is being stopped all the same`);
           finish(Exit.interrupted);
           return;
         }
-        await live.clear();
+        await progress.clear();
         await say(io, isTerminalJob(job) ? endLine(job) : `${job.name} is being stopped`);
         if (options.output !== "table" && options.output !== "wide") {
           await printDocument(io, options.output, {
@@ -69,7 +69,7 @@ export const registerStop: Register = (program, { io, finish }) => {
       },
     );
   withExamples(withProject(withConnection(withFormat(command))), [
-    ["berth stop service", "and wait until it is gone"],
+    ["berth stop ticker", "and wait until it is gone"],
     ["berth stop media/thumbs --detach", "without waiting"],
   ]);
 };

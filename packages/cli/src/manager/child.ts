@@ -72,8 +72,7 @@ export const startChild = async (
       if (stopping.signal.aborted) return;
       deaths = countDeath(deaths, performance.now() - current.startedAtMs);
       const waitMs = backoffMs(deaths);
-      const said = readTail(spec.logFile, current.logOffset, 1)[0];
-      events.onDeath(said === undefined ? why : `${why}: ${said}`, waitMs);
+      events.onDeath(why, waitMs);
       await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
       current = launch(spec, events);
@@ -111,13 +110,19 @@ const launch = (spec: ChildSpec, events: ChildEvents): Running => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => {
       events.onProcess(undefined);
-      resolve(signal === null ? `ended with code ${code ?? 0}` : `was ended by ${signal}`);
+      resolve(signal === null ? endedBecause(spec.logFile, logOffset, code ?? 0) : `was ended by ${signal}`);
     });
   });
   const ready = firstLine(child).then(parseReady);
   // Whoever does not wait for it must not be told by an unhandled rejection.
   ready.catch(() => undefined);
   return { process: child, startedAtMs, logOffset, exited, ready };
+};
+
+/** Who is killed has nothing to say; who gave up has said why last. */
+const endedBecause = (logFile: string, offset: number, code: number): string => {
+  const said = readTail(logFile, offset, 1)[0];
+  return said === undefined ? `ended with code ${code}` : `ended with code ${code}: ${said}`;
 };
 
 /** The first line of its standard output; what follows is read and forgotten, so that it never blocks on us. */
@@ -158,10 +163,11 @@ const becomeReady = async (spec: ChildSpec, running: Running): Promise<ReadyLine
   try {
     return await Promise.race([running.ready.catch(() => died), died, late]);
   } catch (error) {
-    const said = readTail(spec.logFile, running.logOffset, TAIL_LINES);
+    const why = error instanceof Error ? error.message : String(error);
+    const said = readTail(spec.logFile, running.logOffset, TAIL_LINES).filter((line) => !why.includes(line));
     throw new Failure(`${spec.name} did not start`, {
       exit: Exit.unavailable,
-      detail: [error instanceof Error ? error.message : String(error), ...said].join("\n"),
+      detail: [why, ...said].join("\n"),
       next: ["berth doctor      (what is missing on this machine)", `less ${spec.logFile}`],
       cause: error,
     });

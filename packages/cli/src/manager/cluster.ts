@@ -6,9 +6,11 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { decoder, EnrolledSchema, Routes, type Enrolled, type Resources } from "@berth/schema";
+import { decoder, EnrolledSchema, formatBytes, formatCpu, Routes, type Enrolled, type Resources } from "@berth/schema";
 import { createClient, type Client } from "../client/client.ts";
+import { listHosts } from "../client/queries.ts";
 import { clientFilePath } from "../client/connection.ts";
 import { Exit, Failure } from "../failure.ts";
 import { startChild, type Child, type ChildEvents, type ReadyLine } from "./child.ts";
@@ -24,6 +26,8 @@ const decodeEnrolled = decoder(EnrolledSchema);
 /** A scheduler that has a long log to read needs a while. */
 const SCHEDULER_READY_MS = 120_000;
 const AGENT_READY_MS = 60_000;
+const REGISTER_MS = 20_000;
+const REGISTER_STEP_MS = 200;
 const AGENT_GRACE_MS = 15_000;
 const SCHEDULER_GRACE_MS = 25_000;
 
@@ -103,13 +107,32 @@ export const startCluster = async (
       events.onStep(`${name}: starting`);
       const agent = await startAgent(options, { plan, network, client, natsUrls: found.natsUrls }, events);
       started.push({ name, child: agent, graceMs: AGENT_GRACE_MS });
-      events.onDone(name, "ready");
     }
+    await registered(client, plans, events);
     return { client, hosts: plans, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+};
+
+/** An agent registers within a second of its start; a host that does not is told about and waited for no longer. */
+const registered = async (client: Client, plans: readonly HostPlan[], events: ClusterEvents): Promise<void> => {
+  const waiting = new Map(plans.map((plan) => [plan.id, plan]));
+  const until = performance.now() + REGISTER_MS;
+  while (waiting.size > 0 && performance.now() < until) {
+    const { items } = await listHosts(client, { bridge: true, patienceMs: REGISTER_MS });
+    for (const host of items) {
+      if (host.state !== "ready" || host.lastHeartbeatAgoMs === null || !waiting.delete(host.id)) continue;
+      const { cpuMillis, memoryBytes } = host.capacity.allocatable;
+      events.onDone(
+        `host ${host.id}`,
+        `ready, ${formatCpu(cpuMillis)} CPUs and ${formatBytes(memoryBytes)} for containers`,
+      );
+    }
+    if (waiting.size > 0) await sleep(REGISTER_STEP_MS);
+  }
+  for (const id of waiting.keys()) events.onDone(`host ${id}`, "started, but has not registered yet; see: berth hosts");
 };
 
 const setUpNetwork = async (

@@ -2,12 +2,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { formatDuration, isTerminal, taskName } from "@berth/schema";
+import { formatDuration, isTerminal, taskName, type JobView } from "@berth/schema";
 import type { Client } from "../client/client.ts";
-import { listAllocations } from "../client/queries.ts";
+import { getJob, listAllocations } from "../client/queries.ts";
 import { loginLink } from "../commands/dashboard.ts";
 import { checkedDocument, submit } from "../commands/run.ts";
 import { waitForJob } from "../commands/run-wait.ts";
+import { Failure } from "../failure.ts";
 import { say, type Io } from "../io.ts";
 import { writeWhole } from "./files.ts";
 
@@ -20,11 +21,21 @@ const markerPath = (dataDir: string): string => join(dataDir, "greeted");
 export const greet = async (io: Io, client: Client, dataDir: string): Promise<void> => {
   if (existsSync(markerPath(dataDir))) return;
   await say(io, "\nThe first container, examples/hello.yaml:");
-  const document = await checkedDocument(io, HELLO);
-  const { job } = await submit(client, document);
+  const job = await submitHello(io, client);
   const code = await waitForJob(io, client, job, { timeoutMs: HELLO_TIMEOUT_MS, format: undefined });
   await say(io, `exit code ${code}`);
   if (code === 0) writeWhole(markerPath(dataDir), "");
+};
+
+/** An earlier start may have been killed while it ran: then it is waited for, not run twice. */
+const submitHello = async (io: Io, client: Client): Promise<JobView> => {
+  const document = await checkedDocument(io, HELLO);
+  try {
+    return (await submit(client, document)).job;
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== "job.active") throw error;
+    return (await getJob(client, { project: "default", job: "hello" })).value;
+  }
 };
 
 /** What an earlier start has left running, in one line. */
@@ -49,7 +60,7 @@ export const tellWayIn = async (io: Io, client: Client): Promise<void> => {
     `  ${io.command} hosts`,
     `  ${io.command} run examples/checksums.yaml`,
     `  ${io.command} ps`,
-    "\nCtrl-C stops Berth.",
+    `\nCtrl-C stops Berth; containers go on. \`${io.command} down\` stops them too.`,
   ];
   await say(io, lines.join("\n"));
 };

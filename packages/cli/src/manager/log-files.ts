@@ -64,7 +64,8 @@ const parseLine = (line: string): LogLine => {
     if (typeof value !== "object" || value === null) return { level: WARN, text: line };
     const given = value["level"];
     const level = typeof given === "number" ? given : (LEVELS[String(given)] ?? WARN);
-    const message = typeof value["msg"] === "string" ? value["msg"] : line;
+    const text = value["msg"] ?? value["event"];
+    const message = typeof text === "string" ? text : line;
     const error = value["err"] ?? value["error"];
     const why =
       typeof error === "string"

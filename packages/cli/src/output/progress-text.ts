@@ -1,24 +1,34 @@
 /** A job's progress in one line, and the words at its end. Pure text. */
 import { formatDuration, type JobView } from "@berth/schema";
 import { countsText } from "./columns.ts";
-import { cut } from "./width.ts";
+import { plainLine } from "./style.ts";
 
 export const isTerminalJob = (job: JobView): boolean =>
   job.state === "succeeded" || job.state === "failed" || job.state === "stopped";
 
 const BAR = 24;
 
-/** `checksums  ██████──────────────────  6 of 24 · 4 running, 14 pending, 6 succeeded` */
-export const progressLine = (job: JobView, width: number | undefined): string => {
-  const { tasks, spec } = job;
-  const done = tasks.succeeded + tasks.failed + tasks.stopped;
-  const reason = job.pendingReason === null || tasks.pending === 0 ? "" : ` · ${job.pendingReason}`;
-  const text =
-    spec.count === 1
-      ? `${job.name}  ${countsText(job).replace(/^1 /, "")}${reason}`
-      : `${job.name}  ${bar(done / spec.count)}  ${done} of ${spec.count} · ${countsText(job)}${reason}`;
-  return width === undefined ? text : cut(text, width);
-};
+/** How much of a job is where it should be: ended for batch, running for a service. */
+export const doneOf = ({ spec, tasks }: JobView): number =>
+  spec.kind === "service" ? tasks.running : tasks.succeeded + tasks.failed + tasks.stopped;
+
+/** Only a job of which nothing moves needs a reason. */
+const reasonOf = ({ tasks, pendingReason }: JobView): string =>
+  pendingReason === null || tasks.running + tasks.starting + tasks.stopping > 0 ? "" : ` · ${plainLine(pendingReason)}`;
+
+/** For a terminal: `checksums  ██████──────────────────  6 of 24 · 4 running, 14 pending, 6 succeeded` */
+export const progressLine = (job: JobView): string =>
+  job.spec.count === 1
+    ? oneTask(job)
+    : `${job.name}  ${bar(doneOf(job) / job.spec.count)}  ${doneOf(job)} of ${job.spec.count} · ${countsText(job)}${reasonOf(job)}`;
+
+/** For a file: the same without the picture. */
+export const progressWords = (job: JobView): string =>
+  job.spec.count === 1
+    ? oneTask(job)
+    : `${job.name}: ${doneOf(job)} of ${job.spec.count} · ${countsText(job)}${reasonOf(job)}`;
+
+const oneTask = (job: JobView): string => `${job.name}: ${countsText(job).replace(/^1 /, "")}${reasonOf(job)}`;
 
 const bar = (ratio: number): string => {
   const full = Math.floor(Math.min(1, Math.max(0, ratio)) * BAR);

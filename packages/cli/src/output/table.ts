@@ -66,12 +66,12 @@ export const renderTable = <Row>(
     const parts = shown.map((one, at) => {
       const { align = "left" } = one.column;
       const text = cut(cellOf(one), one.width);
-      // The last column is not padded: no trailing blanks in what people copy.
       const padded = at === shown.length - 1 && align === "left" ? text : pad(text, one.width, align);
       const tone = toneOf(one);
       return tone === undefined ? padded : paint(options.colors, tone, padded);
     });
-    return parts.join(" ".repeat(GAP));
+    // No trailing blanks in what people copy.
+    return parts.join(" ".repeat(GAP)).trimEnd();
   };
   const header = line(
     (one) => one.column.title,

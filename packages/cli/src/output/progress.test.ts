@@ -1,0 +1,72 @@
+import { describe, expect, test } from "vitest";
+import { fakeIo } from "../testing/fake-io.ts";
+import { jobView } from "../testing/samples.ts";
+import { createProgress } from "./progress.ts";
+import { endLine, progressLine } from "./progress-text.ts";
+
+const array = (running: number, succeeded: number) =>
+  jobView({
+    document: { name: "thumbs", array: { size: 40 } },
+    tasks: { running, succeeded, pending: 40 - running - succeeded },
+    pendingReason: "thumbs[9] waits for its turn",
+  });
+
+describe("progress", () => {
+  test("is a picture and counts", () => {
+    expect(progressLine(array(4, 10))).toBe(
+      "thumbs  ██████──────────────────  10 of 40 · 4 running, 26 pending, 10 succeeded",
+    );
+  });
+
+  test("gives the reason only when nothing moves", () => {
+    expect(progressLine(array(0, 0))).toBe(
+      "thumbs  ────────────────────────  0 of 40 · 40 pending · thumbs[9] waits for its turn",
+    );
+  });
+
+  test("of a service is how many run", () => {
+    const service = jobView({
+      document: { name: "ticker", kind: "service", replicas: 3 },
+      tasks: { running: 2, starting: 1 },
+    });
+    expect(progressLine(service)).toBe("ticker  ████████████████────────  2 of 3 · 2 running, 1 starting");
+  });
+
+  test("of one task is a word", () => {
+    expect(progressLine(jobView({ tasks: { starting: 1 } }))).toBe("hello: starting");
+  });
+
+  test("without a terminal is a line for each tenth, not for each change", async () => {
+    const io = fakeIo();
+    const progress = createProgress(io);
+    for (let done = 0; done <= 40; done += 1) await progress.update(array(Math.min(1, 40 - done), done));
+    const lines = io.errText().trimEnd().split("\n");
+    expect(lines).toHaveLength(11);
+    expect(lines[1]).toBe("thumbs: 4 of 40 · 1 running, 35 pending, 4 succeeded");
+  });
+
+  test("on a terminal is one line that fits it, and is gone when it is cleared", async () => {
+    const io = fakeIo({ tty: true, columns: 40 });
+    const progress = createProgress(io);
+    await progress.update(array(4, 10));
+    await progress.clear();
+    expect(io.errText()).toBe("\r\u001b[2Kthumbs  ██████──────────────────  10 o…\r\u001b[2K");
+  });
+
+  test("ends with a sentence", () => {
+    expect(endLine(jobView({ state: "failed", exitCode: 137, tasks: { failed: 1 }, finishedAtMs: 912_300 }))).toBe(
+      "hello failed in 12.3s with exit code 137",
+    );
+    expect(
+      endLine(
+        jobView({
+          document: { name: "thumbs", array: { size: 3 } },
+          state: "succeeded",
+          exitCode: 0,
+          tasks: { succeeded: 3 },
+          finishedAtMs: 900_500,
+        }),
+      ),
+    ).toBe("thumbs succeeded in 500ms: 3 succeeded");
+  });
+});

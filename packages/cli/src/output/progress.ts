@@ -1,0 +1,32 @@
+/**
+ * A job's progress on stderr: redrawn in place on a terminal. Elsewhere a line for each tenth of the way, and one now and
+ * then while nothing moves, so that a log stays readable whatever the size of the array.
+ */
+import type { JobView } from "@berth/schema";
+import type { Io } from "../io.ts";
+import { createLive } from "./live.ts";
+import { doneOf, progressLine, progressWords } from "./progress-text.ts";
+
+const STEPS = 10;
+const QUIET_MS = 15_000;
+
+export interface Progress {
+  readonly update: (job: JobView) => Promise<void>;
+  /** Before anything else is written. */
+  readonly clear: () => Promise<void>;
+}
+
+export const createProgress = (io: Pick<Io, "err" | "nowMs">): Progress => {
+  const live = createLive(io.err);
+  let said: { readonly step: string; readonly text: string; readonly atMs: number } | undefined;
+  const update = async (job: JobView): Promise<void> => {
+    if (io.err.isTty) return live.show(progressLine(job));
+    const text = progressWords(job);
+    const step = `${job.state} ${Math.floor((doneOf(job) / job.spec.count) * STEPS)}`;
+    const atMs = io.nowMs();
+    if (said !== undefined && (said.text === text || (said.step === step && atMs - said.atMs < QUIET_MS))) return;
+    said = { step, text, atMs };
+    await io.err.write(`${text}\n`);
+  };
+  return { update, clear: live.clear };
+};
