@@ -36,7 +36,7 @@ if (wants("rate")) {
     results[`rate_${perPlan}`] = { ...options, ...result };
     say(
       `rate, ${options.hosts} hosts ${(result.filledRatio * 100).toFixed(1)} % full, ${options.classes} classes, plans of ${perPlan}: ` +
-        `${Math.round(result.perSecond)}/s with fold, ${Math.round(result.planPerSecond)}/s planning alone; ` +
+        `${Math.round(result.perSecond)}/s with fold, ${Math.round(result.planPerSecond)}/s planning alone, ${Math.round(result.perCpuSecond)} per CPU second; ` +
         `plan p50 ${result.planMsP50.toFixed(2)} ms, p99 ${result.planMsP99.toFixed(2)} ms; heap ${Math.round(result.heapBytes / 1e6)} MB`,
     );
   }

@@ -32,6 +32,7 @@ export const createBerthCell = (hosts: readonly Resources[]) => {
     return `alloc_${String(ids).padStart(26, "0")}` as AllocationId;
   };
   const append = (records: LogRecord[]): void => {
+    if (records.length === 0) return;
     sequence += 1;
     fold(state, sequence, { version: 1, epoch: 0, atMs: sequence, cause: "bench", records });
   };

@@ -14,8 +14,9 @@ import { isOnLostHost } from "./fold-tasks.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { holdSentence } from "./sentences.ts";
+import { passingClass } from "./request-class.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
-import { passingClass, tentatively, type Tentative } from "./tentative.ts";
+import { tentatively, type Tentative } from "./tentative.ts";
 
 /** A plan lists at most this many tasks, and this many refusing hosts over all of them; a warning counts the rest. */
 const MAX_TASKS_LISTED = 1_000;

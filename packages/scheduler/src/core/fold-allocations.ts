@@ -1,6 +1,6 @@
 /** Folding what happens to allocations: placed, reported, stopped. Each returns false when it contradicts the state. */
 import { isForward, jobKey, type LogRecord } from "@berth/schema";
-import { addResources, toVector } from "./feasibility.ts";
+import { addResources } from "./feasibility.ts";
 import { changeTask, endAllocation, touchDocument, type Folding } from "./fold-tasks.ts";
 import type { MutableAllocation } from "./state.ts";
 
@@ -36,6 +36,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     placedAtMs: folding.atMs,
     startedAtMs: null,
     exit: null,
+    request: job.requestClass.request,
   };
   state.allocations.set(placement.id, allocation);
   changeTask(folding, job, task, () => {
@@ -46,7 +47,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   });
   host.allocations.add(placement.id);
   host.reserved = addResources(host.reserved, job.spec.requests, 1);
-  state.index.book(state.index.slotOf(host.id), toVector(job.spec.requests), 1);
+  state.index.book(host.slot, allocation.request, 1);
   folding.changes.allocations.add(placement.id);
   touchDocument(folding, allocation);
   return true;

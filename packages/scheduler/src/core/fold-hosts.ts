@@ -9,7 +9,7 @@ type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
 /** Tells the packer, and every task that has an allocation there, how the host is now. */
 const announce = (folding: Folding, host: MutableHost): void => {
   const { state, changes } = folding;
-  state.index.setHost(state.index.slotOf(host.id), toVector(host.allocatable), host.state === "ready");
+  state.index.setHost(host.slot, toVector(host.allocatable), host.state === "ready");
   changes.hosts.add(host.id);
   for (const id of host.allocations) {
     const allocation = state.allocations.get(id);
@@ -41,6 +41,7 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     reserved: noResources(),
     allocations: new Set(),
     desiredRev: folding.sequence,
+    slot: state.index.slotOf(record.hostId),
   });
   folding.changes.hosts.add(record.hostId);
   folding.changes.documents.add(record.hostId);

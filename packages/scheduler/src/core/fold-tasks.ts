@@ -3,7 +3,7 @@
  * that want work and the queues always say the same as the facts.
  */
 import type { AllocationId, Exit, TaskCounts } from "@berth/schema";
-import { addResources, toVector } from "./feasibility.ts";
+import { addResources } from "./feasibility.ts";
 import { afterEnd } from "./restart-policy.ts";
 import { createSortedList } from "./sorted-list.ts";
 import {
@@ -173,9 +173,8 @@ const release = (folding: Folding, allocation: MutableAllocation): void => {
   const { state } = folding;
   const host = state.hosts.get(allocation.hostId);
   if (host === undefined || !host.allocations.delete(allocation.id)) return;
-  const { requests } = allocation.spec;
-  host.reserved = addResources(host.reserved, requests, -1);
-  state.index.book(state.index.slotOf(host.id), toVector(requests), -1);
+  host.reserved = addResources(host.reserved, allocation.spec.requests, -1);
+  state.index.book(host.slot, allocation.request, -1);
 };
 
 /**

@@ -1,15 +1,18 @@
 /**
- * What every host has left, arranged for the question "where does this request fit best?". Hosts in the same room (equal
- * free and allocatable amounts) are interchangeable, so the question is asked once per room, and the score of
- * (request class, room) is remembered: both are plain vectors, so a remembered score can never be out of date.
+ * What every host has left, arranged for the question "where does this request fit best?". Amounts lie in flat arrays, one
+ * row per host. For each request class that is asked about there is a tournament tree over all hosts; a host that changes
+ * is noted once, and every tree catches up when it is asked next. So a placement costs a few paths of log2(hosts) steps,
+ * whatever the number of hosts, and classes that nobody asks about cost nothing.
  *
- * It is kept by `fold`. Planning books on it tentatively and takes everything back before it returns.
+ * The trees are the memory of scores of (request class, host): a bounded LRU, and dropping one costs a scan, never an answer.
+ * The index is kept by `fold`. Planning books on it tentatively and takes everything back before it returns.
  */
 import { DIMENSIONS, type HostId } from "@berth/schema";
 import { LRUCache } from "lru-cache";
 import { firstShort, type HostRoom, type Vector } from "./feasibility.ts";
-import type { RequestClass } from "./request-class.ts";
+import { PASSING_CLASS_ID, type RequestClass } from "./request-class.ts";
 import { scoreBestFit } from "./score.ts";
+import { createScoreTree, type ScoreTree } from "./score-tree.ts";
 
 export interface Choice {
   readonly slot: number;
@@ -36,179 +39,134 @@ export interface HostIndex {
   readonly grownFor: (mark: number, request: Vector) => boolean;
 }
 
-interface Room {
-  readonly key: string;
-  id: number;
-  readonly free: Vector;
-  readonly allocatable: Vector;
-  /** Slots of the ready hosts in it, by descending host id: the next to be taken is the last. */
-  readonly slots: number[];
-}
-
 const SIZE = DIMENSIONS.length;
-const MEMO_ENTRIES = 2 ** 16;
-/** Two ids make one memo key, which must stay an exact integer. */
-const MAX_ID = 2 ** 26;
+/** Scores remembered over all classes: at 20 bytes each, 80 MB at most. */
+const MAX_SCORES = 2 ** 22;
+const FIRST_CAPACITY = 4;
 /** How many growths are remembered; whoever asks about an older mark is told "perhaps". */
 const GROWTHS = 1_024;
+/** How many changes are remembered; a tree that is further behind is built anew. A power of two. */
+const CHANGES = 2 ** 16;
 
-export const createHostIndex = (): HostIndex => {
+const extended = (array: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> => {
+  const longer = new Float64Array(length);
+  longer.set(array);
+  return longer;
+};
+
+export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
   const slots = new Map<HostId, number>();
   const ids: HostId[] = [];
-  const free: Vector[] = [];
-  const allocatable: Vector[] = [];
   const ready: boolean[] = [];
-  const roomOf: (Room | undefined)[] = [];
   const rank: number[] = [];
   const ordered: number[] = [];
-  const rooms = new Map<string, Room>();
-  // Made at its first use: it takes its memory at once, and many states (a dry run's, a test's) never score anything.
-  let memo: LRUCache<number, number> | undefined;
+  let capacity = FIRST_CAPACITY;
+  let free = new Float64Array(capacity * SIZE);
+  let allocatable = new Float64Array(capacity * SIZE);
+  // The log of changes: which slot, and for every slot its newest place in the log, so that each is caught up with once.
+  const changed = new Int32Array(CHANGES);
+  let changedAt = new Float64Array(capacity);
+  let changeCount = 0;
   const growths = new Int32Array(GROWTHS);
   let growthCount = 0;
-  let nextRoomId = 1;
+  // Made at its first use: many states (a test's, a replica's) are never asked.
+  let trees: LRUCache<number, ScoreTree> | undefined;
 
-  /** Where in a room's slots this rank is or belongs (descending). */
-  const position = (list: readonly number[], wanted: number): number => {
-    let low = 0;
-    let high = list.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((rank[list[middle] as number] as number) > wanted) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  const grow = (): void => {
+    capacity *= 2;
+    free = extended(free, capacity * SIZE);
+    allocatable = extended(allocatable, capacity * SIZE);
+    changedAt = extended(changedAt, capacity);
+    trees?.clear();
   };
 
-  const leave = (slot: number): void => {
-    const room = roomOf[slot];
-    if (room === undefined) return;
-    room.slots.splice(position(room.slots, rank[slot] as number), 1);
-    if (room.slots.length === 0) rooms.delete(room.key);
-    roomOf[slot] = undefined;
+  const noteChange = (slot: number): void => {
+    changed[changeCount & (CHANGES - 1)] = slot;
+    changedAt[slot] = changeCount;
+    changeCount += 1;
   };
 
-  const renumber = (): void => {
-    memo?.clear();
-    nextRoomId = 1;
-    for (const room of rooms.values()) {
-      room.id = nextRoomId;
-      nextRoomId += 1;
-    }
-  };
-
-  const enter = (slot: number): void => {
-    if (ready[slot] !== true) return;
-    const [left, all] = [free[slot] as Vector, allocatable[slot] as Vector];
-    const key = `${left.join(",")}/${all.join(",")}`;
-    let room = rooms.get(key);
-    if (room === undefined) {
-      if (nextRoomId >= MAX_ID) renumber();
-      room = { key, id: nextRoomId, free: left.slice(), allocatable: all.slice(), slots: [] };
-      nextRoomId += 1;
-      rooms.set(key, room);
-    }
-    room.slots.splice(position(room.slots, rank[slot] as number), 0, slot);
-    roomOf[slot] = room;
-  };
-
-  const grew = (slot: number): void => {
+  const noteGrowth = (slot: number): void => {
     growths[growthCount % GROWTHS] = slot;
     growthCount += 1;
   };
 
   const change = (slot: number, request: Vector, sign: 1 | -1): void => {
-    leave(slot);
-    const left = free[slot] as Vector;
-    for (let at = 0; at < SIZE; at += 1) left[at] = (left[at] as number) - sign * (request[at] as number);
-    enter(slot);
-  };
-
-  const scoreOf = (requestClass: RequestClass, room: Room): number => {
-    if (requestClass.id >= MAX_ID) return scoreBestFit(room.allocatable, room.free, 0, requestClass.request);
-    const key = requestClass.id * MAX_ID + room.id;
-    memo ??= new LRUCache<number, number>({ max: MEMO_ENTRIES });
-    const known = memo.get(key);
-    if (known !== undefined) return known;
-    const score = scoreBestFit(room.allocatable, room.free, 0, requestClass.request);
-    memo.set(key, score);
-    return score;
+    const from = slot * SIZE;
+    for (let at = 0; at < SIZE; at += 1) free[from + at] = (free[from + at] as number) - sign * (request[at] as number);
+    noteChange(slot);
   };
 
   const fits = (slot: number, request: Vector): boolean =>
-    ready[slot] === true && firstShort(free[slot] as Vector, 0, request) < 0;
+    ready[slot] === true && firstShort(free, slot * SIZE, request) < 0;
+
+  const scoreOf = (slot: number, request: Vector): number =>
+    fits(slot, request) ? scoreBestFit(allocatable, free, slot * SIZE, request) : -1;
+
+  const treeOf = ({ id, request }: RequestClass): ScoreTree => {
+    trees ??= new LRUCache<number, ScoreTree>({ maxSize: maxScores, sizeCalculation: (tree) => tree.capacity });
+    let tree = id === PASSING_CLASS_ID ? undefined : trees.get(id);
+    const behind = tree === undefined ? Number.POSITIVE_INFINITY : changeCount - tree.seen;
+    if (tree === undefined || behind > CHANGES || behind > 4 * ids.length) {
+      tree ??= createScoreTree(capacity, rank);
+      tree.build(ids.length, (slot) => scoreOf(slot, request));
+      if (id !== PASSING_CLASS_ID) trees.set(id, tree);
+    } else {
+      for (let at = tree.seen; at < changeCount; at += 1) {
+        const slot = changed[at & (CHANGES - 1)] as number;
+        if (changedAt[slot] === at) tree.set(slot, scoreOf(slot, request));
+      }
+    }
+    tree.seen = changeCount;
+    return tree;
+  };
 
   return {
     slotOf: (id) => {
       const known = slots.get(id);
       if (known !== undefined) return known;
       const slot = ids.length;
+      if (slot >= capacity) grow();
       slots.set(id, slot);
       ids.push(id);
-      free.push(new Float64Array(SIZE));
-      allocatable.push(new Float64Array(SIZE));
       ready.push(false);
-      roomOf.push(undefined);
-      // Everyone behind moves up by one, which leaves the order inside every room as it is.
+      // Everyone behind moves up by one, which leaves the order of any two hosts as it is.
       let at = ordered.length;
       while (at > 0 && (ids[ordered[at - 1] as number] as HostId) > id) {
         rank[ordered[at - 1] as number] = at;
         at -= 1;
       }
       ordered.splice(at, 0, slot);
-      rank.push(at);
+      rank[slot] = at;
       return slot;
     },
     setHost: (slot, all, isReady) => {
-      leave(slot);
-      const [left, before] = [free[slot] as Vector, allocatable[slot] as Vector];
-      for (let at = 0; at < SIZE; at += 1)
-        left[at] = (left[at] as number) + (all[at] as number) - (before[at] as number);
-      allocatable[slot] = all.slice();
+      const from = slot * SIZE;
+      for (let at = 0; at < SIZE; at += 1) {
+        const more = (all[at] as number) - (allocatable[from + at] as number);
+        free[from + at] = (free[from + at] as number) + more;
+        allocatable[from + at] = all[at] as number;
+      }
       ready[slot] = isReady;
-      enter(slot);
-      grew(slot);
+      noteChange(slot);
+      noteGrowth(slot);
     },
     book: (slot, request, sign) => {
       change(slot, request, sign);
-      if (sign === -1) grew(slot);
+      if (sign === -1) noteGrowth(slot);
     },
     undo: (slot, request) => change(slot, request, -1),
     room: (slot) => ({
       hostId: ids[slot] as HostId,
       ready: ready[slot] === true,
-      allocatable: allocatable[slot] as Vector,
-      free: free[slot] as Vector,
+      allocatable: allocatable.subarray(slot * SIZE, (slot + 1) * SIZE),
+      free: free.subarray(slot * SIZE, (slot + 1) * SIZE),
     }),
     inOrder: () => ordered,
-    choose: (requestClass, limit) => {
-      const best: { readonly room: Room; readonly score: number; readonly rank: number }[] = [];
-      for (const room of rooms.values()) {
-        if (firstShort(room.free, 0, requestClass.request) >= 0) continue;
-        const score = scoreOf(requestClass, room);
-        const first = rank[room.slots.at(-1) as number] as number;
-        let at = best.length;
-        while (at > 0) {
-          const other = best[at - 1] as (typeof best)[number];
-          if (other.score > score || (other.score === score && other.rank < first)) break;
-          at -= 1;
-        }
-        if (at >= limit) continue;
-        best.splice(at, 0, { room, score, rank: first });
-        if (best.length > limit) best.pop();
-      }
-      if (limit === 1) {
-        const top = best[0];
-        if (top === undefined) return [];
-        const slot = top.room.slots.at(-1) as number;
-        return [{ slot, hostId: ids[slot] as HostId, score: top.score }];
-      }
-      return best
-        .flatMap(({ room, score }) => room.slots.slice(-limit).map((slot) => ({ slot, score })))
-        .sort((a, b) => b.score - a.score || (rank[a.slot] as number) - (rank[b.slot] as number))
-        .slice(0, limit)
-        .map(({ slot, score }) => ({ slot, hostId: ids[slot] as HostId, score }));
-    },
+    choose: (requestClass, limit) =>
+      treeOf(requestClass)
+        .best(limit)
+        .map(({ slot, score }) => ({ slot, score, hostId: ids[slot] as HostId })),
     mark: () => growthCount,
     grownFor: (since, request) => {
       if (growthCount - since > GROWTHS) return true;

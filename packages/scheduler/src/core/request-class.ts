@@ -10,6 +10,15 @@ export interface RequestClass {
   readonly request: Vector;
 }
 
+/** The id of requests that no job has: nothing is remembered about them. */
+export const PASSING_CLASS_ID = 0;
+
+/** A class for a request that is only asked about. */
+export const passingClass = (requests: Resources): RequestClass => ({
+  id: PASSING_CLASS_ID,
+  request: toVector(requests),
+});
+
 export interface ClassTable {
   readonly size: number;
   readonly retain: (requests: Resources) => RequestClass;
@@ -20,7 +29,7 @@ export interface ClassTable {
 
 export const createClassTable = (): ClassTable => {
   const byKey = new Map<string, { readonly requestClass: RequestClass; users: number }>();
-  let nextId = 1;
+  let nextId = PASSING_CLASS_ID + 1;
   const keyOf = (request: Vector): string => request.join(",");
   return {
     get size() {

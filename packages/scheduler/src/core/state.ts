@@ -20,6 +20,7 @@ import type {
   TaskCounts,
 } from "@berth/schema";
 import type { Bitset } from "./bitset.ts";
+import type { Vector } from "./feasibility.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { SortedList } from "./sorted-list.ts";
@@ -157,10 +158,14 @@ export interface Changes {
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 export type MutableTask = Writable<Omit<TaskRecord, "history">> & { history: AllocationId[] };
-export type MutableAllocation = Writable<AllocationRecord>;
-export type MutableHost = Writable<Omit<HostRecord, "allocations" | "reserved">> & {
+export type MutableAllocation = Writable<AllocationRecord> & {
+  /** What it has booked, as the index counts it. */
+  readonly request: Vector;
+};
+export type MutableHost = Writable<Omit<HostRecord, "allocations">> & {
   allocations: Set<AllocationId>;
-  reserved: Resources;
+  /** Its place in the index. */
+  readonly slot: number;
 };
 export type MutableJob = Writable<Omit<JobRecord, "tasks" | "counts">> & {
   tasks: MutableTask[];

@@ -2,8 +2,8 @@
  * Booking on the index while a plan is being made. Everything is taken back at the end: a plan is a proposal, and only
  * the log makes it true.
  */
-import type { Candidate, HostId, Resources, ScoreBreakdown } from "@berth/schema";
-import { toVector, type Vector } from "./feasibility.ts";
+import type { Candidate, HostId, ScoreBreakdown } from "@berth/schema";
+import type { Vector } from "./feasibility.ts";
 import type { HostIndex } from "./host-index.ts";
 import type { RequestClass } from "./request-class.ts";
 import { explainBestFit } from "./score.ts";
@@ -22,12 +22,6 @@ export interface Tentative {
   /** The same choice without booking it. */
   readonly look: (requestClass: RequestClass, runnersUp: number) => Chosen | undefined;
 }
-
-/** A class for a request that no job has: its scores are not remembered. */
-export const passingClass = (requests: Resources): RequestClass => ({
-  id: Number.MAX_SAFE_INTEGER,
-  request: toVector(requests),
-});
 
 /** Runs `work` with bookings that are gone when it returns. */
 export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) => T): T => {
