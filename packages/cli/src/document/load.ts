@@ -13,6 +13,8 @@ export const MAX_DOCUMENT_BYTES = 1024 * 1024;
 /** Enough for honest reuse; "billion laughs" needs thousands. */
 const MAX_ALIASES = 50;
 const MAX_PLACES = 8;
+/** The parser takes time with the square of the depth; a job document has a depth of five. */
+const MAX_DEPTH = 200;
 
 export interface LoadedDocument {
   /** How errors name it: the file as given, or `stdin`. */
@@ -69,7 +71,12 @@ export const loadDocument = async (io: Io, file: string): Promise<LoadedDocument
 export const parseText = (file: string, bytes: Uint8Array): LoadedDocument => {
   const text = decodeUtf8(file, bytes);
   const lines = new LineCounter();
-  const tree = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: "silent" });
+  const deep = tooDeepAt(text);
+  if (deep !== undefined) {
+    text.split("\n").reduce((offset, line) => (lines.addNewLine(offset), offset + line.length + 1), 0);
+    throw malformed([placeAt({ file, text, lines }, deep, SENTENCES["RESOURCE_EXHAUSTION"] ?? "")]);
+  }
+  const tree = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: "error" });
   const loaded = { file, text, lines, tree };
   const broken = [...tree.errors, ...tree.warnings];
   if (broken.length > 0) {
@@ -102,6 +109,19 @@ const decodeUtf8 = (file: string, bytes: Uint8Array): string => {
       cause: error,
     });
   }
+};
+
+/** Where brackets nest beyond all sense, whatever they stand for; or a line that opens lists in lists in lists. */
+const tooDeepAt = (text: string): number | undefined => {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text[at];
+    if (char === "[" || char === "{") depth += 1;
+    else if ((char === "]" || char === "}") && depth > 0) depth -= 1;
+    if (depth > MAX_DEPTH) return at;
+  }
+  const compact = new RegExp(`^ *(?:[-?:] +){${MAX_DEPTH}}`, "m").exec(text);
+  return compact?.index;
 };
 
 const malformed = (places: readonly Place[]): Failure =>

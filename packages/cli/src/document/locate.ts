@@ -40,10 +40,15 @@ const offsetOf = (loaded: LoadedDocument, error: FieldError): number => {
   return offset;
 };
 
-export const placesOf = (loaded: LoadedDocument, errors: readonly FieldError[]): Place[] =>
-  errors
-    .map((error) => placeAt(loaded, offsetOf(loaded, error), error.message))
-    .toSorted((a, b) => a.line - b.line || a.column - b.column);
+export const placesOf = (loaded: LoadedDocument, errors: readonly FieldError[]): Place[] => {
+  const places = new Map<string, Place>();
+  for (const error of errors) {
+    const place = placeAt(loaded, offsetOf(loaded, error), error.message);
+    // What an alias repeats is wrong in one place.
+    places.set(`${place.line}:${place.column} ${place.message}`, place);
+  }
+  return [...places.values()].toSorted((a, b) => a.line - b.line || a.column - b.column);
+};
 
 /** The failure with its field errors shown in the document. */
 export const locateIn = (loaded: LoadedDocument, failure: Failure): Failure =>
