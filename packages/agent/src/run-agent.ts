@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, type PathLike } from "node:fs";
-import { chmod, mkdir, readFile, realpath } from "node:fs/promises";
+import { mkdir, readFile, realpath } from "node:fs/promises";
 import { openRuntime } from "@berth/native";
 import { pino, type DestinationStream } from "pino";
 import { isLabel, type HostId, type Resources } from "@berth/schema";
@@ -97,10 +97,8 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
   const pem = await readText(options.clusterKeyFile, "cluster key file");
   const verifier = await attempt(() => createVerifier(pem), `${options.clusterKeyFile}`);
 
-  await mkdir(options.dataDir, { recursive: true, mode: 0o711 });
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const dataDir = await realpath(options.dataDir);
-  // Containers look up their image and outputs with their own ids: they may pass through, not look around.
-  await chmod(dataDir, 0o711);
   const layout = layoutOf(dataDir);
   const cgroupParent = options.cgroupParent ?? defaultCgroupParent(host, dataDir);
   const runtime = await attempt(() => openRuntime({ stateDir: layout.runtime, cgroupParent }), "the container runtime");

@@ -3,7 +3,7 @@
  * thread; nothing else writes to `state`.
  */
 import type { AllocationId, DesiredDocument, HostId } from "@berth/schema";
-import type { Version } from "../core/accept.ts";
+import { NO_VERSION, type Version } from "../core/accept.ts";
 import type { ExitRecord } from "../core/container.ts";
 import type { AllocationRecord } from "../core/record.ts";
 import type { RetentionLimits } from "../core/retention.ts";
@@ -74,7 +74,7 @@ export interface AgentContext extends Ports {
 
 export const emptyState = (): AgentState => ({
   document: undefined,
-  version: { epoch: 0, rev: 0 },
+  version: NO_VERSION,
   fence: 0,
   confirmed: false,
   greeted: false,
@@ -83,7 +83,3 @@ export const emptyState = (): AgentState => ({
   unsaved: new Set(),
   lastSlot: -1,
 });
-
-/** True while the desired document names it. */
-export const isListed = (state: AgentState, id: AllocationId): boolean =>
-  state.document === undefined || state.document.allocations.some((allocation) => allocation.id === id);

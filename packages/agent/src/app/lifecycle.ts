@@ -109,7 +109,6 @@ const prepare = async (context: AgentContext, allocation: DesiredAllocation, spe
       outputRoot = await files.prepareOutputs(
         allocation.id,
         spec.outputs.map((output) => output.path),
-        idBase,
       );
     }
   } catch (error) {

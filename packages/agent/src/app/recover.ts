@@ -3,6 +3,7 @@
  * nothing is started, stopped or told here. Afterwards every live container is watched and has its id range booked.
  */
 import { decodeJson, decoder, DesiredDocumentSchema, AllocationIdSchema, type AllocationId } from "@berth/schema";
+import { NO_VERSION } from "../core/accept.ts";
 import { isFinished, orphanRecord, type AllocationRecord } from "../core/record.ts";
 import { slotOf } from "../core/slots.ts";
 import { errorFields } from "../ports/log.ts";
@@ -27,14 +28,20 @@ const recoverDesired = async ({ journal, log, settings, state, verifier }: Agent
   state.fence = loaded.fence;
   if (loaded.document === undefined) return;
   const payload = verifier.verify(loaded.document);
-  const document = payload === undefined ? undefined : decodeJson(decodeDocument, payload, "the stored document");
-  if (document?.ok === true && document.value.host === settings.host) state.document = document.value;
-  else {
-    // Signed with another key, for another host, or of another version: this directory comes from another cluster.
+  if (payload === undefined) {
+    // Signed with another key: this directory comes from another cluster, whose versions mean nothing here.
     log.error({ hostId: settings.host }, "journal.desired_not_trusted");
-    state.version = { epoch: 0, rev: 0 };
+    state.version = NO_VERSION;
     state.fence = 0;
+    return;
   }
+  const document = decodeJson(decodeDocument, payload, "the stored document");
+  if (document.ok && document.value.host === settings.host) state.document = document.value;
+  else
+    log.error(
+      { hostId: settings.host, problem: document.ok ? "for another host" : document.error },
+      "journal.desired_unusable",
+    );
 };
 
 const adoptContainers = async (context: AgentContext): Promise<void> => {

@@ -10,6 +10,8 @@ import {
   decodeJson,
   decoder,
   DesiredDocumentSchema,
+  err,
+  ok,
   type Capacity,
   type DesiredDocument,
   type Inventory,
@@ -17,7 +19,7 @@ import {
   type Result,
   type Signed,
 } from "@berth/schema";
-import { acceptDesired, compareVersions, type Refusal } from "../core/accept.ts";
+import { acceptDesired, compareVersions, type Version } from "../core/accept.ts";
 import { backoffMs } from "../core/backoff.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
@@ -45,7 +47,16 @@ export interface Session {
   readonly close: () => void;
 }
 
-type Offer = { readonly signed: Signed; readonly document: DesiredDocument };
+interface Offer {
+  readonly signed: Signed;
+  readonly document: DesiredDocument;
+}
+
+/** `taken`: it is what is acted on now, or a newer one is. */
+type Outcome =
+  | { readonly kind: "taken" }
+  | { readonly kind: "stale"; readonly offered: Version }
+  | { readonly kind: "refused" };
 
 export const createSession = ({ getContext, inventory, capacity, onWelcome }: SessionOptions): Session => {
   let asking = false;
@@ -91,6 +102,7 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
   const greet = async (): Promise<boolean> => {
     const context = getContext();
     const { line, log, settings, state } = context;
+    const before = state.version;
     const answer = await line.hello({
       version: 1,
       session: settings.session,
@@ -101,8 +113,12 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
       rev: state.version.rev,
     });
     if (!answer.ok) return refused(context, "hello", answer.error);
-    const taken = await offer(answer.value.desired);
-    if (taken !== "taken" && taken !== "current") return false;
+    const outcome = await offer(answer.value.desired);
+    // A newer document may have overtaken the answer. Older than what we had when we asked: this scheduler has lost
+    // something, and what it wants is not to be acted on.
+    const overtaken =
+      outcome.kind === "stale" && compareVersions(outcome.offered, before) >= 0 && outcome.offered.epoch >= state.fence;
+    if (outcome.kind !== "taken" && !overtaken) return false;
     state.confirmed = true;
     state.greeted = true;
     log.info({ hostId: settings.host, epoch: state.version.epoch, rev: state.version.rev }, "session.welcome");
@@ -126,7 +142,8 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
     return false;
   };
 
-  const offer = async (signed: Signed): Promise<"taken" | "current" | "refused"> => {
+  const offer = async (signed: Signed): Promise<Outcome> => {
+    const { state } = getContext();
     const read = readDesired(getContext(), signed);
     if (!read.ok) return read.error;
     const document = read.value;
@@ -135,7 +152,7 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
       saving = undefined;
     });
     await saving;
-    return compareVersions(getContext().state.version, document) >= 0 ? "taken" : "refused";
+    return { kind: compareVersions(state.version, document) >= 0 ? "taken" : "refused" };
   };
 
   const saveWaiting = async (): Promise<void> => {
@@ -144,7 +161,8 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
     while (waiting !== undefined) {
       const { document, signed } = waiting;
       waiting = undefined;
-      if (compareVersions(document, state.version) <= 0) continue;
+      const order = compareVersions(document, state.version);
+      if (order < 0 || (order === 0 && state.document !== undefined)) continue;
       const version = { epoch: document.epoch, rev: document.rev };
       try {
         await journal.saveDesired(signed, version);
@@ -169,9 +187,7 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
       else cancelTimer();
     },
     announced: (signed, afterGap) => {
-      const { log, state } = getContext();
-      // Before the welcome nobody has said that this session counts; the welcome brings the newest anyway.
-      if (!state.greeted) return;
+      const { log } = getContext();
       offer(signed).catch((error: unknown) => log.error({ error: errorFields(error) }, "desired.failed"));
       if (afterGap) {
         log.debug({}, "desired.gap");
@@ -193,10 +209,10 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
 const readDesired = (
   { log, settings, state, verifier }: AgentContext,
   signed: Signed,
-): Result<DesiredDocument, "current" | "refused"> => {
-  const refuse = (fields: object, event: string): Result<never, "refused"> => {
+): Result<DesiredDocument, Outcome> => {
+  const refuse = (fields: object, event: string): Result<never, Outcome> => {
     log.error({ hostId: settings.host, ...fields }, event);
-    return { ok: false, error: "refused" };
+    return err({ kind: "refused" });
   };
   const payload = verifier.verify(signed);
   if (payload === undefined) return refuse({}, "desired.forged");
@@ -204,9 +220,16 @@ const readDesired = (
   if (!decoded.ok) return refuse({ problem: decoded.error }, "desired.malformed");
   const accepted = acceptDesired(settings.host, state.version, state.fence, decoded.value);
   if (accepted.ok) return accepted;
-  const refusal: Refusal = accepted.error;
-  // The same version does no good only when there is nothing behind it: a document that was lost is taken again.
-  if (refusal.kind === "current")
-    return state.document === undefined ? { ok: true, value: decoded.value } : { ok: false, error: "current" };
-  return refuse({ refusal }, `desired.${refusal.kind}`);
+  const refusal = accepted.error;
+  switch (refusal.kind) {
+    case "current":
+      // A document that was damaged on disk is taken again.
+      return state.document === undefined ? ok(decoded.value) : err({ kind: "taken" });
+    case "stale":
+      log.warn({ refusal }, "desired.stale");
+      return err({ kind: "stale", offered: refusal.offered });
+    case "other_host":
+    case "inconsistent":
+      return refuse({ refusal }, `desired.${refusal.kind}`);
+  }
 };

@@ -32,10 +32,11 @@ export const acceptDesired = (
   if (document.host !== host) return err({ kind: "other_host", host: document.host });
   const offered = { epoch: document.epoch, rev: document.rev };
   const order = compareVersions(offered, have);
-  if (order === 0) return err({ kind: "current" });
+  // A leader puts its own epoch into every document, so even the one we have is not confirmed by an older leader.
   if (order < 0 || document.epoch < fence) {
     return err({ kind: "stale", offered, have: { epoch: Math.max(fence, have.epoch), rev: have.rev } });
   }
+  if (order === 0) return err({ kind: "current" });
   const ids = new Set<string>();
   for (const allocation of document.allocations) {
     if (ids.has(allocation.id))

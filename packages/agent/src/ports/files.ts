@@ -12,8 +12,8 @@ export interface ReadableFile {
 }
 
 export interface AllocationFiles {
-  /** Makes an empty directory for each output, owned by the container's root; returns the directory that holds them. */
-  readonly prepareOutputs: (id: AllocationId, outputs: readonly string[], idBase: number) => Promise<string>;
+  /** Makes an empty directory for each output; returns the directory that holds them. */
+  readonly prepareOutputs: (id: AllocationId, outputs: readonly string[]) => Promise<string>;
   /**
    * Moves the outputs to where they are kept, in one step, after they are on disk; returns their size. Done twice it does
    * no harm. The error is a sentence about outputs that cannot be kept; I/O errors reject.

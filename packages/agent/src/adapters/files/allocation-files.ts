@@ -3,7 +3,7 @@
  * reach; when it has succeeded they are flushed, listed, and moved away by one rename. A list that is written before the
  * move answers questions about them later, without walking again.
  */
-import { chmod, chown, copyFile, lstat, mkdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { copyFile, lstat, mkdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import Type from "typebox";
 import { decoder, err, ok, type AllocationId, type OutputList } from "@berth/schema";
@@ -34,17 +34,14 @@ export const openAllocationFiles = (layout: Layout, limits: TreeLimits = OUTPUT_
   };
 
   return {
-    prepareOutputs: async (id, outputs, idBase) => {
+    prepareOutputs: async (id, outputs) => {
       const root = layout.livingOutputs(id);
       // Left over from a start that was interrupted before the container existed.
       await rm(root, { recursive: true, force: true });
       await mkdir(root, { recursive: true, mode: 0o700 });
+      // They belong to root here and inside: the runtime maps ids at the mount. The directories above are closed to
+      // everybody else, so that a set-user-id file in there is of no use to a user of this host.
       for (const output of outputs) await mkdir(join(root, outputFolder(output)), { recursive: true, mode: 0o755 });
-      for (const output of outputs) {
-        const folder = join(root, outputFolder(output));
-        await chown(folder, idBase, idBase);
-        await chmod(folder, 0o755);
-      }
       return root;
     },
 
