@@ -62,10 +62,9 @@ describe("idempotency", () => {
     const many = await Promise.all(
       Array.from({ length: 10 }, () => scheduler.call("POST", "/v1/jobs", batch("c"), { "idempotency-key": "k2" })),
     );
-    expect(many.map((answer) => answer.body.action).sort()).toEqual([
-      "create",
-      ...Array.from({ length: 9 }, () => "unchanged"),
-    ]);
+    const actions = many.map((answer) => answer.body.action as string);
+    expect(actions.filter((action) => action === "create")).toHaveLength(1);
+    expect(actions.filter((action) => action === "unchanged")).toHaveLength(9);
   });
 });
 

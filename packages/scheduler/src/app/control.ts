@@ -92,6 +92,12 @@ export const createControl = (options: ControlOptions): Control => {
     onLeading = resolve;
   });
 
+  const remember = async (): Promise<void> => {
+    const end = engine.end();
+    if (end === undefined) return;
+    await options.remember(end).catch((error: unknown) => logger.error({ err: error }, "log_state_not_written"));
+  };
+
   engine.onFold((changes, sequence) => {
     waits.folded(changes, sequence);
     hub.folded(changes);
@@ -106,7 +112,8 @@ export const createControl = (options: ControlOptions): Control => {
     liveness.restart(clock.monotonicMs());
     if (role !== "leading") return;
     hub.start();
-    onLeading();
+    // Known to this machine before anybody relies on it.
+    void remember().then(onLeading);
     void documents.reconcile().then(() => documents.changed([]));
     options.admission
       .admit([...state.hosts.values()])
@@ -168,17 +175,12 @@ export const createControl = (options: ControlOptions): Control => {
     );
   };
 
-  const remember = async (): Promise<void> => {
-    const end = engine.end();
-    if (end !== undefined) await options.remember(end);
-  };
-
   const tick = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
       await pause(clock, TICK_MS, signal);
       if (signal.aborted) return;
       await judge();
-      await remember().catch((error: unknown) => logger.error({ err: error }, "log_state_not_written"));
+      await remember();
     }
   };
 
@@ -212,7 +214,7 @@ export const createControl = (options: ControlOptions): Control => {
         signal.removeEventListener("abort", end);
         hub.close();
         waits.close();
-        await remember().catch((error: unknown) => logger.error({ err: error }, "log_state_not_written"));
+        await remember();
       }
     },
   };

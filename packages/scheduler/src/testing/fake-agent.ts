@@ -21,8 +21,8 @@ import {
   type Rpc,
   type Welcome,
 } from "@berth/schema";
-import { afterAll } from "vitest";
 import type { TestScheduler } from "./scheduler.ts";
+import { afterTests } from "./temp.ts";
 
 export interface Ending {
   /** Exit code, or "forever" until it is stopped. */
@@ -318,6 +318,6 @@ export const startFakeAgent = async (scheduler: TestScheduler, options: FakeAgen
       await connection.close();
     },
   };
-  afterAll(agent.close);
+  afterTests(agent.close);
   return agent;
 };

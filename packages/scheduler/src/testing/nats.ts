@@ -2,10 +2,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
-import { afterAll } from "vitest";
 import { startEmbeddedNats, type EmbeddedNats } from "../adapters/embedded-nats/server.ts";
 import { connectBus, createUserSeed, publicKeyOfSeed, type BusConnection } from "../adapters/nats/connection.ts";
-import { tempDir } from "./temp.ts";
+import { afterTests, tempDir } from "./temp.ts";
 
 export const silent = pino({ level: process.env["BERTH_TEST_LOG"] ?? "silent" });
 
@@ -32,8 +31,8 @@ export const startNats = async (
     env: process.env,
     log: silent,
   });
-  afterAll(server.close);
+  afterTests(server.close);
   const bus = await connectBus([server.localUrl], seed, silent);
-  afterAll(bus.close);
+  afterTests(bus.close);
   return { directory, seed, server, bus };
 };

@@ -2,9 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
-import { afterAll } from "vitest";
 import { runScheduler, type RunningScheduler, type SchedulerOptions } from "../run-scheduler.ts";
-import { tempDir } from "./temp.ts";
+import { afterTests, tempDir } from "./temp.ts";
 
 export interface Answer {
   readonly status: number;
@@ -60,7 +59,7 @@ export const startScheduler = async (options: Partial<SchedulerOptions> = {}): P
     dashboardDir: join(dataDir, "no-dashboard"),
     ...options,
   });
-  afterAll(() => running.close());
+  afterTests(() => running.close());
   const token = readFileSync(running.tokenFile, "utf8").trim();
   return {
     dataDir,

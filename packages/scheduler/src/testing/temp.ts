@@ -4,9 +4,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 
+const cleanups: (() => void | Promise<void>)[] = [];
+
+// Registered while the test file is being read: hooks that are registered inside a running test are never called.
+afterAll(async () => {
+  const failures: unknown[] = [];
+  for (const clean of cleanups.splice(0).reverse()) {
+    try {
+      await clean();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, "cleaning up failed");
+});
+
+/** Runs when the tests of this file are over, the last one first. */
+export const afterTests = (clean: () => void | Promise<void>): void => void cleanups.push(clean);
+
 export const tempDir = (): string => {
   const directory = mkdtempSync(join(tmpdir(), "berth-test-"));
-  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  afterTests(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 };
 

@@ -3,9 +3,9 @@
  * flock(2) on an open file, so that the kernel releases it however the process ends.
  */
 import { spawnSync } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { chmod, mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { StartupProblem } from "../../ports/startup-problem.ts";
 
 export interface DataDir {
@@ -33,11 +33,25 @@ const lock = (path: string): (() => void) => {
   );
 };
 
+/** Like `mkdir -p`; Node's own recursive one never ends where nothing can be made (/proc). */
+const makeDirectories = async (path: string): Promise<void> => {
+  const missing: string[] = [];
+  for (let at = path; ; at = dirname(at)) {
+    if (existsSync(at) || at === dirname(at)) break;
+    missing.unshift(at);
+  }
+  for (const directory of missing) {
+    await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  }
+};
+
 export const openDataDir = async (dataDir: string): Promise<DataDir> => {
   const root = resolve(dataDir, "scheduler");
   const nats = join(root, "nats");
   try {
-    await mkdir(nats, { recursive: true, mode: 0o700 });
+    await makeDirectories(nats);
     await chmod(root, 0o700);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -1,0 +1,160 @@
+/** The scheduler as a process: its one line, its signals, its exit codes, and what a kill -9 leaves behind. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { batch, clientOf } from "./testing/scheduler.ts";
+import { afterTests, eventually, tempDir } from "./testing/temp.ts";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const main = fileURLToPath(new URL("main.ts", import.meta.url));
+
+interface Ready {
+  readonly ready: boolean;
+  readonly api: string;
+  readonly natsUrls: string[];
+  readonly tokenFile: string;
+}
+
+const start = (args: readonly string[], env: Record<string, string> = {}) => {
+  const child: ChildProcess = spawn(process.execPath, ["--conditions=source", "--import", "tsx", main, ...args], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let out = "";
+  let err = "";
+  child.stdout?.on("data", (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (err += chunk.toString()));
+  const exit = new Promise<number | string>((resolve) =>
+    child.once("close", (code, signal) => resolve(code ?? signal ?? "none")),
+  );
+  afterTests(async () => {
+    child.kill("SIGKILL");
+    await exit;
+  });
+  const ready = (): Promise<Ready> =>
+    eventually(
+      "the ready line",
+      () => {
+        if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${err.slice(-500)}`);
+        return out.includes("\n") ? (JSON.parse(out) as Ready) : undefined;
+      },
+      40_000,
+    );
+  return { child, exit, ready, out: () => out, err: () => err };
+};
+
+const free = ["--api-port", "0", "--nats-port", "0"];
+const serverPid = (dataDir: string): number => Number(readFileSync(join(dataDir, "scheduler/nats/server.pid"), "utf8"));
+const isAlive = (pid: number): boolean =>
+  existsSync(`/proc/${pid}/exe`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+/** Servers whose scheduler was killed on purpose. */
+const killServerOf = (dataDir: string): void => {
+  try {
+    const pid = serverPid(dataDir);
+    if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(dataDir)) process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended already.
+  }
+};
+
+const dataDirectory = (): string => {
+  const dataDir = tempDir();
+  afterTests(() => killServerOf(dataDir));
+  return dataDir;
+};
+
+test("says one line when it is ready, keeps secrets to itself, and stops in order on SIGTERM", async () => {
+  const dataDir = dataDirectory();
+  const one = start(["--data-dir", dataDir, ...free]);
+  const { api, natsUrls, tokenFile } = await one.ready();
+  expect(api).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  expect(natsUrls).toEqual([expect.stringMatching(/^nats:\/\/127\.0\.0\.1:\d+$/)]);
+  for (const name of ["admin.token", "cluster.key", "control.nk", "log.state", "nats/nats.conf", "nats/users.conf"]) {
+    expect([name, statSync(join(dataDir, "scheduler", name)).mode & 0o777]).toEqual([name, 0o600]);
+  }
+  expect(statSync(join(dataDir, "scheduler/nats/store")).mode & 0o777).toBe(0o700);
+  const token = readFileSync(tokenFile, "utf8").trim();
+  expect((await clientOf(api, token)("GET", "/v1/version")).status).toBe(200);
+  const pid = serverPid(dataDir);
+  one.child.kill("SIGTERM");
+  expect(await one.exit).toBe(0);
+  expect(isAlive(pid)).toBe(false);
+  expect(one.out().trim().split("\n")).toHaveLength(1);
+  expect(one.err()).not.toContain(token);
+});
+
+test("kill -9, then a second start in the same directory: the server left behind is stopped, jobs and token are the same", async () => {
+  const dataDir = dataDirectory();
+  const one = start(["--data-dir", dataDir, ...free]);
+  const first = await one.ready();
+  const token = readFileSync(first.tokenFile, "utf8").trim();
+  const call = clientOf(first.api, token);
+  for (const name of ["a", "b", "c"]) expect((await call("POST", "/v1/jobs", batch(name))).status).toBe(201);
+  const leftOver = serverPid(dataDir);
+  one.child.kill("SIGKILL");
+  expect(await one.exit).toBe("SIGKILL");
+  expect(isAlive(leftOver)).toBe(true);
+
+  // Another scheduler of that directory would destroy its store; this one is allowed, since the first is gone.
+  const two = start(["--data-dir", dataDir, ...free]);
+  const second = await two.ready();
+  expect(isAlive(leftOver)).toBe(false);
+  const { body } = await clientOf(second.api, token)("GET", "/v1/jobs");
+  expect(body.items.map((job: { name: string }) => job.name)).toEqual(["a", "b", "c"]);
+
+  const third = start(["--data-dir", dataDir, ...free]);
+  expect(await third.exit).toBe(1);
+  expect(third.err()).toMatch(/berth-scheduler: another scheduler is using .*--data-dir/);
+  expect(isAlive(serverPid(dataDir))).toBe(true);
+
+  two.child.stdin?.end();
+  expect((await clientOf(second.api, token)("GET", "/v1/version")).status).toBe(200);
+  two.child.kill("SIGINT");
+  expect(await two.exit).toBe(0);
+});
+
+test("--exit-with-parent: the end of standard input stops it in order", async () => {
+  const dataDir = dataDirectory();
+  const one = start(["--data-dir", dataDir, "--exit-with-parent", ...free]);
+  await one.ready();
+  const pid = serverPid(dataDir);
+  one.child.stdin?.end();
+  expect(await one.exit).toBe(0);
+  expect(isAlive(pid)).toBe(false);
+});
+
+describe("one clear line and exit status 1", () => {
+  const failsWith = async (args: readonly string[], pattern: RegExp, env: Record<string, string> = {}, status = 1) => {
+    const one = start(args, env);
+    expect(await one.exit, one.err()).toBe(status);
+    const lines = one
+      .err()
+      .split("\n")
+      .filter((line) => line.startsWith("berth-scheduler: "));
+    expect(lines, one.err()).toHaveLength(1);
+    expect(lines[0]).toMatch(pattern);
+    expect(one.out()).toBe("");
+  };
+
+  test("a taken port", async () => {
+    const blocker = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => blocker.once("listening", resolve));
+    const { port } = blocker.address() as { port: number };
+    try {
+      await failsWith(
+        ["--data-dir", dataDirectory(), "--nats-port", "0", "--api-port", String(port)],
+        /port \d+ on 127.0.0.1 is taken.*--api-port/,
+      );
+    } finally {
+      blocker.close();
+    }
+  });
+
+  test("wrong flags have a status of their own", async () => {
+    await failsWith(["--data-dir", tempDir(), "--api-prot", "1"], /api-prot/, {}, 64);
+  });
+});
