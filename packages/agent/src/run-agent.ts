@@ -111,7 +111,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     const machine = readMachine();
     const share = options.share ?? {};
     for (const warning of shareWarnings(machine, share)) log.warn({ warning }, "capacity.share_too_large");
-    const inventory = await readInventory({
+    const inventory = readInventory({
       cgroupVersion: features.cgroup,
       notEnforced: features.missing,
       agentVersion: agentVersion(),

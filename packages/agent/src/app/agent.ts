@@ -26,7 +26,7 @@ export interface Agent {
 export const startAgent = async (
   ports: Ports,
   settings: Settings,
-  facts: { readonly inventory: Inventory; readonly capacity: Capacity },
+  facts: { readonly inventory: Promise<Inventory>; readonly capacity: Capacity },
 ): Promise<Agent> => {
   const getContext = (): AgentContext => context;
   const reconciler = createReconciler(getContext);

@@ -30,18 +30,14 @@ const recoverDesired = async ({ journal, log, settings, state, verifier }: Agent
   const payload = verifier.verify(loaded.document);
   if (payload === undefined) {
     // Signed with another key: this directory comes from another cluster, whose versions mean nothing here.
-    log.error({ hostId: settings.host }, "journal.desired_not_trusted");
+    log.error({}, "journal.desired_not_trusted");
     state.version = NO_VERSION;
     state.fence = 0;
     return;
   }
   const document = decodeJson(decodeDocument, payload, "the stored document");
   if (document.ok && document.value.host === settings.host) state.document = document.value;
-  else
-    log.error(
-      { hostId: settings.host, problem: document.ok ? "for another host" : document.error },
-      "journal.desired_unusable",
-    );
+  else log.error({ problem: document.ok ? "for another host" : document.error }, "journal.desired_unusable");
 };
 
 const adoptContainers = async (context: AgentContext): Promise<void> => {

@@ -31,7 +31,8 @@ const decodeDocument = decoder(DesiredDocumentSchema);
 
 export interface SessionOptions {
   readonly getContext: () => AgentContext;
-  readonly inventory: Inventory;
+  /** Slow to find out: awaited by the first hello only. */
+  readonly inventory: Promise<Inventory>;
   readonly capacity: Capacity;
   /** The scheduler has answered to a hello; `heartbeatMs` as it wishes. */
   readonly onWelcome: (heartbeatMs: number) => void;
@@ -102,12 +103,13 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
   const greet = async (): Promise<boolean> => {
     const context = getContext();
     const { line, log, settings, state } = context;
+    const slowFacts = await inventory;
     const before = state.version;
     const answer = await line.hello({
       version: 1,
       session: settings.session,
       bootId: settings.bootId,
-      inventory,
+      inventory: slowFacts,
       capacity,
       epoch: state.version.epoch,
       rev: state.version.rev,
@@ -121,7 +123,7 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
     if (outcome.kind !== "taken" && !overtaken) return false;
     state.confirmed = true;
     state.greeted = true;
-    log.info({ hostId: settings.host, epoch: state.version.epoch, rev: state.version.rev }, "session.welcome");
+    log.info({ epoch: state.version.epoch, rev: state.version.rev }, "session.welcome");
     onWelcome(answer.value.heartbeatMs);
     context.wake();
     return true;
@@ -211,7 +213,7 @@ const readDesired = (
   signed: Signed,
 ): Result<DesiredDocument, Outcome> => {
   const refuse = (fields: object, event: string): Result<never, Outcome> => {
-    log.error({ hostId: settings.host, ...fields }, event);
+    log.error({ ...fields }, event);
     return err({ kind: "refused" });
   };
   const payload = verifier.verify(signed);

@@ -1,5 +1,5 @@
 /** A real nats-server for one test: own port, own directory, the permissions that agents have in a cluster. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, connect as dial } from "node:net";
 import { tmpdir } from "node:os";
@@ -57,32 +57,28 @@ export const startNatsServer = async (
   ];
   const config = join(directory, "nats.conf");
   await writeFile(config, `listen: "127.0.0.1:${port}"\naccounts { APP { users: [\n${users.join("\n")}\n] } }\n`);
-  let child: ChildProcess | undefined;
+  let stop = (): Promise<void> => Promise.resolve();
 
   const start = async (): Promise<void> => {
-    const started = spawn("nats-server", ["-c", config], { stdio: "ignore" });
-    child = started;
-    for (let attempt = 0; attempt < 200; attempt += 1) {
+    const child = spawn("nats-server", ["-c", config], { stdio: "ignore" });
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    stop = async () => {
+      child.kill("SIGKILL");
+      await gone;
+    };
+    for (let attempt = 0; attempt < 400; attempt += 1) {
       if (await answers(port)) return;
-      if (started.exitCode !== null)
-        throw new Error(`nats-server ended with ${started.exitCode}; its configuration is ${config}`);
+      if (child.exitCode !== null)
+        throw new Error(`nats-server ended with ${child.exitCode}; its configuration is ${config}`);
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
     throw new Error("nats-server does not answer");
-  };
-  const stop = async (): Promise<void> => {
-    const running = child;
-    child = undefined;
-    if (running === undefined || running.exitCode !== null) return;
-    const gone = new Promise((resolve) => running.once("exit", resolve));
-    running.kill("SIGKILL");
-    await gone;
   };
   await start();
   return {
     url: `nats://127.0.0.1:${port}`,
     start,
-    stop,
+    stop: () => stop(),
     close: async () => {
       await stop();
       await rm(directory, { recursive: true, force: true });

@@ -71,7 +71,7 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
   const setUp = (now: boolean): void => {
     if (up === now) return;
     up = now;
-    log.info({ hostId: host, up }, "line.changed");
+    log.info({ up }, "line.changed");
     handlers?.onChange(now);
   };
 
@@ -95,7 +95,7 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     const afterGap = lastSequence !== undefined && Number.isSafeInteger(previous) && previous !== lastSequence;
     if (Number.isSafeInteger(sequence)) lastSequence = sequence;
     const signed = decodeJson(decodeSigned, text.decode(message.data), "a desired document");
-    if (!signed.ok) log.error({ hostId: host, problem: signed.error }, "desired.malformed");
+    if (!signed.ok) log.error({ problem: signed.error }, "desired.malformed");
     else handlers?.onDesired(signed.value, afterGap);
   };
 
@@ -105,7 +105,7 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     };
     const signed = decodeJson(decodeSigned, text.decode(message.data), "a request");
     if (!signed.ok) {
-      log.error({ hostId: host, problem: signed.error }, "rpc.malformed");
+      log.error({ problem: signed.error }, "rpc.malformed");
       answer({ ok: false, problem: signed.error });
     } else if (rpcs >= MAX_RPCS) {
       answer({
@@ -127,11 +127,11 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
       line.subscribe(subject, {
         callback: (error, message) => {
           if (error !== null) {
-            log.error({ hostId: host, subject, error: errorFields(error) }, "line.subscription_failed");
+            log.error({ subject, error: errorFields(error) }, "line.subscription_failed");
             return;
           }
           Promise.resolve(take(message)).catch((failure: unknown) => {
-            log.error({ hostId: host, subject, error: errorFields(failure) }, "line.message_failed");
+            log.error({ subject, error: errorFields(failure) }, "line.message_failed");
           });
         },
       });
@@ -143,8 +143,7 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     for await (const status of line.status()) {
       if (status.type === Events.Disconnect) setUp(false);
       else if (status.type === Events.Reconnect) setUp(true);
-      else if (status.type === Events.Error)
-        log.warn({ hostId: host, detail: JSON.stringify(status.data) }, "line.error");
+      else if (status.type === Events.Error) log.warn({ detail: JSON.stringify(status.data) }, "line.error");
     }
   };
 
@@ -184,9 +183,9 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
         setUp(true);
         void follow(line);
         const reason = await line.closed();
-        if (reason !== undefined) log.error({ hostId: host, error: errorFields(reason) }, "line.closed");
+        if (reason !== undefined) log.error({ error: errorFields(reason) }, "line.closed");
       } catch (error) {
-        if (!refusedSince) log.error({ hostId: host, error: errorFields(error) }, "line.connect_failed");
+        if (!refusedSince) log.error({ error: errorFields(error) }, "line.connect_failed");
         refusedSince = true;
       }
       connection = undefined;
