@@ -13,9 +13,18 @@ interface Node {
   readonly model: string;
   freeCpu: number;
   freeMemory: number;
-  /** Thousandths left of each device. */
+  /** Thousandths left of each device; how many are untouched, the most that one has left, and the sum. */
   readonly gpus: number[];
+  untouched: number;
+  mostLeft: number;
+  freeGpu: number;
 }
+
+const recount = (node: Node): void => {
+  node.untouched = node.gpus.filter((left) => left === 1000).length;
+  node.mostLeft = Math.max(0, ...node.gpus);
+  node.freeGpu = node.gpus.reduce((sum, left) => sum + left, 0);
+};
 
 interface Task {
   readonly cpu: number;
@@ -29,7 +38,10 @@ const loadNodes = (): Node[] =>
   readCsv("openb", "openb_node_list_gpu_node.csv.gz").map((row) => {
     const [cpu, memory] = [Number(row["cpu_milli"]), Number(row["memory_mib"])];
     const gpus = Array.from({ length: Number(row["gpu"]) }, () => 1000);
-    return { cpu, memory, model: row["model"] ?? "", freeCpu: cpu, freeMemory: memory, gpus };
+    const model = row["model"] ?? "";
+    const node = { cpu, memory, model, freeCpu: cpu, freeMemory: memory, gpus, untouched: 0, mostLeft: 0, freeGpu: 0 };
+    recount(node);
+    return node;
   });
 
 const loadTasks = (file: string): Task[] =>
@@ -59,10 +71,9 @@ const canTake = (node: Node, task: Task): boolean =>
   node.freeCpu >= task.cpu &&
   node.freeMemory >= task.memory &&
   (task.models.length === 0 || task.gpus === 0 || task.models.includes(node.model)) &&
-  devicesFor(node, task) !== undefined;
+  (task.gpus === 1 ? node.mostLeft >= task.gpuMillis : node.untouched >= task.gpus);
 
 const demand = (task: Task): number => (task.gpus === 1 ? task.gpuMillis : task.gpus * 1000);
-const freeGpu = (node: Node): number => node.gpus.reduce((sum, left) => sum + left, 0);
 const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
 
 type Score = (node: Node, task: Task) => number;
@@ -71,7 +82,7 @@ type Score = (node: Node, task: Task) => number;
 const left = (node: Node, task: Task): readonly [number, number, number] => [
   share(node.freeCpu - task.cpu, node.cpu),
   share(node.freeMemory - task.memory, node.memory),
-  share(freeGpu(node) - demand(task), node.gpus.length * 1000),
+  share(node.freeGpu - demand(task), node.gpus.length * 1000),
 ];
 
 const SCORES: Readonly<Record<string, Score>> = {
@@ -130,6 +141,7 @@ const inflate = (
     node.freeMemory -= task.memory;
     const each = task.gpus === 1 ? task.gpuMillis : 1000;
     for (const device of devices) node.gpus[device] = (node.gpus[device] as number) - each;
+    recount(node);
     allocated += demand(task);
   }
   return (allocated / capacity) * 100;
