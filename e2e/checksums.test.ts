@@ -61,7 +61,15 @@ test("every shard exactly once, whatever dies", async () => {
   const look = (): Promise<JobView> =>
     eventually("the job", () => cluster.job("checksums").catch(() => undefined), 60_000);
   const reached = (count: number) =>
-    eventually(`${count} shards are done`, async () => (await look()).tasks.succeeded >= count, 240_000);
+    eventually(
+      `${count} shards are done`,
+      async () => {
+        const { state, tasks } = await look();
+        if (state === "failed") throw new Error(JSON.stringify(tasks));
+        return tasks.succeeded >= count;
+      },
+      120_000,
+    );
 
   const plan = ["agent", "scheduler", "nats-server", "agent", "scheduler", "nats-server"] as const;
   for (const [at, name] of plan.entries()) {
@@ -84,13 +92,13 @@ test("every shard exactly once, whatever dies", async () => {
   expect(starts.toSorted()).toEqual(allocations.map((one) => one.id as string).toSorted());
   expect(allocations.every((one) => one.hostId === host)).toBe(true);
 
-  const results = join(work, "results");
-  await cluster.must(["outputs", "checksums", "--to", results]);
+  const results = join(work, "results", "out");
+  await cluster.must(["outputs", "checksums", "--to", join(work, "results")]);
   expect(readdirSync(results)).toHaveLength(24);
   const ours = readdirSync(results)
     .map((name) => readFileSync(join(results, name), "utf8"))
     .join("");
-  const theirs = execFileSync("sh", ["-c", "cd / && find usr/share -type f -print0 | xargs -0 sha256sum"], {
+  const theirs = execFileSync("sh", ["-c", "find /usr/share -type f -print0 | xargs -0 sha256sum"], {
     encoding: "utf8",
     maxBuffer: 2 ** 28,
   });

@@ -38,7 +38,7 @@ describe("a first start", () => {
   test("runs a container, and shows its output, its exit code, the dashboard's link and what to try", async () => {
     up = await cluster.up();
     const link = await up.ready();
-    expect(up.stdout).toContain("Hello from a container on host ");
+    expect(up.stdout).toContain("Hello from hello-0, a container on host ");
     expect(up.stderr).toContain("exit code 0");
     expect(link.startsWith(cluster.apiUrl)).toBe(true);
     await eventually(
@@ -59,7 +59,9 @@ describe("a first start", () => {
     await cluster.must(["run", "examples/service.yaml"]);
     const rows = await cluster.must(["ps"]);
     for (const name of ["ticker[0]", "ticker[1]", "ticker[2]"]) expect(rows).toContain(name);
-    await eventually("it ticks", async () => (await cluster.must(["logs", "ticker[1]"])).includes("replica 1 tick 2"));
+    await eventually("its heart beats", async () =>
+      (await cluster.must(["logs", "ticker[1]"])).includes("replica 1: beat 2"),
+    );
   });
 });
 
@@ -79,7 +81,7 @@ describe("Ctrl-C", () => {
   test("is undone by the next start, which finds the very same processes and does not greet again", async () => {
     up = await cluster.up();
     await up.ready();
-    expect(up.stderr).toContain("Found running: ticker[0], ticker[1], ticker[2]");
+    expect(up.stderr).toMatch(/^Found running: ticker\[\d\], ticker\[\d\], ticker\[\d\]$/m);
     expect(up.stdout).not.toContain("Hello from");
     await eventually("all three run", async () => (await cluster.job("ticker")).tasks.running === 3);
     expect((await containerPids()).toSorted(byNumber)).toEqual(pids.toSorted(byNumber));

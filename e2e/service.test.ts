@@ -144,7 +144,7 @@ test("a replica that is killed is started again, and the others never notice", a
 test("a replica that is asked to stop may say goodbye", async () => {
   const [one] = await threeRunning();
   await cluster.must(["stop", "ticker"]);
-  expect(await cluster.must(["logs", `ticker[${one?.index ?? 0}]`])).toContain("says goodbye");
+  expect(await cluster.must(["logs", `ticker[${one?.index ?? 0}]`])).toContain(": stopping");
   const job = await cluster.job("ticker");
   expect(job).toMatchObject({ state: "stopped", tasks: { running: 0 } });
   await eventually("their processes are gone", () => replicas.every((replica) => inside(replica.id).length === 0));

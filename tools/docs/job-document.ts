@@ -40,7 +40,7 @@ timeouts: { run: 30m, stop: 10s }
 | Time | \`250ms\`, \`30s\`, \`1m30s\`, \`2h\`, \`1d\`; a bare number is refused |`,
     `## What the program finds
 
-\`INDEX\` is the index of the task, \`COUNT\` the number of tasks. Both are in the environment, and \`\${INDEX}\` and \`\${COUNT}\` are replaced in \`command\` and in the values of \`env\`. Also in the environment: \`BERTH_PROJECT\`, \`BERTH_JOB\`, \`BERTH_ALLOCATION\`, \`BERTH_HOST\`. A file written below a path of \`outputs\` is collected when the task exits with 0.`,
+\`\${INDEX}\` (the index of the task) and \`\${COUNT}\` (the number of tasks) are replaced in \`command\` and in the values of \`env\`; nothing else is, so \`\${HOME}\` reaches the shell as written. In the environment: \`BERTH_PROJECT\`, \`BERTH_JOB\`, \`BERTH_TASK\` (\`thumbs[17]\`), \`BERTH_INDEX\`, \`BERTH_COUNT\`, \`BERTH_ATTEMPT\`, \`BERTH_ALLOCATION\`, \`BERTH_HOST\`. A file written below a path of \`outputs\` is collected when the task exits with 0.`,
     `## Restarts
 
 After an attempt of a batch task: a code in \`exitCodes.fatal\` fails the task; a code in \`exitCodes.retry\`, or any code but 0 when \`on\` is \`failure\`, starts another attempt while \`max\` allows it; code 0 ends it as succeeded. A service is always started again unless it is stopped. Each wait doubles from the first of \`backoff\` to the longest. Attempts that ended because a host was lost or rebooted are repeated and not counted.`,
