@@ -6,8 +6,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { accessibilityViolations, launchBrowser, openPage, sidewaysOverflow } from "./browser.ts";
-import { busySnapshot, emptySnapshot, troubledSnapshot, type Snapshot } from "./cluster.ts";
+import { busySnapshot, emptySnapshot, troubledSnapshot } from "./cluster.ts";
 import { startFakeServer, type FakeServer } from "./fake-server.ts";
+import { screensOf } from "./screens.ts";
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -17,30 +18,6 @@ const LOG_LINES = Array.from({ length: 240 }, (_, at) => {
     ? `2026-03-03T14:0${Math.floor(at / 60)}:${seconds}Z \u001b[33mWARN\u001b[0m  shard 20: IMG_${4200 + at}.jpg has no colour profile, assuming sRGB; the thumbnail may look different from the original`
     : `2026-03-03T14:0${Math.floor(at / 60)}:${seconds}Z INFO  shard 20: IMG_${4200 + at}.jpg 6000x4000 -> 480x320 in ${30 + ((at * 7) % 23)} ms`;
 }).join("\n");
-
-const find = (snapshot: Snapshot, job: string, index: number): string => {
-  const found = snapshot.allocations.find((allocation) => allocation.job === job && allocation.index === index);
-  if (found === undefined) throw new Error(`no ${job}[${index}] in the snapshot`);
-  return `/allocations/${found.id}`;
-};
-
-const screensOf = (snapshot: Snapshot): Readonly<Record<string, string>> => ({
-  overview: "/",
-  hosts: "/hosts",
-  "hosts-by-job": "/hosts?color=job",
-  host: "/hosts/pike",
-  "host-hybrid": "/hosts/roach",
-  jobs: "/jobs",
-  "jobs-filtered": "/jobs?q=ops&status=finished",
-  "jobs-none": "/jobs?q=nothing-like-this",
-  job: "/jobs/media/thumbs",
-  "job-blocked": "/jobs/research/train",
-  "job-failed": "/jobs/ops/nightly-backup",
-  "allocation-running": find(snapshot, "thumbs", 20),
-  "allocation-oom": find(snapshot, "thumbs", 19),
-  "allocation-outputs": find(snapshot, "checksums", 1),
-  missing: "/no/such/place",
-});
 
 const SIZES = [
   { name: "wide", width: 1280 },

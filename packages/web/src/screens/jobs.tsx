@@ -102,7 +102,8 @@ export const JobsScreen = () => {
               value={text}
               onChange={(event) => setText(event.target.value)}
               onKeyDown={(event) => {
-                if (event.key === "Escape") event.currentTarget.blur();
+                // From the filter straight into what it found; Escape empties it, as the browser has it.
+                if (event.key === "Enter") document.querySelector<HTMLElement>("main .row-link")?.focus();
               }}
             />
             <Chips
