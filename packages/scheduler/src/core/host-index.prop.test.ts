@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { firstShort } from "./feasibility.ts";
 import { createHostIndex } from "./host-index.ts";
-import { scoreBestFit } from "./score.ts";
+import { NO_VALUATION, scoreFit, valuate } from "./score.ts";
 
 const vector = (max: number) =>
   fc.tuple(fc.nat(max), fc.nat(max), fc.nat(max)).map((amounts) => Float64Array.from(amounts));
@@ -12,6 +12,7 @@ const operation = fc.oneof(
   fc.record({ kind: fc.constant("host" as const), host: fc.nat(6), all: vector(8), ready: fc.boolean() }),
   fc.record({ kind: fc.constant("book" as const), host: fc.nat(6), request: vector(3) }),
   fc.record({ kind: fc.constant("free" as const), host: fc.nat(6) }),
+  fc.record({ kind: fc.constant("mix" as const), request: vector(3) }),
 );
 
 /** The model keeps every host by itself and scans all of them. */
@@ -40,14 +41,24 @@ it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () =
           return known;
         };
         const requestClass = { id: 1, request };
+        let valuation = NO_VALUATION;
+        let version = 0;
         const expected = () =>
           [...model]
             .filter(([, host]) => host.ready && firstShort(freeOf(host), 0, request) < 0)
-            .map(([hostId, host]) => ({ hostId, score: scoreBestFit(host.all, freeOf(host), 0, request) }))
+            .map(([hostId, host]) => ({ hostId, score: scoreFit(valuation, host.all, freeOf(host), 0, request) }))
             .sort((a, b) => b.score - a.score || (a.hostId < b.hostId ? -1 : 1))
             .slice(0, limit);
         const chosen = () => index.choose(requestClass, limit).map(({ hostId, score }) => ({ hostId, score }));
         for (const step of list) {
+          if (step.kind === "mix") {
+            version += 1;
+            const mix = { version, requests: [{ request: step.request, weight: 1 }] };
+            index.setMix(mix);
+            const largest = [0, 1, 2].map((at) => Math.max(0, ...[...model.values()].map(({ all }) => all[at] ?? 0)));
+            valuation = valuate(mix, largest);
+            continue;
+          }
           const host = of(step.host);
           if (step.kind === "host") {
             host.all = step.all;

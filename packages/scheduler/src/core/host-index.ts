@@ -9,9 +9,10 @@
  */
 import { DIMENSIONS, type HostId } from "@berth/schema";
 import { LRUCache } from "lru-cache";
+import type { Mix } from "./demand.ts";
 import { firstShort, type HostRoom, type Vector } from "./feasibility.ts";
 import { PASSING_CLASS_ID, type RequestClass } from "./request-class.ts";
-import { scoreBestFit } from "./score.ts";
+import { NO_VALUATION, scoreFit, valuate, type Valuation } from "./score.ts";
 import { createScoreTree, type ScoreTree } from "./score-tree.ts";
 
 export interface Choice {
@@ -33,6 +34,9 @@ export interface HostIndex {
   readonly inOrder: () => readonly number[];
   /** The best hosts for this class, best first, at most `limit`; equal scores by host id. */
   readonly choose: (requestClass: RequestClass, limit: number) => Choice[];
+  /** Scores by this mix from here on. The places it is made of are measured by the largest hosts there are now. */
+  readonly setMix: (mix: Mix) => void;
+  readonly valuation: () => Valuation;
   /** A mark for `grownFor`: now. */
   readonly mark: () => number;
   /** True when since `mark` some host has grown such that it can take the request now. */
@@ -69,6 +73,8 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
   let changeCount = 0;
   const growths = new Int32Array(GROWTHS);
   let growthCount = 0;
+  let valuation = NO_VALUATION;
+  let mixVersion = 0;
   // Made at its first use: many states (a test's, a replica's) are never asked.
   let trees: LRUCache<number, ScoreTree> | undefined;
 
@@ -101,7 +107,7 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
     ready[slot] === true && firstShort(free, slot * SIZE, request) < 0;
 
   const scoreOf = (slot: number, request: Vector): number =>
-    fits(slot, request) ? scoreBestFit(allocatable, free, slot * SIZE, request) : -1;
+    fits(slot, request) ? scoreFit(valuation, allocatable, free, slot * SIZE, request) : -1;
 
   const treeOf = ({ id, request }: RequestClass): ScoreTree => {
     trees ??= new LRUCache<number, ScoreTree>({ maxSize: maxScores, sizeCalculation: (tree) => tree.capacity });
@@ -167,6 +173,17 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
       treeOf(requestClass)
         .best(limit)
         .map(({ slot, score }) => ({ slot, score, hostId: ids[slot] as HostId })),
+    setMix: (mix) => {
+      if (mix.version === mixVersion) return;
+      mixVersion = mix.version;
+      const largest = new Float64Array(SIZE);
+      for (let at = 0; at < ids.length * SIZE; at += 1) {
+        largest[at % SIZE] = Math.max(largest[at % SIZE] as number, allocatable[at] as number);
+      }
+      valuation = valuate(mix, largest);
+      trees?.clear();
+    },
+    valuation: () => valuation,
     mark: () => growthCount,
     grownFor: (since, request) => {
       if (growthCount - since > GROWTHS) return true;

@@ -67,11 +67,11 @@ describe("packing", () => {
     expect(world.plan()).toHaveLength(1);
     expect(world.plan()).toEqual([]);
     world.exit("a", 0, 0);
-    expect(world.plan()).toEqual(["media/b[0]#1 → h1 1"]);
+    expect(world.plan()).toEqual(["media/b[0]#1 → h1 0.515"]);
     world.submit(makeSpec("c"));
     expect(world.plan()).toEqual([]);
     world.host("h0", small);
-    expect(world.plan()).toEqual(["media/c[0]#1 → h0 1"]);
+    expect(world.plan()).toEqual(["media/c[0]#1 → h0 0.515"]);
   });
 });
 
@@ -142,7 +142,7 @@ describe("a lost host", () => {
     expect(world.plan()).toEqual([]);
     expect(world.state.allocations.get(old)?.state).toBe("running");
     world.host("h2", small);
-    expect(world.plan()).toEqual(["media/a[0]#2 → h2 1 instead of h1"]);
+    expect(world.plan()).toEqual(["media/a[0]#2 → h2 0.515 instead of h1"]);
     expect(world.state.allocations.get(old)).toMatchObject({ state: "lost", reason: "host_lost" });
     expect(world.job("a").tasks[0]).toMatchObject({ attempts: 2, restarts: 0 });
     // The old one succeeded after all, but its place is taken: news of it is too late.
@@ -233,7 +233,7 @@ describe("stopping and replacing", () => {
     world.host("h2", small);
     expect(world.plan()).toEqual([]);
     expect(world.submit(makeSpec("a"))).toMatchObject({ action: "run_again", version: 2 });
-    expect(world.plan()).toEqual(["media/a[0]#1 → h2 1 instead of h1"]);
+    expect(world.plan()).toEqual(["media/a[0]#1 → h2 0.515 instead of h1"]);
   });
 });
 

@@ -20,6 +20,7 @@ import type {
   TaskCounts,
 } from "@berth/schema";
 import type { Bitset } from "./bitset.ts";
+import { createDemand, type Demand } from "./demand.ts";
 import type { Vector } from "./feasibility.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
@@ -207,6 +208,7 @@ export interface MutableState extends Writable<
   classes: ClassTable;
   queues: Map<number, ClassQueue>;
   delayed: TimeHeap;
+  demand: Demand;
   index: HostIndex;
 }
 
@@ -227,6 +229,7 @@ export const createState = (): ClusterState => {
     classes: createClassTable(),
     queues: new Map(),
     delayed: createTimeHeap(),
+    demand: createDemand(),
     index: createHostIndex(),
   };
   return state;

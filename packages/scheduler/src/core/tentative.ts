@@ -6,7 +6,7 @@ import type { Candidate, HostId, ScoreBreakdown } from "@berth/schema";
 import type { Vector } from "./feasibility.ts";
 import type { HostIndex } from "./host-index.ts";
 import type { RequestClass } from "./request-class.ts";
-import { explainBestFit } from "./score.ts";
+import { explainFit } from "./score.ts";
 
 export interface Chosen {
   readonly hostId: HostId;
@@ -31,7 +31,7 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
     if (best === undefined) return undefined;
     const explain = (slot: number): ScoreBreakdown => {
       const room = index.room(slot);
-      return explainBestFit(room.allocatable, room.free, requestClass.request);
+      return explainFit(index.valuation(), room.allocatable, room.free, requestClass.request);
     };
     const chosen: Chosen = {
       hostId: best.hostId,

@@ -1,0 +1,83 @@
+/**
+ * What is asked for lately: how often each request was placed, forgetting half of it every HALF_LIFE placements. Learned
+ * from the log as it is folded and from nothing else, without any prior, so that every instance knows the same.
+ *
+ * The packer works with a snapshot, the mix: the few requests that matter most, by frequency and size. It is renewed only
+ * when the demand has turned noticeably, because with every new mix all remembered scores are void.
+ */
+import type { Vector } from "./feasibility.ts";
+
+export interface Mix {
+  /** Counts renewals. */
+  readonly version: number;
+  /** Their weights add up to 1. */
+  readonly requests: readonly { readonly request: Vector; readonly weight: number }[];
+}
+
+export interface Demand {
+  readonly mix: Mix;
+  /** Notes one placement. */
+  readonly note: (request: Vector) => void;
+}
+
+/** A day's worth for a small cluster, seconds' worth for a large one. */
+const HALF_LIFE = 2_048;
+const MIX_SIZE = 8;
+const MAX_KNOWN = 256;
+/** The demand is compared with the mix after 1, 2, 4, … and then after every so many placements. */
+const COMPARE_EVERY = 256;
+/** Renewed when this share of the demand, counted on both sides, is another one. */
+const NOTICEABLE = 0.2;
+
+export const EMPTY_MIX: Mix = { version: 0, requests: [] };
+
+export const createDemand = (): Demand => {
+  const known = new Map<string, { readonly request: Vector; count: number }>();
+  let mix = EMPTY_MIX;
+  let shares = new Map<string, number>();
+  let noted = 0;
+
+  const forget = (): void => {
+    for (const [key, entry] of known) {
+      entry.count /= 2;
+      if (entry.count < 0.1) known.delete(key);
+    }
+  };
+
+  const heaviest = () => [...known].sort(([a, left], [b, right]) => right.count - left.count || (a < b ? -1 : 1));
+
+  const renew = (): void => {
+    const top = heaviest().slice(0, MIX_SIZE);
+    const total = top.reduce((sum, [, { count }]) => sum + count, 0);
+    const next = new Map(top.map(([key, { count }]) => [key, count / total]));
+    let turned = 0;
+    for (const key of new Set([...next.keys(), ...shares.keys()])) {
+      turned += Math.abs((next.get(key) ?? 0) - (shares.get(key) ?? 0));
+    }
+    if (turned <= NOTICEABLE) return;
+    shares = next;
+    mix = {
+      version: mix.version + 1,
+      requests: top.map(([, { request, count }]) => ({ request, weight: count / total })),
+    };
+  };
+
+  return {
+    get mix() {
+      return mix;
+    },
+    note: (request) => {
+      const key = request.join(",");
+      const entry = known.get(key);
+      if (entry !== undefined) entry.count += 1;
+      else {
+        known.set(key, { request, count: 1 });
+        // A flood of requests that nobody repeats must not grow without bound, nor push out what is asked for often.
+        if (known.size > MAX_KNOWN) known.delete(heaviest().at(-1)?.[0] ?? key);
+      }
+      noted += 1;
+      if (noted % HALF_LIFE === 0) forget();
+      if ((noted & (noted - 1)) === 0 || noted % COMPARE_EVERY === 0) renew();
+    },
+  };
+};
