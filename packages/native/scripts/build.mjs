@@ -89,7 +89,24 @@ step("filter", filter, ["src/seccomp/generate.c"], () => {
 });
 
 const supervisor = join(out, "berth-supervisor");
-const supervisorSources = sources("src/supervisor", [".c"]);
+const supervisorSources = [
+  "cgroup.c",
+  "check.c",
+  "control.c",
+  "err.c",
+  "fd.c",
+  "init.c",
+  "main.c",
+  "mounts.c",
+  "output.c",
+  "payload.c",
+  "privileges.c",
+  "record.c",
+  "rootfs.c",
+  "spec.c",
+  "sync.c",
+  "userns.c",
+].map((name) => join("src/supervisor", name));
 step(
   "supervisor",
   supervisor,

@@ -134,7 +134,9 @@ describe("seen from inside", () => {
       mount -o remount,rw /proc/sys 2>/dev/null && echo "remounted"
       mount -o remount,rw /sys 2>/dev/null && echo "remounted /sys"
       find /proc/bus /proc/fs /proc/irq /proc/sys -type f -writable 2>/dev/null | head -3
-      ls /sys/fs/cgroup | head -1
+      [ -e /sys/fs/cgroup/cgroup.procs ] && (echo 1 > /sys/fs/cgroup/cgroup.procs) 2>/dev/null && echo "wrote to a cgroup"
+      mkdir /sys/fs/cgroup/mine 2>/dev/null && echo "made a cgroup"
+      mount -o remount,rw /sys/fs/cgroup 2>/dev/null && echo "remounted cgroups"
       echo done`);
     expect(stdout).toBe("done\n");
   });

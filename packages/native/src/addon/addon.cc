@@ -1,3 +1,4 @@
+// The addon's only entry: five functions and no state. Several instances (worker threads) may live side by side.
 #include "functions.h"
 
 namespace {

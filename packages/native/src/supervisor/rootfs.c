@@ -54,11 +54,20 @@ static int idmapped_clone(const char *stage, const char *path, unsigned tree_fla
   return fd_take(&tree);
 }
 
+/* The context's own log says more than EINVAL, for example that the state directory lies on another overlay. */
+static int overlay_refused(int fs, const char *about, struct err *err)
+{
+  char reason[160] = "";
+  int saved = errno;
+  ssize_t length = read(fs, reason, sizeof reason - 1);
+  reason[length > 0 ? strcspn(reason, "\n") : 0] = '\0';
+  errno = saved;
+  return err_sys(err, STAGE_OVERLAY, "%.40s: %.150s", about, reason);
+}
+
 static int option(int fs, const char *key, const char *value, struct err *err)
 {
-  if (fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) < 0)
-    return err_sys(err, STAGE_OVERLAY, "%s=%.150s", key, value);
-  return 0;
+  return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? overlay_refused(fs, key, err) : 0;
 }
 
 /* One by one: Linux 6.7 and newer. */
@@ -113,15 +122,8 @@ static int overlay_mount(const int *layers, unsigned count, bool as_list, int st
   /* The upper directory dies with the container: waiting for the disk on its behalf serves nobody. */
   if (fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
     return err_sys(err, STAGE_OVERLAY, "volatile");
-  if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
-    /* The context's own log says more than EINVAL, for example that the state directory lies on another overlay. */
-    char reason[160] = "";
-    int saved = errno;
-    ssize_t length = read(fs, reason, sizeof reason - 1);
-    reason[length > 0 ? strcspn(reason, "\n") : 0] = '\0';
-    errno = saved;
-    return err_sys(err, STAGE_OVERLAY, "mount of %u layers: %.150s", count, reason);
-  }
+  if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    return overlay_refused(fs, "mount", err);
   int mounted = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV);
   if (mounted < 0)
     return err_sys(err, STAGE_OVERLAY, "fsmount");
