@@ -30,10 +30,11 @@ const main = async (): Promise<number> => {
     return 0;
   }
   const logger = pino({ level: flags.value.logLevel, base: null }, destination({ dest: 2, sync: true }));
-  process.on("unhandledRejection", (reason) => {
-    logger.fatal({ err: reason }, "unhandled_rejection");
+  const onBug = (error: unknown): void => {
+    logger.fatal({ err: error }, "bug");
     process.exit(EXIT_BUG);
-  });
+  };
+  process.on("unhandledRejection", onBug).on("uncaughtException", onBug);
 
   const starting = new AbortController();
   let stop = (_why: string): void => {};

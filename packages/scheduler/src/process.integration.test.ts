@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { startFakeAgent } from "./testing/fake-agent.ts";
 import { batch, clientOf } from "./testing/scheduler.ts";
 import { afterTests, eventually, tempDir } from "./testing/temp.ts";
 
@@ -114,6 +115,40 @@ test("kill -9, then a second start in the same directory: the server left behind
   two.child.stdin?.end();
   expect((await clientOf(second.api, token)("GET", "/v1/version")).status).toBe(200);
   two.child.kill("SIGINT");
+  expect(await two.exit).toBe(0);
+});
+
+/** A port that nobody uses now: agents must find the restarted scheduler where it was. */
+const freePort = async (): Promise<string> => {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => probe.once("listening", resolve));
+  const { port } = probe.address() as { port: number };
+  await new Promise((resolve) => probe.close(resolve));
+  return String(port);
+};
+
+test("kill -9 of the scheduler while an array runs: each index ends exactly once, the agent is the same", async () => {
+  const dataDir = dataDirectory();
+  const flags = ["--data-dir", dataDir, "--api-port", await freePort(), "--nats-port", await freePort()];
+  const one = start(flags);
+  const { api, tokenFile } = await one.ready();
+  const call = clientOf(api, readFileSync(tokenFile, "utf8").trim());
+  const agent = await startFakeAgent({ call }, { id: "h1" });
+  expect((await call("POST", "/v1/jobs", batch("array", { array: { size: 150, maxRunning: 4 } }))).status).toBe(201);
+  await eventually("some have run", () => agent.started.length > 20);
+  one.child.kill("SIGKILL");
+  await one.exit;
+  const two = start(flags);
+  await two.ready();
+  await eventually(
+    "the end",
+    async () => (await call("GET", "/v1/jobs/default/array")).body.state === "succeeded",
+    40_000,
+  );
+  expect(agent.started).toHaveLength(150);
+  expect(new Set(agent.started).size).toBe(150);
+  expect((await call("GET", "/v1/jobs/default/array")).body.tasks.succeeded).toBe(150);
+  two.child.kill("SIGTERM");
   expect(await two.exit).toBe(0);
 });
 

@@ -12,7 +12,7 @@ import { openDataDir, type DataDir } from "./adapters/files/data-dir.ts";
 import { openLogMemory } from "./adapters/files/log-state.ts";
 import { adminToken, clusterSigner, secretFile } from "./adapters/files/secrets.ts";
 import { defaultDashboardDir } from "./adapters/http/dashboard.ts";
-import { buildServer, listen } from "./adapters/http/server.ts";
+import { buildServer, closeServer, listen } from "./adapters/http/server.ts";
 import { createMetrics } from "./adapters/metrics/prometheus.ts";
 import { openAgentLine } from "./adapters/nats/agents.ts";
 import { connectBus, createUserSeed, publicKeyOfSeed, type BusConnection } from "./adapters/nats/connection.ts";
@@ -184,7 +184,7 @@ const closeAll = async (closers: Closers, logger: Logger): Promise<void> => {
   }
 };
 
-/** Resolves once this instance leads and the API answers; rejects with `StartupProblem` for what an operator can mend. */
+/** Resolves once this instance has read the log and the API answers; rejects with `StartupProblem` for what an operator can mend. */
 export const runScheduler = async (options: SchedulerOptions): Promise<RunningScheduler> => {
   const logger = options.logger ?? pino({ level: "silent" });
   const closers: Closers = [];
@@ -216,12 +216,20 @@ export const runScheduler = async (options: SchedulerOptions): Promise<RunningSc
       dashboardDir: options.dashboardDir ?? defaultDashboardDir(),
       metrics,
     });
-    closers.push(() => server.close());
+    closers.push(
+      () => closeServer(server),
+      () => control.letGo(),
+    );
     const url = await listen(server, options.api.host, options.api.port);
+    const giveUp = (): void => ending.abort();
+    options.signal?.addEventListener("abort", giveUp, { once: true });
+    if (options.signal?.aborted === true) giveUp();
     await Promise.race([
-      control.leading,
-      running.then(() => Promise.reject(new Error("the scheduler ended before it led"))),
+      control.serving,
+      running.then(() => Promise.reject(new StartupProblem("stopped before it was ready"))),
     ]);
+    // From here on `close` stops things in order, the API first.
+    options.signal?.removeEventListener("abort", giveUp);
 
     let closing: Promise<void> | undefined;
     const close = (): Promise<void> => (closing ??= closeAll(closers, logger));

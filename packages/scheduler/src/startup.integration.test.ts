@@ -3,9 +3,12 @@ import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { createUserSeed } from "./adapters/nats/connection.ts";
 import { StartupProblem } from "./index.ts";
-import { batch, startScheduler } from "./testing/scheduler.ts";
-import { tempDir } from "./testing/temp.ts";
+import { startFakeAgent } from "./testing/fake-agent.ts";
+import { startNats } from "./testing/nats.ts";
+import { batch, startScheduler, type TestScheduler } from "./testing/scheduler.ts";
+import { eventually, tempDir } from "./testing/temp.ts";
 
 /** Servers whose configuration lies in this directory. */
 const serversOf = (dataDir: string): string[] =>
@@ -111,18 +114,42 @@ test("a log that has vanished, was replaced, or lost its end; secrets that are n
   expect(serversOf(dataDir)).toEqual([]);
 });
 
-test("an external bus: the same scheduler on a server that it did not start, and a second instance that follows", async () => {
-  const owner = await startScheduler();
-  // The control user of another cluster's embedded server stands for the operator's own user.
-  const seedFile = join(owner.dataDir, "scheduler/control.nk");
-  await owner.running.close();
-  const { startNats } = await import("./testing/nats.ts");
-  const nats = await startNats({ seed: readFileSync(seedFile, "utf8").trim() });
+test("an external bus: two instances on it, one leads, the other follows, takes over, and has everything", async () => {
+  const seed = createUserSeed();
+  const seedFile = join(tempDir(), "seed");
+  writeFileSync(seedFile, seed);
+  const nats = await startNats({ seed });
   const bus = { kind: "external", urls: [nats.server.localUrl], seedFile } as const;
   const one = await startScheduler({ bus });
-  expect((await one.call("POST", "/v1/jobs", batch("outside"))).status).toBe(201);
-  expect((await one.call("GET", "/readyz")).body.ready).toBe(true);
-  await one.running.close();
   const two = await startScheduler({ bus });
-  expect((await two.call("GET", "/v1/jobs/default/outside")).status).toBe(200);
+  const checks = async (scheduler: TestScheduler) => (await scheduler.call("GET", "/readyz")).body;
+  await eventually("one leads", async () => (await checks(one)).checks.leader.detail.startsWith("leading"));
+  expect((await one.call("POST", "/v1/jobs", batch("outside"))).status).toBe(201);
+  await eventually(
+    "the other has it as well",
+    async () => (await two.call("GET", "/v1/jobs/default/outside")).status === 200,
+  );
+  await eventually("the other is ready to read from", async () => (await checks(two)).ready === true);
+  expect((await checks(two)).checks.leader.detail).toMatch(/^following/);
+  await one.running.close();
+  await eventually("the other leads", async () => (await checks(two)).checks.leader.detail.startsWith("leading"));
+  expect((await two.call("POST", "/v1/jobs", batch("after"))).status).toBe(201);
+  const { body } = await two.call("GET", "/v1/jobs");
+  expect(body.items.map((job: { name: string }) => job.name)).toEqual(["after", "outside"]);
+});
+
+test("a port of IPv6, and a cluster whose control key was lost", async () => {
+  const dataDir = tempDir();
+  const bus = { kind: "embedded", host: "::1", port: 0 } as const;
+  const one = await startScheduler({ dataDir, bus, api: { host: "::1", port: 0 } });
+  expect(one.running.natsUrls[0]).toMatch(/^nats:\/\/\[::1\]:\d+$/);
+  expect((await one.call("POST", "/v1/jobs", batch("six"))).status).toBe(201);
+  const agent = await startFakeAgent(one, { id: "h1" });
+  await agent.close();
+  await one.running.close();
+  rmSync(join(dataDir, "scheduler/control.nk"));
+  const two = await startScheduler({ dataDir, bus, api: { host: "::1", port: 0 } });
+  expect((await two.call("GET", "/v1/hosts/h1")).status).toBe(200);
+  const users = (): string => readFileSync(join(dataDir, "scheduler/nats/users.conf"), "utf8");
+  await eventually("the hosts are admitted again", () => users().includes("# h1"));
 });

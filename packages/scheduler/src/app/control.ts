@@ -55,8 +55,10 @@ export interface Control {
   readonly hub: WatchHub;
   /** Everything that must be true before this instance serves well. */
   readonly checks: () => Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>;
-  /** Resolves when this instance leads for the first time. */
-  readonly leading: Promise<void>;
+  /** Resolves when this instance has read the log to its end: it leads, or follows who does. */
+  readonly serving: Promise<void>;
+  /** Answers everybody who waits: before the API is closed. */
+  readonly letGo: () => void;
   /** Runs until `signal` aborts; rejects for reasons that must end the process. */
   readonly run: (signal: AbortSignal) => Promise<void>;
 }
@@ -87,9 +89,9 @@ export const createControl = (options: ControlOptions): Control => {
   const files = createAgentFiles(state, options.agents, options.signer);
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
 
-  let onLeading = (): void => {};
-  const leading = new Promise<void>((resolve) => {
-    onLeading = resolve;
+  let onServing = (): void => {};
+  const serving = new Promise<void>((resolve) => {
+    onServing = resolve;
   });
 
   const remember = async (): Promise<void> => {
@@ -110,10 +112,11 @@ export const createControl = (options: ControlOptions): Control => {
 
   engine.onRole((role) => {
     liveness.restart(clock.monotonicMs());
-    if (role !== "leading") return;
+    if (role === "stopped") return;
     hub.start();
     // Known to this machine before anybody relies on it.
-    void remember().then(onLeading);
+    void remember().then(onServing);
+    if (role !== "leading") return;
     void documents.reconcile().then(() => documents.changed([]));
     options.admission
       .admit([...state.hosts.values()])
@@ -191,14 +194,23 @@ export const createControl = (options: ControlOptions): Control => {
     files,
     streams: createFileStreams(state, files),
     hub,
-    leading,
+    serving,
+    letGo: () => {
+      hub.close();
+      waits.close();
+    },
     checks: () => {
       const pending = documents.pending();
+      const tooLarge = documents.tooLarge();
       return {
         bus: { ok: line.isUp(), detail: line.isUp() ? "connected" : "not connected" },
         log: { ok: state.revision > 0, detail: `folded up to ${state.revision}` },
         leader: { ok: isLeading() || engine.othersLead(), detail: `${engine.role()}, epoch ${state.epoch}` },
-        documents: { ok: pending < 1_000, detail: `${pending} wait to be written` },
+        documents: {
+          ok: pending < 1_000 && tooLarge.length === 0,
+          detail:
+            tooLarge.length > 0 ? `too large for the bus: ${tooLarge.join(", ")}` : `${pending} wait to be written`,
+        },
       };
     },
     run: async (signal) => {

@@ -7,7 +7,7 @@ import { decodeJson, decoder, DesiredDocumentSchema, type HostId, type Signed } 
 import type { Logger } from "pino";
 import { desiredFor, type ClusterState } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { DesiredStore } from "../ports/bus.ts";
+import { DocumentTooLarge, type DesiredStore } from "../ports/bus.ts";
 import type { Signer } from "../ports/signer.ts";
 import { createGate } from "./gate.ts";
 import { pause } from "./pause.ts";
@@ -20,6 +20,8 @@ export interface Documents {
   readonly signed: (host: HostId) => Signed;
   /** How many wait to be written. */
   readonly pending: () => number;
+  /** Hosts whose document does not fit into a message: they get nothing new until some of it has ended. */
+  readonly tooLarge: () => readonly HostId[];
   /** Writes while `mayWrite` says so, until `signal` aborts. */
   readonly run: (signal: AbortSignal) => Promise<void>;
 }
@@ -39,18 +41,26 @@ export const createDocuments = (options: {
 }): Documents => {
   const { state, store, signer, clock, logger, mayWrite } = options;
   const dirty = new Set<HostId>();
+  const tooLarge = new Set<HostId>();
   const work = createGate();
   const signed = (host: HostId): Signed => signer.sign(desiredFor(state, host));
 
   const put = async (host: HostId): Promise<boolean> => {
     dirty.delete(host);
+    tooLarge.delete(host);
     if (!state.hosts.has(host)) return true;
     try {
       await store.put(host, signed(host));
       return true;
     } catch (error) {
-      dirty.add(host);
       options.failed();
+      if (error instanceof DocumentTooLarge) {
+        // Written again when it changes: what ends there makes it smaller.
+        tooLarge.add(host);
+        logger.error({ host, reason: error.message }, "document_too_large");
+        return true;
+      }
+      dirty.add(host);
       logger.warn({ err: error, host }, "document_put_failed");
       return false;
     }
@@ -73,6 +83,7 @@ export const createDocuments = (options: {
     changed,
     signed,
     pending: () => dirty.size,
+    tooLarge: () => [...tooLarge],
     reconcile: async () => {
       const hosts = [...state.hosts.keys()];
       for (let at = 0; at < hosts.length; at += AT_A_TIME) {

@@ -234,11 +234,13 @@ export const createEngine = (options: EngineOptions): Engine => {
       if (mayClaim()) stop();
     }, 100);
     try {
+      if (caughtUp()) enter("following");
       for await (const entry of log.read(state.revision + 1, reading.signal)) {
         if (entry.sequence !== state.revision + 1) {
           throw new StartupProblem(`transaction ${state.revision + 1} is missing from the log`);
         }
         apply(entry.sequence, entry.transaction);
+        if (caughtUp()) enter("following");
         if (mayClaim()) stop();
       }
     } finally {
@@ -273,7 +275,9 @@ export const createEngine = (options: EngineOptions): Engine => {
 
   const lead = async (signal: AbortSignal): Promise<void> => {
     enter("leading");
-    const announce = setInterval(() => leaders.announce({ instance, epoch: state.epoch }), ANNOUNCE_MS);
+    const announce = (): void => leaders.announce({ instance, epoch: state.epoch });
+    announce();
+    const announcing = setInterval(announce, ANNOUNCE_MS);
     let inARow = 0;
     try {
       while (!signal.aborted) {
@@ -293,7 +297,7 @@ export const createEngine = (options: EngineOptions): Engine => {
         }
       }
     } finally {
-      clearInterval(announce);
+      clearInterval(announcing);
     }
   };
 
@@ -324,7 +328,8 @@ export const createEngine = (options: EngineOptions): Engine => {
             else logger.error({ err: error }, "following_failed");
           }
           if (signal.aborted) break;
-          enter("following");
+          // Whoever has never read the log to its end does not follow yet: it shows nothing.
+          if (role !== "starting") enter("following");
           await pause(clock, RETRY_MS, signal);
         }
       } finally {

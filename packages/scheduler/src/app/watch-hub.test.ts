@@ -23,7 +23,13 @@ const make = (limits: Partial<WatchLimits> = {}) => {
     },
   });
   const fold = (
-    what: { jobs?: string[]; removedJobs?: string[]; allocations?: string[]; removedAllocations?: string[] } = {},
+    what: {
+      hosts?: string[];
+      jobs?: string[];
+      removedJobs?: string[];
+      allocations?: string[];
+      removedAllocations?: string[];
+    } = {},
   ): void => {
     revision += 1;
     hub.folded({

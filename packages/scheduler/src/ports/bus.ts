@@ -12,9 +12,15 @@ export interface Line {
 
 /** The store of desired documents: one signed document per host, which its agent is told about at every put. */
 export interface DesiredStore {
+  /** Rejects when it is not stored; with `DocumentTooLarge` when trying again is of no use. */
   readonly put: (host: HostId, document: Signed) => Promise<void>;
   /** What is stored, or undefined when there is nothing (readable) there. */
   readonly get: (host: HostId) => Promise<Signed | undefined>;
+}
+
+/** The bus does not carry a message of this size. */
+export class DocumentTooLarge extends Error {
+  override readonly name = "DocumentTooLarge";
 }
 
 export interface AgentRequest {

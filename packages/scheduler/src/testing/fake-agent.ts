@@ -78,7 +78,7 @@ export const inventoryOf = (hostname: string) => ({
 
 /** Admits a host with a fresh key. */
 export const enrol = async (
-  scheduler: TestScheduler,
+  scheduler: Pick<TestScheduler, "call">,
   id: string,
 ): Promise<{ readonly seed: Uint8Array; readonly enrolled: Enrolled }> => {
   const pair = nkeys.createUser();
@@ -97,7 +97,10 @@ export const connectAs = (urls: readonly string[], id: string, seed: Uint8Array)
     ignoreAuthErrorAbort: true,
   });
 
-export const startFakeAgent = async (scheduler: TestScheduler, options: FakeAgentOptions): Promise<FakeAgent> => {
+export const startFakeAgent = async (
+  scheduler: Pick<TestScheduler, "call">,
+  options: FakeAgentOptions,
+): Promise<FakeAgent> => {
   const { seed, enrolled } = await enrol(scheduler, options.id);
   const { id } = enrolled;
   const connection = await connectAs(enrolled.natsUrls, id, seed);

@@ -26,7 +26,12 @@ export interface TestScheduler {
 export const answerOf = async (response: Response): Promise<Answer> => {
   const text = await response.text();
   const isJson = (response.headers.get("content-type") ?? "").includes("json");
-  return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: isJson && text !== "" ? JSON.parse(text) : undefined,
+  };
 };
 
 export const clientOf =
@@ -43,7 +48,9 @@ export const clientOf =
         },
         ...(body === undefined
           ? {}
-          : { body: typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body) }),
+          : {
+              body: typeof body === "string" || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body),
+            }),
       }),
     );
 

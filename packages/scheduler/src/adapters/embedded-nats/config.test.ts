@@ -14,7 +14,8 @@ const config = {
 
 test("what is written for a server that cannot sync, and for one that can", () => {
   expect(renderConfig(config)).toBe(`# Written by the Berth scheduler at every start; changes here are lost.
-listen: "127.0.0.1:4640"
+host: "127.0.0.1"
+port: 4640
 server_name: "berth-4640"
 pid_file: "/data/server.pid"
 ping_interval: "10s"

@@ -23,7 +23,8 @@ export const USERS_FILE = "users.conf";
 
 export const renderConfig = (config: NatsConfig): string =>
   `# Written by the Berth scheduler at every start; changes here are lost.
-listen: ${quote(`${config.host}:${config.port}`)}
+host: ${quote(config.host)}
+port: ${config.port}
 server_name: "berth-${config.port}"
 pid_file: ${quote(config.pidFile)}
 ping_interval: "10s"

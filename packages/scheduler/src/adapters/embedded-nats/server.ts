@@ -90,7 +90,8 @@ export const startEmbeddedNats = async (options: EmbeddedNatsOptions): Promise<E
     0o600,
   );
   // Agents that come back while the log is still being read must find themselves admitted: the file is kept as it was.
-  if ((await readIfThere(usersPath)) === undefined) {
+  // Unless it does not admit ourselves: then the control user's key was made anew.
+  if ((await readIfThere(usersPath))?.includes(options.controlKey) !== true) {
     await writeFileAtomic(usersPath, renderUsers(options.controlKey, []), 0o600);
   }
 

@@ -39,6 +39,7 @@ export interface HttpOptions {
 }
 
 const BODY_BYTES = 2 ** 20;
+const CLOSE_PATIENCE_MS = 1_000;
 
 export const buildServer = async (options: HttpOptions): Promise<Server> => {
   const { control, clock, metrics } = options;
@@ -50,7 +51,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     requestTimeout: 30_000,
     connectionTimeout: 0,
     keepAliveTimeout: 72_000,
-    forceCloseConnections: true,
+    forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 4_096 },
     frameworkErrors: (error, request, reply) => void sendProblem(reply, problemOf(error, request)),
     clientErrorHandler: answerBrokenRequest,
@@ -100,6 +101,13 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
   });
   await addDashboard(server, options.dashboardDir);
   return server;
+};
+
+/** What is being answered may finish; streams that would go on for ever are cut after a moment. */
+export const closeServer = async (server: Server): Promise<void> => {
+  const timer = setTimeout(() => server.server.closeAllConnections(), CLOSE_PATIENCE_MS);
+  await server.close();
+  clearTimeout(timer);
 };
 
 /** Listens and resolves with the address. */

@@ -46,7 +46,12 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
     try {
       message.respond(bytesOf(JSON.stringify(reply)));
     } catch (error) {
-      log.warn({ err: error, subject: message.subject }, "agent_answer_failed");
+      log.error({ err: error, subject: message.subject }, "agent_answer_failed");
+      // Too large for the bus, most likely. An agent that hears nothing would only ask again and again.
+      const refused = problem("internal", `the answer could not be sent: ${messageOf(error)}`, {
+        retryAfterMs: 10_000,
+      });
+      message.respond(bytesOf(JSON.stringify({ ok: false, problem: refused })));
     }
   };
 

@@ -4,11 +4,14 @@
  */
 import type { KV } from "nats";
 import { Buckets, decodeJson, decoder, SignedSchema } from "@berth/schema";
-import type { DesiredStore } from "../../ports/bus.ts";
+import { DocumentTooLarge, type DesiredStore } from "../../ports/bus.ts";
 import { StartupProblem } from "../../ports/startup-problem.ts";
 import type { BusConnection } from "./connection.ts";
 import { messageOf } from "./errors.ts";
 import { bytesOf, textOf } from "./json.ts";
+
+/** A document travels with headers, and inside the answer to a hello. */
+const HEADROOM_BYTES = 4_096;
 
 const decodeSigned = decoder(SignedSchema);
 const { name, republish } = Buckets.desired;
@@ -32,7 +35,10 @@ export const openDesiredStore = async (bus: BusConnection, replicas: number): Pr
   }
   return {
     put: async (host, document) => {
-      await bucket.put(host, bytesOf(JSON.stringify(document)));
+      const bytes = bytesOf(JSON.stringify(document));
+      const most = (bus.nats.info?.max_payload ?? 2 ** 20) - HEADROOM_BYTES;
+      if (bytes.length > most) throw new DocumentTooLarge(`it has ${bytes.length} bytes, the bus carries ${most}`);
+      await bucket.put(host, bytes);
     },
     get: async (host) => {
       const entry = await bucket.get(host);

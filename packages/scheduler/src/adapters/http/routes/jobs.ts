@@ -107,7 +107,7 @@ export const addJobRoutes = (server: Server, { api }: Control): void => {
       const first = orRefuse(api.job(project, job));
       // Without a revision the caller waits for the next change after what it would see now.
       const revision = request.query.revision ?? first.revision;
-      if (waitMs > 0) await api.waitForJob(project, job, revision, waitMs, goneSignal(request.raw));
+      if (waitMs > 0) await api.waitForJob(project, job, revision, waitMs, goneSignal(reply.raw));
       const found = orRefuse(api.job(project, job));
       return reply.header("etag", `"${found.revision}"`).send(found.job);
     },

@@ -51,6 +51,8 @@ export const addPublicRoutes = (server: Server, control: Control, options: Syste
   server.get(
     Routes.login,
     {
+      // A HEAD (the preview of a link in a chat) would use the ticket up.
+      exposeHeadRoute: false,
       schema: {
         summary: "Turn a one-time ticket into a session",
         querystring: Type.Object(
