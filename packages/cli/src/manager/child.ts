@@ -125,16 +125,18 @@ const endedBecause = (logFile: string, offset: number, code: number): string => 
   return said === undefined ? `ended with code ${code}` : `ended with code ${code}: ${said}`;
 };
 
+class NoLine extends Error {}
+
 /** The first line of its standard output; what follows is read and forgotten, so that it never blocks on us. */
 const firstLine = (child: ChildProcess): Promise<string> =>
   new Promise((resolve, reject) => {
     if (child.stdout === null) {
-      reject(new Error("it has no standard output"));
+      reject(new NoLine());
       return;
     }
     const lines = createInterface({ input: child.stdout });
     lines.once("line", resolve);
-    lines.once("close", () => reject(new Error("it ended before it was ready")));
+    lines.once("close", () => reject(new NoLine()));
   });
 
 const parseReady = (line: string): ReadyLine => {
@@ -161,7 +163,11 @@ const becomeReady = async (spec: ChildSpec, running: Running): Promise<ReadyLine
     throw new Error(`it ${why}`);
   });
   try {
-    return await Promise.race([running.ready.catch(() => died), died, late]);
+    // Without a first line it is dead, or as good as dead: how it died says more.
+    const ready = running.ready.catch((error: unknown) =>
+      error instanceof NoLine ? died : Promise.reject(error as Error),
+    );
+    return await Promise.race([ready, died, late]);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const said = readTail(spec.logFile, running.logOffset, TAIL_LINES).filter((line) => !why.includes(line));

@@ -5,7 +5,7 @@
 import type { JobView } from "@berth/schema";
 import type { Io } from "../io.ts";
 import { createLive } from "./live.ts";
-import { doneOf, progressLine, progressWords } from "./progress-text.ts";
+import { doneOf, isTerminalJob, progressLine, progressWords } from "./progress-text.ts";
 
 const STEPS = 10;
 const QUIET_MS = 15_000;
@@ -21,6 +21,8 @@ export const createProgress = (io: Pick<Io, "err" | "nowMs">): Progress => {
   let said: { readonly step: string; readonly text: string; readonly atMs: number } | undefined;
   const update = async (job: JobView): Promise<void> => {
     if (io.err.isTty) return live.show(progressLine(job));
+    // The end has a sentence of its own.
+    if (isTerminalJob(job)) return;
     const text = progressWords(job);
     const step = `${job.state} ${Math.floor((doneOf(job) / job.spec.count) * STEPS)}`;
     const atMs = io.nowMs();
