@@ -2,14 +2,11 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openRuntime, readCgroupLayout, type CgroupLayout, type ContainerSpec, type Runtime } from "../lib/index.ts";
-import { eventually, layout, processExists, supervisorOf, testHost } from "./host.ts";
+import { openRuntime, type ContainerSpec, type Runtime } from "../lib/index.ts";
+import { eventually, layout, processExists, supervisorOf, testHost, v1Layout } from "./host.ts";
 
 const host = testHost();
-const v1: CgroupLayout = readCgroupLayout((path) => {
-  const text = readFileSync(path, "utf8");
-  return path === "/proc/self/mountinfo" ? text.replace(/^.* - cgroup2 .*$/gm, "") : text;
-});
+const v1 = v1Layout;
 const hasV1 = layout.kind !== "v2";
 
 describe.runIf(hasV1)("cgroup v1 alone", () => {

@@ -18,6 +18,11 @@ import {
 } from "../lib/index.ts";
 
 export const layout = readCgroupLayout();
+/** As on a host without any v2 hierarchy. */
+export const v1Layout = readCgroupLayout((path) => {
+  const text = readFileSync(path, "utf8");
+  return path === "/proc/self/mountinfo" ? text.replace(/^.* - cgroup2 .*$/gm, "") : text;
+});
 
 export interface TestHost {
   readonly directory: string;
@@ -96,7 +101,7 @@ export const testHost = (): TestHost => {
 
 /** Kills and removes whatever a failed test left. */
 const sweep = (host: TestHost): void => {
-  for (const hierarchy of layout.hierarchies) {
+  for (const hierarchy of [...layout.hierarchies, ...v1Layout.hierarchies]) {
     const parent = join(hierarchy.path, host.cgroupParent);
     if (!existsSync(parent)) continue;
     for (const entry of readdirSync(parent, { withFileTypes: true })) {
