@@ -1,4 +1,7 @@
-/** Forgets finished allocations and their files, by the rules of core/retention.ts. Now and then is enough. */
+/**
+ * Now and then: writes down ends that could not be written when they happened, and forgets finished allocations and their
+ * files by the rules of core/retention.ts.
+ */
 import { toForget } from "../core/retention.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
@@ -15,6 +18,11 @@ export const createKeeper = (getContext: () => AgentContext): Keeper => {
 
   const sweep = async (): Promise<void> => {
     const { clock, journal, log, settings, state } = getContext();
+    for (const id of state.unsaved) {
+      const record = state.records.get(id);
+      if (record !== undefined) await journal.saveRecord(record, { durable: true });
+      state.unsaved.delete(id);
+    }
     const listed = new Set(state.document?.allocations.map((allocation) => allocation.id));
     const keep = (id: string): boolean => state.document === undefined || (listed as ReadonlySet<string>).has(id);
     for (const id of toForget(

@@ -8,7 +8,16 @@ import { containerSpecOf } from "../core/container-spec.ts";
 import type { RuntimeError } from "../core/container.ts";
 import type { Action } from "../core/diff.ts";
 import { exitOf, failedExit, neverStartedExit, outputsFailedExit, succeeded, vanishedExit } from "../core/exit.ts";
-import { advance, finish, newRecord, orphanRecord, type AllocationRecord, type StopCause } from "../core/record.ts";
+import {
+  advance,
+  completeOrphan,
+  finish,
+  isOrphan,
+  newRecord,
+  orphanRecord,
+  type AllocationRecord,
+  type StopCause,
+} from "../core/record.ts";
 import { idBaseOf, nextSlot } from "../core/slots.ts";
 import { errorFields } from "../ports/log.ts";
 import type { StartResult } from "../ports/runtime.ts";
@@ -126,47 +135,68 @@ const prepare = async (context: AgentContext, allocation: DesiredAllocation, spe
 const fail = (context: AgentContext, id: AllocationId, error: RuntimeError): Promise<void> =>
   end(context, id, "failed", failedExit(error, context.clock.nowMs()), 0);
 
+/**
+ * Writes the changed record down and then lets it be seen, so that nothing is told which a restart would not know. When it
+ * cannot be written it is seen nevertheless: what happened has happened. True when it is on disk.
+ */
+const change = async (
+  context: AgentContext,
+  id: AllocationId,
+  options: { readonly durable: boolean },
+  apply: (record: AllocationRecord) => AllocationRecord,
+): Promise<boolean> => {
+  const { journal, log, state } = context;
+  const before = state.records.get(id);
+  if (before === undefined) throw new Error(`${id} has no record`);
+  let isSaved = true;
+  try {
+    await journal.saveRecord(apply(before), options);
+  } catch (error) {
+    isSaved = false;
+    log.error({ allocationId: id, error: errorFields(error) }, "journal.write_failed");
+  }
+  // An acknowledgement may have come meanwhile.
+  put(context, apply(state.records.get(id) ?? before));
+  return isSaved;
+};
+
 const markRunning = async (context: AgentContext, id: AllocationId, startedAtMs: number | null): Promise<void> => {
-  const record = context.state.records.get(id);
-  if (record === undefined) return;
-  const running = put(
-    context,
-    advance(record, "running", { reason: "started", startedAtMs: startedAtMs ?? context.clock.nowMs() }),
+  const atMs = startedAtMs ?? context.clock.nowMs();
+  // Not durable: after a power cut the runtime says the same.
+  await change(context, id, { durable: false }, (record) =>
+    advance(record, "running", { reason: "started", startedAtMs: atMs }),
   );
-  context.log.info({ allocationId: id, task: record.task }, "allocation.running");
+  context.log.info({ allocationId: id, task: context.state.records.get(id)?.task }, "allocation.running");
   context.wakeReporter();
-  await context.journal.saveRecord(running, { durable: false }).catch((error: unknown) => {
-    // The runtime's own record says the same.
-    context.log.warn({ allocationId: id, error: errorFields(error) }, "journal.write_failed");
-  });
 };
 
 /** The journal, the desired document and the runtime agree again about a container that runs. */
 export const adopt = async (context: AgentContext, { id, allocation, spec }: ActionOf<"adopt">): Promise<void> => {
   const { state } = context;
   const known = state.records.get(id);
-  put(context, known ?? (allocation === undefined ? orphanRecord(id) : newRecord(allocation, spec)));
+  if (known === undefined) put(context, allocation === undefined ? orphanRecord(id) : newRecord(allocation, spec));
+  else if (isOrphan(known) && allocation !== undefined && spec !== undefined) {
+    put(context, completeOrphan(known, allocation, spec));
+  }
   await markRunning(context, id, state.containers.get(id)?.container.startedAtMs ?? null);
 };
 
 export const stop = async (context: AgentContext, { id, cause }: ActionOf<"stop">): Promise<void> => {
-  const { journal, log, state } = context;
+  const { log, state } = context;
   const live = state.containers.get(id);
-  const record = state.records.get(id);
-  if (live === undefined || record === undefined) return;
-  const stopCause: StopCause = record.stopCause ?? cause;
+  const before = state.records.get(id);
+  if (live === undefined || before === undefined) return;
+  const stopCause: StopCause = before.stopCause ?? cause;
+  const graceMs = before.stopTimeoutMs;
   const reason = stopCause === "timeout" ? "timeout" : "stop_requested";
-  const stopping = put(context, { ...advance(record, "stopping", { reason }), stopCause });
-  log.info(
-    { allocationId: id, task: record.task, cause: stopCause, graceMs: record.stopTimeoutMs },
-    "allocation.stopping",
-  );
+  await change(context, id, { durable: false }, (record) => ({
+    ...advance(record, "stopping", { reason }),
+    stopCause,
+  }));
+  log.info({ allocationId: id, task: before.task, cause: stopCause, graceMs }, "allocation.stopping");
   context.wakeReporter();
-  await journal.saveRecord(stopping, { durable: false }).catch((error: unknown) => {
-    log.warn({ allocationId: id, error: errorFields(error) }, "journal.write_failed");
-  });
   try {
-    live.exit = await live.container.stop({ signal: SIGTERM, graceMs: record.stopTimeoutMs });
+    live.exit = await live.container.stop({ signal: SIGTERM, graceMs });
   } catch (error) {
     log.error({ allocationId: id, error: errorFields(error) }, "allocation.stop_failed");
     await sleep(context, RETRY_MS);
@@ -189,7 +219,7 @@ export const finishContainer = async (context: AgentContext, action: ActionOf<"f
   }
   let exit = exitOf(live.exit, record.stopCause);
   let keptBytes = 0;
-  if (succeeded(exit) && record.outputs.length > 0) {
+  if (succeeded(exit)) {
     const collected = await collect(context, record);
     if (collected.ok) keptBytes += collected.bytes;
     else exit = outputsFailedExit(exit, collected.why);
@@ -247,30 +277,17 @@ const end = async (
 ): Promise<void> => {
   const before = context.state.records.get(id);
   if (before === undefined || isTerminal(before.state)) return;
-  const record = put(context, finish(before, state, exit, keptBytes));
+  const isSaved = await change(context, id, { durable: true }, (record) => finish(record, state, exit, keptBytes));
+  if (!isSaved) context.state.unsaved.add(id);
   context.log.info(
-    { allocationId: id, task: record.task, state, code: exit.code, cause: exit.cause, detail: exit.detail },
+    { allocationId: id, task: before.task, state, code: exit.code, cause: exit.cause, detail: exit.detail },
     "allocation.ended",
   );
-  context.state.unsaved.add(id);
-  await saveEnd(context, record);
   context.wakeReporter();
-  if (record.outputs.length > 0 && !succeeded(exit)) {
+  if (before.outputs.length > 0 && !succeeded(exit)) {
     await context.files.discardOutputs(id).catch((error: unknown) => {
       context.log.warn({ allocationId: id, error: errorFields(error) }, "outputs.discard_failed");
     });
-  }
-};
-
-/** True once the end is on disk. When it cannot be written it is told nevertheless: the runtime keeps its own record. */
-const saveEnd = async (context: AgentContext, record: AllocationRecord): Promise<boolean> => {
-  try {
-    await context.journal.saveRecord(record, { durable: true });
-    context.state.unsaved.delete(record.id);
-    return true;
-  } catch (error) {
-    context.log.error({ allocationId: record.id, error: errorFields(error) }, "journal.write_failed");
-    return false;
   }
 };
 
@@ -280,9 +297,12 @@ export const release = async (context: AgentContext, { id }: ActionOf<"release">
   const live = state.containers.get(id);
   const record = state.records.get(id);
   if (live === undefined || record === undefined) return;
-  if (state.unsaved.has(id) && !(await saveEnd(context, record))) {
-    await sleep(context, RETRY_MS);
-    return;
+  if (state.unsaved.has(id)) {
+    if (!(await change(context, id, { durable: true }, (unsaved) => unsaved))) {
+      await sleep(context, RETRY_MS);
+      return;
+    }
+    state.unsaved.delete(id);
   }
   try {
     await live.container.remove();

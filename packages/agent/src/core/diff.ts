@@ -14,11 +14,11 @@ import {
   type JobSpec,
 } from "@berth/schema";
 import type { ContainerFact } from "./container.ts";
-import type { AllocationRecord, StopCause } from "./record.ts";
+import { isOrphan, type AllocationRecord, type StopCause } from "./record.ts";
 
 export type Action =
   | { readonly kind: "start"; readonly allocation: DesiredAllocation; readonly spec: JobSpec }
-  /** A running container whose record does not say so yet, or that has none. */
+  /** A running container whose record does not say so yet, is incomplete, or is missing. */
   | {
       readonly kind: "adopt";
       readonly id: AllocationId;
@@ -130,8 +130,10 @@ const withContainer = (
 ): Action | undefined => {
   if (record !== undefined && isTerminal(record.state)) return { kind: "release", id };
   if (container.phase === "ended") return { kind: "finish", id, allocation, spec: specOf(facts, allocation) };
-  const known = record !== undefined && (record.state === "running" || record.state === "stopping");
-  if (!known) return { kind: "adopt", id, allocation, spec: specOf(facts, allocation) };
+  const spec = specOf(facts, allocation);
+  const isKnown = record !== undefined && (record.state === "running" || record.state === "stopping");
+  const isCompletable = record !== undefined && isOrphan(record) && spec !== undefined;
+  if (!isKnown || isCompletable) return { kind: "adopt", id, allocation, spec: specOf(facts, allocation) };
   if (record.stopCause !== null) return { kind: "stop", id, cause: record.stopCause };
   if (wish(facts, allocation) === "stop") return { kind: "stop", id, cause: "stopped" };
   if (record.runTimeoutMs !== null && container.runningForMs >= record.runTimeoutMs)

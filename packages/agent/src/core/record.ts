@@ -79,6 +79,8 @@ export const newRecord = (allocation: DesiredAllocation, spec: JobSpec | undefin
   keptBytes: 0,
 });
 
+const UNKNOWN_TASK = "unknown";
+
 /**
  * The record of something that exists here although nothing says why: a container without a record, or a record that
  * cannot be read. It counts as having run, so that it is never started.
@@ -86,7 +88,7 @@ export const newRecord = (allocation: DesiredAllocation, spec: JobSpec | undefin
 export const orphanRecord = (id: AllocationRecord["id"]): AllocationRecord => ({
   version: 1,
   id,
-  task: "unknown",
+  task: UNKNOWN_TASK,
   state: "running",
   reason: "adopted",
   startedAtMs: null,
@@ -99,6 +101,18 @@ export const orphanRecord = (id: AllocationRecord["id"]): AllocationRecord => ({
   acked: null,
   keptBytes: 0,
 });
+
+export const isOrphan = (record: AllocationRecord): boolean => record.task === UNKNOWN_TASK;
+
+/** What an orphan lacks, from the document that lists it. */
+export const completeOrphan = (
+  orphan: AllocationRecord,
+  allocation: DesiredAllocation,
+  spec: JobSpec,
+): AllocationRecord => {
+  const { outputs, runTimeoutMs, stopTimeoutMs, task } = newRecord(allocation, spec);
+  return { ...orphan, outputs, runTimeoutMs, stopTimeoutMs, task };
+};
 
 /** The record one step ahead, or the same record when that would not be a step forward. */
 export const advance = (

@@ -3,18 +3,19 @@
  * cannot overflow, survives a restart, and the newest state of an allocation replaces an older one that was never sent.
  */
 import { isForward, isTerminal, MAX_REPORTS, type AllocationReport } from "@berth/schema";
-import { reportOf, type AllocationRecord } from "./record.ts";
+import { isOrphan, reportOf, type AllocationRecord } from "./record.ts";
 
 /** Well below the bus's limit of 1 MiB, with room for escapes in details. */
 const MAX_BATCH_CHARACTERS = 400_000;
 
 /**
- * `placed` is what the scheduler knows already, `preparing` usually lasts milliseconds: a start that takes long becomes
+ * Of an orphan only the end is told: what it is doing is not known well enough. `placed` is what the scheduler knows already, `preparing` usually lasts milliseconds: a start that takes long becomes
  * `starting`, and that is told.
  */
 export const isUnacknowledged = (record: AllocationRecord): boolean =>
   record.state !== "placed" &&
   record.state !== "preparing" &&
+  (isTerminal(record.state) || !isOrphan(record)) &&
   (record.acked === null || isForward(record.acked, record.state));
 
 /** The next batch: ends first, because resources and results wait for them, then the order of the records. */

@@ -16,7 +16,7 @@ export interface AllocationFiles {
   readonly prepareOutputs: (id: AllocationId, outputs: readonly string[]) => Promise<string>;
   /**
    * Moves the outputs to where they are kept, in one step, after they are on disk; returns their size. Done twice it does
-   * no harm. The error is a sentence about outputs that cannot be kept; I/O errors reject.
+   * no harm, and what is there counts, not what is listed: the list may have been lost. The error is a sentence about outputs that cannot be kept; I/O errors reject.
    */
   readonly collectOutputs: (id: AllocationId, outputs: readonly string[]) => Promise<Result<number, string>>;
   /** Deletes outputs of a task that did not succeed. */

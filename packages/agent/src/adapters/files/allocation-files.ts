@@ -46,10 +46,9 @@ export const openAllocationFiles = (layout: Layout, limits: TreeLimits = OUTPUT_
     },
 
     collectOutputs: async (id, outputs) => {
-      if (outputs.length === 0) return ok(0);
       const living = layout.livingOutputs(id);
       if (await exists(layout.keptOutputs(id))) return ok(total(await readList(id)));
-      if (!(await exists(living))) return err("their directory has vanished");
+      if (!(await exists(living))) return outputs.length === 0 ? ok(0) : err("their directory has vanished");
       try {
         const files = await listAndFlush(living, limits);
         await writeSealed(listPath(id), files, { durable: true });

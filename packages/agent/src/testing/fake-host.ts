@@ -1,0 +1,226 @@
+/**
+ * A host as an agent meets it, in memory: a kernel with containers and a disk with a journal, which outlive the agent, and
+ * a life of the agent, which can end at any instant. From then on nothing that this life still tries has any effect and
+ * none of its promises settles: the same as kill -9.
+ *
+ * Faithful where it matters: an id is never started twice by the runtime itself (that would hide what is tested, so it
+ * throws), an ended container is found until it is removed, operations take a few turns and may be cut off before or
+ * after their effect.
+ */
+import type { AllocationId, Signed } from "@berth/schema";
+import { NO_VERSION, type Version } from "../core/accept.ts";
+import type { ContainerSpec, ExitRecord } from "../core/container.ts";
+import type { AllocationRecord } from "../core/record.ts";
+import type { AllocationFiles } from "../ports/files.ts";
+import type { Images } from "../ports/host.ts";
+import type { Journal } from "../ports/journal.ts";
+import type { AdoptedContainer, Container, Runtime, StartResult } from "../ports/runtime.ts";
+import { turns, type FakeClock } from "./fake-clock.ts";
+
+interface KernelContainer {
+  readonly spec: ContainerSpec;
+  readonly pid: number;
+  readonly startedAtMs: number;
+  exit: ExitRecord | undefined;
+  listeners: ((exit: ExitRecord) => void)[];
+}
+
+export class FakeHost {
+  readonly clock: FakeClock;
+  readonly containers = new Map<string, KernelContainer>();
+  /** How often each id was really started. */
+  readonly starts = new Map<string, number>();
+  /** Id ranges that two live containers shared: must stay empty. */
+  readonly sharedRanges: string[] = [];
+  readonly records = new Map<AllocationId, AllocationRecord>();
+  readonly damaged = new Set<AllocationId>();
+  readonly everDamaged = new Set<AllocationId>();
+  desired: { readonly document: Signed; readonly version: Version } | undefined;
+  fence = 0;
+  /** Directories that were made for outputs, and those that are kept, by allocation. */
+  readonly prepared = new Map<AllocationId, readonly string[]>();
+  readonly kept = new Map<AllocationId, readonly string[]>();
+  diskFull = false;
+  startFailure: ((spec: ContainerSpec) => ExitRecord | undefined) | undefined;
+  #pids = 100;
+  readonly #random: () => number;
+
+  constructor(clock: FakeClock, random: () => number = () => 0) {
+    this.clock = clock;
+    this.#random = random;
+  }
+
+  /** The ports of one life of the agent, and how to end it. */
+  live(): {
+    readonly runtime: Runtime;
+    readonly journal: Journal;
+    readonly files: AllocationFiles;
+    readonly images: Images;
+    readonly kill: () => void;
+  } {
+    const life = { alive: true };
+    const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+    const pause = (): Promise<void> => turns(Math.floor(this.#random() * 3));
+    const act = async <T>(effect: () => T): Promise<T> => {
+      await pause();
+      if (!life.alive) return await never();
+      const result = effect();
+      await pause();
+      return life.alive ? result : await never();
+    };
+    const write = <T>(effect: () => T): Promise<T> =>
+      act(() => {
+        if (this.diskFull) throw new Error("ENOSPC: no space left on device");
+        return effect();
+      });
+    return {
+      kill: () => {
+        life.alive = false;
+      },
+      runtime: {
+        start: (spec) => act(() => this.#start(spec, life)),
+        adopt: () => act(() => this.#adopt(life)),
+        features: () => ({ cgroup: "v2", missing: [], bootId: "boot" }),
+        close: () => act(() => undefined),
+      },
+      journal: {
+        loadDesired: () =>
+          act(() => ({
+            document: this.desired?.document,
+            floor: this.desired?.version ?? NO_VERSION,
+            fence: this.fence,
+          })),
+        saveDesired: (document, version) => write(() => void (this.desired = { document, version })),
+        saveFence: (epoch) => write(() => void (this.fence = epoch)),
+        loadRecords: () =>
+          act(() => ({
+            records: [...this.records.values()].filter((record) => !this.damaged.has(record.id)),
+            unreadable: [...this.damaged].filter((id) => this.records.has(id)),
+          })),
+        saveRecord: (record) =>
+          write(() => {
+            this.records.set(record.id, record);
+            this.damaged.delete(record.id);
+          }),
+        forget: (id) => write(() => void this.records.delete(id)),
+      },
+      files: {
+        prepareOutputs: (id, outputs) =>
+          write(() => {
+            this.prepared.set(id, outputs);
+            return `/outputs/${id}`;
+          }),
+        collectOutputs: (id) =>
+          write(() => {
+            const outputs = this.prepared.get(id) ?? [];
+            this.kept.set(id, outputs);
+            return { ok: true, value: outputs.length };
+          }),
+        discardOutputs: () => act(() => undefined),
+        keepLogs: () => act(() => 1),
+        openLog: () => act(() => undefined),
+        openOutput: () => act(() => undefined),
+        listOutputs: () => act(() => ({ files: [], next: null })),
+        checkVolume: (source) =>
+          act(() => (source === "/missing" ? `${source} does not exist on this host` : undefined)),
+      },
+      images: { layersOf: () => act(() => ["/images/busybox"]) },
+    };
+  }
+
+  running(): readonly string[] {
+    return [...this.containers].filter(([, container]) => container.exit === undefined).map(([id]) => id);
+  }
+
+  /** As /proc/PID/uid_map says. */
+  idBaseOf(pid: number): number | undefined {
+    return [...this.containers.values()].find((container) => container.pid === pid)?.spec.idBase;
+  }
+
+  /** The program ends. */
+  exit(id: string, code: number, more: Partial<ExitRecord> = {}): void {
+    const container = this.containers.get(id);
+    if (container === undefined || container.exit !== undefined) return;
+    container.exit = {
+      code,
+      signal: null,
+      oom: false,
+      cause: "exited",
+      error: null,
+      startedAtMs: container.startedAtMs,
+      finishedAtMs: this.clock.nowMs(),
+      ...more,
+    };
+    for (const listener of container.listeners.splice(0)) listener(container.exit);
+  }
+
+  /** Everything that ran is gone; what was written stays. */
+  reboot(): void {
+    for (const id of this.running()) this.exit(id, 137, { cause: "host_rebooted" });
+  }
+
+  #start(spec: ContainerSpec, life: { readonly alive: boolean }): StartResult {
+    if (this.containers.has(spec.id)) throw new Error(`${spec.id} exists already`);
+    const failure = this.startFailure?.(spec);
+    if (failure !== undefined)
+      return {
+        ok: false,
+        error: failure.error ?? { stage: "exec", errno: 2, code: "ENOENT", detail: "" },
+        exit: failure,
+      };
+    for (const id of this.running()) {
+      if (this.containers.get(id)?.spec.idBase === spec.idBase)
+        this.sharedRanges.push(`${id} and ${spec.id}: ${spec.idBase}`);
+    }
+    this.starts.set(spec.id, (this.starts.get(spec.id) ?? 0) + 1);
+    this.#pids += 1;
+    this.containers.set(spec.id, {
+      spec,
+      pid: this.#pids,
+      startedAtMs: this.clock.nowMs(),
+      exit: undefined,
+      listeners: [],
+    });
+    return { ok: true, value: this.#handle(spec.id, life) };
+  }
+
+  #adopt(life: { readonly alive: boolean }): readonly AdoptedContainer[] {
+    return [...this.containers].map(([id, { exit }]) =>
+      exit === undefined
+        ? { kind: "running", id, container: this.#handle(id, life) }
+        : { kind: "ended", id, container: this.#handle(id, life), exit },
+    );
+  }
+
+  #handle(id: string, life: { readonly alive: boolean }): Container {
+    const found = this.containers.get(id);
+    if (found === undefined) throw new Error(`no container ${id}`);
+    const exited = new Promise<ExitRecord>((resolve) => {
+      const settle = (exit: ExitRecord): void => {
+        if (life.alive) resolve(exit);
+      };
+      if (found.exit === undefined) found.listeners.push(settle);
+      else settle(found.exit);
+    });
+    return {
+      id,
+      pid: found.pid,
+      startedAtMs: found.startedAtMs,
+      stdoutPath: `/runtime/${id}/stdout`,
+      stderrPath: `/runtime/${id}/stderr`,
+      exited,
+      stop: async () => {
+        await turns(1);
+        if (life.alive) this.exit(id, 143, { cause: "signalled", signal: 15 });
+        return await exited;
+      },
+      stats: () => Promise.resolve({ cpuUsageMicros: 0, memoryBytes: 0, pids: 1 }),
+      remove: async () => {
+        await turns(1);
+        if (!life.alive) return await new Promise<void>(() => undefined);
+        if (found.exit === undefined) throw new Error(`${id} has not ended`);
+        this.containers.delete(id);
+      },
+    };
+  }
+}
