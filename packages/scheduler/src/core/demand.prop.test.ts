@@ -13,7 +13,7 @@ it("learns the mix without a prior, and forgets what is no longer asked for", ()
   for (let at = 0; at < 40_000; at += 1) demand.note(request(7));
   expect(demand.mix.version).toBeGreaterThan(version);
   expect(demand.mix.requests[0]?.request).toEqual(request(7));
-  expect(demand.mix.requests[0]?.weight).toBeGreaterThan(0.9);
+  expect(demand.mix.requests[0]?.weight).toBeGreaterThan(0.8);
 });
 
 it("stays small, adds up to 1, and is the same for the same history", () => {

@@ -25,9 +25,9 @@ const HALF_LIFE = 2_048;
 const MIX_SIZE = 8;
 const MAX_KNOWN = 256;
 /** The demand is compared with the mix after 1, 2, 4, … and then after every so many placements. */
-const COMPARE_EVERY = 256;
+const COMPARE_EVERY = 512;
 /** Renewed when this share of the demand, counted on both sides, is another one. */
-const NOTICEABLE = 0.2;
+const NOTICEABLE = 0.3;
 
 export const EMPTY_MIX: Mix = { version: 0, requests: [] };
 
@@ -47,18 +47,20 @@ export const createDemand = (): Demand => {
   const heaviest = () => [...known].sort(([a, left], [b, right]) => right.count - left.count || (a < b ? -1 : 1));
 
   const renew = (): void => {
-    const top = heaviest().slice(0, MIX_SIZE);
-    const total = top.reduce((sum, [, { count }]) => sum + count, 0);
-    const next = new Map(top.map(([key, { count }]) => [key, count / total]));
+    const total = [...known.values()].reduce((sum, { count }) => sum + count, 0);
+    const next = new Map([...known].map(([key, { count }]) => [key, count / total]));
+    // All of the demand is compared, not only what is in the mix: among many requests of like weight it is chance which are.
     let turned = 0;
     for (const key of new Set([...next.keys(), ...shares.keys()])) {
       turned += Math.abs((next.get(key) ?? 0) - (shares.get(key) ?? 0));
     }
     if (turned <= NOTICEABLE) return;
     shares = next;
+    const top = heaviest().slice(0, MIX_SIZE);
+    const sum = top.reduce((weight, [, { count }]) => weight + count, 0);
     mix = {
       version: mix.version + 1,
-      requests: top.map(([, { request, count }]) => ({ request, weight: count / total })),
+      requests: top.map(([, { request, count }]) => ({ request, weight: count / sum })),
     };
   };
 
