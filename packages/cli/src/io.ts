@@ -66,12 +66,18 @@ const readAll = async (stream: NodeJS.ReadStream, maxBytes: number): Promise<Buf
   return Buffer.concat(parts);
 };
 
+/** npm passes Ctrl-C on to a program that the terminal has told already: one keypress is one wish. */
+const ECHO_MS = 500;
+
 /** The real process. `onSecondStop` is called when someone insists: the second signal. */
 export const processIo = (onSecondStop: () => void): Io => {
   const controller = new AbortController();
+  let firstAtMs = 0;
   const onSignal = (): void => {
-    if (controller.signal.aborted) onSecondStop();
-    else controller.abort();
+    if (!controller.signal.aborted) {
+      firstAtMs = performance.now();
+      controller.abort();
+    } else if (performance.now() - firstAtMs > ECHO_MS) onSecondStop();
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {

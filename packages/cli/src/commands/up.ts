@@ -63,6 +63,7 @@ export const registerUp: Register = (program, { io, finish }) => {
 
 const up = async (io: Io, options: UpOptions): Promise<number> => {
   requireRoot(`${io.command} up`);
+  const startedAtMs = io.nowMs();
   const dataDir = prepareDataDir(dataDirOf(options, io.env));
   const lock = acquireLock(dataDir);
   try {
@@ -90,7 +91,7 @@ const up = async (io: Io, options: UpOptions): Promise<number> => {
       tell(io, live),
     );
     await live.clear();
-    return await stayUp(io, cluster, dataDir);
+    return await stayUp(io, cluster, dataDir, startedAtMs);
   } finally {
     if (options.hosts !== undefined) await removeNetwork(dataDir).catch((error: unknown) => tellLeftNetwork(io, error));
     lock.release();
@@ -144,12 +145,17 @@ export const plural = (count: number, word: string): string => `${count} ${word}
 
 const tell = (io: Io, live: Live): ClusterEvents => {
   const { colors } = io.err;
-  const line = (text: string): void => void live.clear().then(() => say(io, text));
+  // Everything in its turn: a line that is cleared late would clear its successor.
+  let turn: Promise<void> = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): void => {
+    turn = turn.then(work);
+  };
+  const line = (text: string): void => inTurn(() => live.clear().then(() => say(io, text)));
   // A process that cannot stay up is told about now and then, not at every turn.
   const deaths = new Map<string, number>();
   return {
     onStep: (text) => {
-      if (io.err.isTty) void live.show(`  ${text} …`);
+      if (io.err.isTty) inTurn(() => live.show(`  ${text} …`));
     },
     onDone: (name, text) => line(`  ${colors.green("✓")} ${name} ${colors.dim(text)}`),
     onDeath: (name, why, waitMs) => {
@@ -166,10 +172,10 @@ const tell = (io: Io, live: Live): ClusterEvents => {
 };
 
 /** Until Ctrl-C. What cannot be shown is no reason to stop what runs. */
-const stayUp = async (io: Io, cluster: Cluster, dataDir: string): Promise<number> => {
+const stayUp = async (io: Io, cluster: Cluster, dataDir: string, startedAtMs: number): Promise<number> => {
   const { client } = cluster;
   try {
-    await tellFound(io, client);
+    await tellFound(io, client, startedAtMs);
     await greet(io, client, dataDir);
     if (!io.stop.aborted) await tellWayIn(io, client);
   } catch (error) {

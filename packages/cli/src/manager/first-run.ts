@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { formatDuration, isTerminal, taskName, type JobView } from "@berth/schema";
+import { formatDuration, taskName, type JobView } from "@berth/schema";
 import type { Client } from "../client/client.ts";
 import { getJob, listAllocations } from "../client/queries.ts";
 import { loginLink } from "../commands/dashboard.ts";
@@ -39,9 +39,9 @@ const submitHello = async (io: Io, client: Client): Promise<JobView> => {
 };
 
 /** What an earlier start has left running, in one line. */
-export const tellFound = async (io: Io, client: Client): Promise<void> => {
+export const tellFound = async (io: Io, client: Client, startedAtMs: number): Promise<void> => {
   const { items } = await listAllocations(client, {}, { bridge: true, patienceMs: 10_000 });
-  const running = items.filter((one) => !isTerminal(one.state));
+  const running = items.filter((one) => one.state === "running" && (one.startedAtMs ?? startedAtMs) < startedAtMs);
   if (running.length === 0) return;
   const names = running.slice(0, 6).map((one) => taskName(one.job, one.index));
   const more = running.length > names.length ? ` and ${running.length - names.length} more` : "";

@@ -1,9 +1,10 @@
 // The real kernel: bridge, links and namespaces of several hosts, made, used, and gone without a trace.
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { inNamespace, makeNetwork, removeNetwork } from "./network.ts";
 
@@ -27,13 +28,13 @@ test("hosts reach the machine and each other, and see the machine's cgroups", as
   await new Promise<void>((resolve) => server.listen(0, plan.gateway, resolve));
   const { port } = server.address() as { readonly port: number };
   const script = `require("net").connect(${port}, "${plan.gateway}").on("data", (d) => process.stdout.write(d))`;
-  const answer = new Promise<string>((resolve, reject) => {
-    import("node:child_process").then(({ execFile }) => {
-      const [command = "", ...args] = [...inNamespace(one.namespace), process.execPath, "-e", script];
-      execFile(command, args, (error, stdout) => (error === null ? resolve(stdout) : reject(error)));
-    }, reject);
-  });
-  expect(await answer).toBe(`from ${one.address}`);
+  const client = promisify(execFile)("nsenter", [
+    ...inNamespace(one.namespace).slice(1),
+    process.execPath,
+    "-e",
+    script,
+  ]);
+  expect((await client).stdout).toBe(`from ${one.address}`);
   server.close();
   expect(inside(two.namespace, "ip", "-4", "-brief", "address", "show", "eth0")).toContain(`${two.address}/24`);
   // `ip netns exec` would have replaced /sys, and the cgroups with it.
