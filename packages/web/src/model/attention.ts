@@ -3,7 +3,7 @@ import type { HostView, JobView } from "@berth/schema";
 import type { Cluster } from "../live/replica.ts";
 import type { Route } from "../route/route.ts";
 import { formatRatio, plural } from "./format.ts";
-import { pressureWarning } from "./pressure.ts";
+import { pressureWarning, URGENT_LINES } from "./pressure.ts";
 import type { Glyph, Tone } from "./status.ts";
 
 export interface Attention {
@@ -24,7 +24,7 @@ const forHost = (host: HostView): Attention | undefined => {
     const sentence = "is lost: it does not answer, and its tasks are placed elsewhere";
     return { ...about, key: `host:${host.id}`, tone: "bad", glyph: "question", sentence };
   }
-  const warning = pressureWarning(host.pressure);
+  const warning = pressureWarning(host.pressure, URGENT_LINES);
   if (warning === undefined) return undefined;
   const sentence = `is under pressure: ${warning.line.sentence} ${formatRatio(warning.ratio)} of the last 10 s`;
   return { ...about, key: `host:${host.id}`, tone: "warn", glyph: "triangle", sentence };

@@ -27,7 +27,9 @@ describe("texts", () => {
   });
 
   it("measured CPU use has no noise", () => {
-    expect([formatCpuUsed(7), formatCpuUsed(1_234), formatCpuUsed(15_432)]).toEqual(["0.01", "1.23", "15.4"]);
+    expect([formatCpuUsed(0), formatCpuUsed(3), formatCpuUsed(7), formatCpuUsed(1_234), formatCpuUsed(15_432)]).toEqual(
+      ["0", "< 0.01", "0.01", "1.23", "15.4"],
+    );
   });
 
   it("numbers of things agree with their noun", () => {

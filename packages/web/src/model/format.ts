@@ -32,6 +32,7 @@ export const formatAmount = (dimension: Dimension, amount: number): string => {
 
 /** Measured CPU use, where thousandths are noise: three significant digits. */
 export const formatCpuUsed = (cpuMillis: number): string => {
+  if (cpuMillis > 0 && cpuMillis < 5) return "< 0.01";
   const cpus = cpuMillis / 1000;
   return String(Number(cpus.toFixed(cpus >= 10 ? 1 : 2)));
 };

@@ -37,13 +37,39 @@ const byJob = once((allocations: Cluster["allocations"]) =>
   group(allocations, (allocation) => keyOf({ project: allocation.project, name: allocation.job })),
 );
 
+/** Names are lower-case labels: code points are their order, and a hundred times faster than a collation. */
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
 /** By job, then index, then attempt: a stable order, so that nothing jumps when a number changes. */
 const inOrder = (a: AllocationView, b: AllocationView): number =>
-  a.project.localeCompare(b.project) || a.job.localeCompare(b.job) || a.index - b.index || a.attempt - b.attempt;
+  byText(a.project, b.project) || byText(a.job, b.job) || a.index - b.index || a.attempt - b.attempt;
 
-const byHost = once((allocations: Cluster["allocations"]) => {
+interface OnHost {
+  readonly all: readonly AllocationView[];
+  /** Those that hold their reservation. */
+  readonly active: readonly AllocationView[];
+}
+
+const sameItems = (a: readonly AllocationView[], b: readonly AllocationView[]): boolean =>
+  a.length === b.length && a.every((item, at) => item === b[at]);
+
+/** A list in which nothing changed stays the same object, so that only strips of hosts that changed are drawn again. */
+let lastByHost: ReadonlyMap<HostId, OnHost> = new Map();
+const byHost = once((allocations: Cluster["allocations"]): ReadonlyMap<HostId, OnHost> => {
   const groups = group(allocations, (allocation): HostId => allocation.hostId);
-  return new Map([...groups].map(([host, list]) => [host, [...list].sort(inOrder)]));
+  const next = new Map<HostId, OnHost>();
+  for (const [host, list] of groups) {
+    const before = lastByHost.get(host);
+    const all = [...list].sort(inOrder);
+    next.set(
+      host,
+      before !== undefined && sameItems(before.all, all)
+        ? before
+        : { all, active: all.filter((allocation) => !hasEnded(allocation)) },
+    );
+  }
+  lastByHost = next;
+  return next;
 });
 
 const NONE: readonly AllocationView[] = [];
@@ -51,10 +77,10 @@ export const allocationsOfJob = (cluster: Cluster, job: JobKey): readonly Alloca
   byJob(cluster.allocations).get(job) ?? NONE;
 /** In a stable order. */
 export const allocationsOnHost = (cluster: Cluster, host: HostId): readonly AllocationView[] =>
-  byHost(cluster.allocations).get(host) ?? NONE;
-/** Those that hold their reservation. */
+  byHost(cluster.allocations).get(host)?.all ?? NONE;
+/** Those that hold their reservation, in a stable order. */
 export const activeOnHost = (cluster: Cluster, host: HostId): readonly AllocationView[] =>
-  allocationsOnHost(cluster, host).filter((allocation) => !hasEnded(allocation));
+  byHost(cluster.allocations).get(host)?.active ?? NONE;
 
 export const tasksOf = (cluster: Cluster, job: JobView): Task[] => {
   const found = new Map<number, { latest: AllocationView; attempts: number }>();
@@ -92,8 +118,17 @@ export const stopConsequence = (
 export const lastEventAtMs = (allocation: AllocationView): number =>
   allocation.exit?.finishedAtMs ?? allocation.startedAtMs ?? allocation.placedAtMs;
 
-/** The allocations to which something happened last, newest first. */
-export const recentAllocations = (cluster: Cluster, count: number): AllocationView[] =>
-  [...cluster.allocations.values()]
-    .sort((a, b) => lastEventAtMs(b) - lastEventAtMs(a) || inOrder(a, b))
-    .slice(0, count);
+/** The allocations to which something happened last, newest first. One pass: there may be ten thousand of them. */
+export const recentAllocations = (cluster: Cluster, count: number): AllocationView[] => {
+  const newestFirst = (a: AllocationView, b: AllocationView): number =>
+    lastEventAtMs(b) - lastEventAtMs(a) || inOrder(a, b);
+  const newest: AllocationView[] = [];
+  for (const allocation of cluster.allocations.values()) {
+    const last = newest.at(-1);
+    if (newest.length >= count && last !== undefined && newestFirst(allocation, last) >= 0) continue;
+    newest.push(allocation);
+    newest.sort(newestFirst);
+    if (newest.length > count) newest.pop();
+  }
+  return newest;
+};

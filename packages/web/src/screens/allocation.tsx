@@ -23,7 +23,7 @@ const Ending = ({ allocation }: { readonly allocation: AllocationView }) => {
   const tone = allocationStatus(allocation).tone;
   if (tone !== "bad" && exit.detail === null) return null;
   return (
-    <Notice tone={tone === "bad" ? "bad" : "muted"} title={`${causeSentence(exit)}: exit code ${exit.code}`}>
+    <Notice tone={tone === "bad" ? "bad" : "muted"} title={`${causeSentence(exit)} (exit code ${exit.code})`}>
       {exit.detail === null ? null : <p>{exit.detail}</p>}
     </Notice>
   );

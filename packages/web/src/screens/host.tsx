@@ -5,7 +5,7 @@ import { useCluster } from "../live/store.ts";
 import { formatCpuUsed, formatRatio, plural } from "../model/format.ts";
 import { PRESSURE_LINES } from "../model/pressure.ts";
 import { hostStatus } from "../model/status.ts";
-import { allocationsOnHost, lastEventAtMs } from "../model/tasks.ts";
+import { activeOnHost, allocationsOnHost, lastEventAtMs } from "../model/tasks.ts";
 import { Link, useQueryParam } from "../route/navigation.tsx";
 import { PageHead, type Crumb } from "../shell/page.tsx";
 import { Chips } from "../ui/button.tsx";
@@ -83,7 +83,7 @@ const Inventory = ({ host }: { readonly host: HostView }) => {
 
 const Strips = ({ host }: { readonly host: HostView }) => {
   const cluster = useCluster();
-  const active = allocationsOnHost(cluster, host.id).filter((allocation) => !hasEnded(allocation));
+  const active = activeOnHost(cluster, host.id);
   const { allocatable } = host.capacity;
   const rows = [
     {
@@ -100,7 +100,12 @@ const Strips = ({ host }: { readonly host: HostView }) => {
     },
   ] as const;
   return (
-    <Section title="Capacity" aside={<FillLegend system />}>
+    <Section
+      title="Capacity"
+      aside={
+        <FillLegend system={host.capacity.systemReserved.cpuMillis + host.capacity.systemReserved.memoryBytes > 0} />
+      }
+    >
       <div className="card host-strips">
         {rows.map((row) => (
           <div key={row.dimension}>
@@ -124,7 +129,7 @@ const Allocations = ({ host }: { readonly host: HostView }) => {
   const cluster = useCluster();
   const [show, setShow] = useQueryParam("show");
   const all = allocationsOnHost(cluster, host.id);
-  const active = all.filter((allocation) => !hasEnded(allocation));
+  const active = activeOnHost(cluster, host.id);
   const ended = all.filter(hasEnded).sort((a, b) => lastEventAtMs(b) - lastEventAtMs(a));
   const [shown, more] = useSome(show === "ended" ? ended : active);
   return (

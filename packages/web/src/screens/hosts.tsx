@@ -159,7 +159,7 @@ export const HostsScreen = () => {
             ))}
           </ul>
           {more}
-          <FillLegend system />
+          <FillLegend system={shown.some((host) => host.capacity.systemReserved.memoryBytes > 0)} />
           {color === "job" ? <JobLegend allocations={shown.flatMap((host) => activeOnHost(cluster, host.id))} /> : null}
         </div>
       )}

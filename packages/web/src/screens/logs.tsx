@@ -53,13 +53,13 @@ const Block = memo(
 );
 Block.displayName = "Block";
 
-const statusText = (status: LogStatus, view: LogView, ended: boolean): string => {
+const statusText = (status: LogStatus, view: LogView, ended: boolean, following: boolean): string => {
   const lines = plural(view.total, "line");
   switch (status.kind) {
     case "opening":
-      return "opening";
+      return ended ? "opening" : "nothing written yet";
     case "following":
-      return ended ? lines : `${lines}, following`;
+      return ended ? lines : `${lines}, ${following ? "following" : "stays where you are"}`;
     case "waiting":
       return "nothing written yet";
     case "failing":
@@ -166,7 +166,7 @@ export const Logs = ({ allocation }: { readonly allocation: AllocationView }) =>
           </button>
         )}
         <p className="log-status" data-kind={status.kind}>
-          {statusText(status, view, ended)}
+          {statusText(status, view, ended, following)}
         </p>
       </div>
     </Section>

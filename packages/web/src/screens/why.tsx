@@ -87,6 +87,12 @@ const Blocked = ({ outcome }: { readonly outcome: Extract<Outcome, { kind: "bloc
   </>
 );
 
+/** `roomKept` → `room kept`; a part that is named after a dimension is called as that is. */
+const partName = (name: string): string =>
+  Object.hasOwn(NAMES, name)
+    ? NAMES[name as keyof typeof NAMES]
+    : name.replaceAll(/[_-]/g, " ").replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
 /** The parts of a score, the weightiest first, as bars. */
 export const ScoreParts = ({ score }: { readonly score: ScoreBreakdown }) => (
   <ul className="score">
@@ -94,7 +100,7 @@ export const ScoreParts = ({ score }: { readonly score: ScoreBreakdown }) => (
       .sort((a, b) => b.weight - a.weight)
       .map((part) => (
         <li key={part.name}>
-          <span>{part.name.replaceAll("_", " ")}</span>
+          <span>{partName(part.name)}</span>
           <svg className="pressure-bar" aria-hidden="true">
             <rect className="fill-track" width="100%" height="100%" />
             <rect

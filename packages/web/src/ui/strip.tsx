@@ -40,23 +40,56 @@ interface StripProps {
   readonly size?: "small" | "medium" | "large";
 }
 
-const Segments = ({ host, allocations, dimension, byJob = false, size }: StripProps) => {
+/** Each allocation with its own tooltip: for the one host that somebody looks at. */
+const NamedSegments = ({ host, allocations, dimension, byJob = false }: StripProps) =>
+  segments(host, allocations, dimension).map(({ allocation, start, length, used }) => (
+    <g key={allocation.id} data-hue={byJob ? hueOf(allocation.project, allocation.job) : undefined}>
+      <title>{`${allocation.job}[${allocation.index}]: ${formatAmount(dimension, allocation.resources[dimension])} reserved`}</title>
+      <rect className="strip-segment" x={percent(start)} width={percent(length)} height="100%" />
+      <rect className="strip-used" x={percent(start)} y="58%" width={percent(length * used)} height="42%" />
+      <rect className="strip-gap" x={percent(start + length)} width="1" height="100%" />
+    </g>
+  ));
+
+const box = (start: number, length: number, top: number, height: number): string =>
+  `M${(start * 1000).toFixed(2)} ${top}h${(length * 1000).toFixed(2)}v${height}h${(-length * 1000).toFixed(2)}z`;
+
+/** The same as a few paths, one for each hue: a list of hundreds of strips stays light. */
+const PlainSegments = ({ host, allocations, dimension, byJob = false, size }: StripProps) => {
+  const all = segments(host, allocations, dimension);
+  const hues = new Map<number | undefined, { reserved: string; used: string }>();
+  for (const { allocation, start, length, used } of all) {
+    const hue = byJob ? hueOf(allocation.project, allocation.job) : undefined;
+    const paths = hues.get(hue) ?? { reserved: "", used: "" };
+    paths.reserved += box(start, length, 0, 100);
+    if (used > 0) paths.used += box(start, length * used, 58, 42);
+    hues.set(hue, paths);
+  }
+  return (
+    <svg width="100%" height="100%" viewBox="0 0 1000 100" preserveAspectRatio="none">
+      {[...hues].map(([hue, paths]) => (
+        <g key={String(hue)} data-hue={hue}>
+          <path className="strip-segment" d={paths.reserved} />
+          {size === "small" ? null : <path className="strip-used" d={paths.used} />}
+        </g>
+      ))}
+      <path
+        className="strip-gaps"
+        d={all.map(({ start, length }) => `M${((start + length) * 1000).toFixed(2)} 0v100`).join("")}
+      />
+    </svg>
+  );
+};
+
+const Segments = (props: StripProps) => {
+  const { host, allocations, dimension, size } = props;
   if (allocations.length > MOST_SEGMENTS) {
     const whole = Math.max(1, host.capacity.capacity[dimension]);
     return (
       <rect className="strip-segment" width={percent(Math.min(1, host.reserved[dimension] / whole))} height="100%" />
     );
   }
-  return segments(host, allocations, dimension).map(({ allocation, start, length, used }) => (
-    <g key={allocation.id} data-hue={byJob ? hueOf(allocation.project, allocation.job) : undefined}>
-      <title>{`${allocation.job}[${allocation.index}]: ${formatAmount(dimension, allocation.resources[dimension])} reserved`}</title>
-      <rect className="strip-segment" x={percent(start)} width={percent(length)} height="100%" />
-      {size === "small" ? null : (
-        <rect className="strip-used" x={percent(start)} y="58%" width={percent(length * used)} height="42%" />
-      )}
-      <rect className="strip-gap" x={percent(start + length)} width="1" height="100%" />
-    </g>
-  ));
+  return size === "large" ? <NamedSegments {...props} /> : <PlainSegments {...props} />;
 };
 
 export const Strip = memo((props: StripProps) => {
