@@ -84,7 +84,14 @@ const removeAll = async (found: readonly AdoptedContainer[]) => {
 
 describe("the agent is killed", () => {
   test("the container runs on, is found with the same pid, and its exit arrives", async () => {
-    const spec = host.spec(["sh", "-c", "echo before; sleep 0.5; echo after; exit 33"]);
+    const gate = join(host.directory, `gate-${serial}`);
+    mkdirSync(gate);
+    const spec = host.spec(
+      ["sh", "-c", "echo before; while [ ! -e /gate/open ]; do sleep 0.02; done; echo after; exit 33"],
+      {
+        mounts: [{ source: gate, target: "/gate", readOnly: true }],
+      },
+    );
     const { kill, pids } = await startedBy([spec]);
     await kill();
     const adopted = await only(await open());
@@ -92,6 +99,7 @@ describe("the agent is killed", () => {
     if (adopted.kind !== "running") return;
     expect(adopted.container.pid).toBe(pids.get(spec.id));
     expect(adopted.container.startedAtMs).not.toBeNull();
+    writeFileSync(join(gate, "open"), "");
     expect(await adopted.container.exited).toMatchObject({ code: 33, cause: "exited" });
     expect(readFileSync(adopted.container.stdoutPath, "utf8")).toBe("before\nafter\n");
     await adopted.container.remove();
