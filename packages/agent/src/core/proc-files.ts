@@ -111,15 +111,6 @@ export const parseAllowedCpus = (text: string): number | undefined => {
 /** A file that holds one whole number, such as /proc/sys/kernel/pid_max. */
 export const parseNumber = (text: string): number | undefined => whole(text.trim());
 
-/**
- * When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. The name in field 2 may hold spaces and
- * parentheses, so fields are counted from its last one.
- */
-export const parseStartTicks = (text: string): number | undefined => {
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return whole(fields[19]);
-};
-
 /** The host id that id 0 of a process's user namespace maps to, from /proc/PID/uid_map. */
 export const parseIdMapBase = (text: string): number | undefined => {
   const match = /^\s*0\s+(\d+)\s+\d+\s*$/m.exec(text);

@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { parseCommandLine } from "./command-line.ts";
+
+const needed = [
+  "--host",
+  "h1",
+  "--data-dir",
+  "/d",
+  "--nats-url",
+  "nats://a",
+  "--nats-url",
+  "nats://b",
+  "--seed-file",
+  "s",
+  "--cluster-key-file",
+  "k",
+];
+
+test("flags become options", () => {
+  const parsed = parseCommandLine([
+    ...needed,
+    "--cpu",
+    "600m",
+    "--memory",
+    "2Gi",
+    "--pids",
+    "99",
+    "--id-base",
+    "1000000",
+    "--exit-with-parent",
+  ]);
+  expect(parsed).toEqual({
+    ok: true,
+    value: {
+      exitWithParent: true,
+      agent: {
+        host: "h1",
+        dataDir: "/d",
+        natsUrls: ["nats://a", "nats://b"],
+        seedFile: "s",
+        clusterKeyFile: "k",
+        share: { cpuMillis: 600, memoryBytes: 2 * 2 ** 30, pids: 99 },
+        idBase: 1_000_000,
+      },
+    },
+  });
+  expect(parseCommandLine(needed)).toMatchObject({ value: { exitWithParent: false, agent: { share: {} } } });
+});
+
+test.each([
+  [needed.slice(2), "--host is missing"],
+  [needed.slice(0, 4), "--nats-url is missing"],
+  [[...needed, "--cpu", "much"], '--cpu: "much" is not a number of CPUs'],
+  [[...needed, "--memory", "-1"], "--memory"],
+  [[...needed, "--pids", "1.5"], "--pids must be a whole number"],
+  [[...needed, "--id-base", "x"], "--id-base must be a whole number"],
+  [[...needed, "--log-level", "loud"], "--log-level must be one of"],
+  [[...needed, "--what"], "--what"],
+  [[...needed, "extra"], "extra"],
+])("a mistake is one sentence: %j", (args, sentence) => {
+  const parsed = parseCommandLine(args);
+  expect(parsed.ok ? "" : parsed.error).toContain(sentence);
+});

@@ -1,0 +1,126 @@
+import { describe, expect, test } from "vitest";
+import type { AllocationId, AllocationState, DesiredAllocation, DesiredDocument, HostId, JobSpec } from "@berth/schema";
+import type { ContainerFact } from "./container.ts";
+import { diff, type Facts } from "./diff.ts";
+import { newRecord, type AllocationRecord } from "./record.ts";
+
+const id = "alloc_00000000000000000000000000" as AllocationId;
+const spec = { runTimeoutMs: null, stopTimeoutMs: 1000, outputs: [] } as unknown as JobSpec;
+const allocation = (desired: "run" | "stop" = "run"): DesiredAllocation =>
+  ({
+    id,
+    project: "p",
+    job: "j",
+    jobVersion: 1,
+    index: 0,
+    attempt: 1,
+    epoch: 1,
+    desired,
+    spec: "s",
+  }) as unknown as DesiredAllocation;
+const document = (
+  allocations: readonly DesiredAllocation[],
+  specs: Record<string, JobSpec> = { s: spec },
+): DesiredDocument => ({
+  version: 1,
+  host: "h1" as HostId,
+  epoch: 1,
+  rev: 1,
+  specs,
+  allocations: [...allocations],
+});
+const record = (state: AllocationState, more: Partial<AllocationRecord> = {}): AllocationRecord => ({
+  ...newRecord(allocation(), spec),
+  state,
+  ...more,
+});
+const running = (runningForMs = 0): ContainerFact => ({ phase: "running", startedAtMs: 1, runningForMs });
+const ended: ContainerFact = {
+  phase: "ended",
+  exit: { code: 0, signal: null, oom: false, cause: "exited", error: null, startedAtMs: 1, finishedAtMs: 2 },
+};
+
+interface Situation {
+  readonly document?: DesiredDocument | undefined;
+  readonly confirmed?: boolean;
+  readonly record?: AllocationRecord;
+  readonly container?: ContainerFact;
+  readonly busy?: boolean;
+}
+const facts = (situation: Situation): Facts => ({
+  document: "document" in situation ? situation.document : document([allocation()]),
+  confirmed: situation.confirmed ?? true,
+  records: new Map(situation.record === undefined ? [] : [[id, situation.record]]),
+  containers: new Map(situation.container === undefined ? [] : [[id, situation.container]]),
+  busy: new Set(situation.busy === true ? [id] : []),
+});
+const kinds = (situation: Situation): readonly string[] =>
+  diff(facts(situation)).actions.map((action) =>
+    action.kind === "settle"
+      ? `settle ${action.outcome}`
+      : action.kind === "stop"
+        ? `stop ${action.cause}`
+        : action.kind,
+  );
+
+const stopped = document([allocation("stop")]);
+const empty = document([]);
+
+describe("without a container", () => {
+  test.each<[string, Situation, readonly string[]]>([
+    ["wanted and new: started", {}, ["start"]],
+    ["wanted, but the scheduler has not answered in this life: waits", { confirmed: false }, []],
+    ["a start that was interrupted before anything existed: started", { record: record("preparing") }, ["start"]],
+    ["may have run: never again", { record: record("running") }, ["settle vanished"]],
+    ["was being stopped: over", { record: record("stopping") }, ["settle vanished"]],
+    ["has ended: nothing", { record: record("exited") }, []],
+    ["has failed: nothing", { record: record("failed") }, []],
+    ["to be stopped before it was started", { document: stopped }, ["settle never_started"]],
+    ["interrupted start, no longer listed", { document: empty, record: record("preparing") }, ["settle never_started"]],
+    ["interrupted start, nothing known: waits", { document: undefined, record: record("preparing") }, []],
+    ["its spec is not in the document", { document: document([allocation()], {}) }, ["settle spec_missing"]],
+    [
+      "a spec named like a property of every object",
+      { document: document([{ ...allocation(), spec: "toString" }], {}) },
+      ["settle spec_missing"],
+    ],
+    ["something is being done: waits", { busy: true }, []],
+  ])("%s", (_, situation, expected) => expect(kinds(situation)).toEqual(expected));
+});
+
+describe("with a running container", () => {
+  test.each<[string, Situation, readonly string[]]>([
+    ["as it should be: nothing", { record: record("running") }, []],
+    ["found after a kill during the start: adopted", { record: record("preparing") }, ["adopt"]],
+    ["without a record: adopted", {}, ["adopt"]],
+    ["without a record and not listed: adopted, to be stopped next", { document: empty }, ["adopt"]],
+    ["to be stopped", { document: stopped, record: record("running") }, ["stop stopped"]],
+    ["not listed", { document: empty, record: record("running") }, ["stop stopped"]],
+    ["nothing known of what is wanted: runs on", { document: undefined, record: record("running") }, []],
+    [
+      "a stop that was interrupted goes on for its own reason",
+      { record: record("stopping", { stopCause: "timeout" }) },
+      ["stop timeout"],
+    ],
+    [
+      "unconfirmed, but the last document says stop",
+      { confirmed: false, document: empty, record: record("running") },
+      ["stop stopped"],
+    ],
+    ["its end is on record already", { record: record("exited") }, ["release"]],
+  ])("%s", (_, situation, expected) => expect(kinds({ container: running(), ...situation })).toEqual(expected));
+
+  test("longer than it may: stopped; before that, the time that is left is known", () => {
+    const limited = record("running", { runTimeoutMs: 1000 });
+    expect(kinds({ record: limited, container: running(1000) })).toEqual(["stop timeout"]);
+    expect(diff(facts({ record: limited, container: running(400) }))).toEqual({ actions: [], nextDueMs: 600 });
+    expect(kinds({ document: undefined, record: limited, container: running(2000) })).toEqual(["stop timeout"]);
+  });
+});
+
+test("with a container that has ended: recorded first, released afterwards", () => {
+  expect(kinds({ container: ended, record: record("running") })).toEqual(["finish"]);
+  expect(kinds({ container: ended })).toEqual(["finish"]);
+  expect(kinds({ container: ended, document: undefined, record: record("preparing") })).toEqual(["finish"]);
+  expect(kinds({ container: ended, record: record("exited") })).toEqual(["release"]);
+});
