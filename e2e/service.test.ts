@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AllocationView } from "@berth/schema";
-import { Cluster, eventually, inside, kill, namespaceOf, statusOf } from "./support/index.ts";
+import { Cluster, eventually, inside, kill, namespaceOf, processes, statusOf } from "./support/index.ts";
 
 const cluster = new Cluster();
 afterAll(async () => expect(await cluster.close()).toEqual([]));
@@ -139,6 +139,25 @@ test("a replica that is killed is started again, and the others never notice", a
   expect(others.map(programOf)).toEqual(pids);
   expect((await cluster.job("ticker")).tasks).toMatchObject({ running: 3 });
   cluster.noteCgroups(again.id);
+});
+
+test("a replica whose supervisor is killed dies with it, is reported as such, and is started again", async () => {
+  const [, second] = await threeRunning();
+  if (second === undefined) throw new Error("no replica");
+  const program = programOf(second);
+  const init = processes().find((one) => one.pid === processes().find((other) => other.pid === program)?.parent);
+  if (init === undefined) throw new Error("no init");
+  expect(inside(second.id).map((one) => one.pid)).toContain(init.pid);
+  kill(init.parent, "SIGKILL");
+  await eventually("nothing of it is left", () => inside(second.id).length === 0);
+  const again = await eventually("another attempt runs", async () => {
+    const now = (await running()).find((one) => one.index === second.index);
+    return now !== undefined && now.id !== second.id && now;
+  });
+  cluster.noteCgroups(again.id);
+  const ended = (await cluster.allocations(`&job=ticker&index=${second.index}`)).find((one) => one.id === second.id);
+  expect(ended?.exit).toMatchObject({ cause: "supervisor_lost" });
+  expect((await cluster.job("ticker")).tasks).toMatchObject({ running: 3 });
 });
 
 test("a replica that is asked to stop may say goodbye", async () => {
