@@ -223,7 +223,10 @@ export const JobScreen = ({ project, name }: { readonly project: string; readonl
       <PageHead
         tab={name}
         title={name}
-        crumbs={[...CRUMBS, { label: project, to: { screen: "jobs" } }]}
+        crumbs={[
+          ...CRUMBS,
+          { label: project, to: { screen: "jobs" }, query: `?q=${encodeURIComponent(`${project}/`)}` },
+        ]}
         sub={
           <>
             <StatusBadge status={jobStatus(job)} />

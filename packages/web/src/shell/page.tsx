@@ -6,6 +6,7 @@ import type { Route } from "../route/route.ts";
 export interface Crumb {
   readonly label: string;
   readonly to: Route;
+  readonly query?: string;
 }
 
 /** `tab` names the browser's tab; the heading itself is a sentence and would be cut off there. */
@@ -33,7 +34,9 @@ export const PageHead = ({
             <ol className="crumbs">
               {crumbs.map((crumb) => (
                 <li key={crumb.label}>
-                  <Link to={crumb.to}>{crumb.label}</Link>
+                  <Link to={crumb.to} query={crumb.query ?? ""}>
+                    {crumb.label}
+                  </Link>
                 </li>
               ))}
             </ol>
