@@ -17,7 +17,8 @@ import {
 import type { AgentProcess } from "./testing/agent-process.ts";
 import { startCluster, type TestCluster } from "./testing/cluster.ts";
 import { eventually } from "./testing/eventually.ts";
-import { clusterKeys, signWith, testSpec } from "./testing/fake-scheduler.ts";
+import { stopAllContainers } from "./stop-all.ts";
+import { allocationId, clusterKeys, signWith, testSpec } from "./testing/fake-scheduler.ts";
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -183,6 +184,37 @@ describe("a task", () => {
   });
 });
 
+test("output can be followed while it is written, and ends with the container", async () => {
+  const made = await cluster();
+  const shared = await sharedFolder();
+  const agent = await made.startAgent();
+  const id = made.scheduler.place(ticker(shared));
+  const read = async (offset: number, waitMs: number): Promise<Chunk> => {
+    const op = { kind: "read", allocation: id, file: { kind: "stdout" }, offset, maxBytes: 2, waitMs } as const;
+    const reply = await made.scheduler.rpc(op);
+    if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
+    return reply.value;
+  };
+  await logged(agent, "session.welcome");
+  const unknown = await made.scheduler.rpc({ kind: "list_outputs", allocation: allocationId(), offset: 0 });
+  expect(unknown).toMatchObject({ ok: false, problem: { code: "allocation.not_found" } });
+  made.scheduler.publish();
+  await runs(made, agent, id);
+  expect(await read(0, 100)).toEqual({ data: "", offset: 0, size: 0, done: false });
+  const following = read(0, 10_000);
+  writeFileSync(join(shared, "stop"), "");
+  expect(await following).toMatchObject({ data: Buffer.from("by").toString("base64"), size: 4, done: false });
+  await ended(made, agent, id);
+  expect(await read(2, 10_000)).toEqual({
+    data: Buffer.from("e\n").toString("base64"),
+    offset: 2,
+    size: 4,
+    done: true,
+  });
+  expect(await read(4, 10_000)).toEqual({ data: "", offset: 4, size: 4, done: true });
+  expect(await read(400, 10_000)).toEqual({ data: "", offset: 400, size: 4, done: true });
+});
+
 describe("outputs", () => {
   test("are there, byte for byte, once the task is reported as succeeded", async () => {
     const made = await cluster();
@@ -295,7 +327,7 @@ describe("an agent that is killed", () => {
       expect(made.scheduler.end(id)?.exit, id).toMatchObject({ code: 0, cause: "exited" });
       expect((await readFile(made, id, { kind: "output", path: "out/result" })).toString()).toBe(`${index}\n`);
     }
-  });
+  }, 240_000);
 
   test("still enforces a run timeout that began before", async () => {
     const made = await cluster();
@@ -522,4 +554,20 @@ describe("a host", () => {
     writeFileSync(join(shared, "stop"), "");
     for (const id of ids) expect((await ended(made, agent, id)).exit).toMatchObject({ code: 0 });
   });
+});
+
+test("all containers of a host are stopped when its agent is gone, and told as stopped by the next one", async () => {
+  const made = await cluster();
+  const shared = await sharedFolder();
+  const first = await made.startAgent();
+  const ids = [made.scheduler.place(ticker(shared)), made.scheduler.place(ticker(shared))];
+  made.scheduler.publish();
+  for (const id of ids) await runs(made, first, id);
+  await expect(stopAllContainers(made.dataDir)).rejects.toThrow(/in use by another agent/);
+  await first.kill("SIGTERM");
+  expect(await stopAllContainers(made.dataDir)).toBe(2);
+  expect(await stopAllContainers(made.dataDir)).toBe(0);
+  expect(await stopAllContainers(join(made.dataDir, "nothing"))).toBe(0);
+  const second = await made.startAgent();
+  for (const id of ids) expect((await ended(made, second, id)).exit).toMatchObject({ cause: "stopped", code: 143 });
 });

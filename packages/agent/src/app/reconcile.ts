@@ -53,20 +53,26 @@ export const createReconciler = (getContext: () => AgentContext): Reconciler => 
       containers: factsOf(context),
       busy,
     });
-    for (const action of work.actions) begin(context, action);
+    // One warning and one search are enough: ranges do not become free while we look.
+    let hasRanges = true;
+    for (const action of work.actions) {
+      if (action.kind !== "start") begin(context, action);
+      else if (hasRanges && hasRoom("start")) {
+        hasRanges = bookSlot(context, action);
+        if (hasRanges) begin(context, action);
+        else context.log.debug({ allocationId: action.allocation.id }, "allocation.no_free_id_range");
+      }
+    }
     if (work.nextDueMs !== undefined) cancelTimer = context.clock.after(work.nextDueMs + 1, wake);
   };
 
+  const hasRoom = (kind: Action["kind"]): boolean => (underWay.get(kind) ?? 0) < MAX_AT_ONCE[kind];
+
   const begin = (context: AgentContext, action: Action): void => {
-    const count = underWay.get(action.kind) ?? 0;
-    if (count >= MAX_AT_ONCE[action.kind]) return;
-    if (action.kind === "start" && !bookSlot(context, action)) {
-      context.log.debug({ allocationId: action.allocation.id }, "allocation.no_free_id_range");
-      return;
-    }
+    if (!hasRoom(action.kind)) return;
     const id = action.kind === "start" ? action.allocation.id : action.id;
     busy.add(id);
-    underWay.set(action.kind, count + 1);
+    underWay.set(action.kind, (underWay.get(action.kind) ?? 0) + 1);
     const step = perform(context, action)
       .catch(async (error: unknown) => {
         // A bug: not to be repeated as fast as the loop turns.

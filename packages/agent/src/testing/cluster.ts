@@ -32,7 +32,7 @@ export const startCluster = async (): Promise<TestCluster> => {
   const server = await startNatsServer(control.getPublicKey(), [{ host, publicKey }]);
   const scheduler = new FakeScheduler(host, keys.privateKey);
   await scheduler.connect(server.url, control.getSeed());
-  const cgroupParent = `berth-test/${basename(root)}`;
+  const cgroupParent = basename(root);
   const agents: AgentProcess[] = [];
   return {
     dataDir,
