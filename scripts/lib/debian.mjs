@@ -10,6 +10,7 @@ const NEEDED = [
   { name: "nftables", programs: ["nft"] },
   { name: "iproute2", programs: ["ip"] },
   { name: "util-linux", programs: ["flock", "nsenter"] },
+  { name: "e2fsprogs", programs: ["chattr"] },
   { name: "busybox-static", files: ["/bin/busybox"] },
   { name: "libseccomp-dev", files: ["/usr/include/seccomp.h"] },
   { name: "pkg-config", programs: ["pkg-config"] },
