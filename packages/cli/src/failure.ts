@@ -18,6 +18,7 @@ export const Exit = {
   forbidden: 77,
   timedOut: 124,
   interrupted: 130,
+  readerGone: 141,
 } as const;
 
 /** A line of a document that is meant by an error. Line and column count from 1. */

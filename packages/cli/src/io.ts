@@ -23,6 +23,8 @@ export interface Io {
   readonly readStdin: (maxBytes: number) => Promise<Buffer | undefined>;
   /** Aborted by the first Ctrl-C or SIGTERM. */
   readonly stop: AbortSignal;
+  /** Standard output leads nowhere any more. */
+  readonly readerGone: () => boolean;
   readonly nowMs: () => number;
   /** How the reader calls this program: `berth`, or `npx berth` in a checkout. */
   readonly command: string;
@@ -40,8 +42,15 @@ const sinkOf = (stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv): Sink => {
     write: (data) =>
       new Promise((resolve) => {
         // A reader that went away (`| head`) ends the program in processIo; a failed write has nobody to tell.
-        if (stream.write(data)) resolve();
-        else stream.once("drain", resolve);
+        if (stream.destroyed || stream.write(data)) {
+          resolve();
+          return;
+        }
+        const done = (): void => {
+          stream.off("drain", done).off("close", done);
+          resolve();
+        };
+        stream.on("drain", done).on("close", done);
       }),
   };
 };
@@ -73,6 +82,7 @@ const ECHO_MS = 500;
 export const processIo = (onSecondStop: () => void): Io => {
   const controller = new AbortController();
   let firstAtMs = 0;
+  let readerGone = false;
   const onSignal = (): void => {
     if (!controller.signal.aborted) {
       firstAtMs = performance.now();
@@ -81,8 +91,10 @@ export const processIo = (onSecondStop: () => void): Io => {
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // What a shell shows for a program that SIGPIPE ended.
-    if (error.code === "EPIPE") process.exit(141);
+    if (error.code !== "EPIPE") return;
+    // Nobody reads any more: as after Ctrl-C, in order, but with what a shell shows for a program that SIGPIPE ended.
+    readerGone = true;
+    controller.abort();
   });
   process.stderr.on("error", () => {});
   return {
@@ -91,6 +103,7 @@ export const processIo = (onSecondStop: () => void): Io => {
     env: process.env,
     readStdin: (maxBytes) => readAll(process.stdin, maxBytes),
     stop: controller.signal,
+    readerGone: () => readerGone,
     nowMs: () => Date.now(),
     command: process.env["npm_command"] === undefined ? "berth" : "npx berth",
   };

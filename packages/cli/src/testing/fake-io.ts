@@ -38,6 +38,7 @@ export const fakeIo = (
     err,
     env: options.env ?? {},
     stop: stop.signal,
+    readerGone: () => false,
     nowMs: () => options.nowMs ?? 1_000_000,
     command: "berth",
     readStdin: async (maxBytes) => {
