@@ -306,7 +306,7 @@ describe("outputs", () => {
     const to = temporary();
     const { status, out, err } = await berth(handler(tasks), ["outputs", "hello", "--to", to]);
     expect({ status, out, err: err.replace(to, "DIR") }).toEqual({ status: 0, out: "", err: "3 files, 7 B, in DIR\n" });
-    expect(new Set(readdirSync(to, { recursive: true }))).toEqual(
+    expect(new Set(readdirSync(to, { recursive: true, encoding: "utf8" }))).toEqual(
       new Set(["out", "out/a b.txt", "out/c.txt", "out/deep", "out/deep/d"]),
     );
     expect(readFileSync(join(to, "out/a b.txt"), "utf8")).toBe("one");
