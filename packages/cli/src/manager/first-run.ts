@@ -43,7 +43,10 @@ export const tellFound = async (io: Io, client: Client, startedAtMs: number): Pr
   const { items } = await listAllocations(client, {}, { bridge: true, patienceMs: 10_000 });
   const running = items.filter((one) => one.state === "running" && (one.startedAtMs ?? startedAtMs) < startedAtMs);
   if (running.length === 0) return;
-  const names = running.slice(0, 6).map((one) => taskName(one.job, one.index));
+  const names = running
+    .toSorted((a, b) => (a.job < b.job ? -1 : a.job > b.job ? 1 : a.index - b.index))
+    .slice(0, 6)
+    .map((one) => taskName(one.job, one.index));
   const more = running.length > names.length ? ` and ${running.length - names.length} more` : "";
   await say(io, `\nFound running: ${names.join(", ")}${more}`);
 };
