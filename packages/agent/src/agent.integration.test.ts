@@ -565,9 +565,21 @@ test("all containers of a host are stopped when its agent is gone, and told as s
   for (const id of ids) await runs(made, first, id);
   await expect(stopAllContainers(made.dataDir)).rejects.toThrow(/in use by another agent/);
   await first.kill("SIGTERM");
+  expect(cgroupsOf(made.dataDir)).not.toEqual([]);
   expect(await stopAllContainers(made.dataDir)).toBe(2);
+  expect(cgroupsOf(made.dataDir)).toEqual([]);
   expect(await stopAllContainers(made.dataDir)).toBe(0);
   expect(await stopAllContainers(join(made.dataDir, "nothing"))).toBe(0);
   const second = await made.startAgent();
   for (const id of ids) expect((await ended(made, second, id)).exit).toMatchObject({ cause: "stopped", code: 143 });
 });
+
+/** The parents of this agent's cgroups that exist, in whatever hierarchies there are. */
+const cgroupsOf = (dataDir: string): readonly string[] => {
+  const { cgroupParent } = JSON.parse(readFileSync(join(dataDir, "agent.json"), "utf8").split("\n")[1] ?? "{}") as {
+    readonly cgroupParent: string;
+  };
+  return ["", ...readdirSync("/sys/fs/cgroup")]
+    .map((hierarchy) => join("/sys/fs/cgroup", hierarchy, cgroupParent))
+    .filter((path) => existsSync(path));
+};

@@ -47,7 +47,7 @@ export const stopAllContainers = async (dataDir: string): Promise<number> => {
     );
     return running.length;
   } finally {
-    await runtime.close();
+    await runtime.close({ removeCgroups: true });
   }
 };
 

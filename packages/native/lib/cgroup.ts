@@ -3,7 +3,7 @@
  * when a supervisor is no longer there to do it. Berth keeps to its own subtree.
  */
 import { appendFile, mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CgroupLayout, Controller, Hierarchy } from "./cgroup-layout.ts";
 import { fromSystemError, hasCode, NativeFailure } from "./errors.ts";
@@ -18,6 +18,21 @@ export const prepareParent = async (layout: CgroupLayout, parent: string): Promi
       if (hierarchy.version === 2) await delegate(hierarchy, parent);
     } catch (cause) {
       throw cause instanceof NativeFailure ? cause : new NativeFailure(fromSystemError("cgroup.prepare", cause, path));
+    }
+  }
+};
+
+/** Takes away what `prepareParent` made and nobody uses; directories that still hold something stay. */
+export const removeParent = async (layout: CgroupLayout, parent: string): Promise<void> => {
+  for (const hierarchy of layout.hierarchies) {
+    for (let at = parent; at !== "."; at = dirname(at)) {
+      try {
+        await rmdir(join(hierarchy.path, at));
+      } catch (cause) {
+        if (hasCode(cause, "ENOENT")) continue;
+        if (hasCode(cause, "EBUSY", "ENOTEMPTY")) break;
+        throw new NativeFailure(fromSystemError("cgroup.remove", cause, join(hierarchy.path, at)));
+      }
     }
   }
 };

@@ -9,13 +9,14 @@ import { isAbsolute, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { binding, isFailure, supervisorPath, type Binding } from "./binding.ts";
 import { readCgroupLayout, type CgroupLayout } from "./cgroup-layout.ts";
-import { ContainerCgroup, prepareParent } from "./cgroup.ts";
+import { ContainerCgroup, prepareParent, removeParent } from "./cgroup.ts";
 import { discard, TrackedContainer, type Host } from "./container.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { parseStatus, readRecord } from "./records.ts";
 import { DEFAULT_OUTPUT_MAX_BYTES, encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
 import type {
   AdoptedContainer,
+  CloseOptions,
   ContainerSpec,
   ExitRecord,
   NativeError,
@@ -143,14 +144,17 @@ class OpenRuntime implements Runtime {
     };
   }
 
-  async close(): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     for (const connection of this.#host.connections) connection.destroy();
-    closeSync(this.#descriptors.image);
-    closeSync(this.#descriptors.stateRoot);
-    closeSync(this.#descriptors.lock);
-    await Promise.resolve();
+    try {
+      if (options.removeCgroups === true) await removeParent(this.#layout, this.#options.cgroupParent);
+    } finally {
+      closeSync(this.#descriptors.image);
+      closeSync(this.#descriptors.stateRoot);
+      closeSync(this.#descriptors.lock);
+    }
   }
 
   #container(id: string, cgroupParent: string): TrackedContainer {

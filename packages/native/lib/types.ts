@@ -123,6 +123,11 @@ export interface RuntimeFeatures {
   readonly bootId: string;
 }
 
+export interface CloseOptions {
+  /** Also removes the cgroup parent where it is empty. For when nothing is being started and nothing will be soon. */
+  readonly removeCgroups?: boolean;
+}
+
 export interface RuntimeOptions {
   /** Absolute path; one directory per container in it. Made if it does not exist; belongs to one agent alone. */
   readonly stateDir: string;
@@ -143,5 +148,5 @@ export interface Runtime {
   adopt(): Promise<readonly AdoptedContainer[]>;
   features(): RuntimeFeatures;
   /** Lets go of everything; containers run on. Promises of containers that still run stay open. */
-  close(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }
