@@ -8,7 +8,8 @@ import { diff, type Action } from "../core/diff.ts";
 import type { ContainerFact } from "../core/container.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
-import { adopt, bookSlot, finishContainer, release, settle, start, stop } from "./lifecycle.ts";
+import { finishContainer, release, settle, stop } from "./end.ts";
+import { adopt, bookSlot, start } from "./start.ts";
 
 /** Steps of one kind at a time. Stopping is waiting, so it has no bound but the number of containers. */
 const MAX_AT_ONCE: Readonly<Record<Action["kind"], number>> = {

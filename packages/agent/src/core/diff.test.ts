@@ -107,7 +107,7 @@ describe("with a running container", () => {
       { confirmed: false, document: empty, record: record("running") },
       ["stop stopped"],
     ],
-    ["its end is on record already", { record: record("exited") }, ["release"]],
+    ["although it was told to have failed: stopped", { record: record("failed") }, ["stop stopped"]],
   ])("%s", (_, situation, expected) => expect(kinds({ container: running(), ...situation })).toEqual(expected));
 
   test("longer than it may: stopped; before that, the time that is left is known", () => {

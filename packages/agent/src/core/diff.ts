@@ -128,7 +128,10 @@ const withContainer = (
   record: AllocationRecord | undefined,
   container: ContainerFact,
 ): Action | undefined => {
-  if (record !== undefined && isTerminal(record.state)) return { kind: "release", id };
+  const isOver = record !== undefined && isTerminal(record.state);
+  // Told to have ended, and yet it runs: a start that seemed to fail. It must not go on unseen.
+  if (isOver && container.phase === "running") return { kind: "stop", id, cause: "stopped" };
+  if (isOver) return { kind: "release", id };
   if (container.phase === "ended") return { kind: "finish", id, allocation, spec: specOf(facts, allocation) };
   const spec = specOf(facts, allocation);
   const isKnown = record !== undefined && (record.state === "running" || record.state === "stopping");

@@ -1,0 +1,126 @@
+/**
+ * Starting an allocation, and finding one that was started. The record with the id range is on disk before the runtime is
+ * asked; whatever is killed afterwards, the next life of the agent asks the runtime first.
+ */
+import { isTerminal, type AllocationId, type DesiredAllocation, type JobSpec } from "@berth/schema";
+import { containerSpecOf } from "../core/container-spec.ts";
+import type { RuntimeError } from "../core/container.ts";
+import { exitOf } from "../core/exit.ts";
+import { advance, completeOrphan, isOrphan, newRecord, orphanRecord } from "../core/record.ts";
+import { idBaseOf, nextSlot } from "../core/slots.ts";
+import type { StartResult } from "../ports/runtime.ts";
+import type { AgentContext } from "./context.ts";
+import { berthError, change, end, fail, messageOf, put, type ActionOf } from "./record-changes.ts";
+import { watch } from "./recover.ts";
+
+/** A start that takes longer than this is told as `starting`. */
+const SLOW_START_MS = 1000;
+
+/** Books an id range; false when all are in use, and the start has to wait for one. */
+export const bookSlot = (context: AgentContext, { allocation, spec }: ActionOf<"start">): boolean => {
+  const { settings, state } = context;
+  const record = state.records.get(allocation.id) ?? newRecord(allocation, spec);
+  if (record.slot !== null) return true;
+  const taken = new Set<number>();
+  for (const other of state.records.values()) if (other.slot !== null) taken.add(other.slot);
+  const slot = nextSlot(settings.ids, taken, state.lastSlot);
+  if (slot === undefined) return false;
+  state.lastSlot = slot;
+  put(context, { ...advance(record, "preparing"), slot });
+  return true;
+};
+
+/** Starts an allocation whose id range is booked. */
+export const start = async (context: AgentContext, { allocation, spec }: ActionOf<"start">): Promise<void> => {
+  const { id } = allocation;
+  const prepared = await prepare(context, allocation, spec);
+  if (!prepared.ok) {
+    await fail(context, id, prepared.error);
+    return;
+  }
+  const cancel = context.clock.after(SLOW_START_MS, () => {
+    const record = context.state.records.get(id);
+    if (record === undefined || isTerminal(record.state)) return;
+    put(context, advance(record, "starting", { reason: "starting" }));
+    context.wakeReporter();
+  });
+  let result: StartResult;
+  try {
+    result = await context.runtime.start(prepared.value);
+  } catch (error) {
+    await fail(context, id, berthError("runtime", messageOf(error)));
+    return;
+  } finally {
+    cancel();
+  }
+  if (!result.ok) {
+    await end(context, id, "failed", exitOf(result.exit, null), 0);
+    return;
+  }
+  const container = result.value;
+  const elapsedMs = container.startedAtMs === null ? 0 : Math.max(0, context.clock.nowMs() - container.startedAtMs);
+  watch(context, id, container, elapsedMs);
+  await markRunning(context, id, container.startedAtMs);
+};
+
+type Prepared =
+  | { readonly ok: true; readonly value: ReturnType<typeof containerSpecOf> }
+  | { readonly ok: false; readonly error: RuntimeError };
+
+const prepare = async (context: AgentContext, allocation: DesiredAllocation, spec: JobSpec): Promise<Prepared> => {
+  const { files, images, journal, settings, state } = context;
+  const record = state.records.get(allocation.id);
+  if (record === undefined || record.slot === null) throw new Error(`${allocation.id} has no id range`);
+  const refuse = (stage: string, detail: string): Prepared => ({ ok: false, error: berthError(stage, detail) });
+  const idBase = idBaseOf(settings.ids, record.slot);
+  try {
+    await journal.saveRecord(record, { durable: true });
+  } catch (error) {
+    return refuse("journal", `cannot write the record of this allocation: ${messageOf(error)}`);
+  }
+  const layers = await images.layersOf(spec.image);
+  if (layers === undefined) return refuse("image", `${spec.image} is not available on this host`);
+  for (const volume of spec.volumes) {
+    const wrong = await files.checkVolume(volume.source);
+    if (wrong !== undefined) return refuse("volume", wrong);
+  }
+  let outputRoot = "";
+  try {
+    if (spec.outputs.length > 0) {
+      outputRoot = await files.prepareOutputs(
+        allocation.id,
+        spec.outputs.map((output) => output.path),
+      );
+    }
+  } catch (error) {
+    return refuse("outputs", messageOf(error));
+  }
+  return {
+    ok: true,
+    value: containerSpecOf(
+      { host: settings.host, allocation, spec },
+      { id: allocation.id, layers, idBase, outputRoot },
+    ),
+  };
+};
+
+const markRunning = async (context: AgentContext, id: AllocationId, startedAtMs: number | null): Promise<void> => {
+  const atMs = startedAtMs ?? context.clock.nowMs();
+  // Not durable: after a power cut the runtime says the same.
+  await change(context, id, { durable: false }, (record) =>
+    advance(record, "running", { reason: "started", startedAtMs: atMs }),
+  );
+  context.log.info({ allocationId: id, task: context.state.records.get(id)?.task }, "allocation.running");
+  context.wakeReporter();
+};
+
+/** The journal, the desired document and the runtime agree again about a container that runs. */
+export const adopt = async (context: AgentContext, { id, allocation, spec }: ActionOf<"adopt">): Promise<void> => {
+  const { state } = context;
+  const known = state.records.get(id);
+  if (known === undefined) put(context, allocation === undefined ? orphanRecord(id) : newRecord(allocation, spec));
+  else if (isOrphan(known) && allocation !== undefined && spec !== undefined) {
+    put(context, completeOrphan(known, allocation, spec));
+  }
+  await markRunning(context, id, state.containers.get(id)?.container.startedAtMs ?? null);
+};
