@@ -149,13 +149,17 @@ describe("a task", () => {
     const made = await cluster();
     const agent = await made.startAgent();
     const polite = made.scheduler.place(
-      testSpec(["sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.1; done"], { kind: "service" }),
+      testSpec(["sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"], { kind: "service" }),
     );
     const deaf = made.scheduler.place(
-      testSpec(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], { stopTimeoutMs: 300 }),
+      testSpec(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], { stopTimeoutMs: 300 }),
     );
     made.scheduler.publish();
     await Promise.all([polite, deaf].map((id) => runs(made, agent, id)));
+    // Running means that the program was started; its handlers are set when it says so.
+    const isReady = (id: AllocationId) =>
+      readFileSync(join(made.dataDir, "runtime", id, "stdout"), "utf8") === "ready\n";
+    await eventually("both are ready", () => isReady(polite) && isReady(deaf), seen(made, agent));
     made.scheduler.wish(polite, "stop");
     made.scheduler.drop(deaf);
     made.scheduler.publish();

@@ -70,7 +70,8 @@ describe("signals", () => {
 
 describe("stop", () => {
   test("within the grace, the program's own exit counts", async () => {
-    const container = await host.start(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.02; done"]);
+    const container = await host.start(["sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done"]);
+    await eventually(() => readFileSync(container.stdoutPath, "utf8") === "ready\n");
     const exit = await container.stop({ signal: 15, graceMs: 30_000 });
     expect(exit).toMatchObject({ code: 0, cause: "exited" });
     await container.remove();

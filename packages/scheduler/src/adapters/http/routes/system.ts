@@ -65,7 +65,7 @@ export const addPublicRoutes = (server: Server, control: Control, options: Syste
       if (!sessions.redeemTicket(request.query.ticket)) {
         return sendProblem(
           reply,
-          problem("auth.required", "this login link was used or has expired; make a new one with: berth login"),
+          problem("auth.required", "this login link was used or has expired; make a new one with: berth dashboard"),
         );
       }
       const { value, maxAgeSeconds } = sessions.createSession(clock.nowMs());
