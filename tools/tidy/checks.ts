@@ -147,15 +147,10 @@ export const places: Check = (files) =>
       ...linesWith(
         path,
         text,
-        /\b(registry\.npmjs\.org|registry\.yarnpkg\.com|registry\.npmmirror\.com|npm\.pkg\.github\.com|deb\.debian\.org|security\.debian\.org|pypi\.org)\b/,
+        /\/\/(registry\.[\w-]+\.(org|com)|npm\.pkg\.[\w.-]+|(deb|security)\.[\w-]+\.org|pypi\.[\w.-]+)\b/,
         "names a registry; the machine's own configuration decides that",
       ),
-      ...linesWith(
-        path,
-        text,
-        /(^|[\s"'`(=:])\/(home\/\w|work\/(main|brief|shared|\.library))/,
-        "names a place on somebody's machine",
-      ),
+      ...linesWith(path, text, /(^|[\s"'`(=:])\/(home\/\w|work\/\w+\/\w)/, "names a place on somebody's machine"),
       ...linesWith(path, text, /^\s*tarball: https?:/, "the lockfile names a registry"),
     ],
   );

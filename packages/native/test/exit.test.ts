@@ -118,8 +118,8 @@ describe("what the program is given", () => {
   });
 
   test("the working directory is made when it is missing", async () => {
-    const { stdout } = await host.run(["pwd"], { workdir: "/work/deep/er" });
-    expect(stdout).toBe("/work/deep/er\n");
+    const { stdout } = await host.run(["pwd"], { workdir: "/made/deep/er" });
+    expect(stdout).toBe("/made/deep/er\n");
   });
 
   test("a working directory behind a symbolic link stays inside", async () => {
