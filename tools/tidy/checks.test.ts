@@ -89,7 +89,13 @@ test("modules start with a comment", () => {
 });
 
 test("registries and private places are found, ordinary paths are not", () => {
-  const bad = ["https://registry.example.org/x", "  tarball: https://x/y.tgz", 'cd "/home/me/x"', "see /work/a/x"];
+  const bad = [
+    "https://registry.example.org/x",
+    "from registry.example.com",
+    "  tarball: https://x/y.tgz",
+    'cd "/home/me/x"',
+    "see /work/a/x",
+  ];
   for (const text of bad) expect(checks.places(files({ "a.yaml": text }))).toHaveLength(1);
   for (const text of ["workdir: /work", "/homework/x", "/work/x", "/root"]) {
     expect(checks.places(files({ "a.yaml": text }))).toEqual([]);

@@ -147,7 +147,7 @@ export const places: Check = (files) =>
       ...linesWith(
         path,
         text,
-        /\/\/(registry\.[\w-]+\.(org|com)|npm\.pkg\.[\w.-]+|(deb|security)\.[\w-]+\.org|pypi\.[\w.-]+)\b/,
+        /\b(registry\.[\w-]+\.(org|com)|npm\.pkg\.[\w-]+\.com|(deb|security)\.[\w-]+\.org|pypi\.org)\b/,
         "names a registry; the machine's own configuration decides that",
       ),
       ...linesWith(path, text, /(^|[\s"'`(=:])\/(home\/\w|work\/\w+\/\w)/, "names a place on somebody's machine"),
