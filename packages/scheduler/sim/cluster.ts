@@ -27,10 +27,13 @@ import {
   desiredFor,
   dryRun,
   fold,
+  imageOf,
   planEvaluations,
+  restoreImage,
   validatePlan,
   why,
   type ClusterState,
+  type ImageLine,
 } from "../src/core/index.ts";
 import { createAgent, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
 import { createChecker } from "./checker.ts";
@@ -81,6 +84,7 @@ export class SimulatedCluster {
   readonly #checker = createChecker();
   readonly #silentSince = new Map<HostId, number>();
   nowMs = 1_700_000_000_000;
+  #image = { text: JSON.stringify([...imageOf(createState())]), length: 0 };
   #ids = 0;
   #jobs = 0;
 
@@ -230,20 +234,42 @@ export class SimulatedCluster {
     }
   }
 
-  /** The log, folded from its beginning, must give the same facts and the same next plan. */
+  /** What a snapshot would hold now. */
+  #takeImage(): void {
+    this.#image = { text: JSON.stringify([...imageOf(this.state)]), length: this.log.length };
+    this.trace.push("      --- snapshot taken ---");
+  }
+
+  /** The newest snapshot and what was appended after it. */
+  #restored(): ClusterState {
+    const state = createState();
+    const { text, length } = this.#image;
+    restoreImage(state, JSON.parse(text) as ImageLine[]);
+    this.log.slice(length).forEach((transaction, at) => fold(state, length + at + 1, transaction));
+    return state;
+  }
+
+  /** The log, folded from its beginning or from a snapshot on, must give the same facts and the same next plan. */
   restart(): void {
-    const again = createState();
-    this.log.forEach((transaction, at) => fold(again, at + 1, transaction));
+    const refolded = createState();
+    this.log.forEach((transaction, at) => fold(refolded, at + 1, transaction));
+    this.#compare(refolded, "the refolded log");
+    const restored = this.#restored();
+    this.#compare(restored, "the snapshot with the rest of the log");
+    this.state = this.#random.chance(0.5) ? refolded : restored;
+    this.trace.push("      --- scheduler restarted ---");
+    this.#takeImage();
+  }
+
+  #compare(again: ClusterState, what: string): void {
     const [before, after] = [dumpState(this.state), dumpState(again)];
-    if (before !== after) this.#fail(["the refolded log gives another state"]);
+    if (before !== after) this.#fail([`${what} gives another state`]);
     const ids = this.#ids;
     const left = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
     this.#ids = ids;
     const right = planEvaluations(again, this.#env(), { maxPlacements: 1_000 });
     this.#ids = ids;
-    if (JSON.stringify(left) !== JSON.stringify(right)) this.#fail(["the refolded state plans otherwise"]);
-    this.state = again;
-    this.trace.push("      --- scheduler restarted ---");
+    if (JSON.stringify(left) !== JSON.stringify(right)) this.#fail([`${what} plans otherwise`]);
   }
 
   #submit(): void {
@@ -325,8 +351,10 @@ export class SimulatedCluster {
     else if (dice < 98) {
       const deposed = planEvaluations(this.state, this.#env(), { maxPlacements: 10 }).records;
       this.append("deposed", deposed, this.state.epoch - 1);
-    } else if (dice < 99) this.append("forget", decideForget(this.state));
-    else this.restart();
+    } else if (dice < 99) {
+      this.append("forget", decideForget(this.state));
+      this.#takeImage();
+    } else this.restart();
   }
 
   /**

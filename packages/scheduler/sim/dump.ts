@@ -1,14 +1,18 @@
 /** The facts of a state as text, equal for equal states: what replays are compared by. */
 import type { ClusterState } from "../src/core/index.ts";
 
-/** Maps become sorted entries, sets sorted lists; everything else is JSON. */
+/** Maps become sorted entries, sets sorted lists, objects lose the order of their keys; everything else is JSON. */
 const plain = (value: unknown): unknown => {
   if (value instanceof Map)
     return [...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)).map((entry) => entry.map(plain));
   if (value instanceof Set) return [...value].map(String).sort();
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, item]) => [key, plain(item)]),
+  );
 };
 
 const pick = (record: object, names: readonly string[]): Record<string, unknown> =>

@@ -14,10 +14,20 @@ export interface Mix {
   readonly requests: readonly { readonly request: Vector; readonly weight: number }[];
 }
 
+/** Everything that was learned, as JSON. */
+export interface DemandFacts {
+  readonly known: readonly (readonly [request: readonly number[], count: number])[];
+  readonly shares: readonly (readonly [request: string, share: number])[];
+  readonly noted: number;
+  readonly version: number;
+  readonly mix: readonly { readonly request: readonly number[]; readonly weight: number }[];
+}
+
 export interface Demand {
   readonly mix: Mix;
   /** Notes one placement. */
   readonly note: (request: Vector) => void;
+  readonly facts: () => DemandFacts;
 }
 
 /** A day's worth for a small cluster, seconds' worth for a large one. */
@@ -31,11 +41,20 @@ const NOTICEABLE = 0.3;
 
 export const EMPTY_MIX: Mix = { version: 0, requests: [] };
 
-export const createDemand = (): Demand => {
-  const known = new Map<string, { readonly request: Vector; count: number }>();
-  let mix = EMPTY_MIX;
-  let shares = new Map<string, number>();
-  let noted = 0;
+/** With `learned` it goes on where that one was. */
+export const createDemand = (learned?: DemandFacts): Demand => {
+  const known = new Map<string, { readonly request: Vector; count: number }>(
+    learned?.known.map(([request, count]) => [request.join(","), { request: Float64Array.from(request), count }]),
+  );
+  let mix: Mix =
+    learned === undefined
+      ? EMPTY_MIX
+      : {
+          version: learned.version,
+          requests: learned.mix.map(({ request, weight }) => ({ request: Float64Array.from(request), weight })),
+        };
+  let shares = new Map<string, number>(learned?.shares);
+  let noted = learned?.noted ?? 0;
 
   const forget = (): void => {
     for (const [key, entry] of known) {
@@ -68,6 +87,13 @@ export const createDemand = (): Demand => {
     get mix() {
       return mix;
     },
+    facts: () => ({
+      known: [...known.values()].map(({ request, count }) => [[...request], count] as const),
+      shares: [...shares],
+      noted,
+      version: mix.version,
+      mix: mix.requests.map(({ request, weight }) => ({ request: [...request], weight })),
+    }),
     note: (request) => {
       const key = request.join(",");
       const entry = known.get(key);

@@ -34,8 +34,8 @@ export interface HostIndex {
   readonly inOrder: () => readonly number[];
   /** The best hosts for this class, best first, at most `limit`; equal scores by host id. */
   readonly choose: (requestClass: RequestClass, limit: number) => Choice[];
-  /** Scores by this mix from here on. The places it is made of are measured by the largest hosts there are now. */
-  readonly setMix: (mix: Mix) => void;
+  /** Scores by this mix from here on. The places it is made of are measured by the largest hosts there are now, or were. */
+  readonly setMix: (mix: Mix, largest?: ArrayLike<number>) => void;
   readonly valuation: () => Valuation;
   /** A mark for `grownFor`: now. */
   readonly mark: () => number;
@@ -109,6 +109,14 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
   const scoreOf = (slot: number, request: Vector): number =>
     fits(slot, request) ? scoreFit(valuation, allocatable, free, slot * SIZE, request) : -1;
 
+  const largestNow = (): Float64Array => {
+    const largest = new Float64Array(SIZE);
+    for (let at = 0; at < ids.length * SIZE; at += 1) {
+      largest[at % SIZE] = Math.max(largest[at % SIZE] as number, allocatable[at] as number);
+    }
+    return largest;
+  };
+
   const treeOf = ({ id, request }: RequestClass): ScoreTree => {
     trees ??= new LRUCache<number, ScoreTree>({ maxSize: maxScores, sizeCalculation: (tree) => tree.capacity });
     let tree = id === PASSING_CLASS_ID ? undefined : trees.get(id);
@@ -173,14 +181,10 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
       treeOf(requestClass)
         .best(limit)
         .map(({ slot, score }) => ({ slot, score, hostId: ids[slot] as HostId })),
-    setMix: (mix) => {
+    setMix: (mix, largest) => {
       if (mix.version === mixVersion) return;
       mixVersion = mix.version;
-      const largest = new Float64Array(SIZE);
-      for (let at = 0; at < ids.length * SIZE; at += 1) {
-        largest[at % SIZE] = Math.max(largest[at % SIZE] as number, allocatable[at] as number);
-      }
-      valuation = valuate(mix, largest);
+      valuation = valuate(mix, largest ?? largestNow());
       trees?.clear();
     },
     valuation: () => valuation,

@@ -1,0 +1,249 @@
+/**
+ * The state as lines of JSON, and back. An image holds every fact of the log that it was folded from and nothing that is
+ * a function of other facts: those indexes are built again. A state that was restored decides exactly as the one that it
+ * was taken of; the simulation checks that after random histories.
+ *
+ * Facts are written as they are, so that a new field of a job or a host needs no line here. What cannot be written as
+ * JSON (a map, a set, an index) must be named below: `Plain` makes the compiler insist.
+ */
+import { isTerminal, type AllocationId, type JobKey, type JobSpec } from "@berth/schema";
+import { createBitset } from "./bitset.ts";
+import { createDemand, type DemandFacts } from "./demand.ts";
+import { toVector } from "./feasibility.ts";
+import { refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
+import {
+  createState,
+  inside,
+  type ClusterState,
+  type IdempotencyEntry,
+  type MutableAllocation,
+  type MutableHost,
+  type MutableJob,
+  type MutableState,
+  type MutableTask,
+} from "./state.ts";
+
+type Primitive = string | number | boolean | null | undefined;
+/** T, if JSON keeps all of it. */
+type Plain<T> = T extends Primitive
+  ? T
+  : T extends ReadonlyMap<unknown, unknown> | ReadonlySet<unknown> | ArrayBufferView | ((...args: never[]) => unknown)
+    ? never
+    : { [K in keyof T]: Plain<T[K]> };
+
+type StateFacts = Omit<
+  MutableState,
+  | "jobs"
+  | "hosts"
+  | "allocations"
+  | "idempotency"
+  | "finished"
+  | "toStop"
+  | "classes"
+  | "queues"
+  | "delayed"
+  | "demand"
+  | "index"
+>;
+type HostFacts = Omit<MutableHost, "allocations" | "slot">;
+type JobFacts = Omit<MutableJob, "spec" | "tasks" | "requestClass" | "wanting" | "stranded" | "displaced" | "extra">;
+type AllocationFacts = Omit<MutableAllocation, "spec" | "request">;
+
+/** In this order: whoever restores an image has read what a line refers to. */
+export type ImageLine =
+  | {
+      readonly kind: "state";
+      readonly facts: StateFacts;
+      readonly finished: readonly JobKey[];
+      readonly toStop: readonly AllocationId[];
+      readonly demand: DemandFacts;
+      readonly largest: readonly number[];
+    }
+  | { readonly kind: "spec"; readonly number: number; readonly spec: JobSpec }
+  | { readonly kind: "host"; readonly facts: HostFacts }
+  | {
+      readonly kind: "job";
+      readonly facts: JobFacts;
+      readonly spec: number;
+      readonly extra: readonly (readonly [number, AllocationId])[];
+    }
+  /** Tasks to which something has happened; the others are as they were submitted. */
+  | { readonly kind: "tasks"; readonly job: JobKey; readonly tasks: readonly MutableTask[] }
+  | { readonly kind: "allocation"; readonly facts: AllocationFacts; readonly spec: number }
+  | { readonly kind: "keys"; readonly entries: readonly (readonly [string, IdempotencyEntry])[] };
+
+const TASKS_PER_LINE = 500;
+const KEYS_PER_LINE = 500;
+
+const plain = <T>(facts: T & Plain<T>): T => facts;
+
+/** Shared by all tasks that have no past. Never changed in place. */
+const NO_HISTORY: AllocationId[] = [];
+
+const untouched = (index: number): MutableTask => ({
+  index,
+  status: "open",
+  active: null,
+  attempts: 0,
+  restarts: 0,
+  streak: 0,
+  notBeforeMs: 0,
+  exit: null,
+  history: NO_HISTORY,
+});
+
+const isUntouched = (task: MutableTask): boolean =>
+  task.status === "open" &&
+  task.active === null &&
+  task.attempts === 0 &&
+  task.restarts === 0 &&
+  task.streak === 0 &&
+  task.notBeforeMs === 0 &&
+  task.exit === null &&
+  task.history.length === 0;
+
+function* slices<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
+}
+
+/** Must be walked to its end before the next fold. Costs a few microseconds per allocation and per task with a past. */
+export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
+  const { jobs, hosts, allocations, idempotency, finished, toStop, classes, queues, delayed, demand, index, ...facts } =
+    inside(clusterState);
+  void classes;
+  void queues;
+  void delayed;
+  yield {
+    kind: "state",
+    facts: plain(facts),
+    finished: [...finished],
+    toStop: [...toStop],
+    demand: demand.facts(),
+    largest: Array.from(index.valuation().largest),
+  };
+  const numbers = new Map<JobSpec, number>();
+  for (const { spec } of [...jobs.values(), ...allocations.values()]) {
+    if (numbers.has(spec)) continue;
+    numbers.set(spec, numbers.size);
+    yield { kind: "spec", number: numbers.size - 1, spec };
+  }
+  for (const { allocations: booked, slot, ...host } of hosts.values()) {
+    void booked;
+    void slot;
+    yield { kind: "host", facts: plain(host) };
+  }
+  for (const { spec, tasks, requestClass, wanting, stranded, displaced, extra, ...job } of jobs.values()) {
+    void requestClass;
+    void wanting;
+    void stranded;
+    void displaced;
+    yield { kind: "job", facts: plain(job), spec: numbers.get(spec) ?? -1, extra: [...extra] };
+    for (const some of slices(
+      tasks.filter((task) => !isUntouched(task)),
+      TASKS_PER_LINE,
+    )) {
+      yield { kind: "tasks", job: job.key, tasks: some };
+    }
+  }
+  for (const { spec, request, ...allocation } of allocations.values()) {
+    void request;
+    yield { kind: "allocation", facts: plain(allocation), spec: numbers.get(spec) ?? -1 };
+  }
+  for (const entries of slices([...idempotency], KEYS_PER_LINE)) yield { kind: "keys", entries };
+}
+
+/** An image that contradicts itself. */
+export class BrokenImage extends Error {
+  override readonly name = "BrokenImage";
+}
+
+const found = <T>(value: T | undefined, what: string): T => {
+  if (value === undefined) throw new BrokenImage(`the snapshot refers to ${what}, which is not in it`);
+  return value;
+};
+
+/** Facts first, then what follows from them. */
+const readLines = (lines: Iterable<ImageLine>): MutableState => {
+  const state = inside(createState());
+  const specs: JobSpec[] = [];
+  let largest: readonly number[] = [];
+  for (const line of lines) {
+    switch (line.kind) {
+      case "state":
+        Object.assign(state, line.facts);
+        state.finished = new Set(line.finished);
+        state.toStop = new Set(line.toStop);
+        state.demand = createDemand(line.demand);
+        largest = line.largest;
+        break;
+      case "spec":
+        specs[line.number] = line.spec;
+        break;
+      case "host":
+        state.hosts.set(line.facts.id, {
+          ...line.facts,
+          allocations: new Set(),
+          slot: state.index.slotOf(line.facts.id),
+        });
+        break;
+      case "job": {
+        const spec = found(specs[line.spec], `spec ${line.spec}`);
+        state.jobs.set(line.facts.key, {
+          ...line.facts,
+          spec,
+          tasks: Array.from({ length: spec.count }, (_, index) => untouched(index)),
+          requestClass: state.classes.retain(spec.requests),
+          wanting: createBitset(spec.count),
+          stranded: new Set(),
+          displaced: new Set(),
+          extra: new Map(line.extra),
+        });
+        break;
+      }
+      case "tasks": {
+        const job = found(state.jobs.get(line.job), `job ${line.job}`);
+        for (const task of line.tasks) job.tasks[task.index] = task;
+        break;
+      }
+      case "allocation": {
+        const spec = found(specs[line.spec], `spec ${line.spec}`);
+        state.allocations.set(line.facts.id, { ...line.facts, spec, request: toVector(spec.requests) });
+        break;
+      }
+      case "keys":
+        for (const [key, entry] of line.entries) state.idempotency.set(key, entry);
+    }
+  }
+  // Measured when the mix was renewed, by hosts that may be other ones now.
+  state.index.setMix(state.demand.mix, largest.length === 0 ? undefined : largest);
+  return state;
+};
+
+const rebuild = (state: MutableState): void => {
+  for (const host of state.hosts.values()) {
+    state.index.setHost(host.slot, toVector(host.allocatable), host.state === "ready");
+  }
+  for (const { id, hostId, request, state: reached } of state.allocations.values()) {
+    if (isTerminal(reached)) continue;
+    const host = found(state.hosts.get(hostId), `host ${hostId}`);
+    host.allocations.add(id);
+    state.index.book(host.slot, request, 1);
+  }
+  for (const job of state.jobs.values()) {
+    for (const task of job.tasks) {
+      refreshWanting(state, job, task);
+      if (task.notBeforeMs > 0 && task.status === "open" && task.active === null) {
+        state.delayed.push({ atMs: task.notBeforeMs, key: job.key, version: job.version, index: task.index });
+      }
+    }
+    for (const index of job.extra.keys()) refreshExtra(state, job, index);
+    refreshQueue(state, job);
+  }
+};
+
+/** Makes `state` what the image says, whatever it was before. Throws `BrokenImage`, and leaves it alone then. */
+export const restoreImage = (state: ClusterState, lines: Iterable<ImageLine>): void => {
+  const restored = readLines(lines);
+  rebuild(restored);
+  Object.assign(inside(state), restored);
+};
