@@ -14,6 +14,7 @@ const CHECKS = [
   ["lint", bin("oxlint"), ["--type-aware", "--deny-warnings"]],
   ["types", bin("tsc"), ["-p", "tsconfig.check.json"]],
   ["tidy", bin("tsx"), ["tools/tidy.ts"]],
+  ["C and C++", process.execPath, ["packages/native/scripts/lint.mjs"]],
 ];
 const PROJECTS = ["unit", "integration", "e2e"];
 

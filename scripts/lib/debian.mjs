@@ -17,7 +17,16 @@ const NEEDED = [
   { name: "build-essential", programs: ["gcc", "g++", "make"] },
   { name: "python3", programs: ["python3"] },
 ];
-const NEEDED_BY_TESTS = [{ name: "chromium", programs: ["chromium"] }];
+const NEEDED_BY_TESTS = [
+  { name: "chromium", programs: ["chromium"] },
+  { name: "clang-14", programs: ["clang-14"] },
+  { name: "libclang-rt-14-dev", files: ["/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a"] },
+  { name: "llvm-14", programs: ["llvm-symbolizer-14"] },
+  { name: "clang-tidy-14", programs: ["clang-tidy-14"] },
+  { name: "cppcheck", programs: ["cppcheck"] },
+  { name: "valgrind", programs: ["valgrind"] },
+  { name: "qemu-system-x86", programs: ["qemu-system-x86_64"] },
+];
 
 const directories = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/local/sbin"];
 const hasProgram = (name) =>

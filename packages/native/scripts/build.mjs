@@ -4,19 +4,11 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nodePrefix } from "./node-headers.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, "build", "native");
@@ -62,10 +54,9 @@ const step = (name, target, inputs, make) => {
   writeFileSync(stamp, digest);
 };
 
-/** Headers next to the running node, if it came with them: node-gyp would download them otherwise. */
 const nodeDir = () => {
-  const prefix = dirname(dirname(realpathSync(process.execPath)));
-  return existsSync(join(prefix, "include", "node", "node_api.h")) ? [`--nodedir=${prefix}`] : [];
+  const prefix = nodePrefix();
+  return prefix === undefined ? [] : [`--nodedir=${prefix}`];
 };
 
 mkdirSync(out, { recursive: true });

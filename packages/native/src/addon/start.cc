@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <ctime>
 #include <vector>
 
 #include "../../include/control.h"
@@ -24,7 +25,7 @@
 namespace {
 
 constexpr int kAboveChildFds = 16;
-constexpr size_t kStackBytes = 32 * 1024;
+constexpr size_t kStackBytes = 32768;
 
 struct ChildPlan {
   int image;
@@ -64,7 +65,8 @@ UniqueFd sealed_spec(const std::vector<uint8_t>& bytes) {
 bool lock_soon(int fd) {
   for (int attempt = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; attempt++) {
     if (errno != EWOULDBLOCK || attempt == 20) return false;
-    (void)usleep(5000);
+    const timespec pause = {.tv_sec = 0, .tv_nsec = 5'000'000};
+    (void)nanosleep(&pause, nullptr);
   }
   return true;
 }

@@ -6,7 +6,6 @@
  * allowed a list would break each time libc learns a new call; the capabilities, the user namespace and the masked
  * paths are the other walls. Laid out as a binary tree: a list of compares would cost 0.7 ms per start.
  */
-#define _GNU_SOURCE 1
 #include <errno.h>
 #include <linux/filter.h>
 #include <sched.h>

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -178,9 +179,8 @@ static uint64_t counter(int dir, const char *file, const char *key)
   for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
     if (*line == '\n')
       line++;
-    uint64_t value = 0;
-    if (strncmp(line, key, length) == 0 && line[length] == ' ' && sscanf(line + length, "%" SCNu64, &value) == 1)
-      return value;
+    if (strncmp(line, key, length) == 0 && line[length] == ' ')
+      return strtoull(line + length + 1, NULL, 10);
   }
   return 0;
 }

@@ -105,7 +105,7 @@ static int block_signals(struct err *err)
 /* Reaps everything that ended; leaves, and with it the whole container, when the program is among it. */
 static void reap(pid_t payload, int sync)
 {
-  int status;
+  int status = 0;
   pid_t pid;
   while ((pid = RETRY_INTR(waitpid(-1, &status, WNOHANG))) > 0) {
     if (pid == payload) {

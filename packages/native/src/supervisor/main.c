@@ -268,8 +268,7 @@ static void on_request(struct control_client *client)
 
 static void on_client(struct control_client *client)
 {
-  int state;
-  while (client->fd >= 0 && (state = control_read(client)) > 0)
+  while (client->fd >= 0 && control_read(client) > 0)
     on_request(client);
 }
 

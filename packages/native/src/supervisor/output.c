@@ -13,7 +13,7 @@
 
 #include "fd.h"
 
-#define CHUNK (256u * 1024u)
+#define CHUNK ((size_t)256 * 1024)
 
 int output_open(struct output *output, int state_dir, const char *name, uint64_t max_bytes, uid_t owner,
                 struct err *err)

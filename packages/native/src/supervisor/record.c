@@ -22,7 +22,7 @@ static void escape(char *out, size_t size, const char *text)
   for (; *text != '\0' && used + 3 < size; text++) {
     if (*text == '"' || *text == '\\')
       out[used++] = '\\';
-    out[used++] = *text >= 0x20 && *text < 0x7f ? *text : '?';
+    out[used++] = (char)(*text >= 0x20 && *text < 0x7f ? *text : '?');
   }
   out[used] = '\0';
 }
