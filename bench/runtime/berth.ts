@@ -1,0 +1,62 @@
+/** Berth through its typed API, as an agent uses it. */
+import { join } from "node:path";
+import { openRuntime, type Container, type ContainerSpec, type Runtime } from "@berth/native";
+import type { Place } from "./place.ts";
+
+export interface Timing {
+  /** The call itself, synchronously. */
+  readonly calledMs: number;
+  readonly startedMs: number;
+  readonly exitedMs: number;
+  readonly removedMs: number;
+}
+
+export interface Berth {
+  readonly runtime: Runtime;
+  spec(command: readonly string[]): ContainerSpec;
+  start(command: readonly string[]): Promise<Container>;
+  /** One start of `true` to its removal. */
+  time(): Promise<Timing>;
+  close(): Promise<void>;
+}
+
+export const openBerth = async (place: Place): Promise<Berth> => {
+  const runtime = await openRuntime({ stateDir: join(place.directory, "state"), cgroupParent: place.cgroupParent });
+  let serial = 0;
+  const spec = (command: readonly string[]): ContainerSpec => {
+    serial += 1;
+    return {
+      id: `b${serial}`,
+      layers: [place.image],
+      command,
+      env: {},
+      workdir: "/",
+      hostname: "bench",
+      mounts: [],
+      idBase: 200_000_000 + (serial % 4000) * 65_536,
+      limits: { cpuRequestMillis: 500, cpuLimitMillis: 1000, memoryBytes: 64 * 1024 * 1024, pids: 64 },
+    };
+  };
+  const start = async (command: readonly string[]): Promise<Container> => {
+    const result = await runtime.start(spec(command));
+    if (!result.ok) throw new Error(`${result.error.stage}: ${result.error.detail} ${result.error.code}`);
+    return result.value;
+  };
+  return {
+    runtime,
+    spec,
+    start,
+    time: async () => {
+      const begin = performance.now();
+      const starting = start(["/bin/true"]);
+      const calledMs = performance.now() - begin;
+      const container = await starting;
+      const startedMs = performance.now() - begin;
+      await container.exited;
+      const exitedMs = performance.now() - begin;
+      await container.remove();
+      return { calledMs, startedMs, exitedMs, removedMs: performance.now() - begin };
+    },
+    close: () => runtime.close(),
+  };
+};

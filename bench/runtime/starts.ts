@@ -1,0 +1,125 @@
+/**
+ * Start to exit, all contestants in one run. In each round every one starts `true` a few times, in rotating order, so
+ * that a noisy moment hits all of them; a round's value is the median of its starts, and ratios are those of one round.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Berth, Timing } from "./berth.ts";
+import type { Contestant } from "./contestant.ts";
+import { figure, median, pairedRatio, quantile, type Figure } from "./figures.ts";
+import type { Floor } from "./floor.ts";
+
+export interface Series {
+  readonly all: number[];
+  /** One a round; undefined where a slow one was left out. */
+  readonly rounds: (number | undefined)[];
+}
+
+const GAP_MS = 100;
+const BURST = 4;
+const SLOW_EVERY = 5;
+
+export interface Field {
+  readonly floor: Floor;
+  readonly berth: Berth;
+  readonly peers: readonly Contestant[];
+}
+
+const line = (field: Field, timings: Timing[]): Contestant[] => [
+  { name: "floor", start: () => field.floor.run(), close: () => Promise.resolve() },
+  {
+    name: "berth",
+    start: async () => {
+      const timing = await field.berth.time();
+      timings.push(timing);
+      return timing.exitedMs;
+    },
+    close: () => Promise.resolve(),
+  },
+  ...field.peers,
+];
+
+const interleave = async (
+  contestants: readonly Contestant[],
+  rounds: number,
+  burst: number,
+  gapMs: number,
+): Promise<Map<string, Series>> => {
+  const series = new Map(contestants.map((one) => [one.name, { all: [], rounds: [] } as Series]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (let i = 0; i < contestants.length; i += 1) {
+      const one = contestants[(round + i) % contestants.length];
+      const into = one && series.get(one.name);
+      if (one === undefined || into === undefined) continue;
+      if (one.slow === true && round % SLOW_EVERY !== 0) {
+        into.rounds.push(undefined);
+        continue;
+      }
+      const values: number[] = [];
+      for (let k = 0; k < (one.slow === true ? 1 : burst); k += 1) {
+        if (gapMs > 0) await sleep(gapMs);
+        values.push(await one.start());
+      }
+      into.all.push(...values);
+      into.rounds.push(median(values));
+    }
+  }
+  return series;
+};
+
+const ratio = (series: Map<string, Series>, of: string, over: string): number => {
+  const a = series.get(of)?.rounds ?? [];
+  const b = series.get(over)?.rounds ?? [];
+  const both = a.flatMap((value, i) => (value === undefined || b[i] === undefined ? [] : [[value, b[i]] as const]));
+  return pairedRatio(
+    both.map(([value]) => value),
+    both.map(([, value]) => value),
+  );
+};
+
+/** Berth over each peer, at most. */
+const PEER_TARGETS: Readonly<Record<string, number>> = {
+  bwrap: 2 / 3,
+  crun: 1 / 3,
+  "lxc-start": 1 / 3,
+  runc: 1 / 8,
+  podman: 1 / 60,
+  docker: 1 / 60,
+};
+
+export const warmStarts = async (field: Field, rounds: number): Promise<Figure[]> => {
+  const timings: Timing[] = [];
+  const contestants = line(field, timings);
+  await interleave(contestants.slice(0, 2), 4, BURST, 0);
+  timings.length = 0;
+  const series = await interleave(contestants, rounds, BURST, 0);
+  return [
+    ...table("warm", series),
+    figure("warm: berth, start to running, median", median(timings.map((t) => t.startedMs)), "ms"),
+    figure("warm: berth, start to removed, median", median(timings.map((t) => t.removedMs)), "ms"),
+    figure("warm: berth / floor", ratio(series, "berth", "floor"), "ratio", { versus: "floor", atMost: 1.3 }),
+    ...field.peers.map((peer) =>
+      figure(`warm: berth / ${peer.name}`, ratio(series, "berth", peer.name), "ratio", {
+        versus: peer.name,
+        atMost: PEER_TARGETS[peer.name] ?? 1,
+        ...(peer.name === "bwrap" ? { note: "a stretch: bwrap sets no limits" } : {}),
+      }),
+    ),
+  ];
+};
+
+export const coldStarts = async (field: Field, rounds: number): Promise<Figure[]> => {
+  const fast = line(field, []).filter((one) => one.slow !== true);
+  const series = await interleave(fast, rounds, 1, GAP_MS);
+  const p95 = (name: string): number => quantile(series.get(name)?.all ?? [], 0.95);
+  return [
+    ...table("cold", series),
+    figure("cold: berth / floor", ratio(series, "berth", "floor"), "ratio", { versus: "floor", atMost: 1.3 }),
+    figure("cold: berth's p95 / floor's p95", p95("berth") / p95("floor"), "ratio", { versus: "floor", atMost: 2 }),
+  ];
+};
+
+const table = (mode: string, series: Map<string, Series>): Figure[] =>
+  [...series].flatMap(([name, { all }]) => [
+    figure(`${mode}: ${name}, start to exit, median`, median(all), "ms", { note: `n=${all.length}` }),
+    figure(`${mode}: ${name}, start to exit, p95`, quantile(all, 0.95), "ms"),
+  ]);
