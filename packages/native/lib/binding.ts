@@ -28,7 +28,9 @@ export interface Binding {
   removeTree(directory: number, name: string): Promise<RawFailure | undefined>;
 }
 
-const built = (name: string): string => fileURLToPath(new URL(`../build/native/${name}`, import.meta.url));
+/** Tests run the same suite on a build with sanitizers, build/sanitize. */
+const variant = process.env["BERTH_NATIVE_BUILD"] === "sanitize" ? "sanitize" : "native";
+const built = (name: string): string => fileURLToPath(new URL(`../build/${variant}/${name}`, import.meta.url));
 export const supervisorPath = built("berth-supervisor");
 
 let loaded: Binding | undefined;

@@ -2,57 +2,22 @@
  * Builds what is not TypeScript: the system call filter (generated once, by libseccomp), the static supervisor, the
  * addon. Each step runs only when one of its inputs changed; a build with nothing to do takes a few milliseconds.
  */
-import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { fail, root, run, sources, step, WARNINGS } from "./build-step.mjs";
 import { nodePrefix } from "./node-headers.mjs";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, "build", "native");
 const require = createRequire(import.meta.url);
-const warnings = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"];
 const compile = [
   "-D_GNU_SOURCE",
   "-O2",
   "-fstack-protector-strong",
   "-U_FORTIFY_SOURCE",
   "-D_FORTIFY_SOURCE=2",
-  ...warnings,
+  ...WARNINGS,
 ];
-
-const fail = (message) => {
-  process.stderr.write(`build: ${message}\n`);
-  process.exit(1);
-};
-
-const run = (command, args, options = {}) => {
-  const done = spawnSync(command, args, { cwd: root, encoding: "utf8", ...options });
-  if (done.error?.code === "ENOENT")
-    fail(`${command} is not installed (Debian: apt-get install build-essential python3)`);
-  if (done.status !== 0) fail(`${command} ${args.join(" ")}\n${done.stdout ?? ""}${done.stderr ?? ""}`);
-  return done.stdout;
-};
-
-const sources = (folder, endings) =>
-  readdirSync(join(root, folder))
-    .filter((name) => endings.some((ending) => name.endsWith(ending)))
-    .sort()
-    .map((name) => join(folder, name));
-
-/** Runs `make` unless `target` was made from exactly these inputs. */
-const step = (name, target, inputs, make) => {
-  const hash = createHash("sha256").update(process.version + process.arch);
-  for (const input of [...inputs, "scripts/build.mjs"]) hash.update(input).update(readFileSync(join(root, input)));
-  const digest = hash.digest("hex");
-  const stamp = join(out, `${name}.stamp`);
-  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
-  process.stdout.write(`build: ${name}\n`);
-  make();
-  writeFileSync(stamp, digest);
-};
 
 const nodeDir = () => {
   const prefix = nodePrefix();

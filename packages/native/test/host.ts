@@ -16,6 +16,7 @@ import {
   type ExitRecord,
   type Runtime,
 } from "../lib/index.ts";
+import { plainSpec } from "./scratch.ts";
 
 export const layout = readCgroupLayout();
 /** As on a host without any v2 hierarchy. */
@@ -58,18 +59,7 @@ export const testHost = (): TestHost => {
     runtime: undefined as unknown as Runtime,
     spec: (command, more = {}) => {
       count += 1;
-      return {
-        id: `t${count}`,
-        layers: [host.image],
-        command,
-        env: {},
-        workdir: "/",
-        hostname: "box",
-        mounts: [],
-        idBase: 1_000_000 + count * 65_536,
-        limits: { cpuRequestMillis: 100, cpuLimitMillis: null, memoryBytes: 64 * 1024 * 1024, pids: 64 },
-        ...more,
-      };
+      return { ...plainSpec(count, host.image, command), ...more };
     },
     start: async (command, more) => {
       const result = await host.runtime.start(host.spec(command, more));
