@@ -180,8 +180,10 @@ static int mount_proc_and_sys(const struct spec *spec, int root, int dev, struct
   static const char *const masked_proc[] = { "kcore",         "keys",       "timer_list", "sched_debug",
                                              "latency_stats", "interrupts", "acpi",       "scsi",
                                              "asound",        "timer_stats" };
-  static const char *const masked_sys[] = { "firmware", "devices/virtual/powercap" };
-  static const char *const read_only[] = { "bus", "fs", "irq", "sys", "sysrq-trigger" };
+  static const char *const masked_sys[] = { "firmware", "devices/virtual/powercap", "kernel/boot_params",
+                                            "kernel/vmcoreinfo" };
+  /* A write to `pressure` asks the host's kernel for a timer of its own. */
+  static const char *const read_only[] = { "bus", "fs", "irq", "pressure", "sys", "sysrq-trigger" };
 
   cleanup_close int proc = fs_new("proc", NULL, FLAGS_KERNEL, "mount.proc", err);
   if (proc < 0)

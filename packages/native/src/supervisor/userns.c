@@ -19,6 +19,9 @@ int userns_map(pid_t pid, uint32_t id_base, struct err *err)
     return err_sys(err, "userns.map", "uid_map %u", id_base);
   if (fd_write_at(process, "gid_map", text) < 0)
     return err_sys(err, "userns.map", "gid_map %u", id_base);
+  /* Anybody inside could write this one, once, and name the host's own projects in it. */
+  if (fd_write_at(process, "projid_map", text) < 0)
+    return err_sys(err, "userns.map", "projid_map %u", id_base);
   int fd = RETRY_INTR(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
   if (fd < 0)
     return err_sys(err, "userns.map", "open ns/user");

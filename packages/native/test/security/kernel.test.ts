@@ -45,8 +45,15 @@ const layers = () => [tools, host.image];
 const MASKED_FILES = ["kcore", "keys", "timer_list", "sched_debug", "latency_stats", "interrupts", "timer_stats"].map(
   (name) => `/proc/${name}`,
 );
-const MASKED_DIRS = ["/proc/acpi", "/proc/scsi", "/proc/asound", "/sys/firmware", "/sys/devices/virtual/powercap"];
-const READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys"];
+const MASKED_DIRS = [
+  "/sys/kernel/boot_params",
+  "/proc/acpi",
+  "/proc/scsi",
+  "/proc/asound",
+  "/sys/firmware",
+  "/sys/devices/virtual/powercap",
+];
+const READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger", "/sys"];
 
 describe("masks", () => {
   test("are the null device that the supervisor made, character 1:3, over files; empty over directories", async () => {
