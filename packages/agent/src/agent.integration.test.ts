@@ -6,6 +6,7 @@ import { mkdtemp, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { openLog } from "@berth/native";
 import {
   isTerminal,
   type AllocationId,
@@ -157,9 +158,9 @@ describe("a task", () => {
     made.scheduler.publish();
     await Promise.all([polite, deaf].map((id) => runs(made, agent, id)));
     // Running means that the program was started; its handlers are set when it says so.
-    const isReady = (id: AllocationId) =>
-      readFileSync(join(made.dataDir, "runtime", id, "stdout"), "utf8") === "ready\n";
-    await eventually("both are ready", () => isReady(polite) && isReady(deaf), seen(made, agent));
+    const isReady = async (id: AllocationId) =>
+      (await openLog(join(made.dataDir, "runtime", id, "log")).range("stdout")).end === "ready\n".length;
+    await eventually("both are ready", async () => (await isReady(polite)) && isReady(deaf), seen(made, agent));
     made.scheduler.wish(polite, "stop");
     made.scheduler.drop(deaf);
     made.scheduler.publish();

@@ -63,17 +63,29 @@ struct berth_hierarchy {
 /* Attach lower layers to a private mount namespace before overlayfs sees them: kernels before 6.15 need it. */
 #define BERTH_SPEC_ATTACH_LAYERS 1u
 
+#define BERTH_STDIO_PIPE 1u      /* standard input is a pipe that attached clients write to, not /dev/null */
+#define BERTH_STDIO_TERMINAL 2u  /* all three are a terminal of its own */
+#define BERTH_STDIO_LOG_WAITS 4u /* what is written beyond log_per_second waits instead of being discarded */
+
+#define BERTH_MAX_LOG_FILES 64u
+#define BERTH_MAX_LOG_RATE (UINT64_C(1) << 40)
+
 struct berth_spec {
   uint32_t magic;
   uint32_t version;
   uint32_t size;
   uint32_t flags;
   uint64_t memory_bytes;
-  uint64_t output_max_bytes;
+  uint64_t log_bytes;      /* of all files of the log; 0: nothing is kept */
+  uint64_t log_per_second; /* bytes of output that are kept; 0: no limit */
   uint32_t id_base;
   uint32_t cpu_request_millis;
   uint32_t cpu_limit_millis; /* 0: no quota */
   uint32_t pids;
+  uint32_t log_files;
+  uint32_t stdio;
+  uint32_t terminal_size; /* rows << 16 | columns */
+  uint32_t reserved;
   struct berth_ref id;
   struct berth_ref hostname;
   struct berth_ref workdir;

@@ -72,11 +72,8 @@ export class TrackedContainer implements Container {
   get startedAtMs(): number | null {
     return this.#status?.startedAtMs ?? this.#exit?.startedAtMs ?? null;
   }
-  get stdoutPath(): string {
-    return join(this.#directory, "stdout");
-  }
-  get stderrPath(): string {
-    return join(this.#directory, "stderr");
+  get logPath(): string {
+    return join(this.#directory, "log");
   }
 
   /** Follows a supervisor that was just started: `socket` is its first client connection, `pid` our child. */

@@ -3,4 +3,6 @@ export type * from "./types.ts";
 export { NativeFailure } from "./errors.ts";
 export { openRuntime } from "./runtime.ts";
 export { readCgroupLayout, type CgroupLayout, type Hierarchy } from "./cgroup-layout.ts";
+export { openLog, type LogPiece, type LogRange, type LogReader, type RecordsOptions } from "./log.ts";
+export { type LogRecord, type LogStream } from "./log-format.ts";
 export { ensureBusyboxRootfs } from "./rootfs.ts";

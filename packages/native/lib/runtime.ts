@@ -13,7 +13,7 @@ import { ContainerCgroup, prepareParent, removeParent } from "./cgroup.ts";
 import { discard, TrackedContainer, type Host } from "./container.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { parseStatus, readRecord } from "./records.ts";
-import { DEFAULT_OUTPUT_MAX_BYTES, encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
+import { encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
 import type {
   AdoptedContainer,
   CloseOptions,
@@ -96,7 +96,7 @@ class OpenRuntime implements Runtime {
     const encoded = encodeSpec(spec, {
       cgroupParent: this.#options.cgroupParent,
       hierarchies: this.#layout.hierarchies,
-      outputMaxBytes: this.#options.outputMaxBytes ?? DEFAULT_OUTPUT_MAX_BYTES,
+      log: this.#options.log ?? {},
       attachLayers: this.#attachLayers,
     });
     if (!encoded.ok) return notStarted(encoded.error);

@@ -5,11 +5,11 @@
 import { constants } from "node:os";
 import { nativeError } from "./errors.ts";
 import { CONTROLLERS, type Hierarchy } from "./cgroup-layout.ts";
-import type { ContainerSpec, NativeError } from "./types.ts";
+import type { ContainerSpec, LogLimits, NativeError, TerminalSize } from "./types.ts";
 
 const MAGIC = 0x48545242;
 const VERSION = 1;
-const HEADER_BYTES = 120;
+const HEADER_BYTES = 144;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_STRING = 131_071;
 const MAX_PATH = 4095;
@@ -17,7 +17,16 @@ const ID_COUNT = 65_536;
 const FLAG_ATTACH_LAYERS = 1;
 const MOUNT_READ_ONLY = 1;
 
-export const DEFAULT_OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
+const STDIO = { pipe: 1, terminal: 2, logWaits: 4 } as const;
+const DEFAULT_LOG = {
+  maxBytes: 64 * 1024 * 1024,
+  files: 4,
+  bytesPerSecond: 16 * 1024 * 1024,
+  beyond: "discard",
+} as const;
+const LEAST_LOG_BYTES = 128 * 1024;
+const MAX_LOG_RATE = 2 ** 40;
+
 export const isContainerId = (id: string): boolean => /^[a-z0-9_-]{1,64}$/.test(id);
 /** A cgroup path below the root of a hierarchy: plain names, no dots in front. */
 export const isCgroupParent = (path: string): boolean =>
@@ -26,7 +35,7 @@ export const isCgroupParent = (path: string): boolean =>
 export interface SpecContext {
   readonly cgroupParent: string;
   readonly hierarchies: readonly Hierarchy[];
-  readonly outputMaxBytes: number;
+  readonly log: LogLimits;
   /** Kernels before 6.15 want the layers of an overlay attached to a mount namespace. */
   readonly attachLayers: boolean;
 }
@@ -34,7 +43,8 @@ export interface SpecContext {
 type Encoded = { readonly ok: true; readonly value: Buffer } | { readonly ok: false; readonly error: NativeError };
 
 export const encodeSpec = (spec: ContainerSpec, context: SpecContext): Encoded => {
-  const wrong = firstMistake(spec);
+  const log = { ...DEFAULT_LOG, ...context.log, ...spec.log };
+  const wrong = firstMistake(spec) ?? logMistake(log);
   if (wrong !== undefined) return { ok: false, error: nativeError("spec", constants.errno.EINVAL, wrong) };
 
   const parts: Buffer[] = [];
@@ -87,9 +97,16 @@ export const encodeSpec = (spec: ContainerSpec, context: SpecContext): Encoded =
     header.writeUInt32LE(word, i * 4),
   );
   header.writeBigUInt64LE(BigInt(limits.memoryBytes), 16);
-  header.writeBigUInt64LE(BigInt(spec.outputMaxBytes ?? context.outputMaxBytes), 24);
-  [spec.idBase, limits.cpuRequestMillis, limits.cpuLimitMillis ?? 0, limits.pids, ...refs.flat()].forEach((word, i) =>
-    header.writeUInt32LE(word, 32 + i * 4),
+  header.writeBigUInt64LE(BigInt(log.maxBytes), 24);
+  header.writeBigUInt64LE(BigInt(log.bytesPerSecond ?? 0), 32);
+  const stdio =
+    (spec.stdin === "pipe" ? STDIO.pipe : 0) |
+    (spec.terminal === undefined ? 0 : STDIO.terminal) |
+    (log.beyond === "wait" ? STDIO.logWaits : 0);
+  const terminal = spec.terminal === undefined ? 0 : spec.terminal.rows * 65_536 + spec.terminal.columns;
+  const { cpuRequestMillis, cpuLimitMillis, pids } = limits;
+  [spec.idBase, cpuRequestMillis, cpuLimitMillis ?? 0, pids, log.files, stdio, terminal, 0, ...refs.flat()].forEach(
+    (word, i) => header.writeUInt32LE(word, 40 + i * 4),
   );
   return { ok: true, value: Buffer.concat([header, ...parts]) };
 };
@@ -143,8 +160,21 @@ const firstMistake = (spec: ContainerSpec): string | undefined => {
   if (!whole(limits.memoryBytes, 65_536, Number.MAX_SAFE_INTEGER))
     return `memoryBytes: ${limits.memoryBytes} is not at least 65536`;
   if (!whole(limits.pids, 1, 4_194_304)) return `pids: ${limits.pids} is not in 1..4194304`;
-  if (spec.outputMaxBytes !== undefined && !whole(spec.outputMaxBytes, 0, Number.MAX_SAFE_INTEGER))
-    return `outputMaxBytes: ${spec.outputMaxBytes} is not a size`;
+  if (spec.terminal !== undefined && !isTerminalSize(spec.terminal))
+    return `terminal: ${spec.terminal.rows} rows and ${spec.terminal.columns} columns are not 1 to 65535 each`;
+  if (spec.terminal !== undefined && spec.stdin !== undefined) return "stdin: a terminal has its own";
+  return undefined;
+};
+
+export const isTerminalSize = ({ rows, columns }: TerminalSize): boolean =>
+  whole(rows, 1, 65_535) && whole(columns, 1, 65_535);
+
+const logMistake = (log: Required<LogLimits>): string | undefined => {
+  if (log.maxBytes !== 0 && !whole(log.maxBytes, LEAST_LOG_BYTES, Number.MAX_SAFE_INTEGER))
+    return `log.maxBytes: ${log.maxBytes} is neither 0 nor at least ${LEAST_LOG_BYTES}`;
+  if (!whole(log.files, 2, 64)) return `log.files: ${log.files} is not in 2..64`;
+  if (log.bytesPerSecond !== null && !whole(log.bytesPerSecond, 4096, MAX_LOG_RATE))
+    return `log.bytesPerSecond: ${log.bytesPerSecond} is not null or in 4096..${MAX_LOG_RATE}`;
   return undefined;
 };
 

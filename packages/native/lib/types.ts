@@ -44,8 +44,29 @@ export interface ContainerSpec {
     /** Processes and threads; the container's own small init counts as one, and fewer than 2 mean 2. */
     readonly pids: number;
   };
-  /** Stdout and stderr are cut after this many bytes each, with a line that says so. Default: that of the runtime. */
-  readonly outputMaxBytes?: number;
+  /** What is kept of its output. Default: that of the runtime, field by field. */
+  readonly log?: LogLimits;
+  /** Standard input: /dev/null, or a pipe that attached clients write to. Default `null`. A terminal has its own. */
+  readonly stdin?: "null" | "pipe";
+  /** Gives the program a terminal of this size, as its standard input, output and error and as /dev/console. */
+  readonly terminal?: TerminalSize;
+}
+
+export interface TerminalSize {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Bounds on the log of a container, both streams together. */
+export interface LogLimits {
+  /** The newest this many bytes are kept, headers included; at least 128 KiB, or 0 to keep nothing. Default 64 MiB. */
+  readonly maxBytes?: number;
+  /** In so many files; the oldest is deleted as a whole. 2 to 64, default 4. */
+  readonly files?: number;
+  /** What may be written a second, with four seconds' worth saved up; `null` for no limit. Default 16 MiB. */
+  readonly bytesPerSecond?: number | null;
+  /** What happens to more: `discard` counts it and says so in the log, `wait` makes the program wait. Default `discard`. */
+  readonly beyond?: "discard" | "wait";
 }
 
 export type ExitCause = "exited" | "signalled" | "oom" | "start_failed" | "supervisor_lost" | "host_rebooted";
@@ -80,8 +101,8 @@ export interface Container {
   /** Host pid of the program (not of the small init above it), or null before the start is known to have worked. */
   readonly pid: number | null;
   readonly startedAtMs: number | null;
-  readonly stdoutPath: string;
-  readonly stderrPath: string;
+  /** Directory of its log, for `openLog`. May not exist before the program has written anything. */
+  readonly logPath: string;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
   /** Sends a signal to the program. Nothing happens when it has ended. */
@@ -133,8 +154,8 @@ export interface RuntimeOptions {
   readonly stateDir: string;
   /** Below the root of each cgroup hierarchy, e.g. `berth`; every container's cgroup lies in it. */
   readonly cgroupParent: string;
-  /** How much of stdout and of stderr is kept when the spec does not say. Default 64 MiB. */
-  readonly outputMaxBytes?: number;
+  /** What is kept of output when the spec does not say. */
+  readonly log?: LogLimits;
   /** How overlays are made: kernels before 6.15 want their layers attached to a mount namespace. Default: by kernel. */
   readonly attachLayers?: boolean;
   /** Which cgroup hierarchies to use. Default: those of this host, `readCgroupLayout()`. */

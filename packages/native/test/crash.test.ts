@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openRuntime, type AdoptedContainer, type ContainerSpec, type Runtime } from "../lib/index.ts";
-import { eventually, isAlive, processesWith, processExists, supervisorOf, testHost } from "./host.ts";
+import { eventually, isAlive, processesWith, processExists, supervisorOf, testHost, outputOf } from "./host.ts";
 
 const host = testHost();
 const agents: ChildProcess[] = [];
@@ -101,7 +101,7 @@ describe("the agent is killed", () => {
     expect(adopted.container.startedAtMs).not.toBeNull();
     writeFileSync(join(gate, "open"), "");
     expect(await adopted.container.exited).toMatchObject({ code: 33, cause: "exited" });
-    expect(readFileSync(adopted.container.stdoutPath, "utf8")).toBe("before\nafter\n");
+    expect(await outputOf(adopted.container)).toBe("before\nafter\n");
     await adopted.container.remove();
   });
 

@@ -9,11 +9,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
 import {
   ensureBusyboxRootfs,
+  openLog,
   openRuntime,
   readCgroupLayout,
   type Container,
   type ContainerSpec,
   type ExitRecord,
+  type LogStream,
   type Runtime,
 } from "../lib/index.ts";
 import { plainSpec } from "./scratch.ts";
@@ -69,8 +71,8 @@ export const testHost = (): TestHost => {
     run: async (command, more) => {
       const container = await host.start(command, more);
       const exit = await container.exited;
-      const stdout = readFileSync(container.stdoutPath, "utf8");
-      const stderr = readFileSync(container.stderrPath, "utf8");
+      const stdout = await outputOf(container);
+      const stderr = await outputOf(container, "stderr");
       await container.remove();
       return { exit, stdout, stderr };
     },
@@ -109,6 +111,12 @@ const sweep = (host: TestHost): void => {
   /* Not rmSync: a container may leave paths longer than PATH_MAX. */
   spawnSync("rm", ["-rf", host.directory]);
 };
+
+/** All that is kept of one stream. */
+export const outputOf = async (
+  container: { readonly logPath: string },
+  stream: LogStream = "stdout",
+): Promise<string> => (await openLog(container.logPath).read(stream, 0, 256 * 1024 * 1024)).data.toString();
 
 export const processExists = (pid: number): boolean => existsSync(`/proc/${pid}`);
 

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { eventually, layout, processesWith, testHost } from "./host.ts";
+import { eventually, layout, processesWith, testHost, outputOf } from "./host.ts";
 
 const host = testHost();
 
@@ -39,7 +39,7 @@ describe("many containers", () => {
       Array.from({ length: 50 }, async (_, i) => {
         const container = await host.start(["sh", "-c", `echo ${i}; exit ${i}`]);
         const exit = await container.exited;
-        const stdout = readFileSync(container.stdoutPath, "utf8");
+        const stdout = await outputOf(container);
         await container.remove();
         return { code: exit.code, stdout };
       }),

@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { openRuntime } from "../lib/index.ts";
-import { eventually, testHost } from "./host.ts";
+import { eventually, testHost, outputOf } from "./host.ts";
 
 const host = testHost();
 const source = join(host.directory, "source");
@@ -239,7 +239,7 @@ describe("kernels that want attached layers", () => {
       const result = await runtime.start(spec);
       if (!result.ok) throw new Error(JSON.stringify(result.error));
       expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(before);
-      await eventually(() => readFileSync(result.value.stdoutPath, "utf8") === "top");
+      await eventually(async () => (await outputOf(result.value)) === "top");
       await result.value.stop({ signal: 9, graceMs: 0 });
       await result.value.remove();
     } finally {

@@ -19,7 +19,7 @@ const context: SpecContext = {
     { path: "/sys/fs/cgroup/unified", version: 2, controllers: [] },
     { path: "/all", version: 1, controllers: ["cpu", "memory", "pids", "freezer", "cpuacct"] },
   ],
-  outputMaxBytes: 12_345,
+  log: { maxBytes: 12_345_678, files: 7, bytesPerSecond: 98_765, beyond: "wait" },
   attachLayers: true,
 };
 const spec: ContainerSpec = {
@@ -56,7 +56,7 @@ const check = (bytes: Uint8Array): Promise<Checked> =>
   });
 
 const encoded = (value: ContainerSpec = spec): Buffer => {
-  const result = encodeSpec(value, context);
+  const result = encodeSpec({ stdin: "pipe", ...value }, context);
   if (!result.ok) throw new Error(result.error.detail);
   return result.value;
 };
@@ -72,7 +72,11 @@ describe("what is written is what is read", () => {
       "flags=1",
       "idBase=3000000",
       "memoryBytes=1099511627777",
-      "outputMaxBytes=12345",
+      "logBytes=12345678",
+      "logPerSecond=98765",
+      "logFiles=7",
+      "stdio=5",
+      "terminalSize=0",
       "cpuRequestMillis=250",
       "cpuLimitMillis=1500",
       "pids=99",
@@ -206,7 +210,15 @@ describe("nonsense in a field is refused by its name, and nothing is left behind
     ["idBase", { idBase: 65_535 }],
     ["idBase", { idBase: 4_294_967_295 }],
     ["idBase", { idBase: 100_000.5 }],
-    ["outputMaxBytes", { outputMaxBytes: -1 }],
+    ["log.maxBytes", { log: { maxBytes: -1 } }],
+    ["log.maxBytes", { log: { maxBytes: 131_071 } }],
+    ["log.files", { log: { files: 1 } }],
+    ["log.files", { log: { files: 65 } }],
+    ["log.bytesPerSecond", { log: { bytesPerSecond: 4095 } }],
+    ["log.bytesPerSecond", { log: { bytesPerSecond: Number.POSITIVE_INFINITY } }],
+    ["terminal", { terminal: { rows: 0, columns: 80 } }],
+    ["terminal", { terminal: { rows: 24, columns: 65_536 } }],
+    ["stdin", { terminal: { rows: 24, columns: 80 }, stdin: "pipe" }],
     ["memoryBytes", { memoryBytes: 0 }],
     ["memoryBytes", { memoryBytes: Number.NaN }],
     ["memoryBytes", { memoryBytes: 2 ** 60 }],

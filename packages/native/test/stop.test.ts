@@ -2,7 +2,17 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { asNobody, compileC, eventually, layout, processesWith, processExists, statusField, testHost } from "./host.ts";
+import {
+  asNobody,
+  compileC,
+  eventually,
+  layout,
+  processesWith,
+  processExists,
+  statusField,
+  testHost,
+  outputOf,
+} from "./host.ts";
 
 const host = testHost();
 const tools = join(host.directory, "tools");
@@ -38,10 +48,10 @@ describe("signals", () => {
       "-c",
       "trap 'echo got it; exit 6' USR1; echo ready; while :; do sleep 0.02; done",
     ]);
-    await eventually(() => readFileSync(container.stdoutPath, "utf8") === "ready\n");
+    await eventually(async () => (await outputOf(container)) === "ready\n");
     await container.signal(10);
     expect(await container.exited).toMatchObject({ code: 6, signal: null, cause: "exited" });
-    expect(readFileSync(container.stdoutPath, "utf8")).toBe("ready\ngot it\n");
+    expect(await outputOf(container)).toBe("ready\ngot it\n");
     await container.remove();
   });
 
@@ -71,7 +81,7 @@ describe("signals", () => {
 describe("stop", () => {
   test("within the grace, the program's own exit counts", async () => {
     const container = await host.start(["sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done"]);
-    await eventually(() => readFileSync(container.stdoutPath, "utf8") === "ready\n");
+    await eventually(async () => (await outputOf(container)) === "ready\n");
     const exit = await container.stop({ signal: 15, graceMs: 30_000 });
     expect(exit).toMatchObject({ code: 0, cause: "exited" });
     await container.remove();
@@ -125,7 +135,7 @@ describe("stop", () => {
       "for i in 1 2 3 4 5 6 7 8; do sh -c 'sleep 0.01 & exit 0'; done; sleep 0.2; ps -o stat | grep -c Z; exit 0",
     ]);
     await container.exited;
-    expect(readFileSync(container.stdoutPath, "utf8")).toBe("0\n");
+    expect(await outputOf(container)).toBe("0\n");
     await container.remove();
   });
 });

@@ -55,7 +55,7 @@ export const finishContainer = async (context: AgentContext, action: ActionOf<"f
     else exit = outputsFailedExit(exit, collected.why);
   }
   try {
-    keptBytes += await files.keepLogs(id, { stdout: live.container.stdoutPath, stderr: live.container.stderrPath });
+    keptBytes += await files.keepLogs(id, live.container.logPath);
   } catch (error) {
     log.error({ allocationId: id, error: errorFields(error) }, "allocation.logs_not_kept");
   }

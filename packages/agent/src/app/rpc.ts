@@ -110,9 +110,10 @@ const readChunk = async (context: AgentContext, op: ReadOp): Promise<Reply<Chunk
       const late = context.clock.monotonicMs() >= deadlineMs;
       if (file !== undefined && (size > op.offset || over || late)) {
         const wanted = Math.min(op.maxBytes, Math.max(0, size - op.offset));
-        const data = wanted === 0 ? new Uint8Array() : await file.read(op.offset, wanted);
-        const done = over && op.offset + data.length >= size;
-        return { ok: true, value: { data: Buffer.from(data).toString("base64"), offset: op.offset, size, done } };
+        const { offset, data } =
+          wanted === 0 ? { offset: op.offset, data: new Uint8Array() } : await file.read(op.offset, wanted);
+        const done = over && offset + data.length >= size;
+        return { ok: true, value: { data: Buffer.from(data).toString("base64"), offset, size, done } };
       }
       if (file === undefined && (over || op.file.kind === "output")) {
         return { ok: false, problem: problem("allocation.no_logs", `${op.allocation} has no ${fileName(op)}`) };
@@ -129,9 +130,7 @@ const fileName = ({ file }: ReadOp): string => (file.kind === "output" ? `output
 
 const openFile = ({ files, state }: AgentContext, { allocation, file }: ReadOp): Promise<ReadableFile | undefined> => {
   if (file.kind === "output") return files.openOutput(allocation, file.path);
-  const container = state.containers.get(allocation)?.container;
-  const path = file.kind === "stdout" ? container?.stdoutPath : container?.stderrPath;
-  return files.openLog(allocation, file.kind, path);
+  return files.openLog(allocation, file.kind, state.containers.get(allocation)?.container.logPath);
 };
 
 /** True when nothing will be written any more; undefined when this host knows nothing of it. */

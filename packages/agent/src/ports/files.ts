@@ -3,11 +3,17 @@ import type { AllocationId, OutputList, Result } from "@berth/schema";
 
 export type LogKind = "stdout" | "stderr";
 
+export interface FilePiece {
+  /** Of the first byte of `data`. */
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
 /** An open file that can be read in pieces; the caller closes it. */
 export interface ReadableFile {
   readonly size: () => Promise<number>;
-  /** At most `maxBytes` from `offset`; fewer at its end. */
-  readonly read: (offset: number, maxBytes: number) => Promise<Uint8Array>;
+  /** At most `maxBytes` from `offset`; fewer at its end. A log begins later when what was asked for is not kept any more. */
+  readonly read: (offset: number, maxBytes: number) => Promise<FilePiece>;
   readonly close: () => Promise<void>;
 }
 
@@ -21,9 +27,9 @@ export interface AllocationFiles {
   readonly collectOutputs: (id: AllocationId, outputs: readonly string[]) => Promise<Result<number, string>>;
   /** Deletes outputs of a task that did not succeed. */
   readonly discardOutputs: (id: AllocationId) => Promise<void>;
-  /** Moves the logs away from the container, before the runtime deletes them; returns their size. */
-  readonly keepLogs: (id: AllocationId, paths: Readonly<Record<LogKind, string>>) => Promise<number>;
-  /** The log of a running container (`path` in the runtime's directory) or the kept one; undefined when there is none. */
+  /** Moves the log away from the container (`path` in the runtime's directory), before the runtime deletes it; returns its size. */
+  readonly keepLogs: (id: AllocationId, path: string) => Promise<number>;
+  /** A stream of the log of a running container (`path`) or of the kept one; undefined when there is none. */
   readonly openLog: (id: AllocationId, kind: LogKind, path: string | undefined) => Promise<ReadableFile | undefined>;
   /** A regular file among the collected outputs; undefined when there is none of this name. */
   readonly openOutput: (id: AllocationId, path: string) => Promise<ReadableFile | undefined>;

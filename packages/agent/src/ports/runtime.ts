@@ -11,8 +11,8 @@ export interface Container {
   readonly id: string;
   readonly pid: number | null;
   readonly startedAtMs: number | null;
-  readonly stdoutPath: string;
-  readonly stderrPath: string;
+  /** Directory of its log. */
+  readonly logPath: string;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
   /** Signal, then after `graceMs` everything in the container is killed. */

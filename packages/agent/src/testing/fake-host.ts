@@ -206,8 +206,7 @@ export class FakeHost {
       id,
       pid: found.pid,
       startedAtMs: found.startedAtMs,
-      stdoutPath: `/runtime/${id}/stdout`,
-      stderrPath: `/runtime/${id}/stderr`,
+      logPath: `/runtime/${id}/log`,
       exited,
       stop: async () => {
         await turns(1);

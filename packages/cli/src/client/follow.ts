@@ -34,6 +34,9 @@ export const copyStream = async (client: Client, options: FollowOptions): Promis
       bridge: options.follow,
       patienceMs: OUTAGE_MS,
     });
+    /* A log does not go back for ever: what it begins with may lie behind what was asked for. */
+    const begins = Number(body.headers["berth-offset"]);
+    if (Number.isSafeInteger(begins)) offset = begins;
     try {
       for await (const part of body) {
         const bytes = part as Buffer;

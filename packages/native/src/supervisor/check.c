@@ -34,8 +34,9 @@ int check_spec_main(void)
   const struct berth_spec *header = spec.header;
   (void)printf("id=%s\nhostname=%s\nworkdir=%s\ncgroupParent=%s\n", spec.id, spec.hostname, spec.workdir,
                spec.cgroup_parent);
-  (void)printf("flags=%u\nidBase=%u\nmemoryBytes=%" PRIu64 "\noutputMaxBytes=%" PRIu64 "\n", header->flags,
-               header->id_base, header->memory_bytes, header->output_max_bytes);
+  (void)printf("flags=%u\nidBase=%u\nmemoryBytes=%" PRIu64 "\n", header->flags, header->id_base, header->memory_bytes);
+  (void)printf("logBytes=%" PRIu64 "\nlogPerSecond=%" PRIu64 "\nlogFiles=%u\nstdio=%u\nterminalSize=%u\n",
+               header->log_bytes, header->log_per_second, header->log_files, header->stdio, header->terminal_size);
   (void)printf("cpuRequestMillis=%u\ncpuLimitMillis=%u\npids=%u\n", header->cpu_request_millis,
                header->cpu_limit_millis, header->pids);
   print_list(&spec, "layer", header->layers);

@@ -8,27 +8,29 @@
 
 #include "../../include/control.h"
 #include "err.h"
+#include "loop.h"
 
 #define CONTROL_MAX_CLIENTS 8
 
 struct control_client {
-  int fd; /* -1: free */
+  struct source source; /* fd -1: free */
+  struct control *control;
   bool subscribed;
   uint8_t received; /* bytes of `request` that have arrived */
   struct berth_request request;
 };
 
 struct control {
-  int listener;
+  struct source listener;
   struct control_client clients[CONTROL_MAX_CLIENTS];
+  /* `client->request` is complete and well-formed. */
+  void (*on_request)(struct control_client *client);
 };
 
 /* Takes over the connected `first` client, which is subscribed, and listens on `control.sock` in the state directory. */
 int control_open(struct control *control, int state_dir, int first, struct err *err);
-/* A new client, or NULL when there is none or no room. */
-struct control_client *control_accept(struct control *control);
-/* 1: `client->request` is complete and well-formed; 0: not yet; -1: the client was dropped. */
-int control_read(struct control_client *client);
+/* To the event loop. */
+int control_watch(struct control *control, struct err *err);
 /* A client that does not take its reply at once is dropped: there is never a queue. */
 void control_reply(struct control_client *client, uint8_t type, uint32_t seq, uint32_t error, const char *payload,
                    size_t length);

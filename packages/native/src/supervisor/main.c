@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -29,6 +28,7 @@
 #include "control.h"
 #include "fd.h"
 #include "init.h"
+#include "loop.h"
 #include "output.h"
 #include "payload.h"
 #include "record.h"
@@ -43,32 +43,27 @@ struct supervisor {
   struct spec spec;
   struct cgroup cgroup;
   struct control control;
-  struct output out, log; /* stdout, stderr */
+  struct output output;
   struct status_record status;
   struct exit_record exit;
   enum phase phase;
-  int sync;  /* to init */
-  int pidfd; /* of init */
-  int epoll;
+  struct source sync;  /* to init */
+  struct source pidfd; /* of init: readable when it has ended */
+  bool ended;
   bool have_wait_status;
   int wait_status; /* of the payload, as init saw it */
 };
 
-static struct supervisor self = { .sync = -1, .pidfd = -1, .epoll = -1 };
+static void on_sync(struct source *source, uint32_t events);
+static void on_ended(struct source *source, uint32_t events);
+
+static struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 } };
 
 static int write_status(struct err *err)
 {
   char text[RECORD_MAX];
   size_t length = record_format_status(text, sizeof text, &self.status);
   return record_write(BERTH_FD_STATE, "status", text, length, err);
-}
-
-static int watch(int fd, void *tag, struct err *err)
-{
-  struct epoll_event event = { .events = EPOLLIN, .data.ptr = tag };
-  if (epoll_ctl(self.epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-    return err_sys(err, "init", "epoll_ctl");
-  return 0;
 }
 
 /* A process of our own: no terminal's signals, no inherited directory, no descriptor that was not meant for us. */
@@ -137,17 +132,16 @@ static int start_init(struct err *err)
                                           .cgroup = &self.cgroup,
                                           .sync = pair[1],
                                           .sync_peer = pair[0],
-                                          .stdout_fd = self.out.writer,
-                                          .stderr_fd = self.log.writer };
+                                          .stdout_fd = self.output.writers[0],
+                                          .stderr_fd = self.output.writers[1] };
     init_main(&context);
   }
   (void)close(pair[1]);
-  self.sync = pair[0];
-  self.pidfd = pidfd;
+  self.sync.fd = pair[0];
+  self.pidfd.fd = pidfd;
   self.status.init_pid = (pid_t)pid;
   become_killable((pid_t)pid);
-  output_close_writer(&self.out);
-  output_close_writer(&self.log);
+  output_close_writers(&self.output);
   cgroup_close_tasks(&self.cgroup);
   return 0;
 }
@@ -158,7 +152,7 @@ static int hand_over_mounts(struct err *err)
   cleanup_close int userns = userns_map(self.status.init_pid, self.spec.header->id_base, err);
   if (userns < 0 || rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err) < 0)
     return -1;
-  int sent = sync_send_fds(self.sync, SYNC_SETUP, rootfs.fds, rootfs.count);
+  int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
   rootfs_close(&rootfs);
   /* EPIPE: init failed earlier and has said why. */
   return sent < 0 && errno != EPIPE && errno != ECONNRESET ? err_sys(err, "init", "hand over the mounts") : 0;
@@ -168,22 +162,19 @@ static int start(struct err *err)
 {
   const struct berth_spec *header = self.spec.header;
   self.status = (struct status_record){ .state = "starting", .cgroup_parent = self.spec.cgroup_parent };
+  const struct log_limits limits = { .bytes = header->log_bytes,
+                                     .files = header->log_files,
+                                     .per_second = header->log_per_second };
+  self.output.wait = (header->stdio & BERTH_STDIO_LOG_WAITS) != 0;
   if (write_status(err) < 0 || cgroup_create(&self.cgroup, &self.spec, err) < 0 ||
-      output_open(&self.out, BERTH_FD_STATE, "stdout", header->output_max_bytes, header->id_base, err) < 0 ||
-      output_open(&self.log, BERTH_FD_STATE, "stderr", header->output_max_bytes, header->id_base, err) < 0)
+      log_open(&self.output.log, BERTH_FD_STATE, &limits, err) < 0 ||
+      output_open_pipes(&self.output, header->id_base, err) < 0 || loop_open(err) < 0)
     return -1;
-  self.epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (self.epoll < 0)
-    return err_sys(err, "init", "epoll_create1");
   if (start_init(err) < 0 || hand_over_mounts(err) < 0)
     return -1;
-  if (watch(self.sync, &self.sync, err) < 0 || watch(self.pidfd, &self.pidfd, err) < 0 ||
-      watch(self.out.pipe, &self.out, err) < 0 || watch(self.log.pipe, &self.log, err) < 0 ||
-      watch(self.control.listener, &self.control, err) < 0)
+  if (loop_add(&self.sync, EPOLLIN, err) < 0 || loop_add(&self.pidfd, EPOLLIN, err) < 0)
     return -1;
-  if (self.control.clients[0].fd >= 0)
-    return watch(self.control.clients[0].fd, &self.control.clients[0], err);
-  return 0;
+  return output_watch(&self.output, err) < 0 ? -1 : control_watch(&self.control, err);
 }
 
 static void on_running(void)
@@ -200,11 +191,11 @@ static void on_running(void)
 }
 
 /* Returns false when init has nothing more to say. */
-static bool on_sync(void)
+static bool read_sync(void)
 {
   struct sync_message message;
   pid_t sender = 0;
-  int received = sync_receive(self.sync, &message, MSG_DONTWAIT, &sender);
+  int received = sync_receive(self.sync.fd, &message, MSG_DONTWAIT, &sender);
   if (received <= 0)
     return false;
   switch (message.kind) {
@@ -227,12 +218,26 @@ static bool on_sync(void)
   return true;
 }
 
+static void on_sync(struct source *source, uint32_t events)
+{
+  (void)events;
+  if (!read_sync())
+    loop_remove(source);
+}
+
+static void on_ended(struct source *source, uint32_t events)
+{
+  (void)source;
+  (void)events;
+  self.ended = true;
+}
+
 /* With init every process of its pid namespace dies (pid_namespaces(7)). Thawing a frozen v1 cgroup comes second, so
    that nothing in it runs another instruction. */
 static void kill_all(void)
 {
-  if (self.pidfd >= 0)
-    (void)pidfd_send_signal(self.pidfd, SIGKILL, NULL, 0);
+  if (self.pidfd.fd >= 0)
+    (void)pidfd_send_signal(self.pidfd.fd, SIGKILL, NULL, 0);
   cgroup_kill(&self.cgroup);
 }
 
@@ -254,7 +259,7 @@ static void on_request(struct control_client *client)
       control_reply(client, BERTH_REPLY_DONE, seq, EINVAL, NULL, 0);
       return;
     }
-    if (sync_send(self.sync, SYNC_SIGNAL, (int32_t)client->request.a, NULL) < 0)
+    if (sync_send(self.sync.fd, SYNC_SIGNAL, (int32_t)client->request.a, NULL) < 0)
       control_reply(client, BERTH_REPLY_DONE, seq, errno == EAGAIN ? EAGAIN : ESRCH, NULL, 0);
     else
       control_reply(client, BERTH_REPLY_DONE, seq, 0, NULL, 0);
@@ -266,43 +271,12 @@ static void on_request(struct control_client *client)
   }
 }
 
-static void on_client(struct control_client *client)
-{
-  while (client->fd >= 0 && control_read(client) > 0)
-    on_request(client);
-}
-
-static void on_listener(void)
-{
-  struct err ignored;
-  struct control_client *client = control_accept(&self.control);
-  if (client != NULL && watch(client->fd, client, &ignored) < 0)
-    control_close_client(client);
-}
-
 /* Until init is gone, and with it every process of the container. */
 static void serve(void)
 {
-  struct epoll_event events[8];
-  for (;;) {
-    int count = RETRY_INTR(epoll_wait(self.epoll, events, 8, -1));
-    bool ended = false;
-    for (int i = 0; i < count; i++) {
-      void *tag = events[i].data.ptr;
-      if (tag == &self.sync) {
-        if (!on_sync())
-          (void)epoll_ctl(self.epoll, EPOLL_CTL_DEL, self.sync, NULL);
-      } else if (tag == &self.pidfd)
-        ended = true;
-      else if (tag == &self.out || tag == &self.log)
-        (void)output_pump(tag);
-      else if (tag == &self.control)
-        on_listener();
-      else
-        on_client(tag);
-    }
-    if (ended)
-      return;
+  while (!self.ended) {
+    loop_once(output_timeout(&self.output));
+    output_resume(&self.output);
   }
 }
 
@@ -311,7 +285,7 @@ static void judge(void)
   struct exit_record *record = &self.exit;
   record->oom = cgroup_oom_kills(&self.cgroup) > 0;
   record->started_at_ms = self.status.started_at_ms;
-  record->dropped_bytes = self.out.dropped + self.log.dropped;
+  record->dropped_bytes = output_dropped(&self.output);
   if (self.phase == STARTING) {
     record->cause = CAUSE_START_FAILED;
     if (record->err.stage[0] == '\0')
@@ -338,14 +312,13 @@ static void finish(void)
 {
   char text[RECORD_MAX];
   struct err err;
-  if (self.pidfd >= 0) {
-    (void)RETRY_INTR(waitid(P_PIDFD, (id_t)self.pidfd, NULL, WEXITED));
-    while (on_sync()) {
+  if (self.pidfd.fd >= 0) {
+    (void)RETRY_INTR(waitid(P_PIDFD, (id_t)self.pidfd.fd, NULL, WEXITED));
+    while (read_sync()) {
     }
   }
   self.exit.finished_at_ms = record_now_ms();
-  while (output_pump(&self.out) || output_pump(&self.log)) {
-  }
+  output_finish(&self.output);
   judge();
   size_t length = record_format_exit(text, sizeof text, &self.exit);
   bool kept = record_write(BERTH_FD_STATE, "exit", text, length, &err) == 0 ||
@@ -370,7 +343,8 @@ int main(int argc, char **argv)
     return printf("berth-supervisor spec %u control %u\n", BERTH_SPEC_VERSION, BERTH_CONTROL_VERSION) < 0;
 
   cgroup_init(&self.cgroup);
-  self.out.pipe = self.log.pipe = -1;
+  output_init(&self.output);
+  self.control.on_request = on_request;
   if (detach(&err) < 0)
     return 125;
   if (control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) < 0 ||

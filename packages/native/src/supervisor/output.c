@@ -1,7 +1,9 @@
 /*
- * splice(2) moves pages from the pipe to the file without a buffer of our own. When the file has reached its size, or
- * the disk is full, the rest is counted and thrown away: losing output is better than stopping a program that cannot
- * know why it stands still.
+ * One batch at a time: a read, at most one write to the log, and the next event. The buffer is the only large piece of
+ * memory of a supervisor, so what a batch made of it is given back as soon as the pipe is empty.
+ *
+ * A flood is bounded four times: by the allowance of the log, by its files, by the pause after each batch that was
+ * discarded, and by splice(2), which discards without copying.
  */
 #include "output.h"
 
@@ -9,92 +11,237 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "fd.h"
 
-#define CHUNK ((size_t)256 * 1024)
+#define PAGE 4096u
+#define LEAST_ALLOWANCE 4096u
+/* So often at most is a flood looked at: 250 times a second, of 512 KiB each. */
+#define FLOOD_PAUSE_NS UINT64_C(4000000)
+#define FLOOD_PIPE_BYTES 524288
+#define MOST_LAST_BATCHES 4096u
 
-int output_open(struct output *output, int state_dir, const char *name, uint64_t max_bytes, uid_t owner,
-                struct err *err)
+static _Alignas(PAGE) unsigned char batch[LOG_HEADROOM + LOG_MAX_RECORD];
+static unsigned char *const payload = batch + LOG_HEADROOM;
+
+static bool pump(struct stream *stream, bool last);
+
+static void on_readable(struct source *source, uint32_t events)
 {
-  int ends[2];
-  *output = (struct output){ .pipe = -1, .file = -1, .writer = -1, .left = max_bytes, .max = max_bytes };
-  if (pipe2(ends, O_CLOEXEC) < 0)
-    return err_sys(err, "stdio", "pipe for %s", name);
-  output->pipe = ends[0];
-  output->writer = ends[1];
-  /* Only our end: a program must not find its output non-blocking. */
-  if (fcntl(output->pipe, F_SETFL, O_NONBLOCK) < 0)
-    return err_sys(err, "stdio", "fcntl %s", name);
-  /* So that the program may open /dev/stdout again. */
-  if (fchown(output->writer, owner, owner) < 0)
-    return err_sys(err, "stdio", "chown %s", name);
-  output->file =
-      RETRY_INTR(openat(state_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (output->file < 0)
-    return err_sys(err, "stdio", "create %s", name);
+  struct stream *stream = container_of(source, struct stream, source);
+  /* The last writer is gone: what is left is little, and a level-triggered hang-up cannot be paused. */
+  (void)pump(stream, (events & EPOLLHUP) != 0);
+}
+
+void output_init(struct output *output)
+{
+  *output = (struct output){ .log = { .dir = -1, .file = -1 }, .writers = { -1, -1 }, .quiet = true };
+  for (uint8_t i = 0; i < BERTH_LOG_STREAMS; i++)
+    output->streams[i] = (struct stream){
+      .source = { .ready = on_readable, .fd = -1 }, .output = output, .id = i, .ended_line = true
+    };
+}
+
+int output_open_pipes(struct output *output, uid_t owner, struct err *err)
+{
+  for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+      return err_sys(err, "stdio", "pipe");
+    output->streams[i].source.fd = ends[0];
+    output->writers[i] = ends[1];
+    /* Only our end: a program must not find its output non-blocking. */
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
+      return err_sys(err, "stdio", "fcntl");
+    /* So that the program may open /dev/stdout again. */
+    if (fchown(ends[1], owner, owner) < 0)
+      return err_sys(err, "stdio", "chown");
+  }
   return 0;
 }
 
-void output_close_writer(struct output *output)
+void output_close_writers(struct output *output)
 {
-  if (output->writer >= 0)
-    (void)close(output->writer);
-  output->writer = -1;
-}
-
-static void mark(struct output *output)
-{
-  if (output->marked)
-    return;
-  char text[96];
-  int length = snprintf(text, sizeof text, "\n[berth: output beyond %" PRIu64 " bytes was discarded]\n", output->max);
-  output->marked = true;
-  (void)fd_write_all(output->file, text, (size_t)length);
-}
-
-static void end(struct output *output)
-{
-  (void)close(output->pipe);
-  output->pipe = -1;
-}
-
-/* Reads and forgets. */
-static bool discard(struct output *output)
-{
-  char scrap[4096];
-  for (unsigned i = 0; i < CHUNK / sizeof scrap; i++) {
-    ssize_t size = RETRY_INTR(read(output->pipe, scrap, sizeof scrap));
-    if (size == 0)
-      end(output);
-    if (size <= 0)
-      return false;
-    output->dropped += (uint64_t)size;
-    if (output->left == 0)
-      mark(output);
+  for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++) {
+    if (output->writers[i] >= 0)
+      (void)close(output->writers[i]);
+    output->writers[i] = -1;
   }
+}
+
+int output_watch(struct output *output, struct err *err)
+{
+  for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++)
+    if (output->streams[i].source.fd >= 0 && loop_add(&output->streams[i].source, EPOLLIN, err) < 0)
+      return -1;
+  return 0;
+}
+
+int output_use_terminal(struct output *output, int master, struct err *err)
+{
+  struct stream *stream = &output->streams[BERTH_LOG_STDOUT];
+  stream->source.fd = master;
+  stream->terminal = true;
+  if (fcntl(master, F_SETFL, O_NONBLOCK) < 0)
+    return err_sys(err, "stdio", "fcntl terminal");
+  return loop_add(&stream->source, EPOLLIN, err);
+}
+
+static void end(struct stream *stream)
+{
+  loop_remove(&stream->source);
+  (void)close(stream->source.fd);
+  stream->source.fd = -1;
+  stream->resume_ns = 0;
+}
+
+static void pause_until(struct stream *stream, uint64_t when_ns)
+{
+  if (stream->resume_ns == 0)
+    loop_set(&stream->source, 0);
+  stream->resume_ns = when_ns;
+}
+
+/* The pipe at its end, or the terminal's last process gone. */
+static bool is_end(const struct stream *stream, ssize_t size)
+{
+  return size == 0 || (size < 0 && stream->terminal && errno == EIO);
+}
+
+static void announce(struct stream *stream)
+{
+  unsigned char frame[LOG_HEADROOM + 96];
+  char *text = (char *)frame + LOG_HEADROOM;
+  int length = snprintf(text, sizeof frame - LOG_HEADROOM, "%s[berth: %" PRIu64 " bytes of output were discarded]\n",
+                        stream->ended_line ? "" : "\n", stream->unannounced);
+  if (log_append(&stream->output->log, stream->id, BERTH_LOG_GAP, frame + LOG_HEADROOM, (size_t)length)) {
+    stream->unannounced = 0;
+    stream->ended_line = true;
+  }
+}
+
+static void lose(struct stream *stream, size_t length)
+{
+  stream->dropped += length;
+  stream->unannounced += length;
+}
+
+/* True while more may come at once. */
+static bool discard(struct stream *stream, uint64_t now_ns, bool last)
+{
+  struct output *output = stream->output;
+  ssize_t size;
+  /* Standard input is /dev/null, open for writing as well. */
+  if (output->quiet && !stream->terminal)
+    size = RETRY_INTR(splice(stream->source.fd, NULL, STDIN_FILENO, NULL, FLOOD_PIPE_BYTES, SPLICE_F_NONBLOCK));
+  else {
+    size = RETRY_INTR(read(stream->source.fd, payload, LOG_MAX_RECORD));
+    if (size > 0)
+      output->attached(stream->id, payload, (size_t)size);
+  }
+  if (is_end(stream, size)) {
+    end(stream);
+    return false;
+  }
+  if (size <= 0)
+    return false;
+  lose(stream, (size_t)size);
+  if (last)
+    return true;
+  if (!stream->enlarged && !stream->terminal) {
+    stream->enlarged = true;
+    (void)fcntl(stream->source.fd, F_SETPIPE_SZ, FLOOD_PIPE_BYTES);
+  }
+  pause_until(stream, now_ns + FLOOD_PAUSE_NS);
+  return false;
+}
+
+/* One batch. True while more may come at once. */
+static bool pump(struct stream *stream, bool last)
+{
+  struct output *output = stream->output;
+  if (stream->source.fd < 0)
+    return false;
+  uint64_t now_ns = monotonic_ns();
+  uint64_t allowed = log_allowance(&output->log, now_ns);
+  if (output->log.file_bytes == 0)
+    return discard(stream, now_ns, last);
+  if (allowed < LEAST_ALLOWANCE) {
+    if (!output->wait)
+      return discard(stream, now_ns, last);
+    if (!last) {
+      pause_until(stream, now_ns + UINT64_C(1000000000) * LEAST_ALLOWANCE / output->log.per_second);
+      return false;
+    }
+    allowed = UINT64_MAX;
+  }
+  if (stream->unannounced > 0)
+    announce(stream);
+  size_t most = log_room(&output->log);
+  if (most > allowed)
+    most = (size_t)allowed;
+  ssize_t size = RETRY_INTR(read(stream->source.fd, payload, most));
+  if (is_end(stream, size)) {
+    end(stream);
+    return false;
+  }
+  if (size <= 0)
+    return false;
+  size_t length = (size_t)size;
+  bool ended_line = payload[length - 1] == '\n';
+  if (!output->quiet)
+    output->attached(stream->id, payload, length);
+  /* ENOSPC, EIO, EDQUOT: this much is lost, the next attempt may find room again. */
+  if (log_append(&output->log, stream->id, ended_line ? 0 : (uint8_t)BERTH_LOG_PARTIAL, payload, length))
+    stream->ended_line = ended_line;
+  else
+    lose(stream, length);
+  if (length < most && length > PAGE - LOG_HEADROOM)
+    (void)madvise(batch + PAGE, sizeof batch - PAGE, MADV_DONTNEED);
   return true;
 }
 
-bool output_pump(struct output *output)
+void output_finish(struct output *output)
 {
-  if (output->pipe < 0)
-    return false;
-  if (output->left == 0)
-    return discard(output);
-  size_t most = output->left < CHUNK ? (size_t)output->left : CHUNK;
-  ssize_t moved = RETRY_INTR(splice(output->pipe, NULL, output->file, NULL, most, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
-  if (moved > 0) {
-    output->left -= (uint64_t)moved;
-    return true;
+  for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++) {
+    struct stream *stream = &output->streams[i];
+    /* Bounded: a process outside of the container may hold the other end. */
+    for (unsigned batches = 0; batches < MOST_LAST_BATCHES && pump(stream, true); batches++) {
+    }
+    if (stream->unannounced > 0 && output->log.file_bytes > 0)
+      announce(stream);
   }
-  if (moved == 0) {
-    end(output);
-    return false;
+}
+
+int output_timeout(const struct output *output)
+{
+  uint64_t first = 0;
+  for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++) {
+    uint64_t resume = output->streams[i].resume_ns;
+    if (resume != 0 && (first == 0 || resume < first))
+      first = resume;
   }
-  if (errno == EAGAIN)
-    return false;
-  /* ENOSPC, EIO, EDQUOT: this much is lost, the next attempt may find room again. */
-  return discard(output);
+  if (first == 0)
+    return -1;
+  uint64_t now = monotonic_ns();
+  return first <= now ? 0 : (int)((first - now) / 1000000 + 1);
+}
+
+void output_resume(struct output *output)
+{
+  uint64_t now = monotonic_ns();
+  for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++) {
+    struct stream *stream = &output->streams[i];
+    if (stream->resume_ns != 0 && stream->resume_ns <= now) {
+      stream->resume_ns = 0;
+      loop_set(&stream->source, EPOLLIN);
+    }
+  }
+}
+
+uint64_t output_dropped(const struct output *output)
+{
+  return output->streams[0].dropped + output->streams[1].dropped;
 }

@@ -1,4 +1,8 @@
-/* Standard output and error: a pipe each, emptied into a file of bounded size. The container never waits for a disk. */
+/*
+ * What the container writes: two pipes, or the master of its terminal. Every byte goes to the log and to whoever is
+ * attached. The container never waits for a disk, and what it writes faster than its allowance is discarded and counted,
+ * or waits if the spec says so.
+ */
 #ifndef BERTH_OUTPUT_H
 #define BERTH_OUTPUT_H
 
@@ -7,21 +11,44 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "log.h"
+#include "loop.h"
 
-struct output {
-  int pipe; /* read end, -1 when it is at its end */
-  int file;
-  int writer; /* write end, for the container */
-  uint64_t left;
-  uint64_t max;
-  uint64_t dropped;
-  bool marked;
+struct stream {
+  struct source source;
+  struct output *output;
+  uint8_t id; /* BERTH_LOG_STDOUT or BERTH_LOG_STDERR */
+  bool terminal;
+  bool ended_line;      /* the last byte that was kept ended a line */
+  bool enlarged;        /* the pipe, because of a flood */
+  uint64_t resume_ns;   /* 0: not paused */
+  uint64_t dropped;     /* bytes that were not kept */
+  uint64_t unannounced; /* those of them that the log does not tell of yet */
 };
 
-int output_open(struct output *output, int state_dir, const char *name, uint64_t max_bytes, uid_t owner,
-                struct err *err);
-void output_close_writer(struct output *output);
-/* Moves what is in the pipe, a bounded amount per call. True while more may come at once. */
-bool output_pump(struct output *output);
+struct output {
+  struct log log;
+  struct stream streams[BERTH_LOG_STREAMS];
+  int writers[BERTH_LOG_STREAMS]; /* for the container */
+  bool wait;                      /* beyond the allowance the container waits */
+  bool quiet;                     /* nobody is attached */
+  /* Everybody who is attached gets these bytes; `bytes` has LOG_HEADROOM writable bytes before it. */
+  void (*attached)(uint8_t stream, unsigned char *bytes, size_t length);
+};
+
+void output_init(struct output *output);
+/* A pipe for each stream, owned by `owner`. */
+int output_open_pipes(struct output *output, uid_t owner, struct err *err);
+void output_close_writers(struct output *output);
+int output_watch(struct output *output, struct err *err);
+/* Takes over the master of a terminal as the only stream. */
+int output_use_terminal(struct output *output, int master, struct err *err);
+/* What is left in the pipes, at the end. */
+void output_finish(struct output *output);
+/* Milliseconds until a paused stream goes on, -1 when none is. */
+int output_timeout(const struct output *output);
+/* Lets streams go on whose pause is over. */
+void output_resume(struct output *output);
+uint64_t output_dropped(const struct output *output);
 
 #endif

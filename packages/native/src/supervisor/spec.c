@@ -179,8 +179,17 @@ static int check_numbers(const struct berth_spec *header, struct err *err)
     return err_set(err, EINVAL, STAGE, "cpu: more than a million CPUs");
   if (header->pids == 0 || header->pids > 4194304)
     return err_set(err, EINVAL, STAGE, "pids: %u is not in 1..4194304", header->pids);
-  if (header->output_max_bytes > INT64_MAX)
-    return err_set(err, EINVAL, STAGE, "outputMaxBytes: does not fit 63 bits");
+  return 0;
+}
+
+static int check_stdio(const struct berth_spec *header, struct err *err)
+{
+  if ((header->stdio & ~(BERTH_STDIO_PIPE | BERTH_STDIO_TERMINAL | BERTH_STDIO_LOG_WAITS)) != 0 || header->reserved != 0)
+    return err_set(err, EINVAL, STAGE, "stdio: 0x%x is not known", header->stdio);
+  if (header->log_bytes > INT64_MAX || header->log_per_second > BERTH_MAX_LOG_RATE)
+    return err_set(err, EINVAL, STAGE, "log: more bytes than a file can have");
+  if (header->log_files < 2 || header->log_files > BERTH_MAX_LOG_FILES)
+    return err_set(err, EINVAL, STAGE, "log files: %u is not in 2..%u", header->log_files, BERTH_MAX_LOG_FILES);
   return 0;
 }
 
@@ -200,7 +209,8 @@ int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, stru
   if (header->size != size)
     return err_set(err, EINVAL, STAGE, "size: %u announced, %zu received", header->size, size);
 
-  if (check_numbers(header, err) < 0 || check_text(spec, "id", header->id, 1, BERTH_MAX_ID, err) < 0 ||
+  if (check_numbers(header, err) < 0 || check_stdio(header, err) < 0 ||
+      check_text(spec, "id", header->id, 1, BERTH_MAX_ID, err) < 0 ||
       check_text(spec, "hostname", header->hostname, 1, BERTH_MAX_HOSTNAME, err) < 0 ||
       check_path(spec, "workdir", header->workdir, err) < 0 ||
       check_text(spec, "cgroupParent", header->cgroup_parent, 1, 255, err) < 0)

@@ -26,6 +26,8 @@ export interface ReadOptions {
 }
 
 export interface FileChunk {
+  /** Of the first byte: the one asked for, or a later one when a log does not go back so far any more. */
+  readonly offset: number;
   readonly data: Buffer;
   readonly size: number;
   readonly done: boolean;
@@ -78,8 +80,9 @@ export const createAgentFiles = (state: ClusterState, line: AgentLine, signer: S
       if (!decoded.ok) return garbled(allocation);
       const chunk: Chunk = decoded.value;
       const data = Buffer.from(chunk.data, "base64");
-      if (chunk.offset !== offset || data.length > maxBytes) return garbled(allocation);
-      return ok({ data, size: chunk.size, done: chunk.done });
+      const fits = file.kind === "output" ? chunk.offset === offset : chunk.offset >= offset;
+      if (!fits || data.length > maxBytes) return garbled(allocation);
+      return ok({ offset: chunk.offset, data, size: chunk.size, done: chunk.done });
     },
     listOutputs: async (allocation, offset) => {
       const answer = await ask(allocation, { kind: "list_outputs", allocation, offset }, 0);

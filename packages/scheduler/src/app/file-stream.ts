@@ -24,8 +24,14 @@ export interface StreamOptions {
   readonly signal: AbortSignal;
 }
 
+export interface FileStream {
+  /** Of the first byte: the one asked for, or a later one when a log does not go back so far any more. */
+  readonly offset: number;
+  readonly chunks: AsyncGenerator<Buffer>;
+}
+
 export interface FileStreams {
-  readonly open: (allocation: AllocationId, options: StreamOptions) => Promise<Result<AsyncGenerator<Buffer>, Problem>>;
+  readonly open: (allocation: AllocationId, options: StreamOptions) => Promise<Result<FileStream, Problem>>;
   readonly openCount: () => number;
 }
 
@@ -73,7 +79,7 @@ export const createFileStreams = (state: ClusterState, files: AgentFiles): FileS
 
   async function* chunks(allocation: AllocationId, options: StreamOptions, first: FileChunk): AsyncGenerator<Buffer> {
     let chunk = first;
-    let { offset } = options;
+    let { offset } = first;
     // Without following, the file is delivered as long as it was at the start: a busy writer must not hold the reader.
     const until = first.size;
     try {
@@ -87,6 +93,8 @@ export const createFileStreams = (state: ClusterState, files: AgentFiles): FileS
         const next = await readOne(allocation, options, offset);
         if (!next.ok) throw new Error(`${next.error.code}: ${next.error.detail ?? ""}`);
         chunk = next.value;
+        // Rotated away under a slow reader: who takes it up again is told where it goes on.
+        if (chunk.offset !== offset) throw new Error(`bytes ${offset} to ${chunk.offset} are not kept any more`);
       }
     } finally {
       openCount -= 1;
@@ -108,7 +116,7 @@ export const createFileStreams = (state: ClusterState, files: AgentFiles): FileS
         openCount -= 1;
         return first;
       }
-      return ok(chunks(allocation, options, first.value));
+      return ok({ offset: first.value.offset, chunks: chunks(allocation, options, first.value) });
     },
   };
 };

@@ -73,6 +73,9 @@ export const followLogs = async (target: LogTarget, signal: AbortSignal): Promis
     const answer = await request(`${path}?stream=${target.stream}&follow=true&offset=${offset}`, { signal });
     if (answer.ok) {
       say("following");
+      // A log does not go back for ever: what it begins with may lie behind what was asked for.
+      const begins = Number(answer.value.headers.get("berth-offset") ?? Number.NaN);
+      if (Number.isSafeInteger(begins)) offset = begins;
       const whole = await read(answer.value);
       // Asked before the request, so that bytes written between the two are not missed.
       if (whole && endedBefore) break;

@@ -4,6 +4,7 @@ import { chmod, link, mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } fro
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AllocationId } from "@berth/schema";
 import { quietLog } from "../../testing/fake-agent.ts";
@@ -30,7 +31,7 @@ const out = async (): Promise<string> => join(await files.prepareOutputs(id, ["/
 const text = async (path: string): Promise<string | undefined> => {
   const file = await files.openOutput(id, path);
   if (file === undefined) return undefined;
-  const data = await file.read(0, 1000);
+  const { data } = await file.read(0, 1000);
   await file.close();
   return Buffer.from(data).toString();
 };
@@ -176,19 +177,34 @@ test("a path that is exchanged for a link while it is opened never leads outside
   await swapper;
 });
 
+/** One block of one record, as a supervisor writes it. */
+const writeLog = async (directory: string, text: string): Promise<void> => {
+  const record = Buffer.alloc(16 + text.length);
+  record.writeUInt16LE(text.length, 4);
+  record.write(text, 16);
+  record.writeUInt32LE(crc32(record.subarray(4)), 0);
+  const header = Buffer.alloc(48);
+  header.write("BLOG", 0);
+  header.writeUInt16LE(1, 8);
+  header.writeBigUInt64LE(1n, 16);
+  header.writeUInt32LE(crc32(header.subarray(8)), 4);
+  await mkdir(directory);
+  await writeFile(join(directory, "1"), Buffer.concat([header, record]));
+};
+
 describe("logs", () => {
   test("are read where the container writes them, and afterwards where they are kept", async () => {
-    const runtime = join(layout.root, "runtime");
-    await mkdir(runtime);
-    const paths = { stdout: join(runtime, "stdout"), stderr: join(runtime, "stderr") };
-    await writeFile(paths.stdout, "hello");
-    await writeFile(paths.stderr, "");
-    const open = await files.openLog(id, "stdout", paths.stdout);
-    expect(await files.keepLogs(id, paths)).toBe(5);
-    expect(await files.keepLogs(id, paths)).toBe(5);
-    const kept = await files.openLog(id, "stdout", paths.stdout);
+    const path = join(layout.root, "runtime-log");
+    await writeLog(path, "hello");
+    const open = await files.openLog(id, "stdout", path);
+    const bytes = await files.keepLogs(id, path);
+    expect(bytes).toBe(48 + 16 + 5);
+    expect(await files.keepLogs(id, path)).toBe(bytes);
+    const kept = await files.openLog(id, "stdout", path);
     for (const file of [open, kept]) {
-      expect(Buffer.from((await file?.read(1, 100)) ?? []).toString()).toBe("ello");
+      expect(await file?.size()).toBe(5);
+      const piece = await file?.read(1, 100);
+      expect([piece?.offset, Buffer.from(piece?.data ?? []).toString()]).toEqual([1, "ello"]);
       await file?.close();
     }
     expect(await files.openLog(allocationId(), "stdout", undefined)).toBeUndefined();

@@ -3,8 +3,10 @@
  * reach; when it has succeeded they are flushed, listed, and moved away by one rename. A list that is written before the
  * move answers questions about them later, without walking again.
  */
-import { copyFile, lstat, mkdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { constants } from "node:fs";
+import { cp, lstat, mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { openLog } from "@berth/native";
 import Type from "typebox";
 import { decoder, err, ok, type AllocationId, type OutputList } from "@berth/schema";
 import { outputFolder } from "../../core/container-spec.ts";
@@ -20,7 +22,7 @@ const decodeList = decoder(Type.Array(Type.Object({ path: Type.String(), sizeByt
 
 export const openAllocationFiles = (layout: Layout, limits: TreeLimits = OUTPUT_LIMITS): AllocationFiles => {
   const listPath = (id: AllocationId): string => join(layout.allocation(id), "outputs.json");
-  const logPath = (id: AllocationId, kind: LogKind): string => join(layout.allocation(id), kind);
+  const logPath = (id: AllocationId): string => join(layout.allocation(id), "log");
   /** The list read last: a client pages through one. */
   let recent: { readonly id: AllocationId; readonly files: readonly TreeFile[] } | undefined;
 
@@ -63,20 +65,15 @@ export const openAllocationFiles = (layout: Layout, limits: TreeLimits = OUTPUT_
 
     discardOutputs: (id) => rm(layout.livingOutputs(id), { recursive: true, force: true }),
 
-    keepLogs: async (id, paths) => {
-      let bytes = 0;
-      for (const kind of ["stdout", "stderr"] as const) {
-        await moveFile(paths[kind], logPath(id, kind));
-        bytes += await sizeOf(logPath(id, kind));
-      }
-      return bytes;
+    keepLogs: async (id, path) => {
+      await moveDirectory(path, logPath(id));
+      return await bytesIn(logPath(id));
     },
 
     openLog: async (id, kind, path) => {
-      const places = path === undefined ? [logPath(id, kind)] : [path, logPath(id, kind)];
-      for (const place of places) {
-        const file = await openBeneath(dirname(place), place.slice(place.lastIndexOf("/") + 1));
-        if (file !== undefined) return readable(file);
+      for (const place of path === undefined ? [logPath(id)] : [path, logPath(id)]) {
+        const directory = await openDirectory(place);
+        if (directory !== undefined) return readableLog(directory, kind);
       }
       return undefined;
     },
@@ -116,26 +113,51 @@ const exists = async (path: string): Promise<boolean> => {
   }
 };
 
-const sizeOf = async (path: string): Promise<number> => {
+const bytesIn = async (directory: string): Promise<number> => {
   try {
-    return (await lstat(path)).size;
+    const names = await readdir(directory);
+    const sizes = await Promise.all(names.map(async (name) => (await lstat(join(directory, name))).size));
+    return sizes.reduce((sum, size) => sum + size, 0);
   } catch (error) {
     if (isMissing(error)) return 0;
     throw error;
   }
 };
 
-/** Moves a file; nothing happens when it is gone, which it is after it was moved. */
-const moveFile = async (from: string, to: string): Promise<void> => {
+/** Nothing happens when it is gone, which it is after it was moved. */
+const moveDirectory = async (from: string, to: string): Promise<void> => {
   try {
     await rename(from, to);
   } catch (error) {
     if (isMissing(error)) return;
     if (!hasCode(error, "EXDEV")) throw error;
-    await copyFile(from, `${to}.tmp`);
+    await rm(`${to}.tmp`, { recursive: true, force: true });
+    await cp(from, `${to}.tmp`, { recursive: true });
     await rename(`${to}.tmp`, to);
-    await rm(from, { force: true });
+    await rm(from, { recursive: true, force: true });
   }
+};
+
+const openDirectory = async (path: string): Promise<FileHandle | undefined> => {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+};
+
+/** Through the descriptor: the directory is moved when the container has ended, and a reader must not lose the end. */
+const readableLog = (directory: FileHandle, kind: LogKind): ReadableFile => {
+  const log = openLog(`/proc/self/fd/${directory.fd}`);
+  return {
+    size: async () => {
+      if ((await directory.stat()).nlink === 0) throw new Error("the log was deleted while it was read");
+      return (await log.range(kind)).end;
+    },
+    read: (offset, maxBytes) => log.read(kind, offset, maxBytes),
+    close: () => directory.close(),
+  };
 };
 
 const readable = (file: FileHandle): ReadableFile => ({
@@ -148,7 +170,7 @@ const readable = (file: FileHandle): ReadableFile => ({
       if (bytesRead === 0) break;
       filled += bytesRead;
     }
-    return buffer.subarray(0, filled);
+    return { offset, data: buffer.subarray(0, filled) };
   },
   close: () => file.close(),
 });

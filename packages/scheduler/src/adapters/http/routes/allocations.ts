@@ -76,8 +76,9 @@ export const addAllocationRoutes = (server: Server, { api, files, streams }: Con
     options: { readonly offset: number; readonly follow: boolean },
   ): Promise<Readable> => {
     orRefuse(api.allocation(allocation));
-    const chunks = orRefuse(await streams.open(allocation, { file, ...options, signal: goneSignal(reply.raw) }));
-    const readable = Readable.from(chunks, { objectMode: false, highWaterMark: 1 });
+    const opened = orRefuse(await streams.open(allocation, { file, ...options, signal: goneSignal(reply.raw) }));
+    void reply.header("berth-offset", opened.offset);
+    const readable = Readable.from(opened.chunks, { objectMode: false, highWaterMark: 1 });
     readable.once("error", (error) => request.log.warn({ err: error, allocation }, "file_stream_broken"));
     return readable;
   };
@@ -87,6 +88,8 @@ export const addAllocationRoutes = (server: Server, { api, files, streams }: Con
     {
       schema: {
         summary: "What the container wrote to stdout or stderr",
+        description:
+          "The newest bytes are kept. The header `berth-offset` is the offset of the first byte of the answer: `offset`, or a later one when the log does not go back so far any more.",
         params: AllocationParams,
         querystring: Type.Object(
           { stream: Type.Optional(Type.Enum(["stdout", "stderr"])), follow: Type.Optional(Type.Boolean()), offset },
