@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { eventually, statusField, testHost } from "../host.ts";
+import { eventually, outputOf, statusField, testHost } from "../host.ts";
 import { programs } from "./tools.ts";
 
 const host = testHost();
@@ -150,7 +150,7 @@ describe("mounts", () => {
         writeFileSync(join(volume, "later/of-the-host"), "");
         writeFileSync(join(volume, "go"), "");
         await container.exited;
-        expect(readFileSync(container.stdoutPath, "utf8")).toBe("done\n");
+        expect(await outputOf(container)).toBe("done\n");
       } finally {
         execFileSync("umount", [join(volume, "later")]);
         await container.stop({ signal: 9, graceMs: 0 });

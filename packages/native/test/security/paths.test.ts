@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { testHost } from "../host.ts";
+import { outputOf, testHost } from "../host.ts";
 
 const host = testHost();
 const outside = join(host.directory, "outside");
@@ -37,7 +37,7 @@ const bindAt = async (target: string, what = source): Promise<string> => {
   const result = await host.runtime.start(spec);
   if (!result.ok) return `${result.error.stage} ${result.error.code}`;
   await result.value.exited;
-  const text = readFileSync(result.value.stdoutPath, "utf8");
+  const text = await outputOf(result.value);
   await result.value.remove();
   return text;
 };
