@@ -15,6 +15,7 @@ const CHECKS = [
   ["types", bin("tsc"), ["-p", "tsconfig.check.json"]],
   ["tidy", bin("tsx"), ["tools/tidy.ts"]],
   ["C and C++", process.execPath, ["packages/native/scripts/lint.mjs"]],
+  ["fuzz", process.execPath, ["packages/native/scripts/fuzz.mjs", "--seconds", "8"]],
 ];
 const vitest = (project) => [bin("vitest"), ["run", "--project", project]];
 /** Each runs vitest in the end; what it reports is counted. */

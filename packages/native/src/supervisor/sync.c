@@ -38,6 +38,18 @@ int sync_send_fds(int socket, uint32_t kind, const int *fds, unsigned count)
   return RETRY_INTR(sendmsg(socket, &header, MSG_NOSIGNAL)) < 0 ? -1 : 0;
 }
 
+/* Believed only as far as it goes: whoever writes it runs in the container, and text without an end is no text. */
+static int checked(struct sync_message *message, ssize_t length)
+{
+  if ((size_t)length != sizeof *message) {
+    errno = EPROTO;
+    return -1;
+  }
+  message->err.stage[sizeof message->err.stage - 1] = '\0';
+  message->err.detail[sizeof message->err.detail - 1] = '\0';
+  return 0;
+}
+
 int sync_receive(int socket, struct sync_message *message, int flags, pid_t *sender)
 {
   union {
@@ -53,10 +65,8 @@ int sync_receive(int socket, struct sync_message *message, int flags, pid_t *sen
     return -1;
   if (length == 0)
     return 0;
-  if ((size_t)length != sizeof *message) {
-    errno = EPROTO;
+  if (checked(message, length) < 0)
     return -1;
-  }
   for (struct cmsghdr *part_header = CMSG_FIRSTHDR(&header); part_header != NULL;
        part_header = CMSG_NXTHDR(&header, part_header)) {
     if (sender != NULL && part_header->cmsg_level == SOL_SOCKET && part_header->cmsg_type == SCM_CREDENTIALS) {
@@ -81,8 +91,10 @@ int sync_receive_fds(int socket, struct sync_message *message, int *fds, unsigne
   ssize_t length = RETRY_INTR(recvmsg(socket, &header, MSG_CMSG_CLOEXEC));
   if (length <= 0)
     return (int)length;
+  if (checked(message, length) < 0)
+    return -1;
   struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-  if ((size_t)length != sizeof *message || rights == NULL || rights->cmsg_type != SCM_RIGHTS ||
+  if (rights == NULL || rights->cmsg_type != SCM_RIGHTS ||
       rights->cmsg_len != CMSG_LEN(count * sizeof(int))) {
     errno = EPROTO;
     return -1;

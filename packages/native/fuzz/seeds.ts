@@ -1,0 +1,34 @@
+/** Writes good specs as seeds for the spec fuzzer into the directory argv[2]: they follow the format wherever it goes. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readCgroupLayout } from "../lib/index.ts";
+import { encodeSpec } from "../lib/spec.ts";
+import type { ContainerSpec } from "../lib/types.ts";
+import { plainSpec } from "../test/scratch.ts";
+
+const plain = plainSpec(1, "/image", ["true"]);
+const specs: readonly ContainerSpec[] = [
+  plain,
+  { ...plain, command: ["/bin/sh", "-c", "x"], env: { A: "1", PATH: "/bin" }, layers: ["/a", "/b"], workdir: "/w" },
+  {
+    ...plain,
+    mounts: [
+      { source: "/s", target: "/t", readOnly: true },
+      { source: "/u", target: "/v/w", readOnly: false },
+    ],
+  },
+];
+const context = {
+  cgroupParent: "p/q",
+  hierarchies: readCgroupLayout().hierarchies,
+  outputMaxBytes: 1000,
+  attachLayers: false,
+};
+
+const directory = process.argv[2] ?? "";
+mkdirSync(directory, { recursive: true });
+specs.forEach((spec, at) => {
+  const encoded = encodeSpec(spec, context);
+  if (!encoded.ok) throw new Error(`seed ${at}: ${encoded.error.detail}`);
+  writeFileSync(join(directory, `seed-${at}`), encoded.value);
+});
