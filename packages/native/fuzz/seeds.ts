@@ -21,7 +21,7 @@ const specs: readonly ContainerSpec[] = [
 const context = {
   cgroupParent: "p/q",
   hierarchies: readCgroupLayout().hierarchies,
-  outputMaxBytes: 1000,
+  log: { maxBytes: 200_000 },
   attachLayers: false,
 };
 
