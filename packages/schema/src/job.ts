@@ -66,7 +66,7 @@ export const JobDocumentSchema = Type.Object(
       Type.Array(
         Type.Object(
           {
-            source: absolute("directory or file of the host, an absolute path"),
+            source: absolute("directory or file of the host, an absolute path without symbolic links"),
             target: absolute("where it appears in the container, an absolute path"),
             readOnly: Type.Optional(Type.Boolean()),
           },

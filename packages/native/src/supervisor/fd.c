@@ -61,6 +61,11 @@ int fd_open_plain(int root, const char *path, unsigned long long flags)
   return open2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 }
 
+int fd_open_no_links(const char *path, unsigned long long flags)
+{
+  return open2(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
+}
+
 int fd_make_dirs(int root, const char *path)
 {
   int existing = fd_open_in_root(root, path, O_PATH | O_DIRECTORY);

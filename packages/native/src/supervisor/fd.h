@@ -43,6 +43,8 @@ ssize_t fd_read_at(int dir, const char *name, char *buffer, size_t size);
 int fd_open_in_root(int root, const char *path, unsigned long long flags);
 /* The same, and no component may be a symbolic link. */
 int fd_open_plain(int root, const char *path, unsigned long long flags);
+/* An absolute path of the host of which no component is a symbolic link (ELOOP). -1 with errno. */
+int fd_open_no_links(const char *path, unsigned long long flags);
 /* mkdir -p of `path` inside `root`; returns an O_PATH descriptor of the last directory, or -1 with errno. */
 int fd_make_dirs(int root, const char *path);
 

@@ -38,7 +38,13 @@ static int upper_create(const struct spec *spec, int state_dir, struct err *err)
 static int idmapped_clone(const char *stage, const char *path, unsigned tree_flags, uint64_t attributes, int userns,
                           struct err *err)
 {
-  cleanup_close int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | tree_flags);
+  /* A directory that another container may write could hold a link to anywhere by the time it is looked up. */
+  cleanup_close int place = fd_open_no_links(path, O_PATH);
+  if (place < 0 && errno == ELOOP)
+    return err_set(err, ELOOP, stage, "%.160s: a symbolic link is not followed, name the real path", path);
+  if (place < 0)
+    return err_sys(err, stage, "%.200s", path);
+  cleanup_close int tree = open_tree(place, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | tree_flags);
   if (tree < 0)
     return err_sys(err, stage, "%.200s", path);
   struct mount_attr attr = {
@@ -199,7 +205,7 @@ static int root_prepare(const struct spec *spec, int state_dir, int userns, stru
     return -1;
   while (count < spec->header->layers.count) {
     const char *path = spec_string(spec, spec->header->layers, count);
-    layers[count] = idmapped_clone(STAGE_LAYER, path, AT_SYMLINK_NOFOLLOW, MOUNT_ATTR_RDONLY, userns, err);
+    layers[count] = idmapped_clone(STAGE_LAYER, path, 0, MOUNT_ATTR_RDONLY, userns, err);
     if (layers[count] < 0)
       break;
     count++;
