@@ -5,7 +5,7 @@
  *
  * BERTH_RACE_STARTS sets how many starts (`pnpm race` makes 10,000).
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -38,7 +38,7 @@ const volume = join(host.directory, "volume");
 const source = join(host.directory, "the-source-of-the-bind");
 const layer = join(host.directory, "layer");
 
-let imageSwapper: ChildProcess | undefined;
+let imageSwapper: { readonly exitCode: number | null; kill(): unknown } | undefined;
 let volumeSwapper: Container | undefined;
 
 beforeAll(async () => {
@@ -58,20 +58,26 @@ beforeAll(async () => {
   symlinkSync(secret, join(volume, "part-away"));
   const pairs = (place: string, names: readonly string[]) =>
     names.flatMap((name) => [`${place}/${name}`, `${place}/${name === "target" ? "away" : `${name}-away`}`]);
-  imageSwapper = spawn(join(tools, "bin/swap"), pairs(layer, ["target", "up", "work"]), {
+  const swapper = spawn(join(tools, "bin/swap"), pairs(layer, ["target", "up", "work"]), {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  await new Promise((resolve) => imageSwapper?.stdout?.once("data", resolve));
+  imageSwapper = {
+    get exitCode() {
+      return swapper.exitCode;
+    },
+    kill: () => swapper.kill("SIGKILL"),
+  };
+  await new Promise((resolve) => swapper.stdout.once("data", resolve));
   volumeSwapper = await host.start(["swap", ...pairs("/vol", ["target", "up", "work", "part"])], {
     layers: [tools, host.image],
     mounts: [{ source: volume, target: "/vol", readOnly: false }],
   });
-  const swapper = volumeSwapper;
-  await eventually(async () => (await outputOf(swapper)) === "swapping\n");
+  const inVolume = volumeSwapper;
+  await eventually(async () => (await outputOf(inVolume)) === "swapping\n");
 });
 
 afterAll(async () => {
-  imageSwapper?.kill("SIGKILL");
+  imageSwapper?.kill();
   await volumeSwapper?.stop({ signal: 9, graceMs: 0 });
   await volumeSwapper?.remove();
 });
