@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define BERTH_SPEC_MAGIC 0x48545242u /* "BRTH" */
-#define BERTH_SPEC_VERSION 1u
+#define BERTH_SPEC_VERSION 2u
 
 #define BERTH_SPEC_MAX_BYTES 4194304u
 #define BERTH_MAX_LAYERS 64u
@@ -20,6 +20,9 @@
 #define BERTH_MAX_ENV 4096u
 #define BERTH_MAX_MOUNTS 128u
 #define BERTH_MAX_HIERARCHIES 16u
+#define BERTH_MAX_CGROUP_WRITES 256u
+#define BERTH_MAX_CGROUP_FILE 63u
+#define BERTH_MAX_CGROUP_VALUE 255u
 /* Linux MAX_ARG_STRLEN, execve(2): one argument with its NUL. */
 #define BERTH_MAX_STRING 131071u
 #define BERTH_MAX_PATH 4095u
@@ -52,12 +55,22 @@ struct berth_mount {
 #define BERTH_CONTROLLER_PIDS 4u
 #define BERTH_CONTROLLER_FREEZER 8u
 #define BERTH_CONTROLLER_CPUACCT 16u
+#define BERTH_CONTROLLER_CPUSET 32u
+#define BERTH_CONTROLLER_IO 64u
+#define BERTH_CONTROLLER_HUGETLB 128u
 
 /* A mounted cgroup hierarchy and the controllers that Berth uses in it. */
 struct berth_hierarchy {
   struct berth_ref path;
   uint32_t version; /* 1 or 2 */
   uint32_t controllers;
+};
+
+/* One control file of the container's cgroup: a plain name like `memory.max`, and what is written into it. */
+struct berth_cgroup_write {
+  uint32_t hierarchy; /* index */
+  struct berth_ref file;
+  struct berth_ref value;
 };
 
 /* Attach lower layers to a private mount namespace before overlayfs sees them: kernels before 6.15 need it. */
@@ -75,17 +88,13 @@ struct berth_spec {
   uint32_t version;
   uint32_t size;
   uint32_t flags;
-  uint64_t memory_bytes;
+  uint64_t shm_bytes;      /* size of /dev/shm */
   uint64_t log_bytes;      /* of all files of the log; 0: nothing is kept */
   uint64_t log_per_second; /* bytes of output that are kept; 0: no limit */
   uint32_t id_base;
-  uint32_t cpu_request_millis;
-  uint32_t cpu_limit_millis; /* 0: no quota */
-  uint32_t pids;
   uint32_t log_files;
   uint32_t stdio;
   uint32_t terminal_size; /* rows << 16 | columns */
-  uint32_t reserved;
   struct berth_ref id;
   struct berth_ref hostname;
   struct berth_ref workdir;
@@ -95,6 +104,7 @@ struct berth_spec {
   struct berth_list env;          /* berth_ref, NAME=value */
   struct berth_list mounts;       /* berth_mount */
   struct berth_list hierarchies;  /* berth_hierarchy */
+  struct berth_list cgroup_writes; /* berth_cgroup_write, done in this order in each hierarchy */
 };
 
 #endif

@@ -20,6 +20,8 @@ export interface Binding {
     stateRoot: number,
     id: string,
     spec: Uint8Array,
+    /** Kept in the lock file. */
+    note: string,
   ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
   /** Descriptor that holds the lock of a state directory until it is closed, or a negative errno. */
   lock(stateRoot: number, id: string): number;

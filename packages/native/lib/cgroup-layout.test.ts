@@ -19,7 +19,8 @@ describe("readCgroupLayout", () => {
       }),
     ).toEqual({
       kind: "v2",
-      hierarchies: [{ path: "/sys/fs/cgroup", version: 2, controllers: ["cpu", "memory", "pids"] }],
+      hierarchies: [{ path: "/sys/fs/cgroup", version: 2, controllers: ["cpu", "memory", "pids", "io"] }],
+      onDemand: [{ path: "/sys/fs/cgroup", version: 2, controllers: ["cpuset", "hugetlb"] }],
       missing: [],
     });
   });
@@ -42,6 +43,16 @@ describe("readCgroupLayout", () => {
     ]);
   });
 
+  test("v1 controllers that few need are apart, unless they are mounted together with one that all need", () => {
+    const layout = host([
+      line("/cg/cpu", "cgroup", "rw,cpu,cpuset"),
+      line("/cg/memory", "cgroup", "rw,memory"),
+      line("/cg/blkio", "cgroup", "rw,blkio"),
+    ]);
+    expect(layout.hierarchies[0]).toEqual({ path: "/cg/cpu", version: 1, controllers: ["cpu", "cpuset"] });
+    expect(layout.onDemand).toEqual([{ path: "/cg/blkio", version: 1, controllers: ["io"] }]);
+  });
+
   test("hybrid takes each controller where it is, and v2 for killing and counting", () => {
     const layout = host(
       [
@@ -58,6 +69,7 @@ describe("readCgroupLayout", () => {
         { path: "/sys/fs/cgroup/memory", version: 1, controllers: ["memory"] },
         { path: "/sys/fs/cgroup/unified", version: 2, controllers: ["pids"] },
       ],
+      onDemand: [],
       missing: [],
     });
   });

@@ -2,12 +2,15 @@
  * Where this host's cgroup hierarchies are mounted and which of them a container needs: v2, v1, or both at once
  * (hybrid). Reads only; lib/cgroup.ts changes things. `readCgroupLayout` is pure but for its reader, so it can be
  * tested with the files of other hosts.
+ *
+ * Some controllers are used by every container, others only where limits ask for them: each further v1 hierarchy costs
+ * a directory and a join at every start, each further v2 controller memory in every cgroup.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** In the order of the bits in include/spec.h. */
-export const CONTROLLERS = ["cpu", "memory", "pids", "freezer", "cpuacct"] as const;
+/** In the order of the bits in include/spec.h. `io` is called blkio on v1. */
+export const CONTROLLERS = ["cpu", "memory", "pids", "freezer", "cpuacct", "cpuset", "io", "hugetlb"] as const;
 export type Controller = (typeof CONTROLLERS)[number];
 
 export interface Hierarchy {
@@ -19,7 +22,10 @@ export interface Hierarchy {
 
 export interface CgroupLayout {
   readonly kind: "v1" | "hybrid" | "v2";
+  /** Every container has a cgroup in each of them. */
   readonly hierarchies: readonly Hierarchy[];
+  /** Used where limits need them. Of v2 it is the same hierarchy again, with controllers to be enabled on demand. */
+  readonly onDemand: readonly Hierarchy[];
   /** Sentences on what cannot be enforced here. */
   readonly missing: readonly string[];
 }
@@ -31,38 +37,57 @@ export const readCgroupLayout = (read: Read = (path) => readFileSync(path, "utf8
   const unified = mounts.find((mount) => mount.version === 2);
   const offered = unified === undefined ? [] : words(read(join(unified.path, "cgroup.controllers")));
 
-  const used = new Map<string, Hierarchy>();
-  const use = (path: string, version: 1 | 2, controllers: readonly Controller[]) => {
-    const before = used.get(path)?.controllers ?? [];
-    used.set(path, {
-      path,
-      version,
-      controllers: CONTROLLERS.filter((c) => before.includes(c) || controllers.includes(c)),
-    });
+  const place = (controller: Controller): Hierarchy | undefined => {
+    const name = controller === "io" ? "blkio" : controller;
+    const v1 = mounts.find((mount) => mount.version === 1 && mount.options.includes(name));
+    if (v1 !== undefined) return { path: v1.path, version: 1, controllers: [controller] };
+    /* v2 has neither a freezer nor a cpuacct controller: every cgroup of it can do both. */
+    if (unified === undefined || !offered.includes(controller)) return undefined;
+    return { path: unified.path, version: 2, controllers: [controller] };
   };
-  /* v2 tells usage, freezes and kills by itself; without it two more v1 controllers do that. */
-  const wanted: readonly Controller[] = unified === undefined ? CONTROLLERS : ["cpu", "memory", "pids"];
-  const missing: string[] = [];
-  let legacy = false;
-  for (const controller of wanted) {
-    const v1 = mounts.find((mount) => mount.version === 1 && mount.options.includes(controller));
-    if (v1 !== undefined) {
-      legacy = true;
-      use(v1.path, 1, [controller]);
-    } else if (unified !== undefined && offered.includes(controller)) use(unified.path, 2, [controller]);
-    else missing.push(lacking[controller]);
-  }
-  if (unified !== undefined) use(unified.path, 2, []);
-  if (used.size === 0)
+
+  const wanted: readonly Basic[] = unified === undefined ? [...BASIC, "freezer", "cpuacct"] : BASIC;
+  const found = wanted.map((controller) => ({ controller, hierarchy: place(controller) }));
+  const missing = found.flatMap(({ controller, hierarchy }) => (hierarchy === undefined ? [lacking[controller]] : []));
+  const basic = found.flatMap(({ hierarchy }) => hierarchy ?? []);
+  if (unified !== undefined) basic.push({ path: unified.path, version: 2, controllers: [] });
+
+  const further = SPECIAL.flatMap((controller) => place(controller) ?? []);
+  /* Mounted together with a controller that is always used, or v2's io, which costs little and counts for statistics. */
+  const always = further.filter((hierarchy) =>
+    hierarchy.version === 1
+      ? basic.some((other) => other.path === hierarchy.path)
+      : hierarchy.controllers.includes("io"),
+  );
+  const hierarchies = merge([...basic, ...always]);
+  if (hierarchies.length === 0)
     missing.push("No cgroup hierarchy is mounted: nothing is limited and a container cannot be killed as a whole.");
+  const legacy = hierarchies.some((hierarchy) => hierarchy.version === 1);
   return {
     kind: unified === undefined ? "v1" : legacy ? "hybrid" : "v2",
-    hierarchies: [...used.values()],
+    hierarchies,
+    onDemand: merge(further.filter((hierarchy) => !always.includes(hierarchy))),
     missing,
   };
 };
 
-const lacking: Readonly<Record<Controller, string>> = {
+const BASIC = ["cpu", "memory", "pids"] as const;
+const SPECIAL = ["cpuset", "io", "hugetlb"] as const;
+
+/** One entry for each path, with all of its controllers. */
+const merge = (hierarchies: readonly Hierarchy[]): Hierarchy[] => {
+  const byPath = new Map<string, Hierarchy>();
+  for (const { path, version, controllers } of hierarchies) {
+    const before = byPath.get(path)?.controllers ?? [];
+    const all = CONTROLLERS.filter((name) => before.includes(name) || controllers.includes(name));
+    byPath.set(path, { path, version, controllers: all });
+  }
+  return [...byPath.values()];
+};
+
+type Basic = (typeof BASIC)[number] | "freezer" | "cpuacct";
+
+const lacking: Readonly<Record<Basic, string>> = {
   cpu: "The cpu controller is missing: neither shares nor quotas of CPU time are enforced.",
   memory: "The memory controller is missing: memory limits are not enforced.",
   pids: "The pids controller is missing: the number of processes is not limited.",

@@ -1,57 +1,13 @@
 /**
- * Cgroups from the agent's side: the parent directories before the first start, statistics, and what has to be done
- * when a supervisor is no longer there to do it. Berth keeps to its own subtree.
+ * One container's cgroups from the agent's side: statistics, and what has to be done when a supervisor is no longer
+ * there to do it.
  */
-import { appendFile, mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { appendFile, readFile, rmdir } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { CgroupLayout, Controller, Hierarchy } from "./cgroup-layout.ts";
+import type { CgroupLayout, Controller } from "./cgroup-layout.ts";
 import { fromSystemError, hasCode, NativeFailure } from "./errors.ts";
 import type { ContainerStats } from "./types.ts";
-
-/** Makes `parent` in every hierarchy; on v2 also hands the controllers down to it. */
-export const prepareParent = async (layout: CgroupLayout, parent: string): Promise<void> => {
-  for (const hierarchy of layout.hierarchies) {
-    const path = join(hierarchy.path, parent);
-    try {
-      await mkdir(path, { recursive: true });
-      if (hierarchy.version === 2) await delegate(hierarchy, parent);
-    } catch (cause) {
-      throw cause instanceof NativeFailure ? cause : new NativeFailure(fromSystemError("cgroup.prepare", cause, path));
-    }
-  }
-};
-
-/** Takes away what `prepareParent` made and nobody uses; directories that still hold something stay. */
-export const removeParent = async (layout: CgroupLayout, parent: string): Promise<void> => {
-  for (const hierarchy of layout.hierarchies) {
-    for (let at = parent; at !== "."; at = dirname(at)) {
-      try {
-        await rmdir(join(hierarchy.path, at));
-      } catch (cause) {
-        if (hasCode(cause, "ENOENT")) continue;
-        if (hasCode(cause, "EBUSY", "ENOTEMPTY")) break;
-        throw new NativeFailure(fromSystemError("cgroup.remove", cause, join(hierarchy.path, at)));
-      }
-    }
-  }
-};
-
-/** cgroup-v2.rst, "Top-down Constraint": every ancestor must enable a controller for its children. */
-const delegate = async (hierarchy: Hierarchy, parent: string): Promise<void> => {
-  let path = hierarchy.path;
-  for (const part of ["", ...parent.split("/")]) {
-    path = join(path, part);
-    for (const controller of hierarchy.controllers) {
-      const file = join(path, "cgroup.subtree_control");
-      try {
-        await writeFile(file, `+${controller}`);
-      } catch (cause) {
-        throw new NativeFailure(fromSystemError("cgroup.delegate", cause, `+${controller} in ${file}`));
-      }
-    }
-  }
-};
 
 export class ContainerCgroup {
   readonly #places: readonly {
@@ -61,8 +17,25 @@ export class ContainerCgroup {
   }[];
   #last: ContainerStats = { cpuUsageMicros: 0, memoryBytes: 0, pids: 0, oomKills: 0 };
 
+  readonly #onDemand: readonly string[];
+  /** Below the root of each hierarchy. */
+  readonly parent: string;
+  readonly #id: string;
+
   constructor(layout: CgroupLayout, parent: string, id: string) {
-    this.#places = layout.hierarchies.map((h) => ({ ...h, path: join(h.path, parent, id) }));
+    this.parent = parent;
+    this.#id = id;
+    this.#places = layout.hierarchies.map((h) => ({ ...h, path: this.pathIn(h.path) }));
+    this.#onDemand = layout.onDemand.filter((h) => h.version === 1).map((h) => this.pathIn(h.path));
+  }
+
+  /** Its directory in the hierarchy that is mounted there. */
+  pathIn(mountPoint: string): string {
+    return join(mountPoint, this.parent, this.#id);
+  }
+
+  async pids(): Promise<readonly number[]> {
+    return [...new Set((await Promise.all(this.#places.map((place) => pidsIn(place.path)))).flat())];
   }
 
   async stats(): Promise<ContainerStats> {
@@ -86,8 +59,8 @@ export class ContainerCgroup {
   async kill(withinMs: number): Promise<boolean> {
     const deadline = performance.now() + withinMs;
     for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, 100)) {
-      const members = new Set((await Promise.all(this.#places.map((place) => pidsIn(place.path)))).flat());
-      if (members.size === 0) return true;
+      const members = await this.pids();
+      if (members.length === 0) return true;
       for (const pid of members) send(pid);
       for (const place of this.#places) {
         /* Atomic, and it wins against a fork bomb; the loop around it serves kernels that lack the file. */
@@ -101,7 +74,7 @@ export class ContainerCgroup {
 
   /** Removes the directories; processes that are just dying get a moment. */
   async remove(): Promise<void> {
-    for (const { path } of this.#places) {
+    for (const path of [...this.#places.map((place) => place.path), ...this.#onDemand]) {
       for (let attempt = 0; ; attempt++) {
         try {
           await rmdir(path);

@@ -17,10 +17,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isFailure, type Binding } from "./binding.ts";
 import type { ContainerCgroup } from "./cgroup.ts";
+import type { ContainerLimits } from "./resources/limits.ts";
+import type { Resources, Unenforced } from "./resources/resources.ts";
 import { ControlConnection } from "./control.ts";
 import { fromSystemError, hasCode, nativeError, NativeFailure } from "./errors.ts";
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
-import type { Container, ContainerStats, ExitRecord } from "./types.ts";
+import type { Container, ContainerStats, ExitRecord, UpdateResult } from "./types.ts";
 
 /** After this a supervisor that was told to kill is no longer waited for. */
 const KILL_WAIT_MS = 1000;
@@ -50,6 +52,7 @@ export class TrackedContainer implements Container {
   readonly started: Promise<Started>;
   readonly #host: Host;
   readonly #cgroup: ContainerCgroup;
+  readonly #limits: ContainerLimits;
   readonly #directory: string;
   #status: StatusRecord | undefined;
   #exit: ExitRecord | undefined;
@@ -57,8 +60,9 @@ export class TrackedContainer implements Container {
   #settleExited: (exit: ExitRecord) => void = () => undefined;
   #settleStarted: (result: Started) => void = () => undefined;
 
-  constructor(host: Host, cgroup: ContainerCgroup, id: string) {
+  constructor(host: Host, cgroup: ContainerCgroup, limits: ContainerLimits, id: string) {
     this.id = id;
+    this.#limits = limits;
     this.#host = host;
     this.#cgroup = cgroup;
     this.#directory = join(host.stateDir, id);
@@ -71,6 +75,12 @@ export class TrackedContainer implements Container {
   }
   get startedAtMs(): number | null {
     return this.#status?.startedAtMs ?? this.#exit?.startedAtMs ?? null;
+  }
+  get limits(): Resources | undefined {
+    return this.#limits.resources;
+  }
+  get unenforced(): readonly Unenforced[] {
+    return this.#limits.unenforced;
   }
   get logPath(): string {
     return join(this.#directory, "log");
@@ -93,6 +103,7 @@ export class TrackedContainer implements Container {
     this.#status = status === undefined ? undefined : parseStatus(status);
     const search = this.#find();
     const found = await Promise.race([search, unrefSleep(ADOPT_WAIT_MS)]);
+    await this.#limits.adopt(found === "running");
     if (found !== undefined) return found;
     search.catch(() => void this.#lost());
     return "running";
@@ -129,6 +140,12 @@ export class TrackedContainer implements Container {
 
   async stats(): Promise<ContainerStats> {
     return await this.#cgroup.stats();
+  }
+
+  async update(limits: Resources, options: { readonly strict?: boolean } = {}): Promise<UpdateResult> {
+    if (this.#exit !== undefined)
+      return { ok: false, error: nativeError("cgroup.limit", constants.errno.ESRCH, `${this.id} has ended`) };
+    return await this.#limits.update(limits, options.strict === true);
   }
 
   async remove(): Promise<void> {

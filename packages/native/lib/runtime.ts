@@ -8,11 +8,18 @@ import { constants, release } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { binding, isFailure, supervisorPath, type Binding } from "./binding.ts";
-import { readCgroupLayout, type CgroupLayout } from "./cgroup-layout.ts";
-import { ContainerCgroup, prepareParent, removeParent } from "./cgroup.ts";
+import { readCgroupLayout, type CgroupLayout, type Hierarchy } from "./cgroup-layout.ts";
+import { ContainerCgroup } from "./cgroup.ts";
+import { enableOnDemand, prepareParent, removeParent } from "./cgroup-parent.ts";
 import { discard, TrackedContainer, type Host } from "./container.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { parseStatus, readRecord } from "./records.ts";
+import { checkResources, ContainerLimits, encodeLimits } from "./resources/limits.ts";
+import { planStart } from "./resources/plan.ts";
+import { probeResources } from "./resources/probe.ts";
+import type { Resources } from "./resources/resources.ts";
+import type { ResourceHost, Setting } from "./resources/setting.ts";
+import { enforceable, settingsOf } from "./resources/settings.ts";
 import { encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
 import type {
   AdoptedContainer,
@@ -37,9 +44,9 @@ export const openRuntime = async (options: RuntimeOptions): Promise<Runtime> => 
     throw new Error(`cgroupParent must be a relative path of plain names, not ${options.cgroupParent}`);
   if (process.geteuid?.() !== 0) throw new Error("containers need root: namespaces, mounts and cgroups are made by it");
   const native = binding();
-  const layout = options.cgroupLayout ?? readCgroupLayout();
   await mkdir(join(options.stateDir, OWN), { recursive: true, mode: 0o700 });
-  await prepareParent(layout, options.cgroupParent);
+  const prepared = await prepareParent(options.cgroupLayout ?? readCgroupLayout(), options.cgroupParent);
+  const resources = await probeResources(prepared, options.cgroupParent);
   const image = native.imageOpen(supervisorPath);
   if (typeof image !== "number") throw new NativeFailure(nativeError(image.stage, image.errno, image.detail));
   const stateRoot = openSync(options.stateDir, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
@@ -49,7 +56,7 @@ export const openRuntime = async (options: RuntimeOptions): Promise<Runtime> => 
     closeSync(image);
     throw new NativeFailure(nativeError("state.lock", -lock, `${options.stateDir} is in use by another agent`));
   }
-  return new OpenRuntime(options, layout, { image, stateRoot, lock });
+  return new OpenRuntime(options, prepared.layout, resources, { image, stateRoot, lock });
 };
 
 /** An agent that was just killed may leave a child that is about to execute and still holds its descriptors. */
@@ -70,15 +77,17 @@ interface Descriptors {
 class OpenRuntime implements Runtime {
   readonly #options: RuntimeOptions;
   readonly #layout: CgroupLayout;
+  readonly #resources: ResourceHost;
   readonly #descriptors: Descriptors;
   #closed = false;
   readonly #host: Host;
   readonly #attachLayers: boolean;
   #trashed = 0;
 
-  constructor(options: RuntimeOptions, layout: CgroupLayout, descriptors: Descriptors) {
+  constructor(options: RuntimeOptions, layout: CgroupLayout, resources: ResourceHost, descriptors: Descriptors) {
     this.#options = options;
     this.#layout = layout;
+    this.#resources = resources;
     this.#descriptors = descriptors;
     this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
     this.#host = {
@@ -93,9 +102,13 @@ class OpenRuntime implements Runtime {
   }
 
   async start(spec: ContainerSpec): Promise<StartResult> {
+    const wrong = checkResources(spec.limits, this.#resources, spec.strictLimits === true);
+    if (wrong !== undefined) return notStarted(wrong);
+    const cgroupWrites = planStart(settingsOf(spec.limits, this.#resources).settings);
     const encoded = encodeSpec(spec, {
       cgroupParent: this.#options.cgroupParent,
-      hierarchies: this.#layout.hierarchies,
+      hierarchies: await this.#hierarchiesFor(cgroupWrites),
+      cgroupWrites,
       log: this.#options.log ?? {},
       attachLayers: this.#attachLayers,
     });
@@ -103,9 +116,10 @@ class OpenRuntime implements Runtime {
     if (this.#closed)
       return notStarted(nativeError("supervisor.start", constants.errno.ECANCELED, "the runtime is closed"));
     const { image, stateRoot } = this.#descriptors;
-    const born = await this.#host.binding.start(image, stateRoot, spec.id, encoded.value);
+    const note = encodeLimits(spec.limits);
+    const born = await this.#host.binding.start(image, stateRoot, spec.id, encoded.value, note);
     if (isFailure(born)) return notStarted(nativeError(born.stage, born.errno, born.detail));
-    const container = this.#container(spec.id, this.#options.cgroupParent);
+    const container = this.#container(spec.id, this.#options.cgroupParent, spec.limits);
     container.follow(born.socket, born.pid);
     const outcome = await container.started;
     if (outcome.started) return { ok: true, value: container };
@@ -138,6 +152,7 @@ class OpenRuntime implements Runtime {
       cgroup: this.#layout.kind,
       controllers: [...new Set(this.#layout.hierarchies.flatMap((hierarchy) => hierarchy.controllers))],
       hierarchies: this.#layout.hierarchies,
+      limits: enforceable(this.#resources),
       missing: this.#layout.missing,
       kernel: release(),
       bootId: this.#host.bootId,
@@ -157,8 +172,19 @@ class OpenRuntime implements Runtime {
     }
   }
 
-  #container(id: string, cgroupParent: string): TrackedContainer {
-    return new TrackedContainer(this.#host, new ContainerCgroup(this.#layout, cgroupParent, id), id);
+  #container(id: string, cgroupParent: string, known?: Resources): TrackedContainer {
+    const cgroup = new ContainerCgroup(this.#layout, cgroupParent, id);
+    const limits = new ContainerLimits(this.#resources, cgroup, join(this.#options.stateDir, id), known);
+    return new TrackedContainer(this.#host, cgroup, limits, id);
+  }
+
+  /** Those of every container, and what these writes need besides. */
+  async #hierarchiesFor(writes: readonly Setting[]): Promise<readonly Hierarchy[]> {
+    const { hierarchies, onDemand } = this.#layout;
+    const more = onDemand.filter(({ path }) => writes.some((write) => write.path === path));
+    for (const hierarchy of more.filter(({ version }) => version === 2))
+      await enableOnDemand(hierarchy, this.#options.cgroupParent);
+    return [...hierarchies, ...more.filter(({ version }) => version === 1)];
   }
 
   async #adoptOne(id: string): Promise<AdoptedContainer> {

@@ -5,11 +5,13 @@
 import { constants } from "node:os";
 import { nativeError } from "./errors.ts";
 import { CONTROLLERS, type Hierarchy } from "./cgroup-layout.ts";
+import { firstMistakeOf } from "./resources/resources.ts";
+import type { Setting } from "./resources/setting.ts";
 import type { ContainerSpec, LogLimits, NativeError, TerminalSize } from "./types.ts";
 
 const MAGIC = 0x48545242;
-const VERSION = 1;
-const HEADER_BYTES = 144;
+const VERSION = 2;
+const HEADER_BYTES = 136;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_STRING = 131_071;
 const MAX_PATH = 4095;
@@ -35,6 +37,8 @@ export const isCgroupParent = (path: string): boolean =>
 export interface SpecContext {
   readonly cgroupParent: string;
   readonly hierarchies: readonly Hierarchy[];
+  /** What is written into the container's cgroups, in this order; every `path` is one of `hierarchies`. */
+  readonly cgroupWrites: readonly Pick<Setting, "path" | "file" | "value">[];
   readonly log: LogLimits;
   /** Kernels before 6.15 want the layers of an overlay attached to a mount namespace. */
   readonly attachLayers: boolean;
@@ -79,6 +83,13 @@ export const encodeSpec = (spec: ContainerSpec, context: SpecContext): Encoded =
     texts(Object.entries(spec.env).map(([name, value]) => `${name}=${value}`)),
     words(spec.mounts.map((m) => [...text(m.source), ...text(m.target), m.readOnly ? MOUNT_READ_ONLY : 0, 0])),
     words(context.hierarchies.map((h) => [...text(h.path), h.version, controllerBits(h)])),
+    words(
+      context.cgroupWrites.map((write) => [
+        context.hierarchies.findIndex((hierarchy) => hierarchy.path === write.path),
+        ...text(write.file),
+        ...text(write.value),
+      ]),
+    ),
   ];
   if (end > MAX_BYTES) {
     return {
@@ -92,11 +103,11 @@ export const encodeSpec = (spec: ContainerSpec, context: SpecContext): Encoded =
   }
 
   const header = Buffer.alloc(HEADER_BYTES);
-  const limits = spec.limits;
   [MAGIC, VERSION, end, context.attachLayers ? FLAG_ATTACH_LAYERS : 0].forEach((word, i) =>
     header.writeUInt32LE(word, i * 4),
   );
-  header.writeBigUInt64LE(BigInt(limits.memoryBytes), 16);
+  /* What is in /dev/shm counts as memory, so more than that can never be there. */
+  header.writeBigUInt64LE(BigInt(spec.limits.memoryBytes), 16);
   header.writeBigUInt64LE(BigInt(log.maxBytes), 24);
   header.writeBigUInt64LE(BigInt(log.bytesPerSecond ?? 0), 32);
   const stdio =
@@ -104,9 +115,8 @@ export const encodeSpec = (spec: ContainerSpec, context: SpecContext): Encoded =
     (spec.terminal === undefined ? 0 : STDIO.terminal) |
     (log.beyond === "wait" ? STDIO.logWaits : 0);
   const terminal = spec.terminal === undefined ? 0 : spec.terminal.rows * 65_536 + spec.terminal.columns;
-  const { cpuRequestMillis, cpuLimitMillis, pids } = limits;
-  [spec.idBase, cpuRequestMillis, cpuLimitMillis ?? 0, pids, log.files, stdio, terminal, 0, ...refs.flat()].forEach(
-    (word, i) => header.writeUInt32LE(word, 40 + i * 4),
+  [spec.idBase, log.files, stdio, terminal, ...refs.flat()].forEach((word, i) =>
+    header.writeUInt32LE(word, 40 + i * 4),
   );
   return { ok: true, value: Buffer.concat([header, ...parts]) };
 };
@@ -124,7 +134,6 @@ const shown = (value: string): string => JSON.stringify(value.slice(0, 80));
 
 /** A sentence on the first thing that cannot be, or undefined. */
 const firstMistake = (spec: ContainerSpec): string | undefined => {
-  const { limits } = spec;
   if (!isContainerId(spec.id)) return `id: ${shown(spec.id)} is not 1 to 64 of a-z, 0-9, _ and -`;
   if (!/^[A-Za-z0-9.-]{1,64}$/.test(spec.hostname))
     return `hostname: ${shown(spec.hostname)} is not a host name of at most 64 characters`;
@@ -153,17 +162,10 @@ const firstMistake = (spec: ContainerSpec): string | undefined => {
   }
   if (!whole(spec.idBase, ID_COUNT, 0xffff_ffff - 2 * ID_COUNT))
     return `idBase: ${spec.idBase} is not in ${ID_COUNT}..${0xffff_ffff - 2 * ID_COUNT}`;
-  if (!whole(limits.cpuRequestMillis, 0, 1e9))
-    return `cpuRequestMillis: ${limits.cpuRequestMillis} is not in 0..1000000000`;
-  if (limits.cpuLimitMillis !== null && !whole(limits.cpuLimitMillis, 1, 1e9))
-    return `cpuLimitMillis: ${limits.cpuLimitMillis} is not in 1..1000000000`;
-  if (!whole(limits.memoryBytes, 65_536, Number.MAX_SAFE_INTEGER))
-    return `memoryBytes: ${limits.memoryBytes} is not at least 65536`;
-  if (!whole(limits.pids, 1, 4_194_304)) return `pids: ${limits.pids} is not in 1..4194304`;
   if (spec.terminal !== undefined && !isTerminalSize(spec.terminal))
     return `terminal: ${spec.terminal.rows} rows and ${spec.terminal.columns} columns are not 1 to 65535 each`;
   if (spec.terminal !== undefined && spec.stdin !== undefined) return "stdin: a terminal has its own";
-  return undefined;
+  return firstMistakeOf(spec.limits);
 };
 
 export const isTerminalSize = ({ rows, columns }: TerminalSize): boolean =>

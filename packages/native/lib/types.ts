@@ -3,6 +3,11 @@
  * belongs to the agent; everything below (clone, mounts, cgroup files) to the supervisor.
  */
 import type { CgroupLayout } from "./cgroup-layout.ts";
+import type { UpdateResult } from "./resources/limits.ts";
+import type { Knob, Resources, Unenforced } from "./resources/resources.ts";
+
+export type { IoLimit, Knob, Resources, Unenforced } from "./resources/resources.ts";
+export type { UpdateResult } from "./resources/limits.ts";
 
 /** A failure of the runtime: which step, which errno (0 when the kernel was not involved), and what it was about. */
 export interface NativeError {
@@ -35,15 +40,9 @@ export interface ContainerSpec {
   readonly mounts: readonly Mount[];
   /** First host uid and gid of this container's range of 65536. Ranges of two containers never overlap. */
   readonly idBase: number;
-  readonly limits: {
-    /** Share when CPUs are contended: requested thousandths of a CPU; becomes v2 weight or v1 shares. */
-    readonly cpuRequestMillis: number;
-    /** Quota in thousandths of a CPU, or null for none. */
-    readonly cpuLimitMillis: number | null;
-    readonly memoryBytes: number;
-    /** Processes and threads; the container's own small init counts as one, and fewer than 2 mean 2. */
-    readonly pids: number;
-  };
+  readonly limits: Resources;
+  /** Refuses to start when this host cannot enforce all of `limits`. Default: starts, and says what does not hold. */
+  readonly strictLimits?: boolean;
   /** What is kept of its output. Default: that of the runtime, field by field. */
   readonly log?: LogLimits;
   /** Standard input: /dev/null, or a pipe that attached clients write to. Default `null`. A terminal has its own. */
@@ -110,6 +109,15 @@ export interface Container {
   /** Signal, then after `graceMs` everything in the container is killed. Resolves with the exit. */
   stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord>;
   stats(): Promise<ContainerStats>;
+  /** What it may use now; undefined when its records were lost. */
+  readonly limits: Resources | undefined;
+  /** What of that does not hold on this host. */
+  readonly unenforced: readonly Unenforced[];
+  /**
+   * Gives a running container other limits, all or none of them; what is not named goes back to its default. Never
+   * kills for a lower memory limit: what is in use and cannot be taken back makes it fail with EBUSY.
+   */
+  update(limits: Resources, options?: { readonly strict?: boolean }): Promise<UpdateResult>;
   /** Deletes what is left of an ended container (rootfs upper, cgroup, records, logs). Rejects while it runs. */
   remove(): Promise<void>;
 }
@@ -138,6 +146,8 @@ export interface RuntimeFeatures {
     readonly version: 1 | 2;
     readonly controllers: readonly string[];
   }[];
+  /** Of each limit, why this host cannot enforce it, or null when it can. */
+  readonly limits: Readonly<Record<Knob, string | null>>;
   /** Sentences on what this host cannot enforce. */
   readonly missing: readonly string[];
   readonly kernel: string;

@@ -27,6 +27,10 @@ export const v1Layout = readCgroupLayout((path) => {
   return path === "/proc/self/mountinfo" ? text.replace(/^.* - cgroup2 .*$/gm, "") : text;
 });
 
+const mountPoints = ({ hierarchies, onDemand }: typeof layout): string[] => [
+  ...new Set([...hierarchies, ...onDemand].map(({ path }) => path)),
+];
+
 export interface TestHost {
   readonly directory: string;
   readonly stateDir: string;
@@ -78,7 +82,9 @@ export const testHost = (): TestHost => {
     },
     sh: (script, more) => host.run(["sh", "-c", script], more),
     cgroupsOf: (id) =>
-      layout.hierarchies.map((hierarchy) => join(hierarchy.path, cgroupParent, id)).filter((path) => existsSync(path)),
+      mountPoints(layout)
+        .map((path) => join(path, cgroupParent, id))
+        .filter((path) => existsSync(path)),
   };
   beforeAll(async () => {
     await ensureBusyboxRootfs(host.image);
@@ -93,15 +99,16 @@ export const testHost = (): TestHost => {
 
 /** Kills and removes whatever a failed test left. */
 const sweep = (host: TestHost): void => {
-  for (const hierarchy of [...layout.hierarchies, ...v1Layout.hierarchies]) {
-    const parent = join(hierarchy.path, host.cgroupParent);
+  for (const mountPoint of new Set([...mountPoints(layout), ...mountPoints(v1Layout)])) {
+    const parent = join(mountPoint, host.cgroupParent);
     if (!existsSync(parent)) continue;
     for (const entry of readdirSync(parent, { withFileTypes: true })) {
       if (!entry.isDirectory()) continue;
       const path = join(parent, entry.name);
-      for (let i = 0; i < 100 && readFileSync(join(path, "cgroup.procs"), "utf8") !== ""; i += 1) {
-        for (const pid of readFileSync(join(path, "cgroup.procs"), "utf8").trim().split("\n"))
-          spawnSync("kill", ["-9", pid]);
+      for (let i = 0; i < 100; i += 1) {
+        const members = membersOf(path);
+        if (members.length === 0) break;
+        for (const pid of members) spawnSync("kill", ["-9", pid]);
         spawnSync("sleep", ["0.02"]);
       }
       spawnSync("rmdir", [path]);
@@ -117,6 +124,17 @@ export const outputOf = async (
   container: { readonly logPath: string },
   stream: LogStream = "stdout",
 ): Promise<string> => (await openLog(container.logPath).read(stream, 0, 256 * 1024 * 1024)).data.toString();
+
+/** It may be about to go by itself. */
+const membersOf = (path: string): string[] => {
+  try {
+    return readFileSync(join(path, "cgroup.procs"), "utf8")
+      .split("\n")
+      .filter((line) => line !== "");
+  } catch {
+    return [];
+  }
+};
 
 export const processExists = (pid: number): boolean => existsSync(`/proc/${pid}`);
 

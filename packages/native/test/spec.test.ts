@@ -20,6 +20,10 @@ const context: SpecContext = {
     { path: "/all", version: 1, controllers: ["cpu", "memory", "pids", "freezer", "cpuacct"] },
   ],
   log: { maxBytes: 12_345_678, files: 7, bytesPerSecond: 98_765, beyond: "wait" },
+  cgroupWrites: [
+    { path: "/all", file: "memory.max", value: "12" },
+    { path: "/sys/fs/cgroup/cpu", file: "cpu.max", value: "1 2" },
+  ],
   attachLayers: true,
 };
 const spec: ContainerSpec = {
@@ -71,15 +75,12 @@ describe("what is written is what is read", () => {
       "cgroupParent=berth/tests",
       "flags=1",
       "idBase=3000000",
-      "memoryBytes=1099511627777",
+      "shmBytes=1099511627777",
       "logBytes=12345678",
       "logPerSecond=98765",
       "logFiles=7",
       "stdio=5",
       "terminalSize=0",
-      "cpuRequestMillis=250",
-      "cpuLimitMillis=1500",
-      "pids=99",
       "layer=/top",
       "layer=/bottom",
       "arg=run",
@@ -93,6 +94,8 @@ describe("what is written is what is read", () => {
       "hierarchy=/sys/fs/cgroup/cpu:1:1",
       "hierarchy=/sys/fs/cgroup/unified:2:0",
       "hierarchy=/all:1:31",
+      "cgroupWrite=2:memory.max:12",
+      "cgroupWrite=0:cpu.max:1 2",
     ]);
     expect(code).toBe(0);
   });
@@ -171,7 +174,7 @@ describe("bytes that are no spec", () => {
 
   test("every length that is too short is refused", async () => {
     const good = encoded();
-    for (const length of [0, 1, 4, 119, 120, 200, good.length - 1]) {
+    for (const length of [0, 1, 4, 135, 136, 200, good.length - 1]) {
       expect(await check(good.subarray(0, length))).toMatchObject({ code: 65 });
     }
     expect(await check(Buffer.concat([good, Buffer.alloc(1)]))).toMatchObject({ code: 65 });

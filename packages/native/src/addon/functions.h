@@ -5,7 +5,7 @@
 
 // (path) → descriptor of a sealed copy of the supervisor, or { stage, errno, detail }
 Napi::Value image_open(const Napi::CallbackInfo& info);
-// (image, stateRoot, id, spec) → Promise of { pid, socket } or { stage, errno, detail }
+// (image, stateRoot, id, spec, text kept in the lock file) → Promise of { pid, socket } or { stage, errno, detail }
 Napi::Value start(const Napi::CallbackInfo& info);
 // (stateRoot, id) → descriptor that holds the lock, -EWOULDBLOCK when somebody else does, or another -errno
 Napi::Value lock(const Napi::CallbackInfo& info);

@@ -75,13 +75,14 @@ bool exists(int dir, const char* name) { return faccessat(dir, name, F_OK, AT_SY
 
 class StartWorker : public Napi::AsyncWorker {
  public:
-  StartWorker(Napi::Env env, int image, int root, std::string id, std::vector<uint8_t> spec)
+  StartWorker(Napi::Env env, int image, int root, std::string id, std::vector<uint8_t> spec, std::string note)
       : Napi::AsyncWorker(env),
         deferred_(Napi::Promise::Deferred::New(env)),
         image_(image),
         root_(root),
         id_(std::move(id)),
-        spec_(std::move(spec)) {}
+        spec_(std::move(spec)),
+        note_(std::move(note)) {}
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
 
@@ -124,6 +125,10 @@ class StartWorker : public Napi::AsyncWorker {
       errno = EEXIST;
       return failure_.fail("state.create", id_ + " was started before");
     }
+    // Before anything runs, and in a file that exists anyway: whoever finds the container knows what it was given.
+    if (ftruncate(lock_.get(), 0) < 0 ||
+        pwrite(lock_.get(), note_.data(), note_.size(), 0) != static_cast<ssize_t>(note_.size()))
+      return failure_.fail("state.create", id_ + "/lock");
     return true;
   }
 
@@ -183,6 +188,7 @@ class StartWorker : public Napi::AsyncWorker {
   int root_;
   std::string id_;
   std::vector<uint8_t> spec_;
+  std::string note_;
   Failure failure_;
   UniqueFd dir_;
   UniqueFd lock_;
@@ -196,7 +202,8 @@ Napi::Value start(const Napi::CallbackInfo& info) {
   const auto bytes = info[3].As<Napi::Uint8Array>();
   auto* worker = new StartWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(),
                                  info[1].As<Napi::Number>().Int32Value(), info[2].As<Napi::String>().Utf8Value(),
-                                 std::vector<uint8_t>(bytes.Data(), bytes.Data() + bytes.ByteLength()));
+                                 std::vector<uint8_t>(bytes.Data(), bytes.Data() + bytes.ByteLength()),
+                                 info[4].As<Napi::String>().Utf8Value());
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

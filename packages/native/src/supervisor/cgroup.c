@@ -1,5 +1,5 @@
 /*
- * Which files hold which limit, on both versions (Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/).
+ * The life of a container's cgroups, on both versions (Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/).
  *
  * Joining is where v1 is slow: a write to `cgroup.procs` takes a global lock and waits for an RCU grace period, about
  * 9 ms on an idle host. A single-threaded process that writes "0" to `tasks` moves itself, for which the kernel takes
@@ -19,10 +19,6 @@
 #define STAGE_CREATE "cgroup.create"
 #define STAGE_LIMIT "cgroup.limit"
 
-/* Short enough that a quota is felt evenly; see docs/explanation: 2.7 % worst error instead of 6.6 % at 100 ms. */
-#define PERIOD_US 20000u
-#define MIN_QUOTA_US 1000u
-
 void cgroup_init(struct cgroup *cgroup)
 {
   memset(cgroup, 0, sizeof *cgroup);
@@ -30,79 +26,24 @@ void cgroup_init(struct cgroup *cgroup)
     cgroup->places[i].dir = cgroup->places[i].tasks = -1;
 }
 
-static int set(const struct cgroup_place *place, const char *file, uint64_t value, struct err *err)
+/* What the files mean is known to lib/resources/; here they are names and texts. */
+static int set_limits(const struct cgroup_place *place, const struct spec *spec, uint32_t hierarchy, struct err *err)
 {
-  char text[32];
-  (void)snprintf(text, sizeof text, "%" PRIu64, value);
-  if (fd_write_at(place->dir, file, text) < 0)
-    return err_sys(err, STAGE_LIMIT, "%s = %s", file, text);
-  return 0;
-}
-
-static int set_cpu(const struct cgroup_place *place, const struct berth_spec *limits, struct err *err)
-{
-  uint64_t request = limits->cpu_request_millis;
-  uint64_t period = PERIOD_US;
-  uint64_t quota = (uint64_t)limits->cpu_limit_millis * period / 1000;
-  if (limits->cpu_limit_millis != 0 && quota < MIN_QUOTA_US) {
-    quota = MIN_QUOTA_US;
-    period = (uint64_t)MIN_QUOTA_US * 1000 / limits->cpu_limit_millis;
-  }
-  if (place->version == 1) {
-    uint64_t shares = request * 1024 / 1000;
-    if (set(place, "cpu.shares", shares < 2 ? 2 : shares > 262144 ? 262144 : shares, err) < 0)
-      return -1;
-    if (limits->cpu_limit_millis != 0 &&
-        (set(place, "cpu.cfs_period_us", period, err) < 0 || set(place, "cpu.cfs_quota_us", quota, err) < 0))
-      return -1;
-    return 0;
-  }
-  /* One whole CPU is the default weight of 100. */
-  uint64_t weight = request / 10;
-  if (set(place, "cpu.weight", weight < 1 ? 1 : weight > 10000 ? 10000 : weight, err) < 0)
-    return -1;
-  if (limits->cpu_limit_millis != 0) {
-    char text[64];
-    (void)snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64, quota, period);
-    if (fd_write_at(place->dir, "cpu.max", text) < 0)
-      return err_sys(err, STAGE_LIMIT, "cpu.max = %s", text);
+  for (uint32_t i = 0; i < spec->header->cgroup_writes.count; i++) {
+    const struct berth_cgroup_write *each = spec_cgroup_write(spec, i);
+    if (each->hierarchy != hierarchy)
+      continue;
+    const char *file = spec_text(spec, each->file);
+    const char *value = spec_text(spec, each->value);
+    if (fd_write_at(place->dir, file, value) < 0)
+      return err_sys(err, STAGE_LIMIT, "%s = %.100s", file, value);
   }
   return 0;
 }
 
-/* Memory and swap together get the same limit, so that nothing swaps. Kernels without swap accounting lack the file. */
-static int set_memory(const struct cgroup_place *place, const struct berth_spec *limits, struct err *err)
+static int create_one(struct cgroup_place *place, const struct spec *spec, uint32_t index, struct err *err)
 {
-  if (place->version == 1) {
-    if (set(place, "memory.limit_in_bytes", limits->memory_bytes, err) < 0)
-      return -1;
-    if (set(place, "memory.memsw.limit_in_bytes", limits->memory_bytes, err) < 0 && err->number != ENOENT)
-      return -1;
-    return 0;
-  }
-  if (set(place, "memory.max", limits->memory_bytes, err) < 0)
-    return -1;
-  if (set(place, "memory.swap.max", 0, err) < 0 && err->number != ENOENT)
-    return -1;
-  return 0;
-}
-
-static int set_limits(const struct cgroup_place *place, const struct berth_spec *limits, struct err *err)
-{
-  if ((place->controllers & BERTH_CONTROLLER_CPU) != 0 && set_cpu(place, limits, err) < 0)
-    return -1;
-  if ((place->controllers & BERTH_CONTROLLER_MEMORY) != 0 && set_memory(place, limits, err) < 0)
-    return -1;
-  /* The container's own init counts as one process; fewer than two could not start anything. */
-  if ((place->controllers & BERTH_CONTROLLER_PIDS) != 0 &&
-      set(place, "pids.max", limits->pids < 2 ? 2 : limits->pids, err) < 0)
-    return -1;
-  return 0;
-}
-
-static int create_one(struct cgroup_place *place, const struct spec *spec, const struct berth_hierarchy *hierarchy,
-                      struct err *err)
-{
+  const struct berth_hierarchy *hierarchy = spec_hierarchy(spec, index);
   const char *root = spec_text(spec, hierarchy->path);
   char path[BERTH_MAX_PATH + 1];
   int length = snprintf(path, sizeof path, "%s/%s/%s", root, spec->cgroup_parent, spec->id);
@@ -120,7 +61,7 @@ static int create_one(struct cgroup_place *place, const struct spec *spec, const
   }
   place->version = hierarchy->version;
   place->controllers = hierarchy->controllers;
-  if (set_limits(place, spec->header, err) < 0)
+  if (set_limits(place, spec, index, err) < 0)
     return -1;
   if (hierarchy->version == 1) {
     place->tasks = RETRY_INTR(openat(place->dir, "tasks", O_WRONLY | O_CLOEXEC));
@@ -135,7 +76,7 @@ int cgroup_create(struct cgroup *cgroup, const struct spec *spec, struct err *er
   (void)snprintf(cgroup->id, sizeof cgroup->id, "%s", spec->id);
   for (uint32_t i = 0; i < spec->header->hierarchies.count; i++) {
     cgroup->count = i + 1;
-    if (create_one(&cgroup->places[i], spec, spec_hierarchy(spec, i), err) < 0) {
+    if (create_one(&cgroup->places[i], spec, i, err) < 0) {
       (void)cgroup_remove(cgroup);
       return -1;
     }

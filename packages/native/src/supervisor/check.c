@@ -34,11 +34,9 @@ int check_spec_main(void)
   const struct berth_spec *header = spec.header;
   (void)printf("id=%s\nhostname=%s\nworkdir=%s\ncgroupParent=%s\n", spec.id, spec.hostname, spec.workdir,
                spec.cgroup_parent);
-  (void)printf("flags=%u\nidBase=%u\nmemoryBytes=%" PRIu64 "\n", header->flags, header->id_base, header->memory_bytes);
+  (void)printf("flags=%u\nidBase=%u\nshmBytes=%" PRIu64 "\n", header->flags, header->id_base, header->shm_bytes);
   (void)printf("logBytes=%" PRIu64 "\nlogPerSecond=%" PRIu64 "\nlogFiles=%u\nstdio=%u\nterminalSize=%u\n",
                header->log_bytes, header->log_per_second, header->log_files, header->stdio, header->terminal_size);
-  (void)printf("cpuRequestMillis=%u\ncpuLimitMillis=%u\npids=%u\n", header->cpu_request_millis,
-               header->cpu_limit_millis, header->pids);
   print_list(&spec, "layer", header->layers);
   print_list(&spec, "arg", header->argv);
   print_list(&spec, "env", header->env);
@@ -50,6 +48,11 @@ int check_spec_main(void)
     const struct berth_hierarchy *hierarchy = spec_hierarchy(&spec, i);
     (void)printf("hierarchy=%s:%u:%u\n", spec_text(&spec, hierarchy->path), hierarchy->version,
                  hierarchy->controllers);
+  }
+  for (uint32_t i = 0; i < header->cgroup_writes.count; i++) {
+    const struct berth_cgroup_write *each = spec_cgroup_write(&spec, i);
+    (void)printf("cgroupWrite=%u:%s:%s\n", each->hierarchy, spec_text(&spec, each->file),
+                 spec_text(&spec, each->value));
   }
   return fflush(stdout) == 0 ? 0 : 74;
 }

@@ -107,7 +107,7 @@ static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int r
     { "ptmxmode", "0666" }, { "mode", "0620" }, { "gid", "5" }, { NULL, NULL }
   };
   char size[32];
-  (void)snprintf(size, sizeof size, "%" PRIu64, spec->header->memory_bytes);
+  (void)snprintf(size, sizeof size, "%" PRIu64, spec->header->shm_bytes);
   const struct fs_option shm_options[] = { { "mode", "1777" }, { "size", size }, { NULL, NULL } };
   int dev = rootfs->fds[ROOTFS_DEV];
   cleanup_close int target = kernel_target(root, "dev", stage, err);

@@ -39,6 +39,11 @@ const struct berth_hierarchy *spec_hierarchy(const struct spec *spec, uint32_t i
   return (const struct berth_hierarchy *)at(spec, spec->header->hierarchies.offset) + index;
 }
 
+const struct berth_cgroup_write *spec_cgroup_write(const struct spec *spec, uint32_t index)
+{
+  return (const struct berth_cgroup_write *)at(spec, spec->header->cgroup_writes.offset) + index;
+}
+
 static int check_text(const struct spec *spec, const char *field, struct berth_ref ref, uint32_t least, uint32_t most,
                       struct err *err)
 {
@@ -143,7 +148,8 @@ static int check_mounts(const struct spec *spec, struct err *err)
 static int check_hierarchies(const struct spec *spec, struct err *err)
 {
   const uint32_t known = BERTH_CONTROLLER_CPU | BERTH_CONTROLLER_MEMORY | BERTH_CONTROLLER_PIDS |
-                         BERTH_CONTROLLER_FREEZER | BERTH_CONTROLLER_CPUACCT;
+                         BERTH_CONTROLLER_FREEZER | BERTH_CONTROLLER_CPUACCT | BERTH_CONTROLLER_CPUSET |
+                         BERTH_CONTROLLER_IO | BERTH_CONTROLLER_HUGETLB;
   for (uint32_t i = 0; i < spec->header->hierarchies.count; i++) {
     const struct berth_hierarchy *hierarchy = spec_hierarchy(spec, i);
     if (check_path(spec, "cgroup hierarchy", hierarchy->path, err) < 0)
@@ -152,6 +158,28 @@ static int check_hierarchies(const struct spec *spec, struct err *err)
       return err_set(err, EINVAL, STAGE, "cgroup hierarchy: version %u is not known", hierarchy->version);
     if ((hierarchy->controllers & ~known) != 0)
       return err_set(err, EINVAL, STAGE, "cgroup hierarchy: controllers 0x%x are not known", hierarchy->controllers);
+  }
+  return 0;
+}
+
+/* A control file of a controller, `memory.max`: not a path, and none of those that move processes or run programs. */
+static bool is_control_file(const char *name)
+{
+  return is_name(name, "._") && name[0] != '.' && strchr(name, '.') != NULL && strncmp(name, "cgroup.", 7) != 0;
+}
+
+static int check_cgroup_writes(const struct spec *spec, struct err *err)
+{
+  for (uint32_t i = 0; i < spec->header->cgroup_writes.count; i++) {
+    const struct berth_cgroup_write *each = spec_cgroup_write(spec, i);
+    if (each->hierarchy >= spec->header->hierarchies.count)
+      return err_set(err, EINVAL, STAGE, "cgroup write: hierarchy %u of %u", each->hierarchy,
+                     spec->header->hierarchies.count);
+    if (check_text(spec, "cgroup file", each->file, 1, BERTH_MAX_CGROUP_FILE, err) < 0 ||
+        check_text(spec, "cgroup value", each->value, 1, BERTH_MAX_CGROUP_VALUE, err) < 0)
+      return -1;
+    if (!is_control_file(spec_text(spec, each->file)))
+      return err_set(err, EINVAL, STAGE, "cgroup file: \"%.70s\" is not a control file", spec_text(spec, each->file));
   }
   return 0;
 }
@@ -173,18 +201,14 @@ static int check_numbers(const struct berth_spec *header, struct err *err)
   if (header->id_base < BERTH_ID_COUNT || header->id_base > UINT32_MAX - 2 * BERTH_ID_COUNT)
     return err_set(err, EINVAL, STAGE, "idBase: %u is not in %u..%u", header->id_base, BERTH_ID_COUNT,
                    UINT32_MAX - 2 * BERTH_ID_COUNT);
-  if (header->memory_bytes < 65536 || header->memory_bytes > INT64_MAX)
-    return err_set(err, EINVAL, STAGE, "memoryBytes: must be at least 65536 and fit 63 bits");
-  if (header->cpu_request_millis > 1000000000 || header->cpu_limit_millis > 1000000000)
-    return err_set(err, EINVAL, STAGE, "cpu: more than a million CPUs");
-  if (header->pids == 0 || header->pids > 4194304)
-    return err_set(err, EINVAL, STAGE, "pids: %u is not in 1..4194304", header->pids);
+  if (header->shm_bytes < 65536 || header->shm_bytes > INT64_MAX)
+    return err_set(err, EINVAL, STAGE, "shmBytes: must be at least 65536 and fit 63 bits");
   return 0;
 }
 
 static int check_stdio(const struct berth_spec *header, struct err *err)
 {
-  if ((header->stdio & ~(BERTH_STDIO_PIPE | BERTH_STDIO_TERMINAL | BERTH_STDIO_LOG_WAITS)) != 0 || header->reserved != 0)
+  if ((header->stdio & ~(BERTH_STDIO_PIPE | BERTH_STDIO_TERMINAL | BERTH_STDIO_LOG_WAITS)) != 0)
     return err_set(err, EINVAL, STAGE, "stdio: 0x%x is not known", header->stdio);
   if (header->log_bytes > INT64_MAX || header->log_per_second > BERTH_MAX_LOG_RATE)
     return err_set(err, EINVAL, STAGE, "log: more bytes than a file can have");
@@ -238,7 +262,10 @@ int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, stru
       check_mounts(spec, err) < 0 ||
       check_list(spec, "hierarchies", header->hierarchies, sizeof(struct berth_hierarchy), 0, BERTH_MAX_HIERARCHIES,
                  err) < 0 ||
-      check_hierarchies(spec, err) < 0)
+      check_hierarchies(spec, err) < 0 ||
+      check_list(spec, "cgroup writes", header->cgroup_writes, sizeof(struct berth_cgroup_write), 0,
+                 BERTH_MAX_CGROUP_WRITES, err) < 0 ||
+      check_cgroup_writes(spec, err) < 0)
     return -1;
   if (spec_string(spec, header->argv, 0)[0] == '\0')
     return err_set(err, EINVAL, STAGE, "command: the program's name is empty");

@@ -27,6 +27,7 @@ void spec_unmap(struct spec *spec);
 const char *spec_string(const struct spec *spec, struct berth_list list, uint32_t index);
 const struct berth_mount *spec_mount(const struct spec *spec, uint32_t index);
 const struct berth_hierarchy *spec_hierarchy(const struct spec *spec, uint32_t index);
+const struct berth_cgroup_write *spec_cgroup_write(const struct spec *spec, uint32_t index);
 const char *spec_text(const struct spec *spec, struct berth_ref ref);
 
 #endif

@@ -1,0 +1,159 @@
+/**
+ * What one container may use: known from its start on and kept on disk, changed while it runs, one change at a time.
+ *
+ * `lock` holds what it was started with (written with the lock itself, before its supervisor exists), `limits` what it
+ * was changed to. An update first notes there what it is about to do; when it is interrupted, the next adoption takes
+ * it back.
+ */
+import { open, readFile, rename } from "node:fs/promises";
+import { constants } from "node:os";
+import { join } from "node:path";
+import type { ContainerCgroup } from "../cgroup.ts";
+import { enableOnDemand } from "../cgroup-parent.ts";
+import { fromSystemError, hasCode, nativeError, NativeFailure } from "../errors.ts";
+import type { NativeError } from "../types.ts";
+import { applySteps, joinHierarchy, readSettings } from "./apply.ts";
+import { cpusetMistake } from "./cpu.ts";
+import { planUpdate } from "./plan.ts";
+import { firstMistakeOf, type Resources, type Unenforced } from "./resources.ts";
+import { keyOf, type ResourceHost, type Setting } from "./setting.ts";
+import { settingsOf } from "./settings.ts";
+
+/** Started and updated containers keep what they had when an update is refused. */
+export type UpdateResult =
+  | { readonly ok: true; readonly unenforced: readonly Unenforced[] }
+  | { readonly ok: false; readonly error: NativeError };
+
+interface LimitsRecord {
+  readonly resources: Resources;
+  /** An update to these was begun. */
+  readonly next?: Resources;
+}
+
+/** Refuses what no host or not this host can do. With `strict`, also what it cannot enforce. */
+export const checkResources = (wanted: Resources, host: ResourceHost, strict: boolean): NativeError | undefined => {
+  const mistake = firstMistakeOf(wanted) ?? cpusetMistake(wanted, host);
+  if (mistake !== undefined) return nativeError("spec", constants.errno.EINVAL, mistake);
+  const [first] = strict ? settingsOf(wanted, host).unenforced : [];
+  return first && nativeError("spec", constants.errno.EOPNOTSUPP, `${first.knob}: ${first.reason}`);
+};
+
+export const encodeLimits = (resources: Resources, next?: Resources): string =>
+  `${JSON.stringify({ version: 1, resources, ...(next === undefined ? {} : { next }) })}\n`;
+
+export const parseLimits = (text: string): LimitsRecord | undefined => {
+  try {
+    const value = JSON.parse(text) as { version?: unknown; resources?: Resources; next?: Resources } | null;
+    if (value?.version !== 1 || !isResources(value.resources)) return undefined;
+    return isResources(value.next) ? { resources: value.resources, next: value.next } : { resources: value.resources };
+  } catch {
+    return undefined;
+  }
+};
+
+/** Throws on shapes that are far off; those are caught by the caller. */
+const isResources = (value: Resources | undefined): value is Resources =>
+  value !== undefined && firstMistakeOf(value) === undefined;
+
+export class ContainerLimits {
+  readonly #host: ResourceHost;
+  readonly #cgroup: ContainerCgroup;
+  readonly #directory: string;
+  #resources: Resources | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(host: ResourceHost, cgroup: ContainerCgroup, directory: string, resources?: Resources) {
+    this.#host = host;
+    this.#cgroup = cgroup;
+    this.#directory = directory;
+    this.#resources = resources;
+  }
+
+  /** Undefined only for a container whose records were lost. */
+  get resources(): Resources | undefined {
+    return this.#resources;
+  }
+  get unenforced(): readonly Unenforced[] {
+    return this.#resources === undefined ? [] : settingsOf(this.#resources, this.#host).unenforced;
+  }
+
+  /** After a restart of the agent. `running`: an update that was interrupted is taken back. */
+  async adopt(running: boolean): Promise<void> {
+    const record = (await this.#read("limits")) ?? (await this.#read("lock"));
+    this.#resources = record?.resources;
+    if (!running || record?.next === undefined) return;
+    await this.#change(record.next, record.resources);
+    await this.#write(encodeLimits(record.resources));
+  }
+
+  update(wanted: Resources, strict: boolean): Promise<UpdateResult> {
+    const result = this.#queue.then(() => this.#update(wanted, strict));
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #update(wanted: Resources, strict: boolean): Promise<UpdateResult> {
+    const wrong = checkResources(wanted, this.#host, strict);
+    if (wrong !== undefined) return { ok: false, error: wrong };
+    const before = this.#resources ?? wanted;
+    try {
+      await this.#write(encodeLimits(before, wanted));
+      const error = await this.#change(before, wanted);
+      await this.#write(encodeLimits(error === undefined ? wanted : before));
+      if (error !== undefined) return { ok: false, error };
+    } catch (cause) {
+      if (cause instanceof NativeFailure) return { ok: false, error: cause.error };
+      return { ok: false, error: fromSystemError("cgroup.limit", cause, "update") };
+    }
+    this.#resources = wanted;
+    return { ok: true, unenforced: settingsOf(wanted, this.#host).unenforced };
+  }
+
+  async #change(before: Resources, wanted: Resources): Promise<NativeError | undefined> {
+    const place = (path: string) => this.#cgroup.pathIn(path);
+    const { settings } = settingsOf(wanted, this.#host);
+    const known = new Map([...settingsOf(before, this.#host).settings, ...settings].map((each) => [keyOf(each), each]));
+    await this.#makeRoom(settings);
+    return await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
+  }
+
+  /** Controllers that the container did without until now. */
+  async #makeRoom(settings: readonly Setting[]): Promise<void> {
+    for (const hierarchy of this.#host.hierarchies.filter(({ onDemand }) => onDemand)) {
+      const here = settings.filter(({ controller }) => hierarchy.controllers.includes(controller));
+      if (here.length === 0) continue;
+      if (hierarchy.version === 2) {
+        const needed = hierarchy.controllers.filter((name) => here.some(({ controller }) => controller === name));
+        await enableOnDemand({ ...hierarchy, controllers: needed }, this.#cgroup.parent);
+        continue;
+      }
+      const first = here.filter(({ always }) => always === true);
+      const target = this.#cgroup.pathIn(hierarchy.path);
+      if (!(await joinHierarchy(target, first, () => this.#cgroup.pids()))) {
+        const detail = `its processes multiply faster than they can be moved to ${target}`;
+        throw new NativeFailure(nativeError("cgroup.join", constants.errno.EBUSY, detail));
+      }
+    }
+  }
+
+  async #read(name: "limits" | "lock"): Promise<LimitsRecord | undefined> {
+    try {
+      return parseLimits(await readFile(join(this.#directory, name), "utf8"));
+    } catch (cause) {
+      if (hasCode(cause, "ENOENT")) return undefined;
+      throw cause;
+    }
+  }
+
+  /** Not flushed: what a host's crash takes, it takes together with the container. */
+  async #write(text: string): Promise<void> {
+    const temporary = join(this.#directory, "limits.tmp");
+    const file = await open(temporary, "w", 0o600);
+    try {
+      await file.writeFile(text);
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, join(this.#directory, "limits"));
+  }
+}
