@@ -1,7 +1,9 @@
 /** Writes good specs as seeds for the spec fuzzer into the directory argv[2]: they follow the format wherever it goes. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readCgroupLayout } from "../lib/index.ts";
+import { planStart } from "../lib/resources/plan.ts";
+import { settingsOf } from "../lib/resources/settings.ts";
+import { v1Host } from "../lib/resources/testing.ts";
 import { encodeSpec } from "../lib/spec.ts";
 import type { ContainerSpec } from "../lib/types.ts";
 import { plainSpec } from "../test/scratch.ts";
@@ -20,7 +22,7 @@ const specs: readonly ContainerSpec[] = [
 ];
 const context = {
   cgroupParent: "p/q",
-  hierarchies: readCgroupLayout().hierarchies,
+  hierarchies: v1Host.hierarchies,
   log: { maxBytes: 200_000 },
   attachLayers: false,
 };
@@ -28,7 +30,7 @@ const context = {
 const directory = process.argv[2] ?? "";
 mkdirSync(directory, { recursive: true });
 specs.forEach((spec, at) => {
-  const encoded = encodeSpec(spec, context);
+  const encoded = encodeSpec(spec, { ...context, cgroupWrites: planStart(settingsOf(spec.limits, v1Host).settings) });
   if (!encoded.ok) throw new Error(`seed ${at}: ${encoded.error.detail}`);
   writeFileSync(join(directory, `seed-${at}`), encoded.value);
 });
