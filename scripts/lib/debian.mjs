@@ -13,6 +13,8 @@ const NEEDED = [
   { name: "e2fsprogs", programs: ["chattr"] },
   { name: "busybox-static", files: ["/bin/busybox"] },
   { name: "libseccomp-dev", files: ["/usr/include/seccomp.h"] },
+  { name: "libarchive-dev", files: ["/usr/include/archive.h"] },
+  { name: "libssl-dev", files: ["/usr/include/openssl/evp.h"] },
   { name: "pkg-config", programs: ["pkg-config"] },
   { name: "build-essential", programs: ["gcc", "g++", "make"] },
   { name: "python3", programs: ["python3"] },

@@ -92,6 +92,22 @@ step(
   },
 );
 
+const unpack = join(out, "berth-unpack");
+const unpackSources = [...sources("src/unpack", [".c"]), "src/supervisor/fd.c"];
+step(
+  "unpack",
+  unpack,
+  [...unpackSources, "src/unpack/unpack.h", "src/supervisor/fd.h", "build/native/seccomp_filter.h"],
+  () => {
+    if (!existsSync("/usr/include/archive.h")) fail("libarchive is missing (Debian: apt-get install libarchive-dev)");
+    if (!existsSync("/usr/include/openssl/evp.h")) fail("libcrypto is missing (Debian: apt-get install libssl-dev)");
+    const args = ["-std=gnu17", ...compile, `-I${out}`, "-o", `${unpack}.new`, ...unpackSources];
+    run("gcc", [...args, "-larchive", "-lcrypto"]);
+    run("strip", [`${unpack}.new`]);
+    renameSync(`${unpack}.new`, unpack);
+  },
+);
+
 const addon = join(out, "berth_native.node");
 step(
   "addon",

@@ -1,0 +1,205 @@
+/*
+ * berth-unpack: unpacks one layer archive into one empty directory.
+ *
+ *   outer (root) ─ clone, user map ─► inner (jail.c): reads the archive, makes the tree ─ report ─► outer: marks opaque
+ *   directories, flushes, prints one line of JSON
+ *
+ * Two processes, because `trusted.overlay.opaque` may be set by the host's root only, and the archive must not be read
+ * by the host's root. Whoever kills either leaves a directory that nobody has given a name yet.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "../supervisor/fd.h"
+#include "unpack.h"
+
+#define STAGE "unpack"
+#define MAX_OPAQUE (UINT64_C(1) << 20)
+
+static int read_number(const char *text, uint64_t *value)
+{
+  char *end;
+  errno = 0;
+  unsigned long long number = strtoull(text, &end, 10);
+  if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number == 0)
+    return -1;
+  *value = number;
+  return 0;
+}
+
+static int read_all(int fd, void *buffer, size_t size)
+{
+  for (size_t done = 0; done < size;) {
+    ssize_t got = RETRY_INTR(read(fd, (char *)buffer + done, size - done));
+    if (got <= 0)
+      return -1;
+    done += (size_t)got;
+  }
+  return 0;
+}
+
+static _Noreturn void inner(int go, int out, const struct unpack_limits *limits, uint64_t blob_size)
+{
+  static struct unpack_report report;
+  struct unpack_tree tree = { .root = UNPACK_FD_TREE, .report = &report };
+  char word;
+  /* The map is written once we exist. */
+  if (read_all(go, &word, 1) < 0)
+    _exit(1);
+  (void)umask(0);
+  if (jail_enter(UNPACK_FD_TREE, limits, &report) == 0 &&
+      archive_unpack(UNPACK_FD_BLOB, blob_size, limits, &tree) == 0)
+    report.ok = true;
+  report.opaque = report.ok ? tree.opaque.count : 0;
+  if (fd_write_all(out, &report, sizeof report) < 0)
+    _exit(1);
+  for (size_t i = 0; i < report.opaque; i++)
+    if (fd_write_all(out, tree.opaque.items[i], strlen(tree.opaque.items[i]) + 1) < 0)
+      _exit(1);
+  _exit(0);
+}
+
+/* Ids in the archive are ids on disk, 0…65535; the kernel refuses all others. */
+static int write_map(pid_t pid, struct unpack_report *report)
+{
+  static const char map[] = "0 0 65536\n";
+  char path[64];
+  (void)snprintf(path, sizeof path, "/proc/%d", pid);
+  cleanup_close int process = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (process < 0 || fd_write_at(process, "uid_map", map) < 0 || fd_write_at(process, "gid_map", map) < 0)
+    return unpack_sys(report, "unpack.jail", "", "map the users");
+  return 0;
+}
+
+static int mark_opaque(const char *path, struct unpack_report *report)
+{
+  cleanup_close int dir = fd_open_plain(UNPACK_FD_TREE, path[0] == '\0' ? "/" : path, O_RDONLY | O_DIRECTORY);
+  if (dir < 0) {
+    /* Replaced by a later entry. */
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+      return 0;
+    return unpack_sys(report, STAGE, path, "open an opaque directory");
+  }
+  if (fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) < 0)
+    return unpack_sys(report, STAGE, path, "mark the directory opaque");
+  return 0;
+}
+
+static int receive(int in, struct unpack_report *report)
+{
+  if (read_all(in, report, sizeof *report) < 0)
+    return unpack_bad(report, STAGE, "", "the reader of the archive was killed");
+  report->stage[sizeof report->stage - 1] = report->entry[sizeof report->entry - 1] = '\0';
+  report->detail[sizeof report->detail - 1] = report->digest[UNPACK_DIGEST_HEX] = '\0';
+  if (!report->ok)
+    return -1;
+  if (report->opaque > MAX_OPAQUE)
+    return unpack_bad(report, "unpack.limit", "", "too many opaque directories");
+  FILE *stream = fdopen(in, "r");
+  if (stream == NULL)
+    return unpack_sys(report, STAGE, "", "fdopen");
+  char *path = NULL;
+  size_t room = 0;
+  int result = 0;
+  for (uint64_t i = 0; i < report->opaque && result == 0; i++) {
+    ssize_t length = getdelim(&path, &room, '\0', stream);
+    if (length <= 0 || (size_t)length > UNPACK_MAX_PATH + 1)
+      result = unpack_bad(report, STAGE, "", "the list of opaque directories is damaged");
+    else
+      result = mark_opaque(path, report);
+  }
+  free(path);
+  return result;
+}
+
+static void print_text(const char *key, const char *text)
+{
+  printf(",\"%s\":\"", key);
+  for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+    if (*at < 0x20 || *at == '"' || *at == '\\' || *at >= 0x7f)
+      printf("\\u%04x", *at);
+    else
+      (void)putchar(*at);
+  }
+  printf("\"");
+}
+
+static int print(const struct unpack_report *report)
+{
+  printf("{\"ok\":%s,\"entries\":%llu,\"bytes\":%llu,\"devicesSkipped\":%llu,\"xattrsSkipped\":%llu",
+         report->ok ? "true" : "false", (unsigned long long)report->entries, (unsigned long long)report->bytes,
+         (unsigned long long)report->devices_skipped, (unsigned long long)report->xattrs_skipped);
+  if (report->ok)
+    print_text("digest", report->digest);
+  else {
+    printf(",\"errno\":%d", report->number);
+    print_text("stage", report->stage);
+    print_text("entry", report->entry);
+    print_text("detail", report->detail);
+  }
+  printf("}\n");
+  return fflush(stdout) == 0 && report->ok ? 0 : 1;
+}
+
+static int run(const struct unpack_limits *limits, struct unpack_report *report)
+{
+  int go[2], back[2];
+  struct stat blob;
+  if (fstat(UNPACK_FD_BLOB, &blob) < 0 || pipe2(go, O_CLOEXEC) < 0 || pipe2(back, O_CLOEXEC) < 0)
+    return unpack_sys(report, STAGE, "", "prepare");
+  uint64_t blob_size = S_ISREG(blob.st_mode) ? (uint64_t)blob.st_size : limits->bytes;
+  struct clone_args args = {
+    .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
+    .exit_signal = SIGCHLD,
+  };
+  long pid = syscall(SYS_clone3, &args, sizeof args);
+  if (pid < 0)
+    return unpack_sys(report, "unpack.jail", "", "clone3");
+  if (pid == 0) {
+    (void)close(go[1]);
+    (void)close(back[0]);
+    inner(go[0], back[1], limits, blob_size);
+  }
+  (void)close(go[0]);
+  (void)close(back[1]);
+  int result = write_map((pid_t)pid, report);
+  if (result == 0 && fd_write_all(go[1], "", 1) < 0)
+    result = unpack_sys(report, STAGE, "", "the reader of the archive is gone");
+  if (result < 0)
+    (void)kill((pid_t)pid, SIGKILL);
+  else
+    result = receive(back[0], report);
+  (void)RETRY_INTR(waitpid((pid_t)pid, NULL, 0));
+  /* The name that it is given afterwards must not be there before its content is. */
+  if (result == 0 && syncfs(UNPACK_FD_TREE) < 0)
+    result = unpack_sys(report, STAGE, "", "flush to disk");
+  return result;
+}
+
+int main(int argc, char **argv)
+{
+  static struct unpack_report report;
+  struct unpack_limits limits;
+  if (argc != 5 || read_number(argv[1], &limits.bytes) < 0 || read_number(argv[2], &limits.entries) < 0 ||
+      read_number(argv[3], &limits.depth) < 0 || read_number(argv[4], &limits.ratio) < 0) {
+    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO <archive 3<directory\n");
+    return 2;
+  }
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  /* Names are bytes; libarchive converts those that are marked as UTF-8. */
+  (void)setlocale(LC_CTYPE, "C.UTF-8");
+  report.ok = run(&limits, &report) == 0;
+  return print(&report);
+}

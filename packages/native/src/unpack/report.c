@@ -1,0 +1,59 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unpack.h"
+
+static int fill(struct unpack_report *report, int number, const char *stage, const char *entry, const char *format,
+                va_list arguments)
+{
+  report->ok = false;
+  report->number = number;
+  (void)snprintf(report->stage, sizeof report->stage, "%s", stage);
+  (void)snprintf(report->entry, sizeof report->entry, "%s", entry);
+  (void)vsnprintf(report->detail, sizeof report->detail, format, arguments);
+  return -1;
+}
+
+int unpack_sys(struct unpack_report *report, const char *stage, const char *entry, const char *format, ...)
+{
+  int number = errno;
+  va_list arguments;
+  va_start(arguments, format);
+  (void)fill(report, number, stage, entry, format, arguments);
+  va_end(arguments);
+  return -1;
+}
+
+int unpack_bad(struct unpack_report *report, const char *stage, const char *entry, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  (void)fill(report, 0, stage, entry, format, arguments);
+  va_end(arguments);
+  return -1;
+}
+
+int unpack_paths_add(struct unpack_paths *paths, const char *path, const struct timespec *time)
+{
+  if (paths->count == paths->room) {
+    size_t room = paths->room == 0 ? 64 : paths->room * 2;
+    char **items = reallocarray(paths->items, room, sizeof *items);
+    if (items == NULL)
+      return -1;
+    paths->items = items;
+    struct timespec *times = reallocarray(paths->times, room, sizeof *times);
+    if (times == NULL)
+      return -1;
+    paths->times = times;
+    paths->room = room;
+  }
+  char *copy = strdup(path);
+  if (copy == NULL)
+    return -1;
+  paths->items[paths->count] = copy;
+  paths->times[paths->count++] = time == NULL ? (struct timespec){ 0 } : *time;
+  return 0;
+}
