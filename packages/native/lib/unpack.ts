@@ -3,6 +3,7 @@
  * else (src/unpack). Decides nothing about where layers are kept or what they are called.
  */
 import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { supervisorPath } from "./binding.ts";
 import { dirname, join } from "node:path";
@@ -61,7 +62,7 @@ export const unpackLayer = async (
     child.once("error", resolve);
     child.once("close", () => resolve(undefined));
   });
-  const [line, complaint, error] = await Promise.all([text(child.stdout), text(child.stderr), failed]);
+  const [line, complaint, error] = await Promise.all([read(child.stdout), read(child.stderr), failed]);
   if (error !== undefined) return refused("unpack.start", 0, error.message, "");
   const report = parseReport(line);
   if (report === undefined) {
@@ -71,6 +72,9 @@ export const unpackLayer = async (
   const { digest, entries, bytes, devicesSkipped, xattrsSkipped } = report;
   return { ok: true, digest, entries, bytes, devicesSkipped, xattrsSkipped };
 };
+
+/** A program that could not be started has no pipes. */
+const read = (stream: Readable | null): Promise<string> => (stream === null ? Promise.resolve("") : text(stream));
 
 type Report =
   | {

@@ -14,7 +14,7 @@ import { CPPCHECK_EXCEPTIONS, TIDY_CHECKS, TIDY_EXCEPTIONS } from "./lint.config
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamps = join(root, "build", "lint");
-const C = ["src/supervisor", "src/seccomp"];
+const C = ["src/supervisor", "src/unpack", "src/seccomp"];
 const CXX = ["src/addon"];
 
 const files = (folders, endings) =>

@@ -21,7 +21,7 @@
 #define STAGE_ENTRY "unpack.entry"
 #define MAX_ID 65535
 #define MAX_XATTR_BYTES 4096u
-#define BLOCK (128u * 1024u)
+#define BLOCK 131072u
 
 struct reader {
   struct archive *plain; /* decompression only */
@@ -219,7 +219,7 @@ static int add_file(struct reader *reader, struct archive_entry *from, const str
 static int add_entry(struct reader *reader, struct archive_entry *from, const struct unpack_limits *limits,
                      struct unpack_tree *tree)
 {
-  char path[UNPACK_MAX_PATH + 1], target[UNPACK_MAX_PATH + 1];
+  char path[UNPACK_MAX_PATH + 1] = "", target[UNPACK_MAX_PATH + 1] = "";
   struct unpack_report *report = tree->report;
   if (clean_path(archive_entry_pathname(from), "its name", limits, path, report) < 0)
     return -1;

@@ -50,10 +50,11 @@ int unpack_paths_add(struct unpack_paths *paths, const char *path, const struct 
     paths->times = times;
     paths->room = room;
   }
+  static const struct timespec none;
   char *copy = strdup(path);
   if (copy == NULL)
     return -1;
   paths->items[paths->count] = copy;
-  paths->times[paths->count++] = time == NULL ? (struct timespec){ 0 } : *time;
+  paths->times[paths->count++] = time == NULL ? none : *time;
   return 0;
 }
