@@ -34,7 +34,7 @@ export const createBerthCell = (hosts: readonly Resources[]) => {
   const append = (records: LogRecord[]): void => {
     if (records.length === 0) return;
     sequence += 1;
-    fold(state, sequence, { version: 1, epoch: 0, atMs: sequence, cause: "bench", records });
+    fold(state, sequence, { version: 2, origin: null, epoch: 0, atMs: sequence, cause: "bench", records });
   };
   const records = hosts.map((allocatable, at): LogRecord[] => {
     const hostId = `h${String(at).padStart(6, "0")}` as HostId;

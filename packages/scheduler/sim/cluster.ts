@@ -108,7 +108,14 @@ export class SimulatedCluster {
 
   append(cause: string, records: readonly LogRecord[], epoch = this.state.epoch): void {
     if (records.length === 0) return;
-    const transaction: Transaction = { version: 1, epoch, atMs: this.nowMs, cause, records: [...records] };
+    const transaction: Transaction = {
+      version: 2,
+      origin: null,
+      epoch,
+      atMs: this.nowMs,
+      cause,
+      records: [...records],
+    };
     this.log.push(transaction);
     const sequence = this.log.length;
     for (const record of records) {

@@ -8,6 +8,7 @@ export * from "./host.ts";
 export * from "./ids.ts";
 export * from "./job-parse.ts";
 export * from "./job.ts";
+export * from "./log-upgrade.ts";
 export * from "./log.ts";
 export * from "./plan.ts";
 export * from "./problem.ts";

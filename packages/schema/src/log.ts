@@ -1,7 +1,8 @@
 /**
  * The log: one message is one transaction, appended with the expected last sequence, so that it is the only truth, the
  * lock and the audit trail. State is the fold of these records and nothing else; replaying them gives the same state.
- * Record kinds are versioned by `version` of the transaction; a reader upgrades old ones, a writer writes the newest.
+ * Record kinds are versioned by `version` of the transaction; a reader upgrades old ones (log-upgrade.ts), a writer writes
+ * the newest.
  */
 import Type, { type Static } from "typebox";
 import { AllocationReportSchema, PublicKeySchema, SessionSchema } from "./agent.ts";
@@ -89,16 +90,32 @@ export const RecordSchema = Type.Union([
 ]);
 export type LogRecord = Static<typeof RecordSchema>;
 
+/** Who asked for a change and from where: what the audit trail is made of. */
+export const OriginSchema = Type.Object(
+  {
+    who: Type.String({ maxLength: 128 }),
+    via: Type.Enum(["token", "session"]),
+    /** The address of the other end of the connection. */
+    from: Type.String({ maxLength: 64 }),
+  },
+  strict,
+);
+export type Origin = Static<typeof OriginSchema>;
+
+/** The form that this version of the program writes. Older ones are brought to it when they are read. */
+export const LOG_VERSION = 2;
+
 /**
  * `atMs` is the leader's wall clock at the append, for people and for backoff; no decision of safety rests on it.
- * `cause` names what led to it: an evaluation's trigger, a request, a report.
+ * `cause` names what led to it: an evaluation's trigger, a request, a report. `origin` is null for what nobody asked for.
  */
 export const TransactionSchema = Type.Object(
   {
-    version: Type.Literal(1),
+    version: Type.Literal(LOG_VERSION),
     epoch: whole,
     atMs: whole,
     cause: Type.String({ maxLength: 256 }),
+    origin: Type.Union([OriginSchema, Type.Null()]),
     records: Type.Array(RecordSchema, { minItems: 1 }),
   },
   strict,

@@ -19,6 +19,7 @@ import {
   type JobList,
   type JobName,
   type JobView,
+  type Origin,
   type PlanView,
   type Problem,
   type ProjectName,
@@ -45,9 +46,9 @@ export interface AllocationFilter {
 }
 
 export interface Api {
-  readonly submit: (document: unknown, by: string, idempotencyKey: string | null) => Answer<Submitted>;
+  readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown) => Result<PlanView, Problem>;
-  readonly stop: (project: ProjectName, job: JobName, by: string) => Answer<JobView>;
+  readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
   readonly job: (
     project: ProjectName,
     job: JobName,
@@ -63,7 +64,7 @@ export interface Api {
   readonly why: (project: ProjectName, job: JobName, index: number) => Result<Why, Problem>;
   readonly hosts: (page: PageRequest) => Result<HostList, Problem>;
   readonly host: (id: HostId) => Result<HostView, Problem>;
-  readonly enrol: (enrolment: Enrolment, by: string) => Answer<Enrolled>;
+  readonly enrol: (enrolment: Enrolment, origin: Origin) => Answer<Enrolled>;
   readonly allocations: (filter: AllocationFilter, page: PageRequest) => Result<AllocationList, Problem>;
   readonly allocation: (id: AllocationId) => Result<AllocationView, Problem>;
 }
@@ -92,16 +93,17 @@ export const createApi = (options: ApiOptions): Api => {
   };
 
   return {
-    submit: async (document, by, idempotencyKey) => {
+    submit: async (document, origin, idempotencyKey) => {
       const spec = parseJobDocument(document);
       if (!spec.ok) return spec;
       // Equal documents have equal specs, so this tells a repetition from another request under the same key.
       const requestDigest = createHash("sha256").update(JSON.stringify(spec.value)).digest("hex");
       const done = await engine.submit({
-        cause: `submission by ${by}`,
+        cause: "submission",
+        origin,
         splittable: false,
         decide: (now) => {
-          const decided = decideSubmit(now, { spec: spec.value, by, idempotencyKey, requestDigest });
+          const decided = decideSubmit(now, { spec: spec.value, by: origin.who, idempotencyKey, requestDigest });
           return decided.ok ? ok({ records: decided.value.records, value: decided.value.action }) : decided;
         },
       });
@@ -119,12 +121,13 @@ export const createApi = (options: ApiOptions): Api => {
       });
     },
 
-    stop: async (project, job, by) => {
+    stop: async (project, job, origin) => {
       const done = await engine.submit({
-        cause: `stop by ${by}`,
+        cause: "stop",
+        origin,
         splittable: false,
         decide: (now) => {
-          const records = decideStop(now, project, job, by);
+          const records = decideStop(now, project, job, origin.who);
           return records.ok ? ok({ records: records.value, value: undefined }) : records;
         },
       });
@@ -174,12 +177,13 @@ export const createApi = (options: ApiOptions): Api => {
       return err(problem("host.not_found", detail));
     },
 
-    enrol: async (enrolment, by) => {
+    enrol: async (enrolment, origin) => {
       const done = await engine.submit({
-        cause: `enrolment by ${by}`,
+        cause: "enrolment",
+        origin,
         splittable: false,
         decide: (now) => {
-          const records = decideEnrol(now, { ...enrolment, by });
+          const records = decideEnrol(now, { ...enrolment, by: origin.who });
           return records.ok ? ok({ records: records.value, value: undefined }) : records;
         },
       });

@@ -2,7 +2,7 @@
  * Commands that wait for the one loop that decides. Bounded; a command that waits too long is answered that nobody
  * leads, so that no caller hangs while an election or an outage lasts.
  */
-import { err, problem, type LogRecord, type Problem, type Result } from "@berth/schema";
+import { err, problem, type LogRecord, type Origin, type Problem, type Result } from "@berth/schema";
 import type { Clock } from "../ports/clock.ts";
 import type { ClusterState } from "../core/index.ts";
 
@@ -20,6 +20,8 @@ export interface Committed<T> {
 
 export interface Command<T> {
   readonly cause: string;
+  /** Who asked for it; absent for what nobody did. */
+  readonly origin?: Origin;
   readonly decide: (state: ClusterState) => Result<Decision<T>, Problem>;
   /** The records are independent of each other and may be appended as several transactions. */
   readonly splittable: boolean;

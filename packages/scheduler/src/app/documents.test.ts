@@ -38,7 +38,8 @@ const make = () => {
   ends.push(() => ending.abort());
   const append = (records: Transaction["records"]): void => {
     const { documents: touched } = fold(state, state.revision + 1, {
-      version: 1,
+      version: 2,
+      origin: null,
       epoch: state.epoch,
       atMs: 1,
       cause: "test",

@@ -130,7 +130,14 @@ test("of two instances one leads, the other follows; after a foreign append the 
 
   // Another instance claims behind the leader's back, as after a pause of the leader.
   await log.append(
-    { version: 1, epoch: 1, atMs: 1, cause: "election", records: [{ kind: "leader_elected", instance: "three" }] },
+    {
+      version: 2,
+      origin: null,
+      epoch: 1,
+      atMs: 1,
+      cause: "election",
+      records: [{ kind: "leader_elected", instance: "three" }],
+    },
     log.entries.length,
   );
   // The refused command is decided again once this instance leads again.

@@ -11,10 +11,12 @@
  */
 import {
   err,
+  LOG_VERSION,
   MAX_TRANSACTION_BYTES,
   ok,
   problem,
   type LogRecord,
+  type Origin,
   type Problem,
   type Result,
   type Transaction,
@@ -48,7 +50,11 @@ export interface EngineOptions {
 }
 
 /** Appends and folds; a problem means that nothing was stored. Rejects when this instance must stop leading. */
-export type Commit = (records: readonly LogRecord[], cause: string) => Promise<Result<number, Problem>>;
+export type Commit = (
+  records: readonly LogRecord[],
+  cause: string,
+  origin?: Origin | null,
+) => Promise<Result<number, Problem>>;
 
 export type FoldListener = (changes: Changes, sequence: number) => void;
 
@@ -150,12 +156,17 @@ export const createEngine = (options: EngineOptions): Engine => {
     }
   };
 
-  const append = async (records: readonly LogRecord[], cause: string): Promise<Result<number, Problem>> => {
+  const append = async (
+    records: readonly LogRecord[],
+    cause: string,
+    origin: Origin | null,
+  ): Promise<Result<number, Problem>> => {
     const transaction: Transaction = {
-      version: 1,
+      version: LOG_VERSION,
       epoch: state.epoch,
       atMs: clock.nowMs(),
       cause: cause.slice(0, 256),
+      origin,
       records: [...records],
     };
     const outcome = await log.append(transaction, state.revision);
@@ -174,9 +185,9 @@ export const createEngine = (options: EngineOptions): Engine => {
   };
 
   /** Records that belong together go into one transaction or none. */
-  const commit: Commit = async (records, cause) => {
+  const commit: Commit = async (records, cause, origin = null) => {
     if (records.length === 0) return ok(state.revision);
-    return append(records, cause);
+    return append(records, cause, origin);
   };
 
   const execute = async (waiting: Waiting): Promise<void> => {
@@ -195,7 +206,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     let revision = state.revision;
     try {
       for (const part of parts) {
-        const appended = await commit(part, command.cause);
+        const appended = await commit(part, command.cause, command.origin);
         if (!appended.ok) return settle(appended);
         revision = appended.value;
       }
@@ -252,7 +263,7 @@ export const createEngine = (options: EngineOptions): Engine => {
   /** True when this instance leads now. */
   const claim = async (): Promise<boolean> => {
     deposedBy = undefined;
-    const outcome = await append([{ kind: "leader_elected", instance }], "election");
+    const outcome = await append([{ kind: "leader_elected", instance }], "election", null);
     return outcome.ok;
   };
 

@@ -15,7 +15,7 @@ test("parts hold all records in order, and each part fits", () => {
       for (const part of parts) {
         expect(part.length).toBeGreaterThan(0);
         const bytes = Buffer.byteLength(
-          JSON.stringify({ version: 1, epoch: 1, atMs: 1, cause: "x".repeat(256), records: part }),
+          JSON.stringify({ version: 2, origin: null, epoch: 1, atMs: 1, cause: "x".repeat(256), records: part }),
         );
         if (part.length > 1) expect(bytes).toBeLessThanOrEqual(maxBytes);
       }

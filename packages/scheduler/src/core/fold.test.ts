@@ -39,7 +39,8 @@ describe("folding", () => {
     const { revision } = world.state;
     expect(world.append(nonsense).ignored).toBe(nonsense.length);
     const transaction: Transaction = {
-      version: 1,
+      version: 2,
+      origin: null,
       epoch: world.state.epoch,
       atMs: 1,
       cause: "again",

@@ -1,6 +1,6 @@
 /** Lets a request in or refuses it, before anything of it is read. */
 import type { FastifyRequest } from "fastify";
-import { err, ok, problem, type Problem, type Result } from "@berth/schema";
+import { err, ok, problem, type Origin, type Problem, type Result } from "@berth/schema";
 import type { Clock } from "../../ports/clock.ts";
 import { Refusal } from "./problems.ts";
 import type { Principal } from "./server-type.ts";
@@ -51,6 +51,12 @@ export const createAuthHook =
     if (!principal.ok) throw new Refusal(principal.error);
     request.principal = principal.value;
   };
+
+/** What the log says about who asked. */
+export const originOf = (request: FastifyRequest): Origin => {
+  const { name, via } = principalOf(request);
+  return { who: name, via, from: request.ip };
+};
 
 /** The name for the audit trail. Every route behind the hook has one. */
 export const principalOf = (request: FastifyRequest): Principal => {

@@ -1,4 +1,6 @@
 /** The log on the real server: compare-and-append, replay, what happens when the server is killed, what must stop a start. */
+import { crc32 } from "node:zlib";
+import { headers } from "nats";
 import { expect, test } from "vitest";
 import { MAX_TRANSACTION_BYTES, type HostId, type Transaction } from "@berth/schema";
 import type { Log } from "../../ports/log.ts";
@@ -15,7 +17,8 @@ const open = ({ bus }: TestNats, more: { instance?: string; mustExist?: boolean 
   });
 
 const transaction = (name: string, by = "test"): Transaction => ({
-  version: 1,
+  version: 2,
+  origin: null,
   epoch: 1,
   atMs: 1,
   cause: "test",
@@ -114,18 +117,38 @@ test("a reader whose server dies is told so instead of waiting for ever", async 
   await expect(reading).rejects.toThrow("interrupted");
 });
 
-test("a record that cannot be decoded stops the reading with its sequence", async () => {
+test("a record that is damaged or cannot be decoded stops the reading with its sequence", async () => {
   const nats = await startNats();
   const log = await open(nats);
   await log.append(transaction("a"), 0);
-  for (const [bytes, what] of [
-    [Buffer.from("{"), "not JSON"],
-    [Buffer.from('{"version":9}'), "expected form"],
-    [Buffer.from([0xff, 0xfe]), "not UTF-8"],
+  const summed = (bytes: Buffer): string => crc32(bytes).toString(16).padStart(8, "0");
+  const good = Buffer.from(JSON.stringify(transaction("b")));
+  for (const [bytes, checksum, what] of [
+    [good, "", "is damaged"],
+    [good, summed(Buffer.from("another")), "is damaged"],
+    [Buffer.from("{"), undefined, "not JSON"],
+    [Buffer.from(JSON.stringify({ ...transaction("b"), epoch: "x" })), undefined, "expected form: /epoch"],
+    [Buffer.from([0xff, 0xfe]), undefined, "not UTF-8"],
+    [Buffer.from('{"version":9}'), undefined, "a newer version of Berth has written it"],
   ] as const) {
-    const { seq } = await nats.bus.nats.jetstream().publish("log", bytes);
-    await expect(read(log, seq, 1)).rejects.toThrow(`transaction ${seq} of the log cannot be read by this version`);
+    const said = headers();
+    if (checksum !== "") said.set("Berth-Crc32", checksum ?? summed(bytes));
+    const { seq } = await nats.bus.nats.jetstream().publish("log", bytes, { headers: said });
+    await expect(read(log, seq, 1)).rejects.toThrow(`transaction ${seq} of the log`);
     await expect(read(log, seq, 1)).rejects.toThrow(what);
+  }
+});
+
+test("a transaction of the first version, which had no checksum and no origin, is upgraded when it is read", async () => {
+  const nats = await startNats();
+  const log = await open(nats);
+  const { origin, version, ...rest } = transaction("old");
+  expect([origin, version]).toEqual([null, 2]);
+  await nats.bus.nats.jetstream().publish("log", JSON.stringify({ version: 1, ...rest }));
+  const ending = new AbortController();
+  for await (const entry of log.read(1, ending.signal)) {
+    expect(entry).toEqual({ sequence: 1, transaction: transaction("old") });
+    ending.abort();
   }
 });
 

@@ -3,6 +3,7 @@
  * back after creation, because a server silently drops what it does not know; one that differs is refused, never
  * repaired by deleting.
  */
+import { crc32 } from "node:zlib";
 import {
   AckPolicy,
   DeliverPolicy,
@@ -11,11 +12,13 @@ import {
   RetentionPolicy,
   StorageType,
   createInbox,
+  headers,
   type JetStreamClient,
   type JetStreamManager,
+  type Msg,
   type StreamInfo,
 } from "nats";
-import { decodeJson, decoder, MAX_TRANSACTION_BYTES, Streams, TransactionSchema } from "@berth/schema";
+import { MAX_TRANSACTION_BYTES, readTransaction, Streams } from "@berth/schema";
 import { UndecodableRecord, type AppendOutcome, type Log, type LogEntry } from "../../ports/log.ts";
 import { StartupProblem } from "../../ports/startup-problem.ts";
 import { parseAckSubject } from "./ack-subject.ts";
@@ -34,7 +37,9 @@ export interface LogOptions {
 const NAME = Streams.log.name;
 const SUBJECT = Streams.log.subject;
 const HEARTBEAT_MS = 2_000;
-const decodeTransaction = decoder(TransactionSchema);
+/** CRC-32 of the transaction's bytes, made by the writer and checked by every reader: the store is not taken at its word. */
+const CHECKSUM = "Berth-Crc32";
+const checksumOf = (bytes: Uint8Array): string => crc32(bytes).toString(16).padStart(8, "0");
 
 const wantedConfig = (replicas: number) => ({
   name: NAME,
@@ -83,13 +88,19 @@ const ensureStream = async (manager: JetStreamManager, options: LogOptions): Pro
   }
 };
 
-const decodeEntry = (data: Uint8Array, sequence: number): LogEntry => {
+const decodeEntry = ({ data, headers: said }: Msg, sequence: number): LogEntry => {
+  const unreadable = (why: string): never => {
+    throw new UndecodableRecord(`transaction ${sequence} of the log ${why}`);
+  };
+  const checksum = said?.get(CHECKSUM) ?? "";
   const text = textOf(data);
-  const decoded =
-    text === undefined ? undefined : decodeJson(decodeTransaction, text, `transaction ${sequence} of the log`);
+  // The first version of the log had none.
+  const isWhole = checksum === "" ? text?.startsWith('{"version":1,') === true : checksum === checksumOf(data);
+  if (!isWhole) unreadable("is damaged: its checksum differs; restore the store of the server, or a backup");
+  const decoded = text === undefined ? undefined : readTransaction(text, `transaction ${sequence} of the log`);
   if (decoded?.ok === true) return { sequence, transaction: decoded.value };
-  throw new UndecodableRecord(
-    `transaction ${sequence} of the log cannot be read by this version: ${decoded?.error.detail ?? "it is not UTF-8"}; use the version that wrote it, or a newer one`,
+  return unreadable(
+    `cannot be read by this version: ${decoded?.error.detail ?? "it is not UTF-8"}; use the version that wrote it, or a newer one`,
   );
 };
 
@@ -145,7 +156,7 @@ async function* readEntries(
       const delivery = parseAckSubject(message.reply ?? "");
       if (delivery?.consumerSequence !== delivered + 1) throw new Error("entries of the log were lost on the way");
       delivered += 1;
-      yield decodeEntry(message.data, delivery.streamSequence);
+      yield decodeEntry(message, delivery.streamSequence);
     }
     if (!signal.aborted) throw new Error("reading the log was interrupted");
   } finally {
@@ -195,6 +206,8 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
       if (!bus.isUp()) return { kind: "uncertain", reason: "the bus is down" };
       appends += 1;
       const watch = untilDown();
+      const said = headers();
+      said.set(CHECKSUM, checksumOf(bytes));
       try {
         const ack = await Promise.race([
           client.publish(SUBJECT, bytes, {
@@ -202,6 +215,7 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
             // Unlike any other: a late delivery must never be taken for a repetition of this one.
             msgID: `${options.instance}:${expectedLastSequence + 1}:${appends}`,
             timeout: options.appendTimeoutMs,
+            headers: said,
           }),
           watch.down,
         ]);

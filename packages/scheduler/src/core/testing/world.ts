@@ -140,7 +140,14 @@ export class World {
   }
 
   append(records: readonly LogRecord[], epoch = this.state.epoch): Changes {
-    const transaction: Transaction = { version: 1, epoch, atMs: this.nowMs, cause: "test", records: [...records] };
+    const transaction: Transaction = {
+      version: 2,
+      origin: null,
+      epoch,
+      atMs: this.nowMs,
+      cause: "test",
+      records: [...records],
+    };
     const sequence = this.log.length + 1;
     this.log.push({ sequence, transaction });
     return fold(this.state, sequence, transaction);

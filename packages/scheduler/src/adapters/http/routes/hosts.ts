@@ -2,7 +2,7 @@
 import Type from "typebox";
 import { EnrolledSchema, EnrolmentSchema, HostListSchema, HostViewSchema, Routes } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
-import { principalOf } from "../auth.ts";
+import { originOf } from "../auth.ts";
 import { orRefuse } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { HostParams, pageProperties, pageRequest, problems } from "../shapes.ts";
@@ -35,6 +35,6 @@ export const addHostRoutes = (server: Server, { api }: Control): void => {
         response: { 200: EnrolledSchema, ...problems },
       },
     },
-    async (request) => orRefuse(await api.enrol(request.body, principalOf(request).name)),
+    async (request) => orRefuse(await api.enrol(request.body, originOf(request))),
   );
 };

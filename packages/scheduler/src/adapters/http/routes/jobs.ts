@@ -14,7 +14,7 @@ import {
   WhySchema,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
-import { principalOf } from "../auth.ts";
+import { originOf } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { JobParams, pageProperties, pageRequest, problems, TaskParams } from "../shapes.ts";
@@ -63,7 +63,7 @@ export const addJobRoutes = (server: Server, { api }: Control): void => {
         throw new Refusal(problem("job.document_malformed", "the body is empty; send a job document as JSON"));
       if (request.query.dryRun === true) return orRefuse(api.plan(document));
       const key = idempotencyKeyOf(request.headers["idempotency-key"]);
-      const submitted = orRefuse(await api.submit(document, principalOf(request).name, key));
+      const submitted = orRefuse(await api.submit(document, originOf(request), key));
       const { project, name } = submitted.job;
       return reply
         .code(submitted.action === "create" ? 201 : 200)
@@ -116,7 +116,7 @@ export const addJobRoutes = (server: Server, { api }: Control): void => {
   server.post(
     Routes.jobStop,
     { schema: { summary: "Stop a job", params: JobParams, response: { 200: JobViewSchema, ...problems } } },
-    async (request) => orRefuse(await api.stop(request.params.project, request.params.job, principalOf(request).name)),
+    async (request) => orRefuse(await api.stop(request.params.project, request.params.job, originOf(request))),
   );
 
   server.get(
