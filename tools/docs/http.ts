@@ -15,6 +15,11 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
   metrics: { methods: "GET", answers: "text", what: "Prometheus exposition; see [metrics.md](metrics.md)." },
   openapi: { methods: "GET", answers: "OpenAPI 3.1", what: "This page for programs." },
   version: { methods: "GET", answers: "`Version`", what: "Version, cluster name, capabilities." },
+  backup: {
+    methods: "GET",
+    answers: "bytes",
+    what: "The whole state with the cluster's secrets, as a file for `berth restore`.",
+  },
   tickets: { methods: "POST", answers: "`Ticket`", what: "A one-time ticket for a browser." },
   login: { methods: "GET", takes: "`ticket`", answers: "redirect", what: "Turns a ticket into a session cookie." },
   watch: {

@@ -1,6 +1,7 @@
 /** The command tree, and the one place where a command's end becomes an exit status and an error becomes text. */
 import { Command, CommanderError } from "commander";
 import { suggest } from "@berth/schema";
+import { registerBackup } from "./commands/backup.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDashboard } from "./commands/dashboard.ts";
 import { registerDoctor } from "./commands/doctor.ts";
@@ -12,6 +13,7 @@ import { registerLogs } from "./commands/logs.ts";
 import { registerOutputs } from "./commands/outputs.ts";
 import { registerPlan } from "./commands/plan.ts";
 import { registerPs } from "./commands/ps.ts";
+import { registerRestore } from "./commands/restore.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerStop } from "./commands/stop.ts";
 import { registerUp } from "./commands/up.ts";
@@ -24,7 +26,10 @@ import { renderFailure } from "./output/error.ts";
 
 /** In the order of the help: first the cluster, then the work, then how to look at both. */
 const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] = [
-  ["The cluster on this machine:", [registerUp, registerDown, registerDoctor, registerDashboard]],
+  [
+    "The cluster on this machine:",
+    [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
+  ],
   ["Work:", [registerRun, registerPlan, registerStop]],
   [
     "What is going on:",

@@ -8,4 +8,5 @@ export {
   type RunningScheduler,
   type SchedulerOptions,
 } from "./run-scheduler.ts";
+export { prepareRestore, type PreparedRestore } from "./restore.ts";
 export { StartupProblem } from "./ports/startup-problem.ts";

@@ -6,10 +6,11 @@ import { hostname } from "node:os";
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { pino, type Logger } from "pino";
-import { startEmbeddedNats } from "./adapters/embedded-nats/server.ts";
+import { startEmbeddedNats, type EmbeddedNats } from "./adapters/embedded-nats/server.ts";
 import { isAtLeast, parseVersion } from "./adapters/embedded-nats/binary.ts";
 import { openDataDir, type DataDir } from "./adapters/files/data-dir.ts";
 import { openLogMemory } from "./adapters/files/log-state.ts";
+import { readSnapshotFile, snapshotFiles } from "./adapters/files/snapshot-files.ts";
 import { adminToken, clusterSigner, secretFile } from "./adapters/files/secrets.ts";
 import { defaultDashboardDir } from "./adapters/http/dashboard.ts";
 import { buildServer, closeServer, listen } from "./adapters/http/server.ts";
@@ -19,10 +20,13 @@ import { connectBus, createUserSeed, publicKeyOfSeed, type BusConnection } from 
 import { openDesiredStore } from "./adapters/nats/desired.ts";
 import { openLeaderLine } from "./adapters/nats/leader.ts";
 import { openLog } from "./adapters/nats/log.ts";
+import { openSnapshotStore } from "./adapters/nats/snapshots.ts";
 import { systemClock } from "./app/clock.ts";
+import { SNAPSHOT_LIMITS, type SnapshotLimits } from "./app/snapshots.ts";
 import { createControl, type Control } from "./app/control.ts";
 import type { Admission } from "./ports/admission.ts";
 import { StartupProblem } from "./ports/startup-problem.ts";
+import { makeWay, pendingRestore } from "./restore.ts";
 import { packageVersion } from "./version.ts";
 
 export interface EmbeddedBus {
@@ -50,6 +54,8 @@ export interface SchedulerOptions {
   readonly bus: EmbeddedBus | ExternalBus;
   /** How often agents are asked to send heartbeats. */
   readonly heartbeatMs?: number;
+  /** When a snapshot is due. */
+  readonly snapshotLimits?: SnapshotLimits;
   /** A host that was silent for longer is lost. */
   readonly lostAfterMs?: number;
   readonly logger?: Logger;
@@ -80,7 +86,28 @@ interface OpenBus {
   readonly replicas: number;
   /** Nobody else can lead: the server and its directory are ours alone. */
   readonly isAlone: boolean;
+  /** Undefined for a server that is not ours. Resolves when the bus is connected again. */
+  readonly restart: (() => Promise<void>) | undefined;
 }
+
+const RECONNECT_MS = 30_000;
+
+const restartServer = async (server: EmbeddedNats, bus: BusConnection): Promise<void> => {
+  const again = new Promise<void>((resolve, reject) => {
+    const late = setTimeout(
+      () => reject(new StartupProblem(`nats-server did not come back within ${RECONNECT_MS / 1_000} s`)),
+      RECONNECT_MS,
+    );
+    const stop = bus.onChange((up) => {
+      if (!up) return;
+      clearTimeout(late);
+      stop();
+      resolve();
+    });
+  });
+  server.restart();
+  await again;
+};
 
 type Closers = (() => Promise<void> | void)[];
 
@@ -105,7 +132,7 @@ const openEmbedded = async (
   closers.push(server.close);
   const bus = await connectBus([server.localUrl], seed, logger.child({ component: "bus" }));
   closers.push(bus.close);
-  return { bus, admission: server, replicas: 1, isAlone: true };
+  return { bus, admission: server, replicas: 1, isAlone: true, restart: () => restartServer(server, bus) };
 };
 
 /** Raft streams of servers before 2.9.21 check an expected revision before it is applied: two writers may both win. */
@@ -136,7 +163,7 @@ const openExternal = async (given: ExternalBus, logger: Logger, closers: Closers
       logger.info("hosts of an external bus are admitted in its own configuration");
     },
   };
-  return { bus, admission, replicas, isAlone: false };
+  return { bus, admission, replicas, isAlone: false, restart: undefined };
 };
 
 const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBus, logger: Logger) => {
@@ -144,12 +171,18 @@ const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBu
   const clock = systemClock();
   const metrics = createMetrics(packageVersion());
   const memory = await openLogMemory(dir.logState);
+  const snapshots = await openSnapshotStore(open.bus, open.replicas);
+  const files = snapshotFiles(dir.snapshots);
+  const backup = await pendingRestore(dir, clock.nowMs());
   const log = await openLog(open.bus, {
     instance,
     replicas: open.replicas,
-    mustExist: memory.known,
+    mustExist:
+      backup === undefined && (memory.known || (await snapshots.list()).length + (await files.list()).length > 0),
     appendTimeoutMs: APPEND_TIMEOUT_MS,
+    ...(backup === undefined ? {} : { begin: { after: backup.beginAfter, restart: open.restart } }),
   });
+  await backup?.finish(log, snapshots, memory, options.clusterName);
   const control: Control = createControl({
     instance,
     cluster: options.clusterName,
@@ -166,6 +199,13 @@ const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBu
     leaseMs: open.isAlone ? 0 : LEASE_MS,
     heartbeatMs: options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS,
     lostAfterMs: options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS,
+    snapshots,
+    secrets: async () => ({
+      clusterKey: await readFile(dir.clusterKey, "utf8"),
+      adminToken: await readFile(dir.adminToken, "utf8"),
+    }),
+    snapshotFiles: { ...files, read: readSnapshotFile },
+    snapshotLimits: options.snapshotLimits ?? SNAPSHOT_LIMITS,
     checkEnd: memory.check,
     remember: memory.remember,
   });
@@ -191,6 +231,7 @@ export const runScheduler = async (options: SchedulerOptions): Promise<RunningSc
   try {
     const dir = await openDataDir(options.dataDir);
     closers.push(dir.release);
+    await makeWay(dir, logger);
     const token = await adminToken(dir);
     const open =
       options.bus.kind === "embedded"

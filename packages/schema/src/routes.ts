@@ -5,6 +5,8 @@ export const Routes = {
   metrics: "/metrics",
   openapi: "/v1/openapi.json",
   version: "/v1/version",
+  /** The whole state and the cluster's secrets, as a file for `berth restore`. */
+  backup: "/v1/backup",
   tickets: "/v1/tickets",
   login: "/login",
   watch: "/v1/watch",

@@ -20,7 +20,18 @@ export const Subjects = {
   inboxPrefix: (host: HostId) => `_INBOX_${host}`,
 } as const;
 
-export const Streams = { log: { name: "LOG", subject: "log" } } as const;
+export const Streams = {
+  log: { name: "LOG", subject: "log" },
+  /** `snap.<name>.<chunk>`, and `snap.<name>.manifest` once all chunks are there. */
+  snapshots: {
+    name: "SNAP",
+    subject: "snap.>",
+    chunk: (name: string, at: number) => `snap.${name}.${at}`,
+    manifest: (name: string) => `snap.${name}.manifest`,
+    all: (name: string) => `snap.${name}.>`,
+    manifests: "snap.*.manifest",
+  },
+} as const;
 
 export const Buckets = {
   /** history 1; key = host; republished to `host.<host>.desired`. */

@@ -10,6 +10,7 @@ import type { AgentLine, DesiredStore, LeaderLine, Line } from "../ports/bus.ts"
 import type { Clock } from "../ports/clock.ts";
 import type { Log, LogEnd } from "../ports/log.ts";
 import type { Signer } from "../ports/signer.ts";
+import type { SnapshotStore } from "../ports/snapshots.ts";
 import { createAgentFiles, type AgentFiles } from "./agent-files.ts";
 import { createAgentService } from "./agent-service.ts";
 import { createApi, type Api } from "./api.ts";
@@ -21,6 +22,8 @@ import { createFileStreams, type FileStreams } from "./file-stream.ts";
 import { createLiveHosts } from "./live-hosts.ts";
 import { createLiveness } from "./liveness.ts";
 import { pause } from "./pause.ts";
+import { encodeSnapshot, type SnapshotSecrets } from "./snapshot-format.ts";
+import { createSnapshots, type SnapshotFilesPort, type SnapshotLimits, type Snapshots } from "./snapshots.ts";
 import { createViews } from "./views.ts";
 import { createWaits } from "./waits.ts";
 import { createWatchHub, WATCH_LIMITS, type WatchHub } from "./watch-hub.ts";
@@ -41,6 +44,10 @@ export interface ControlOptions {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly lostAfterMs: number;
+  readonly snapshots: SnapshotStore;
+  readonly snapshotFiles: SnapshotFilesPort;
+  readonly snapshotLimits: SnapshotLimits;
+  readonly secrets: () => Promise<SnapshotSecrets>;
   readonly checkEnd: (end: LogEnd) => void;
   /** Keeps how far the log went; called now and then, and at the end. */
   readonly remember: (end: LogEnd) => Promise<void>;
@@ -48,11 +55,14 @@ export interface ControlOptions {
 
 export interface Control {
   readonly api: Api;
+  readonly snapshots: Snapshots;
   readonly engine: Engine;
   readonly documents: Documents;
   readonly files: AgentFiles;
   readonly streams: FileStreams;
   readonly hub: WatchHub;
+  /** A snapshot of this moment with the cluster's secrets; undefined before the log has been read. */
+  readonly backup: () => Promise<{ readonly revision: number; readonly chunks: readonly Uint8Array[] } | undefined>;
   /** Everything that must be true before this instance serves well. */
   readonly checks: () => Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>;
   /** Resolves when this instance has read the log to its end: it leads, or follows who does. */
@@ -69,12 +79,30 @@ const ROUND_TRIP_MS = 2_000;
 export const createControl = (options: ControlOptions): Control => {
   const { clock, line, logger, counters } = options;
   const evaluator = createEvaluator({ clock, logger, counters, nudge: () => engine.nudge() });
-  const engine: Engine = createEngine({ ...options, background: evaluator });
+  const waits = createWaits(clock);
+  const engine: Engine = createEngine({
+    ...options,
+    background: evaluator,
+    restore: async (end) => {
+      await snapshots.restore(end);
+      waits.restored(engine.state.revision);
+    },
+  });
   const { state } = engine;
+  const snapshots: Snapshots = createSnapshots({
+    ...options,
+    state,
+    store: options.snapshots,
+    files: options.snapshotFiles,
+    limits: options.snapshotLimits,
+    end: engine.end,
+    isReady: () => engine.role() === "following" || engine.role() === "leading",
+    isLeading: () => engine.role() === "leading",
+    isAlone: options.leaseMs === 0,
+  });
   const liveness = createLiveness({ lostAfterMs: options.lostAfterMs, tickMs: TICK_MS });
   const live = createLiveHosts(state);
   const views = createViews({ state, live, liveness, clock, cluster: options.cluster });
-  const waits = createWaits(clock);
   const isLeading = (): boolean => engine.role() === "leading";
   const documents = createDocuments({
     state,
@@ -184,12 +212,14 @@ export const createControl = (options: ControlOptions): Control => {
       if (signal.aborted) return;
       await judge();
       await remember();
+      void snapshots.tick();
     }
   };
 
   return {
     api: createApi({ engine, views, waits, admission: options.admission, clusterKey: options.signer.publicKey, clock }),
     engine,
+    snapshots,
     documents,
     files,
     streams: createFileStreams(state, files),
@@ -198,6 +228,15 @@ export const createControl = (options: ControlOptions): Control => {
     letGo: () => {
       hub.close();
       waits.close();
+    },
+    backup: async () => {
+      const secrets = await options.secrets();
+      const end = engine.end();
+      if (end === undefined) return undefined;
+      const { cluster } = options;
+      const { revision } = state;
+      const chunks = encodeSnapshot(state, { cluster, incarnation: end.incarnation, nowMs: clock.nowMs(), secrets });
+      return { revision, chunks };
     },
     checks: () => {
       const pending = documents.pending();

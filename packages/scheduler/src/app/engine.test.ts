@@ -24,6 +24,7 @@ const start = (
   more: { leaseMs?: number; checkEnd?: (end: LogEnd) => void; background?: () => Promise<boolean> } = {},
 ) => {
   const engine = createEngine({
+    restore: async () => {},
     instance,
     log,
     line: { isUp: () => true, onChange: () => () => {}, roundTrip: async () => {} },

@@ -45,6 +45,8 @@ export interface EngineOptions {
   readonly leaseMs: number;
   /** Throws when the log cannot be the one this machine knows. */
   readonly checkEnd: (end: LogEnd) => void;
+  /** Fills the empty state from a snapshot; throws when the log cannot be folded without one and none can be used. */
+  readonly restore: (end: LogEnd) => Promise<void>;
   /** Work that nobody asked for: evaluations. Returns whether there is more; called while leading, between commands. */
   readonly background: (state: ClusterState, commit: Commit) => Promise<boolean>;
 }
@@ -223,6 +225,7 @@ export const createEngine = (options: EngineOptions): Engine => {
   const follow = async (signal: AbortSignal): Promise<void> => {
     const end = await log.end();
     options.checkEnd(end);
+    if (state.revision === 0 && end.lastSequence > 0) await options.restore(end);
     if (end.lastSequence < state.revision) {
       throw new StartupProblem(
         `the log ends at ${end.lastSequence}, but ${state.revision} transactions of it are known here`,

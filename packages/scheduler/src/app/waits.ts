@@ -5,7 +5,9 @@ import type { Clock } from "../ports/clock.ts";
 
 export interface Waits {
   readonly folded: (changes: Changes, sequence: number) => void;
-  /** Sequence of the transaction that last changed the job; 0 when it is not known. */
+  /** The state begins at this revision: all jobs may have changed at it. */
+  readonly restored: (revision: number) => void;
+  /** Sequence of the transaction that last changed the job, as far as it is known. */
   readonly revisionOf: (job: JobKey) => number;
   /** Resolves when the job has changed after `revision`, after `waitMs`, or when `signal` aborts. */
   readonly changed: (job: JobKey, revision: number, waitMs: number, signal: AbortSignal) => Promise<void>;
@@ -16,6 +18,7 @@ const MAX_WAITS = 2_048;
 
 export const createWaits = (clock: Clock): Waits => {
   const revisions = new Map<JobKey, number>();
+  let base = 0;
   const waiting = new Map<JobKey, Set<() => void>>();
   let count = 0;
   const wake = (job: JobKey): void => {
@@ -32,9 +35,12 @@ export const createWaits = (clock: Clock): Waits => {
         wake(job);
       }
     },
-    revisionOf: (job) => revisions.get(job) ?? 0,
+    restored: (revision) => {
+      base = revision;
+    },
+    revisionOf: (job) => revisions.get(job) ?? base,
     changed: async (job, revision, waitMs, signal) => {
-      if ((revisions.get(job) ?? 0) > revision || waitMs <= 0 || count >= MAX_WAITS || signal.aborted) return;
+      if ((revisions.get(job) ?? base) > revision || waitMs <= 0 || count >= MAX_WAITS || signal.aborted) return;
       await new Promise<void>((resolve) => {
         const set = waiting.get(job) ?? new Set();
         const done = (): void => {

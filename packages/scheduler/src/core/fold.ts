@@ -19,6 +19,9 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
     case "leader_elected":
       // Handled before: it is what makes a transaction current.
       return true;
+    case "log_restored":
+      // What it brought came with the snapshot before it.
+      return true;
     case "job_submitted":
       return foldSubmitted(folding, record);
     case "job_stopped":

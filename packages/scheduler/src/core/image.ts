@@ -241,6 +241,11 @@ const rebuild = (state: MutableState): void => {
   }
 };
 
+/** Says that the state is that of another log, which begins after `revision`. */
+export const moveRevision = (state: ClusterState, revision: number): void => {
+  inside(state).revision = revision;
+};
+
 /** Makes `state` what the image says, whatever it was before. Throws `BrokenImage`, and leaves it alone then. */
 export const restoreImage = (state: ClusterState, lines: Iterable<ImageLine>): void => {
   const restored = readLines(lines);

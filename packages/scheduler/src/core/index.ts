@@ -6,7 +6,7 @@ export { desiredFor } from "./desired.ts";
 export { dryRun } from "./dry-run.ts";
 export { why } from "./explain.ts";
 export { fold } from "./fold.ts";
-export { BrokenImage, imageOf, restoreImage, type ImageLine } from "./image.ts";
+export { BrokenImage, imageOf, moveRevision, restoreImage, type ImageLine } from "./image.ts";
 export { jobState } from "./job-state.ts";
 export { planEvaluations, type PlanBounds, type PlanEnv, type Planned } from "./plan.ts";
 export {

@@ -22,8 +22,11 @@ export type AppendOutcome =
   | { readonly kind: "uncertain"; readonly reason: string };
 
 export interface LogEnd {
+  /** The oldest that is still there; one more than the last when none is. */
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** What it takes on disk, roughly. */
+  readonly bytes: number;
   /** Names this very log: a stream that was deleted and made again has another one. */
   readonly incarnation: string;
 }
@@ -37,6 +40,8 @@ export interface Log {
    */
   readonly read: (fromSequence: number, signal: AbortSignal) => AsyncIterable<LogEntry>;
   readonly append: (transaction: Transaction, expectedLastSequence: number) => Promise<AppendOutcome>;
+  /** Lets go of what lies before `sequence`, which must not be beyond the end. */
+  readonly purgeBefore: (sequence: number) => Promise<void>;
 }
 
 /** A record that this version cannot read. Nobody may lead on a state that leaves it out, so it stops the process. */

@@ -47,8 +47,10 @@ export const memoryLog = (): MemoryLog => {
     fail: (decide) => {
       fate = decide;
     },
+    purgeBefore: async () => {},
     end: async () => ({
-      firstSequence: entries.length === 0 ? 0 : 1,
+      bytes: 0,
+      firstSequence: 1,
       lastSequence: entries.length,
       incarnation: "memory",
     }),

@@ -33,6 +33,8 @@ export interface EmbeddedNats extends Admission {
   /** Where this process reaches the server. */
   readonly localUrl: string;
   readonly pid: () => number;
+  /** Ends the server in order; its successor comes by itself. */
+  readonly restart: () => void;
   readonly close: () => Promise<void>;
 }
 
@@ -156,6 +158,7 @@ export const startEmbeddedNats = async (options: EmbeddedNatsOptions): Promise<E
     urls: advertised(options, port),
     localUrl: `nats://${bracket(isWildcard(host) ? "127.0.0.1" : host)}:${port}`,
     pid: () => child.pid,
+    restart: () => void child.stop(),
     admit: (hosts: readonly AdmittedHost[]) => {
       newest = renderUsers(options.controlKey, hosts);
       const mine = turn.then(takeOver);

@@ -2,13 +2,18 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
-export const writeFileAtomic = async (path: string, text: string, mode: number): Promise<void> => {
+export const writeFileAtomic = async (
+  path: string,
+  content: string | readonly Uint8Array[],
+  mode: number,
+): Promise<void> => {
   const temporary = `${path}.tmp`;
   const file = await open(temporary, "w", mode);
   try {
     // A left-over of a crash keeps its old mode: secrets must not inherit it.
     await file.chmod(mode);
-    await file.writeFile(text);
+    if (typeof content === "string") await file.writeFile(content);
+    else for (const chunk of content) await file.writeFile(chunk);
     await file.sync();
   } finally {
     await file.close();

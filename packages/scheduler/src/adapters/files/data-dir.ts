@@ -15,6 +15,9 @@ export interface DataDir {
   readonly clusterPublicKey: string;
   readonly controlSeed: string;
   readonly logState: string;
+  readonly snapshots: string;
+  /** A backup that the next start makes the cluster of. */
+  readonly restore: string;
   readonly nats: string;
   readonly release: () => void;
 }
@@ -66,6 +69,8 @@ export const openDataDir = async (dataDir: string): Promise<DataDir> => {
     clusterPublicKey: join(root, "cluster.pub"),
     controlSeed: join(root, "control.nk"),
     logState: join(root, "log.state"),
+    snapshots: join(root, "snapshots"),
+    restore: join(root, "restore.snapshot"),
     nats,
     release: lock(join(root, "lock")),
   };

@@ -23,7 +23,7 @@ export interface LogMemory {
 }
 
 const advice = (path: string): string =>
-  `restore the store from a backup; or, to accept the loss and start from what is there, remove ${path}`;
+  `restore a backup with: berth restore FILE; or, to accept the loss and start from what is there, remove ${path}`;
 
 /** True when a log was here once: a start that finds none must not make a new one. */
 export const openLogMemory = async (path: string): Promise<LogMemory & { readonly known: boolean }> => {

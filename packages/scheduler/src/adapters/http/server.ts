@@ -93,7 +93,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
       if (control.engine.role() !== "starting") return;
       throw new Refusal(problem("leader.unknown", "the scheduler is reading its log", { retryAfterMs: 1_000 }));
     });
-    addSystemRoutes(routes, system);
+    addSystemRoutes(routes, control, system);
     addJobRoutes(routes, control);
     addHostRoutes(routes, control);
     addAllocationRoutes(routes, control);

@@ -21,6 +21,7 @@ import {
 import { MAX_TRANSACTION_BYTES, readTransaction, Streams } from "@berth/schema";
 import { UndecodableRecord, type AppendOutcome, type Log, type LogEntry } from "../../ports/log.ts";
 import { StartupProblem } from "../../ports/startup-problem.ts";
+import { isAtLeast, parseVersion } from "../embedded-nats/binary.ts";
 import { parseAckSubject } from "./ack-subject.ts";
 import type { BusConnection } from "./connection.ts";
 import { isNotStored, isStreamNotFound, isWrongLastSequence, messageOf } from "./errors.ts";
@@ -32,6 +33,12 @@ export interface LogOptions {
   /** A log was here before: a missing stream is a loss, not a first start. */
   readonly mustExist: boolean;
   readonly appendTimeoutMs: number;
+  /** A restored cluster: the log is new, and its first transaction has the sequence after that one. */
+  readonly begin?: {
+    readonly after: number;
+    /** Restarts the server, if it is ours. */
+    readonly restart: (() => Promise<void>) | undefined;
+  };
 }
 
 const NAME = Streams.log.name;
@@ -56,7 +63,37 @@ const wantedConfig = (replicas: number) => ({
   duplicate_window: nanos(30_000),
 });
 
-const ensureStream = async (manager: JetStreamManager, options: LogOptions): Promise<void> => {
+/** Servers of 2.10 and newer are told at the stream's creation where it begins. */
+const knowsFirstSequence = (bus: BusConnection): boolean => {
+  const version = parseVersion(bus.serverVersion());
+  return version !== undefined && isAtLeast(version, [2, 10, 0]);
+};
+
+/** Makes the empty log begin after `begin.after`. May be repeated. */
+const moveBeginning = async (
+  bus: BusConnection,
+  manager: JetStreamManager,
+  info: StreamInfo,
+  begin: NonNullable<LogOptions["begin"]>,
+): Promise<void> => {
+  const { last_seq: last, messages } = info.state;
+  if (messages > 0 || last > begin.after) {
+    throw new StartupProblem(
+      `a backup is to be restored, but the server holds a log of ${messages} transactions; restore into an empty store`,
+    );
+  }
+  if (last === begin.after) return;
+  if (begin.restart === undefined) {
+    throw new StartupProblem(
+      `nats-server ${bus.serverVersion()} cannot begin a log elsewhere than at 1; restore with 2.10 or newer, or into the embedded server`,
+    );
+  }
+  // Emptying an empty stream up to a sequence moves its end there, but a running 2.9 goes on to expect the old one.
+  await manager.streams.purge(NAME, { seq: begin.after + 1 });
+  await begin.restart();
+};
+
+const ensureStream = async (bus: BusConnection, manager: JetStreamManager, options: LogOptions): Promise<void> => {
   const wanted = wantedConfig(options.replicas);
   let info: StreamInfo;
   try {
@@ -69,12 +106,15 @@ const ensureStream = async (manager: JetStreamManager, options: LogOptions): Pro
     }
     if (options.mustExist) {
       throw new StartupProblem(
-        "the log that was here has vanished from the server; restore the store from a backup, or, to accept the loss and start empty, remove log.state from the scheduler's data directory",
+        "the log that was here has vanished from the server; restore a backup (or the newest file of the directory snapshots) with: berth restore FILE; or, to accept the loss and start empty, remove log.state and snapshots from the scheduler's data directory",
       );
     }
-    await manager.streams.add({ ...wanted });
+    const { begin } = options;
+    const firstSequence = begin !== undefined && knowsFirstSequence(bus) ? { first_seq: begin.after + 1 } : {};
+    await manager.streams.add({ ...wanted, ...firstSequence });
     info = await manager.streams.info(NAME);
   }
+  if (options.begin !== undefined) await moveBeginning(bus, manager, info, options.begin);
   const differing = Object.entries(wanted)
     .filter(([key]) => key !== "duplicate_window")
     .filter(
@@ -172,7 +212,7 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
   const manager = await bus.nats.jetstreamManager({ timeout: 5_000 }).catch((error: unknown) => {
     throw new StartupProblem(`the server does not offer JetStream to Berth: ${messageOf(error)}`, { cause: error });
   });
-  await ensureStream(manager, options);
+  await ensureStream(bus, manager, options);
   const client: JetStreamClient = bus.nats.jetstream({ timeout: options.appendTimeoutMs });
   let appends = 0;
 
@@ -191,7 +231,14 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
   return {
     end: async () => {
       const { state, created } = await manager.streams.info(NAME);
-      return { firstSequence: state.first_seq, lastSequence: state.last_seq, incarnation: created };
+      const firstSequence = state.messages === 0 ? state.last_seq + 1 : state.first_seq;
+      return { firstSequence, lastSequence: state.last_seq, incarnation: created, bytes: state.bytes };
+    },
+    purgeBefore: async (sequence) => {
+      const { state } = await manager.streams.info(NAME);
+      // Beyond its end the server would empty the log and move its end.
+      if (sequence > state.last_seq) throw new Error(`the log ends at ${state.last_seq}, before ${sequence}`);
+      if (sequence > state.first_seq) await manager.streams.purge(NAME, { seq: sequence });
     },
     read: (fromSequence, signal) => readEntries(bus, manager, fromSequence, signal),
     append: async (transaction, expectedLastSequence): Promise<AppendOutcome> => {

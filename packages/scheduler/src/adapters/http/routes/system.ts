@@ -1,4 +1,5 @@
 /** What is asked of the process itself: alive, ready, version, metrics, the description of the API, login. */
+import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import { problem, Routes, TicketSchema, VersionSchema } from "@berth/schema";
@@ -83,7 +84,7 @@ export const addPublicRoutes = (server: Server, control: Control, options: Syste
   );
 };
 
-export const addSystemRoutes = (server: Server, options: SystemRouteOptions): void => {
+export const addSystemRoutes = (server: Server, control: Control, options: SystemRouteOptions): void => {
   const { sessions, metrics } = options;
 
   server.get(
@@ -105,6 +106,40 @@ export const addSystemRoutes = (server: Server, options: SystemRouteOptions): vo
         throw new Refusal(problem("auth.forbidden", "a session cannot make login tickets; use the token"));
       }
       return reply.header("cache-control", "no-store").send(sessions.createTicket());
+    },
+  );
+
+  server.get(
+    Routes.backup,
+    {
+      // Its body is the whole state: nobody should have it made for nothing.
+      exposeHeadRoute: false,
+      schema: {
+        summary: "The whole state with the cluster's secrets, as a file",
+        response: {
+          200: {
+            description: "lines of JSON",
+            content: { "application/octet-stream": { schema: Type.Unsafe<Readable>(Type.String()) } },
+          },
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      if (principalOf(request).via !== "token") {
+        throw new Refusal(
+          problem("auth.forbidden", "a session cannot make backups, which hold secrets; use the token"),
+        );
+      }
+      const made = await control.backup();
+      if (made === undefined) {
+        throw new Refusal(problem("leader.unknown", "the scheduler is reading its log", { retryAfterMs: 1_000 }));
+      }
+      return reply
+        .type("application/octet-stream")
+        .header("content-disposition", `attachment; filename="${options.cluster}-${made.revision}.backup"`)
+        .header("cache-control", "no-store")
+        .send(Readable.from(made.chunks, { objectMode: false }));
     },
   );
 
