@@ -43,6 +43,7 @@ const meanings: Readonly<Record<Name, readonly [direction: string, what: string]
 
 const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   leader_elected: "An instance leads from here on; the epoch is this record's sequence number.",
+  log_restored: "The log begins with a backup.",
   job_submitted: "A job was created, replaced by a new version, or run again.",
   job_stopped: "Somebody stopped a job.",
   job_forgotten: "A finished job was dropped because there are more of them than the cluster keeps.",
