@@ -25,8 +25,8 @@ export interface DemandFacts {
 
 export interface Demand {
   readonly mix: Mix;
-  /** Notes one placement. */
-  readonly note: (request: Vector) => void;
+  /** Notes one placement. `key` is the request's own, the same for equal requests. */
+  readonly note: (key: string, request: Vector) => void;
   readonly facts: () => DemandFacts;
 }
 
@@ -94,8 +94,7 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       version: mix.version,
       mix: mix.requests.map(({ request, weight }) => ({ request: [...request], weight })),
     }),
-    note: (request) => {
-      const key = request.join(",");
+    note: (key, request) => {
       const entry = known.get(key);
       if (entry !== undefined) entry.count += 1;
       else {

@@ -14,7 +14,6 @@ import { isOnLostHost } from "./fold-tasks.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { holdSentence } from "./sentences.ts";
-import { passingClass } from "./request-class.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 
@@ -30,7 +29,7 @@ const ALL_QUEUED = { maxPlacements: 100_000 } as const;
 const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job: MutableJob | undefined) => {
   const tasks: TaskPlan[] = [];
   const hostsUsed = new Set<string>();
-  const requestClass = state.classes.find(spec.requests) ?? passingClass(spec.requests);
+  const requestClass = state.classes.passing(spec.requests);
   const totals = { placed: 0, blocked: 0, held: 0 };
   // What an earlier version has left on lost hosts does not count, and gives way.
   const holding = [...(job?.tasks ?? []).map((task) => task.active), ...(job?.extra.values() ?? [])].filter(

@@ -219,19 +219,9 @@ describe("a dry run", () => {
             "score": {
               "parts": [
                 {
-                  "name": "cpuMillis",
-                  "value": 0.75,
-                  "weight": 0.333333,
-                },
-                {
-                  "name": "memoryBytes",
-                  "value": 0.234375,
-                  "weight": 0.333333,
-                },
-                {
-                  "name": "pids",
-                  "value": 0.19,
-                  "weight": 0.333333,
+                  "name": "fullness",
+                  "value": 0.391458,
+                  "weight": 1,
                 },
               ],
               "total": 0.391458,
@@ -241,19 +231,9 @@ describe("a dry run", () => {
         "score": {
           "parts": [
             {
-              "name": "cpuMillis",
-              "value": 1,
-              "weight": 0.333333,
-            },
-            {
-              "name": "memoryBytes",
-              "value": 0.75,
-              "weight": 0.333333,
-            },
-            {
-              "name": "pids",
-              "value": 0.19,
-              "weight": 0.333333,
+              "name": "fullness",
+              "value": 0.646667,
+              "weight": 1,
             },
           ],
           "total": 0.646667,

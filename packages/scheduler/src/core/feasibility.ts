@@ -52,8 +52,8 @@ export const firstShort = (available: ArrayLike<number>, from: number, request: 
 export interface HostRoom {
   readonly hostId: HostId;
   readonly ready: boolean;
-  readonly allocatable: ArrayLike<number>;
-  readonly free: ArrayLike<number>;
+  readonly allocatable: Vector;
+  readonly free: Vector;
 }
 
 /**

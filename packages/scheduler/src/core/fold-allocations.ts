@@ -48,7 +48,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   host.allocations.add(placement.id);
   host.reserved = addResources(host.reserved, job.spec.requests, 1);
   state.index.book(host.slot, allocation.request, 1);
-  state.demand.note(allocation.request);
+  state.demand.note(job.requestClass.key, allocation.request);
   state.index.setMix(state.demand.mix);
   folding.changes.allocations.add(placement.id);
   touchDocument(folding, allocation);

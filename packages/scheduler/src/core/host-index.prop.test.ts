@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { firstShort } from "./feasibility.ts";
 import { createHostIndex } from "./host-index.ts";
-import { NO_VALUATION, scoreFit, valuate } from "./score.ts";
+import { explainFit, NO_VALUATION, valuate } from "./score.ts";
 
 const vector = (max: number) =>
   fc.tuple(fc.nat(max), fc.nat(max), fc.nat(max)).map((amounts) => Float64Array.from(amounts));
@@ -40,13 +40,13 @@ it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () =
           model.set(`h${host}`, known);
           return known;
         };
-        const requestClass = { id: 1, request };
+        const requestClass = { id: 1, key: "1", request };
         let valuation = NO_VALUATION;
         let version = 0;
         const expected = () =>
           [...model]
             .filter(([, host]) => host.ready && firstShort(freeOf(host), 0, request) < 0)
-            .map(([hostId, host]) => ({ hostId, score: scoreFit(valuation, host.all, freeOf(host), 0, request) }))
+            .map(([hostId, host]) => ({ hostId, score: explainFit(valuation, host.all, freeOf(host), request).total }))
             .sort((a, b) => b.score - a.score || (a.hostId < b.hostId ? -1 : 1))
             .slice(0, limit);
         const chosen = () => index.choose(requestClass, limit).map(({ hostId, score }) => ({ hostId, score }));

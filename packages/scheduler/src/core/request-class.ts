@@ -7,53 +7,55 @@ import { toVector, type Vector } from "./feasibility.ts";
 
 export interface RequestClass {
   readonly id: number;
+  /** The same for equal requests. */
+  readonly key: string;
   readonly request: Vector;
 }
 
-/** The id of requests that no job has: nothing is remembered about them. */
-export const PASSING_CLASS_ID = 0;
-
-/** A class for a request that is only asked about. */
-export const passingClass = (requests: Resources): RequestClass => ({
-  id: PASSING_CLASS_ID,
-  request: toVector(requests),
-});
+const keyOf = (request: Vector): string => request.join(",");
 
 export interface ClassTable {
   readonly size: number;
   readonly retain: (requests: Resources) => RequestClass;
   readonly release: (requestClass: RequestClass) => void;
-  /** The living class with this request, or undefined. */
-  readonly find: (requests: Resources) => RequestClass | undefined;
+  /** The living class with this request, or one of its own for a request that is only asked about. */
+  readonly passing: (requests: Resources) => RequestClass;
 }
 
 export const createClassTable = (): ClassTable => {
   const byKey = new Map<string, { readonly requestClass: RequestClass; users: number }>();
-  let nextId = PASSING_CLASS_ID + 1;
-  const keyOf = (request: Vector): string => request.join(",");
+  let nextId = 1;
   return {
     get size() {
       return byKey.size;
     },
     retain: (requests) => {
       const request = toVector(requests);
-      const known = byKey.get(keyOf(request));
+      const key = keyOf(request);
+      const known = byKey.get(key);
       if (known !== undefined) {
         known.users += 1;
         return known.requestClass;
       }
-      const requestClass = { id: nextId, request };
+      const requestClass = { id: nextId, key, request };
       nextId += 1;
-      byKey.set(keyOf(request), { requestClass, users: 1 });
+      byKey.set(key, { requestClass, users: 1 });
       return requestClass;
     },
     release: (requestClass) => {
-      const key = keyOf(requestClass.request);
+      const { key } = requestClass;
       const known = byKey.get(key);
       if (known === undefined) return;
       known.users -= 1;
       if (known.users <= 0) byKey.delete(key);
     },
-    find: (requests) => byKey.get(keyOf(toVector(requests)))?.requestClass,
+    passing: (requests) => {
+      const request = toVector(requests);
+      const key = keyOf(request);
+      const known = byKey.get(key);
+      if (known !== undefined) return known.requestClass;
+      nextId += 1;
+      return { id: nextId - 1, key, request };
+    },
   };
 };

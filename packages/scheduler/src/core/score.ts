@@ -7,114 +7,209 @@
  * - fullness: how full would the host be in each dimension? It breaks ties, and decides alone while there is no mix.
  *
  * Multiplication, division and rounding only: these give the same on every machine (IEEE 754), so that a replay elsewhere
- * decides alike, which a power function does not promise.
+ * decides alike, which a power function does not promise. What depends on the host alone (its worth, the size of a unit) and
+ * on the request alone (its own size) is given, because it is the same for thousands of pairs.
  */
-import { DIMENSIONS, type ScoreBreakdown } from "@berth/schema";
+import type { ScoreBreakdown } from "@berth/schema";
 import type { Mix } from "./demand.ts";
 
-/** A mix as the score uses it: what one lost place of each request is worth, as a share of the largest host. */
+/** A mix as the score uses it, in flat arrays. */
 export interface Valuation {
-  /** The largest host there is, dimension by dimension: what sizes are shares of. */
+  /** How many requests the mix has; 0: nothing is known yet. */
+  readonly count: number;
+  /** What one lost place of each request is worth, as a share of the largest host. */
+  readonly values: Float64Array;
+  /** One row per request: 1 / amount in every dimension, 0 where it asks for nothing. */
+  readonly inverse: Float64Array;
+  /** The largest host in each dimension: sizes are shares of it. */
   readonly largest: ArrayLike<number>;
-  readonly requests: readonly ArrayLike<number>[];
-  readonly values: readonly number[];
+  /** 1 / that. */
+  readonly perLargest: Float64Array;
 }
 
-export const NO_VALUATION: Valuation = { largest: [], requests: [], values: [] };
+export const NO_VALUATION: Valuation = {
+  count: 0,
+  values: new Float64Array(),
+  inverse: new Float64Array(),
+  largest: [],
+  perLargest: new Float64Array(),
+};
 
 /** Beside a mix. Small: a tight fit must not outweigh a place that is lost. */
 const FULLNESS_WEIGHT = 0.03;
-const PRECISION = 1_000_000;
-const round = (value: number): number => Math.round(value * PRECISION) / PRECISION;
+/** Scores are whole millionths, so that equal means equal. */
+export const SCORE_UNITS = 1_000_000;
+/** Division by multiplication: an exact multiple may come out a hair below the whole number that it is. */
+const HAIR = 1e-9;
+const round = (value: number): number => Math.round(value * SCORE_UNITS) / SCORE_UNITS;
+
+/** 1 / amount, 0 for nothing. */
+export const inverseOf = (amounts: ArrayLike<number>): Float64Array =>
+  Float64Array.from(amounts, (amount) => (amount > 0 ? 1 / amount : 0));
 
 /** The mean of the shares that a request takes of the largest host, 0 … 1. */
-const sizeOf = (request: ArrayLike<number>, largest: ArrayLike<number>): number => {
+export const ownSize = (valuation: Valuation, request: ArrayLike<number>): number => {
   let size = 0;
   for (let at = 0; at < request.length; at += 1) {
-    const all = largest[at] as number;
-    if (all > 0) size += Math.min(1, (request[at] as number) / all);
+    size += Math.min(1, (request[at] as number) * (valuation.perLargest[at] ?? 0));
   }
   return size / Math.max(1, request.length);
 };
 
 /** The value of a place: how often it is asked for, times its size. */
-export const valuate = (mix: Mix, largest: ArrayLike<number>): Valuation => ({
-  largest,
-  requests: mix.requests.map(({ request }) => request),
-  values: mix.requests.map(({ request, weight }) => weight * sizeOf(request, largest)),
-});
-
-/** 0: this dimension would stay empty … 1: it would be exactly full. The square rewards finishing a nearly full host. */
-const fullness = (allocatable: number, freeAfter: number): number => {
-  if (allocatable <= 0) return 1;
-  const empty = freeAfter / allocatable;
-  return 1 - empty * empty;
-};
-
-/** How often `wanted` fits into what is free after `taken` has been taken. A request for nothing fits no matter what. */
-const places = (
-  free: ArrayLike<number>,
-  from: number,
-  taken: ArrayLike<number> | undefined,
-  wanted: ArrayLike<number>,
-): number => {
-  let least = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < wanted.length; at += 1) {
-    const each = wanted[at] as number;
-    if (each === 0) continue;
-    const left = (free[from + at] as number) - (taken === undefined ? 0 : (taken[at] as number));
-    const times = left <= 0 ? 0 : left / each;
-    if (times < least) least = times;
-  }
-  return least === Number.POSITIVE_INFINITY ? 0 : Math.floor(least);
-};
-
-const roomKept = (valuation: Valuation, free: ArrayLike<number>, from: number, request: ArrayLike<number>): number => {
-  let lost = 0;
-  for (let at = 0; at < valuation.requests.length; at += 1) {
-    const wanted = valuation.requests[at] as ArrayLike<number>;
-    const before = places(free, from, undefined, wanted);
-    // Where none fits now, none can be lost.
-    if (before > 0) lost += (valuation.values[at] as number) * (before - places(free, from, request, wanted));
-  }
-  const own = sizeOf(request, valuation.largest);
-  return lost === 0 ? 1 : own / (own + lost);
+export const valuate = (mix: Mix, largest: ArrayLike<number>): Valuation => {
+  const count = mix.requests.length;
+  const size = largest.length;
+  const inverse = new Float64Array(count * size);
+  mix.requests.forEach(({ request }, at) => inverse.set(inverseOf(request), at * size));
+  const sized = { ...NO_VALUATION, perLargest: inverseOf(largest) };
+  const values = Float64Array.from(mix.requests, ({ request, weight }) => weight * ownSize(sized, request));
+  return { count, values, inverse, largest, perLargest: sized.perLargest };
 };
 
 /**
- * 0 … 1 in millionths; higher is better. Callers have established fit first: an overfull host has no meaningful score.
- * Costs a division for every request of the mix and dimension.
+ * One host as the score sees it, arranged for scoring many requests on it one after the other: its row, and the requests of
+ * the mix that fit there now, since only their places can be lost.
  */
-export const scoreFit = (
+export interface HostSight {
+  readonly free: Float64Array;
+  readonly perUnit: Float64Array;
+  /** Requests of the mix that fit; the rows below hold one each. */
+  count: number;
+  /** What one place of each is worth. */
+  readonly values: Float64Array;
+  /** How often each fits by dimension alone, and how much of that one unit of the dimension is. */
+  readonly times: Float64Array;
+  readonly perOne: Float64Array;
+  /** What all their places are worth. */
+  worth: number;
+}
+
+export const createSight = (valuation: Valuation, size: number): HostSight => ({
+  free: new Float64Array(size),
+  perUnit: new Float64Array(size),
+  count: 0,
+  values: new Float64Array(valuation.count),
+  times: new Float64Array(valuation.count * size),
+  perOne: new Float64Array(valuation.count * size),
+  worth: 0,
+});
+
+/** A dimension that a request does not ask for never limits it. */
+const UNLIMITED = 1e15;
+
+/** Looks at the host whose row begins at `from`. */
+export const lookAt = (
+  sight: HostSight,
   valuation: Valuation,
-  allocatable: ArrayLike<number>,
-  free: ArrayLike<number>,
+  free: Float64Array,
+  perUnit: Float64Array,
   from: number,
-  request: ArrayLike<number>,
-): number => {
-  let sum = 0;
-  for (let at = 0; at < request.length; at += 1) {
-    sum += fullness(allocatable[from + at] as number, (free[from + at] as number) - (request[at] as number));
+): void => {
+  const { times, perOne, values } = sight;
+  const { inverse } = valuation;
+  const size = sight.free.length;
+  for (let at = 0; at < size; at += 1) {
+    sight.free[at] = free[from + at] as number;
+    sight.perUnit[at] = perUnit[from + at] as number;
   }
-  const full = sum / request.length;
-  if (valuation.requests.length === 0) return round(full);
-  return round((1 - FULLNESS_WEIGHT) * roomKept(valuation, free, from, request) + FULLNESS_WEIGHT * full);
+  let count = 0;
+  let worth = 0;
+  for (let row = 0; row < valuation.count; row += 1) {
+    const [asked, to] = [row * size, count * size];
+    let least = UNLIMITED;
+    for (let at = 0; at < size; at += 1) {
+      const each = inverse[asked + at] as number;
+      const fits = each === 0 ? UNLIMITED : (free[from + at] as number) * each + HAIR;
+      times[to + at] = fits;
+      perOne[to + at] = each;
+      if (fits < least) least = fits;
+      if (fits < 1) break;
+    }
+    // A request for nothing fits no matter what, and loses nothing.
+    if (least < 1 || least === UNLIMITED) continue;
+    values[count] = valuation.values[row] as number;
+    worth += (values[count] as number) * Math.floor(least);
+    count += 1;
+  }
+  sight.count = count;
+  sight.worth = worth;
 };
 
-/** The same number with its ingredients. */
+/** 0: every dimension would stay empty … 1: all exactly full. The square rewards finishing a nearly full host. */
+const fullnessOf = (sight: HostSight, asks: Float64Array, ask: number): number => {
+  const { free, perUnit } = sight;
+  const size = free.length;
+  let empty = 0;
+  for (let at = 0; at < size; at += 1) {
+    // A dimension that the host does not have counts as full.
+    const share = ((free[at] as number) - (asks[ask + at] as number)) * (perUnit[at] as number);
+    empty += share * share;
+  }
+  return 1 - empty / size;
+};
+
+const keptOf = (sight: HostSight, asks: Float64Array, ask: number, own: number): number => {
+  const { count, times, perOne, values } = sight;
+  const size = sight.free.length;
+  let left = 0;
+  for (let row = 0, base = 0; row < count; row += 1, base += size) {
+    let least = UNLIMITED;
+    for (let at = 0; at < size; at += 1) {
+      const fits = (times[base + at] as number) - (asks[ask + at] as number) * (perOne[base + at] as number);
+      if (fits < least) least = fits;
+    }
+    if (least >= 1) left += (values[row] as number) * Math.floor(least);
+  }
+  const lost = sight.worth - left;
+  return lost <= 0 ? 1 : own / (own + lost);
+};
+
+/**
+ * 0 … SCORE_UNITS; higher is better. Callers have established fit first: an overfull host has no meaningful score. The
+ * request is the row at `ask` of `asks` with its own size.
+ */
+export const scoreUnits = (
+  valuation: Valuation,
+  sight: HostSight,
+  asks: Float64Array,
+  ask: number,
+  own: number,
+): number => {
+  const full = fullnessOf(sight, asks, ask);
+  const score =
+    valuation.count === 0 ? full : (1 - FULLNESS_WEIGHT) * keptOf(sight, asks, ask, own) + FULLNESS_WEIGHT * full;
+  // Rounded: both are at least 0.
+  return (score * SCORE_UNITS + 0.5) | 0;
+};
+
+/** The same number, as a share, with its ingredients. */
+export const explainSight = (
+  valuation: Valuation,
+  sight: HostSight,
+  request: Float64Array,
+  own: number,
+): ScoreBreakdown => {
+  const total = scoreUnits(valuation, sight, request, 0, own) / SCORE_UNITS;
+  const full = round(fullnessOf(sight, request, 0));
+  if (valuation.count === 0) return { total, parts: [{ name: "fullness", value: full, weight: 1 }] };
+  return {
+    total,
+    parts: [
+      { name: "roomKept", value: round(keptOf(sight, request, 0, own)), weight: 1 - FULLNESS_WEIGHT },
+      { name: "fullness", value: full, weight: FULLNESS_WEIGHT },
+    ],
+  };
+};
+
+/** For a host that is given by itself. */
 export const explainFit = (
   valuation: Valuation,
-  allocatable: ArrayLike<number>,
-  free: ArrayLike<number>,
-  request: ArrayLike<number>,
+  allocatable: Float64Array,
+  free: Float64Array,
+  request: Float64Array,
 ): ScoreBreakdown => {
-  const hasMix = valuation.requests.length > 0;
-  const each = (hasMix ? FULLNESS_WEIGHT : 1) / DIMENSIONS.length;
-  const full = DIMENSIONS.map((name, at) => ({
-    name,
-    value: round(fullness(allocatable[at] as number, (free[at] as number) - (request[at] as number))),
-    weight: round(each),
-  }));
-  const kept = { name: "roomKept", value: round(roomKept(valuation, free, 0, request)), weight: 1 - FULLNESS_WEIGHT };
-  return { total: scoreFit(valuation, allocatable, free, 0, request), parts: hasMix ? [kept, ...full] : full };
+  const sight = createSight(valuation, request.length);
+  lookAt(sight, valuation, free, inverseOf(allocatable), 0);
+  return explainSight(valuation, sight, request, ownSize(valuation, request));
 };

@@ -6,7 +6,6 @@ import type { Candidate, HostId, ScoreBreakdown } from "@berth/schema";
 import type { Vector } from "./feasibility.ts";
 import type { HostIndex } from "./host-index.ts";
 import type { RequestClass } from "./request-class.ts";
-import { explainFit } from "./score.ts";
 
 export interface Chosen {
   readonly hostId: HostId;
@@ -23,38 +22,44 @@ export interface Tentative {
   readonly look: (requestClass: RequestClass, runnersUp: number) => Chosen | undefined;
 }
 
+const NO_RUNNERS_UP: readonly Candidate[] = [];
+
 /** Runs `work` with bookings that are gone when it returns. */
 export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) => T): T => {
-  const booked: { readonly slot: number; readonly request: Vector }[] = [];
-  const choose = (requestClass: RequestClass, runnersUp: number) => {
-    const [best, ...others] = index.choose(requestClass, 1 + runnersUp);
-    if (best === undefined) return undefined;
-    const explain = (slot: number): ScoreBreakdown => {
-      const room = index.room(slot);
-      return explainFit(index.valuation(), room.allocatable, room.free, requestClass.request);
+  const slots: number[] = [];
+  const requests: Vector[] = [];
+  const chosen = (slot: number, requestClass: RequestClass, runnersUp: number): Chosen => {
+    const { request } = requestClass;
+    const others = runnersUp === 0 ? [] : index.choose(requestClass, 1 + runnersUp).slice(1);
+    return {
+      hostId: index.idOf(slot),
+      score: index.explain(slot, request),
+      runnersUp:
+        others.length === 0
+          ? NO_RUNNERS_UP
+          : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, request) })),
     };
-    const chosen: Chosen = {
-      hostId: best.hostId,
-      score: explain(best.slot),
-      runnersUp: others.map(({ slot, hostId }) => ({ hostId, score: explain(slot) })),
-    };
-    return { slot: best.slot, chosen };
   };
   try {
     return work({
       get bookings() {
-        return booked.length;
+        return slots.length;
       },
       place: (requestClass, runnersUp) => {
-        const found = choose(requestClass, runnersUp);
-        if (found === undefined) return undefined;
-        index.book(found.slot, requestClass.request, 1);
-        booked.push({ slot: found.slot, request: requestClass.request });
-        return found.chosen;
+        const slot = index.pick(requestClass);
+        if (slot < 0) return undefined;
+        const found = chosen(slot, requestClass, runnersUp);
+        index.book(slot, requestClass.request, 1);
+        slots.push(slot);
+        requests.push(requestClass.request);
+        return found;
       },
-      look: (requestClass, runnersUp) => choose(requestClass, runnersUp)?.chosen,
+      look: (requestClass, runnersUp) => {
+        const slot = index.pick(requestClass);
+        return slot < 0 ? undefined : chosen(slot, requestClass, runnersUp);
+      },
     });
   } finally {
-    for (let entry = booked.pop(); entry !== undefined; entry = booked.pop()) index.undo(entry.slot, entry.request);
+    for (let at = slots.length - 1; at >= 0; at -= 1) index.undo(slots[at] as number, requests[at] as Vector);
   }
 };

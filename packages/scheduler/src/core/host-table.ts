@@ -1,0 +1,132 @@
+/**
+ * What every host has and what is left of it: flat arrays, one row of `size` amounts per host, no object per host. Whose
+ * row has changed is noted once, for whoever remembers something about hosts. Amounts are whole numbers, exact in doubles.
+ */
+import type { HostId } from "@berth/schema";
+import { inverseOf } from "./score.ts";
+
+/** The rows. They are other arrays after a host was added. */
+export interface Rows {
+  readonly free: Float64Array;
+  readonly allocatable: Float64Array;
+  /** 1 / allocatable. */
+  readonly perUnit: Float64Array;
+  readonly ready: Uint8Array;
+  /** Position of a host in the order of ids. */
+  readonly rank: Int32Array;
+}
+
+export interface HostTable {
+  readonly size: number;
+  readonly ids: readonly HostId[];
+  /** All slots, in the order of their host ids. */
+  readonly ordered: readonly number[];
+  readonly rows: () => Rows;
+  /** The position of a host, given at its first sight and never to another. */
+  readonly slotOf: (id: HostId) => number;
+  readonly setHost: (slot: number, allocatable: Float64Array, ready: boolean) => void;
+  readonly add: (slot: number, request: Float64Array, sign: 1 | -1) => void;
+  readonly fits: (slot: number, request: Float64Array) => boolean;
+  /** Calls with every slot that was changed since the last time. */
+  readonly takeChanged: (each: (slot: number) => void) => void;
+}
+
+const FIRST_CAPACITY = 4;
+
+const longer = <T extends Float64Array | Int32Array | Uint8Array>(array: T, to: T): T => {
+  to.set(array);
+  return to;
+};
+
+export const createHostTable = (size: number): HostTable => {
+  const slots = new Map<HostId, number>();
+  const ids: HostId[] = [];
+  const ordered: number[] = [];
+  let capacity = FIRST_CAPACITY;
+  let free = new Float64Array(capacity * size);
+  let allocatable = new Float64Array(capacity * size);
+  let perUnit = new Float64Array(capacity * size);
+  let rank = new Int32Array(capacity);
+  let ready = new Uint8Array(capacity);
+  let isChanged = new Uint8Array(capacity);
+  let changed = new Int32Array(capacity);
+  let changedCount = 0;
+  let rows: Rows = { free, allocatable, perUnit, ready, rank };
+
+  const grow = (): void => {
+    capacity *= 2;
+    free = longer(free, new Float64Array(capacity * size));
+    allocatable = longer(allocatable, new Float64Array(capacity * size));
+    perUnit = longer(perUnit, new Float64Array(capacity * size));
+    rank = longer(rank, new Int32Array(capacity));
+    ready = longer(ready, new Uint8Array(capacity));
+    isChanged = longer(isChanged, new Uint8Array(capacity));
+    changed = longer(changed, new Int32Array(capacity));
+    rows = { free, allocatable, perUnit, ready, rank };
+  };
+
+  const note = (slot: number): void => {
+    if (isChanged[slot] === 1) return;
+    isChanged[slot] = 1;
+    changed[changedCount] = slot;
+    changedCount += 1;
+  };
+
+  return {
+    size,
+    ids,
+    ordered,
+    rows: () => rows,
+    slotOf: (id) => {
+      const known = slots.get(id);
+      if (known !== undefined) return known;
+      const slot = ids.length;
+      if (slot >= capacity) grow();
+      slots.set(id, slot);
+      ids.push(id);
+      // Everyone behind moves up by one.
+      let at = ordered.length;
+      while (at > 0 && (ids[ordered[at - 1] as number] as HostId) > id) {
+        rank[ordered[at - 1] as number] = at;
+        at -= 1;
+      }
+      ordered.splice(at, 0, slot);
+      rank[slot] = at;
+      note(slot);
+      return slot;
+    },
+    setHost: (slot, all, isReady) => {
+      const from = slot * size;
+      for (let at = 0; at < size; at += 1) {
+        const more = (all[at] as number) - (allocatable[from + at] as number);
+        free[from + at] = (free[from + at] as number) + more;
+      }
+      allocatable.set(all, from);
+      perUnit.set(inverseOf(all), from);
+      ready[slot] = isReady ? 1 : 0;
+      note(slot);
+    },
+    add: (slot, request, sign) => {
+      const from = slot * size;
+      for (let at = 0; at < size; at += 1) {
+        free[from + at] = (free[from + at] as number) + sign * (request[at] as number);
+      }
+      note(slot);
+    },
+    fits: (slot, request) => {
+      if (ready[slot] === 0) return false;
+      for (let at = 0, from = slot * size; at < size; at += 1, from += 1) {
+        if ((request[at] as number) > (free[from] as number)) return false;
+      }
+      return true;
+    },
+    takeChanged: (each) => {
+      for (let at = 0; at < changedCount; at += 1) {
+        const slot = changed[at] as number;
+        isChanged[slot] = 0;
+        each(slot);
+      }
+      changedCount = 0;
+    },
+  };
+};

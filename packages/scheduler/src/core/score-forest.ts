@@ -1,0 +1,119 @@
+/**
+ * The best host for each of many request classes. Each class has a lane: its scores by position, and above them, sixteen to
+ * one, the highest of each group, so that a change mostly touches one or two numbers and the best is found by a few short
+ * looks. A host that cannot take the request has a negative score and never wins; among equals the first position does.
+ */
+export interface ScoreForest {
+  /** Makes room for so many lanes; what is in the present ones stays. */
+  readonly reserve: (lanes: number) => void;
+  /** The score at a position; negative: it cannot take the request. */
+  readonly at: (lane: number, position: number) => number;
+  readonly set: (lane: number, position: number, score: number) => void;
+  /** All of a lane at once. */
+  readonly fill: (lane: number, scoreOf: (position: number) => number) => void;
+  /** The best position, or -1 when none can take the request. */
+  readonly top: (lane: number) => number;
+  /** The best positions, best first, at most `limit`. */
+  readonly best: (lane: number, limit: number) => number[];
+}
+
+const NOBODY = -1;
+/** Sixteen scores of four bytes are one line of the processor's cache. */
+const SHIFT = 4;
+const GROUP = 1 << SHIFT;
+
+/** For positions 0 … `count` - 1. A lane is to be filled before anything else is asked of it. */
+export const createScoreForest = (count: number): ScoreForest => {
+  // Where in a lane each level begins; whole groups, so that nobody looks beyond the end.
+  const begins: number[] = [];
+  let stride = 0;
+  for (let length = Math.max(1, count); ; length = Math.ceil(length / GROUP)) {
+    begins.push(stride);
+    stride += Math.ceil(length / GROUP) * GROUP;
+    if (length <= GROUP) break;
+  }
+  const last = begins.length - 1;
+  let scores = new Int32Array(0);
+
+  const highest = (from: number): number => {
+    let best = scores[from] as number;
+    for (let at = from + 1; at < from + GROUP; at += 1) {
+      const score = scores[at] as number;
+      if (score > best) best = score;
+    }
+    return best;
+  };
+
+  const set = (lane: number, position: number, score: number): void => {
+    const base = lane * stride;
+    let at = base + position;
+    let before = scores[at] as number;
+    if (before === score) return;
+    scores[at] = score;
+    let index = position;
+    let now = score;
+    for (let level = 1; level <= last; level += 1) {
+      const below = base + (begins[level - 1] as number);
+      index >>= SHIFT;
+      at = base + (begins[level] as number) + index;
+      const known = scores[at] as number;
+      if (now < known) {
+        // Only who held the group's highest can have lowered it.
+        if (before !== known) return;
+        now = highest(below + (index << SHIFT));
+      }
+      if (now === known) return;
+      before = known;
+      scores[at] = now;
+    }
+  };
+
+  const top = (lane: number): number => {
+    const base = lane * stride;
+    const wanted = highest(base + (begins[last] as number));
+    if (wanted < 0) return NOBODY;
+    let group = 0;
+    for (let level = last; level >= 0; level -= 1) {
+      const from = base + (begins[level] as number);
+      group <<= SHIFT;
+      while (scores[from + group] !== wanted) group += 1;
+    }
+    return group;
+  };
+
+  return {
+    reserve: (lanes) => {
+      if (lanes * stride <= scores.length) return;
+      const more = new Int32Array(lanes * stride).fill(NOBODY);
+      more.set(scores);
+      scores = more;
+    },
+    at: (lane, position) => scores[lane * stride + position] as number,
+    set,
+    fill: (lane, scoreOf) => {
+      const base = lane * stride;
+      scores.fill(NOBODY, base, base + stride);
+      for (let position = 0; position < count; position += 1) scores[base + position] = scoreOf(position);
+      for (let level = 1; level <= last; level += 1) {
+        const [from, below] = [base + (begins[level] as number), base + (begins[level - 1] as number)];
+        const groups = ((begins[level] as number) - (begins[level - 1] as number)) >> SHIFT;
+        for (let at = 0; at < groups; at += 1) scores[from + at] = highest(below + (at << SHIFT));
+      }
+    },
+    top,
+    best: (lane, limit) => {
+      const found: number[] = [];
+      const kept: number[] = [];
+      while (found.length < limit) {
+        const position = top(lane);
+        if (position < 0) break;
+        found.push(position);
+        kept.push(scores[lane * stride + position] as number);
+        // Out of the race, so that the next best is found; put back below.
+        set(lane, position, NOBODY);
+      }
+      found.forEach((position, at) => set(lane, position, kept[at] as number));
+      return found;
+    },
+  };
+};
