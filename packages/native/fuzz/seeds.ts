@@ -25,6 +25,7 @@ const context = {
   hierarchies: v1Host.hierarchies,
   log: { maxBytes: 200_000 },
   attachLayers: false,
+  policy: {},
 };
 
 const directory = process.argv[2] ?? "";

@@ -23,6 +23,15 @@
 #define BERTH_MAX_CGROUP_WRITES 256u
 #define BERTH_MAX_CGROUP_FILE 63u
 #define BERTH_MAX_CGROUP_VALUE 255u
+#define BERTH_MAX_GROUPS 64u
+#define BERTH_MAX_RLIMITS 16u
+#define BERTH_MAX_PATHS 64u /* masked, and read-only ones */
+#define BERTH_MAX_SYSCTLS 64u
+#define BERTH_MAX_DEVICES 64u
+#define BERTH_MAX_JOINS 8u
+#define BERTH_MAX_HOOKS 16u
+#define BERTH_MAX_FILTER 4096u /* BPF_MAXINSNS */
+#define BERTH_MAX_USER 256u
 /* Linux MAX_ARG_STRLEN, execve(2): one argument with its NUL. */
 #define BERTH_MAX_STRING 131071u
 #define BERTH_MAX_PATH 4095u
@@ -37,17 +46,39 @@ struct berth_ref {
 };
 
 struct berth_list {
-  uint32_t offset; /* multiple of 4 */
+  uint32_t offset; /* multiple of 8 */
   uint32_t count;
 };
 
+struct berth_pair {
+  struct berth_ref name;
+  struct berth_ref value;
+};
+
+enum berth_mount_kind {
+  BERTH_MOUNT_BIND = 1,
+  BERTH_MOUNT_TMPFS,
+  BERTH_MOUNT_PROC,
+  BERTH_MOUNT_SYSFS,
+  BERTH_MOUNT_MQUEUE,
+  BERTH_MOUNT_DEVPTS,
+  BERTH_MOUNT_SHM,
+  BERTH_MOUNT_CGROUP,
+};
+
 #define BERTH_MOUNT_READ_ONLY 1u
+#define BERTH_MOUNT_NOEXEC 2u
+#define BERTH_MOUNT_FLAT 4u  /* bind: without what is mounted below the source */
+#define BERTH_MOUNT_SLAVE 8u /* bind: mounts that the host makes below the source appear inside later */
 
 struct berth_mount {
-  struct berth_ref source;
+  struct berth_ref source; /* bind only: on the host */
   struct berth_ref target;
+  uint32_t kind;
   uint32_t flags;
-  uint32_t reserved;
+  uint64_t size;   /* tmpfs and shm, in bytes; 0: shm_bytes */
+  uint32_t inodes; /* tmpfs and shm; 0: no limit but memory */
+  uint32_t mode;   /* of the root of a tmpfs or shm */
 };
 
 #define BERTH_CONTROLLER_CPU 1u
@@ -75,6 +106,121 @@ struct berth_cgroup_write {
 
 /* Attach lower layers to a private mount namespace before overlayfs sees them: kernels before 6.15 need it. */
 #define BERTH_SPEC_ATTACH_LAYERS 1u
+#define BERTH_SPEC_READ_ONLY_ROOT 2u
+#define BERTH_SPEC_NO_INIT 4u /* the program itself is PID 1 */
+
+struct berth_rlimit {
+  uint32_t resource; /* RLIMIT_* */
+  uint32_t reserved;
+  uint64_t soft; /* UINT64_MAX: unlimited, as RLIM_INFINITY */
+  uint64_t hard;
+};
+
+#define BERTH_PROCESS_OOM_SCORE 1u
+
+/* Who the program is and what it may. */
+struct berth_process {
+  struct berth_ref user;     /* "name", "uid", "name:group" …; empty: root */
+  struct berth_list groups;  /* berth_ref: supplementary, names or gids */
+  struct berth_list rlimits; /* berth_rlimit */
+  /* Permitted and effective are the bounding set: as root they become it at exec anyway (capabilities(7)). */
+  uint64_t bounding;
+  uint64_t inheritable;
+  uint64_t ambient;
+  uint32_t flags;
+  uint32_t umask;
+  int32_t oom_score_adj;
+  uint32_t reserved;
+};
+
+/* Those that Berth can leave to a container at all. What it keeps back acts on the host, not on a namespace. */
+#define BERTH_CAPABILITIES_DEFAULT UINT64_C(0x00000000800405fb)
+#define BERTH_CAPABILITIES_MOST UINT64_C(0x00000000b9acfdff)
+
+enum berth_seccomp {
+  BERTH_SECCOMP_DEFAULT,
+  BERTH_SECCOMP_FILTER,
+  BERTH_SECCOMP_NONE,
+};
+
+struct berth_instruction { /* struct sock_filter */
+  uint16_t code;
+  uint8_t jt;
+  uint8_t jf;
+  uint32_t k;
+};
+
+struct berth_security {
+  struct berth_list filter;    /* berth_instruction, with BERTH_SECCOMP_FILTER */
+  struct berth_list masked;    /* berth_ref: paths beside the default ones */
+  struct berth_list read_only; /* berth_ref */
+  struct berth_list sysctls;   /* berth_pair: "net/core/somaxconn", "128" */
+  uint32_t seccomp;
+  uint32_t reserved;
+};
+
+#define BERTH_DEVICE_MKNOD 1u /* as BPF_DEVCG_ACC_* */
+#define BERTH_DEVICE_READ 2u
+#define BERTH_DEVICE_WRITE 4u
+
+struct berth_device {
+  struct berth_ref path; /* below /dev */
+  uint32_t type;         /* 'b' or 'c' */
+  uint32_t major;
+  uint32_t minor;
+  uint32_t mode;
+  uint32_t uid; /* inside */
+  uint32_t gid;
+  uint32_t access;
+  uint32_t reserved;
+};
+
+struct berth_devices {
+  struct berth_list nodes; /* berth_device */
+};
+
+struct berth_join {
+  uint32_t kind; /* CLONE_NEW* */
+  uint32_t fd;   /* index among the descriptors behind BERTH_FD_COUNT */
+};
+
+#define BERTH_NAMESPACES_TIME 1u
+
+struct berth_namespaces {
+  struct berth_list joins;
+  struct berth_ref domainname; /* empty: none */
+  uint32_t flags;
+  uint32_t reserved;
+  int64_t monotonic_ms; /* added to the host's clock, time_namespaces(7) */
+  int64_t boottime_ms;
+};
+
+enum berth_hook_point {
+  BERTH_HOOK_CREATE_RUNTIME = 1, /* namespaces and mounts are there, the program is not */
+  BERTH_HOOK_STARTED,
+  BERTH_HOOK_STOPPED,
+};
+
+struct berth_hook {
+  struct berth_list argv; /* argv[0]: absolute path on the host */
+  struct berth_list env;
+  uint32_t point;
+  uint32_t timeout_ms;
+};
+
+struct berth_hooks {
+  struct berth_list hooks; /* in the order of their execution */
+};
+
+/* Optional parts. One that nobody asked for has length 0 and costs nothing. */
+enum berth_section {
+  BERTH_SECTION_PROCESS,
+  BERTH_SECTION_SECURITY,
+  BERTH_SECTION_DEVICES,
+  BERTH_SECTION_NAMESPACES,
+  BERTH_SECTION_HOOKS,
+  BERTH_SECTION_COUNT,
+};
 
 #define BERTH_STDIO_PIPE 1u      /* standard input is a pipe that attached clients write to, not /dev/null */
 #define BERTH_STDIO_TERMINAL 2u  /* all three are a terminal of its own */
@@ -95,6 +241,8 @@ struct berth_spec {
   uint32_t log_files;
   uint32_t stdio;
   uint32_t terminal_size; /* rows << 16 | columns */
+  uint32_t stop_signal; /* what `stop` sends when it is not told */
+  uint32_t reserved;
   struct berth_ref id;
   struct berth_ref hostname;
   struct berth_ref workdir;
@@ -105,6 +253,7 @@ struct berth_spec {
   struct berth_list mounts;       /* berth_mount */
   struct berth_list hierarchies;  /* berth_hierarchy */
   struct berth_list cgroup_writes; /* berth_cgroup_write, done in this order in each hierarchy */
+  struct berth_ref sections[BERTH_SECTION_COUNT];
 };
 
 #endif

@@ -131,9 +131,10 @@ export class TrackedContainer implements Container {
     }
   }
 
-  async stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord> {
+  async stop(options: { readonly signal?: number; readonly graceMs: number }): Promise<ExitRecord> {
+    const signal = options.signal ?? this.#status?.stopSignal ?? constants.signals.SIGTERM;
     /* A signal that cannot be delivered must not keep the kill from coming. */
-    await this.signal(options.signal).catch(() => undefined);
+    await this.signal(signal).catch(() => undefined);
     const ended = await Promise.race([this.exited, unrefSleep(options.graceMs)]);
     return ended ?? (await this.#kill());
   }

@@ -1,5 +1,6 @@
 /** The files that a supervisor leaves in its state directory, read strictly: torn or foreign ones count as absent. */
 import { open, readFile, rename } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { hasCode, nativeError } from "./errors.ts";
 import type { ExitCause, ExitRecord, NativeError } from "./types.ts";
@@ -12,6 +13,8 @@ export interface StatusRecord {
   readonly pid: number | null;
   readonly startedAtMs: number | null;
   readonly cgroupParent: string;
+  /** What `stop` sends when it is not told. */
+  readonly stopSignal: number;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -57,11 +60,14 @@ export const parseStatus = (text: string): StatusRecord | undefined => {
   const fields = parseFields(text);
   if (fields === undefined) return undefined;
   const { state, bootId, supervisorPid, initPid, pid, startedAtMs, cgroupParent } = fields;
+  /* A supervisor of the version before this field may still be running. */
+  const stopSignal = fields["stopSignal"] ?? constants.signals.SIGTERM;
   if ((state !== "starting" && state !== "running") || typeof bootId !== "string" || typeof cgroupParent !== "string")
     return undefined;
   if (!isCount(supervisorPid) || !isCountOrNull(initPid) || !isCountOrNull(pid) || !isCountOrNull(startedAtMs))
     return undefined;
-  return { state, bootId, supervisorPid, initPid, pid, startedAtMs, cgroupParent };
+  if (!isCount(stopSignal) || stopSignal < 1 || stopSignal > 64) return undefined;
+  return { state, bootId, supervisorPid, initPid, pid, startedAtMs, cgroupParent, stopSignal };
 };
 
 /** The file's text, or undefined when there is none. */

@@ -21,6 +21,7 @@ import type { Resources } from "./resources/resources.ts";
 import type { ResourceHost, Setting } from "./resources/setting.ts";
 import { enforceable, settingsOf } from "./resources/settings.ts";
 import { encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
+import { limitsMistake } from "./spec/limits.ts";
 import type {
   AdoptedContainer,
   CloseOptions,
@@ -102,7 +103,9 @@ class OpenRuntime implements Runtime {
   }
 
   async start(spec: ContainerSpec): Promise<StartResult> {
-    const wrong = checkResources(spec.limits, this.#resources, spec.strictLimits === true);
+    const wrong =
+      limitsMistake((spec as { readonly limits?: unknown } | undefined)?.limits) ??
+      checkResources(spec.limits, this.#resources, spec.strictLimits === true);
     if (wrong !== undefined) return notStarted(wrong);
     const cgroupWrites = planStart(settingsOf(spec.limits, this.#resources).settings);
     const encoded = encodeSpec(spec, {
@@ -111,6 +114,7 @@ class OpenRuntime implements Runtime {
       cgroupWrites,
       log: this.#options.log ?? {},
       attachLayers: this.#attachLayers,
+      policy: this.#options.allow ?? {},
     });
     if (!encoded.ok) return notStarted(encoded.error);
     if (this.#closed)

@@ -19,12 +19,137 @@ export interface NativeError {
   readonly detail: string;
 }
 
-export interface Mount {
+export interface BindMount {
+  readonly kind?: "bind";
   /** Absolute path on the host. */
   readonly source: string;
   /** Absolute path in the container; created when it does not exist, resolved inside the rootfs only. */
   readonly target: string;
   readonly readOnly: boolean;
+  readonly noExec?: boolean;
+  /** With what is mounted below the source. Default true. */
+  readonly recursive?: boolean;
+  /** `slave`: what the host mounts below the source later appears inside, never the other way round. */
+  readonly propagation?: "private" | "slave";
+}
+
+/** A file system in memory; its content counts against the memory limit. */
+export interface TmpfsMount {
+  readonly kind: "tmpfs";
+  readonly target: string;
+  /** Default: the memory limit. */
+  readonly sizeBytes?: number;
+  readonly inodes?: number;
+  /** Permission bits of its root. Default 0755. */
+  readonly mode?: number;
+  readonly readOnly?: boolean;
+  readonly noExec?: boolean;
+}
+
+/** POSIX shared memory, at /dev/shm unless said otherwise (where it replaces the default one). */
+export interface ShmMount {
+  readonly kind: "shm";
+  readonly target: string;
+  readonly sizeBytes?: number;
+  readonly inodes?: number;
+  readonly mode?: number;
+}
+
+/** The kernel's own view of this container once more, at another place; `cgroup` only at /sys/fs/cgroup. */
+export interface KernelMount {
+  readonly kind: "proc" | "sysfs" | "mqueue" | "devpts" | "cgroup";
+  readonly target: string;
+  readonly readOnly?: boolean;
+  readonly noExec?: boolean;
+}
+
+/** Every mount is nosuid and nodev. */
+export type Mount = BindMount | TmpfsMount | ShmMount | KernelMount;
+export type MountKind = NonNullable<Mount["kind"]>;
+
+/** Of those that Linux has, the ones that stay inside of a user namespace. */
+export type Capability =
+  | "audit_write"
+  | "chown"
+  | "dac_override"
+  | "dac_read_search"
+  | "fowner"
+  | "fsetid"
+  | "ipc_lock"
+  | "ipc_owner"
+  | "kill"
+  | "lease"
+  | "mknod"
+  | "net_admin"
+  | "net_bind_service"
+  | "net_broadcast"
+  | "net_raw"
+  | "setfcap"
+  | "setgid"
+  | "setpcap"
+  | "setuid"
+  | "sys_admin"
+  | "sys_chroot"
+  | "sys_nice"
+  | "sys_ptrace"
+  | "sys_resource";
+
+export interface Capabilities {
+  /** Beside the default set. `dac_read_search`, `net_admin`, `sys_admin` and `sys_ptrace` need the host's policy. */
+  readonly add?: readonly Capability[];
+  /** Taken from the default set before `add` counts. */
+  readonly drop?: readonly (Capability | "all")[];
+  readonly inheritable?: readonly Capability[];
+  /** What a program keeps that does not run as root. Inheritable as well. */
+  readonly ambient?: readonly Capability[];
+}
+
+export type RlimitName =
+  | "as"
+  | "core"
+  | "cpu"
+  | "data"
+  | "fsize"
+  | "locks"
+  | "memlock"
+  | "msgqueue"
+  | "nice"
+  | "nofile"
+  | "nproc"
+  | "rss"
+  | "rtprio"
+  | "rttime"
+  | "sigpending"
+  | "stack";
+
+export interface Rlimit {
+  readonly soft: number | "unlimited";
+  readonly hard: number | "unlimited";
+}
+
+/** A device of the host. */
+export interface Device {
+  /** Below /dev. */
+  readonly path: string;
+  readonly type: "char" | "block";
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits of the node. Default 0660. */
+  readonly mode?: number;
+  /** Owner inside. Default root. */
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Of r(ead), w(rite) and m(knod). Default `rw`. */
+  readonly access?: string;
+}
+
+export type JoinableNamespace = "user" | "net" | "ipc" | "uts";
+/** Somebody else's namespace: a path like /proc/PID/ns/net, or an open descriptor of this process. */
+export type NamespaceSource = { readonly path: string } | { readonly fd: number };
+
+export interface Namespaces extends Partial<Readonly<Record<JoinableNamespace, NamespaceSource>>> {
+  /** A clock namespace: what is added to the time since boot, time_namespaces(7). */
+  readonly time?: { readonly monotonicOffsetMs?: number; readonly boottimeOffsetMs?: number };
 }
 
 export interface ContainerSpec {
@@ -49,6 +174,25 @@ export interface ContainerSpec {
   readonly stdin?: "null" | "pipe";
   /** Gives the program a terminal of this size, as its standard input, output and error and as /dev/console. */
   readonly terminal?: TerminalSize;
+  /** Who runs the program: `name`, `uid`, `name:group` or `uid:gid`, names as in the image. Default root. */
+  readonly user?: string;
+  /** Supplementary groups, names or numbers, beside those that the image's /etc/group gives to `user`. */
+  readonly groups?: readonly string[];
+  /** Default 0022. */
+  readonly umask?: number;
+  readonly rlimits?: Partial<Readonly<Record<RlimitName, Rlimit>>>;
+  /** -1000…1000: who is killed first when the host runs out of memory. */
+  readonly oomScoreAdj?: number;
+  readonly capabilities?: Capabilities;
+  /** What `stop` sends when it is not told. Default SIGTERM. */
+  readonly stopSignal?: number;
+  /** False: the program itself is PID 1, as systemd wants it. Default true: it is PID 2 under a small init. */
+  readonly init?: boolean;
+  readonly readOnlyRoot?: boolean;
+  /** NIS domain name. */
+  readonly domainname?: string;
+  readonly devices?: readonly Device[];
+  readonly namespaces?: Namespaces;
 }
 
 export interface TerminalSize {
@@ -66,6 +210,12 @@ export interface LogLimits {
   readonly bytesPerSecond?: number | null;
   /** What happens to more: `discard` counts it and says so in the log, `wait` makes the program wait. Default `discard`. */
   readonly beyond?: "discard" | "wait";
+}
+
+/** What specs may ask for on this host beyond what is harmless everywhere. */
+export interface SpecPolicy {
+  /** Of the four that have been part of an escape: those that a spec may add. Default none. */
+  readonly capabilities?: readonly Capability[];
 }
 
 export type ExitCause = "exited" | "signalled" | "oom" | "start_failed" | "supervisor_lost" | "host_rebooted";
@@ -106,8 +256,11 @@ export interface Container {
   readonly exited: Promise<ExitRecord>;
   /** Sends a signal to the program. Nothing happens when it has ended. */
   signal(signal: number): Promise<void>;
-  /** Signal, then after `graceMs` everything in the container is killed. Resolves with the exit. */
-  stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord>;
+  /**
+   * Signal, then after `graceMs` everything in the container is killed. Resolves with the exit. Without a signal it is
+   * the `stopSignal` of the spec.
+   */
+  stop(options: { readonly signal?: number; readonly graceMs: number }): Promise<ExitRecord>;
   stats(): Promise<ContainerStats>;
   /** What it may use now; undefined when its records were lost. */
   readonly limits: Resources | undefined;
@@ -170,6 +323,8 @@ export interface RuntimeOptions {
   readonly attachLayers?: boolean;
   /** Which cgroup hierarchies to use. Default: those of this host, `readCgroupLayout()`. */
   readonly cgroupLayout?: CgroupLayout;
+  /** Default: nothing beyond what is harmless everywhere. */
+  readonly allow?: SpecPolicy;
 }
 
 export interface Runtime {

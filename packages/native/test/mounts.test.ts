@@ -151,13 +151,22 @@ describe("targets", () => {
     expect(existsSync("/x")).toBe(false);
   });
 
-  test.each(["/", "/.", "//", "/proc", "/proc/sys", "/sys/fs", "/dev", "/dev/shm", "//proc/self", "/./dev"])(
-    "%s is refused",
-    async (target) => {
-      const result = await host.runtime.start(host.spec(["true"], { mounts: [{ source, target, readOnly: true }] }));
-      expect(result).toMatchObject({ ok: false, error: { stage: "spec" } });
-    },
-  );
+  test.each([
+    "/",
+    "/.",
+    "//",
+    "/proc",
+    "/proc/sys",
+    "/sys/fs",
+    "/dev",
+    "/dev/shm/x",
+    "/dev/mqueue",
+    "//proc/self",
+    "/./dev",
+  ])("%s is refused", async (target) => {
+    const result = await host.runtime.start(host.spec(["true"], { mounts: [{ source, target, readOnly: true }] }));
+    expect(result).toMatchObject({ ok: false, error: { stage: "spec" } });
+  });
 
   test("a link to /proc in the image cannot put a bind over the kernel's files", async () => {
     const layer = join(host.directory, "proc-link");
@@ -168,6 +177,129 @@ describe("targets", () => {
       mounts: [{ source, target: "/innocent", readOnly: true }],
     });
     expect(stdout).toBe("kernel\n");
+  });
+});
+
+describe("other kinds", () => {
+  test("tmpfs: size, inodes, mode and flags as asked", async () => {
+    const { stdout } = await host.sh(
+      `stat -c %a /a /b; head -c 2000000 /dev/zero > /a/big 2>/dev/null || echo full; wc -c < /a/big
+       touch /b/1 2>/dev/null || echo "no write"; cp /bin/busybox /c/true && /c/true 2>/dev/null || echo "no exec"
+       i=0; while touch /d/$i 2>/dev/null; do i=$((i+1)); done; echo $i; grep -o ' /a tmpfs [^ ]*' /proc/mounts | tr , '\n' | grep -E 'nosuid|nodev|noexec'`,
+      {
+        mounts: [
+          { kind: "tmpfs", target: "/a", sizeBytes: 1 << 20, mode: 0o1777 },
+          { kind: "tmpfs", target: "/b", readOnly: true },
+          { kind: "tmpfs", target: "/c", noExec: true },
+          { kind: "tmpfs", target: "/d", inodes: 10 },
+        ],
+      },
+    );
+    expect(stdout.split("\n")).toEqual([
+      "1777",
+      "755",
+      "full",
+      "1048576",
+      "no write",
+      "no exec",
+      "9",
+      "nosuid",
+      "nodev",
+      "",
+    ]);
+  });
+
+  test("shm replaces the default one, with its size", async () => {
+    const { stdout } = await host.sh(
+      "grep -c ' /dev/shm ' /proc/mounts; df -k /dev/shm | awk 'END { print $2 }'; stat -c %a /dev/shm",
+      {
+        mounts: [{ kind: "shm", target: "/dev/shm", sizeBytes: 1 << 20 }],
+      },
+    );
+    expect(stdout).toBe("1\n1024\n1777\n");
+  });
+
+  test("mqueue and devpts are the container's own", async () => {
+    const { stdout } = await host.sh("ls /mq | wc -l; ls /pts; grep -E ' (/mq|/pts) ' /proc/mounts | cut -d' ' -f2,3", {
+      mounts: [
+        { kind: "mqueue", target: "/mq" },
+        { kind: "devpts", target: "/pts" },
+      ],
+    });
+    expect(stdout).toBe("0\nptmx\n/mq mqueue\n/pts devpts\n");
+  });
+
+  test("another /proc and /sys hide and protect what the first ones do", async () => {
+    const { stdout } = await host.sh(
+      `ls /p/1 >/dev/null && echo proc; head -c 1 /p/kcore | wc -c; head -c1 /p/keys | wc -c
+       (echo x > /p/sys/kernel/core_pattern) 2>/dev/null && echo "wrote core_pattern"
+       (echo h > /p/sysrq-trigger) 2>/dev/null && echo "wrote sysrq"; ls /s/firmware | wc -l
+       touch /s/x 2>/dev/null; grep ' /s sysfs ro,' /proc/mounts | wc -l`,
+      {
+        mounts: [
+          { kind: "proc", target: "/p" },
+          { kind: "sysfs", target: "/s" },
+        ],
+      },
+    );
+    expect(stdout).toBe("proc\n0\n0\n0\n1\n");
+  });
+
+  test("a bind without what is mounted below its source, and without execution", async () => {
+    const tree = join(host.directory, "flat");
+    mkdirSync(join(tree, "below"), { recursive: true });
+    execFileSync("mount", ["-t", "tmpfs", "t", join(tree, "below")]);
+    try {
+      writeFileSync(join(tree, "below/file"), "x");
+      execFileSync("cp", ["/bin/busybox", join(tree, "true")]);
+      const { stdout } = await host.sh("ls /flat/below | wc -l; /flat/true 2>/dev/null || echo refused", {
+        mounts: [{ source: tree, target: "/flat", readOnly: false, recursive: false, noExec: true }],
+      });
+      expect(stdout).toBe("0\nrefused\n");
+    } finally {
+      execFileSync("umount", [join(tree, "below")]);
+    }
+  });
+
+  test.each(["slave", "private"] as const)(
+    "%s: whether what the host mounts later appears inside",
+    async (propagation) => {
+      const tree = join(host.directory, propagation);
+      mkdirSync(join(tree, "below"), { recursive: true });
+      execFileSync("mount", ["--bind", tree, tree]);
+      execFileSync("mount", ["--make-shared", tree]);
+      try {
+        const container = await host.start(
+          ["sh", "-c", "trap exit TERM; until [ -e /data/go ]; do sleep 0.02; done; ls /data/below"],
+          {
+            mounts: [{ source: tree, target: "/data", readOnly: true, propagation }],
+          },
+        );
+        execFileSync("mount", ["-t", "tmpfs", "t", join(tree, "below")]);
+        try {
+          writeFileSync(join(tree, "below/late"), "");
+          writeFileSync(join(tree, "go"), "");
+          await container.exited;
+          expect(await outputOf(container)).toBe(propagation === "slave" ? "late\n" : "");
+          await container.remove();
+        } finally {
+          execFileSync("umount", [join(tree, "below")]);
+        }
+      } finally {
+        execFileSync("umount", ["-l", tree]);
+      }
+    },
+  );
+});
+
+describe("a read-only root", () => {
+  test("cannot be written, also by its root, and what is mounted on it can", async () => {
+    const { stdout, exit } = await host.sh(
+      "touch /x 2>/dev/null && echo root; touch /etc/x 2>/dev/null && echo etc; mount -o remount,rw / 2>/dev/null && echo remount; touch /tmp/y && touch /dev/shm/z && pwd",
+      { readOnlyRoot: true, workdir: "/made/for/it", mounts: [{ kind: "tmpfs", target: "/tmp" }] },
+    );
+    expect(stdout).toBe("/made/for/it\n");
+    expect(exit.code).toBe(0);
   });
 });
 

@@ -31,3 +31,9 @@ int err_set(struct err *err, int number, const char *stage, const char *format, 
   va_end(args);
   return -1;
 }
+
+void err_about(struct err *err, const char *what)
+{
+  size_t length = strlen(err->detail);
+  (void)snprintf(err->detail + length, sizeof err->detail - length, " for %s", what);
+}

@@ -12,5 +12,7 @@ struct err {
 int err_sys(struct err *err, const char *stage, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int err_set(struct err *err, int number, const char *stage, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Appends what it was about to the detail of `err`. */
+void err_about(struct err *err, const char *what);
 
 #endif

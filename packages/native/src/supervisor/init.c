@@ -28,8 +28,10 @@
 #include "../../include/control.h"
 #include "fd.h"
 #include "mounts.h"
+#include "namespaces.h"
 #include "payload.h"
 #include "privileges.h"
+#include "process.h"
 #include "rootfs.h"
 #include "sync.h"
 
@@ -57,6 +59,8 @@ static int setup_early(const struct init_context *context, struct err *err)
     return err_sys(err, "namespaces", "unshare net, uts, ipc, cgroup");
   if (sethostname(context->spec->hostname, strlen(context->spec->hostname)) < 0)
     return err_sys(err, "hostname", "%s", context->spec->hostname);
+  if (namespaces_setup(context->spec, err) < 0)
+    return -1;
   return loopback_up(err);
 }
 
@@ -73,14 +77,16 @@ static int enter_workdir(const char *path, struct err *err)
   return 0;
 }
 
-static int setup_late(const struct init_context *context, const struct rootfs *rootfs, struct err *err)
+static int setup_late(const struct init_context *context, const struct rootfs *rootfs, struct process *process,
+                      struct err *err)
 {
   if (privileges_become_root(err) < 0 || mounts_enter(context->spec, rootfs, err) < 0)
     return -1;
   /* A new session keyring: the one inherited is the agent's. Kernels may be built without. */
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
     return err_sys(err, "keyring", "join a new session keyring");
-  if (enter_workdir(context->spec->workdir, err) < 0 || privileges_drop(err) < 0)
+  if (enter_workdir(context->spec->workdir, err) < 0 || mounts_finish(context->spec, rootfs, err) < 0 ||
+      process_prepare(process, context->spec, err) < 0 || privileges_drop(context->spec, err) < 0)
     return -1;
   /* After the last change of ids and capabilities, which clears both (prctl(2)). */
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
@@ -153,10 +159,22 @@ static void fill_vector(const struct spec *spec, struct berth_list list, char **
   vector[list.count] = NULL;
 }
 
+/* A program expects to know where its home is; what the spec says wins. */
+static void add_home(const struct process *process, char **envp)
+{
+  static char text[sizeof "HOME=" + USERS_MAX_HOME];
+  unsigned count = 0;
+  for (; envp[count] != NULL; count++)
+    if (strncmp(envp[count], "HOME=", 5) == 0)
+      return;
+  (void)snprintf(text, sizeof text, "HOME=%s", process_home(process));
+  envp[count] = text;
+}
+
 _Noreturn void init_main(const struct init_context *context)
 {
   struct err err;
-  struct rootfs rootfs = { .count = ROOTFS_BINDS + context->spec->header->mounts.count };
+  struct rootfs rootfs = { .count = rootfs_count(context->spec) };
   struct sync_message message;
   int sync = context->sync;
 
@@ -173,7 +191,8 @@ _Noreturn void init_main(const struct init_context *context)
     (void)err_sys(&err, "init", "receive the mounts");
     fail(sync, &err);
   }
-  if (setup_late(context, &rootfs, &err) < 0)
+  static struct process process;
+  if (setup_late(context, &rootfs, &process, &err) < 0)
     fail(sync, &err);
   rootfs_close(&rootfs);
   int signals = block_signals(&err);
@@ -181,11 +200,12 @@ _Noreturn void init_main(const struct init_context *context)
     fail(sync, &err);
 
   static char *argv[BERTH_MAX_ARGS + 1];
-  static char *envp[BERTH_MAX_ENV + 1];
+  static char *envp[BERTH_MAX_ENV + 2];
   fill_vector(context->spec, context->spec->header->argv, argv);
   fill_vector(context->spec, context->spec->header->env, envp);
+  add_home(&process, envp);
   (void)umask(022);
-  const struct payload payload = { .spec = context->spec,
+  const struct payload payload = { .process = &process,
                                    .stdout_fd = context->stdout_fd,
                                    .stderr_fd = context->stderr_fd,
                                    .sync = sync,
@@ -197,6 +217,9 @@ _Noreturn void init_main(const struct init_context *context)
   if (privileges_keep_kill(&err) < 0)
     _exit(1);
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  /* Its memory was shared with the program's process, whose change of ids may have changed this, too. */
+  if (process.wanted != NULL && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    _exit(1);
   /* Keep these two and nothing else: no state directory, no pipe whose end someone waits for. */
   if (dup3(sync, 3, O_CLOEXEC) < 0 || dup3(signals, 4, O_CLOEXEC) < 0)
     _exit(1);

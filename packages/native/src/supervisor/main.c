@@ -31,6 +31,7 @@
 #include "loop.h"
 #include "output.h"
 #include "payload.h"
+#include "process.h"
 #include "record.h"
 #include "rootfs.h"
 #include "spec.h"
@@ -90,16 +91,6 @@ static int detach(struct err *err)
   return 0;
 }
 
-/* An agent may be protected from the OOM killer; its containers must not inherit that. */
-static void become_killable(pid_t pid)
-{
-  char text[32];
-  if (fd_read_at(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) > 0 && text[0] == '-') {
-    (void)snprintf(text, sizeof text, "/proc/%d/oom_score_adj", pid);
-    (void)fd_write_at(AT_FDCWD, text, "0");
-  }
-}
-
 static int start_init(struct err *err)
 {
   int pair[2];
@@ -140,10 +131,9 @@ static int start_init(struct err *err)
   self.sync.fd = pair[0];
   self.pidfd.fd = pidfd;
   self.status.init_pid = (pid_t)pid;
-  become_killable((pid_t)pid);
   output_close_writers(&self.output);
   cgroup_close_tasks(&self.cgroup);
-  return 0;
+  return process_grant(&self.spec, (pid_t)pid, err);
 }
 
 static int hand_over_mounts(struct err *err)
@@ -161,7 +151,8 @@ static int hand_over_mounts(struct err *err)
 static int start(struct err *err)
 {
   const struct berth_spec *header = self.spec.header;
-  self.status = (struct status_record){ .state = "starting", .cgroup_parent = self.spec.cgroup_parent };
+  self.status = (struct status_record){ .state = "starting", .cgroup_parent = self.spec.cgroup_parent,
+                                        .stop_signal = header->stop_signal };
   const struct log_limits limits = { .bytes = header->log_bytes,
                                      .files = header->log_files,
                                      .per_second = header->log_per_second };

@@ -17,38 +17,9 @@
 #include <sys/syscall.h>
 
 #include "fd.h"
-
-#define FLAGS_KERNEL (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
-
-struct fs_option {
-  const char *key;
-  const char *value;
-};
-
-/* A new detached file system; -1 with `err`. */
-static int fs_new(const char *type, const struct fs_option *options, unsigned attributes, const char *stage,
-                  struct err *err)
-{
-  cleanup_close int fs = fsopen(type, FSOPEN_CLOEXEC);
-  if (fs < 0)
-    return err_sys(err, stage, "fsopen %s", type);
-  for (; options != NULL && options->key != NULL; options++)
-    if (fsconfig(fs, FSCONFIG_SET_STRING, options->key, options->value, 0) < 0)
-      return err_sys(err, stage, "%s: %s=%s", type, options->key, options->value);
-  if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-    return err_sys(err, stage, "create %s", type);
-  int mounted = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
-  if (mounted < 0)
-    return err_sys(err, stage, "fsmount %s", type);
-  return mounted;
-}
-
-static int place(int mounted, int target, const char *stage, const char *name, struct err *err)
-{
-  if (move_mount(mounted, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-    return err_sys(err, stage, "mount on %.150s", name);
-  return 0;
-}
+#include "fs.h"
+#include "mask.h"
+#include "spec_check.h"
 
 /* A top directory of the image for a kernel file system. A symbolic link there is refused, not followed. */
 static int kernel_target(int root, const char *name, const char *stage, struct err *err)
@@ -83,18 +54,87 @@ static int bind_target(int root, const char *path, bool directory)
   return openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static int mount_binds(const struct spec *spec, const struct rootfs *rootfs, int root, struct err *err)
+/* Mounts below /dev and /sys come when those exist. */
+static bool is_late(const char *path)
 {
+  return check_is_below(path, "/dev") || check_is_below(path, "/sys");
+}
+
+static bool has_mount_on(const struct spec *spec, const char *target)
+{
+  for (uint32_t i = 0; i < spec->header->mounts.count; i++)
+    if (check_is_same(spec_text(spec, spec_mount(spec, i)->target), target))
+      return true;
+  return false;
+}
+
+/* As wide as the memory limit, against which its content counts, unless asked. */
+static int new_tmpfs(const struct spec *spec, const struct berth_mount *mount, unsigned attributes, struct err *err)
+{
+  char size[32], inodes[16], mode[8];
+  (void)snprintf(size, sizeof size, "%" PRIu64, mount->size != 0 ? mount->size : spec->header->shm_bytes);
+  (void)snprintf(inodes, sizeof inodes, "%u", mount->inodes);
+  (void)snprintf(mode, sizeof mode, "%o", mount->mode);
+  const struct fs_option options[] = {
+    { "size", size }, { "mode", mode }, { mount->inodes == 0 ? NULL : "nr_inodes", inodes }, { NULL, NULL }
+  };
+  return fs_new("tmpfs", options, attributes, "mount.new", err);
+}
+
+/* A file system of the container's own, made by its own root. */
+static int new_for_mount(const struct spec *spec, const struct berth_mount *mount, struct err *err)
+{
+  static const char *const types[] = {
+    [BERTH_MOUNT_PROC] = "proc",     [BERTH_MOUNT_SYSFS] = "sysfs",    [BERTH_MOUNT_MQUEUE] = "mqueue",
+    [BERTH_MOUNT_DEVPTS] = "devpts", [BERTH_MOUNT_CGROUP] = "cgroup2",
+  };
+  static const struct fs_option pts_options[] = { { "ptmxmode", "0666" }, { "mode", "0620" }, { NULL, NULL } };
+  unsigned attributes = MOUNT_ATTR_NOSUID;
+  /* devpts serves nothing but device nodes; what a program keeps in its own memory it may execute, unless asked. */
+  if (mount->kind != BERTH_MOUNT_DEVPTS)
+    attributes |= MOUNT_ATTR_NODEV;
+  if (mount->kind != BERTH_MOUNT_TMPFS || (mount->flags & BERTH_MOUNT_NOEXEC) != 0)
+    attributes |= MOUNT_ATTR_NOEXEC;
+  if (mount->kind == BERTH_MOUNT_SYSFS || (mount->flags & BERTH_MOUNT_READ_ONLY) != 0)
+    attributes |= MOUNT_ATTR_RDONLY;
+  if (mount->kind == BERTH_MOUNT_TMPFS || mount->kind == BERTH_MOUNT_SHM)
+    return new_tmpfs(spec, mount, attributes, err);
+  return fs_new(types[mount->kind], mount->kind == BERTH_MOUNT_DEVPTS ? pts_options : NULL, attributes, "mount.new",
+                err);
+}
+
+static int mount_one(const struct spec *spec, const struct berth_mount *mount, int source, int root, struct mask *mask,
+                     struct err *err)
+{
+  const char *stage = mount->kind == BERTH_MOUNT_BIND ? "mount.bind" : "mount.new";
+  const char *path = spec_text(spec, mount->target);
+  cleanup_close int made = source >= 0 ? -1 : new_for_mount(spec, mount, err);
+  int mounted = source >= 0 ? source : made;
+  struct stat info;
+  if (mounted < 0) {
+    err_about(err, path);
+    return -1;
+  }
+  if (fstat(mounted, &info) < 0)
+    return err_sys(err, stage, "fstat source of %.150s", path);
+  cleanup_close int target = bind_target(root, path, S_ISDIR(info.st_mode));
+  if (target < 0)
+    return err_sys(err, stage, "target %.180s", path);
+  if (fs_place(mounted, target, stage, path, err) < 0)
+    return -1;
+  if (mount->kind == BERTH_MOUNT_PROC)
+    return mask_proc(mask, mounted, err);
+  return mount->kind == BERTH_MOUNT_SYSFS ? mask_sys(mask, mounted, err) : 0;
+}
+
+static int mount_all(const struct spec *spec, const struct rootfs *rootfs, int root, bool late, struct mask *mask,
+                     struct err *err)
+{
+  unsigned binds = 0;
   for (uint32_t i = 0; i < spec->header->mounts.count; i++) {
-    const char *path = spec_text(spec, spec_mount(spec, i)->target);
-    int source = rootfs->fds[ROOTFS_BINDS + i];
-    struct stat info;
-    if (fstat(source, &info) < 0)
-      return err_sys(err, "mount.bind", "fstat source of %.150s", path);
-    cleanup_close int target = bind_target(root, path, S_ISDIR(info.st_mode));
-    if (target < 0)
-      return err_sys(err, "mount.bind", "target %.180s", path);
-    if (place(source, target, "mount.bind", path, err) < 0)
+    const struct berth_mount *mount = spec_mount(spec, i);
+    int source = mount->kind == BERTH_MOUNT_BIND ? rootfs->fds[ROOTFS_BINDS + binds++] : -1;
+    if (is_late(spec_text(spec, mount->target)) == late && mount_one(spec, mount, source, root, mask, err) < 0)
       return -1;
   }
   return 0;
@@ -111,7 +151,7 @@ static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int r
   const struct fs_option shm_options[] = { { "mode", "1777" }, { "size", size }, { NULL, NULL } };
   int dev = rootfs->fds[ROOTFS_DEV];
   cleanup_close int target = kernel_target(root, "dev", stage, err);
-  if (target < 0 || place(dev, target, stage, "/dev", err) < 0)
+  if (target < 0 || fs_place(dev, target, stage, "/dev", err) < 0)
     return -1;
 
   const struct {
@@ -121,10 +161,13 @@ static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int r
     unsigned attributes;
   } children[] = {
     { "pts", "devpts", pts_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC },
-    { "shm", "tmpfs", shm_options, FLAGS_KERNEL },
-    { "mqueue", "mqueue", NULL, FLAGS_KERNEL },
+    { "shm", "tmpfs", shm_options, FS_KERNEL },
+    { "mqueue", "mqueue", NULL, FS_KERNEL },
   };
+  const bool given[] = { false, has_mount_on(spec, "/dev/shm"), has_mount_on(spec, "/dev/mqueue") };
   for (unsigned i = 0; i < sizeof children / sizeof *children; i++) {
+    if (given[i])
+      continue;
     cleanup_close int mounted = fs_new(children[i].type, children[i].options, children[i].attributes, stage, err);
     if (mounted < 0)
       return -1;
@@ -134,92 +177,51 @@ static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int r
   return 0;
 }
 
-/* Hides a file behind the null device, a directory behind an empty read-only one. What does not exist needs no mask. */
-static int mask(int top, const char *name, int null, int *empty, struct err *err)
+static int mount_proc_and_sys(const struct spec *spec, int root, struct mask *mask, struct err *err)
 {
-  static const char stage[] = "mount.mask";
-  cleanup_close int target = openat(top, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (target < 0)
-    return errno == ENOENT ? 0 : err_sys(err, stage, "%s", name);
-  struct stat info;
-  if (fstat(target, &info) < 0)
-    return err_sys(err, stage, "fstat %s", name);
-  cleanup_close int cover = -1;
-  if (!S_ISDIR(info.st_mode))
-    cover = open_tree(null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  else if (*empty >= 0)
-    cover = open_tree(*empty, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  else {
-    static const struct fs_option options[] = { { "mode", "555" }, { "size", "4096" }, { NULL, NULL } };
-    *empty = fs_new("tmpfs", options, FLAGS_KERNEL | MOUNT_ATTR_RDONLY, stage, err);
-    return *empty < 0 ? -1 : place(*empty, target, stage, name, err);
-  }
-  if (cover < 0)
-    return err_sys(err, stage, "cover for %s", name);
-  return place(cover, target, stage, name, err);
-}
-
-static int make_read_only(int top, const char *name, struct err *err)
-{
-  static const char stage[] = "mount.readonly";
-  cleanup_close int tree = open_tree(top, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
-                                                    AT_SYMLINK_NOFOLLOW);
-  if (tree < 0)
-    return errno == ENOENT ? 0 : err_sys(err, stage, "%s", name);
-  struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-  if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
-    return err_sys(err, stage, "%s", name);
-  if (move_mount(tree, "", top, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-    return err_sys(err, stage, "mount on %s", name);
-  return 0;
-}
-
-static int mount_proc_and_sys(const struct spec *spec, int root, int dev, struct err *err)
-{
-  /* Each of these has leaked a key, an address or the time of another's keystrokes to a container once. */
-  static const char *const masked_proc[] = { "kcore",         "keys",       "timer_list", "sched_debug",
-                                             "latency_stats", "interrupts", "acpi",       "scsi",
-                                             "asound",        "timer_stats" };
-  static const char *const masked_sys[] = { "firmware", "devices/virtual/powercap", "kernel/boot_params",
-                                            "kernel/vmcoreinfo" };
-  /* A write to `pressure` asks the host's kernel for a timer of its own. */
-  static const char *const read_only[] = { "bus", "fs", "irq", "pressure", "sys", "sysrq-trigger" };
-
-  cleanup_close int proc = fs_new("proc", NULL, FLAGS_KERNEL, "mount.proc", err);
+  cleanup_close int proc = fs_new("proc", NULL, FS_KERNEL, "mount.proc", err);
   if (proc < 0)
     return -1;
   cleanup_close int proc_target = kernel_target(root, "proc", "mount.proc", err);
-  if (proc_target < 0 || place(proc, proc_target, "mount.proc", "/proc", err) < 0)
+  if (proc_target < 0 || fs_place(proc, proc_target, "mount.proc", "/proc", err) < 0)
     return -1;
-  cleanup_close int sys = fs_new("sysfs", NULL, FLAGS_KERNEL | MOUNT_ATTR_RDONLY, "mount.sys", err);
+  cleanup_close int sys = fs_new("sysfs", NULL, FS_KERNEL | MOUNT_ATTR_RDONLY, "mount.sys", err);
   if (sys < 0)
     return -1;
   cleanup_close int sys_target = kernel_target(root, "sys", "mount.sys", err);
-  if (sys_target < 0 || place(sys, sys_target, "mount.sys", "/sys", err) < 0)
+  if (sys_target < 0 || fs_place(sys, sys_target, "mount.sys", "/sys", err) < 0)
+    return -1;
+  if (mask_proc(mask, proc, err) < 0 || mask_sys(mask, sys, err) < 0)
     return -1;
 
-  cleanup_close int null = openat(dev, "null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (null < 0)
-    return err_sys(err, "mount.mask", "/dev/null");
-  cleanup_close int empty = -1;
-  for (unsigned i = 0; i < sizeof masked_proc / sizeof *masked_proc; i++)
-    if (mask(proc, masked_proc[i], null, &empty, err) < 0)
-      return -1;
-  for (unsigned i = 0; i < sizeof masked_sys / sizeof *masked_sys; i++)
-    if (mask(sys, masked_sys[i], null, &empty, err) < 0)
-      return -1;
-  for (unsigned i = 0; i < sizeof read_only / sizeof *read_only; i++)
-    if (make_read_only(proc, read_only[i], err) < 0)
-      return -1;
-
   /* On a pure v2 host programs size themselves by the files of their own cgroup. Absent is as safe as read-only. */
-  if (spec->header->hierarchies.count == 1 && spec_hierarchy(spec, 0)->version == 2) {
+  if (spec->header->hierarchies.count == 1 && spec_hierarchy(spec, 0)->version == 2 &&
+      !has_mount_on(spec, "/sys/fs/cgroup")) {
     struct err ignored;
-    cleanup_close int cgroup = fs_new("cgroup2", NULL, FLAGS_KERNEL | MOUNT_ATTR_RDONLY, "mount.cgroup", &ignored);
+    cleanup_close int cgroup = fs_new("cgroup2", NULL, FS_KERNEL | MOUNT_ATTR_RDONLY, "mount.cgroup", &ignored);
     if (cgroup >= 0)
       (void)move_mount(cgroup, "", sys, "fs/cgroup", MOVE_MOUNT_F_EMPTY_PATH);
   }
   return 0;
+}
+
+/* All mounts on top of the attached root, in the order of the comment above. */
+static int mount_tree(const struct spec *spec, const struct rootfs *rootfs, int root, struct err *err)
+{
+  int dev = rootfs->fds[ROOTFS_DEV];
+  cleanup_close int null = openat(dev, "null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (null < 0)
+    return err_sys(err, "mount.mask", "/dev/null");
+  struct mask mask = { .null = null, .empty = -1 };
+  int failed = mount_all(spec, rootfs, root, false, &mask, err);
+  if (failed == 0)
+    failed = mount_dev(spec, rootfs, root, err);
+  if (failed == 0)
+    failed = mount_proc_and_sys(spec, root, &mask, err);
+  if (failed == 0)
+    failed = mount_all(spec, rootfs, root, true, &mask, err);
+  mask_close(&mask);
+  return failed;
 }
 
 int mounts_enter(const struct spec *spec, const struct rootfs *rootfs, struct err *err)
@@ -233,8 +235,7 @@ int mounts_enter(const struct spec *spec, const struct rootfs *rootfs, struct er
     return err_sys(err, stage, "make / private");
   if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
     return err_sys(err, stage, "attach the root");
-  if (mount_binds(spec, rootfs, root, err) < 0 || mount_dev(spec, rootfs, root, err) < 0 ||
-      mount_proc_and_sys(spec, root, rootfs->fds[ROOTFS_DEV], err) < 0)
+  if (mount_tree(spec, rootfs, root, err) < 0)
     return -1;
   /* pivot_root(2), NOTES: with "." twice the old root is stacked on the new one and can be detached from there. */
   if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
@@ -243,5 +244,15 @@ int mounts_enter(const struct spec *spec, const struct rootfs *rootfs, struct er
     return err_sys(err, stage, "detach the host's root");
   if (chdir("/") < 0)
     return err_sys(err, stage, "chdir /");
+  return 0;
+}
+
+int mounts_finish(const struct spec *spec, const struct rootfs *rootfs, struct err *err)
+{
+  if ((spec->header->flags & BERTH_SPEC_READ_ONLY_ROOT) == 0)
+    return 0;
+  struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+  if (mount_setattr(rootfs->fds[ROOTFS_ROOT], "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
+    return err_sys(err, "mount.root", "read-only");
   return 0;
 }

@@ -8,5 +8,7 @@
 
 /* Everything up to and with pivot_root(2): afterwards "/" is the container's and nothing of the host is reachable. */
 int mounts_enter(const struct spec *spec, const struct rootfs *rootfs, struct err *err);
+/* When nothing has to be made in the root any more: makes it read-only where the spec says so. */
+int mounts_finish(const struct spec *spec, const struct rootfs *rootfs, struct err *err);
 
 #endif

@@ -81,8 +81,10 @@ static _Noreturn __attribute__((noinline)) void child(const struct payload *payl
     (void)err_sys(err, "stdio", "close_range");
   else {
     reset_signals();
-    exec_search(payload->argv, payload->envp);
-    (void)err_sys(err, STAGE, "%.200s", payload->argv[0]);
+    if (process_become(payload->process, err) == 0) {
+      exec_search(payload->argv, payload->envp);
+      (void)err_sys(err, STAGE, "%.200s", payload->argv[0]);
+    }
   }
   _exit(1);
 }

@@ -5,10 +5,10 @@
 #include <sys/types.h>
 
 #include "err.h"
-#include "spec.h"
+#include "process.h"
 
 struct payload {
-  const struct spec *spec;
+  const struct process *process;
   int stdout_fd;
   int stderr_fd;
   int sync;

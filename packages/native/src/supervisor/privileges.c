@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -22,16 +23,14 @@
 #define STAGE "privileges"
 #define BIT(capability) (UINT64_C(1) << (capability))
 
-static const uint64_t kept = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) |
-                             BIT(CAP_KILL) | BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_SETFCAP) | BIT(CAP_SETGID) |
-                             BIT(CAP_SETPCAP) | BIT(CAP_SETUID) | BIT(CAP_SYS_CHROOT);
-
-static int set_capabilities(uint64_t set, struct err *err)
+int privileges_set(uint64_t set, uint64_t inheritable, struct err *err)
 {
   struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
   struct __user_cap_data_struct data[2] = {
-    { .effective = (uint32_t)set, .permitted = (uint32_t)set, .inheritable = 0 },
-    { .effective = (uint32_t)(set >> 32), .permitted = (uint32_t)(set >> 32), .inheritable = 0 },
+    { .effective = (uint32_t)set, .permitted = (uint32_t)set, .inheritable = (uint32_t)inheritable },
+    { .effective = (uint32_t)(set >> 32),
+      .permitted = (uint32_t)(set >> 32),
+      .inheritable = (uint32_t)(inheritable >> 32) },
   };
   if (syscall(SYS_capset, &header, data) < 0)
     return err_sys(err, STAGE, "capset");
@@ -46,7 +45,18 @@ int privileges_become_root(struct err *err)
   return 0;
 }
 
-static int set_limits(struct err *err)
+static bool sets_limit(const struct spec *spec, const struct berth_process *process, uint32_t resource)
+{
+  for (uint32_t i = 0; process != NULL && i < process->rlimits.count; i++) {
+    const struct berth_rlimit *limit = spec_item(spec, process->rlimits, i, sizeof *limit);
+    if (limit->resource == resource)
+      return true;
+  }
+  return false;
+}
+
+/* What a program gets when the spec does not say. */
+static int set_limits(const struct spec *spec, const struct berth_process *process, struct err *err)
 {
   struct rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) < 0)
@@ -55,7 +65,7 @@ static int set_limits(struct err *err)
   if (files.rlim_max > 524288)
     files.rlim_max = 524288;
   files.rlim_cur = files.rlim_max < 1024 ? files.rlim_max : 1024;
-  if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+  if (!sets_limit(spec, process, RLIMIT_NOFILE) && setrlimit(RLIMIT_NOFILE, &files) < 0)
     return err_sys(err, STAGE, "setrlimit nofile");
   struct rlimit core;
   if (getrlimit(RLIMIT_CORE, &core) == 0) {
@@ -65,9 +75,13 @@ static int set_limits(struct err *err)
   return 0;
 }
 
-int privileges_drop(struct err *err)
+int privileges_drop(const struct spec *spec, struct err *err)
 {
-  if (set_limits(err) < 0)
+  const struct berth_process *process = spec_section(spec, BERTH_SECTION_PROCESS);
+  const uint64_t kept = process == NULL ? BERTH_CAPABILITIES_DEFAULT : process->bounding;
+  /* What init needs to turn the program's process into what it shall be; see process.h. */
+  const uint64_t own = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_KILL);
+  if (set_limits(spec, process, err) < 0)
     return -1;
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
     return err_sys(err, STAGE, "clear the ambient set");
@@ -80,7 +94,7 @@ int privileges_drop(struct err *err)
       return err_sys(err, STAGE, "drop capability %d", capability);
     }
   }
-  if (set_capabilities(kept, err) < 0)
+  if (privileges_set(kept | own, 0, err) < 0)
     return -1;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return err_sys(err, STAGE, "no_new_privs");
@@ -96,5 +110,5 @@ int privileges_drop(struct err *err)
 
 int privileges_keep_kill(struct err *err)
 {
-  return set_capabilities(BIT(CAP_KILL), err);
+  return privileges_set(BIT(CAP_KILL), 0, err);
 }

@@ -2,12 +2,17 @@
 #ifndef BERTH_PRIVILEGES_H
 #define BERTH_PRIVILEGES_H
 
+#include <stdint.h>
+
 #include "err.h"
+#include "spec.h"
 
 /* Become root of the container's user namespace. Its map must have been written. */
 int privileges_become_root(struct err *err);
 /* Everything that init and the payload have in common, for good. */
-int privileges_drop(struct err *err);
+int privileges_drop(const struct spec *spec, struct err *err);
+/* capset(2): permitted and effective, and inheritable. */
+int privileges_set(uint64_t set, uint64_t inheritable, struct err *err);
 /* Init keeps nothing but the right to signal processes of other users of its container. */
 int privileges_keep_kill(struct err *err);
 

@@ -59,8 +59,9 @@ size_t record_format_status(char *buffer, size_t size, const struct status_recor
   number_or_null(started, sizeof started, status->started_at_ms);
   return clamp(snprintf(buffer, size,
                         "{\"version\":1,\"state\":\"%s\",\"bootId\":\"%s\",\"supervisorPid\":%d,\"initPid\":%s,\"pid\":%s,"
-                        "\"startedAtMs\":%s,\"cgroupParent\":\"%s\"}\n",
-                        status->state, boot_id(), getpid(), init_pid, pid, started, status->cgroup_parent),
+                        "\"startedAtMs\":%s,\"cgroupParent\":\"%s\",\"stopSignal\":%u}\n",
+                        status->state, boot_id(), getpid(), init_pid, pid, started, status->cgroup_parent,
+                        status->stop_signal),
                size);
 }
 

@@ -19,6 +19,7 @@ struct status_record {
   pid_t init_pid;
   pid_t pid; /* 0: not yet */
   uint64_t started_at_ms;
+  uint32_t stop_signal; /* what `stop` sends when it is not told */
 };
 
 struct exit_record {

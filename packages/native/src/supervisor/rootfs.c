@@ -35,8 +35,8 @@ static int upper_create(const struct spec *spec, int state_dir, struct err *err)
   return 0;
 }
 
-static int idmapped_clone(const char *stage, const char *path, unsigned tree_flags, uint64_t attributes, int userns,
-                          struct err *err)
+static int idmapped_clone(const char *stage, const char *path, unsigned tree_flags, uint64_t attributes,
+                          uint64_t propagation, int userns, struct err *err)
 {
   /* A directory that another container may write could hold a link to anywhere by the time it is looked up. */
   cleanup_close int place = fd_open_no_links(path, O_PATH);
@@ -49,7 +49,7 @@ static int idmapped_clone(const char *stage, const char *path, unsigned tree_fla
     return err_sys(err, stage, "%.200s", path);
   struct mount_attr attr = {
     .attr_set = MOUNT_ATTR_IDMAP | attributes,
-    .propagation = MS_PRIVATE,
+    .propagation = propagation,
     .userns_fd = (unsigned)userns,
   };
   if (mount_setattr(tree, "", AT_EMPTY_PATH | (tree_flags & AT_RECURSIVE), &attr, sizeof attr) < 0) {
@@ -205,7 +205,7 @@ static int root_prepare(const struct spec *spec, int state_dir, int userns, stru
     return -1;
   while (count < spec->header->layers.count) {
     const char *path = spec_string(spec, spec->header->layers, count);
-    layers[count] = idmapped_clone(STAGE_LAYER, path, 0, MOUNT_ATTR_RDONLY, userns, err);
+    layers[count] = idmapped_clone(STAGE_LAYER, path, 0, MOUNT_ATTR_RDONLY, MS_PRIVATE, userns, err);
     if (layers[count] < 0)
       break;
     count++;
@@ -259,6 +259,26 @@ static int dev_prepare(const struct spec *spec, struct err *err)
   return fd_take(&dev);
 }
 
+static int bind_prepare(const struct spec *spec, const struct berth_mount *mount, int userns, struct err *err)
+{
+  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if ((mount->flags & BERTH_MOUNT_READ_ONLY) != 0)
+    attributes |= MOUNT_ATTR_RDONLY;
+  if ((mount->flags & BERTH_MOUNT_NOEXEC) != 0)
+    attributes |= MOUNT_ATTR_NOEXEC;
+  return idmapped_clone(STAGE_BIND, spec_text(spec, mount->source),
+                        (mount->flags & BERTH_MOUNT_FLAT) != 0 ? 0 : AT_RECURSIVE, attributes,
+                        (mount->flags & BERTH_MOUNT_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE, userns, err);
+}
+
+unsigned rootfs_count(const struct spec *spec)
+{
+  unsigned count = ROOTFS_BINDS;
+  for (uint32_t i = 0; i < spec->header->mounts.count; i++)
+    count += spec_mount(spec, i)->kind == BERTH_MOUNT_BIND;
+  return count;
+}
+
 int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err)
 {
   rootfs->count = 0;
@@ -272,10 +292,9 @@ int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir
   rootfs->fds[rootfs->count++] = fd;
   for (uint32_t i = 0; i < spec->header->mounts.count; i++) {
     const struct berth_mount *mount = spec_mount(spec, i);
-    uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-    if ((mount->flags & BERTH_MOUNT_READ_ONLY) != 0)
-      attributes |= MOUNT_ATTR_RDONLY;
-    fd = idmapped_clone(STAGE_BIND, spec_text(spec, mount->source), AT_RECURSIVE, attributes, userns, err);
+    if (mount->kind != BERTH_MOUNT_BIND)
+      continue;
+    fd = bind_prepare(spec, mount, userns, err);
     if (fd < 0)
       goto failed;
     rootfs->fds[rootfs->count++] = fd;

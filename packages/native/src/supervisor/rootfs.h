@@ -15,6 +15,8 @@ struct rootfs {
   unsigned count;
 };
 
+/* How many descriptors there will be. */
+unsigned rootfs_count(const struct spec *spec);
 int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err);
 void rootfs_close(struct rootfs *rootfs);
 

@@ -2,7 +2,7 @@
  * Decides whether bytes are a spec. Nothing of them is used before this file has seen all of them; a wrong byte gives
  * an error that names the field. The rules here are the strict ones: lib/spec.ts may say the same earlier and nicer.
  */
-#include "spec.h"
+#include "spec_check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,101 +11,46 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define STAGE "spec"
-
-static const void *at(const struct spec *spec, uint32_t offset)
+const void *spec_at(const struct spec *spec, uint32_t offset)
 {
   return spec->bytes + offset;
 }
 
+const void *spec_item(const struct spec *spec, struct berth_list list, uint32_t index, size_t size)
+{
+  return spec->bytes + list.offset + index * size;
+}
+
+const void *spec_section(const struct spec *spec, enum berth_section section)
+{
+  struct berth_ref ref = spec->header->sections[section];
+  return ref.length == 0 ? NULL : spec_at(spec, ref.offset);
+}
+
 const char *spec_text(const struct spec *spec, struct berth_ref ref)
 {
-  return at(spec, ref.offset);
+  return spec_at(spec, ref.offset);
 }
 
 const char *spec_string(const struct spec *spec, struct berth_list list, uint32_t index)
 {
-  const struct berth_ref *refs = at(spec, list.offset);
+  const struct berth_ref *refs = spec_at(spec, list.offset);
   return spec_text(spec, refs[index]);
 }
 
 const struct berth_mount *spec_mount(const struct spec *spec, uint32_t index)
 {
-  return (const struct berth_mount *)at(spec, spec->header->mounts.offset) + index;
+  return (const struct berth_mount *)spec_at(spec, spec->header->mounts.offset) + index;
 }
 
 const struct berth_hierarchy *spec_hierarchy(const struct spec *spec, uint32_t index)
 {
-  return (const struct berth_hierarchy *)at(spec, spec->header->hierarchies.offset) + index;
+  return (const struct berth_hierarchy *)spec_at(spec, spec->header->hierarchies.offset) + index;
 }
 
 const struct berth_cgroup_write *spec_cgroup_write(const struct spec *spec, uint32_t index)
 {
-  return (const struct berth_cgroup_write *)at(spec, spec->header->cgroup_writes.offset) + index;
-}
-
-static int check_text(const struct spec *spec, const char *field, struct berth_ref ref, uint32_t least, uint32_t most,
-                      struct err *err)
-{
-  if (ref.length < least || ref.length > most)
-    return err_set(err, EINVAL, STAGE, "%s: length %u is not in %u..%u", field, ref.length, least, most);
-  if (ref.offset < sizeof(struct berth_spec) || ref.offset >= spec->size || spec->size - ref.offset <= ref.length)
-    return err_set(err, EINVAL, STAGE, "%s: lies outside of the spec", field);
-  const char *text = spec_text(spec, ref);
-  if (text[ref.length] != '\0' || memchr(text, '\0', ref.length) != NULL)
-    return err_set(err, EINVAL, STAGE, "%s: is not a NUL-terminated string", field);
-  return 0;
-}
-
-/* Absolute; ".." would make the meaning depend on symbolic links, so it is refused instead of interpreted. */
-static int check_path(const struct spec *spec, const char *field, struct berth_ref ref, struct err *err)
-{
-  if (check_text(spec, field, ref, 1, BERTH_MAX_PATH, err) < 0)
-    return -1;
-  const char *path = spec_text(spec, ref);
-  if (path[0] != '/')
-    return err_set(err, EINVAL, STAGE, "%s: \"%.100s\" is not an absolute path", field, path);
-  for (const char *part = path; part != NULL; part = strchr(part + 1, '/'))
-    if (part[1] == '.' && part[2] == '.' && (part[3] == '/' || part[3] == '\0'))
-      return err_set(err, EINVAL, STAGE, "%s: \"%.100s\" contains \"..\"", field, path);
-  return 0;
-}
-
-static int check_list(const struct spec *spec, const char *field, struct berth_list list, size_t item, uint32_t least,
-                      uint32_t most, struct err *err)
-{
-  if (list.count < least || list.count > most)
-    return err_set(err, EINVAL, STAGE, "%s: %u entries, allowed are %u..%u", field, list.count, least, most);
-  if (list.count == 0)
-    return 0;
-  if (list.offset % 4 != 0 || list.offset < sizeof(struct berth_spec) || list.offset > spec->size ||
-      (spec->size - list.offset) / item < list.count)
-    return err_set(err, EINVAL, STAGE, "%s: lies outside of the spec", field);
-  return 0;
-}
-
-/* `list` was checked: its references may be read. */
-static int check_strings(const struct spec *spec, const char *field, struct berth_list list, bool paths,
-                         struct err *err)
-{
-  const struct berth_ref *refs = at(spec, list.offset);
-  for (uint32_t i = 0; i < list.count; i++) {
-    int failed = paths ? check_path(spec, field, refs[i], err)
-                       : check_text(spec, field, refs[i], 0, BERTH_MAX_STRING, err);
-    if (failed < 0)
-      return -1;
-  }
-  return 0;
-}
-
-static bool is_name(const char *text, const char *also)
-{
-  for (; *text != '\0'; text++) {
-    bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') || (*text >= '0' && *text <= '9');
-    if (!plain && strchr(also, *text) == NULL)
-      return false;
-  }
-  return true;
+  return (const struct berth_cgroup_write *)spec_at(spec, spec->header->cgroup_writes.offset) + index;
 }
 
 static bool starts_with_dot(const char *path)
@@ -119,45 +64,22 @@ static bool starts_with_dot(const char *path)
   return false;
 }
 
-static bool below(const char *path, const char *top)
-{
-  size_t length = strlen(top);
-  return strncmp(path, top, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
-static int check_mounts(const struct spec *spec, struct err *err)
-{
-  for (uint32_t i = 0; i < spec->header->mounts.count; i++) {
-    const struct berth_mount *mount = spec_mount(spec, i);
-    if (check_path(spec, "mount source", mount->source, err) < 0 ||
-        check_path(spec, "mount target", mount->target, err) < 0)
-      return -1;
-    if ((mount->flags & ~BERTH_MOUNT_READ_ONLY) != 0 || mount->reserved != 0)
-      return err_set(err, EINVAL, STAGE, "mount flags: 0x%x is not known", mount->flags);
-    const char *target = spec_text(spec, mount->target);
-    /* What the container believes about the kernel comes from the kernel alone. Duplicate slashes cannot hide it. */
-    while (target[1] == '/')
-      target++;
-    if (strspn(target, "/.") == strlen(target) || below(target, "/proc") || below(target, "/sys") ||
-        below(target, "/dev"))
-      return err_set(err, EINVAL, STAGE, "mount target: \"%.100s\" is reserved", target);
-  }
-  return 0;
-}
-
 static int check_hierarchies(const struct spec *spec, struct err *err)
 {
   const uint32_t known = BERTH_CONTROLLER_CPU | BERTH_CONTROLLER_MEMORY | BERTH_CONTROLLER_PIDS |
                          BERTH_CONTROLLER_FREEZER | BERTH_CONTROLLER_CPUACCT | BERTH_CONTROLLER_CPUSET |
                          BERTH_CONTROLLER_IO | BERTH_CONTROLLER_HUGETLB;
+  if (check_list(spec, "hierarchies", spec->header->hierarchies, sizeof(struct berth_hierarchy), 0,
+                 BERTH_MAX_HIERARCHIES, err) < 0)
+    return -1;
   for (uint32_t i = 0; i < spec->header->hierarchies.count; i++) {
     const struct berth_hierarchy *hierarchy = spec_hierarchy(spec, i);
     if (check_path(spec, "cgroup hierarchy", hierarchy->path, err) < 0)
       return -1;
     if (hierarchy->version != 1 && hierarchy->version != 2)
-      return err_set(err, EINVAL, STAGE, "cgroup hierarchy: version %u is not known", hierarchy->version);
+      return err_set(err, EINVAL, STAGE_SPEC, "cgroup hierarchy: version %u is not known", hierarchy->version);
     if ((hierarchy->controllers & ~known) != 0)
-      return err_set(err, EINVAL, STAGE, "cgroup hierarchy: controllers 0x%x are not known", hierarchy->controllers);
+      return err_set(err, EINVAL, STAGE_SPEC, "cgroup hierarchy: controllers 0x%x are not known", hierarchy->controllers);
   }
   return 0;
 }
@@ -165,7 +87,7 @@ static int check_hierarchies(const struct spec *spec, struct err *err)
 /* A control file of a controller, `memory.max`: not a path, and none of those that move processes or run programs. */
 static bool is_control_file(const char *name)
 {
-  return is_name(name, "._") && name[0] != '.' && strchr(name, '.') != NULL && strncmp(name, "cgroup.", 7) != 0;
+  return check_is_name(name, "._") && name[0] != '.' && strchr(name, '.') != NULL && strncmp(name, "cgroup.", 7) != 0;
 }
 
 static int check_cgroup_writes(const struct spec *spec, struct err *err)
@@ -173,13 +95,13 @@ static int check_cgroup_writes(const struct spec *spec, struct err *err)
   for (uint32_t i = 0; i < spec->header->cgroup_writes.count; i++) {
     const struct berth_cgroup_write *each = spec_cgroup_write(spec, i);
     if (each->hierarchy >= spec->header->hierarchies.count)
-      return err_set(err, EINVAL, STAGE, "cgroup write: hierarchy %u of %u", each->hierarchy,
+      return err_set(err, EINVAL, STAGE_SPEC, "cgroup write: hierarchy %u of %u", each->hierarchy,
                      spec->header->hierarchies.count);
     if (check_text(spec, "cgroup file", each->file, 1, BERTH_MAX_CGROUP_FILE, err) < 0 ||
         check_text(spec, "cgroup value", each->value, 1, BERTH_MAX_CGROUP_VALUE, err) < 0)
       return -1;
     if (!is_control_file(spec_text(spec, each->file)))
-      return err_set(err, EINVAL, STAGE, "cgroup file: \"%.70s\" is not a control file", spec_text(spec, each->file));
+      return err_set(err, EINVAL, STAGE_SPEC, "cgroup file: \"%.70s\" is not a control file", spec_text(spec, each->file));
   }
   return 0;
 }
@@ -189,31 +111,33 @@ static int check_env(const struct spec *spec, struct err *err)
   for (uint32_t i = 0; i < spec->header->env.count; i++) {
     const char *equals = strchr(spec_string(spec, spec->header->env, i), '=');
     if (equals == NULL || equals == spec_string(spec, spec->header->env, i))
-      return err_set(err, EINVAL, STAGE, "env: entry %u is not NAME=value", i);
+      return err_set(err, EINVAL, STAGE_SPEC, "env: entry %u is not NAME=value", i);
   }
   return 0;
 }
 
 static int check_numbers(const struct berth_spec *header, struct err *err)
 {
-  if ((header->flags & ~BERTH_SPEC_ATTACH_LAYERS) != 0)
-    return err_set(err, EINVAL, STAGE, "flags: 0x%x is not known", header->flags);
+  if ((header->flags & ~(BERTH_SPEC_ATTACH_LAYERS | BERTH_SPEC_READ_ONLY_ROOT | BERTH_SPEC_NO_INIT)) != 0)
+    return err_set(err, EINVAL, STAGE_SPEC, "flags: 0x%x is not known", header->flags);
   if (header->id_base < BERTH_ID_COUNT || header->id_base > UINT32_MAX - 2 * BERTH_ID_COUNT)
-    return err_set(err, EINVAL, STAGE, "idBase: %u is not in %u..%u", header->id_base, BERTH_ID_COUNT,
+    return err_set(err, EINVAL, STAGE_SPEC, "idBase: %u is not in %u..%u", header->id_base, BERTH_ID_COUNT,
                    UINT32_MAX - 2 * BERTH_ID_COUNT);
   if (header->shm_bytes < 65536 || header->shm_bytes > INT64_MAX)
-    return err_set(err, EINVAL, STAGE, "shmBytes: must be at least 65536 and fit 63 bits");
+    return err_set(err, EINVAL, STAGE_SPEC, "shmBytes: must be at least 65536 and fit 63 bits");
   return 0;
 }
 
 static int check_stdio(const struct berth_spec *header, struct err *err)
 {
   if ((header->stdio & ~(BERTH_STDIO_PIPE | BERTH_STDIO_TERMINAL | BERTH_STDIO_LOG_WAITS)) != 0)
-    return err_set(err, EINVAL, STAGE, "stdio: 0x%x is not known", header->stdio);
+    return err_set(err, EINVAL, STAGE_SPEC, "stdio: 0x%x is not known", header->stdio);
   if (header->log_bytes > INT64_MAX || header->log_per_second > BERTH_MAX_LOG_RATE)
-    return err_set(err, EINVAL, STAGE, "log: more bytes than a file can have");
+    return err_set(err, EINVAL, STAGE_SPEC, "log: more bytes than a file can have");
   if (header->log_files < 2 || header->log_files > BERTH_MAX_LOG_FILES)
-    return err_set(err, EINVAL, STAGE, "log files: %u is not in 2..%u", header->log_files, BERTH_MAX_LOG_FILES);
+    return err_set(err, EINVAL, STAGE_SPEC, "log files: %u is not in 2..%u", header->log_files, BERTH_MAX_LOG_FILES);
+  if (header->stop_signal < 1 || header->stop_signal > 64 || header->reserved != 0)
+    return err_set(err, EINVAL, STAGE_SPEC, "stopSignal: %u is not in 1..64", header->stop_signal);
   return 0;
 }
 
@@ -221,17 +145,17 @@ int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, stru
 {
   memset(spec, 0, sizeof *spec);
   if (size < sizeof(struct berth_spec) || size > BERTH_SPEC_MAX_BYTES)
-    return err_set(err, EINVAL, STAGE, "size: %zu bytes are not a spec", size);
+    return err_set(err, EINVAL, STAGE_SPEC, "size: %zu bytes are not a spec", size);
   const struct berth_spec *header = (const struct berth_spec *)(const void *)bytes;
   spec->bytes = bytes;
   spec->size = size;
   spec->header = header;
   if (header->magic != BERTH_SPEC_MAGIC)
-    return err_set(err, EINVAL, STAGE, "magic: these bytes are not a spec");
+    return err_set(err, EINVAL, STAGE_SPEC, "magic: these bytes are not a spec");
   if (header->version != BERTH_SPEC_VERSION)
-    return err_set(err, EINVAL, STAGE, "version: %u, this supervisor reads %u", header->version, BERTH_SPEC_VERSION);
+    return err_set(err, EINVAL, STAGE_SPEC, "version: %u, this supervisor reads %u", header->version, BERTH_SPEC_VERSION);
   if (header->size != size)
-    return err_set(err, EINVAL, STAGE, "size: %u announced, %zu received", header->size, size);
+    return err_set(err, EINVAL, STAGE_SPEC, "size: %u announced, %zu received", header->size, size);
 
   if (check_numbers(header, err) < 0 || check_stdio(header, err) < 0 ||
       check_text(spec, "id", header->id, 1, BERTH_MAX_ID, err) < 0 ||
@@ -243,32 +167,24 @@ int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, stru
   spec->hostname = spec_text(spec, header->hostname);
   spec->workdir = spec_text(spec, header->workdir);
   spec->cgroup_parent = spec_text(spec, header->cgroup_parent);
-  if (!is_name(spec->id, "_-"))
-    return err_set(err, EINVAL, STAGE, "id: \"%s\" has other characters than letters, digits, _ and -", spec->id);
-  if (!is_name(spec->hostname, "-."))
-    return err_set(err, EINVAL, STAGE, "hostname: \"%s\" is not a host name", spec->hostname);
-  if (!is_name(spec->cgroup_parent, "_-./") || starts_with_dot(spec->cgroup_parent))
-    return err_set(err, EINVAL, STAGE, "cgroupParent: \"%.100s\" is not a relative path of plain names",
+  if (!check_is_name(spec->id, "_-"))
+    return err_set(err, EINVAL, STAGE_SPEC, "id: \"%s\" has other characters than letters, digits, _ and -", spec->id);
+  if (!check_is_name(spec->hostname, "-."))
+    return err_set(err, EINVAL, STAGE_SPEC, "hostname: \"%s\" is not a host name", spec->hostname);
+  if (!check_is_name(spec->cgroup_parent, "_-./") || starts_with_dot(spec->cgroup_parent))
+    return err_set(err, EINVAL, STAGE_SPEC, "cgroupParent: \"%.100s\" is not a relative path of plain names",
                    spec->cgroup_parent);
 
-  const size_t ref = sizeof(struct berth_ref);
-  if (check_list(spec, "layers", header->layers, ref, 1, BERTH_MAX_LAYERS, err) < 0 ||
-      check_strings(spec, "layers", header->layers, true, err) < 0 ||
-      check_list(spec, "command", header->argv, ref, 1, BERTH_MAX_ARGS, err) < 0 ||
-      check_strings(spec, "command", header->argv, false, err) < 0 ||
-      check_list(spec, "env", header->env, ref, 0, BERTH_MAX_ENV, err) < 0 ||
-      check_strings(spec, "env", header->env, false, err) < 0 || check_env(spec, err) < 0 ||
-      check_list(spec, "mounts", header->mounts, sizeof(struct berth_mount), 0, BERTH_MAX_MOUNTS, err) < 0 ||
-      check_mounts(spec, err) < 0 ||
-      check_list(spec, "hierarchies", header->hierarchies, sizeof(struct berth_hierarchy), 0, BERTH_MAX_HIERARCHIES,
-                 err) < 0 ||
-      check_hierarchies(spec, err) < 0 ||
+  if (check_strings(spec, "layers", header->layers, true, 1, BERTH_MAX_LAYERS, err) < 0 ||
+      check_strings(spec, "command", header->argv, false, 1, BERTH_MAX_ARGS, err) < 0 ||
+      check_strings(spec, "env", header->env, false, 0, BERTH_MAX_ENV, err) < 0 || check_env(spec, err) < 0 ||
+      check_mounts(spec, err) < 0 || check_hierarchies(spec, err) < 0 || check_sections(spec, err) < 0 ||
       check_list(spec, "cgroup writes", header->cgroup_writes, sizeof(struct berth_cgroup_write), 0,
                  BERTH_MAX_CGROUP_WRITES, err) < 0 ||
       check_cgroup_writes(spec, err) < 0)
     return -1;
   if (spec_string(spec, header->argv, 0)[0] == '\0')
-    return err_set(err, EINVAL, STAGE, "command: the program's name is empty");
+    return err_set(err, EINVAL, STAGE_SPEC, "command: the program's name is empty");
   return 0;
 }
 
@@ -277,15 +193,15 @@ int spec_map(struct spec *spec, int fd, struct err *err)
   const int needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
   int seals = fcntl(fd, F_GET_SEALS);
   if (seals < 0 || (seals & needed) != needed)
-    return err_set(err, seals < 0 ? errno : EPERM, STAGE, "the spec is not in a sealed memory file");
+    return err_set(err, seals < 0 ? errno : EPERM, STAGE_SPEC, "the spec is not in a sealed memory file");
   struct stat info;
   if (fstat(fd, &info) < 0)
-    return err_sys(err, STAGE, "fstat");
+    return err_sys(err, STAGE_SPEC, "fstat");
   if (info.st_size <= 0 || (uint64_t)info.st_size > BERTH_SPEC_MAX_BYTES)
-    return err_set(err, EINVAL, STAGE, "size: %lld bytes are not a spec", (long long)info.st_size);
+    return err_set(err, EINVAL, STAGE_SPEC, "size: %lld bytes are not a spec", (long long)info.st_size);
   void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (bytes == MAP_FAILED)
-    return err_sys(err, STAGE, "mmap");
+    return err_sys(err, STAGE_SPEC, "mmap");
   return spec_decode(spec, bytes, (size_t)info.st_size, err);
 }
 

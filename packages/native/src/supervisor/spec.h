@@ -24,6 +24,11 @@ int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, stru
 int spec_map(struct spec *spec, int fd, struct err *err);
 void spec_unmap(struct spec *spec);
 
+/* Item `index` of a checked list of items of `size` bytes. */
+const void *spec_item(const struct spec *spec, struct berth_list list, uint32_t index, size_t size);
+/* NULL when it is absent. */
+const void *spec_section(const struct spec *spec, enum berth_section section);
+const void *spec_at(const struct spec *spec, uint32_t offset);
 const char *spec_string(const struct spec *spec, struct berth_list list, uint32_t index);
 const struct berth_mount *spec_mount(const struct spec *spec, uint32_t index);
 const struct berth_hierarchy *spec_hierarchy(const struct spec *spec, uint32_t index);

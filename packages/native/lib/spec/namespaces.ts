@@ -1,0 +1,64 @@
+/** Namespaces that differ from the default: others' that are joined, a clock of its own, an NIS domain name. */
+import { fields, matching, optional, path, refuse, whole, type Parse } from "./check.ts";
+import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import type { ContainerSpec, JoinableNamespace } from "../types.ts";
+
+/** CLONE_NEW*, linux/sched.h. */
+const KINDS: Readonly<Record<JoinableNamespace, number>> = {
+  user: 0x1000_0000,
+  net: 0x4000_0000,
+  ipc: 0x0800_0000,
+  uts: 0x0400_0000,
+};
+const NAMES = Object.keys(KINDS) as JoinableNamespace[];
+const FLAG_TIME = 1;
+/** Offsets beyond this overflow the kernel's clocks, time_namespaces(7). */
+const MOST_OFFSET_MS = 146 * 365 * 86_400_000;
+
+export interface Join {
+  readonly kind: JoinableNamespace;
+  readonly source: { readonly path: string } | { readonly fd: number };
+}
+
+const source: Parse<Join["source"]> = (field, value) => {
+  const given = fields(field, value, ["path", "fd"]);
+  if ((given.path === undefined) === (given.fd === undefined)) refuse(field, "give either a path or an fd");
+  return given.path === undefined
+    ? { fd: whole(0, 0x7fff_ffff)(`${field}.fd`, given.fd) }
+    : { path: path(`${field}.path`, given.path) };
+};
+
+/** In a fixed order: that of the descriptors that are handed to the supervisor. */
+export const joinsOf = (spec: ContainerSpec): readonly Join[] => {
+  if (spec.namespaces === undefined) return [];
+  const given = fields("namespaces", spec.namespaces, [...NAMES, "time"]);
+  return NAMES.flatMap((kind) => {
+    const value = given[kind];
+    return value === undefined ? [] : [{ kind, source: source(`namespaces.${kind}`, value) }];
+  });
+};
+
+const offset = whole(-MOST_OFFSET_MS, MOST_OFFSET_MS);
+export const isDomainname = matching(/^[A-Za-z0-9.-]{1,64}$/, "a domain name of at most 64 characters");
+
+export const encodeNamespaces = (spec: ContainerSpec, out: SpecBytes): Ref => {
+  const { namespaces, domainname } = spec;
+  const joins = joinsOf(spec);
+  const name = optional("domainname", domainname, isDomainname, undefined);
+  const time =
+    namespaces?.time === undefined
+      ? undefined
+      : fields("namespaces.time", namespaces.time, ["monotonicOffsetMs", "boottimeOffsetMs"]);
+  if (joins.length === 0 && name === undefined && time === undefined) return NOTHING;
+  if (name !== undefined && joins.some((join) => join.kind === "uts"))
+    refuse("domainname", "a joined uts namespace has one of its own");
+  const monotonic = optional("namespaces.time.monotonicOffsetMs", time?.monotonicOffsetMs, offset, 0);
+  const boottime = optional("namespaces.time.boottimeOffsetMs", time?.boottimeOffsetMs, offset, 0);
+  return out.section(
+    new Row()
+      .ref(out.list(joins.map((join, i) => new Row().u32(KINDS[join.kind], i))))
+      .ref(name === undefined ? NOTHING : out.text(name))
+      .u32(time === undefined ? 0 : FLAG_TIME, 0)
+      .u64(BigInt(monotonic), BigInt(boottime)),
+  );
+};

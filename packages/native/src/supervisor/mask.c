@@ -1,0 +1,109 @@
+#include "mask.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "fd.h"
+#include "fs.h"
+
+#define STAGE_MASK "mount.mask"
+#define STAGE_READ_ONLY "mount.readonly"
+#define ABSENT (-2)
+
+/* Each of these has leaked a key, an address or the time of another's keystrokes to a container once. */
+static const char *const masked_proc[] = { "kcore",         "keys",       "timer_list", "sched_debug",
+                                           "latency_stats", "interrupts", "acpi",       "scsi",
+                                           "asound",        "timer_stats" };
+static const char *const masked_sys[] = { "firmware", "devices/virtual/powercap", "kernel/boot_params",
+                                          "kernel/vmcoreinfo" };
+/* A write to `pressure` asks the host's kernel for a timer of its own. */
+static const char *const read_only_proc[] = { "bus", "fs", "irq", "pressure", "sys", "sysrq-trigger" };
+
+/* Hides a file behind the null device, a directory behind an empty read-only one. */
+static int cover(struct mask *mask, int target, const char *name, struct err *err)
+{
+  struct stat info;
+  if (fstat(target, &info) < 0)
+    return err_sys(err, STAGE_MASK, "fstat %.180s", name);
+  if (S_ISDIR(info.st_mode) && mask->empty < 0) {
+    static const struct fs_option options[] = { { "mode", "555" }, { "size", "4096" }, { NULL, NULL } };
+    mask->empty = fs_new("tmpfs", options, FS_KERNEL | MOUNT_ATTR_RDONLY, STAGE_MASK, err);
+    return mask->empty < 0 ? -1 : fs_place(mask->empty, target, STAGE_MASK, name, err);
+  }
+  cleanup_close int copy = open_tree(S_ISDIR(info.st_mode) ? mask->empty : mask->null, "",
+                                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (copy < 0)
+    return err_sys(err, STAGE_MASK, "cover for %.180s", name);
+  return fs_place(copy, target, STAGE_MASK, name, err);
+}
+
+static int cover_below(struct mask *mask, int top, const char *const *names, size_t count, struct err *err)
+{
+  for (size_t i = 0; i < count; i++) {
+    cleanup_close int target = openat(top, names[i], O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (target < 0 ? errno != ENOENT : cover(mask, target, names[i], err) < 0)
+      return target < 0 ? err_sys(err, STAGE_MASK, "%s", names[i]) : -1;
+  }
+  return 0;
+}
+
+static int make_read_only(int target, const char *name, struct err *err)
+{
+  cleanup_close int tree =
+      open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+  struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+  if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
+    return err_sys(err, STAGE_READ_ONLY, "%.180s", name);
+  return fs_place(tree, target, STAGE_READ_ONLY, name, err);
+}
+
+int mask_proc(struct mask *mask, int mounted, struct err *err)
+{
+  if (cover_below(mask, mounted, masked_proc, sizeof masked_proc / sizeof *masked_proc, err) < 0)
+    return -1;
+  for (unsigned i = 0; i < sizeof read_only_proc / sizeof *read_only_proc; i++) {
+    cleanup_close int target = openat(mounted, read_only_proc[i], O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (target < 0 ? errno != ENOENT : make_read_only(target, read_only_proc[i], err) < 0)
+      return target < 0 ? err_sys(err, STAGE_READ_ONLY, "%s", read_only_proc[i]) : -1;
+  }
+  return 0;
+}
+
+int mask_sys(struct mask *mask, int mounted, struct err *err)
+{
+  return cover_below(mask, mounted, masked_sys, sizeof masked_sys / sizeof *masked_sys, err);
+}
+
+/* ABSENT when there is nothing to cover. */
+static int open_path(int root, const char *path, const char *stage, struct err *err)
+{
+  int target = fd_open_in_root(root, path, O_PATH);
+  if (target < 0)
+    return errno == ENOENT || errno == ENOTDIR ? ABSENT : err_sys(err, stage, "%.180s", path);
+  return target;
+}
+
+int mask_path(struct mask *mask, int root, const char *path, struct err *err)
+{
+  cleanup_close int target = open_path(root, path, STAGE_MASK, err);
+  if (target < 0)
+    return target == ABSENT ? 0 : -1;
+  return cover(mask, target, path, err);
+}
+
+int mask_read_only(int root, const char *path, struct err *err)
+{
+  cleanup_close int target = open_path(root, path, STAGE_READ_ONLY, err);
+  if (target < 0)
+    return target == ABSENT ? 0 : -1;
+  return make_read_only(target, path, err);
+}
+
+void mask_close(struct mask *mask)
+{
+  if (mask->empty >= 0)
+    (void)close(mask->empty);
+  mask->empty = -1;
+}
