@@ -19,6 +19,11 @@ const specs: readonly ContainerSpec[] = [
       { source: "/u", target: "/v/w", readOnly: false },
     ],
   },
+  {
+    ...plain,
+    network: { kind: "bridge", bridge: "b0", address: "10.0.0.2/8", gateway: "10.0.0.1", egressBitsPerSecond: 1e9 },
+  },
+  { ...plain, network: { kind: "routed", address: "10.0.0.2" } },
 ];
 const context = {
   cgroupParent: "p/q",
@@ -26,6 +31,7 @@ const context = {
   log: { maxBytes: 200_000 },
   attachLayers: false,
   policy: {},
+  stateDir: "/state",
 };
 
 const directory = process.argv[2] ?? "";

@@ -104,6 +104,30 @@ struct berth_cgroup_write {
   struct berth_ref value;
 };
 
+#define BERTH_MAX_LINK 15u /* IFNAMSIZ without its NUL */
+
+enum berth_network_kind {
+  BERTH_NETWORK_BRIDGE = 1, /* a port of a bridge of the host */
+  BERTH_NETWORK_ROUTED,     /* alone, with a route of the host to its one address */
+};
+
+#define BERTH_NETWORK_HAIRPIN 1u  /* what it sends to its own outer address comes back */
+#define BERTH_NETWORK_ISOLATED 2u /* nothing to other isolated ports of the bridge */
+
+/* An Ethernet interface, eth0 inside. Addresses are IPv4 numbers: 10.0.0.1 is 0x0a000001. */
+struct berth_network {
+  struct berth_ref link;   /* name of the end on the host */
+  struct berth_ref bridge; /* empty when it is routed */
+  uint64_t egress_bytes_per_second; /* what the container sends; 0: as fast as it can */
+  uint64_t ingress_bytes_per_second;
+  uint32_t kind;
+  uint32_t flags;
+  uint32_t address;
+  uint32_t prefix;
+  uint32_t gateway; /* 0: none; a routed one has its own */
+  uint32_t mtu;
+};
+
 /* Attach lower layers to a private mount namespace before overlayfs sees them: kernels before 6.15 need it. */
 #define BERTH_SPEC_ATTACH_LAYERS 1u
 #define BERTH_SPEC_READ_ONLY_ROOT 2u
@@ -219,6 +243,7 @@ enum berth_section {
   BERTH_SECTION_DEVICES,
   BERTH_SECTION_NAMESPACES,
   BERTH_SECTION_HOOKS,
+  BERTH_SECTION_NETWORK,
   BERTH_SECTION_COUNT,
 };
 

@@ -23,6 +23,8 @@ export interface Binding {
     /** Kept in the lock file. */
     note: string,
   ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
+  /** Sends rtnetlink messages, in the network namespace of descriptor `netns` or, with -1, in our own. */
+  netlink(netns: number, messages: Uint8Array): Promise<Buffer | RawFailure>;
   /** Descriptor that holds the lock of a state directory until it is closed, or a negative errno. */
   lock(stateRoot: number, id: string): number;
   /** True when this child of ours is gone and no zombie is left of it. */

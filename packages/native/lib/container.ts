@@ -21,6 +21,10 @@ import type { ContainerLimits } from "./resources/limits.ts";
 import type { Resources, Unenforced } from "./resources/resources.ts";
 import { ControlConnection } from "./control.ts";
 import { fromSystemError, hasCode, nativeError, NativeFailure } from "./errors.ts";
+import { linkNameOf } from "./network/names.ts";
+import { findLink, innerStats } from "./network/links.ts";
+import { shape } from "./network/networks.ts";
+import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
 import type { Container, ContainerStats, ExitRecord, UpdateResult } from "./types.ts";
 
@@ -147,6 +151,22 @@ export class TrackedContainer implements Container {
     if (this.#exit !== undefined)
       return { ok: false, error: nativeError("cgroup.limit", constants.errno.ESRCH, `${this.id} has ended`) };
     return await this.#limits.update(limits, options.strict === true);
+  }
+
+  async networkStats(): Promise<InterfaceStats | null> {
+    const link = await findLink(this.#host.binding, this.#linkName());
+    return link?.stats === undefined ? null : innerStats(link.stats);
+  }
+
+  async shape(options: ShapeOptions): Promise<void> {
+    const initPid = this.#exit === undefined ? this.#status?.initPid : null;
+    if (initPid === null || initPid === undefined)
+      throw new NativeFailure(nativeError("net", constants.errno.ESRCH, `${this.id} does not run`));
+    await shape(this.#host.binding, this.#linkName(), initPid, options);
+  }
+
+  #linkName(): string {
+    return linkNameOf(this.#host.stateDir, this.id);
   }
 
   async remove(): Promise<void> {

@@ -13,6 +13,8 @@ import { ContainerCgroup } from "./cgroup.ts";
 import { enableOnDemand, prepareParent, removeParent } from "./cgroup-parent.ts";
 import { discard, TrackedContainer, type Host } from "./container.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
+import { openNetworks } from "./network/networks.ts";
+import type { Networks } from "./network/types.ts";
 import { parseStatus, readRecord } from "./records.ts";
 import { checkResources, ContainerLimits, encodeLimits } from "./resources/limits.ts";
 import { planStart } from "./resources/plan.ts";
@@ -83,6 +85,7 @@ class OpenRuntime implements Runtime {
   #closed = false;
   readonly #host: Host;
   readonly #attachLayers: boolean;
+  readonly networks: Networks;
   #trashed = 0;
 
   constructor(options: RuntimeOptions, layout: CgroupLayout, resources: ResourceHost, descriptors: Descriptors) {
@@ -91,6 +94,7 @@ class OpenRuntime implements Runtime {
     this.#resources = resources;
     this.#descriptors = descriptors;
     this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
+    this.networks = openNetworks(binding(), options.stateDir);
     this.#host = {
       binding: binding(),
       stateDir: options.stateDir,
@@ -115,6 +119,7 @@ class OpenRuntime implements Runtime {
       log: this.#options.log ?? {},
       attachLayers: this.#attachLayers,
       policy: this.#options.allow ?? {},
+      stateDir: this.#options.stateDir,
     });
     if (!encoded.ok) return notStarted(encoded.error);
     if (this.#closed)

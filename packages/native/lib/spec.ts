@@ -26,12 +26,13 @@ import { limitsOf } from "./spec/limits.ts";
 import { encodeMounts } from "./spec/mounts.ts";
 import { encodeNamespaces, joinsOf, type Join } from "./spec/namespaces.ts";
 import { logOf, stdioBits, terminalWord } from "./spec/output.ts";
+import { encodeNetwork } from "./spec/network.ts";
 import { encodeProcess, stopSignalOf } from "./spec/process.ts";
 import type { ContainerSpec, LogLimits, NativeError, SpecPolicy } from "./types.ts";
 
 const MAGIC = 0x48545242;
 const VERSION = 2;
-const HEADER_BYTES = 184;
+const HEADER_BYTES = 192;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_STRING = 131_071;
 const ID_COUNT = 65_536;
@@ -53,6 +54,8 @@ export interface SpecContext {
   /** Kernels before 6.15 want the layers of an overlay attached to a mount namespace. */
   readonly attachLayers: boolean;
   readonly policy: SpecPolicy;
+  /** Makes the names of links on the host this agent's own. */
+  readonly stateDir: string;
 }
 
 type Encoded =
@@ -102,6 +105,7 @@ const KEYS = Object.keys({
   init: true,
   readOnlyRoot: true,
   namespaces: true,
+  network: true,
 } satisfies Record<keyof ContainerSpec, true>) as (keyof ContainerSpec)[];
 
 const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
@@ -125,6 +129,7 @@ const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
     encodeDevices(spec, out),
     encodeNamespaces(spec, out),
     NOTHING,
+    encodeNetwork(spec, context.stateDir, out),
   ];
   const idBase = whole(ID_COUNT, 0xffff_ffff - 2 * ID_COUNT)("idBase", spec.idBase);
   const limits = limitsOf(spec.limits);

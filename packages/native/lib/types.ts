@@ -3,6 +3,7 @@
  * belongs to the agent; everything below (clone, mounts, cgroup files) to the supervisor.
  */
 import type { CgroupLayout } from "./cgroup-layout.ts";
+import type { InterfaceStats, Networks, NetworkSpec, ShapeOptions } from "./network/types.ts";
 import type { UpdateResult } from "./resources/limits.ts";
 import type { Knob, Resources, Unenforced } from "./resources/resources.ts";
 
@@ -163,6 +164,8 @@ export interface ContainerSpec {
   readonly workdir: string;
   readonly hostname: string;
   readonly mounts: readonly Mount[];
+  /** Default: nothing but its own loopback. */
+  readonly network?: NetworkSpec;
   /** First host uid and gid of this container's range of 65536. Ranges of two containers never overlap. */
   readonly idBase: number;
   readonly limits: Resources;
@@ -271,6 +274,10 @@ export interface Container {
    * kills for a lower memory limit: what is in use and cannot be taken back makes it fail with EBUSY.
    */
   update(limits: Resources, options?: { readonly strict?: boolean }): Promise<UpdateResult>;
+  /** Of its interface; null when it has none, or none any more. */
+  networkStats(): Promise<InterfaceStats | null>;
+  /** Changes how fast it may send and receive while it runs; a rate that is not given stays. */
+  shape(options: ShapeOptions): Promise<void>;
   /** Deletes what is left of an ended container (rootfs upper, cgroup, records, logs). Rejects while it runs. */
   remove(): Promise<void>;
 }
@@ -333,6 +340,8 @@ export interface Runtime {
   /** Everything in the state directory. To be called once, before the first `start`. */
   adopt(): Promise<readonly AdoptedContainer[]>;
   features(): RuntimeFeatures;
+  /** Bridges and interfaces of this host's network. */
+  readonly networks: Networks;
   /** Lets go of everything; containers run on. Promises of containers that still run stay open. */
   close(options?: CloseOptions): Promise<void>;
 }

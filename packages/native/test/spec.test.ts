@@ -26,6 +26,7 @@ const context: SpecContext = {
   ],
   attachLayers: true,
   policy: {},
+  stateDir: "/state",
 };
 const spec: ContainerSpec = {
   id: "job_1-x",

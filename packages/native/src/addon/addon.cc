@@ -1,10 +1,11 @@
-// The addon's only entry: five functions and no state. Several instances (worker threads) may live side by side.
+// The addon's only entry: six functions and no state. Several instances (worker threads) may live side by side.
 #include "functions.h"
 
 namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("imageOpen", Napi::Function::New<image_open>(env, "imageOpen"));
+  exports.Set("netlink", Napi::Function::New<netlink>(env, "netlink"));
   exports.Set("start", Napi::Function::New<start>(env, "start"));
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("reap", Napi::Function::New<reap>(env, "reap"));

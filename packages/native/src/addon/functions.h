@@ -7,6 +7,8 @@
 Napi::Value image_open(const Napi::CallbackInfo& info);
 // (image, stateRoot, id, spec, text kept in the lock file) → Promise of { pid, socket } or { stage, errno, detail }
 Napi::Value start(const Napi::CallbackInfo& info);
+// (netns or -1, messages) → Promise of the answers' bytes or { stage, errno, detail }
+Napi::Value netlink(const Napi::CallbackInfo& info);
 // (stateRoot, id) → descriptor that holds the lock, -EWOULDBLOCK when somebody else does, or another -errno
 Napi::Value lock(const Napi::CallbackInfo& info);
 // (pid) → true when that child is gone for good

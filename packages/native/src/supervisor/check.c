@@ -45,6 +45,14 @@ static void print_namespaces(const struct spec *spec, const struct berth_namespa
                namespaces->monotonic_ms, namespaces->boottime_ms);
 }
 
+static void print_network(const struct spec *spec, const struct berth_network *network)
+{
+  (void)printf("network=%u:%s:%s:%08x/%u:%08x:%u:%u:%" PRIu64 ":%" PRIu64 "\n", network->kind,
+               spec_text(spec, network->link), spec_text(spec, network->bridge), network->address, network->prefix,
+               network->gateway, network->mtu, network->flags, network->egress_bytes_per_second,
+               network->ingress_bytes_per_second);
+}
+
 static void print_sections(const struct spec *spec)
 {
   const void *section;
@@ -54,6 +62,8 @@ static void print_sections(const struct spec *spec)
     print_devices(spec, section);
   if ((section = spec_section(spec, BERTH_SECTION_NAMESPACES)) != NULL)
     print_namespaces(spec, section);
+  if ((section = spec_section(spec, BERTH_SECTION_NETWORK)) != NULL)
+    print_network(spec, section);
 }
 
 int check_spec_main(void)

@@ -11,13 +11,11 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -29,23 +27,12 @@
 #include "fd.h"
 #include "mounts.h"
 #include "namespaces.h"
+#include "network.h"
 #include "payload.h"
 #include "privileges.h"
 #include "process.h"
 #include "rootfs.h"
 #include "sync.h"
-
-static int loopback_up(struct err *err)
-{
-  cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  struct ifreq request = { .ifr_name = "lo" };
-  if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0)
-    return err_sys(err, "net.loopback", "read flags");
-  request.ifr_flags = (short)(request.ifr_flags | IFF_UP);
-  if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-    return err_sys(err, "net.loopback", "set up");
-  return 0;
-}
 
 /* What needs neither ids nor mounts runs while the supervisor prepares them. The cgroup namespace comes after the
    join: its root is the cgroup that the process is in (cgroup_namespaces(7)). */
@@ -61,7 +48,11 @@ static int setup_early(const struct init_context *context, struct err *err)
     return err_sys(err, "hostname", "%s", context->spec->hostname);
   if (namespaces_setup(context->spec, err) < 0)
     return -1;
-  return loopback_up(err);
+  if (spec_section(context->spec, BERTH_SECTION_NETWORK) == NULL)
+    return network_setup(context->spec, err);
+  if (sync_send(context->sync, SYNC_NETNS, 0, NULL) < 0)
+    return err_sys(err, "init", "announce the network namespace");
+  return 0;
 }
 
 static int enter_workdir(const char *path, struct err *err)
@@ -80,6 +71,8 @@ static int enter_workdir(const char *path, struct err *err)
 static int setup_late(const struct init_context *context, const struct rootfs *rootfs, struct process *process,
                       struct err *err)
 {
+  if (spec_section(context->spec, BERTH_SECTION_NETWORK) != NULL && network_setup(context->spec, err) < 0)
+    return -1;
   if (privileges_become_root(err) < 0 || mounts_enter(context->spec, rootfs, err) < 0)
     return -1;
   /* A new session keyring: the one inherited is the agent's. Kernels may be built without. */

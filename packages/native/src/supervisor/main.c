@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #include "fd.h"
 #include "init.h"
 #include "loop.h"
+#include "network.h"
 #include "output.h"
 #include "payload.h"
 #include "process.h"
@@ -136,12 +138,34 @@ static int start_init(struct err *err)
   return process_grant(&self.spec, (pid_t)pid, err);
 }
 
+/* The pair can only be made once the namespace is there. What else arrives meanwhile is the failure of init. */
+static int plug_network(struct err *err)
+{
+  struct sync_message message;
+  struct pollfd source = { .fd = self.sync.fd, .events = POLLIN };
+  if (spec_section(&self.spec, BERTH_SECTION_NETWORK) == NULL)
+    return 0;
+  (void)RETRY_INTR(poll(&source, 1, -1));
+  int received = sync_receive(self.sync.fd, &message, MSG_DONTWAIT, NULL);
+  if (received > 0 && message.kind == SYNC_NETNS)
+    return network_plug(&self.spec, self.status.init_pid, err);
+  if (received > 0 && message.kind == SYNC_FAILED) {
+    *err = message.err;
+    return -1;
+  }
+  return err_set(err, 0, "init", "killed during the start");
+}
+
 static int hand_over_mounts(struct err *err)
 {
   struct rootfs rootfs;
   cleanup_close int userns = userns_map(self.status.init_pid, self.spec.header->id_base, err);
   if (userns < 0 || rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err) < 0)
     return -1;
+  if (plug_network(err) < 0) {
+    rootfs_close(&rootfs);
+    return -1;
+  }
   int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
   rootfs_close(&rootfs);
   /* EPIPE: init failed earlier and has said why. */

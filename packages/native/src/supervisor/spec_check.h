@@ -26,6 +26,7 @@ bool check_is_below(const char *path, const char *top);
 /* True when both name the same place in the same words, whatever slashes and single dots are in between. */
 bool check_is_same(const char *path, const char *other);
 
+int check_network(const struct spec *spec, struct err *err);
 int check_mounts(const struct spec *spec, struct err *err);
 /* All of the optional sections, absent or not. */
 int check_sections(const struct spec *spec, struct err *err);

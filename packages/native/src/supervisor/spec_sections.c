@@ -136,7 +136,8 @@ static int check_devices(const struct spec *spec, struct err *err)
 
 int check_sections(const struct spec *spec, struct err *err)
 {
-  if (check_process(spec, err) < 0 || check_devices(spec, err) < 0 || check_namespaces(spec, err) < 0)
+  if (check_process(spec, err) < 0 || check_devices(spec, err) < 0 || check_namespaces(spec, err) < 0 ||
+      check_network(spec, err) < 0)
     return -1;
   return 0;
 }

@@ -13,6 +13,7 @@ enum sync_kind {
   SYNC_FAILED = 3,  /* ← init: err says why nothing was started */
   SYNC_PAYLOAD = 4, /* ← payload, just before exec: the kernel adds its pid */
   SYNC_RUNNING = 5, /* ← init: exec succeeded */
+  SYNC_NETNS = 7,   /* ← init: its network namespace exists; only when the spec has a network */
   SYNC_EXITED = 6,  /* ← init: value = wait status of the payload */
 };
 
