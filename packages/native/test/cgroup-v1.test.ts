@@ -9,7 +9,7 @@ const host = testHost();
 const v1 = v1Layout;
 const hasV1 = layout.kind !== "v2";
 
-describe.runIf(hasV1)("cgroup v1 alone", () => {
+describe.runIf(hasV1)("cgroup v1 alone, on hosts that have v1", () => {
   let runtime: Runtime;
   beforeAll(async () => {
     runtime = await openRuntime({

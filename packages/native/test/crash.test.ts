@@ -3,12 +3,13 @@
  * hold: a container outlives its agent, is found again with the same pid, its exit is never lost, and none runs twice.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openRuntime, type AdoptedContainer, type ContainerSpec, type Runtime } from "../lib/index.ts";
+import { agentScript } from "./built-agent.ts";
 import { eventually, isAlive, processesWith, processExists, supervisorOf, testHost, outputOf } from "./host.ts";
 
 const host = testHost();
@@ -42,8 +43,7 @@ const agentWith = (
   specs: readonly ContainerSpec[],
 ): { readonly agent: ChildProcess; readonly said: AsyncIterable<Said>; readonly kill: () => Promise<void> } => {
   const input = JSON.stringify({ stateDir, cgroupParent: host.cgroupParent, specs });
-  const script = new URL("./agent.ts", import.meta.url).pathname;
-  const agent = spawn(process.execPath, ["--import", "tsx", script, input], { stdio: ["ignore", "pipe", "inherit"] });
+  const agent = spawn(process.execPath, [agentScript(), input], { stdio: ["ignore", "pipe", "inherit"] });
   agents.push(agent);
   const lines = createInterface({ input: agent.stdout });
   const gone = new Promise<void>((resolve) => agent.once("exit", () => resolve()));
@@ -152,13 +152,7 @@ describe("the agent is killed", () => {
       ).map((spec) => ({ ...spec, env: { NAME: spec.id, PATH: "/bin:/usr/bin" } }));
       const running = agentWith(specs);
       /* The first start is under way a moment after this file appears; the instant of death varies by round. */
-      await eventually(() => {
-        try {
-          return readFileSync(join(stateDir, specs[0]?.id ?? "", "lock")).length === 0;
-        } catch {
-          return false;
-        }
-      });
+      await eventually(() => existsSync(join(stateDir, specs[0]?.id ?? "", "lock")));
       await sleep(round % 6);
       await running.kill();
       const runtime = await open();

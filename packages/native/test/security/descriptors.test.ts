@@ -2,9 +2,9 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { supervisorOf, testHost } from "../host.ts";
+import { agentScript } from "../built-agent.ts";
 
 const host = testHost();
 
@@ -24,22 +24,11 @@ test("a descriptor that an agent forgot to close reaches neither the supervisor 
   const spec = host.spec(["sleep", "1000"], { id: "leak" });
   const stateDir = join(host.directory, "leaky");
   mkdirSync(stateDir);
-  const agent = fileURLToPath(new URL("../agent.ts", import.meta.url));
   const argument = JSON.stringify({ stateDir, cgroupParent: host.cgroupParent, specs: [spec] });
   /* Above a gap, where Node does not look for inherited descriptors to close. */
   const child = spawn(
     "bash",
-    [
-      "-c",
-      'exec 200<"$0" 300<"$0"; exec "$@"',
-      secret,
-      process.execPath,
-      "--import",
-      "tsx",
-      "--conditions=source",
-      agent,
-      argument,
-    ],
+    ["-c", 'exec 200<"$0" 300<"$0"; exec "$@"', secret, process.execPath, agentScript(), argument],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   try {

@@ -1,14 +1,11 @@
 /**
  * A process that plays the agent: opens a runtime, starts what it is told, says so on stdout, and waits to be killed.
- * Run by crash.test.ts through tsx; argv[2] is JSON.
+ * argv[2] is JSON. Plain JavaScript on the compiled package: what matters here is when it dies, and a compiler in the
+ * same process takes longer than all the rest.
  */
-import { openRuntime, type ContainerSpec } from "../lib/index.ts";
+import { openRuntime } from "../dist/index.js";
 
-const { stateDir, cgroupParent, specs } = JSON.parse(process.argv[2] ?? "") as {
-  stateDir: string;
-  cgroupParent: string;
-  specs: ContainerSpec[];
-};
+const { stateDir, cgroupParent, specs } = JSON.parse(process.argv[2] ?? "");
 const runtime = await openRuntime({ stateDir, cgroupParent });
 await Promise.all(
   specs.map(async (spec) => {

@@ -1,0 +1,62 @@
+// `pnpm test:v2 [TEST …]`: the native tests on pure cgroup v2, in the virtual machine of tools/v2-vm.ts. Arguments go to
+// vitest; a JSON report that they ask for is brought out of the machine. What was skipped is named.
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { root } from "./lib/steps.mjs";
+
+const TIMEOUT_S = 1500;
+/** Software emulation is some thirty times slower where a program starts, and that is what these tests do. */
+const PATIENCE_MS = 240_000;
+
+const bin = (name) => join(root, "node_modules", ".bin", name);
+const say = (text) => process.stdout.write(`${text}\n`);
+const inherit = { cwd: root, stdio: ["ignore", "inherit", "inherit"] };
+
+const REPORT = "--outputFile.json=";
+const args = process.argv.slice(2);
+const report = args.find((arg) => arg.startsWith(REPORT))?.slice(REPORT.length);
+const tests = args.filter((arg) => !arg.startsWith("-"));
+const options = args.filter((arg) => arg.startsWith("-") && !arg.startsWith(REPORT) && !arg.startsWith("--reporter"));
+
+/** Names of tests that did not run, with the describe that says why. */
+const skipped = (json) =>
+  json.testResults.flatMap((file) =>
+    file.assertionResults
+      .filter((one) => one.status === "pending" || one.status === "skipped" || one.status === "todo")
+      .map((one) => one.fullName),
+  );
+
+const directory = mkdtempSync(join(tmpdir(), "berth-v2-"));
+const result = join(directory, "result.json");
+// Inside, nothing can be written: the tests' agent is compiled here.
+const built = spawnSync(bin("tsc"), ["-b", "packages/native"], inherit).status === 0;
+const vitest = [
+  ...[process.execPath, "node_modules/vitest/vitest.mjs", "run", "--project", "integration"],
+  ...(tests.length > 0 ? tests : ["packages/native"]),
+  ...["--configLoader", "runner", "--cache=false", `--testTimeout=${PATIENCE_MS}`, `--hookTimeout=${PATIENCE_MS}`],
+  ...["--reporter=verbose", "--reporter=json", "--outputFile.json=/dev/ttyS1", ...options],
+];
+const started = performance.now();
+const { status } = spawnSync(
+  bin("tsx"),
+  ["tools/v2-vm.ts", "--timeout", String(TIMEOUT_S), "--result", result, "--", ...vitest],
+  inherit,
+);
+try {
+  const json = JSON.parse(readFileSync(result, "utf8"));
+  if (report !== undefined) {
+    mkdirSync(dirname(report), { recursive: true });
+    copyFileSync(result, report);
+  }
+  const names = skipped(json);
+  say(`v2: ${json.numPassedTests} passed, ${json.numFailedTests} failed, ${names.length} not for this machine`);
+  for (const name of names) say(`v2:   ${name}`);
+} catch {
+  say("v2: the machine brought no result");
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
+say(`v2: ${Math.round((performance.now() - started) / 1000)} s in all`);
+process.exitCode = built && status === 0 ? 0 : 1;
