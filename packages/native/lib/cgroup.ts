@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CgroupLayout, Controller } from "./cgroup-layout.ts";
 import { fromSystemError, hasCode, NativeFailure } from "./errors.ts";
+import type { FreezerPlace } from "./freezer.ts";
 import type { ContainerStats } from "./types.ts";
 
 export class ContainerCgroup {
@@ -32,6 +33,14 @@ export class ContainerCgroup {
   /** Its directory in the hierarchy that is mounted there. */
   pathIn(mountPoint: string): string {
     return join(mountPoint, this.parent, this.#id);
+  }
+
+  /** Where it is frozen: v2 needs no controller for that. Undefined when this host can do it nowhere. */
+  get freezer(): FreezerPlace | undefined {
+    return (
+      this.#places.find((place) => place.version === 2) ??
+      this.#places.find((place) => place.controllers.includes("freezer"))
+    );
   }
 
   async pids(): Promise<readonly number[]> {
@@ -66,6 +75,12 @@ export class ContainerCgroup {
         /* Atomic, and it wins against a fork bomb; the loop around it serves kernels that lack the file. */
         if (place.version === 2) await tryWrite(join(place.path, "cgroup.kill"), "1");
         if (place.controllers.includes("freezer")) await tryWrite(join(place.path, "freezer.state"), "THAWED");
+        /* Dying takes processor time as well. */
+        if (place.controllers.includes("cpu"))
+          await tryWrite(
+            join(place.path, place.version === 1 ? "cpu.cfs_quota_us" : "cpu.max"),
+            place.version === 1 ? "-1" : "max",
+          );
       }
       if (performance.now() >= deadline) return false;
       await sleep(pauseMs);

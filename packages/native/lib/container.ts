@@ -21,10 +21,14 @@ import type { ContainerLimits } from "./resources/limits.ts";
 import type { Resources, Unenforced } from "./resources/resources.ts";
 import { ControlConnection } from "./control.ts";
 import { fromSystemError, hasCode, nativeError, NativeFailure } from "./errors.ts";
+<<<<<<< HEAD
 import { linkNameOf } from "./network/names.ts";
 import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
+=======
+import { freeze, isFrozen, thaw, type FreezerPlace } from "./freezer.ts";
+>>>>>>> 4753db0 (native: containers can be paused; a stop works on a paused one and on one that forks without end)
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
 import type { Container, ContainerStats, ExitRecord, UpdateResult } from "./types.ts";
 
@@ -138,9 +142,27 @@ export class TrackedContainer implements Container {
   async stop(options: { readonly signal?: number; readonly graceMs: number }): Promise<ExitRecord> {
     const signal = options.signal ?? this.#status?.stopSignal ?? constants.signals.SIGTERM;
     /* A signal that cannot be delivered must not keep the kill from coming. */
+<<<<<<< HEAD
     await this.signal(signal).catch(() => undefined);
+=======
+    await this.signal(options.signal).catch(() => undefined);
+    if (options.graceMs > 0) await this.#goOn().catch(() => undefined);
+>>>>>>> 4753db0 (native: containers can be paused; a stop works on a paused one and on one that forks without end)
     const ended = await Promise.race([this.exited, unrefSleep(options.graceMs)]);
     return ended ?? (await this.#kill());
+  }
+
+  async pause(): Promise<void> {
+    await freeze(this.#freezer("cgroup.freeze"));
+  }
+
+  async resume(): Promise<void> {
+    await thaw(this.#freezer("cgroup.freeze"));
+  }
+
+  async isPaused(): Promise<boolean> {
+    const place = this.#cgroup.freezer;
+    return place !== undefined && this.#exit === undefined && (await isFrozen(place));
   }
 
   async stats(): Promise<ContainerStats> {
@@ -200,6 +222,21 @@ export class TrackedContainer implements Container {
     if (lock >= 0) closeSync(lock);
     else if (this.#status !== undefined) killProcess(this.#status.supervisorPid);
     return await this.exited;
+  }
+
+  /** Frozen, it could not use its grace. */
+  async #goOn(): Promise<void> {
+    const place = this.#cgroup.freezer;
+    if (place !== undefined && (await isFrozen(place))) await thaw(place);
+  }
+
+  #freezer(stage: string): FreezerPlace {
+    const place = this.#cgroup.freezer;
+    if (this.#exit !== undefined)
+      throw new NativeFailure(nativeError(stage, constants.errno.ESRCH, `${this.id} has ended`));
+    if (place === undefined)
+      throw new NativeFailure(nativeError(stage, constants.errno.EOPNOTSUPP, "this host cannot freeze cgroups"));
+    return place;
   }
 
   #connected(): ControlConnection {

@@ -54,7 +54,7 @@ describe.runIf(hasV1)("cgroup v1 alone, on hosts that have v1", () => {
     const file = join(freezer, host.cgroupParent, container.id, "freezer.state");
     appendFileSync(file, "FROZEN");
     await eventually(() => readFileSync(file, "utf8") === "FROZEN\n");
-    expect(await container.stop({ signal: 15, graceMs: 50 })).toMatchObject({ signal: 9 });
+    expect(await container.stop({ signal: 15, graceMs: 0 })).toMatchObject({ signal: 9 });
     expect(processExists(container.pid ?? 0)).toBe(false);
     await container.remove();
   });

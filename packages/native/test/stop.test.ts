@@ -122,7 +122,7 @@ describe("stop", () => {
       appendFileSync(join(path, "cgroup.freeze"), "1");
       await eventually(() => readFileSync(join(path, "cgroup.events"), "utf8").includes("frozen 1"));
     }
-    const exit = await container.stop({ signal: 15, graceMs: 50 });
+    const exit = await container.stop({ signal: 15, graceMs: 0 });
     expect(exit.signal).toBe(9);
     expect(processExists(container.pid ?? 0)).toBe(false);
     await container.remove();

@@ -147,6 +147,13 @@ void cgroup_kill(const struct cgroup *cgroup)
     else if ((place->controllers & BERTH_CONTROLLER_FREEZER) != 0)
       (void)fd_write_at(place->dir, "freezer.state", "THAWED");
   }
+  /* Dying takes processor time as well: a thousand processes that share a hundredth of a CPU would take minutes. */
+  for (unsigned i = 0; i < cgroup->count; i++) {
+    const struct cgroup_place *place = &cgroup->places[i];
+    if ((place->controllers & BERTH_CONTROLLER_CPU) != 0)
+      (void)fd_write_at(place->dir, place->version == 1 ? "cpu.cfs_quota_us" : "cpu.max",
+                        place->version == 1 ? "-1" : "max");
+  }
 }
 
 bool cgroup_remove(struct cgroup *cgroup)
