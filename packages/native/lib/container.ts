@@ -21,14 +21,11 @@ import type { ContainerLimits } from "./resources/limits.ts";
 import type { Resources, Unenforced } from "./resources/resources.ts";
 import { ControlConnection } from "./control.ts";
 import { fromSystemError, hasCode, nativeError, NativeFailure } from "./errors.ts";
-<<<<<<< HEAD
+import { freeze, isFrozen, thaw, type FreezerPlace } from "./freezer.ts";
 import { linkNameOf } from "./network/names.ts";
 import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
-=======
-import { freeze, isFrozen, thaw, type FreezerPlace } from "./freezer.ts";
->>>>>>> 4753db0 (native: containers can be paused; a stop works on a paused one and on one that forks without end)
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
 import type { Container, ContainerStats, ExitRecord, UpdateResult } from "./types.ts";
 
@@ -142,12 +139,8 @@ export class TrackedContainer implements Container {
   async stop(options: { readonly signal?: number; readonly graceMs: number }): Promise<ExitRecord> {
     const signal = options.signal ?? this.#status?.stopSignal ?? constants.signals.SIGTERM;
     /* A signal that cannot be delivered must not keep the kill from coming. */
-<<<<<<< HEAD
     await this.signal(signal).catch(() => undefined);
-=======
-    await this.signal(options.signal).catch(() => undefined);
     if (options.graceMs > 0) await this.#goOn().catch(() => undefined);
->>>>>>> 4753db0 (native: containers can be paused; a stop works on a paused one and on one that forks without end)
     const ended = await Promise.race([this.exited, unrefSleep(options.graceMs)]);
     return ended ?? (await this.#kill());
   }

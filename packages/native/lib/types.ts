@@ -259,24 +259,16 @@ export interface Container {
   readonly exited: Promise<ExitRecord>;
   /** Sends a signal to the program. Nothing happens when it has ended. */
   signal(signal: number): Promise<void>;
-<<<<<<< HEAD
-  /**
-   * Signal, then after `graceMs` everything in the container is killed. Resolves with the exit. Without a signal it is
-   * the `stopSignal` of the spec.
-   */
-  stop(options: { readonly signal?: number; readonly graceMs: number }): Promise<ExitRecord>;
-=======
   /** Resolves when every process of it stands still; rejects, and lets all go on, when one does not within 5 s. */
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** What the kernel says: it stays paused when the agent is restarted. */
   isPaused(): Promise<boolean>;
   /**
-   * Signal, then after `graceMs` everything in the container is killed. Resolves with the exit. A paused container goes
-   * on once it has the signal, unless it is given no grace.
+   * Signal, then after `graceMs` everything in the container is killed. Resolves with the exit. Without a signal it is
+   * the `stopSignal` of the spec. A paused container goes on once it has the signal, unless it is given no grace.
    */
-  stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord>;
->>>>>>> 4753db0 (native: containers can be paused; a stop works on a paused one and on one that forks without end)
+  stop(options: { readonly signal?: number; readonly graceMs: number }): Promise<ExitRecord>;
   stats(): Promise<ContainerStats>;
   /** What it may use now; undefined when its records were lost. */
   readonly limits: Resources | undefined;

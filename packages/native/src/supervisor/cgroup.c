@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,33 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
   return 0;
 }
 
+/* Frozen processes cannot end, so their numbers stay theirs. Whoever got SIGKILL runs no further instruction. */
+static void kill_frozen(int dir)
+{
+  char text[4096];
+  cleanup_close int procs = RETRY_INTR(openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC));
+  int64_t pid = 0;
+  for (ssize_t size; procs >= 0 && (size = RETRY_INTR(read(procs, text, sizeof text))) > 0;) {
+    for (ssize_t i = 0; i < size; i++) {
+      if (text[i] >= '0' && text[i] <= '9') {
+        pid = pid * 10 + (text[i] - '0');
+        continue;
+      }
+      if (pid > 1 && pid <= INT32_MAX)
+        (void)kill((pid_t)pid, SIGKILL);
+      pid = 0;
+    }
+  }
+}
+
+static void thaw_dead(int dir)
+{
+  char state[32];
+  if (fd_read_at(dir, "freezer.state", state, sizeof state) > 0 && strncmp(state, "FROZEN", 6) == 0)
+    kill_frozen(dir);
+  (void)fd_write_at(dir, "freezer.state", "THAWED");
+}
+
 void cgroup_kill(const struct cgroup *cgroup)
 {
   for (unsigned i = 0; i < cgroup->count; i++) {
@@ -145,7 +173,7 @@ void cgroup_kill(const struct cgroup *cgroup)
       (void)fd_write_at(place->dir, "cgroup.kill", "1");
     /* v1: a frozen process dies only once it is thawed (freezer-subsystem.rst). */
     else if ((place->controllers & BERTH_CONTROLLER_FREEZER) != 0)
-      (void)fd_write_at(place->dir, "freezer.state", "THAWED");
+      thaw_dead(place->dir);
   }
   /* Dying takes processor time as well: a thousand processes that share a hundredth of a CPU would take minutes. */
   for (unsigned i = 0; i < cgroup->count; i++) {

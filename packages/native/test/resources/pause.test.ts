@@ -125,7 +125,6 @@ describe.each(kinds)("on %s", (kind) => {
     const container = await start(["bomb", marker], pids);
     await eventually(async () => (await container.stats()).pids >= pids);
     if (state === "paused") await container.pause();
-    expect(processesWith(marker).length).toBeGreaterThan(pids / 2);
     const exit = await container.stop({ signal: 15, graceMs: state === "paused" ? 0 : 50 });
     expect(exit).toMatchObject({ code: 137, signal: 9 });
     expect(processesWith(marker).filter(isAlive)).toEqual([]);
