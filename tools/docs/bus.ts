@@ -38,11 +38,13 @@ const meanings: Readonly<Record<Name, readonly [direction: string, what: string]
   desired: ["scheduler → agent", "the desired document, republished from its bucket: a hint that may be lost."],
   rpc: ["scheduler → agent, request, signed", "reads of logs and outputs."],
   leader: ["leader → other schedulers", "who leads, and since which epoch: a hint."],
+  write: ["follower → leader", "a change that a user asked a follower for; only the leader answers."],
   inboxPrefix: ["→ agent", "prefix of the agent's reply inboxes; answers go nowhere else."],
 };
 
 const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   leader_elected: "An instance leads from here on; the epoch is this record's sequence number.",
+  cluster_keyed: "The public half of the key that signs what agents may believe: every scheduler must have this one.",
   log_restored: "The log begins with a backup.",
   job_submitted: "A job was created, replaced by a new version, or run again.",
   job_stopped: "Somebody stopped a job.",

@@ -143,6 +143,7 @@ export const createChecker = (): Checker => {
   const checkRecord = (record: LogRecord): string[] => {
     switch (record.kind) {
       case "leader_elected":
+      case "cluster_keyed":
       case "log_restored":
         return [];
       case "job_submitted":

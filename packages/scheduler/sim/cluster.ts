@@ -64,6 +64,8 @@ const describe = (record: LogRecord): string => {
     case "job_stopped":
     case "job_forgotten":
       return `${record.kind} ${record.project}/${record.job}`;
+    case "cluster_keyed":
+      return "keyed";
     case "log_restored":
       return `restored ${record.revision}`;
     case "leader_elected":

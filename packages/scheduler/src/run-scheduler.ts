@@ -20,6 +20,7 @@ import { connectBus, createUserSeed, publicKeyOfSeed, type BusConnection } from 
 import { openDesiredStore } from "./adapters/nats/desired.ts";
 import { openLeaderLine } from "./adapters/nats/leader.ts";
 import { openLog } from "./adapters/nats/log.ts";
+import { openPeerLine } from "./adapters/nats/peers.ts";
 import { openSnapshotStore } from "./adapters/nats/snapshots.ts";
 import { systemClock } from "./app/clock.ts";
 import { SNAPSHOT_LIMITS, type SnapshotLimits } from "./app/snapshots.ts";
@@ -189,6 +190,7 @@ const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBu
     log,
     line: open.bus,
     leaders: openLeaderLine(open.bus),
+    peers: openPeerLine(open.bus, logger.child({ component: "peers" })),
     agents: openAgentLine(open.bus, { refused: metrics.counters.agentRefused }, logger.child({ component: "agents" })),
     desired: await openDesiredStore(open.bus, open.replicas),
     admission: open.admission,

@@ -36,6 +36,8 @@ export type Placement = Static<typeof PlacementSchema>;
 export const RecordSchema = Type.Union([
   /** Whoever appended this leads from here on; the epoch is its sequence number. */
   Type.Object({ kind: Type.Literal("leader_elected"), instance: Type.String({ maxLength: 128 }) }, strict),
+  /** The public half of the cluster's key: an instance with another one must not lead, since agents would believe nothing it says. */
+  Type.Object({ kind: Type.Literal("cluster_keyed"), publicKey: Type.String({ maxLength: 1024 }) }, strict),
   /** The first record of a log that begins with a backup: how far that went, and when it was made. */
   Type.Object({ kind: Type.Literal("log_restored"), revision: whole, takenAtMs: whole }, strict),
   Type.Object(

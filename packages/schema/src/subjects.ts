@@ -16,6 +16,8 @@ export const Subjects = {
   rpc: (host: HostId) => `host.${host}.rpc`,
   /** leader → other scheduler instances, core. */
   leader: "ctl.leader",
+  /** follower → leader, request: a change that a user asked a follower for. */
+  write: "ctl.write",
   /** The prefix of an agent's reply inboxes; answers go nowhere else. */
   inboxPrefix: (host: HostId) => `_INBOX_${host}`,
 } as const;

@@ -6,11 +6,12 @@ import { ok, type HostId } from "@berth/schema";
 import type { Logger } from "pino";
 import { decideLost, decideReady } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
-import type { AgentLine, DesiredStore, LeaderLine, Line } from "../ports/bus.ts";
+import type { AgentLine, DesiredStore, LeaderLine, Line, PeerLine } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log, LogEnd } from "../ports/log.ts";
 import type { Signer } from "../ports/signer.ts";
 import type { SnapshotStore } from "../ports/snapshots.ts";
+import { StartupProblem } from "../ports/startup-problem.ts";
 import { createAgentFiles, type AgentFiles } from "./agent-files.ts";
 import { createAgentService } from "./agent-service.ts";
 import { createApi, type Api } from "./api.ts";
@@ -19,6 +20,7 @@ import { createDocuments, type Documents } from "./documents.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { createEvaluator } from "./evaluator.ts";
 import { createFileStreams, type FileStreams } from "./file-stream.ts";
+import { createForwarding } from "./forward.ts";
 import { createLiveHosts } from "./live-hosts.ts";
 import { createLiveness } from "./liveness.ts";
 import { pause } from "./pause.ts";
@@ -34,6 +36,7 @@ export interface ControlOptions {
   readonly log: Log;
   readonly line: Line;
   readonly leaders: LeaderLine;
+  readonly peers: PeerLine;
   readonly agents: AgentLine;
   readonly desired: DesiredStore;
   readonly admission: Admission;
@@ -83,6 +86,14 @@ export const createControl = (options: ControlOptions): Control => {
   const engine: Engine = createEngine({
     ...options,
     background: evaluator,
+    checkState: ({ clusterKey }) => {
+      if (clusterKey === null || clusterKey === options.signer.publicKey) return;
+      throw new StartupProblem(
+        "cluster.key of this scheduler's data directory is not the key of this cluster; copy cluster.key and admin.token from another instance of it",
+      );
+    },
+    claimRecords: ({ clusterKey }) =>
+      clusterKey === null ? [{ kind: "cluster_keyed", publicKey: options.signer.publicKey }] : [],
     restore: async (end) => {
       await snapshots.restore(end);
       waits.restored(engine.state.revision);
@@ -216,8 +227,18 @@ export const createControl = (options: ControlOptions): Control => {
     }
   };
 
+  const local = createApi({
+    engine,
+    views,
+    waits,
+    admission: options.admission,
+    clusterKey: options.signer.publicKey,
+    clock,
+  });
+
   return {
-    api: createApi({ engine, views, waits, admission: options.admission, clusterKey: options.signer.publicKey, clock }),
+    // Alone, there is nobody to pass anything on to.
+    api: options.leaseMs === 0 ? local : createForwarding({ engine, peers: options.peers, clock, local }),
     engine,
     snapshots,
     documents,

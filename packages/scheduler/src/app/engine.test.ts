@@ -25,6 +25,8 @@ const start = (
 ) => {
   const engine = createEngine({
     restore: async () => {},
+    checkState: () => {},
+    claimRecords: () => [],
     instance,
     log,
     line: { isUp: () => true, onChange: () => () => {}, roundTrip: async () => {} },

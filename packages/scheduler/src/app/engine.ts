@@ -47,6 +47,10 @@ export interface EngineOptions {
   readonly checkEnd: (end: LogEnd) => void;
   /** Fills the empty state from a snapshot; throws when the log cannot be folded without one and none can be used. */
   readonly restore: (end: LogEnd) => Promise<void>;
+  /** Throws when this instance must not serve this state. Asked whenever it has read the log to its end. */
+  readonly checkState: (state: ClusterState) => void;
+  /** What a new leader has to say besides that it leads. */
+  readonly claimRecords: (state: ClusterState) => readonly LogRecord[];
   /** Work that nobody asked for: evaluations. Returns whether there is more; called while leading, between commands. */
   readonly background: (state: ClusterState, commit: Commit) => Promise<boolean>;
 }
@@ -120,11 +124,14 @@ export const createEngine = (options: EngineOptions): Engine => {
   let deposedBy: string | undefined;
   let heardLeaderAtMs = Number.NEGATIVE_INFINITY;
   let wanted = true;
+  let leaderLeft: (() => void) | undefined;
 
   queue.onPush(work.open);
   leaders.onAnnouncement((announcement) => {
     if (announcement.instance === instance) return;
-    heardLeaderAtMs = clock.monotonicMs();
+    // One that stops in order says so, and nobody waits for its lease to run out.
+    heardLeaderAtMs = announcement.leaving === true ? Number.NEGATIVE_INFINITY : clock.monotonicMs();
+    if (announcement.leaving === true) leaderLeft?.();
     if (role === "leading" && announcement.epoch > state.epoch) {
       deposedBy = `${announcement.instance} leads with epoch ${announcement.epoch}`;
       work.open();
@@ -237,8 +244,13 @@ export const createEngine = (options: EngineOptions): Engine => {
     known = end;
     const patienceMs = options.leaseMs === 0 ? 0 : options.leaseMs + (clock.randomBytes(1)[0] ?? 0) * 4;
     const caughtUp = (): boolean => state.revision >= end.lastSequence;
+    if (caughtUp()) options.checkState(state);
     if (caughtUp() && patienceMs === 0) return;
-    const sinceMs = clock.monotonicMs();
+    let sinceMs = clock.monotonicMs();
+    leaderLeft = () => {
+      // Of several followers one claims first, the others see it in the log.
+      sinceMs = clock.monotonicMs() - options.leaseMs;
+    };
     const mayClaim = (): boolean =>
       caughtUp() && clock.monotonicMs() - Math.max(sinceMs, heardLeaderAtMs) >= patienceMs;
     const reading = new AbortController();
@@ -254,10 +266,12 @@ export const createEngine = (options: EngineOptions): Engine => {
           throw new StartupProblem(`transaction ${state.revision + 1} is missing from the log`);
         }
         apply(entry.sequence, entry.transaction);
+        if (caughtUp()) options.checkState(state);
         if (caughtUp()) enter("following");
         if (mayClaim()) stop();
       }
     } finally {
+      leaderLeft = undefined;
       clearInterval(timer);
       signal.removeEventListener("abort", stop);
     }
@@ -265,8 +279,13 @@ export const createEngine = (options: EngineOptions): Engine => {
 
   /** True when this instance leads now. */
   const claim = async (): Promise<boolean> => {
+    options.checkState(state);
     deposedBy = undefined;
-    const outcome = await append([{ kind: "leader_elected", instance }], "election", null);
+    const outcome = await append(
+      [{ kind: "leader_elected", instance }, ...options.claimRecords(state)],
+      "election",
+      null,
+    );
     return outcome.ok;
   };
 
@@ -292,6 +311,12 @@ export const createEngine = (options: EngineOptions): Engine => {
     const announce = (): void => leaders.announce({ instance, epoch: state.epoch });
     announce();
     const announcing = setInterval(announce, ANNOUNCE_MS);
+    // Cut off from the log, others may lead soon; whoever is alone has nobody to make way for.
+    const stopListening = line.onChange((up) => {
+      if (up || options.leaseMs === 0) return;
+      deposedBy = "the line to the log is down";
+      work.open();
+    });
     let inARow = 0;
     try {
       while (!signal.aborted) {
@@ -312,6 +337,7 @@ export const createEngine = (options: EngineOptions): Engine => {
       }
     } finally {
       clearInterval(announcing);
+      stopListening();
     }
   };
 
@@ -347,6 +373,7 @@ export const createEngine = (options: EngineOptions): Engine => {
           await pause(clock, RETRY_MS, signal);
         }
       } finally {
+        if (role === "leading" && line.isUp()) leaders.announce({ instance, epoch: state.epoch, leaving: true });
         enter("stopped");
         queue.close();
       }

@@ -19,6 +19,10 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
     case "leader_elected":
       // Handled before: it is what makes a transaction current.
       return true;
+    case "cluster_keyed":
+      if (folding.state.clusterKey !== null) return false;
+      folding.state.clusterKey = record.publicKey;
+      return true;
     case "log_restored":
       // What it brought came with the snapshot before it.
       return true;

@@ -126,6 +126,8 @@ export interface ClusterState {
   readonly revision: number;
   /** Sequence of the newest `leader_elected` record. */
   readonly epoch: number;
+  /** What every instance must sign with, as its public half; null before the first election. */
+  readonly clusterKey: string | null;
   readonly jobs: ReadonlyMap<JobKey, JobRecord>;
   readonly hosts: ReadonlyMap<HostId, HostRecord>;
   readonly allocations: ReadonlyMap<AllocationId, AllocationRecord>;
@@ -216,6 +218,7 @@ export const createState = (): ClusterState => {
   const state: MutableState = {
     revision: 0,
     epoch: 0,
+    clusterKey: null,
     jobs: new Map(),
     hosts: new Map(),
     allocations: new Map(),

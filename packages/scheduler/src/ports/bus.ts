@@ -45,7 +45,17 @@ export interface LeaderLine {
   readonly onAnnouncement: (handler: (announcement: Announcement) => void) => void;
 }
 
+/** How followers pass on what users ask of them. */
+export interface PeerLine {
+  /** Answers requests of other instances; undefined means silence. */
+  readonly serve: (handler: (request: unknown) => Promise<Reply<unknown> | undefined>) => void;
+  /** The leader's answer, or undefined when none came in time: the request may or may not have been done. */
+  readonly ask: (request: unknown, timeoutMs: number) => Promise<Reply<unknown> | undefined>;
+}
+
 export interface Announcement {
   readonly instance: string;
   readonly epoch: number;
+  /** It stops leading now. */
+  readonly leaving?: boolean;
 }

@@ -7,7 +7,11 @@ import { bytesOf, textOf } from "./json.ts";
 
 const decode = decoder(
   Type.Object(
-    { instance: Type.String({ maxLength: 128 }), epoch: Type.Integer({ minimum: 0 }) },
+    {
+      instance: Type.String({ maxLength: 128 }),
+      epoch: Type.Integer({ minimum: 0 }),
+      leaving: Type.Optional(Type.Boolean()),
+    },
     { additionalProperties: false },
   ),
 );
