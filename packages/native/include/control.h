@@ -1,7 +1,12 @@
 /*
- * The control socket, both directions. Requests have a fixed size, so that the parser cannot be confused by lengths.
- * Replies carry the sequence number of their request; events carry 0. `status` and `exit` payloads are the very bytes
- * of the files of the same name, so there is one format and one parser for both.
+ * The control socket, both directions. A request has a fixed size; BERTH_OP_INPUT and BERTH_OP_EXEC are followed by as
+ * many bytes as `a` says. Replies carry the sequence number of their request; events carry 0. `status` and `exit`
+ * payloads are the very bytes of the files of the same name, so there is one format and one parser for both.
+ *
+ * Two numbers tell what the other side understands. BERTH_CONTROL_VERSION is the framing, in every header: one that is
+ * not known is answered with BERTH_REPLY_REFUSED, and the connection ends. BERTH_CONTROL_LEVEL counts the requests and
+ * fields that were added to it, and is told in `status`: a client asks for nothing above it, a request that is not known
+ * is answered with ENOSYS, and an unknown field of a record means nothing.
  */
 #ifndef BERTH_CONTROL_H
 #define BERTH_CONTROL_H
@@ -9,12 +14,20 @@
 #include <stdint.h>
 
 #define BERTH_CONTROL_VERSION 1u
+#define BERTH_CONTROL_LEVEL 2u
 
 enum berth_op {
   BERTH_OP_STATUS = 1,    /* answered with `status` */
-  BERTH_OP_SIGNAL = 2,    /* a = signal number, to the first process */
-  BERTH_OP_KILL = 3,      /* everything in the container */
+  BERTH_OP_SIGNAL = 2,    /* a = signal number, to the first process, or to exec b */
+  BERTH_OP_KILL = 3,      /* everything in the container, or exec b */
   BERTH_OP_SUBSCRIBE = 4, /* `exit` will be sent when it has ended; answered with `status` */
+  /* Level 2. */
+  BERTH_OP_ATTACH = 5,      /* output from now on, and `exit`; answered with BERTH_REPLY_ATTACHED */
+  BERTH_OP_INPUT = 6,       /* a bytes follow, for standard input; not answered */
+  BERTH_OP_CLOSE_INPUT = 7, /* standard input ends; on a terminal: its end-of-file character */
+  BERTH_OP_RESIZE = 8,      /* a = rows << 16 | columns, of the terminal of the container or of exec b */
+  BERTH_OP_EXEC = 9,        /* a bytes follow: struct berth_exec; this connection becomes the program's */
+  BERTH_OP_LAST = BERTH_OP_EXEC,
 };
 
 struct berth_request {
@@ -31,6 +44,12 @@ enum berth_reply_type {
   BERTH_REPLY_STATUS = 2,
   BERTH_EVENT_STARTED = 3, /* payload: status */
   BERTH_EVENT_EXIT = 4,    /* payload: exit record */
+  /* Level 2. */
+  BERTH_REPLY_ATTACHED = 5,    /* payload: struct berth_attached */
+  BERTH_EVENT_OUTPUT = 6,      /* error = 0 for stdout or a terminal, 1 for stderr; payload: bytes */
+  BERTH_REPLY_EXEC_STARTED = 7, /* error = errno; payload: struct berth_exec_started */
+  BERTH_EVENT_EXEC_EXIT = 8,   /* payload: exit record; the connection ends */
+  BERTH_REPLY_REFUSED = 9,     /* `version` is the only one that is spoken here; the connection ends */
 };
 
 struct berth_reply {
@@ -42,7 +61,23 @@ struct berth_reply {
   uint32_t length;
 };
 
+#define BERTH_ATTACHED_TERMINAL 1u
+#define BERTH_ATTACHED_INPUT 2u /* somebody reads what is sent */
+
+/* Where in the log of each stream the output that follows begins. */
+struct berth_attached {
+  uint64_t offsets[2];
+  uint32_t flags;
+  uint32_t reserved;
+};
+
+struct berth_exec_started {
+  uint32_t exec; /* names it in other requests, never 0 */
+  uint32_t pid;  /* on the host */
+};
+
 #define BERTH_REPLY_MAX_PAYLOAD 2048u
+#define BERTH_OUTPUT_MAX_PAYLOAD 65536u
 
 /* File descriptors that the supervisor is born with. */
 enum berth_fd {

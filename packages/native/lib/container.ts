@@ -26,14 +26,27 @@ import { linkNameOf } from "./network/names.ts";
 import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
+import { CONTROL_VERSION, type FramingError } from "./frames.ts";
+import { openLog } from "./log.ts";
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
-import type { Container, ContainerStats, ExitRecord, UpdateResult } from "./types.ts";
+import { attach } from "./session.ts";
+import { isTerminalSize } from "./spec/output.ts";
+import type {
+  Attachment,
+  AttachOptions,
+  Container,
+  ContainerStats,
+  ExitRecord,
+  TerminalSize,
+  UpdateResult,
+} from "./types.ts";
 
 /** After this a supervisor that was told to kill is no longer waited for. */
 const KILL_WAIT_MS = 1000;
 const KILL_DIRECT_MS = 5000;
 const LOCK_WAIT_MS = 10_000;
 const ADOPT_WAIT_MS = 10_000;
+const DEFAULT_SCROLLBACK = 64 * 1024;
 
 /** What containers share: one per runtime. */
 export interface Host {
@@ -62,6 +75,7 @@ export class TrackedContainer implements Container {
   #status: StatusRecord | undefined;
   #exit: ExitRecord | undefined;
   #connection: ControlConnection | undefined;
+  #refused: FramingError | undefined;
   #settleExited: (exit: ExitRecord) => void = () => undefined;
   #settleStarted: (result: Started) => void = () => undefined;
 
@@ -107,7 +121,10 @@ export class TrackedContainer implements Container {
     const status = await readRecord(this.#directory, "status");
     this.#status = status === undefined ? undefined : parseStatus(status);
     const search = this.#find();
-    const found = await Promise.race([search, unrefSleep(ADOPT_WAIT_MS)]);
+    const found = await Promise.race([search, unrefSleep(ADOPT_WAIT_MS)]).catch((cause: unknown) => {
+      if (isErrno(cause, constants.errno.EPROTONOSUPPORT)) return undefined;
+      throw cause;
+    });
     await this.#limits.adopt(found === "running");
     if (found !== undefined) return found;
     search.catch(() => void this.#lost());
@@ -125,6 +142,18 @@ export class TrackedContainer implements Container {
       if (this.#host.isClosed()) throw new NativeFailure(nativeError("state.lock", constants.errno.ECANCELED, this.id));
       await sleep(pauseMs, undefined, { ref: false });
     }
+  }
+
+  async attach(options: AttachOptions = {}): Promise<Attachment> {
+    this.#require(2, "attach");
+    return await attach(await this.#dial(), openLog(this.logPath), options.scrollbackBytes ?? DEFAULT_SCROLLBACK);
+  }
+
+  async resize(size: TerminalSize): Promise<void> {
+    this.#require(2, "resize");
+    if (!isTerminalSize(size))
+      throw new NativeFailure(nativeError("terminal", constants.errno.EINVAL, "rows and columns are 1 to 65535"));
+    await this.#connected().resize(size);
   }
 
   async signal(signal: number): Promise<void> {
@@ -233,11 +262,7 @@ export class TrackedContainer implements Container {
   }
 
   #connected(): ControlConnection {
-    if (this.#connection === undefined) {
-      throw new NativeFailure(
-        nativeError("control", constants.errno.ENOTCONN, `the supervisor of ${this.id} cannot be reached`),
-      );
-    }
+    if (this.#connection === undefined) throw this.#unreachable();
     return this.#connection;
   }
 
@@ -280,23 +305,59 @@ export class TrackedContainer implements Container {
   }
 
   async #reconnect(): Promise<boolean> {
-    let directory = -1;
+    let connection: ControlConnection | undefined;
     try {
-      /* Through a descriptor: a socket's address holds 108 bytes only. */
-      directory = openSync(this.#directory, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
-      const socket = await connected(`/proc/self/fd/${directory}/control.sock`);
       let subscribed = false;
-      const connection = this.#attach(socket, () => {
+      connection = this.#attach(await this.#dial(), () => {
         if (subscribed) void this.#lost();
       });
       await connection.subscribe();
       subscribed = true;
       return true;
     } catch {
-      return false;
-    } finally {
-      if (directory >= 0) closeSync(directory);
+      if (connection?.refused === undefined) return false;
+      this.#refused = connection.refused;
+      throw this.#unreachable();
     }
+  }
+
+  /** A new connection. */
+  async #dial(): Promise<Socket> {
+    /* Through a descriptor: a socket's address holds 108 bytes only. */
+    const directory = openSync(this.#directory, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
+    try {
+      return await connected(`/proc/self/fd/${directory}/control.sock`);
+    } finally {
+      closeSync(directory);
+    }
+  }
+
+  /** A container outlives the agent that started it, and so may its supervisor's idea of the protocol. */
+  #require(level: number, what: string): void {
+    const spoken = this.#status?.controlLevel;
+    if (spoken === undefined || spoken >= level) return;
+    throw new NativeFailure(
+      nativeError(
+        "control",
+        constants.errno.ENOSYS,
+        `${what}: the supervisor of ${this.id} is of an older version (level ${spoken}, ${level} is needed)`,
+      ),
+    );
+  }
+
+  #unreachable(): NativeFailure {
+    const version = this.#refused?.kind === "version" ? this.#refused.spoken : undefined;
+    return version === undefined
+      ? new NativeFailure(
+          nativeError("control", constants.errno.ENOTCONN, `the supervisor of ${this.id} cannot be reached`),
+        )
+      : new NativeFailure(
+          nativeError(
+            "control",
+            constants.errno.EPROTONOSUPPORT,
+            `the supervisor of ${this.id} speaks control version ${version}, this agent ${CONTROL_VERSION}: it runs on, and can be stopped only`,
+          ),
+        );
   }
 
   /** Nobody supervises: decide from the records, under the lock. */
@@ -362,6 +423,7 @@ const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecor
   oom: false,
   cause: status !== undefined && status.bootId !== bootId ? "host_rebooted" : "supervisor_lost",
   error: null,
+  createdAtMs: status?.createdAtMs ?? null,
   startedAtMs: status?.startedAtMs ?? null,
   finishedAtMs: Date.now(),
   droppedBytes: 0,
@@ -373,6 +435,7 @@ const neverStartedRecord = (): ExitRecord => ({
   oom: false,
   cause: "start_failed",
   error: nativeError("supervisor", 0, "the supervisor was killed before it did anything"),
+  createdAtMs: null,
   startedAtMs: null,
   finishedAtMs: Date.now(),
   droppedBytes: 0,

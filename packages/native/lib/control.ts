@@ -1,22 +1,16 @@
 /**
- * The agent's end of a supervisor's control socket (include/control.h): fixed-size requests, replies in order of their
- * sequence numbers, events in between. A supervisor that speaks anything else is disconnected.
+ * The agent's end of a supervisor's control socket (include/control.h): requests, replies in order of their sequence
+ * numbers, events in between. A supervisor that speaks anything else is disconnected.
  */
 import type { Socket } from "node:net";
 import { constants } from "node:os";
 import { nativeError, NativeFailure } from "./errors.ts";
+import { op, reply, ReplyReader, request, sizeWord, type FramingError, type Reply } from "./frames.ts";
 import { parseExit, parseStatus, type StatusRecord } from "./records.ts";
-import type { ExitRecord } from "./types.ts";
+import type { ExitRecord, TerminalSize } from "./types.ts";
 
-const VERSION = 1;
-const REQUEST_BYTES = 16;
-const REPLY_BYTES = 16;
-const MAX_PAYLOAD = 2048;
 const MAX_PENDING = 64;
 const TIMEOUT_MS = 5000;
-
-const op = { status: 1, signal: 2, kill: 3, subscribe: 4 } as const;
-const type = { done: 1, status: 2, started: 3, exit: 4 } as const;
 
 export interface ControlEvents {
   /** The program runs; also called with the answer to `subscribe`. */
@@ -37,7 +31,9 @@ export class ControlConnection {
   readonly #events: ControlEvents;
   readonly #pending = new Map<number, Pending>();
   #seq = 0;
-  #buffer: Buffer = Buffer.alloc(0);
+  readonly #reader = new ReplyReader();
+  /** Why this side ended the connection. */
+  refused: FramingError | undefined;
 
   /** Takes over a connected socket. */
   constructor(socket: Socket, events: ControlEvents) {
@@ -47,7 +43,8 @@ export class ControlConnection {
     /* Every error is followed by "close", which says all that matters. */
     socket.on("error", () => undefined);
     socket.on("close", () => {
-      for (const seq of this.#pending.keys()) this.#settle(seq, constants.errno.ECONNRESET);
+      const errno = this.refused === undefined ? constants.errno.ECONNRESET : constants.errno.EPROTONOSUPPORT;
+      for (const seq of this.#pending.keys()) this.#settle(seq, errno);
       events.onClose();
     });
   }
@@ -56,32 +53,31 @@ export class ControlConnection {
     return this.#request(op.signal, signal);
   }
 
+  resize(size: TerminalSize): Promise<void> {
+    return this.#request(op.resize, sizeWord(size));
+  }
+
   kill(): Promise<void> {
-    return this.#request(op.kill, 0);
+    return this.#request(op.kill);
   }
 
   subscribe(): Promise<void> {
-    return this.#request(op.subscribe, 0);
+    return this.#request(op.subscribe);
   }
 
   destroy(): void {
     this.#socket.destroy();
   }
 
-  #request(code: number, argument: number): Promise<void> {
+  #request(code: number, a = 0, b = 0): Promise<void> {
     if (this.#socket.destroyed || this.#pending.size >= MAX_PENDING) {
       return Promise.reject(failure(constants.errno.ENOTCONN));
     }
     const seq = (this.#seq = (this.#seq % 0x7fff_ffff) + 1);
-    const frame = Buffer.alloc(REQUEST_BYTES);
-    frame.writeUInt8(VERSION, 0);
-    frame.writeUInt8(code, 1);
-    frame.writeUInt32LE(seq, 4);
-    frame.writeUInt32LE(argument, 8);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#settle(seq, constants.errno.ETIMEDOUT), TIMEOUT_MS);
       this.#pending.set(seq, { resolve, reject, timer });
-      this.#socket.write(frame);
+      this.#socket.write(request(code, seq, a, b));
     });
   }
 
@@ -95,32 +91,21 @@ export class ControlConnection {
   }
 
   #receive(chunk: Buffer): void {
-    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
-    while (this.#buffer.length >= REPLY_BYTES) {
-      const length = this.#buffer.readUInt32LE(12);
-      if (this.#buffer.readUInt8(0) !== VERSION || length > MAX_PAYLOAD) {
-        this.#socket.destroy();
-        return;
-      }
-      if (this.#buffer.length < REPLY_BYTES + length) return;
-      const frame = this.#buffer.subarray(0, REPLY_BYTES + length);
-      this.#buffer = this.#buffer.subarray(REPLY_BYTES + length);
-      this.#dispatch(frame);
-    }
+    for (const frame of this.#reader.push(chunk)) this.#dispatch(frame);
+    if (this.#reader.error === undefined) return;
+    this.refused = this.#reader.error;
+    this.#socket.destroy();
   }
 
-  #dispatch(frame: Buffer): void {
-    const kind = frame.readUInt8(1);
-    const seq = frame.readUInt32LE(4);
-    const text = frame.toString("utf8", REPLY_BYTES);
-    if (kind === type.exit) {
-      const exit = parseExit(text);
+  #dispatch({ type, seq, error, payload }: Reply): void {
+    if (type === reply.exit) {
+      const exit = parseExit(payload.toString());
       if (exit !== undefined) this.#events.onExit(exit);
-    } else if (kind === type.started || kind === type.status) {
-      const status = parseStatus(text);
+    } else if (type === reply.started || type === reply.status) {
+      const status = parseStatus(payload.toString());
       if (status !== undefined) this.#events.onStatus(status);
     }
-    if (seq !== 0) this.#settle(seq, frame.readUInt32LE(8));
+    if (seq !== 0) this.#settle(seq, error);
   }
 }
 

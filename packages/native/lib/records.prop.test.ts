@@ -11,6 +11,7 @@ const record: fc.Arbitrary<ExitRecord> = fc.record({
   oom: fc.boolean(),
   cause: fc.constantFrom("exited", "signalled", "oom", "start_failed", "supervisor_lost", "host_rebooted"),
   error: fc.constantFrom(null, { stage: "exec", errno: 2, code: "ENOENT", detail: "x" }),
+  createdAtMs: fc.option(count),
   startedAtMs: fc.option(count),
   finishedAtMs: count,
   droppedBytes: count,

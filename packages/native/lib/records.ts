@@ -11,7 +11,10 @@ export interface StatusRecord {
   readonly supervisorPid: number;
   readonly initPid: number | null;
   readonly pid: number | null;
+  readonly createdAtMs: number | null;
   readonly startedAtMs: number | null;
+  /** What its supervisor understands, BERTH_CONTROL_LEVEL in include/control.h. */
+  readonly controlLevel: number;
   readonly cgroupParent: string;
   /** What `stop` sends when it is not told. */
   readonly stopSignal: number;
@@ -48,18 +51,22 @@ export const parseExit = (text: string): ExitRecord | undefined => {
   if (fields === undefined) return undefined;
   const { code, signal, oom, startedAtMs, finishedAtMs } = fields;
   const droppedBytes = fields["droppedBytes"] ?? 0;
+  const createdAtMs = fields["createdAtMs"] ?? null;
   const error = parseError(fields["error"]);
   const cause = causes.find((known) => known === fields["cause"]);
   if (cause === undefined || error === undefined || typeof oom !== "boolean") return undefined;
   if (!isCount(code) || code > 255 || !isCountOrNull(signal) || !isCount(droppedBytes)) return undefined;
-  if (!isCountOrNull(startedAtMs) || !isCount(finishedAtMs)) return undefined;
-  return { code, signal, oom, cause, error, startedAtMs, finishedAtMs, droppedBytes };
+  if (!isCountOrNull(createdAtMs) || !isCountOrNull(startedAtMs) || !isCount(finishedAtMs)) return undefined;
+  return { code, signal, oom, cause, error, createdAtMs, startedAtMs, finishedAtMs, droppedBytes };
 };
 
 export const parseStatus = (text: string): StatusRecord | undefined => {
   const fields = parseFields(text);
   if (fields === undefined) return undefined;
   const { state, bootId, supervisorPid, initPid, pid, startedAtMs, cgroupParent } = fields;
+  const createdAtMs = fields["createdAtMs"] ?? null;
+  const controlLevel = fields["controlLevel"] ?? 1;
+  if (!isCountOrNull(createdAtMs) || !isCount(controlLevel)) return undefined;
   /* A supervisor of the version before this field may still be running. */
   const stopSignal = fields["stopSignal"] ?? constants.signals.SIGTERM;
   if ((state !== "starting" && state !== "running") || typeof bootId !== "string" || typeof cgroupParent !== "string")
@@ -67,7 +74,18 @@ export const parseStatus = (text: string): StatusRecord | undefined => {
   if (!isCount(supervisorPid) || !isCountOrNull(initPid) || !isCountOrNull(pid) || !isCountOrNull(startedAtMs))
     return undefined;
   if (!isCount(stopSignal) || stopSignal < 1 || stopSignal > 64) return undefined;
-  return { state, bootId, supervisorPid, initPid, pid, startedAtMs, cgroupParent, stopSignal };
+  return {
+    state,
+    bootId,
+    supervisorPid,
+    initPid,
+    pid,
+    createdAtMs,
+    startedAtMs,
+    controlLevel,
+    cgroupParent,
+    stopSignal,
+  };
 };
 
 /** The file's text, or undefined when there is none. */

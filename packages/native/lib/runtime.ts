@@ -218,6 +218,7 @@ const notStarted = (error: NativeError): StartResult => {
     oom: false,
     cause: "start_failed",
     error,
+    createdAtMs: null,
     startedAtMs: null,
     finishedAtMs: Date.now(),
     droppedBytes: 0,

@@ -2,6 +2,7 @@
  * What a container is, as the runtime sees it: plain data in, plain data out. Everything above (images, jobs, retries)
  * belongs to the agent; everything below (clone, mounts, cgroup files) to the supervisor.
  */
+import type { Readable, Writable } from "node:stream";
 import type { CgroupLayout } from "./cgroup-layout.ts";
 import type { InterfaceStats, Networks, NetworkSpec, ShapeOptions } from "./network/types.ts";
 import type { UpdateResult } from "./resources/limits.ts";
@@ -232,6 +233,9 @@ export interface ExitRecord {
   readonly cause: ExitCause;
   /** Set when the start failed. */
   readonly error: NativeError | null;
+  /** When its supervisor began to make it; null when that is not known. */
+  readonly createdAtMs: number | null;
+  /** When the program was executed; null when it never was. */
   readonly startedAtMs: number | null;
   readonly finishedAtMs: number;
   /** Bytes of output that were not kept. */
@@ -247,6 +251,30 @@ export interface ContainerStats {
   readonly oomKills: number;
 }
 
+/** `ended`: with the container. `dropped`: it did not keep up with the output, or its supervisor was killed. */
+export type AttachEnd = "ended" | "detached" | "dropped";
+
+/** A connection to what a container writes and reads. Reads both outputs, or destroys the one that is not wanted. */
+export interface Attachment {
+  /** Then all output is `stdout`. */
+  readonly terminal: boolean;
+  /** Somebody reads what is written to `stdin`; otherwise it is thrown away. */
+  readonly takesInput: boolean;
+  /** Ending it ends the program's standard input, for all that are attached; on a terminal it sends end-of-file. */
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly closed: Promise<AttachEnd>;
+  resize(size: TerminalSize): Promise<void>;
+  /** The container runs on. */
+  detach(): void;
+}
+
+export interface AttachOptions {
+  /** So much of each stream that is in the log comes first. Default 64 KiB. */
+  readonly scrollbackBytes?: number;
+}
+
 /** A container that was started or found again. */
 export interface Container {
   readonly id: string;
@@ -257,6 +285,10 @@ export interface Container {
   readonly logPath: string;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
+  /** Several may be attached. Rejects when its supervisor cannot be reached or is too old for it. */
+  attach(options?: AttachOptions): Promise<Attachment>;
+  /** Of its terminal. Rejects with ENOTTY when it has none. */
+  resize(size: TerminalSize): Promise<void>;
   /** Sends a signal to the program. Nothing happens when it has ended. */
   signal(signal: number): Promise<void>;
   /** Resolves when every process of it stands still; rejects, and lets all go on, when one does not within 5 s. */

@@ -54,6 +54,7 @@ const supervisorSources = [
   "fd.c",
   "fs.c",
   "init.c",
+  "input.c",
   "log.c",
   "loop.c",
   "main.c",
@@ -67,6 +68,7 @@ const supervisorSources = [
   "privileges.c",
   "process.c",
   "record.c",
+  "requests.c",
   "rootfs.c",
   "spec.c",
   "spec_check.c",
@@ -74,6 +76,7 @@ const supervisorSources = [
   "spec_network.c",
   "spec_sections.c",
   "sync.c",
+  "terminal.c",
   "userns.c",
   "users.c",
 ].map((name) => join("src/supervisor", name));

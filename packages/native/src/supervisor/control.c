@@ -1,6 +1,7 @@
 #include "control.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,45 +73,108 @@ static void on_listener(struct source *source, uint32_t events)
 
 void control_close_client(struct control_client *client)
 {
-  if (client->source.fd >= 0)
-    (void)close(client->source.fd);
+  if (client->source.fd < 0)
+    return;
+  (void)close(client->source.fd);
   client->source.fd = -1;
+  client->control->on_close(client);
+  client->attached = false;
+  client->exec = NULL;
+  client->input = NULL;
 }
 
-/* 1: `client->request` is complete and well-formed; 0: not yet; -1: the client was dropped. */
-static int read_request(struct control_client *client)
+static void rearm(struct control_client *client)
+{
+  if (client->source.fd >= 0)
+    loop_set(&client->source, (client->blocked ? 0u : (uint32_t)EPOLLIN) | (client->wants_room ? (uint32_t)EPOLLOUT : 0u));
+}
+
+void control_set_blocked(struct control_client *client, bool blocked)
+{
+  if (client->blocked != blocked) {
+    client->blocked = blocked;
+    rearm(client);
+  }
+}
+
+void control_set_wants_room(struct control_client *client, bool wants)
+{
+  if (client->wants_room != wants) {
+    client->wants_room = wants;
+    rearm(client);
+  }
+}
+
+bool control_any_attached(const struct control *control)
+{
+  for (unsigned i = 0; i < CONTROL_MAX_CLIENTS; i++)
+    if (control->clients[i].source.fd >= 0 && control->clients[i].attached)
+      return true;
+  return false;
+}
+
+static bool has_payload(const struct berth_request *request)
+{
+  return request->op == BERTH_OP_INPUT || request->op == BERTH_OP_EXEC;
+}
+
+/* True when `client->request` is complete and ours. */
+static bool read_request(struct control_client *client)
 {
   char *at = (char *)&client->request + client->received;
   ssize_t size =
       RETRY_INTR(recv(client->source.fd, at, sizeof client->request - client->received, MSG_DONTWAIT));
   if (size < 0 && errno == EAGAIN)
-    return 0;
+    return false;
   if (size <= 0) {
     control_close_client(client);
-    return -1;
+    return false;
   }
   client->received = (uint8_t)(client->received + size);
-  if (client->received < sizeof client->request)
-    return 0;
-  client->received = 0;
-  /* Whoever speaks another protocol gets no answer in this one. */
-  if (client->request.version != BERTH_CONTROL_VERSION || client->request.reserved != 0 ||
-      client->request.op < BERTH_OP_STATUS || client->request.op > BERTH_OP_SUBSCRIBE) {
+  /* The first byte says whether the others mean what they mean here. */
+  if (client->request.version != BERTH_CONTROL_VERSION) {
+    control_reply(client, BERTH_REPLY_REFUSED, 0, EPROTONOSUPPORT, NULL, 0);
     control_close_client(client);
-    return -1;
+    return false;
   }
-  return 1;
+  if (client->received < sizeof client->request)
+    return false;
+  client->received = 0;
+  if (client->request.op < BERTH_OP_STATUS || client->request.op > BERTH_OP_LAST || client->request.reserved != 0) {
+    control_reply(client, BERTH_REPLY_DONE, client->request.seq, ENOSYS, NULL, 0);
+    return false;
+  }
+  client->left = has_payload(&client->request) ? client->request.a : 0;
+  return true;
 }
 
 static void on_client(struct source *source, uint32_t events)
 {
   struct control_client *client = container_of(source, struct control_client, source);
-  (void)events;
-  if (read_request(client) > 0)
+  if ((events & EPOLLERR) != 0 || ((events & EPOLLHUP) != 0 && client->blocked)) {
+    control_close_client(client);
+    return;
+  }
+  if ((events & EPOLLOUT) != 0)
+    client->control->on_room(client);
+  if (client->source.fd < 0 || (events & (EPOLLIN | EPOLLHUP)) == 0 || client->blocked)
+    return;
+  if (client->left > 0)
+    client->control->on_payload(client);
+  else if (read_request(client))
     client->control->on_request(client);
 }
 
-void control_reply(struct control_client *client, uint8_t type, uint32_t seq, uint32_t error, const char *payload,
+static bool send_frame(struct control_client *client, const void *frame, size_t total)
+{
+  ssize_t sent = RETRY_INTR(send(client->source.fd, frame, total, MSG_NOSIGNAL | MSG_DONTWAIT));
+  if (sent >= 0 && (size_t)sent == total)
+    return true;
+  control_close_client(client);
+  return false;
+}
+
+void control_reply(struct control_client *client, uint8_t type, uint32_t seq, uint32_t error, const void *payload,
                    size_t length)
 {
   if (client->source.fd < 0)
@@ -124,10 +188,7 @@ void control_reply(struct control_client *client, uint8_t type, uint32_t seq, ui
   memcpy(frame, &header, sizeof header);
   if (length > 0)
     memcpy(frame + sizeof header, payload, length);
-  size_t total = sizeof header + length;
-  ssize_t sent = RETRY_INTR(send(client->source.fd, frame, total, MSG_NOSIGNAL | MSG_DONTWAIT));
-  if (sent < 0 || (size_t)sent != total)
-    control_close_client(client);
+  (void)send_frame(client, frame, sizeof header + length);
 }
 
 void control_broadcast(struct control *control, uint8_t type, const char *payload, size_t length)
@@ -135,4 +196,27 @@ void control_broadcast(struct control *control, uint8_t type, const char *payloa
   for (unsigned i = 0; i < CONTROL_MAX_CLIENTS; i++)
     if (control->clients[i].source.fd >= 0 && control->clients[i].subscribed)
       control_reply(&control->clients[i], type, 0, 0, payload, length);
+}
+
+bool control_send_output(struct control_client *client, uint8_t stream, unsigned char *bytes, size_t length)
+{
+  struct berth_reply header = {
+    .version = BERTH_CONTROL_VERSION, .type = BERTH_EVENT_OUTPUT, .error = stream, .length = (uint32_t)length
+  };
+  memcpy(bytes - sizeof header, &header, sizeof header);
+  return send_frame(client, bytes - sizeof header, sizeof header + length);
+}
+
+void control_fan_out(struct control *control, uint8_t stream, unsigned char *bytes, size_t length)
+{
+  for (unsigned i = 0; i < CONTROL_MAX_CLIENTS; i++)
+    if (control->clients[i].source.fd >= 0 && control->clients[i].attached)
+      (void)control_send_output(&control->clients[i], stream, bytes, length);
+}
+
+bool control_has_room(const struct control_client *client)
+{
+  /* Writable means that at most a quarter of the send buffer, 208 KiB or more, is in use (unix_writable). */
+  struct pollfd poll_client = { .fd = client->source.fd, .events = POLLOUT };
+  return RETRY_INTR(poll(&poll_client, 1, 0)) == 1 && (poll_client.revents & POLLOUT) != 0;
 }

@@ -33,6 +33,7 @@
 #include "process.h"
 #include "rootfs.h"
 #include "sync.h"
+#include "terminal.h"
 
 /* What needs neither ids nor mounts runs while the supervisor prepares them. The cgroup namespace comes after the
    join: its root is the cgroup that the process is in (cgroup_namespaces(7)). */
@@ -68,12 +69,30 @@ static int enter_workdir(const char *path, struct err *err)
   return 0;
 }
 
-static int setup_late(const struct init_context *context, const struct rootfs *rootfs, struct process *process,
-                      struct err *err)
+/* The supervisor gets both ends: with one of its own open, the other end never looks hung up to it. */
+static int make_terminal(const struct init_context *context, int stdio[3], struct err *err)
+{
+  int ends[2];
+  if (terminal_open(ends, context->spec->header->terminal_size, err) < 0)
+    return -1;
+  if (terminal_make_console(ends[1], err) < 0)
+    return -1;
+  if (sync_send_fds(context->sync, SYNC_TERMINAL, ends, 2) < 0)
+    return err_sys(err, "terminal", "hand over");
+  (void)close(ends[0]);
+  for (int fd = 0; fd < 3; fd++)
+    stdio[fd] = ends[1];
+  return 0;
+}
+
+static int setup_late(const struct init_context *context, const struct rootfs *rootfs, int stdio[3],
+                      struct process *process, struct err *err)
 {
   if (spec_section(context->spec, BERTH_SECTION_NETWORK) != NULL && network_setup(context->spec, err) < 0)
     return -1;
   if (privileges_become_root(err) < 0 || mounts_enter(context->spec, rootfs, err) < 0)
+    return -1;
+  if ((context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 && make_terminal(context, stdio, err) < 0)
     return -1;
   /* A new session keyring: the one inherited is the agent's. Kernels may be built without. */
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
@@ -185,7 +204,8 @@ _Noreturn void init_main(const struct init_context *context)
     fail(sync, &err);
   }
   static struct process process;
-  if (setup_late(context, &rootfs, &process, &err) < 0)
+  int stdio[3] = { context->stdio[0], context->stdio[1], context->stdio[2] };
+  if (setup_late(context, &rootfs, stdio, &process, &err) < 0)
     fail(sync, &err);
   rootfs_close(&rootfs);
   int signals = block_signals(&err);
@@ -199,8 +219,8 @@ _Noreturn void init_main(const struct init_context *context)
   add_home(&process, envp);
   (void)umask(022);
   const struct payload payload = { .process = &process,
-                                   .stdout_fd = context->stdout_fd,
-                                   .stderr_fd = context->stderr_fd,
+                                   .stdio = { stdio[0], stdio[1], stdio[2] },
+                                   .terminal = (context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0,
                                    .sync = sync,
                                    .argv = argv,
                                    .envp = envp };

@@ -10,8 +10,7 @@ struct init_context {
   const struct cgroup *cgroup;
   int sync;
   int sync_peer; /* the supervisor's end: inherited, to be closed, or its death would go unnoticed */
-  int stdout_fd;
-  int stderr_fd;
+  int stdio[3]; /* all -1: a terminal is made */
 };
 
 _Noreturn void init_main(const struct init_context *context);

@@ -24,43 +24,22 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "cgroup.h"
 #include "check.h"
-#include "control.h"
 #include "fd.h"
 #include "init.h"
-#include "loop.h"
 #include "network.h"
-#include "output.h"
 #include "payload.h"
 #include "process.h"
-#include "record.h"
 #include "rootfs.h"
-#include "spec.h"
+#include "supervisor.h"
 #include "sync.h"
 #include "userns.h"
 
-enum phase { STARTING, RUNNING };
-
-struct supervisor {
-  struct spec spec;
-  struct cgroup cgroup;
-  struct control control;
-  struct output output;
-  struct status_record status;
-  struct exit_record exit;
-  enum phase phase;
-  struct source sync;  /* to init */
-  struct source pidfd; /* of init: readable when it has ended */
-  bool ended;
-  bool have_wait_status;
-  int wait_status; /* of the payload, as init saw it */
-};
-
 static void on_sync(struct source *source, uint32_t events);
 static void on_ended(struct source *source, uint32_t events);
+static void on_output(uint8_t stream, unsigned char *bytes, size_t length);
 
-static struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 } };
+struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 }, .terminal = { -1, -1 } };
 
 static int write_status(struct err *err)
 {
@@ -93,7 +72,23 @@ static int detach(struct err *err)
   return 0;
 }
 
-static int start_init(struct err *err)
+/* Nothing is opened for a terminal: init makes it in the container. */
+static int open_stdio(int *stdin_fd, struct err *err)
+{
+  const struct berth_spec *header = self.spec.header;
+  *stdin_fd = STDIN_FILENO; /* /dev/null */
+  self.output.attached = on_output;
+  self.output.wait = (header->stdio & BERTH_STDIO_LOG_WAITS) != 0;
+  if ((header->stdio & BERTH_STDIO_TERMINAL) != 0)
+    return 0;
+  if (output_open_pipes(&self.output, header->id_base, err) < 0)
+    return -1;
+  if ((header->stdio & BERTH_STDIO_PIPE) != 0)
+    *stdin_fd = input_open_pipe(&self.input, header->id_base, err);
+  return *stdin_fd < 0 ? -1 : 0;
+}
+
+static int start_init(int stdin_fd, struct err *err)
 {
   int pair[2];
   int pidfd = -1;
@@ -125,8 +120,7 @@ static int start_init(struct err *err)
                                           .cgroup = &self.cgroup,
                                           .sync = pair[1],
                                           .sync_peer = pair[0],
-                                          .stdout_fd = self.output.writers[0],
-                                          .stderr_fd = self.output.writers[1] };
+                                          .stdio = { stdin_fd, self.output.writers[0], self.output.writers[1] } };
     init_main(&context);
   }
   (void)close(pair[1]);
@@ -176,16 +170,20 @@ static int start(struct err *err)
 {
   const struct berth_spec *header = self.spec.header;
   self.status = (struct status_record){ .state = "starting", .cgroup_parent = self.spec.cgroup_parent,
-                                        .stop_signal = header->stop_signal };
+                                        .stop_signal = header->stop_signal,
+                                        .created_at_ms = record_now_ms() };
   const struct log_limits limits = { .bytes = header->log_bytes,
                                      .files = header->log_files,
                                      .per_second = header->log_per_second };
-  self.output.wait = (header->stdio & BERTH_STDIO_LOG_WAITS) != 0;
+  int stdin_fd = -1;
   if (write_status(err) < 0 || cgroup_create(&self.cgroup, &self.spec, err) < 0 ||
       log_open(&self.output.log, BERTH_FD_STATE, &limits, err) < 0 ||
-      output_open_pipes(&self.output, header->id_base, err) < 0 || loop_open(err) < 0)
+      open_stdio(&stdin_fd, err) < 0 || loop_open(err) < 0)
     return -1;
-  if (start_init(err) < 0 || hand_over_mounts(err) < 0)
+  int started = start_init(stdin_fd, err);
+  if (stdin_fd != STDIN_FILENO)
+    (void)close(stdin_fd);
+  if (started < 0 || hand_over_mounts(err) < 0)
     return -1;
   if (loop_add(&self.sync, EPOLLIN, err) < 0 || loop_add(&self.pidfd, EPOLLIN, err) < 0)
     return -1;
@@ -205,20 +203,32 @@ static void on_running(void)
   control_broadcast(&self.control, BERTH_EVENT_STARTED, text, length);
 }
 
+static void on_terminal(const int ends[2])
+{
+  self.terminal[0] = ends[0];
+  self.terminal[1] = ends[1];
+  if (ends[0] < 0 || output_use_terminal(&self.output, ends[0], &self.exit.err) < 0 ||
+      input_use_terminal(&self.input, ends[0], &self.exit.err) < 0)
+    kill_all();
+}
+
 /* Returns false when init has nothing more to say. */
 static bool read_sync(void)
 {
   struct sync_message message;
-  pid_t sender = 0;
-  int received = sync_receive(self.sync.fd, &message, MSG_DONTWAIT, &sender);
+  struct sync_origin origin;
+  int received = sync_receive(self.sync.fd, &message, MSG_DONTWAIT, &origin);
   if (received <= 0)
     return false;
   switch (message.kind) {
   case SYNC_PAYLOAD:
-    self.status.pid = sender;
+    self.status.pid = origin.sender;
     break;
   case SYNC_RUNNING:
     on_running();
+    break;
+  case SYNC_TERMINAL:
+    on_terminal(origin.fds);
     break;
   case SYNC_FAILED:
     self.exit.err = message.err;
@@ -240,6 +250,11 @@ static void on_sync(struct source *source, uint32_t events)
     loop_remove(source);
 }
 
+static void on_output(uint8_t stream, unsigned char *bytes, size_t length)
+{
+  control_fan_out(&self.control, stream, bytes, length);
+}
+
 static void on_ended(struct source *source, uint32_t events)
 {
   (void)source;
@@ -249,41 +264,11 @@ static void on_ended(struct source *source, uint32_t events)
 
 /* With init every process of its pid namespace dies (pid_namespaces(7)). Thawing a frozen v1 cgroup comes second, so
    that nothing in it runs another instruction. */
-static void kill_all(void)
+void kill_all(void)
 {
   if (self.pidfd.fd >= 0)
     (void)pidfd_send_signal(self.pidfd.fd, SIGKILL, NULL, 0);
   cgroup_kill(&self.cgroup);
-}
-
-static void on_request(struct control_client *client)
-{
-  char text[RECORD_MAX];
-  size_t length;
-  uint32_t seq = client->request.seq;
-  switch (client->request.op) {
-  case BERTH_OP_SUBSCRIBE:
-    client->subscribed = true;
-    /* fallthrough */
-  case BERTH_OP_STATUS:
-    length = record_format_status(text, sizeof text, &self.status);
-    control_reply(client, BERTH_REPLY_STATUS, seq, 0, text, length);
-    return;
-  case BERTH_OP_SIGNAL:
-    if (client->request.a < 1 || client->request.a >= NSIG) {
-      control_reply(client, BERTH_REPLY_DONE, seq, EINVAL, NULL, 0);
-      return;
-    }
-    if (sync_send(self.sync.fd, SYNC_SIGNAL, (int32_t)client->request.a, NULL) < 0)
-      control_reply(client, BERTH_REPLY_DONE, seq, errno == EAGAIN ? EAGAIN : ESRCH, NULL, 0);
-    else
-      control_reply(client, BERTH_REPLY_DONE, seq, 0, NULL, 0);
-    return;
-  default:
-    kill_all();
-    control_reply(client, BERTH_REPLY_DONE, seq, 0, NULL, 0);
-    return;
-  }
 }
 
 /* Until init is gone, and with it every process of the container. */
@@ -299,6 +284,7 @@ static void judge(void)
 {
   struct exit_record *record = &self.exit;
   record->oom = cgroup_oom_kills(&self.cgroup) > 0;
+  record->created_at_ms = self.status.created_at_ms;
   record->started_at_ms = self.status.started_at_ms;
   record->dropped_bytes = output_dropped(&self.output);
   if (self.phase == STARTING) {
@@ -359,7 +345,8 @@ int main(int argc, char **argv)
 
   cgroup_init(&self.cgroup);
   output_init(&self.output);
-  self.control.on_request = on_request;
+  input_init(&self.input, &self.control);
+  requests_install();
   if (detach(&err) < 0)
     return 125;
   if (control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) < 0 ||

@@ -92,7 +92,9 @@ int output_use_terminal(struct output *output, int master, struct err *err)
 static void end(struct stream *stream)
 {
   loop_remove(&stream->source);
-  (void)close(stream->source.fd);
+  /* A terminal belongs to who made it. */
+  if (!stream->terminal)
+    (void)close(stream->source.fd);
   stream->source.fd = -1;
   stream->resume_ns = 0;
 }

@@ -41,7 +41,7 @@ void output_init(struct output *output);
 int output_open_pipes(struct output *output, uid_t owner, struct err *err);
 void output_close_writers(struct output *output);
 int output_watch(struct output *output, struct err *err);
-/* Takes over the master of a terminal as the only stream. */
+/* The master of a terminal is the only stream; it stays open. */
 int output_use_terminal(struct output *output, int master, struct err *err);
 /* What is left in the pipes, at the end. */
 void output_finish(struct output *output);

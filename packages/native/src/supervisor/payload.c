@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -60,6 +61,16 @@ static void exec_search(char *const *argv, char *const *envp)
   errno = seen;
 }
 
+int payload_connect(const int stdio[3], bool terminal)
+{
+  if (setsid() < 0)
+    return -1;
+  for (int fd = 0; fd < 3; fd++)
+    if (stdio[fd] != fd && dup2(stdio[fd], fd) < 0)
+      return -1;
+  return terminal ? ioctl(STDIN_FILENO, TIOCSCTTY, 0) : 0;
+}
+
 static void reset_signals(void)
 {
   struct sigaction action = { .sa_handler = SIG_DFL };
@@ -75,7 +86,7 @@ static _Noreturn __attribute__((noinline)) void child(const struct payload *payl
   /* Its pid on the host, attested by the kernel (unix(7), SCM_CREDENTIALS). */
   if (sync_send(payload->sync, SYNC_PAYLOAD, 0, NULL) < 0)
     (void)err_sys(err, "init", "report the pid");
-  else if (setsid() < 0 || dup2(payload->stdout_fd, 1) < 0 || dup2(payload->stderr_fd, 2) < 0)
+  else if (payload_connect(payload->stdio, payload->terminal) < 0)
     (void)err_sys(err, "stdio", "connect");
   else if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
     (void)err_sys(err, "stdio", "close_range");

@@ -2,6 +2,7 @@
 #ifndef BERTH_PAYLOAD_H
 #define BERTH_PAYLOAD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "err.h"
@@ -9,8 +10,8 @@
 
 struct payload {
   const struct process *process;
-  int stdout_fd;
-  int stderr_fd;
+  int stdio[3];
+  bool terminal; /* stdio is one, and becomes the controlling one */
   int sync;
   /* argv and envp, NULL-terminated, made before the process is split. */
   char **argv;
@@ -19,6 +20,8 @@ struct payload {
 
 /* The exit code that a shell would show for a program that could not be run: exec(2) errors only. */
 int payload_exit_code(int exec_errno);
+/* A session of its own, with these as 0, 1 and 2; each may be its own number already. */
+int payload_connect(const int stdio[3], bool terminal);
 /* Starts the program as a child of init; returns its pid once exec has succeeded, -1 with `err` otherwise. */
 pid_t payload_start(const struct payload *payload, struct err *err);
 

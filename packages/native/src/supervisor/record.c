@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../include/control.h"
 #include "fd.h"
 
 uint64_t record_now_ms(void)
@@ -59,9 +60,10 @@ size_t record_format_status(char *buffer, size_t size, const struct status_recor
   number_or_null(started, sizeof started, status->started_at_ms);
   return clamp(snprintf(buffer, size,
                         "{\"version\":1,\"state\":\"%s\",\"bootId\":\"%s\",\"supervisorPid\":%d,\"initPid\":%s,\"pid\":%s,"
-                        "\"startedAtMs\":%s,\"cgroupParent\":\"%s\",\"stopSignal\":%u}\n",
-                        status->state, boot_id(), getpid(), init_pid, pid, started, status->cgroup_parent,
-                        status->stop_signal),
+                        "\"createdAtMs\":%" PRIu64 ",\"startedAtMs\":%s,\"controlLevel\":%u,\"cgroupParent\":\"%s\","
+                        "\"stopSignal\":%u}\n",
+                        status->state, boot_id(), getpid(), init_pid, pid, status->created_at_ms, started,
+                        BERTH_CONTROL_LEVEL, status->cgroup_parent, status->stop_signal),
                size);
 }
 
@@ -80,8 +82,9 @@ size_t record_format_exit(char *buffer, size_t size, const struct exit_record *r
   }
   return clamp(snprintf(buffer, size,
                         "{\"version\":1,\"code\":%d,\"signal\":%s,\"oom\":%s,\"cause\":\"%s\",\"error\":%s,"
-                        "\"startedAtMs\":%s,\"finishedAtMs\":%" PRIu64 ",\"droppedBytes\":%" PRIu64 "}\n",
-                        record->code, signal, record->oom ? "true" : "false", causes[record->cause], error, started,
+                        "\"createdAtMs\":%" PRIu64 ",\"startedAtMs\":%s,\"finishedAtMs\":%" PRIu64 ",\"droppedBytes\":%" PRIu64 "}\n",
+                        record->code, signal, record->oom ? "true" : "false", causes[record->cause], error,
+                        record->created_at_ms, started,
                         record->finished_at_ms, record->dropped_bytes),
                size);
 }

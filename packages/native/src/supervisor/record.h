@@ -18,6 +18,7 @@ struct status_record {
   const char *cgroup_parent;
   pid_t init_pid;
   pid_t pid; /* 0: not yet */
+  uint64_t created_at_ms;
   uint64_t started_at_ms;
   uint32_t stop_signal; /* what `stop` sends when it is not told */
 };
@@ -27,6 +28,7 @@ struct exit_record {
   int code;
   int signal; /* 0: none */
   bool oom;
+  uint64_t created_at_ms;
   uint64_t started_at_ms; /* 0: never */
   uint64_t finished_at_ms;
   uint64_t dropped_bytes; /* output that was not kept */

@@ -50,31 +50,35 @@ static int checked(struct sync_message *message, ssize_t length)
   return 0;
 }
 
-int sync_receive(int socket, struct sync_message *message, int flags, pid_t *sender)
+int sync_receive(int socket, struct sync_message *message, int flags, struct sync_origin *origin)
 {
   union {
-    char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof origin->fds)];
     struct cmsghdr align;
   } control;
   struct iovec part = { .iov_base = message, .iov_len = sizeof *message };
   struct msghdr header = {
     .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
   };
+  if (origin != NULL)
+    *origin = (struct sync_origin){ .fds = { -1, -1 } };
   ssize_t length = RETRY_INTR(recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC));
   if (length < 0)
     return -1;
   if (length == 0)
     return 0;
+  for (struct cmsghdr *item = CMSG_FIRSTHDR(&header); origin != NULL && item != NULL; item = CMSG_NXTHDR(&header, item)) {
+    if (item->cmsg_level != SOL_SOCKET)
+      continue;
+    if (item->cmsg_type == SCM_CREDENTIALS) {
+      struct ucred credentials;
+      memcpy(&credentials, CMSG_DATA(item), sizeof credentials);
+      origin->sender = credentials.pid;
+    } else if (item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof origin->fds))
+      memcpy(origin->fds, CMSG_DATA(item), sizeof origin->fds);
+  }
   if (checked(message, length) < 0)
     return -1;
-  for (struct cmsghdr *part_header = CMSG_FIRSTHDR(&header); part_header != NULL;
-       part_header = CMSG_NXTHDR(&header, part_header)) {
-    if (sender != NULL && part_header->cmsg_level == SOL_SOCKET && part_header->cmsg_type == SCM_CREDENTIALS) {
-      struct ucred credentials;
-      memcpy(&credentials, CMSG_DATA(part_header), sizeof credentials);
-      *sender = credentials.pid;
-    }
-  }
   return 1;
 }
 

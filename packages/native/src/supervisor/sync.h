@@ -15,6 +15,7 @@ enum sync_kind {
   SYNC_RUNNING = 5, /* ← init: exec succeeded */
   SYNC_NETNS = 7,   /* ← init: its network namespace exists; only when the spec has a network */
   SYNC_EXITED = 6,  /* ← init: value = wait status of the payload */
+  SYNC_TERMINAL = 7, /* ← init: both ends of the terminal */
 };
 
 struct sync_message {
@@ -25,8 +26,14 @@ struct sync_message {
 
 int sync_send(int socket, uint32_t kind, int32_t value, const struct err *err);
 int sync_send_fds(int socket, uint32_t kind, const int *fds, unsigned count);
-/* 1 and a message, 0 when the other side is gone, -1 with errno. `sender` may be NULL. */
-int sync_receive(int socket, struct sync_message *message, int flags, pid_t *sender);
+/* What the kernel tells of a message beside its bytes. */
+struct sync_origin {
+  pid_t sender;
+  int fds[2]; /* -1, or ours to close */
+};
+
+/* 1 and a message, 0 when the other side is gone, -1 with errno. `origin` may be NULL when no descriptors are sent. */
+int sync_receive(int socket, struct sync_message *message, int flags, struct sync_origin *origin);
 /* Like sync_receive, and takes exactly `count` descriptors. */
 int sync_receive_fds(int socket, struct sync_message *message, int *fds, unsigned count);
 

@@ -1,0 +1,41 @@
+/* What one supervisor knows of its container, shared by the files that act on it. */
+#ifndef BERTH_SUPERVISOR_H
+#define BERTH_SUPERVISOR_H
+
+#include <stdbool.h>
+
+#include "cgroup.h"
+#include "control.h"
+#include "input.h"
+#include "loop.h"
+#include "output.h"
+#include "record.h"
+#include "spec.h"
+
+enum phase { STARTING, RUNNING };
+
+struct supervisor {
+  struct spec spec;
+  struct cgroup cgroup;
+  struct control control;
+  struct output output;
+  struct input input;
+  int terminal[2]; /* master and slave, or -1 */
+  struct status_record status;
+  struct exit_record exit;
+  enum phase phase;
+  struct source sync;  /* to init */
+  struct source pidfd; /* of init: readable when it has ended */
+  bool ended;
+  bool have_wait_status;
+  int wait_status; /* of the payload, as init saw it */
+};
+
+extern struct supervisor self;
+
+/* With init every process of its pid namespace dies. */
+void kill_all(void);
+/* Answers requests of clients on the control socket. */
+void requests_install(void);
+
+#endif
