@@ -29,6 +29,12 @@ export interface Binding {
   lock(stateRoot: number, id: string): number;
   /** True when this child of ours is gone and no zombie is left of it. */
   reap(pid: number): boolean;
+  /** Numbers by container and field, and rows of disks; the meaning is in lib/stats.ts. */
+  readStats(
+    paths: readonly string[],
+    v1: readonly boolean[],
+    ids: readonly string[],
+  ): Promise<{ readonly values: Float64Array; readonly io: Float64Array }>;
   removeTree(directory: number, name: string): Promise<RawFailure | undefined>;
 }
 

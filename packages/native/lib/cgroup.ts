@@ -1,14 +1,16 @@
 /**
- * One container's cgroups from the agent's side: statistics, and what has to be done when a supervisor is no longer
+ * One container's cgroups from the agent's side: where they are, and what has to be done when a supervisor is no longer
  * there to do it.
  */
 import { appendFile, readFile, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Binding } from "./binding.ts";
 import type { CgroupLayout, Controller } from "./cgroup-layout.ts";
 import { fromSystemError, hasCode, NativeFailure } from "./errors.ts";
-import type { FreezerPlace } from "./freezer.ts";
+import { readStats } from "./stats.ts";
 import type { ContainerStats } from "./types.ts";
+import type { FreezerPlace } from "./freezer.ts";
 
 export class ContainerCgroup {
   readonly #places: readonly {
@@ -16,16 +18,17 @@ export class ContainerCgroup {
     readonly version: 1 | 2;
     readonly controllers: readonly Controller[];
   }[];
-  #last: ContainerStats = { cpuUsageMicros: 0, memoryBytes: 0, pids: 0, oomKills: 0 };
 
   readonly #onDemand: readonly string[];
   /** Below the root of each hierarchy. */
   readonly parent: string;
   readonly #id: string;
+  readonly #layout: CgroupLayout;
 
   constructor(layout: CgroupLayout, parent: string, id: string) {
     this.parent = parent;
     this.#id = id;
+    this.#layout = layout;
     this.#places = layout.hierarchies.map((h) => ({ ...h, path: this.pathIn(h.path) }));
     this.#onDemand = layout.onDemand.filter((h) => h.version === 1).map((h) => this.pathIn(h.path));
   }
@@ -43,25 +46,13 @@ export class ContainerCgroup {
     );
   }
 
-  async pids(): Promise<readonly number[]> {
-    return [...new Set((await Promise.all(this.#places.map((place) => pidsIn(place.path)))).flat())];
+  /** Undefined when it is gone. */
+  async stats(binding: Binding): Promise<ContainerStats | undefined> {
+    return (await readStats(binding, this.#layout, this.parent, [this.#id])).get(this.#id);
   }
 
-  async stats(): Promise<ContainerStats> {
-    const [cpuUsageMicros, memoryBytes, pids, oomKills] = await Promise.all([
-      this.#cpuUsage(),
-      this.#memory(),
-      this.#number("pids", "pids.current", "pids.current"),
-      this.#field("memory", "memory.oom_control", "memory.events", "oom_kill"),
-    ]);
-    if (cpuUsageMicros === undefined && memoryBytes === undefined && pids === undefined) return this.#last;
-    this.#last = {
-      cpuUsageMicros: cpuUsageMicros ?? 0,
-      memoryBytes: memoryBytes ?? 0,
-      pids: pids ?? 0,
-      oomKills: oomKills ?? 0,
-    };
-    return this.#last;
+  async pids(): Promise<readonly number[]> {
+    return [...new Set((await Promise.all(this.#places.map((place) => pidsIn(place.path)))).flat())];
   }
 
   /** SIGKILL until nothing is left, for at most `withinMs`. True when it is empty. */
@@ -103,42 +94,7 @@ export class ContainerCgroup {
       }
     }
   }
-
-  #path(controller: Controller, v1: string, v2: string): string | undefined {
-    const place = this.#places.find((p) => p.controllers.includes(controller));
-    return place && join(place.path, place.version === 1 ? v1 : v2);
-  }
-
-  async #number(controller: Controller, v1: string, v2: string): Promise<number | undefined> {
-    const text = await tryRead(this.#path(controller, v1, v2));
-    return text === undefined ? undefined : Number.parseInt(text, 10);
-  }
-
-  async #field(controller: Controller, v1: string, v2: string, key: string): Promise<number | undefined> {
-    return fieldOf(await tryRead(this.#path(controller, v1, v2)), key);
-  }
-
-  async #memory(): Promise<number | undefined> {
-    const [usage, inactive] = await Promise.all([
-      this.#number("memory", "memory.usage_in_bytes", "memory.current"),
-      this.#field("memory", "memory.stat", "memory.stat", "inactive_file"),
-    ]);
-    return usage === undefined ? undefined : Math.max(0, usage - (inactive ?? 0));
-  }
-
-  /* Every v2 cgroup counts CPU time, even without the controller. */
-  async #cpuUsage(): Promise<number | undefined> {
-    const unified = this.#places.find((place) => place.version === 2);
-    if (unified !== undefined) return fieldOf(await tryRead(join(unified.path, "cpu.stat")), "usage_usec");
-    const nanos = await this.#number("cpuacct", "cpuacct.usage", "");
-    return nanos === undefined ? undefined : Math.floor(nanos / 1000);
-  }
 }
-
-const fieldOf = (text: string | undefined, key: string): number | undefined => {
-  const line = text?.split("\n").find((candidate) => candidate.startsWith(`${key} `));
-  return line === undefined ? undefined : Number.parseInt(line.slice(key.length + 1), 10);
-};
 
 const tryRead = async (path: string | undefined): Promise<string | undefined> => {
   if (path === undefined) return undefined;

@@ -31,6 +31,7 @@ import { openLog } from "./log.ts";
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
 import { attach } from "./session.ts";
 import { isTerminalSize } from "./spec/output.ts";
+import { NO_STATS } from "./stats.ts";
 import type {
   Attachment,
   AttachOptions,
@@ -74,6 +75,7 @@ export class TrackedContainer implements Container {
   readonly #directory: string;
   #status: StatusRecord | undefined;
   #exit: ExitRecord | undefined;
+  #stats: ContainerStats = NO_STATS;
   #connection: ControlConnection | undefined;
   #refused: FramingError | undefined;
   #settleExited: (exit: ExitRecord) => void = () => undefined;
@@ -188,7 +190,8 @@ export class TrackedContainer implements Container {
   }
 
   async stats(): Promise<ContainerStats> {
-    return await this.#cgroup.stats();
+    this.#stats = (await this.#cgroup.stats(this.#host.binding)) ?? this.#stats;
+    return this.#stats;
   }
 
   async update(limits: Resources, options: { readonly strict?: boolean } = {}): Promise<UpdateResult> {

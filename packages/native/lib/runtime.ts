@@ -24,10 +24,12 @@ import type { ResourceHost, Setting } from "./resources/setting.ts";
 import { enforceable, settingsOf } from "./resources/settings.ts";
 import { encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
 import { limitsMistake } from "./spec/limits.ts";
+import { readStats } from "./stats.ts";
 import type {
   AdoptedContainer,
   CloseOptions,
   ContainerSpec,
+  ContainerStats,
   ExitRecord,
   NativeError,
   Runtime,
@@ -87,6 +89,8 @@ class OpenRuntime implements Runtime {
   readonly #attachLayers: boolean;
   readonly networks: Networks;
   #trashed = 0;
+  /** Of containers that were started under another configuration. */
+  readonly #parents = new Map<string, string>();
 
   constructor(options: RuntimeOptions, layout: CgroupLayout, resources: ResourceHost, descriptors: Descriptors) {
     this.#options = options;
@@ -156,6 +160,20 @@ class OpenRuntime implements Runtime {
     return found.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  async stats(ids: readonly string[]): Promise<ReadonlyMap<string, ContainerStats>> {
+    const parents = new Map<string, string[]>();
+    for (const id of ids.filter(isContainerId)) {
+      const parent = this.#parents.get(id) ?? this.#options.cgroupParent;
+      const below = parents.get(parent);
+      if (below === undefined) parents.set(parent, [id]);
+      else below.push(id);
+    }
+    const found = await Promise.all(
+      [...parents].map(([parent, below]) => readStats(this.#host.binding, this.#layout, parent, below)),
+    );
+    return new Map(found.flatMap((each) => [...each]));
+  }
+
   features(): RuntimeFeatures {
     return {
       cgroup: this.#layout.kind,
@@ -182,6 +200,8 @@ class OpenRuntime implements Runtime {
   }
 
   #container(id: string, cgroupParent: string, known?: Resources): TrackedContainer {
+    if (cgroupParent === this.#options.cgroupParent) this.#parents.delete(id);
+    else this.#parents.set(id, cgroupParent);
     const cgroup = new ContainerCgroup(this.#layout, cgroupParent, id);
     const limits = new ContainerLimits(this.#resources, cgroup, join(this.#options.stateDir, id), known);
     return new TrackedContainer(this.#host, cgroup, limits, id);

@@ -242,13 +242,40 @@ export interface ExitRecord {
   readonly droppedBytes: number;
 }
 
-/** Of a running container; of an ended one the last that were read, or zeros. */
+/** Bytes and operations of one disk since the start. */
+export interface DeviceIo {
+  readonly device: string;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  readonly reads: number;
+  readonly writes: number;
+}
+
+/**
+ * Of a running container; of an ended one the last that were read, or zeros. Counters start with the container. `null`
+ * is what this host does not count.
+ */
 export interface ContainerStats {
   readonly cpuUsageMicros: number;
+  readonly cpuUserMicros: number | null;
+  readonly cpuSystemMicros: number | null;
+  /** Periods of the quota in which it ran, those in which it had to wait, and how long it did. */
+  readonly cpuPeriods: number | null;
+  readonly cpuThrottledPeriods: number | null;
+  readonly cpuThrottledMicros: number | null;
   /** Without file pages that nobody used lately: what would be missing if it were taken away. */
   readonly memoryBytes: number;
-  readonly pids: number;
+  /** All of it, which is what counts against the limit. */
+  readonly memoryUsageBytes: number | null;
+  readonly memoryCacheBytes: number | null;
+  readonly memoryPeakBytes: number | null;
+  readonly swapBytes: number | null;
   readonly oomKills: number;
+  readonly pids: number;
+  /** How often a new process was refused. */
+  readonly pidsRefused: number | null;
+  /** Disks that it used. On v1 only of a container that has limits for disks. */
+  readonly io: readonly DeviceIo[];
 }
 
 /** `ended`: with the container. `dropped`: it did not keep up with the output, or its supervisor was killed. */
@@ -376,6 +403,8 @@ export interface Runtime {
   start(spec: ContainerSpec): Promise<StartResult>;
   /** Everything in the state directory. To be called once, before the first `start`. */
   adopt(): Promise<readonly AdoptedContainer[]>;
+  /** Of many containers in one cheap call; those that have ended are not among the answers. */
+  stats(ids: readonly string[]): Promise<ReadonlyMap<string, ContainerStats>>;
   features(): RuntimeFeatures;
   /** Bridges and interfaces of this host's network. */
   readonly networks: Networks;

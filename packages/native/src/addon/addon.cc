@@ -1,4 +1,4 @@
-// The addon's only entry: six functions and no state. Several instances (worker threads) may live side by side.
+// The addon's only entry: functions and no state. Several instances (worker threads) may live side by side.
 #include "functions.h"
 
 namespace {
@@ -10,6 +10,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("reap", Napi::Function::New<reap>(env, "reap"));
   exports.Set("removeTree", Napi::Function::New<remove_tree>(env, "removeTree"));
+  exports.Set("readStats", Napi::Function::New<read_stats>(env, "readStats"));
   return exports;
 }
 

@@ -15,3 +15,5 @@ Napi::Value lock(const Napi::CallbackInfo& info);
 Napi::Value reap(const Napi::CallbackInfo& info);
 // (directory, name) → Promise of undefined or { stage, errno, detail }
 Napi::Value remove_tree(const Napi::CallbackInfo& info);
+// (directories by role, which of them are v1, ids) → Promise of { values, io }, see stats.cc and lib/stats.ts
+Napi::Value read_stats(const Napi::CallbackInfo& info);
