@@ -21,6 +21,12 @@ const NEEDED = [
 ];
 const NEEDED_BY_TESTS = [
   { name: "chromium", programs: ["chromium"] },
+  { name: "docker-registry", programs: ["docker-registry"] },
+  { name: "skopeo", programs: ["skopeo"] },
+  { name: "umoci", programs: ["umoci"] },
+  { name: "zstd", programs: ["zstd"] },
+  { name: "xz-utils", programs: ["xz"] },
+  { name: "openssl", programs: ["openssl"] },
   { name: "clang-14", programs: ["clang-14"] },
   { name: "libclang-rt-14-dev", files: ["/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a"] },
   { name: "llvm-14", programs: ["llvm-symbolizer-14"] },

@@ -13,7 +13,7 @@ import { openAllocationFiles } from "./adapters/files/allocation-files.ts";
 import { openJournal, sweepLeftovers } from "./adapters/files/journal.ts";
 import { layoutOf } from "./adapters/files/layout.ts";
 import { rememberSettings } from "./adapters/files/settings.ts";
-import { openImages } from "./adapters/images.ts";
+import { openImages } from "./adapters/images/images.ts";
 import { readInventory } from "./adapters/inventory.ts";
 import { readMachine } from "./adapters/kernel/machine.ts";
 import { createHostProbe } from "./adapters/kernel/probe.ts";
@@ -106,7 +106,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     await rememberSettings(layout, { host, cgroupParent });
     const journal = await openJournal(layout, log);
     await sweepLeftovers(layout);
-    const images = await attempt(() => openImages(layout.images), "the built-in image");
+    const images = await attempt(() => openImages(layout.images, layout.registries), "the store of images");
     const features = runtime.features();
     const machine = readMachine();
     const share = options.share ?? {};

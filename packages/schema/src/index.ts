@@ -6,6 +6,7 @@ export * from "./decode.ts";
 export * from "./field-errors.ts";
 export * from "./host.ts";
 export * from "./ids.ts";
+export * from "./image-reference.ts";
 export * from "./job-parse.ts";
 export * from "./job.ts";
 export * from "./log-upgrade.ts";

@@ -106,7 +106,7 @@ describe("a good document", () => {
 describe("a bad document", () => {
   test.each<[string, unknown, readonly FieldError[]]>([
     ["nothing", null, [{ pointer: "", message: "must be an object" }]],
-    ["empty", {}, [{ pointer: "", message: '"name", "kind", "image" and "command" are missing' }]],
+    ["empty", {}, [{ pointer: "", message: '"name", "kind" and "image" are missing' }]],
     [
       "unknown key",
       { ...batch, resurces: {} },
@@ -229,8 +229,33 @@ describe("a bad document", () => {
     ],
     [
       "image",
-      { ...batch, image: "oci://registry/x" },
-      [{ pointer: "/image", message: '"oci://registry/x" is not known here; use builtin://busybox' }],
+      { ...batch, image: "registry/x" },
+      [
+        {
+          pointer: "/image",
+          message: '"registry/x" is not known here; use oci://REGISTRY/REPOSITORY:TAG or builtin://busybox',
+        },
+      ],
+    ],
+    [
+      "a reference to an image",
+      { ...batch, image: "oci://registry/x:y:z" },
+      [{ pointer: "/image", message: '"y:z" is no tag: at most 128 of A-Z a-z 0-9 . _ -' }],
+    ],
+    [
+      "no program at all",
+      { ...batch, command: undefined },
+      [{ pointer: "/command", message: "builtin://busybox names no program: say what to run" }],
+    ],
+    [
+      "user",
+      { ...batch, user: "1000:" },
+      [
+        {
+          pointer: "/user",
+          message: "does not fit: user, or user:group, by name or number, of the image; default: that of the image",
+        },
+      ],
     ],
     [
       "too long",

@@ -2,6 +2,7 @@
 import { decoder } from "./decode.ts";
 import { JobDocumentSchema, type JobDocument, type JobSpec } from "./job.ts";
 import type { ProjectName } from "./ids.ts";
+import { BUILTIN_IMAGE, isImageReference, parseImageReference } from "./image-reference.ts";
 import { problem, type FieldError, type Problem } from "./problem.ts";
 import { err, ok, type Result } from "./result.ts";
 import { parseBytes, parseCpuMillis, parseDurationMs } from "./units.ts";
@@ -145,6 +146,19 @@ const restartOf = (document: JobDocument, errors: Errors): JobSpec["restart"] =>
   };
 };
 
+const checkImage = ({ image, command }: JobDocument, errors: Errors): void => {
+  if (image === BUILTIN_IMAGE) {
+    if (command === undefined) errors.add("/command", `${BUILTIN_IMAGE} names no program: say what to run`);
+    return;
+  }
+  if (!isImageReference(image)) {
+    errors.add("/image", `"${image}" is not known here; use oci://REGISTRY/REPOSITORY:TAG or ${BUILTIN_IMAGE}`);
+    return;
+  }
+  const reference = parseImageReference(image);
+  if (!reference.ok) errors.add("/image", reference.error);
+};
+
 /**
  * Decodes and completes a job document. All that is wrong is listed, each place once, as `job.spec_invalid` with JSON
  * pointers into the document.
@@ -160,14 +174,13 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
   if (document.kind === "service" && document.outputs !== undefined) {
     errors.add("/outputs", "outputs are collected when a task succeeds; a service never ends");
   }
-  if ((document.command[0] ?? "") === "") errors.add("/command/0", "the program is empty");
-  document.command.forEach((word, at) => {
+  const command = document.command ?? [];
+  if (command[0] === "") errors.add("/command/0", "the program is empty");
+  command.forEach((word, at) => {
     if (word.includes("\0")) errors.add(`/command/${at}`, "must not contain a NUL character");
   });
   if (!isNormal(document.workdir ?? "/")) errors.add("/workdir", 'must be an absolute path without ".", ".." or "//"');
-  if (document.image !== "builtin://busybox") {
-    errors.add("/image", `"${document.image}" is not known here; use builtin://busybox`);
-  }
+  checkImage(document, errors);
   const env: Record<string, string> = {};
   for (const [key, value] of Object.entries(document.env ?? {})) {
     const text = String(value);
@@ -181,9 +194,10 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
     project: document.project ?? DEFAULT_PROJECT,
     kind: document.kind,
     image: document.image,
-    command: document.command,
+    command,
+    ...(document.user === undefined ? {} : { user: document.user }),
     env,
-    workdir: document.workdir ?? "/",
+    workdir: document.workdir ?? (document.image === BUILTIN_IMAGE ? "/" : ""),
     ...resourcesOf(document, errors),
     ...countOf(document, errors),
     ...mountsOf(document, errors),

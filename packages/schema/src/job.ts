@@ -21,14 +21,28 @@ export const JobDocumentSchema = Type.Object(
     name: JobNameSchema,
     project: Type.Optional(ProjectNameSchema),
     kind: Type.Enum(["service", "batch"], { description: "service: runs until stopped; batch: runs to its end" }),
-    image: Type.String({ minLength: 1, maxLength: 512, description: "builtin://busybox" }),
-    command: Type.Array(Type.String({ maxLength: 131_072 }), {
-      minItems: 1,
-      maxItems: 1024,
-      description: "program and arguments; ${INDEX} is the index of the task",
+    image: Type.String({
+      minLength: 1,
+      maxLength: 512,
+      description: "oci://REGISTRY/REPOSITORY:TAG, or builtin://busybox",
     }),
+    command: Type.Optional(
+      Type.Array(Type.String({ maxLength: 131_072 }), {
+        minItems: 1,
+        maxItems: 1024,
+        description: "program and arguments; ${INDEX} is the index of the task; default: those of the image",
+      }),
+    ),
+    user: Type.Optional(
+      Type.String({
+        pattern: "^[A-Za-z0-9_.-]{1,32}(:[A-Za-z0-9_.-]{1,32})?$",
+        description: "user, or user:group, by name or number, of the image; default: that of the image",
+      }),
+    ),
     env: Type.Optional(Type.Record(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]*$" }), envValue, strict)),
-    workdir: Type.Optional(absolute("working directory inside the container, an absolute path")),
+    workdir: Type.Optional(
+      absolute("working directory inside the container, an absolute path; default: that of the image"),
+    ),
     resources: Type.Optional(
       Type.Object(
         {
@@ -127,8 +141,12 @@ export const JobSpecSchema = Type.Object(
     project: ProjectNameSchema,
     kind: Type.Enum(["service", "batch"]),
     image: Type.String({ minLength: 1, maxLength: 512 }),
-    command: Type.Array(Type.String(), { minItems: 1 }),
+    /** Empty: what the image names. */
+    command: Type.Array(Type.String()),
+    /** Absent: that of the image. */
+    user: Type.Optional(Type.String()),
     env: Type.Record(Type.String(), Type.String()),
+    /** Empty: that of the image. */
     workdir: Type.String(),
     requests: ResourcesSchema,
     limits: LimitsSchema,

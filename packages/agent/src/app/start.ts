@@ -2,9 +2,10 @@
  * Starting an allocation, and finding one that was started. The record with the id range is on disk before the runtime is
  * asked; whatever is killed afterwards, the next life of the agent asks the runtime first.
  */
-import { isTerminal, type AllocationId, type DesiredAllocation, type JobSpec } from "@berth/schema";
+import { isTerminal, type AllocationId, type DesiredAllocation, type JobSpec, type Result } from "@berth/schema";
 import { containerSpecOf } from "../core/container-spec.ts";
 import type { RuntimeError } from "../core/container.ts";
+import type { PreparedImage } from "../core/images/prepared.ts";
 import { exitOf } from "../core/exit.ts";
 import { advance, completeOrphan, isOrphan, newRecord, orphanRecord } from "../core/record.ts";
 import { idBaseOf, nextSlot } from "../core/slots.ts";
@@ -15,6 +16,7 @@ import { watch } from "./recover.ts";
 
 /** A start that takes longer than this is told as `starting`. */
 const SLOW_START_MS = 1000;
+const STILL_WANTED_MS = 1000;
 
 /** Books an id range; false when all are in use, and the start has to wait for one. */
 export const bookSlot = (context: AgentContext, { allocation, spec }: ActionOf<"start">): boolean => {
@@ -68,7 +70,7 @@ type Prepared =
   | { readonly ok: false; readonly error: RuntimeError };
 
 const prepare = async (context: AgentContext, allocation: DesiredAllocation, spec: JobSpec): Promise<Prepared> => {
-  const { files, images, journal, settings, state } = context;
+  const { files, journal, settings, state } = context;
   const record = state.records.get(allocation.id);
   if (record === undefined || record.slot === null) throw new Error(`${allocation.id} has no id range`);
   const refuse = (stage: string, detail: string): Prepared => ({ ok: false, error: berthError(stage, detail) });
@@ -78,8 +80,11 @@ const prepare = async (context: AgentContext, allocation: DesiredAllocation, spe
   } catch (error) {
     return refuse("journal", `cannot write the record of this allocation: ${messageOf(error)}`);
   }
-  const layers = await images.layersOf(spec.image);
-  if (layers === undefined) return refuse("image", `${spec.image} is not available on this host`);
+  const image = await prepareImage(context, allocation, spec);
+  if (!image.ok) return refuse("image", image.error);
+  if (spec.command.length === 0 && image.value.defaults.command.length === 0) {
+    return refuse("image", `${spec.image} names no program: the job has to say what to run`);
+  }
   for (const volume of spec.volumes) {
     const wrong = await files.checkVolume(volume.source);
     if (wrong !== undefined) return refuse("volume", wrong);
@@ -99,9 +104,32 @@ const prepare = async (context: AgentContext, allocation: DesiredAllocation, spe
     ok: true,
     value: containerSpecOf(
       { host: settings.host, allocation, spec },
-      { id: allocation.id, layers, idBase, outputRoot },
+      { id: allocation.id, image: image.value, idBase, outputRoot },
     ),
   };
+};
+
+/** A pull may take minutes: whoever stops the task meanwhile does not wait for it. */
+const prepareImage = async (
+  context: AgentContext,
+  allocation: DesiredAllocation,
+  spec: JobSpec,
+): Promise<Result<PreparedImage, string>> => {
+  const stop = new AbortController();
+  let cancel: () => void = () => undefined;
+  const look = (): void => {
+    const wanted = context.state.document?.allocations.some(
+      ({ id, desired }) => id === allocation.id && desired === "run",
+    );
+    if (wanted === true) cancel = context.clock.after(STILL_WANTED_MS, look);
+    else stop.abort();
+  };
+  cancel = context.clock.after(STILL_WANTED_MS, look);
+  try {
+    return await context.images.prepare(spec.image, stop.signal);
+  } finally {
+    cancel();
+  }
 };
 
 const markRunning = async (context: AgentContext, id: AllocationId, startedAtMs: number | null): Promise<void> => {

@@ -16,7 +16,10 @@ const allocation = {
 } as unknown as DesiredAllocation;
 const place = {
   id: allocation.id,
-  layers: ["/images/busybox"],
+  image: {
+    layers: ["/images/busybox"],
+    defaults: { command: ["/bin/app"], env: { LANG: "C" }, workdir: "/app", user: "1000", stopSignal: 3 },
+  },
   idBase: 1_000_000,
   outputRoot: "/data/allocations/x/outputs",
 };
@@ -92,4 +95,13 @@ test("what is booked becomes a share, what is limited a limit", () => {
     hostname: "thumbs-17",
     workdir: "/",
   });
+});
+
+test("what a job does not say, its image does", () => {
+  const silent = containerSpecOf(task({ command: [], workdir: "", env: { A: "1" } }), place);
+  expect(silent).toMatchObject({ command: ["/bin/app"], workdir: "/app", user: "1000", stopSignal: 3 });
+  expect(silent.env).toMatchObject({ LANG: "C", A: "1" });
+  const outspoken = containerSpecOf(task({ workdir: "/w", user: "0:0", env: { LANG: "de" } }), place);
+  expect(outspoken).toMatchObject({ workdir: "/w", user: "0:0" });
+  expect(outspoken.env["LANG"]).toBe("de");
 });

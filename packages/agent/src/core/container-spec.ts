@@ -7,6 +7,7 @@
  */
 import { taskName, type AllocationId, type DesiredAllocation, type HostId, type JobSpec } from "@berth/schema";
 import type { ContainerSpec, Mount } from "./container.ts";
+import type { PreparedImage } from "./images/prepared.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const MAX_HOSTNAME = 63;
@@ -26,13 +27,17 @@ export const hostnameOf = (allocation: DesiredAllocation): string => {
   return `${allocation.job.slice(0, MAX_HOSTNAME - suffix.length)}${suffix}`;
 };
 
-/** The job's own variables win over defaults; what Berth says of the task wins over the job. */
-export const environmentOf = (task: Task): Readonly<Record<string, string>> => {
+/** The job's own variables win over those of the image, and these over defaults; what Berth says of the task wins over all. */
+export const environmentOf = (
+  task: Task,
+  image: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> => {
   const { allocation, host, spec } = task;
   const own = Object.fromEntries(Object.entries(spec.env).map(([key, value]) => [key, substitute(value, task)]));
   return {
     PATH,
     HOME: "/root",
+    ...image,
     HOSTNAME: hostnameOf(allocation),
     ...own,
     BERTH_PROJECT: allocation.project,
@@ -51,7 +56,7 @@ export const outputFolder = (path: string): string => path.replace(/^\/+/, "");
 
 export interface Placement {
   readonly id: AllocationId;
-  readonly layers: readonly string[];
+  readonly image: PreparedImage;
   readonly idBase: number;
   /** The host directory that holds one folder for each output. */
   readonly outputRoot: string;
@@ -59,6 +64,8 @@ export interface Placement {
 
 export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => {
   const { spec } = task;
+  const { layers, defaults } = place.image;
+  const user = spec.user ?? defaults.user;
   const volumes: Mount[] = spec.volumes.map(({ source, target, readOnly }) => ({ source, target, readOnly }));
   const outputs: Mount[] = spec.outputs.map(({ path }) => ({
     source: `${place.outputRoot}/${outputFolder(path)}`,
@@ -67,14 +74,16 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
   }));
   return {
     id: place.id,
-    layers: place.layers,
-    command: spec.command.map((word) => substitute(word, task)),
-    env: environmentOf(task),
-    workdir: spec.workdir,
+    layers,
+    command: spec.command.length === 0 ? defaults.command : spec.command.map((word) => substitute(word, task)),
+    env: environmentOf(task, defaults.env),
+    workdir: spec.workdir === "" ? defaults.workdir : spec.workdir,
     hostname: hostnameOf(task.allocation),
     // Outer mounts first: a mount on /a would hide one on /a/b that was made before it.
     mounts: [...volumes, ...outputs].toSorted((a, b) => a.target.split("/").length - b.target.split("/").length),
     idBase: place.idBase,
+    ...(user === "" ? {} : { user }),
+    ...(defaults.stopSignal === null ? {} : { stopSignal: defaults.stopSignal }),
     limits: {
       cpuRequestMillis: spec.requests.cpuMillis,
       cpuLimitMillis: spec.limits.cpuMillis,

@@ -26,6 +26,9 @@ export interface ContainerSpec {
   readonly hostname: string;
   readonly mounts: readonly Mount[];
   readonly idBase: number;
+  /** `user` or `user:group` of the image; absent for root. */
+  readonly user?: string;
+  readonly stopSignal?: number;
   readonly limits: {
     readonly cpuRequestMillis: number;
     readonly cpuLimitMillis: number | null;

@@ -18,8 +18,3 @@ export interface Verifier {
   /** The signed text, or undefined when the signature does not fit. */
   readonly verify: (signed: { readonly payload: string; readonly signature: string }) => string | undefined;
 }
-
-/** Layers of an image, topmost first. */
-export interface Images {
-  readonly layersOf: (image: string) => Promise<readonly string[] | undefined>;
-}

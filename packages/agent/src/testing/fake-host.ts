@@ -12,7 +12,7 @@ import { NO_VERSION, type Version } from "../core/accept.ts";
 import type { ContainerSpec, ExitRecord } from "../core/container.ts";
 import type { AllocationRecord } from "../core/record.ts";
 import type { AllocationFiles } from "../ports/files.ts";
-import type { Images } from "../ports/host.ts";
+import type { Images } from "../ports/images.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { AdoptedContainer, Container, Runtime, StartResult } from "../ports/runtime.ts";
 import { turns, type FakeClock } from "./fake-clock.ts";
@@ -124,7 +124,16 @@ export class FakeHost {
         checkVolume: (source) =>
           act(() => (source === "/missing" ? `${source} does not exist on this host` : undefined)),
       },
-      images: { layersOf: () => act(() => ["/images/busybox"]) },
+      images: {
+        prepare: () =>
+          act(() => ({
+            ok: true,
+            value: {
+              layers: ["/images/busybox"],
+              defaults: { command: [], env: {}, workdir: "/", user: "", stopSignal: null },
+            },
+          })),
+      },
     };
   }
 

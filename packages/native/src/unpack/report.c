@@ -1,3 +1,4 @@
+/* What went wrong, and with which entry; and lists of paths for the end. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,7 +51,7 @@ int unpack_paths_add(struct unpack_paths *paths, const char *path, const struct 
     paths->times = times;
     paths->room = room;
   }
-  static const struct timespec none;
+  static const struct timespec none = { .tv_sec = 0 };
   char *copy = strdup(path);
   if (copy == NULL)
     return -1;

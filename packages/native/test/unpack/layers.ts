@@ -1,5 +1,4 @@
 /** A place to unpack to, with things outside of it that no archive may touch. */
-import { Buffer } from "node:buffer";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

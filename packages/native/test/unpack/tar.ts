@@ -1,5 +1,4 @@
 /** Archives as no tool would make them: every field of a header as the test wants it. */
-import { Buffer } from "node:buffer";
 export interface TarEntry {
   readonly name: string | Buffer;
   readonly type?: string;

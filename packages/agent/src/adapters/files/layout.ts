@@ -7,6 +7,8 @@ export interface Layout {
   /** The runtime's own state; its lock keeps a second agent out. */
   readonly runtime: string;
   readonly images: string;
+  /** Written by the operator: how registries are reached. */
+  readonly registries: string;
   readonly settings: string;
   readonly desired: string;
   readonly previousDesired: string;
@@ -29,6 +31,7 @@ export const layoutOf = (dataDir: string): Layout => {
     root: dataDir,
     runtime: join(dataDir, "runtime"),
     images: join(dataDir, "images"),
+    registries: join(dataDir, "registries.json"),
     settings: join(dataDir, "agent.json"),
     desired: join(dataDir, "desired.json"),
     previousDesired: join(dataDir, "desired.previous.json"),

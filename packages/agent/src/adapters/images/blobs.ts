@@ -1,0 +1,161 @@
+/**
+ * Content by its digest: `blobs/sha256/<hex>`. A file of that name is complete and was verified; what is being fetched is
+ * called `<hex>.part`, outlives a crash, and is continued where it ended. Costs one SHA-256 of what was fetched, and one
+ * more of the old part when a download is continued.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Descriptor } from "../../core/images/manifest.ts";
+import { SharedWork } from "../../core/shared-work.ts";
+import { isMissing, syncDirectory } from "../files/atomic-file.ts";
+import { digestOf } from "./registry.ts";
+import { RegistryFailure } from "./registry-session.ts";
+
+/** Bytes of a blob from `at` on. */
+export type Source = (
+  at: number,
+  signal: AbortSignal,
+) => Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly restarted: boolean }>;
+
+export interface Blobs {
+  readonly path: (digest: string) => string;
+  readonly has: (digest: string) => Promise<boolean>;
+  /** A small blob, or undefined when it is not here. */
+  readonly read: (digest: string) => Promise<Uint8Array | undefined>;
+  /** Bytes that were checked already. */
+  readonly put: (digest: string, bytes: Uint8Array) => Promise<void>;
+  /** Fetches what is not here; concurrent calls for one digest share the work. `progress` gets bytes so far. */
+  readonly fetch: (
+    descriptor: Descriptor,
+    source: Source,
+    signal: AbortSignal,
+    progress: (bytes: number) => void,
+  ) => Promise<void>;
+  readonly remove: (digest: string) => Promise<void>;
+}
+
+const ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 500;
+
+const hexOf = (digest: string): string => {
+  if (!/^sha256:[0-9a-f]{64}$/.test(digest)) throw new Error(`${digest} is no digest`);
+  return digest.slice("sha256:".length);
+};
+
+export const openBlobs = async (directory: string): Promise<Blobs> => {
+  const root = join(directory, "sha256");
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  const path = (digest: string): string => join(root, hexOf(digest));
+  const has = async (digest: string): Promise<boolean> => (await sizeOf(path(digest))) !== undefined;
+  const running = new SharedWork<void>();
+
+  const fetchOnce = async (
+    descriptor: Descriptor,
+    source: Source,
+    signal: AbortSignal,
+    progress: (bytes: number) => void,
+  ): Promise<void> => {
+    const part = `${path(descriptor.digest)}.part`;
+    let at = Math.min((await sizeOf(part)) ?? 0, descriptor.size);
+    const hash = createHash("sha256");
+    if (at > 0) await hashFile(part, at, hash);
+    const file = await open(part, at > 0 ? "r+" : "w", 0o600);
+    try {
+      const { body, restarted } = await source(at, signal);
+      let sum: Hash = hash;
+      if (restarted) {
+        at = 0;
+        sum = createHash("sha256");
+      }
+      for await (const bytes of body) {
+        if (at + bytes.length > descriptor.size) {
+          throw new RegistryFailure(`${descriptor.digest} is larger than the ${descriptor.size} bytes promised`, false);
+        }
+        sum.update(bytes);
+        await file.write(bytes, 0, bytes.length, at);
+        at += bytes.length;
+        progress(at);
+      }
+      if (at < descriptor.size) {
+        throw new RegistryFailure(`${descriptor.digest} ended after ${at} of ${descriptor.size} bytes`, true);
+      }
+      await file.truncate(at);
+      const digest = `sha256:${sum.digest("hex")}`;
+      if (digest !== descriptor.digest) {
+        await rm(part, { force: true });
+        throw new RegistryFailure(`${descriptor.digest} was sent with other content: ${digest}`, true);
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(part, path(descriptor.digest));
+    await syncDirectory(root);
+  };
+
+  const fetchAgain = async (...args: Parameters<typeof fetchOnce>): Promise<void> => {
+    const [descriptor, , signal] = args;
+    for (let attempt = 1; ; attempt += 1) {
+      const before = (await sizeOf(`${path(descriptor.digest)}.part`)) ?? 0;
+      try {
+        await fetchOnce(...args);
+        return;
+      } catch (error) {
+        if (signal.aborted || !mayHelp(error)) throw error;
+        const after = (await sizeOf(`${path(descriptor.digest)}.part`)) ?? 0;
+        /* A line that drops every minute still gets there, as long as something arrives. */
+        if (after > before) attempt = 1;
+        if (attempt === ATTEMPTS) throw error;
+        await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal });
+      }
+    }
+  };
+
+  return {
+    path,
+    has,
+    read: async (digest) => {
+      try {
+        return await readFile(path(digest));
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
+    put: async (digest, bytes) => {
+      if (digestOf(bytes) !== digest) throw new Error(`${digest} does not fit its content`);
+      if (await has(digest)) return;
+      const temporary = `${path(digest)}.${process.pid}.new`;
+      await writeFile(temporary, bytes, { mode: 0o600, flush: true });
+      await rename(temporary, path(digest));
+    },
+    fetch: (descriptor, source, signal, progress) =>
+      running.run(descriptor.digest, signal, async (shared) => {
+        if (!(await has(descriptor.digest))) await fetchAgain(descriptor, source, shared, progress);
+      }),
+    remove: (digest) => rm(path(digest), { force: true }),
+  };
+};
+
+/** Errors of the registry say so themselves; those of a body in the middle are the line's. A full disk stays full. */
+const mayHelp = (error: unknown): boolean => {
+  if (error instanceof RegistryFailure) return error.retry;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return code.startsWith("UND_ERR_") || ["ECONNRESET", "ECONNREFUSED", "EPIPE", "ETIMEDOUT"].includes(code);
+};
+
+const sizeOf = async (file: string): Promise<number | undefined> => {
+  try {
+    return (await stat(file)).size;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+};
+
+const hashFile = async (file: string, length: number, hash: Hash): Promise<void> => {
+  for await (const bytes of createReadStream(file, { end: length - 1 })) hash.update(bytes as Uint8Array);
+};

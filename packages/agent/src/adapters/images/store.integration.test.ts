@@ -1,0 +1,259 @@
+/** Pulling from a real registry what real tools have made. */
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { breakingDoor, pushImage, startRegistry, type TestRegistry } from "../../testing/registry.ts";
+import { openRegistrySettings } from "./registry-settings.ts";
+import { openOciStore, signalNumber, type OciStore } from "./store.ts";
+
+const never = new AbortController().signal;
+let directory: string;
+let storage: string;
+let registry: TestRegistry;
+let store: OciStore;
+
+const settingsFile = () => join(directory, "registries.json");
+const setUp = (settings: unknown): void => writeFileSync(settingsFile(), JSON.stringify(settings));
+const open = () => openOciStore(join(directory, "store"), openRegistrySettings(settingsFile()));
+const push = (name: string, layers: { [path: string]: string | Uint8Array }[], ...config: string[]) =>
+  pushImage(directory, `${registry.host}/${name}`, { layers, config });
+const blobs = () => readdirSync(join(directory, "store/blobs/sha256"));
+const layers = () => readdirSync(join(directory, "store/layers/sha256"));
+
+beforeAll(async () => {
+  storage = mkdtempSync(join(tmpdir(), "berth-registry-store-"));
+  registry = await startRegistry(storage);
+});
+afterAll(async () => {
+  await registry.close();
+  rmSync(storage, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "berth-images-"));
+  store = await open();
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+describe("a pull", () => {
+  test("layers topmost first, and what the image says about running it", async () => {
+    push(
+      "app:1",
+      [{ "etc/base": "below" }, { "etc/app": "above", "etc/.wh.base": "" }],
+      "--config.entrypoint=/bin/app",
+      "--config.cmd=serve",
+      "--config.env=LANG=C.UTF-8",
+      "--config.workingdir=/srv",
+      "--config.user=1000:1000",
+      "--config.stopsignal=SIGQUIT",
+    );
+    const { layers: paths, defaults } = await store.prepare(`oci://${registry.host}/app:1`, never);
+    expect(defaults).toMatchObject({
+      command: ["/bin/app", "serve"],
+      env: { LANG: "C.UTF-8" },
+      workdir: "/srv",
+      user: "1000:1000",
+      stopSignal: 3,
+    });
+    expect(paths).toHaveLength(2);
+    expect(readFileSync(join(paths[0]!, "etc/app"), "utf8")).toBe("above");
+    expect(statSync(join(paths[0]!, "etc/base")).isCharacterDevice()).toBe(true);
+    expect(readFileSync(join(paths[1]!, "etc/base"), "utf8")).toBe("below");
+  });
+
+  test("once per digest, however many ask; layers are shared by images", async () => {
+    const common = { "bin/tool": randomBytes(200_000) };
+    push("one:1", [common, { "etc/a": "1" }]);
+    push("two:1", [common, { "etc/b": "2" }]);
+    await Promise.all(Array.from({ length: 5 }, () => store.prepare(`oci://${registry.host}/one:1`, never)));
+    await store.prepare(`oci://${registry.host}/two:1`, never);
+    expect(layers()).toHaveLength(3);
+    /* Manifests and configurations only: of each layer the tree is the one copy. */
+    expect(blobs()).toHaveLength(4);
+  });
+
+  test("Docker's own manifest, zstd layers, an index of several platforms", async () => {
+    pushImage(directory, `${registry.host}/docker:1`, { layers: [{ a: "1" }], format: "docker" });
+    await store.prepare(`oci://${registry.host}/docker:1`, never);
+    push("plain:1", [{ b: "2" }]);
+    const copy = (...args: string[]) =>
+      execFileSync("skopeo", [
+        "--insecure-policy",
+        "copy",
+        "-q",
+        "--src-tls-verify=false",
+        "--dest-tls-verify=false",
+        ...args,
+      ]);
+    copy(
+      "--dest-compress-format",
+      "zstd",
+      "--dest-compress",
+      `docker://${registry.host}/plain:1`,
+      `dir:${directory}/zstd`,
+    );
+    copy(`dir:${directory}/zstd`, `docker://${registry.host}/zstd:1`);
+    const { layers: paths } = await store.prepare(`oci://${registry.host}/zstd:1`, never);
+    expect(readFileSync(join(paths[0]!, "b"), "utf8")).toBe("2");
+  });
+
+  test("a name that is here needs no registry; latest asks, and does without", async () => {
+    const own = await startRegistry(storage);
+    pushImage(directory, `${own.host}/kept:1`, { layers: [{ a: "1" }] });
+    pushImage(directory, `${own.host}/kept:latest`, { layers: [{ a: "1" }] });
+    const first = await store.prepare(`oci://${own.host}/kept`, never);
+    await store.prepare(`oci://${own.host}/kept:1`, never);
+    pushImage(directory, `${own.host}/kept:latest`, { layers: [{ a: "2" }] });
+    pushImage(directory, `${own.host}/kept:1`, { layers: [{ a: "2" }] });
+    const second = await store.prepare(`oci://${own.host}/kept`, never);
+    expect(second.layers).not.toEqual(first.layers);
+    expect((await store.prepare(`oci://${own.host}/kept:1`, never)).layers).toEqual(first.layers);
+    await own.close();
+    store = await open();
+    expect((await store.prepare(`oci://${own.host}/kept`, never)).layers).toEqual(second.layers);
+    await expect(store.prepare(`oci://${own.host}/other`, never)).rejects.toThrow(/cannot be reached/);
+  });
+});
+
+test.each([
+  ["SIGTERM", 15],
+  ["int", 2],
+  ["9", 9],
+  ["", null],
+  ["SIGNONSENSE", null],
+  ["0", null],
+])("stop signal %j of an image", (text, number) => expect(signalNumber(text)).toBe(number));
+
+describe("what a registry asks for", () => {
+  test("a name and a password, from a file or a helper", async () => {
+    const own = await startRegistry(storage, { user: { name: "berth", password: "s3cret" } });
+    const image = `oci://${own.host}/private:1`;
+    try {
+      pushImage(directory, `${own.host}/private:1`, { layers: [{ a: "1" }] }, ["--dest-creds", "berth:s3cret"]);
+      await expect(store.prepare(image, never)).rejects.toThrow(/asks for credentials and none are set/);
+      writeFileSync(join(directory, "wrong"), "guess\n");
+      setUp({ [own.host]: { username: "berth", passwordFile: join(directory, "wrong") } });
+      await expect(store.prepare(image, never)).rejects.toThrow(/does not let this host read private \(401\)/);
+      const helper = join(directory, "docker-credential-test");
+      writeFileSync(
+        helper,
+        '#!/bin/sh\nread registry\necho "{\\"Username\\":\\"berth\\",\\"Secret\\":\\"s3cret\\"}"\n',
+      );
+      chmodSync(helper, 0o755);
+      const path = process.env["PATH"];
+      process.env["PATH"] = `${directory}:${path}`;
+      try {
+        setUp({ [own.host]: { credentialHelper: "test" } });
+        expect((await store.prepare(image, never)).layers).toHaveLength(1);
+      } finally {
+        process.env["PATH"] = path;
+      }
+    } finally {
+      await own.close();
+    }
+  });
+
+  test("TLS with an authority of its own; plain HTTP only where it is allowed", async () => {
+    const key = join(directory, "key.pem");
+    const cert = join(directory, "cert.pem");
+    const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
+    execFileSync(
+      "openssl",
+      ["req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-keyout", key, "-out", cert, ...subject],
+      { stdio: "pipe" },
+    );
+    const own = await startRegistry(storage, { tls: { cert, key } });
+    try {
+      push("tls:1", [{ a: "1" }]);
+      setUp({ [own.host]: { plainHttp: false } });
+      await expect(store.prepare(`oci://${own.host}/tls:1`, never)).rejects.toThrow(/self.signed certificate/);
+      setUp({ [own.host]: { plainHttp: false, caFile: cert } });
+      expect((await store.prepare(`oci://${own.host}/tls:1`, never)).layers).toHaveLength(1);
+      setUp({ [registry.host]: { plainHttp: false } });
+      await expect(store.prepare(`oci://${registry.host}/tls:1`, never)).rejects.toThrow(/seems to speak plain HTTP/);
+    } finally {
+      await own.close();
+    }
+  });
+
+  test("mirrors come first, and the registry when they fail", async () => {
+    push("mirrored:1", [{ a: "1" }]);
+    setUp({ "registry.invalid": { mirrors: ["127.0.0.1:1", registry.host] } });
+    expect((await store.prepare("oci://registry.invalid/mirrored:1", never)).layers).toHaveLength(1);
+  });
+
+  test("settings that are wrong say where", async () => {
+    setUp({ [registry.host]: { plainHTTP: true } });
+    await expect(store.prepare(`oci://${registry.host}/a`, never)).rejects.toThrow(/registries\.json .*plainHTTP/);
+  });
+});
+
+describe("what goes wrong", () => {
+  test("a registry that dies in the middle: what came is kept, and the rest is fetched", async () => {
+    push("large:1", [{ big: randomBytes(3_000_000) }]);
+    const door = await breakingDoor(registry.host, 1_000_000, 2);
+    try {
+      const { layers: paths } = await store.prepare(`oci://${door.host}/large:1`, never);
+      expect(statSync(join(paths[0]!, "big")).size).toBe(3_000_000);
+      expect(door.broken()).toBe(2);
+    } finally {
+      await door.close();
+    }
+  });
+
+  test("a life that ended in the middle: half a blob is continued, half a layer is forgotten", async () => {
+    push("half:1", [{ big: randomBytes(500_000) }]);
+    await store.prepare(`oci://${registry.host}/half:1`, never);
+    const [layer] = layers();
+    rmSync(join(directory, "store/layers/sha256", layer!), { recursive: true });
+    mkdirSync(join(directory, "store/layers/sha256/.half-x"));
+    const manifest = blobs()
+      .map((name) => readFileSync(join(directory, "store/blobs/sha256", name), "utf8"))
+      .map((text) => JSON.parse(text) as { layers?: { digest: string }[] })
+      .find((one) => one.layers !== undefined);
+    const digest = manifest!.layers![0]!.digest.slice("sha256:".length);
+    writeFileSync(join(directory, "store/blobs/sha256", `${digest}.part`), "not what it was");
+    store = await open();
+    expect(layers()).toEqual([]);
+    /* The wrong beginning shows in the digest; the second attempt begins anew. */
+    expect((await store.prepare(`oci://${registry.host}/half:1`, never)).layers).toHaveLength(1);
+    expect(layers()).toEqual([layer]);
+  });
+
+  test("another content behind a digest is refused", async () => {
+    push("evil:1", [{ a: "1" }]);
+    const blob = execFileSync("find", [
+      join(storage, "docker/registry/v2/blobs"),
+      "-name",
+      "data",
+      "-newermt",
+      "-2 seconds",
+    ])
+      .toString()
+      .trim()
+      .split("\n");
+    for (const file of blob) {
+      const text = readFileSync(file);
+      if (!text.includes('"schemaVersion"')) writeFileSync(file, Buffer.concat([text.subarray(1), Buffer.from("x")]));
+    }
+    await expect(store.prepare(`oci://${registry.host}/evil:1`, never)).rejects.toThrow(/was sent with other content/);
+    expect(layers()).toEqual([]);
+  });
+
+  test.each([
+    ["nothing:1", /has no nothing:1$/],
+    ["app", /has no app:latest$/],
+  ])("an image that does not exist: %s", async (name, reason) => {
+    await expect(store.prepare(`oci://${registry.host}/${name}`, never)).rejects.toThrow(reason);
+  });
+
+  test("who gives up does not wait", async () => {
+    push("slow:1", [{ big: randomBytes(100_000) }]);
+    const stop = new AbortController();
+    const pulling = store.prepare(`oci://${registry.host}/slow:1`, stop.signal);
+    stop.abort(new Error("not wanted any more"));
+    await expect(pulling).rejects.toThrow("not wanted any more");
+  });
+});

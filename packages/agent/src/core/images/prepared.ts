@@ -1,0 +1,18 @@
+/** What the rest of the agent sees of an image: directories to mount, and what the image says about running it. */
+
+export interface ImageDefaults {
+  /** Entrypoint and arguments; empty when the image names none. */
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly workdir: string;
+  /** As in the image: a name or number, with or without a group; empty for root. */
+  readonly user: string;
+  /** What asks its program to end; null when the image does not say. */
+  readonly stopSignal: number | null;
+}
+
+export interface PreparedImage {
+  /** Directories on this host, topmost first. */
+  readonly layers: readonly string[];
+  readonly defaults: ImageDefaults;
+}

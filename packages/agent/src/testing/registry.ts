@@ -1,0 +1,171 @@
+/**
+ * A real registry (Debian's docker-registry) with images made by real tools (skopeo, umoci), on a port of its own. With
+ * credentials, behind TLS, or behind a door that can be shut in the middle of an answer.
+ */
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface RegistryOptions {
+  readonly user?: { readonly name: string; readonly password: string };
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+export interface TestRegistry {
+  readonly host: string;
+  readonly close: () => Promise<void>;
+}
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+
+const bcrypt = (password: string): string =>
+  execFileSync(
+    "python3",
+    [
+      "-W",
+      "ignore",
+      "-c",
+      "import crypt,sys; print(crypt.crypt(sys.argv[1], crypt.mksalt(crypt.METHOD_BLOWFISH)))",
+    ].concat(password),
+    { encoding: "utf8" },
+  ).trim();
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+
+const ended = (child: ChildProcess): Promise<void> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve();
+    else child.once("exit", () => resolve());
+  });
+
+export const startRegistry = async (storage: string, options: RegistryOptions = {}): Promise<TestRegistry> => {
+  const directory = mkdtempSync(join(tmpdir(), "berth-registry-"));
+  const port = await freePort();
+  const config: { [key: string]: unknown } = {
+    version: 0.1,
+    log: { level: "error", accesslog: { disabled: true } },
+    storage: { filesystem: { rootdirectory: storage }, delete: { enabled: true } },
+    http: {
+      addr: `127.0.0.1:${port}`,
+      ...(options.tls === undefined ? {} : { tls: { certificate: options.tls.cert, key: options.tls.key } }),
+    },
+  };
+  if (options.user !== undefined) {
+    const file = join(directory, "htpasswd");
+    writeFileSync(file, `${options.user.name}:${bcrypt(options.user.password)}\n`);
+    config["auth"] = { htpasswd: { realm: "test", path: file } };
+  }
+  const file = join(directory, "config.yml");
+  writeFileSync(file, JSON.stringify(config));
+  const child = spawn("docker-registry", ["serve", file], { stdio: "ignore" });
+  while (!(await answers(port))) {
+    if (child.exitCode !== null) throw new Error(`docker-registry ended with ${child.exitCode}`);
+    await sleep(20);
+  }
+  return {
+    host: `127.0.0.1:${port}`,
+    close: async () => {
+      child.kill("SIGTERM");
+      await ended(child);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+};
+
+/** Passes everything on until so many bytes came back; then the connection breaks, `times` times. */
+export const breakingDoor = async (
+  to: string,
+  afterBytes: number,
+  times: number,
+): Promise<{ readonly host: string; readonly broken: () => number; readonly close: () => Promise<void> }> => {
+  const port = Number(to.split(":")[1]);
+  const sockets = new Set<Socket>();
+  let broken = 0;
+  const server: Server = createServer((client) => {
+    const upstream = connect(port, "127.0.0.1");
+    let passed = 0;
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on("error", () => undefined);
+      socket.on("close", () => {
+        client.destroy();
+        upstream.destroy();
+        sockets.delete(socket);
+      });
+    }
+    client.pipe(upstream);
+    upstream.on("data", (bytes: Buffer) => {
+      passed += bytes.length;
+      if (passed > afterBytes && broken < times) {
+        broken += 1;
+        client.destroy();
+        return;
+      }
+      client.write(bytes);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    broken: () => broken,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+};
+
+export interface ImageSource {
+  /** Files of each layer, bottom first; a name that ends with `.wh` forms is passed on as it is. */
+  readonly layers: readonly Readonly<{ [path: string]: string | Uint8Array }>[];
+  readonly config?: readonly string[];
+  readonly format?: "oci" | "docker";
+}
+
+/** Makes an OCI layout with umoci, and gives it to a registry with skopeo. */
+export const pushImage = (
+  directory: string,
+  target: string,
+  source: ImageSource,
+  login: readonly string[] = [],
+): void => {
+  const layout = join(directory, "layout");
+  rmSync(layout, { recursive: true, force: true });
+  const umoci = (...args: string[]) => execFileSync("umoci", args, { cwd: directory, stdio: "pipe" });
+  umoci("init", "--layout", layout);
+  umoci("new", "--image", `${layout}:made`);
+  source.layers.forEach((files, index) => {
+    const tree = join(directory, `layer-${index}`);
+    rmSync(tree, { recursive: true, force: true });
+    for (const [path, content] of Object.entries(files)) {
+      mkdirSync(join(tree, path, ".."), { recursive: true });
+      writeFileSync(join(tree, path), content, { mode: 0o755 });
+    }
+    const archive = join(directory, `layer-${index}.tar`);
+    execFileSync("tar", ["-C", tree, "--owner=0", "--group=0", "--mtime=@0", "--sort=name", "-cf", archive, "."]);
+    umoci("raw", "add-layer", "--image", `${layout}:made`, archive);
+  });
+  if (source.config !== undefined) umoci("config", "--image", `${layout}:made`, ...source.config);
+  const format = source.format === "docker" ? ["--format", "v2s2"] : [];
+  const flags = ["--insecure-policy", "copy", "-q", "--dest-tls-verify=false", ...format, ...login];
+  execFileSync("skopeo", [...flags, `oci:${layout}:made`, `docker://${target}`], { stdio: "pipe" });
+};
