@@ -89,6 +89,7 @@ struct berth_mount {
 #define BERTH_CONTROLLER_CPUSET 32u
 #define BERTH_CONTROLLER_IO 64u
 #define BERTH_CONTROLLER_HUGETLB 128u
+#define BERTH_CONTROLLER_DEVICES 256u
 
 /* A mounted cgroup hierarchy and the controllers that Berth uses in it. */
 struct berth_hierarchy {
@@ -161,11 +162,8 @@ struct berth_process {
 #define BERTH_CAPABILITIES_DEFAULT UINT64_C(0x00000000800405fb)
 #define BERTH_CAPABILITIES_MOST UINT64_C(0x00000000b9acfdff)
 
-enum berth_seccomp {
-  BERTH_SECCOMP_DEFAULT,
-  BERTH_SECCOMP_FILTER,
-  BERTH_SECCOMP_NONE,
-};
+#define BERTH_SECCOMP_DEFAULT 0u
+#define BERTH_SECCOMP_NONE 1u
 
 struct berth_instruction { /* struct sock_filter */
   uint16_t code;
@@ -175,7 +173,7 @@ struct berth_instruction { /* struct sock_filter */
 };
 
 struct berth_security {
-  struct berth_list filter;    /* berth_instruction, with BERTH_SECCOMP_FILTER */
+  struct berth_list filter;    /* berth_instruction: one more filter, for the program alone */
   struct berth_list masked;    /* berth_ref: paths beside the default ones */
   struct berth_list read_only; /* berth_ref */
   struct berth_list sysctls;   /* berth_pair: "net/core/somaxconn", "128" */

@@ -10,7 +10,17 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** In the order of the bits in include/spec.h. `io` is called blkio on v1. */
-export const CONTROLLERS = ["cpu", "memory", "pids", "freezer", "cpuacct", "cpuset", "io", "hugetlb"] as const;
+export const CONTROLLERS = [
+  "cpu",
+  "memory",
+  "pids",
+  "freezer",
+  "cpuacct",
+  "cpuset",
+  "io",
+  "hugetlb",
+  "devices",
+] as const;
 export type Controller = (typeof CONTROLLERS)[number];
 
 export interface Hierarchy {
@@ -72,7 +82,7 @@ export const readCgroupLayout = (read: Read = (path) => readFileSync(path, "utf8
 };
 
 const BASIC = ["cpu", "memory", "pids"] as const;
-const SPECIAL = ["cpuset", "io", "hugetlb"] as const;
+const SPECIAL = ["cpuset", "io", "hugetlb", "devices"] as const;
 
 /** One entry for each path, with all of its controllers. */
 const merge = (hierarchies: readonly Hierarchy[]): Hierarchy[] => {

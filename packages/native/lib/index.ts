@@ -1,6 +1,13 @@
 /** The runtime's whole public surface. */
 export type * from "./types.ts";
 export type * from "./network/types.ts";
+export type {
+  SeccompAction,
+  SeccompArgument,
+  SeccompOperator,
+  SeccompProfile,
+  SeccompRule,
+} from "./seccomp/profile.ts";
 export { NativeFailure } from "./errors.ts";
 export { openRuntime } from "./runtime.ts";
 export { readCgroupLayout, type CgroupLayout, type Hierarchy } from "./cgroup-layout.ts";

@@ -121,6 +121,7 @@ class OpenRuntime implements Runtime {
       hierarchies: await this.#hierarchiesFor(cgroupWrites),
       cgroupWrites,
       log: this.#options.log ?? {},
+      devices: this.#layout.onDemand.find(({ controllers }) => controllers.includes("devices")),
       attachLayers: this.#attachLayers,
       policy: this.#options.allow ?? {},
       stateDir: this.#options.stateDir,

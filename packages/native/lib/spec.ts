@@ -6,7 +6,7 @@ import { constants } from "node:os";
 import { nativeError } from "./errors.ts";
 import { CONTROLLERS, type Hierarchy } from "./cgroup-layout.ts";
 import type { Setting } from "./resources/setting.ts";
-import { NOTHING, Row, SpecBytes } from "./spec/bytes.ts";
+import { Row, SpecBytes } from "./spec/bytes.ts";
 import {
   entries,
   fields,
@@ -21,13 +21,15 @@ import {
   text,
   whole,
 } from "./spec/check.ts";
-import { encodeDevices } from "./spec/devices.ts";
+import { deviceWrites, encodeDevices } from "./spec/devices.ts";
+import { encodeHooks } from "./spec/hooks.ts";
 import { limitsOf } from "./spec/limits.ts";
 import { encodeMounts } from "./spec/mounts.ts";
 import { encodeNamespaces, joinsOf, type Join } from "./spec/namespaces.ts";
 import { logOf, stdioBits, terminalWord } from "./spec/output.ts";
 import { encodeNetwork } from "./spec/network.ts";
 import { encodeProcess, stopSignalOf } from "./spec/process.ts";
+import { encodeSecurity } from "./spec/security.ts";
 import type { ContainerSpec, LogLimits, NativeError, SpecPolicy } from "./types.ts";
 
 const MAGIC = 0x48545242;
@@ -51,6 +53,8 @@ export interface SpecContext {
   /** What is written into the container's cgroups, in this order; every `path` is one of `hierarchies`. */
   readonly cgroupWrites: readonly Pick<Setting, "path" | "file" | "value">[];
   readonly log: LogLimits;
+  /** The v1 hierarchy that controls access to devices, where there is one; v2 does it by a program of the supervisor. */
+  readonly devices?: Hierarchy | undefined;
   /** Kernels before 6.15 want the layers of an overlay attached to a mount namespace. */
   readonly attachLayers: boolean;
   readonly policy: SpecPolicy;
@@ -106,11 +110,20 @@ const KEYS = Object.keys({
   readOnlyRoot: true,
   namespaces: true,
   network: true,
+  seccomp: true,
+  sysctls: true,
+  maskedPaths: true,
+  readOnlyPaths: true,
+  hooks: true,
 } satisfies Record<keyof ContainerSpec, true>) as (keyof ContainerSpec)[];
 
 const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
   fields("spec", spec, KEYS);
   const out = new SpecBytes(HEADER_BYTES);
+  const controlled = spec.devices === undefined ? undefined : context.devices;
+  const hierarchies = controlled === undefined ? context.hierarchies : [...context.hierarchies, controlled];
+  const writes =
+    controlled === undefined ? context.cgroupWrites : [...context.cgroupWrites, ...deviceWrites(spec, controlled.path)];
   const refs = [
     out.text(id("id", spec.id)),
     out.text(hostname("hostname", spec.hostname)),
@@ -120,15 +133,15 @@ const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
     out.texts(commandOf(spec)),
     out.texts(environmentOf(spec)),
     encodeMounts(spec, out),
-    out.list(context.hierarchies.map((h) => new Row().ref(out.text(h.path)).u32(h.version, controllerBits(h)))),
-    out.list(context.cgroupWrites.map((write) => cgroupWriteRow(write, context, out))),
+    out.list(hierarchies.map((h) => new Row().ref(out.text(h.path)).u32(h.version, controllerBits(h)))),
+    out.list(writes.map((write) => cgroupWriteRow(write, hierarchies, out))),
   ];
   const sections = [
     encodeProcess(spec, context.policy, out),
-    NOTHING,
+    encodeSecurity(spec, context.policy, out),
     encodeDevices(spec, out),
     encodeNamespaces(spec, out),
-    NOTHING,
+    encodeHooks(spec, context.policy, out),
     encodeNetwork(spec, context.stateDir, out),
   ];
   const idBase = whole(ID_COUNT, 0xffff_ffff - 2 * ID_COUNT)("idBase", spec.idBase);
@@ -160,9 +173,13 @@ const environmentOf = (spec: ContainerSpec): readonly string[] =>
     return text(MAX_STRING)("env", `${name}=${value}`);
   });
 
-const cgroupWriteRow = (write: SpecContext["cgroupWrites"][number], context: SpecContext, out: SpecBytes): Row =>
+const cgroupWriteRow = (
+  write: SpecContext["cgroupWrites"][number],
+  hierarchies: readonly Hierarchy[],
+  out: SpecBytes,
+): Row =>
   new Row()
-    .u32(context.hierarchies.findIndex((hierarchy) => hierarchy.path === write.path))
+    .u32(hierarchies.findIndex((hierarchy) => hierarchy.path === write.path))
     .ref(out.text(write.file), out.text(write.value));
 
 const controllerBits = (hierarchy: Hierarchy): number =>

@@ -3,6 +3,7 @@
  * belongs to the agent; everything below (clone, mounts, cgroup files) to the supervisor.
  */
 import type { Readable, Writable } from "node:stream";
+import type { SeccompProfile } from "./seccomp/profile.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
 import type { InterfaceStats, Networks, NetworkSpec, ShapeOptions } from "./network/types.ts";
 import type { UpdateResult } from "./resources/limits.ts";
@@ -154,6 +155,18 @@ export interface Namespaces extends Partial<Readonly<Record<JoinableNamespace, N
   readonly time?: { readonly monotonicOffsetMs?: number; readonly boottimeOffsetMs?: number };
 }
 
+export type HookPoint = "createRuntime" | "started" | "stopped";
+
+/** A program of the host, run by its root outside of the container; it reads the container's `status` from stdin. */
+export interface Hook {
+  /** Absolute path, which the host's policy must name, and arguments. */
+  readonly command: readonly string[];
+  /** All of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** After this it is killed and counts as failed. Default 10 s. */
+  readonly timeoutMs?: number;
+}
+
 export interface ContainerSpec {
   /** Unique; `[a-z0-9_-]{1,64}`. Also the name of its state directory and its cgroup. */
   readonly id: string;
@@ -195,8 +208,21 @@ export interface ContainerSpec {
   readonly readOnlyRoot?: boolean;
   /** NIS domain name. */
   readonly domainname?: string;
+  /** A list, even an empty one, also takes away access to all devices but these and the default ones. */
   readonly devices?: readonly Device[];
   readonly namespaces?: Namespaces;
+  /** Which system calls it may make. Default `default`; `unconfined` needs the host's policy. */
+  readonly seccomp?: "default" | "unconfined" | SeccompProfile;
+  /** Of its own namespaces: kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*, net.*, as in `net.core.somaxconn`. */
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** Beside the default ones. What does not exist is not an error. */
+  readonly maskedPaths?: readonly string[];
+  readonly readOnlyPaths?: readonly string[];
+  /**
+   * `createRuntime`: namespaces and mounts exist, the program does not; a failure fails the start. `started` and
+   * `stopped`: failures change nothing.
+   */
+  readonly hooks?: Partial<Readonly<Record<HookPoint, readonly Hook[]>>>;
 }
 
 export interface TerminalSize {
@@ -220,6 +246,10 @@ export interface LogLimits {
 export interface SpecPolicy {
   /** Of the four that have been part of an escape: those that a spec may add. Default none. */
   readonly capabilities?: readonly Capability[];
+  /** Whether a spec may do without the default system call profile. */
+  readonly unconfinedSeccomp?: boolean;
+  /** Absolute paths of programs that specs may name as hooks. */
+  readonly hooks?: readonly string[];
 }
 
 export type ExitCause = "exited" | "signalled" | "oom" | "start_failed" | "supervisor_lost" | "host_rebooted";

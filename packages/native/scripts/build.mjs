@@ -44,15 +44,26 @@ step("filter", filter, ["src/seccomp/generate.c"], () => {
   writeFileSync(filter, text);
 });
 
+/** Names and numbers of system calls here, for profiles of users; the kernel's own headers say them. */
+const calls = join(out, "syscalls.json");
+step("syscalls", calls, [], () => {
+  const text = run("gcc", ["-E", "-dM", "-x", "c", "-include", "sys/syscall.h", "/dev/null"]);
+  const found = [...text.matchAll(/^#define __NR_(\w+) (\d+)$/gm)].map(([, name, number]) => [name, Number(number)]);
+  if (found.length < 200) fail(`only ${found.length} system calls are known to the headers`);
+  writeFileSync(calls, JSON.stringify(Object.fromEntries(found.sort((a, b) => a[1] - b[1]))));
+});
+
 const supervisor = join(out, "berth-supervisor");
 const supervisorSources = [
   "cgroup.c",
   "check.c",
   "control.c",
   "crc.c",
+  "device.c",
   "err.c",
   "fd.c",
   "fs.c",
+  "hook.c",
   "init.c",
   "input.c",
   "log.c",
@@ -76,6 +87,7 @@ const supervisorSources = [
   "spec_network.c",
   "spec_sections.c",
   "sync.c",
+  "sysctl.c",
   "terminal.c",
   "userns.c",
   "users.c",

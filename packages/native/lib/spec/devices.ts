@@ -1,7 +1,7 @@
 /** Device nodes beside the default ones, and what may be done with them. */
 import { fields, list, matching, oneOf, optional, refuse, whole, type Parse } from "./check.ts";
 import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
-import type { ContainerSpec } from "../types.ts";
+import type { ContainerSpec, Device } from "../types.ts";
 
 const ACCESS = [
   ["m", 1],
@@ -36,29 +36,50 @@ const nodePath: Parse<string> = (field, value) => {
   return given;
 };
 
-const deviceRow =
-  (out: SpecBytes): Parse<Row> =>
-  (field, value) => {
-    const given = fields(field, value, ["path", "type", "major", "minor", "mode", "uid", "gid", "access"]);
-    const access = optional(
-      `${field}.access`,
-      given.access,
-      matching(/^(?!.*(.).*\1)[rwm]{1,3}$/, "of r, w and m"),
-      "rw",
-    );
-    return new Row().ref(out.text(nodePath(`${field}.path`, given.path))).u32(
-      oneOf(["char", "block"])(`${field}.type`, given.type) === "char" ? 0x63 : 0x62,
-      whole(0, 0xfff)(`${field}.major`, given.major),
-      whole(0, MOST_MINOR)(`${field}.minor`, given.minor),
-      optional(`${field}.mode`, given.mode, whole(0, 0o777), 0o660),
-      optional(`${field}.uid`, given.uid, whole(0, 65_535), 0),
-      optional(`${field}.gid`, given.gid, whole(0, 65_535), 0),
-      ACCESS.reduce((sum, [letter, bit]) => (access.includes(letter) ? sum | bit : sum), 0),
+const device: Parse<Required<Device>> = (field, value) => {
+  const given = fields(field, value, ["path", "type", "major", "minor", "mode", "uid", "gid", "access"]);
+  return {
+    path: nodePath(`${field}.path`, given.path),
+    type: oneOf(["char", "block"])(`${field}.type`, given.type),
+    major: whole(0, 0xfff)(`${field}.major`, given.major),
+    minor: whole(0, MOST_MINOR)(`${field}.minor`, given.minor),
+    mode: optional(`${field}.mode`, given.mode, whole(0, 0o777), 0o660),
+    uid: optional(`${field}.uid`, given.uid, whole(0, 65_535), 0),
+    gid: optional(`${field}.gid`, given.gid, whole(0, 65_535), 0),
+    access: optional(`${field}.access`, given.access, matching(/^(?!.*(.).*\1)[rwm]{1,3}$/, "of r, w and m"), "rw"),
+  };
+};
+
+const devicesOf = (spec: ContainerSpec): readonly Required<Device>[] | undefined =>
+  optional("devices", spec.devices, list(device, 0, 64), undefined);
+
+const rowOf = (one: Required<Device>, out: SpecBytes): Row =>
+  new Row()
+    .ref(out.text(one.path))
+    .u32(one.type === "char" ? 0x63 : 0x62, one.major, one.minor, one.mode, one.uid, one.gid)
+    .u32(
+      ACCESS.reduce((sum, [letter, bit]) => (one.access.includes(letter) ? sum | bit : sum), 0),
       0,
     );
-  };
 
 export const encodeDevices = (spec: ContainerSpec, out: SpecBytes): Ref => {
-  const rows = optional("devices", spec.devices, list(deviceRow(out), 0, 64), []);
-  return rows.length === 0 ? NOTHING : out.section(new Row().ref(out.list(rows)));
+  const devices = devicesOf(spec);
+  return devices === undefined ? NOTHING : out.section(new Row().ref(out.list(devices.map((one) => rowOf(one, out)))));
 };
+
+/** Those of every container: null, zero, full, random, urandom, tty, console, ptmx and what is in /dev/pts. */
+const ALWAYS = ["1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2", "136:*"];
+
+/** devices.rst of cgroup v1: everything is taken away, then given back one by one. */
+export const deviceWrites = (
+  spec: ContainerSpec,
+  path: string,
+): readonly { readonly path: string; readonly file: string; readonly value: string }[] => [
+  { path, file: "devices.deny", value: "a" },
+  ...ALWAYS.map((numbers) => ({ path, file: "devices.allow", value: `c ${numbers} rwm` })),
+  ...(devicesOf(spec) ?? []).map(({ type, major, minor, access }) => ({
+    path,
+    file: "devices.allow",
+    value: `${type === "char" ? "c" : "b"} ${major}:${minor} ${access}`,
+  })),
+];

@@ -25,6 +25,7 @@
 
 #include "../../include/control.h"
 #include "fd.h"
+#include "hook.h"
 #include "mounts.h"
 #include "namespaces.h"
 #include "network.h"
@@ -33,6 +34,7 @@
 #include "process.h"
 #include "rootfs.h"
 #include "sync.h"
+#include "sysctl.h"
 #include "terminal.h"
 
 /* What needs neither ids nor mounts runs while the supervisor prepares them. The cgroup namespace comes after the
@@ -90,7 +92,8 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
 {
   if (spec_section(context->spec, BERTH_SECTION_NETWORK) != NULL && network_setup(context->spec, err) < 0)
     return -1;
-  if (privileges_become_root(err) < 0 || mounts_enter(context->spec, rootfs, err) < 0)
+  if (privileges_become_root(err) < 0 || sysctl_apply(context->spec, err) < 0 ||
+      mounts_enter(context->spec, rootfs, err) < 0)
     return -1;
   if ((context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 && make_terminal(context, stdio, err) < 0)
     return -1;
@@ -164,6 +167,15 @@ static _Noreturn void fail(int sync, const struct err *err)
   _exit(1);
 }
 
+/* Everything is there but the program. Should a hook fail, the supervisor kills this process. */
+static void await_hooks(int sync)
+{
+  struct sync_message message;
+  if (sync_send(sync, SYNC_READY, 0, NULL) < 0 || sync_receive(sync, &message, 0, NULL) <= 0 ||
+      message.kind != SYNC_GO)
+    _exit(1);
+}
+
 static void fill_vector(const struct spec *spec, struct berth_list list, char **vector)
 {
   for (uint32_t i = 0; i < list.count; i++)
@@ -212,18 +224,26 @@ _Noreturn void init_main(const struct init_context *context)
   if (signals < 0)
     fail(sync, &err);
 
+  if (hook_count(context->spec, BERTH_HOOK_CREATE_RUNTIME) > 0)
+    await_hooks(sync);
+
   static char *argv[BERTH_MAX_ARGS + 1];
   static char *envp[BERTH_MAX_ENV + 2];
   fill_vector(context->spec, context->spec->header->argv, argv);
   fill_vector(context->spec, context->spec->header->env, envp);
   add_home(&process, envp);
   (void)umask(022);
-  const struct payload payload = { .process = &process,
+  struct payload payload = { .process = &process,
                                    .stdio = { stdio[0], stdio[1], stdio[2] },
                                    .terminal = (context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0,
                                    .sync = sync,
                                    .argv = argv,
                                    .envp = envp };
+  if ((context->spec->header->flags & BERTH_SPEC_NO_INIT) != 0) {
+    payload.is_init = true;
+    payload_become(&payload, &err);
+    fail(sync, &err);
+  }
   pid_t pid = payload_start(&payload, &err);
   if (pid < 0)
     fail(sync, &err);

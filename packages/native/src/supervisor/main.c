@@ -25,7 +25,9 @@
 #include <time.h>
 
 #include "check.h"
+#include "device.h"
 #include "fd.h"
+#include "hook.h"
 #include "init.h"
 #include "network.h"
 #include "payload.h"
@@ -177,6 +179,7 @@ static int start(struct err *err)
                                      .per_second = header->log_per_second };
   int stdin_fd = -1;
   if (write_status(err) < 0 || cgroup_create(&self.cgroup, &self.spec, err) < 0 ||
+      device_control(&self.spec, &self.cgroup, err) < 0 ||
       log_open(&self.output.log, BERTH_FD_STATE, &limits, err) < 0 ||
       open_stdio(&stdin_fd, err) < 0 || loop_open(err) < 0)
     return -1;
@@ -190,6 +193,17 @@ static int start(struct err *err)
   return output_watch(&self.output, err) < 0 ? -1 : control_watch(&self.control, err);
 }
 
+bool is_alone(void)
+{
+  return self.spec.header != NULL && (self.spec.header->flags & BERTH_SPEC_NO_INIT) != 0;
+}
+
+/* The program runs, or is gone: what its hooks could not do is theirs to report. */
+static void ignore_hooks(const struct err *err)
+{
+  (void)err;
+}
+
 static void on_running(void)
 {
   char text[RECORD_MAX];
@@ -201,6 +215,33 @@ static void on_running(void)
   (void)write_status(&ignored);
   size_t length = record_format_status(text, sizeof text, &self.status);
   control_broadcast(&self.control, BERTH_EVENT_STARTED, text, length);
+  if (hook_count(&self.spec, BERTH_HOOK_STARTED) > 0)
+    hook_run(&self.spec, BERTH_HOOK_STARTED, text, length, ignore_hooks);
+}
+
+static void on_hooks_ready(const struct err *err)
+{
+  if (err == NULL && sync_send(self.sync.fd, SYNC_GO, 0, NULL) == 0)
+    return;
+  if (err != NULL)
+    self.exit.err = *err;
+  kill_all();
+}
+
+/* Everything is there but the program. */
+static void on_ready(void)
+{
+  char text[RECORD_MAX];
+  size_t length = record_format_status(text, sizeof text, &self.status);
+  hook_run(&self.spec, BERTH_HOOK_CREATE_RUNTIME, text, length, on_hooks_ready);
+}
+
+/* A program that is PID 1 itself cannot say that it runs: the kernel closes the socket when exec succeeds. */
+static void judge_silence(void)
+{
+  if (is_alone() && self.phase == STARTING && self.status.pid != 0 &&
+      self.exit.err.stage[0] == '\0')
+    on_running();
 }
 
 static void on_terminal(const int ends[2])
@@ -230,6 +271,9 @@ static bool read_sync(void)
   case SYNC_TERMINAL:
     on_terminal(origin.fds);
     break;
+  case SYNC_READY:
+    on_ready();
+    break;
   case SYNC_FAILED:
     self.exit.err = message.err;
     break;
@@ -246,8 +290,10 @@ static bool read_sync(void)
 static void on_sync(struct source *source, uint32_t events)
 {
   (void)events;
-  if (!read_sync())
+  if (!read_sync()) {
     loop_remove(source);
+    judge_silence();
+  }
 }
 
 static void on_output(uint8_t stream, unsigned char *bytes, size_t length)
@@ -309,21 +355,48 @@ static void judge(void)
     record->cause = CAUSE_OOM;
 }
 
+static bool hooks_ended;
+
+static void on_last_hooks(const struct err *err)
+{
+  (void)err;
+  hooks_ended = true;
+}
+
+/* The end is on disk, and told only when these are done: who reacts to it finds their work done. */
+static void run_last_hooks(const char *record, size_t length)
+{
+  if (self.pidfd.fd < 0 || hook_count(&self.spec, BERTH_HOOK_STOPPED) == 0)
+    return;
+  loop_remove(&self.pidfd);
+  hook_run(&self.spec, BERTH_HOOK_STOPPED, record, length, on_last_hooks);
+  while (!hooks_ended)
+    loop_once(-1);
+}
+
 static void finish(void)
 {
   char text[RECORD_MAX];
   struct err err;
   if (self.pidfd.fd >= 0) {
-    (void)RETRY_INTR(waitid(P_PIDFD, (id_t)self.pidfd.fd, NULL, WEXITED));
+    siginfo_t info = { .si_code = 0 };
+    (void)RETRY_INTR(waitid(P_PIDFD, (id_t)self.pidfd.fd, &info, WEXITED));
     while (read_sync()) {
     }
+    judge_silence();
+    if (is_alone() && self.phase == RUNNING) {
+      self.have_wait_status = true;
+      self.wait_status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
+    }
   }
+  hook_stop();
   self.exit.finished_at_ms = record_now_ms();
   output_finish(&self.output);
   judge();
   size_t length = record_format_exit(text, sizeof text, &self.exit);
   bool kept = record_write(BERTH_FD_STATE, "exit", text, length, &err) == 0 ||
               record_write_exit_in_place(BERTH_FD_STATE, text, length, &err) == 0;
+  run_last_hooks(text, length);
   /* The agent need not wait for the disk: should the host fail before the flush, the boot id tells what happened. */
   control_broadcast(&self.control, BERTH_EVENT_EXIT, text, length);
   (void)unlinkat(BERTH_FD_STATE, "control.sock", 0);

@@ -205,6 +205,19 @@ static int mount_proc_and_sys(const struct spec *spec, int root, struct mask *ma
   return 0;
 }
 
+/* What the spec hides and protects beside what always is. */
+static int hide(const struct spec *spec, int root, struct mask *mask, struct err *err)
+{
+  const struct berth_security *security = spec_section(spec, BERTH_SECTION_SECURITY);
+  for (uint32_t i = 0; security != NULL && i < security->masked.count; i++)
+    if (mask_path(mask, root, spec_string(spec, security->masked, i), err) < 0)
+      return -1;
+  for (uint32_t i = 0; security != NULL && i < security->read_only.count; i++)
+    if (mask_read_only(root, spec_string(spec, security->read_only, i), err) < 0)
+      return -1;
+  return 0;
+}
+
 /* All mounts on top of the attached root, in the order of the comment above. */
 static int mount_tree(const struct spec *spec, const struct rootfs *rootfs, int root, struct err *err)
 {
@@ -220,6 +233,8 @@ static int mount_tree(const struct spec *spec, const struct rootfs *rootfs, int 
     failed = mount_proc_and_sys(spec, root, &mask, err);
   if (failed == 0)
     failed = mount_all(spec, rootfs, root, true, &mask, err);
+  if (failed == 0)
+    failed = hide(spec, root, &mask, err);
   mask_close(&mask);
   return failed;
 }

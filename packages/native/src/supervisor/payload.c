@@ -81,7 +81,8 @@ static void reset_signals(void)
   (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn __attribute__((noinline)) void child(const struct payload *payload, struct err *err)
+/* Returns only when it failed, with `err`. */
+static void run(const struct payload *payload, struct err *err)
 {
   /* Its pid on the host, attested by the kernel (unix(7), SCM_CREDENTIALS). */
   if (sync_send(payload->sync, SYNC_PAYLOAD, 0, NULL) < 0)
@@ -92,12 +93,22 @@ static _Noreturn __attribute__((noinline)) void child(const struct payload *payl
     (void)err_sys(err, "stdio", "close_range");
   else {
     reset_signals();
-    if (process_become(payload->process, err) == 0) {
+    if (process_become(payload->process, payload->is_init, err) == 0) {
       exec_search(payload->argv, payload->envp);
       (void)err_sys(err, STAGE, "%.200s", payload->argv[0]);
     }
   }
+}
+
+static _Noreturn __attribute__((noinline)) void child(const struct payload *payload, struct err *err)
+{
+  run(payload, err);
   _exit(1);
+}
+
+void payload_become(const struct payload *payload, struct err *err)
+{
+  run(payload, err);
 }
 
 pid_t payload_start(const struct payload *payload, struct err *err)

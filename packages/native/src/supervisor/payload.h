@@ -13,6 +13,7 @@ struct payload {
   int stdio[3];
   bool terminal; /* stdio is one, and becomes the controlling one */
   int sync;
+  bool is_init; /* takes the place of init: the container's PID 1 */
   /* argv and envp, NULL-terminated, made before the process is split. */
   char **argv;
   char **envp;
@@ -22,6 +23,8 @@ struct payload {
 int payload_exit_code(int exec_errno);
 /* A session of its own, with these as 0, 1 and 2; each may be its own number already. */
 int payload_connect(const int stdio[3], bool terminal);
+/* Turns this very process into the program. Returns only when it failed, with `err`. */
+void payload_become(const struct payload *payload, struct err *err);
 /* Starts the program as a child of init; returns its pid once exec has succeeded, -1 with `err` otherwise. */
 pid_t payload_start(const struct payload *payload, struct err *err);
 

@@ -75,6 +75,21 @@ static int set_limits(const struct spec *spec, const struct berth_process *proce
   return 0;
 }
 
+/* The kernel checks the program, and refuses one that it cannot be sure of. */
+static int install(const struct sock_filter *program, unsigned short length, const char *what, struct err *err)
+{
+  const struct sock_fprog filter = { .len = length, .filter = (struct sock_filter *)(uintptr_t)program };
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
+    return err_sys(err, "seccomp", "%s", what);
+  return 0;
+}
+
+static int install_default(struct err *err)
+{
+  static const struct sock_filter program[] = BERTH_SECCOMP_FILTER;
+  return install(program, sizeof program / sizeof *program, "install the filter", err);
+}
+
 int privileges_drop(const struct spec *spec, struct err *err)
 {
   const struct berth_process *process = spec_section(spec, BERTH_SECTION_PROCESS);
@@ -98,14 +113,18 @@ int privileges_drop(const struct spec *spec, struct err *err)
     return -1;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return err_sys(err, STAGE, "no_new_privs");
-  static const struct sock_filter program[] = BERTH_SECCOMP_FILTER;
-  const struct sock_fprog filter = {
-    .len = sizeof program / sizeof *program,
-    .filter = (struct sock_filter *)(uintptr_t)program,
-  };
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
-    return err_sys(err, "seccomp", "install the filter");
-  return 0;
+  const struct berth_security *security = spec_section(spec, BERTH_SECTION_SECURITY);
+  return security != NULL && security->seccomp == BERTH_SECCOMP_NONE ? 0 : install_default(err);
+}
+
+int privileges_filter(const struct spec *spec, struct err *err)
+{
+  const struct berth_security *security = spec_section(spec, BERTH_SECTION_SECURITY);
+  if (security == NULL || security->filter.count == 0)
+    return 0;
+  _Static_assert(sizeof(struct berth_instruction) == sizeof(struct sock_filter), "one layout for both");
+  const struct sock_filter *program = spec_at(spec, security->filter.offset);
+  return install(program, (unsigned short)security->filter.count, "install the filter of the spec", err);
 }
 
 int privileges_keep_kill(struct err *err)

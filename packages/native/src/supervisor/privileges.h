@@ -11,6 +11,8 @@
 int privileges_become_root(struct err *err);
 /* Everything that init and the payload have in common, for good. */
 int privileges_drop(const struct spec *spec, struct err *err);
+/* In the process that is about to exec: one more filter, where the spec has one. The last thing before exec. */
+int privileges_filter(const struct spec *spec, struct err *err);
 /* capset(2): permitted and effective, and inheritable. */
 int privileges_set(uint64_t set, uint64_t inheritable, struct err *err);
 /* Init keeps nothing but the right to signal processes of other users of its container. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -90,11 +91,8 @@ static int set_limits(const struct process *process, struct err *err)
   return 0;
 }
 
-int process_become(const struct process *process, struct err *err)
+static int become(const struct process *process, const struct berth_process *wanted, struct err *err)
 {
-  const struct berth_process *wanted = process->wanted;
-  if (wanted == NULL)
-    return 0;
   const struct user *user = &process->user;
   (void)umask(wanted->umask);
   if (set_limits(process, err) < 0)
@@ -112,4 +110,14 @@ int process_become(const struct process *process, struct err *err)
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
       return err_sys(err, STAGE, "ambient capability %d", capability);
   return 0;
+}
+
+int process_become(const struct process *process, bool dies_with_supervisor, struct err *err)
+{
+  if (process->wanted != NULL && become(process, process->wanted, err) < 0)
+    return -1;
+  /* A change of ids clears it, exec does not (prctl(2)). */
+  if (dies_with_supervisor && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+    return err_sys(err, "init", "prctl");
+  return privileges_filter(process->spec, err);
 }

@@ -6,6 +6,7 @@
 #ifndef BERTH_PROCESS_H
 #define BERTH_PROCESS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "err.h"
@@ -25,6 +26,6 @@ int process_prepare(struct process *process, const struct spec *spec, struct err
 /* The home directory for a program without HOME; never empty. */
 const char *process_home(const struct process *process);
 /* In the process that is about to exec, after fork or vfork. */
-int process_become(const struct process *process, struct err *err);
+int process_become(const struct process *process, bool dies_with_supervisor, struct err *err);
 
 #endif

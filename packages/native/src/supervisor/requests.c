@@ -1,6 +1,7 @@
 /* What clients of the control socket ask for, and what happens when one goes. */
 #include <errno.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <string.h>
 
@@ -12,7 +13,9 @@ static uint32_t send_signal(uint32_t number)
 {
   if (number < 1 || number >= NSIG)
     return EINVAL;
-  if (sync_send(self.sync.fd, SYNC_SIGNAL, (int32_t)number, NULL) == 0)
+  if (is_alone() && self.phase == RUNNING
+          ? pidfd_send_signal(self.pidfd.fd, (int)number, NULL, 0) == 0
+          : sync_send(self.sync.fd, SYNC_SIGNAL, (int32_t)number, NULL) == 0)
     return 0;
   return errno == EAGAIN ? EAGAIN : ESRCH;
 }

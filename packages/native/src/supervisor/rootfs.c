@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "device.h"
 #include "fd.h"
 
 #define STAGE_LAYER "rootfs.layer"
@@ -256,6 +257,8 @@ static int dev_prepare(const struct spec *spec, struct err *err)
   for (unsigned i = 0; i < sizeof dirs / sizeof *dirs; i++)
     if (mkdirat(dev, dirs[i], 0755) < 0 || fchownat(dev, dirs[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
       return err_sys(err, STAGE_DEV, "directory %s", dirs[i]);
+  if (device_make_nodes(spec, dev, err) < 0)
+    return -1;
   return fd_take(&dev);
 }
 

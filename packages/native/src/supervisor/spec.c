@@ -68,7 +68,7 @@ static int check_hierarchies(const struct spec *spec, struct err *err)
 {
   const uint32_t known = BERTH_CONTROLLER_CPU | BERTH_CONTROLLER_MEMORY | BERTH_CONTROLLER_PIDS |
                          BERTH_CONTROLLER_FREEZER | BERTH_CONTROLLER_CPUACCT | BERTH_CONTROLLER_CPUSET |
-                         BERTH_CONTROLLER_IO | BERTH_CONTROLLER_HUGETLB;
+                         BERTH_CONTROLLER_IO | BERTH_CONTROLLER_HUGETLB | BERTH_CONTROLLER_DEVICES;
   if (check_list(spec, "hierarchies", spec->header->hierarchies, sizeof(struct berth_hierarchy), 0,
                  BERTH_MAX_HIERARCHIES, err) < 0)
     return -1;
@@ -141,7 +141,7 @@ static int check_stdio(const struct berth_spec *header, struct err *err)
   return 0;
 }
 
-int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, struct err *err)
+static int decode(struct spec *spec, const unsigned char *bytes, size_t size, struct err *err)
 {
   memset(spec, 0, sizeof *spec);
   if (size < sizeof(struct berth_spec) || size > BERTH_SPEC_MAX_BYTES)
@@ -186,6 +186,14 @@ int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, stru
   if (spec_string(spec, header->argv, 0)[0] == '\0')
     return err_set(err, EINVAL, STAGE_SPEC, "command: the program's name is empty");
   return 0;
+}
+
+int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, struct err *err)
+{
+  int failed = decode(spec, bytes, size, err);
+  if (failed < 0)
+    spec->header = NULL;
+  return failed;
 }
 
 int spec_map(struct spec *spec, int fd, struct err *err)

@@ -11,7 +11,7 @@
 struct spec {
   const unsigned char *bytes;
   size_t size;
-  const struct berth_spec *header;
+  const struct berth_spec *header; /* NULL: not a spec */
   const char *id;
   const char *hostname;
   const char *workdir;

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "spec_check.h"
+#include "sysctl.h"
 
 /* The section at `which` where it is present and of the right size; NULL when it is absent or, with -1 in `bad`, wrong. */
 static int find(const struct spec *spec, enum berth_section which, const char *field, size_t size, const void **found,
@@ -134,10 +135,71 @@ static int check_devices(const struct spec *spec, struct err *err)
   return 0;
 }
 
+static int check_sysctls(const struct spec *spec, struct berth_list list, struct err *err)
+{
+  if (check_list(spec, "sysctls", list, sizeof(struct berth_pair), 0, BERTH_MAX_SYSCTLS, err) < 0)
+    return -1;
+  for (uint32_t i = 0; i < list.count; i++) {
+    const struct berth_pair *pair = spec_item(spec, list, i, sizeof *pair);
+    if (check_text(spec, "sysctls", pair->name, 1, 200, err) < 0 ||
+        check_text(spec, "sysctls", pair->value, 1, 256, err) < 0)
+      return -1;
+    if (!sysctl_is_allowed(spec_text(spec, pair->name)))
+      return err_set(err, EPERM, STAGE_SPEC, "sysctls: %.150s belongs to the host", spec_text(spec, pair->name));
+    if (!sysctl_is_value(spec_text(spec, pair->value)))
+      return err_set(err, EINVAL, STAGE_SPEC, "sysctls: the value of %.150s is not possible",
+                     spec_text(spec, pair->name));
+  }
+  return 0;
+}
+
+static int check_security(const struct spec *spec, struct err *err)
+{
+  const struct berth_security *security;
+  if (find(spec, BERTH_SECTION_SECURITY, "security", sizeof *security, (const void **)&security, err) < 0)
+    return -1;
+  if (security == NULL)
+    return 0;
+  if (security->seccomp > BERTH_SECCOMP_NONE || security->reserved != 0)
+    return err_set(err, EINVAL, STAGE_SPEC, "seccomp: %u is not known", security->seccomp);
+  if (check_list(spec, "seccomp", security->filter, sizeof(struct berth_instruction), 0, BERTH_MAX_FILTER, err) < 0 ||
+      check_strings(spec, "maskedPaths", security->masked, true, 0, BERTH_MAX_PATHS, err) < 0 ||
+      check_strings(spec, "readOnlyPaths", security->read_only, true, 0, BERTH_MAX_PATHS, err) < 0)
+    return -1;
+  const struct berth_list hidden[] = { security->masked, security->read_only };
+  for (unsigned i = 0; i < 2; i++)
+    for (uint32_t j = 0; j < hidden[i].count; j++)
+      if (check_is_same(spec_string(spec, hidden[i], j), "/"))
+        return err_set(err, EINVAL, STAGE_SPEC, "maskedPaths: the root cannot be hidden");
+  return check_sysctls(spec, security->sysctls, err);
+}
+
+static int check_hooks(const struct spec *spec, struct err *err)
+{
+  const struct berth_hooks *hooks;
+  if (find(spec, BERTH_SECTION_HOOKS, "hooks", sizeof *hooks, (const void **)&hooks, err) < 0)
+    return -1;
+  if (hooks == NULL)
+    return 0;
+  if (check_list(spec, "hooks", hooks->hooks, sizeof(struct berth_hook), 0, BERTH_MAX_HOOKS, err) < 0)
+    return -1;
+  for (uint32_t i = 0; i < hooks->hooks.count; i++) {
+    const struct berth_hook *hook = spec_item(spec, hooks->hooks, i, sizeof *hook);
+    if (check_strings(spec, "hooks", hook->argv, false, 1, 64, err) < 0 ||
+        check_strings(spec, "hooks", hook->env, false, 0, 64, err) < 0 ||
+        check_path(spec, "hooks", *(const struct berth_ref *)spec_at(spec, hook->argv.offset), err) < 0)
+      return -1;
+    if (hook->point < BERTH_HOOK_CREATE_RUNTIME || hook->point > BERTH_HOOK_STOPPED || hook->timeout_ms == 0 ||
+        hook->timeout_ms > 600000)
+      return err_set(err, EINVAL, STAGE_SPEC, "hooks: entry %u is not possible", i);
+  }
+  return 0;
+}
+
 int check_sections(const struct spec *spec, struct err *err)
 {
-  if (check_process(spec, err) < 0 || check_devices(spec, err) < 0 || check_namespaces(spec, err) < 0 ||
-      check_network(spec, err) < 0)
+  if (check_process(spec, err) < 0 || check_security(spec, err) < 0 || check_devices(spec, err) < 0 ||
+      check_namespaces(spec, err) < 0 || check_hooks(spec, err) < 0 || check_network(spec, err) < 0)
     return -1;
   return 0;
 }

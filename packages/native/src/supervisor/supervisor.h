@@ -33,6 +33,8 @@ struct supervisor {
 
 extern struct supervisor self;
 
+/* Whether the program is PID 1 itself, and no init of ours above it. */
+bool is_alone(void);
 /* With init every process of its pid namespace dies. */
 void kill_all(void);
 /* Answers requests of clients on the control socket. */
