@@ -89,6 +89,7 @@ const supervisorSources = [
   "sync.c",
   "sysctl.c",
   "terminal.c",
+  "text.c",
   "userns.c",
   "users.c",
 ].map((name) => join("src/supervisor", name));

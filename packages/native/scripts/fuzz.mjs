@@ -8,7 +8,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameS
 import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { fail, root, run, sources, step, WARNINGS } from "./build-step.mjs";
+import { fail, root, run, sources, step } from "./build-step.mjs";
 
 const out = join(root, "build", "fuzz");
 const checkout = dirname(dirname(root));
@@ -36,7 +36,7 @@ const build = (name) => {
   const inputs = [...files, ...sources("src/supervisor", [".c"]), ...headers, "build/native/seccomp_filter.h"];
   step(name, target, [...new Set(inputs)], () => {
     const sanitize = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=fuzzer,address,undefined"];
-    const args = ["-std=gnu17", "-D_GNU_SOURCE", ...sanitize, "-fno-sanitize-recover=all", ...WARNINGS];
+    const args = ["-std=gnu17", "-D_GNU_SOURCE", ...sanitize, "-fno-sanitize-recover=all"];
     run("clang-14", [...args, "-Ibuild/native", "-o", `${target}.new`, ...files]);
     renameSync(`${target}.new`, target);
   });

@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { root, run, sources, step, WARNINGS } from "./build-step.mjs";
+import { root, run, sources, step } from "./build-step.mjs";
 import { nodeHeaders } from "./node-headers.mjs";
 
 const out = join(root, "build", "sanitize");
@@ -18,7 +18,7 @@ const REPORTS_BYTES = 2 ** 20;
 const checkout = dirname(dirname(root));
 const headers = [...sources("src/supervisor", [".h"]), ...sources("include", [".h"])];
 const sanitize = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-shared-libasan"];
-const compile = ["-D_GNU_SOURCE", ...sanitize, "-fno-sanitize-recover=all", "-fno-sanitize=vptr", ...WARNINGS];
+const compile = ["-D_GNU_SOURCE", ...sanitize, "-fno-sanitize-recover=all", "-fno-sanitize=vptr"];
 
 const say = (text) => process.stdout.write(`${text}\n`);
 const runtime = () => run("clang-14", ["-print-file-name=libclang_rt.asan-x86_64.so"]).trim();

@@ -58,7 +58,7 @@ describe("a read-only bind", () => {
   test("reads the same bytes of /usr/share as the host does, or is refused where ids cannot be mapped", async () => {
     const list = "find . -type f | sort | head -400 | xargs sha256sum";
     /* mount_setattr(2) lists who can; file systems shared with a virtual machine cannot. */
-    if (execFileSync("stat", ["-f", "-c", "%T", "/usr/share"], { encoding: "utf8" }).trim() === "v9fs") {
+    if (execFileSync("findmnt", ["-n", "-o", "FSTYPE", "-T", "/usr/share"], { encoding: "utf8" }).trim() === "9p") {
       const spec = host.spec(["true"], { mounts: [{ source: "/usr/share", target: "/data", readOnly: true }] });
       expect(await host.runtime.start(spec)).toMatchObject({
         ok: false,

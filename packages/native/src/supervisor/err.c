@@ -2,15 +2,16 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "text.h"
 
 static void fill(struct err *err, int number, const char *stage, const char *format, va_list args)
 {
   memset(err, 0, sizeof *err);
   err->number = number;
-  (void)snprintf(err->stage, sizeof err->stage, "%s", stage);
-  (void)vsnprintf(err->detail, sizeof err->detail, format, args);
+  (void)text_format(err->stage, sizeof err->stage, "%s", stage);
+  (void)text_vformat(err->detail, sizeof err->detail, format, args);
 }
 
 int err_sys(struct err *err, const char *stage, const char *format, ...)
@@ -35,5 +36,5 @@ int err_set(struct err *err, int number, const char *stage, const char *format, 
 void err_about(struct err *err, const char *what)
 {
   size_t length = strlen(err->detail);
-  (void)snprintf(err->detail + length, sizeof err->detail - length, " for %s", what);
+  (void)text_format(err->detail + length, sizeof err->detail - length, " for %s", what);
 }

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -18,6 +17,7 @@
 
 #include "fd.h"
 #include "sync.h"
+#include "text.h"
 
 #define STAGE "exec"
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -48,10 +48,11 @@ static void exec_search(char *const *argv, char *const *envp)
   for (const char *at = find_path(envp); at != NULL;) {
     const char *colon = strchr(at, ':');
     size_t length = colon == NULL ? strlen(at) : (size_t)(colon - at);
-    int size = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, length == 0 ? "." : at, name);
+    const char *directory = length == 0 ? "." : at;
     at = colon == NULL ? NULL : colon + 1;
-    if (size < 0 || (size_t)size >= sizeof candidate)
+    if (length > sizeof candidate || length + 1 + strlen(name) >= sizeof candidate)
       continue;
+    (void)text_format(candidate, sizeof candidate, "%.*s/%s", length == 0 ? 1 : (int)length, directory, name);
     (void)execve(candidate, argv, envp);
     if (errno == EACCES)
       seen = EACCES;
