@@ -6,14 +6,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { outputOf, testHost } from "../host.ts";
+import { openDirectory } from "./tools.ts";
 
 const host = testHost();
-const outside = join(host.directory, "outside");
+const outside = openDirectory();
 const source = join(host.directory, "source");
 const links = join(host.directory, "links");
 
 beforeAll(() => {
-  mkdirSync(outside);
   mkdirSync(source);
   mkdirSync(links);
   writeFileSync(join(outside, "here"), "");

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Container } from "../../lib/index.ts";
 import { eventually, outputOf, testHost } from "../host.ts";
-import { programs } from "./tools.ts";
+import { openDirectory, programs } from "./tools.ts";
 
 const STARTS = Number(process.env["BERTH_RACE_STARTS"] ?? 300);
 const host = testHost();
@@ -32,7 +32,7 @@ int main(int n, char **v) {
 }`;
 const tools = programs(host, { swap });
 
-const outside = join(host.directory, "outside");
+const outside = openDirectory();
 const secret = join(host.directory, "secret");
 const volume = join(host.directory, "volume");
 const source = join(host.directory, "the-source-of-the-bind");
@@ -42,7 +42,7 @@ let imageSwapper: { readonly exitCode: number | null; kill(): unknown } | undefi
 let volumeSwapper: Container | undefined;
 
 beforeAll(async () => {
-  for (const path of [outside, secret, volume, source, layer]) mkdirSync(path);
+  for (const path of [secret, volume, source, layer]) mkdirSync(path);
   writeFileSync(join(secret, "who"), "a secret of the host\n");
   writeFileSync(join(source, "who"), "the source\n");
   for (const place of [volume, layer]) {

@@ -31,9 +31,18 @@ const known: Readonly<Record<string, number>> = {
   open_tree_attr: 467,
 };
 
+/** Empty when it has none, so that the tests below say what is missing. */
+const installedFilter = (pid: number): readonly Instruction[] => {
+  try {
+    return parseFilter(onHost(tools, "filter-of", String(pid)));
+  } catch {
+    return [];
+  }
+};
+
 beforeAll(async () => {
   const container = await host.start(["sleep", "1000"]);
-  filter = parseFilter(onHost(tools, "filter-of", String(container.pid)));
+  filter = installedFilter(container.pid ?? 0);
   await container.stop({ signal: 9, graceMs: 0 });
   await container.remove();
   const macros = execFileSync("gcc", ["-E", "-dM", "-include", "sys/syscall.h", "-x", "c", "/dev/null"], {
@@ -210,7 +219,7 @@ test("every process of a container has the filter and no_new_privs, from before 
     for (const pid of all) {
       expect(statusField(Number(pid), "Seccomp"), pid).toBe("2");
       expect(statusField(Number(pid), "NoNewPrivs"), pid).toBe("1");
-      expect(parseFilter(onHost(tools, "filter-of", pid)), pid).toEqual(filter);
+      expect(installedFilter(Number(pid)), pid).toEqual(filter);
     }
   } finally {
     await container.stop({ signal: 9, graceMs: 0 });

@@ -1,8 +1,9 @@
 /** What the tests of the security rules share: C programs for both sides of the wall. Decides nothing. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll } from "vitest";
+import { afterAll, beforeAll } from "vitest";
 import { compileC, type TestHost } from "../host.ts";
 
 /** A layer whose /bin holds these programs, compiled before the first test; to be stacked on the image. */
@@ -13,6 +14,17 @@ export const programs = (host: TestHost, sources: Readonly<Record<string, string
     for (const [name, source] of Object.entries(sources)) compileC(source, join(layer, "bin", name));
   });
   return layer;
+};
+
+/**
+ * A directory of the host that anybody may write. What sets up a container has the ids of its root, which reach nothing
+ * in a private directory: only here would a path that leads outside leave a trace.
+ */
+export const openDirectory = (): string => {
+  const path = mkdtempSync(join(tmpdir(), "berth-outside-"));
+  chmodSync(path, 0o777);
+  afterAll(() => rmSync(path, { recursive: true, force: true }));
+  return path;
 };
 
 /** Runs one of them on the host. */
