@@ -283,8 +283,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     rule: 28,
-    without: "the mask over kcore",
-    edits: [supervisor("mask.c", '{ "kcore",         "keys",', '{ "keys",')],
+    without: "the mask over interrupts",
+    edits: [supervisor("mask.c", '"latency_stats", "interrupts", "acpi"', '"latency_stats", "acpi"')],
     file: "security/kernel.test.ts",
     test: "cover everything of the list that this kernel has",
   },
@@ -391,7 +391,7 @@ export const mutants: readonly Mutant[] = [
   {
     rule: 39,
     without: "an empty environment of the supervisor",
-    edits: [addon("start.cc", ".envp = envp,", ".envp = environ,")],
+    edits: [addon("start.cc", "char* const envp[] = {nullptr};", "char* const* envp = environ;")],
     file: "security/program.test.ts",
     test: "the supervisor has an empty environment and descriptors of nothing but its own container",
   },

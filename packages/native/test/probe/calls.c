@@ -111,8 +111,13 @@ static void probe_namespaces(void)
                 { "cgroup", CLONE_NEWCGROUP }, { "time", CLONE_NEWTIME } };
   for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     char what[64], path[64];
-    (void)snprintf(what, sizeof what, "unshare %s", kinds[i].name);
-    REFUSE(what, unshare(kinds[i].flag));
+    pid_t child = fork();
+    if (child == 0) {
+      (void)snprintf(what, sizeof what, "unshare %s", kinds[i].name);
+      REFUSE(what, unshare(kinds[i].flag));
+      _exit(0);
+    }
+    (void)waitpid(child, NULL, 0);
     if (kinds[i].flag != CLONE_NEWTIME) {
       (void)snprintf(what, sizeof what, "clone %s", kinds[i].name);
       long pid = syscall(SYS_clone, kinds[i].flag | SIGCHLD, 0, 0, 0, 0);
@@ -137,9 +142,14 @@ static void probe_namespaces(void)
   REFUSE("clone3", syscall(SYS_clone3, &args, sizeof args));
 }
 
-static void probe_processes(void)
+static void probe_traceme(void)
 {
   REFUSE("ptrace traceme", ptrace(PTRACE_TRACEME, 0, 0, 0));
+}
+
+static void probe_processes(void)
+{
+  in_child("ptrace", probe_traceme);
   REFUSE("ptrace init", ptrace(PTRACE_ATTACH, 1, 0, 0));
   REFUSE("process_vm_readv", syscall(SYS_process_vm_readv, 1, 0, 0, 0, 0, 0));
   REFUSE("process_vm_writev", syscall(SYS_process_vm_writev, 1, 0, 0, 0, 0, 0));

@@ -22,7 +22,7 @@ static void probe_pids(void)
   for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
     int pid = atoi(entry->d_name);
     attempt();
-    if (pid > 0 && pid != 1 && pid != getpid())
+    if (pid > 0 && pid != 1 && pid != getpid() && pid != getppid())
       finding("process", "%d can be seen", pid);
   }
   if (dir != NULL)

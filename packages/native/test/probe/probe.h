@@ -27,6 +27,8 @@ __attribute__((format(printf, 2, 3))) void finding(const char *probe, const char
 void attempt(void);
 /* Result of something that must be refused for want of permission. */
 void must_refuse(const char *probe, const char *what, long result);
+/* For what may end or change the process; that it ended is a finding as well. */
+void in_child(const char *what, void (*body)(void));
 /* A small file as text; -1 when it cannot be read. */
 long slurp(const char *path, char *buffer, size_t size);
 
