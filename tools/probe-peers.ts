@@ -49,7 +49,7 @@ const peers: Readonly<Record<string, () => readonly string[]>> = {
   ],
   crun: () => {
     bundle();
-    return ["--cgroup-manager=disabled", "run", "--bundle", directory, `berth-probe-${process.pid}`];
+    return ["run", "--bundle", directory, `berth-probe-${process.pid}`];
   },
 };
 

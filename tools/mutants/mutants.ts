@@ -142,6 +142,19 @@ export const mutants: readonly Mutant[] = [
     test: "are the null device that the supervisor made, character 1:3, over files; empty over directories",
   },
   {
+    rule: 9,
+    without: "a console that is the terminal's own descriptor",
+    edits: [
+      supervisor(
+        "terminal.c",
+        'open_tree(slave, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);',
+        'open_tree(AT_FDCWD + 0 * slave, "/dev/tty", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);',
+      ),
+    ],
+    file: "security/terminal.test.ts",
+    test: "/dev/console is the program's terminal, into which nothing can be typed from inside",
+  },
+  {
     rule: 12,
     without: "the refusal of links at /proc, /sys and /dev",
     edits: [supervisor("fd.c", "RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS", "RESOLVE_IN_ROOT")],
@@ -260,6 +273,13 @@ export const mutants: readonly Mutant[] = [
     edits: [filter("  deny_families(filter);\n", "  (void)deny_families;\n")],
     file: "security/seccomp.test.ts",
     test: "sockets: unix, IPv4, IPv6, netlink and packets; of no other family, AF_VSOCK and AF_ALG among them",
+  },
+  {
+    rule: 25,
+    without: "the denial of typing into a terminal",
+    edits: [filter("SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, TIOCSTI)", "SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0)")],
+    file: "security/seccomp.test.ts",
+    test: "typing into a terminal: the upper half of an argument changes nothing",
   },
   {
     rule: 26,
