@@ -1,5 +1,5 @@
 /**
- * `pnpm bench:scheduler [rate|huawei|openb]…`: how fast the core decides, and how well it packs, beside the rules that
+ * `pnpm bench:scheduler [rate|rules|huawei|openb]…`: how fast the core decides, and how well it packs, beside the rules that
  * others pack by. A readable table on stdout; `--json` prints the numbers instead.
  */
 import { huaweiCompaction, type PackingRow } from "./scheduler/huawei.ts";
@@ -29,18 +29,24 @@ const table = (title: string, rows: readonly PackingRow[]): void => {
   }
 };
 
+const rate = (name: string, perPlan: number, rules: boolean, placements: number): void => {
+  const options = { hosts: 10_000, classes: 64, placements, perPlan, rules };
+  const result = measureRate(options);
+  results[name] = { ...options, ...result };
+  say(
+    `rate, ${options.hosts} hosts ${(result.filledRatio * 100).toFixed(1)} % full, ${options.classes} classes, 5 dimensions, ` +
+      `${rules ? "a constraint, spread over 100 racks and a bound per host" : "a constraint"} on every task, plans of ${perPlan}: ` +
+      `${Math.round(result.perSecond)}/s with fold, ${Math.round(result.planPerSecond)}/s planning alone, ${Math.round(result.perCpuSecond)} per CPU second; ` +
+      `plan p50 ${result.planMsP50.toFixed(2)} ms, p99 ${result.planMsP99.toFixed(2)} ms; ` +
+      `${Math.round(result.bytesPerHost)} bytes per host, ${Math.round(result.bytesPerTask)} per task`,
+  );
+};
+
 if (wants("rate")) {
-  for (const perPlan of [1, 64, 256]) {
-    const options = { hosts: 10_000, classes: 64, placements: perPlan === 1 ? 5_000 : 50_000, perPlan };
-    const result = measureRate(options);
-    results[`rate_${perPlan}`] = { ...options, ...result };
-    say(
-      `rate, ${options.hosts} hosts ${(result.filledRatio * 100).toFixed(1)} % full, ${options.classes} classes, plans of ${perPlan}: ` +
-        `${Math.round(result.perSecond)}/s with fold, ${Math.round(result.planPerSecond)}/s planning alone, ${Math.round(result.perCpuSecond)} per CPU second; ` +
-        `plan p50 ${result.planMsP50.toFixed(2)} ms, p99 ${result.planMsP99.toFixed(2)} ms; heap ${Math.round(result.heapBytes / 1e6)} MB`,
-    );
-  }
+  rate("rate_1", 1, false, 5_000);
+  rate("rate_256", 256, false, 50_000);
 }
+if (wants("rules")) rate("rules_256", 256, true, 50_000);
 
 const packing = ["huawei", "openb"].filter(wants);
 if (packing.length > 0 && !hasTraces()) {

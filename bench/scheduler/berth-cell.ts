@@ -1,10 +1,20 @@
 /** The real core as a packer: its state, its planEvaluations and its fold, with a log that nobody keeps. */
-import type { AllocationId, HostId, JobName, JobSpec, LogRecord, ProjectName, Resources } from "@berth/schema";
+import type {
+  AllocationId,
+  HostId,
+  JobName,
+  JobSpec,
+  LogRecord,
+  PlacementRules,
+  ProjectName,
+  Resources,
+} from "@berth/schema";
 import { createState, fold, planEvaluations } from "../../packages/scheduler/src/core/index.ts";
 
 const zero: Resources = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
 
-export const jobOf = (name: string, requests: Resources, count: number): JobSpec => ({
+export const jobOf = (name: string, requests: Resources, count: number, placement?: PlacementRules): JobSpec => ({
+  ...(placement === undefined ? {} : { placement }),
   name: name as JobName,
   project: "bench" as ProjectName,
   kind: "batch",
@@ -23,7 +33,11 @@ export const jobOf = (name: string, requests: Resources, count: number): JobSpec
   stopTimeoutMs: 1000,
 });
 
-export const createBerthCell = (hosts: readonly Resources[]) => {
+/** `labelsOf` gives the labels of the host at this position. */
+export const createBerthCell = (
+  hosts: readonly Resources[],
+  labelsOf: (at: number) => Readonly<Record<string, string>> = () => ({}),
+) => {
   const state = createState();
   let sequence = 0;
   let ids = 0;
@@ -57,6 +71,7 @@ export const createBerthCell = (hosts: readonly Resources[]) => {
           cgroupVersion: "v2",
           notEnforced: [],
           agentVersion: text,
+          labels: { ...labelsOf(at) },
         },
         capacity: { capacity: allocatable, systemReserved: zero, allocatable },
       },

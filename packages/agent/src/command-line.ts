@@ -1,15 +1,26 @@
 /** The agent's flags, read and checked. Every mistake is one sentence that says what to write instead. */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { err, ok, parseBytes, parseCpuMillis, type Result } from "@berth/schema";
+import {
+  DIMENSIONS,
+  err,
+  FURTHER_DIMENSION,
+  MAX_FURTHER,
+  ok,
+  parseBytes,
+  parseCpuMillis,
+  type Result,
+} from "@berth/schema";
 import type { Share } from "./core/capacity.ts";
 import type { AgentOptions } from "./run-agent.ts";
 
 export const USAGE = `usage: berth-agent --host NAME --data-dir DIR --nats-url URL [--nats-url URL …] --seed-file FILE --cluster-key-file FILE
-                   [--cpu 600m] [--memory 2Gi] [--pids N] [--id-base N] [--id-count N] [--cgroup-parent PATH]
+                   [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--id-base N] [--id-count N] [--cgroup-parent PATH]
                    [--log-level debug|info|warn|error] [--exit-with-parent]
 
   --cpu, --memory, --pids   the share of this machine that may be requested; default: all, minus a reserve for the host
+  --label                   what rules of placement may ask of this host, as host.labels.NAME
+  --resource                what else may be requested here: gpu=2, diskBytes=107374182400
   --id-base, --id-count     host user and group ids for containers, 65536 each
   --cgroup-parent           where containers' cgroups are made, below the root of each hierarchy
   --exit-with-parent        leave in order when stdin is closed; containers run on
@@ -39,6 +50,8 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
         cpu: text,
         memory: text,
         pids: text,
+        label: { ...text, multiple: true },
+        resource: { ...text, multiple: true },
         "id-base": text,
         "id-count": text,
         "cgroup-parent": text,
@@ -67,6 +80,13 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
   }
   const share = shareOf(values);
   if (!share.ok) return share;
+  const labels = pairsOf("--label", values.label, LABEL_NAME, /^.{0,128}$/u, "rack=r1");
+  if (!labels.ok) return labels;
+  const further = pairsOf("--resource", values.resource, new RegExp(FURTHER_DIMENSION, "u"), /^\d{1,15}$/, "gpu=2");
+  if (!further.ok) return further;
+  const taken = DIMENSIONS.find((dimension) => Object.hasOwn(further.value, dimension));
+  if (taken !== undefined) return err(`--resource ${taken}: has a flag of its own, see --cpu, --memory and --pids`);
+  if (Object.keys(further.value).length > MAX_FURTHER) return err(`--resource is given more than ${MAX_FURTHER} times`);
   const idBase = whole(values["id-base"], "--id-base");
   if (!idBase.ok) return idBase;
   const idCount = whole(values["id-count"], "--id-count");
@@ -83,12 +103,35 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
       seedFile: seedFile ?? "",
       clusterKeyFile: clusterKeyFile ?? "",
       share: share.value,
+      labels: labels.value,
+      resources: Object.fromEntries(Object.entries(further.value).map(([name, amount]) => [name, Number(amount)])),
       ...(idBase.value === undefined ? {} : { idBase: idBase.value }),
       ...(idCount.value === undefined ? {} : { idCount: idCount.value }),
       ...(values["cgroup-parent"] === undefined ? {} : { cgroupParent: values["cgroup-parent"] }),
       ...(logLevel === undefined ? {} : { logLevel }),
     },
   });
+};
+
+const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
+
+/** `NAME=VALUE` flags that may be given several times. */
+const pairsOf = (
+  flag: string,
+  given: readonly string[] | undefined,
+  name: RegExp,
+  value: RegExp,
+  example: string,
+): Result<Record<string, string>, string> => {
+  const pairs = new Map<string, string>();
+  for (const pair of given ?? []) {
+    const at = pair.indexOf("=");
+    const [key, text] = [pair.slice(0, Math.max(0, at)), pair.slice(at + 1)];
+    if (at < 0 || !name.test(key) || !value.test(text)) return err(`${flag} ${pair}: write it like ${example}`);
+    if (pairs.has(key)) return err(`${flag} ${key} is given twice`);
+    pairs.set(key, text);
+  }
+  return pairs.size > 64 ? err(`${flag} is given more than 64 times`) : ok(Object.fromEntries(pairs));
 };
 
 const whole = (value: string | undefined, flag: string): Result<number | undefined, string> => {

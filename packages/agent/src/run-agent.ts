@@ -20,7 +20,7 @@ import { createHostProbe } from "./adapters/kernel/probe.ts";
 import { createSchedulerLine } from "./adapters/nats/scheduler-line.ts";
 import { createVerifier } from "./adapters/verifier.ts";
 import { startAgent } from "./app/agent.ts";
-import { capacityOf, shareWarnings, type Share } from "./core/capacity.ts";
+import { capacityOf, shareWarnings, withFurther, type Share } from "./core/capacity.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
 import { DEFAULT_ID_BASE, DEFAULT_ID_COUNT, idRange } from "./core/slots.ts";
 
@@ -34,6 +34,10 @@ export interface AgentOptions {
   readonly clusterKeyFile: string;
   /** What of this machine may be requested; without it, what it has minus a reserve. */
   readonly share?: Share;
+  /** What rules of placement may ask of this host. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** What else may be requested here, by name of the dimension. */
+  readonly resources?: Readonly<Record<string, number>>;
   readonly idBase?: number;
   readonly idCount?: number;
   /** Below the root of each cgroup hierarchy; default: derived from host and data directory. */
@@ -115,6 +119,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
       cgroupVersion: features.cgroup,
       notEnforced: features.missing,
       agentVersion: agentVersion(),
+      ...(options.labels === undefined ? {} : { labels: options.labels }),
     });
     const dimensions = ["cpuMillis", "memoryBytes", "pids"] as const;
     const agent = await startAgent(
@@ -137,7 +142,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         retention: options.retention ?? DEFAULT_RETENTION,
         declared: new Set(dimensions.filter((dimension) => share[dimension] !== undefined)),
       },
-      { inventory, capacity: capacityOf(machine, share) },
+      { inventory, capacity: withFurther(capacityOf(machine, share), options.resources ?? {}) },
     );
     log.info({ dataDir, cgroupParent, version: agentVersion() }, "agent.ready");
     return {

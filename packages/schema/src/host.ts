@@ -21,6 +21,13 @@ export const InventorySchema = Type.Object(
     /** What this host cannot enforce, as sentences: reported in plans, never dropped silently. */
     notEnforced: Type.Array(text, { maxItems: 64 }),
     agentVersion: text,
+    /** Given by the operator; what rules of placement ask about as host.labels.NAME. */
+    labels: Type.Optional(
+      Type.Record(Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$" }), Type.String({ maxLength: 128 }), {
+        additionalProperties: false,
+        maxProperties: 64,
+      }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -290,6 +290,23 @@ describe("any document", () => {
     );
   });
 
+  test("a rule that cannot be read is named with its place and column", () => {
+    const parsed = parseJobDocument({
+      ...batch,
+      placement: {
+        require: ["host.arch == 'x64'", "host.arhc == 'x64'"],
+        spread: [{ by: "rack" }],
+        apart: [{ group: "db", by: "host.labels.rack" }],
+      },
+    });
+    expect(
+      parsed.ok ? [] : parsed.error.errors?.map(({ pointer, message }) => `${pointer} ${message.slice(0, 30)}`),
+    ).toEqual([
+      '/placement/require/1 column 1: "host.arhc" is not k',
+      '/placement/spread/0/by "rack" is no place; use host o',
+    ]);
+  });
+
   test("gives the same spec again, in the same order of keys", () => {
     const good = fc.record(
       {
@@ -302,7 +319,18 @@ describe("any document", () => {
           fc.string().map((text) => text.replaceAll("\0", "")),
         ),
         array: fc.record({ size: fc.integer({ min: 1, max: 100_000 }) }),
-        resources: fc.record({ cpu: fc.record({ request: fc.integer({ min: 1, max: 64 }) }) }),
+        resources: fc.record({
+          cpu: fc.record({ request: fc.integer({ min: 1, max: 64 }) }),
+          more: fc.dictionary(fc.stringMatching(/^[a-z]{1,3}$/), fc.nat(9)),
+        }),
+        placement: fc.record(
+          {
+            require: fc.constant(["host.arch == 'x64'"]),
+            groups: fc.constant(["db"]),
+            maxPerHost: fc.integer({ min: 1, max: 3 }),
+          },
+          { requiredKeys: [], noNullPrototype: true },
+        ),
       },
       { requiredKeys: ["name", "kind", "image", "command"], noNullPrototype: true },
     );

@@ -5,6 +5,9 @@ import type { ProjectName } from "./ids.ts";
 import { BUILTIN_IMAGE, isImageReference, parseImageReference } from "./image-reference.ts";
 import { problem, type FieldError, type Problem } from "./problem.ts";
 import { err, ok, type Result } from "./result.ts";
+import { parseExpression } from "./expression.ts";
+import { isPlace } from "./placement-rules.ts";
+import { DIMENSIONS } from "./resources.ts";
 import { parseBytes, parseCpuMillis, parseDurationMs } from "./units.ts";
 
 export const DEFAULT_PROJECT = "default" as ProjectName;
@@ -50,7 +53,7 @@ class Errors {
 
 const resourcesOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "requests" | "limits"> => {
   const at = "/resources";
-  const { cpu, memory, pids } = document.resources ?? {};
+  const { cpu, memory, pids, disk, more } = document.resources ?? {};
   const cpuRequest =
     cpu?.request === undefined
       ? DEFAULT_CPU_MILLIS
@@ -79,8 +82,19 @@ const resourcesOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "requ
     errors.add(`${at}/memory/limit`, "must not be below the request, nor above 1024Ti");
   }
   const pidCount = pids ?? DEFAULT_PIDS;
+  const further: Record<string, number> = {};
+  for (const [name, amount] of Object.entries(more ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    if ((DIMENSIONS as readonly string[]).includes(name))
+      errors.add(`${at}/more/${name}`, "is asked for by its own field");
+    else if (amount > 0) further[name] = amount;
+  }
+  if (disk !== undefined) {
+    if (further["diskBytes"] !== undefined) errors.add(`${at}/disk`, "is asked for twice, see more.diskBytes");
+    further["diskBytes"] = errors.take(`${at}/disk`, parseBytes(disk), 0);
+  }
+  const requests = { cpuMillis: cpuRequest, memoryBytes: memoryRequest, pids: pidCount };
   return {
-    requests: { cpuMillis: cpuRequest, memoryBytes: memoryRequest, pids: pidCount },
+    requests: Object.keys(further).length === 0 ? requests : { ...requests, more: further },
     limits: { cpuMillis: cpuLimit, memoryBytes: memoryLimit, pids: pidCount },
   };
 };
@@ -117,6 +131,47 @@ const mountsOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "volumes
   });
   return { volumes, outputs };
 };
+
+const placementOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "placement"> => {
+  const rules = document.placement;
+  if (rules === undefined) return {};
+  const expression = (pointer: string, source: string): void => {
+    const parsed = parseExpression(source);
+    if (!parsed.ok) errors.add(pointer, parsed.error);
+  };
+  const place = (pointer: string, by: string | undefined): void => {
+    if (!isPlace(by ?? "host")) errors.add(pointer, `"${by}" is no place; use host or host.labels.NAME`);
+  };
+  rules.require?.forEach((source, at) => expression(`/placement/require/${at}`, source));
+  rules.prefer?.forEach(({ rule }, at) => expression(`/placement/prefer/${at}/rule`, rule));
+  rules.spread?.forEach(({ by }, at) => place(`/placement/spread/${at}/by`, by));
+  rules.apart?.forEach(({ by }, at) => place(`/placement/apart/${at}/by`, by));
+  rules.together?.forEach(({ by }, at) => place(`/placement/together/${at}/by`, by));
+  const { require, prefer, spread, groups, apart, together, maxPerHost } = rules;
+  // In one order, so that equal documents give equal specs.
+  const placement = {
+    ...(filled(require) && { require }),
+    ...(filled(prefer) && { prefer: prefer.map(({ rule, weight }) => ({ rule, weight })) }),
+    ...(filled(spread) && {
+      spread: spread.map(({ by, maxSkew, weight }) => ({
+        by,
+        ...(maxSkew !== undefined && { maxSkew }),
+        ...(weight !== undefined && { weight }),
+      })),
+    }),
+    ...(filled(groups) && { groups }),
+    ...(filled(apart) && { apart: apart.map(ordered) }),
+    ...(filled(together) && { together: together.map(ordered) }),
+    ...(maxPerHost !== undefined && { maxPerHost }),
+  };
+  return Object.keys(placement).length === 0 ? {} : { placement };
+};
+
+const filled = <T>(list: readonly T[] | undefined): list is readonly T[] & T[] => list !== undefined && list.length > 0;
+const ordered = ({ group, by }: { readonly group: string; readonly by?: string }) => ({
+  group,
+  ...(by !== undefined && { by }),
+});
 
 const durationOf = (pointer: string, text: string, errors: Errors): number => {
   const value = errors.take(pointer, parseDurationMs(text), 0);
@@ -200,6 +255,7 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
     workdir: document.workdir ?? (document.image === BUILTIN_IMAGE ? "/" : ""),
     ...resourcesOf(document, errors),
     ...countOf(document, errors),
+    ...placementOf(document, errors),
     ...mountsOf(document, errors),
     restart: restartOf(document, errors),
     runTimeoutMs:

@@ -4,7 +4,8 @@
  */
 import Type, { type Static } from "typebox";
 import { JobNameSchema, ProjectNameSchema } from "./ids.ts";
-import { LimitsSchema, ResourcesSchema } from "./resources.ts";
+import { PlacementRulesSchema } from "./placement-rules.ts";
+import { FURTHER_DIMENSION, LimitsSchema, MAX_FURTHER, ResourcesSchema } from "./resources.ts";
 
 const quantity = (description: string) => Type.Union([Type.String({ maxLength: 32 }), Type.Number()], { description });
 const duration = (description: string) => Type.String({ maxLength: 32, description });
@@ -65,6 +66,18 @@ export const JobDocumentSchema = Type.Object(
             ),
           ),
           pids: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_194_304, description: "processes and threads" })),
+          disk: Type.Optional(quantity("disk space booked on the host: 10Gi")),
+          more: Type.Optional(
+            Type.Record(
+              Type.String({ pattern: FURTHER_DIMENSION }),
+              Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+              {
+                additionalProperties: false,
+                maxProperties: MAX_FURTHER,
+                description: "amounts of whatever else hosts say that they have: gpu: 1",
+              },
+            ),
+          ),
         },
         strict,
       ),
@@ -76,6 +89,7 @@ export const JobDocumentSchema = Type.Object(
         strict,
       ),
     ),
+    placement: Type.Optional(PlacementRulesSchema),
     volumes: Type.Optional(
       Type.Array(
         Type.Object(
@@ -152,6 +166,7 @@ export const JobSpecSchema = Type.Object(
     limits: LimitsSchema,
     count: Type.Integer({ minimum: 1, maximum: MAX_TASKS }),
     maxRunning: nullable(Type.Integer({ minimum: 1 })),
+    placement: Type.Optional(PlacementRulesSchema),
     volumes: Type.Array(
       Type.Object({ source: Type.String(), target: Type.String(), readOnly: Type.Boolean() }, strict),
     ),

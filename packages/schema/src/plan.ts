@@ -1,7 +1,7 @@
 /** What the core decides, with the reasons inside: placements with their score, refusals with every host's first failing check. */
 import Type, { type Static } from "typebox";
 import { HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
-import { DimensionSchema } from "./resources.ts";
+import { AnyDimensionSchema } from "./resources.ts";
 
 const whole = Type.Integer();
 
@@ -34,10 +34,20 @@ export const HostRejectionSchema = Type.Union([
     {
       hostId: HostIdSchema,
       reason: Type.Enum(["exhausted", "too_small"]),
-      dimension: DimensionSchema,
+      dimension: AnyDimensionSchema,
       requested: whole,
       free: whole,
       short: whole,
+    },
+    { additionalProperties: false },
+  ),
+  /** `rule` is what the job says; `actual` is what stands against it there, in words. */
+  Type.Object(
+    {
+      hostId: HostIdSchema,
+      reason: Type.Enum(["constraint", "max_per_host", "apart", "together", "spread"]),
+      rule: Type.String({ maxLength: 600 }),
+      actual: Type.String({ maxLength: 600 }),
     },
     { additionalProperties: false },
   ),
@@ -50,13 +60,23 @@ export const UnblockHintSchema = Type.Union([
     {
       kind: Type.Literal("free_resources"),
       hostId: HostIdSchema,
-      dimension: DimensionSchema,
+      dimension: AnyDimensionSchema,
       short: whole,
     },
     { additionalProperties: false },
   ),
   Type.Object(
-    { kind: Type.Literal("reduce_request"), dimension: DimensionSchema, to: whole },
+    { kind: Type.Literal("reduce_request"), dimension: AnyDimensionSchema, to: whole },
+    { additionalProperties: false },
+  ),
+  /** The only rule that stands against so many hosts with room. */
+  Type.Object(
+    {
+      kind: Type.Literal("relax_rule"),
+      reason: Type.Enum(["constraint", "max_per_host", "apart", "together", "spread"]),
+      rule: Type.String({ maxLength: 600 }),
+      hosts: whole,
+    },
     { additionalProperties: false },
   ),
   Type.Object({ kind: Type.Literal("add_host") }, { additionalProperties: false }),

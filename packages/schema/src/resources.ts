@@ -1,18 +1,31 @@
 /**
- * The dimensions that are booked. Adding one is adding a line to DIMENSIONS: packing, validation, explanations and
- * tables all walk this list.
+ * The dimensions that are booked. Three of them every host has and every task uses; any number of others are data: a host
+ * says under `more` what else it has, a task says under `more` what else it asks for, and packing, validation, explanations
+ * and tables treat both alike.
  */
 import Type, { type Static } from "typebox";
 
 export const DIMENSIONS = ["cpuMillis", "memoryBytes", "pids"] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
-export const DimensionSchema = Type.Enum([...DIMENSIONS]);
+
+/** A further dimension by its name, unit last: `diskBytes`, `netEgressBits`, `netIngressBits`, `gpu`, `license.matlab`. */
+export const FURTHER_DIMENSION = "^[a-z][A-Za-z0-9._-]{0,39}$";
+/** Of any kind: one of DIMENSIONS or a further one. */
+export const AnyDimensionSchema = Type.String({ pattern: FURTHER_DIMENSION });
+export type AnyDimension = string;
 
 const amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
-/** An amount of each dimension: thousandths of a CPU, bytes, processes. */
+/** How many further dimensions one host or task may name. */
+export const MAX_FURTHER = 12;
+export const FurtherSchema = Type.Record(Type.String({ pattern: FURTHER_DIMENSION }), amount, {
+  additionalProperties: false,
+  maxProperties: MAX_FURTHER,
+});
+
+/** An amount of each dimension: thousandths of a CPU, bytes, processes, and whatever else by name. */
 export const ResourcesSchema = Type.Object(
-  { cpuMillis: amount, memoryBytes: amount, pids: amount },
+  { cpuMillis: amount, memoryBytes: amount, pids: amount, more: Type.Optional(FurtherSchema) },
   { additionalProperties: false },
 );
 export type Resources = Static<typeof ResourcesSchema>;

@@ -12,6 +12,7 @@ import type {
   JobSpec,
   JobView,
   ProjectName,
+  Dimension,
   Resources,
   TaskCounts,
   WatchMessage,
@@ -165,9 +166,8 @@ export const settle = (snapshot: Snapshot): Snapshot => {
   const active = snapshot.allocations.filter((allocation) => !["exited", "failed", "lost"].includes(allocation.state));
   const hosts = snapshot.hosts.map((host) => {
     const here = active.filter((allocation) => allocation.hostId === host.id);
-    const sum = (key: keyof Resources): number =>
-      here.reduce((total, allocation) => total + allocation.resources[key], 0);
-    const used = (key: keyof Resources): number =>
+    const sum = (key: Dimension): number => here.reduce((total, allocation) => total + allocation.resources[key], 0);
+    const used = (key: Dimension): number =>
       here.reduce((total, allocation) => total + (allocation.usage?.[key] ?? 0), 0);
     const usage =
       host.usage === null

@@ -27,6 +27,7 @@ export interface InventoryParts {
   readonly cgroupVersion: Inventory["cgroupVersion"];
   readonly notEnforced: readonly string[];
   readonly agentVersion: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export const readInventory = async (parts: InventoryParts, timeoutMs = TIMEOUT_MS): Promise<Inventory> => {
@@ -44,5 +45,6 @@ export const readInventory = async (parts: InventoryParts, timeoutMs = TIMEOUT_M
     cgroupVersion: parts.cgroupVersion,
     notEnforced: parts.notEnforced.slice(0, 64).map(clip),
     agentVersion: clip(parts.agentVersion),
+    ...(parts.labels === undefined || Object.keys(parts.labels).length === 0 ? {} : { labels: { ...parts.labels } }),
   };
 };

@@ -75,6 +75,16 @@ export const capacityOf = (machine: Machine, share: Share): Capacity => {
   };
 };
 
+/** With what the operator says that there is beside: nothing of it is kept back for the host. */
+export const withFurther = (capacity: Capacity, further: Readonly<Record<string, number>>): Capacity =>
+  Object.keys(further).length === 0
+    ? capacity
+    : {
+        ...capacity,
+        capacity: { ...capacity.capacity, more: { ...further } },
+        allocatable: { ...capacity.allocatable, more: { ...further } },
+      };
+
 /** Sentences on a share that the machine cannot give. */
 export const shareWarnings = (machine: Machine, share: Share): readonly string[] => {
   const measured = measuredCapacity(machine);

@@ -3,14 +3,14 @@ import {
   absurd,
   formatBytes,
   formatCpu,
-  type Dimension,
+  type AnyDimension,
   type HostRejection,
   type Outcome,
   type ScoreBreakdown,
   type UnblockHint,
 } from "@berth/schema";
 
-export const amount = (dimension: Dimension, value: number): string => {
+export const amount = (dimension: AnyDimension, value: number): string => {
   switch (dimension) {
     case "cpuMillis":
       return `${formatCpu(value)} CPU`;
@@ -18,6 +18,8 @@ export const amount = (dimension: Dimension, value: number): string => {
       return `${formatBytes(value)} memory`;
     case "pids":
       return `${value} processes`;
+    default:
+      return dimension.endsWith("Bytes") ? `${formatBytes(value)} ${dimension.slice(0, -5)}` : `${value} ${dimension}`;
   }
 };
 
@@ -29,6 +31,8 @@ const rejection = (one: HostRejection): string => {
       return `${one.hostId}: ${amount(one.dimension, one.free)} free, ${amount(one.dimension, one.short)} short`;
     case "too_small":
       return `${one.hostId}: too small even when empty, ${amount(one.dimension, one.short)} short`;
+    default:
+      return `${one.hostId}: against the rule "${one.rule}", ${one.actual}`;
   }
 };
 
@@ -38,6 +42,8 @@ const hint = (one: UnblockHint): string => {
       return `${amount(one.dimension, one.short)} becoming free on ${one.hostId}`;
     case "reduce_request":
       return `a request of at most ${amount(one.dimension, one.to)}`;
+    case "relax_rule":
+      return `giving up the rule "${one.rule}", which alone stands against ${one.hosts} ${one.hosts === 1 ? "host" : "hosts"} with room`;
     case "add_host":
       return "another host";
     default:

@@ -29,7 +29,7 @@ const ALL_QUEUED = { maxPlacements: 100_000 } as const;
 const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job: MutableJob | undefined) => {
   const tasks: TaskPlan[] = [];
   const hostsUsed = new Set<string>();
-  const requestClass = state.classes.passing(spec.requests);
+  const requestClass = state.classes.passing(state.dimensions, spec);
   const totals = { placed: 0, blocked: 0, held: 0 };
   // What an earlier version has left on lost hosts does not count, and gives way.
   const holding = [...(job?.tasks ?? []).map((task) => task.active), ...(job?.extra.values() ?? [])].filter(

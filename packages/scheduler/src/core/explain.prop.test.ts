@@ -1,5 +1,5 @@
 /** Explanations are checked against what the packer does: a task is said to be blocked exactly when it is not placed. */
-import type { HostId, JobName, ProjectName } from "@berth/schema";
+import type { Dimension, HostId, JobName, ProjectName } from "@berth/schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { decideHello, dryRun, why } from "./index.ts";
@@ -43,10 +43,10 @@ it("every hint, followed by itself, lets the task run", () => {
           let requests = toResources(wanted);
           if (hint.kind === "add_host") world.host("new", requests);
           else if (hint.kind === "reduce_request") requests = { ...requests, [hint.dimension]: hint.to };
-          else {
+          else if (hint.kind === "free_resources") {
             // Freeing so much on that host is the same to the packer as the host having so much more.
             const all = world.state.hosts.get(hint.hostId as HostId)?.allocatable ?? requests;
-            const more = { ...all, [hint.dimension]: all[hint.dimension] + hint.short };
+            const more = { ...all, [hint.dimension]: all[hint.dimension as Dimension] + hint.short };
             world.append(unwrap(decideHello(world.state, hint.hostId, makeHello(more, "session-0000000002"))));
           }
           world.submit(makeSpec("task", { requests }));

@@ -3,14 +3,11 @@
  * plans, so that they cannot tell another story.
  */
 import {
-  DIMENSIONS,
   err,
   jobKey,
   ok,
   problem,
   taskName,
-  type Dimension,
-  type HostRejection,
   type JobName,
   type Outcome,
   type Problem,
@@ -21,8 +18,8 @@ import {
 } from "@berth/schema";
 import { firstShort, rejection, type HostRoom, type Vector } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
-import type { HostIndex } from "./host-index.ts";
 import type { RequestClass } from "./request-class.ts";
+import type { RuleRejection } from "./rule-check.ts";
 import { blockedSentence, holdSentence } from "./sentences.ts";
 import {
   inside,
@@ -42,12 +39,19 @@ export interface Explained {
 const RUNNERS_UP = 3;
 const MAX_FREE_HINTS = 3;
 
+interface Seen {
+  readonly room: HostRoom;
+  /** The rule that stands against it, whatever its room. */
+  readonly rule: RuleRejection | undefined;
+}
+
 /** Every host that said hello, by id, with what it has left now (tentative bookings included). */
-export const registeredRooms = (state: MutableState, index: HostIndex): HostRoom[] =>
-  index
+const seenHosts = (state: MutableState, requestClass: RequestClass): Seen[] =>
+  state.index
     .inOrder()
-    .map((slot) => index.room(slot))
-    .filter((room) => (state.hosts.get(room.hostId)?.capacity ?? null) !== null);
+    .map((slot) => ({ slot, room: state.index.room(slot) }))
+    .filter(({ room }) => (state.hosts.get(room.hostId)?.capacity ?? null) !== null)
+    .map(({ slot, room }) => ({ room, rule: state.index.refusal(slot, requestClass) }));
 
 /** The only dimension in which a request does not fit into `available`, or undefined when it is none or several. */
 const onlyShort = (available: ArrayLike<number>, request: Vector): number | undefined => {
@@ -56,33 +60,61 @@ const onlyShort = (available: ArrayLike<number>, request: Vector): number | unde
   return firstShort(available, first + 1, request.subarray(first + 1)) < 0 ? first : undefined;
 };
 
+/** Rules that alone stand against hosts with room, those of most hosts first. */
+const ruleHints = (seen: readonly Seen[], request: Vector): UnblockHint[] => {
+  const byRule = new Map<string, { readonly rule: RuleRejection; hosts: number }>();
+  for (const { room, rule } of seen) {
+    if (rule === undefined || !room.ready || firstShort(room.free, 0, request) >= 0) continue;
+    const known = byRule.get(rule.rule);
+    if (known === undefined) byRule.set(rule.rule, { rule, hosts: 1 });
+    else known.hosts += 1;
+  }
+  return [...byRule.values()]
+    .sort((a, b) => b.hosts - a.hosts)
+    .slice(0, MAX_FREE_HINTS)
+    .map(({ rule: { reason, rule }, hosts }) => ({ kind: "relax_rule", reason, rule, hosts }));
+};
+
 /**
  * Changes of which each alone would let the request run, smallest first: freeing some of one dimension on one host (as a
- * share of what the host has), asking for less of one dimension, or another host that is large enough.
+ * share of what the host has), asking for less of one dimension, giving up a rule, or another host that is large enough.
  */
-export const unblockHints = (rooms: readonly HostRoom[], request: Vector): UnblockHint[] => {
+const unblockHints = (
+  seen: readonly Seen[],
+  { request, unknown }: RequestClass,
+  names: readonly string[],
+): UnblockHint[] => {
+  if (unknown !== null) return [{ kind: "add_host" }];
   const free: { readonly hint: UnblockHint; readonly share: number }[] = [];
-  const reduced = new Map<Dimension, number>();
-  for (const { hostId, ready, allocatable, free: left } of rooms) {
-    const at = ready ? onlyShort(left, request) : undefined;
-    const dimension = at === undefined ? undefined : DIMENSIONS[at];
+  const reduced = new Map<string, number>();
+  for (const { room, rule } of seen) {
+    const { hostId, ready, allocatable, free: left } = room;
+    const at = ready && rule === undefined ? onlyShort(left, request) : undefined;
+    const dimension = at === undefined ? undefined : names[at];
     if (at === undefined || dimension === undefined) continue;
-    const [asked, room, all] = [request[at] as number, left[at] as number, allocatable[at] as number];
-    if (room > 0) reduced.set(dimension, Math.max(room, reduced.get(dimension) ?? 0));
+    const [asked, has, all] = [request[at] as number, left[at] as number, allocatable[at] as number];
+    if (has > 0) reduced.set(dimension, Math.max(has, reduced.get(dimension) ?? 0));
     if (asked > all) continue;
-    free.push({
-      hint: { kind: "free_resources", hostId, dimension, short: asked - room },
-      share: (asked - room) / all,
-    });
+    free.push({ hint: { kind: "free_resources", hostId, dimension, short: asked - has }, share: (asked - has) / all });
   }
   return [
     ...free
       .sort((a, b) => a.share - b.share)
       .slice(0, MAX_FREE_HINTS)
       .map(({ hint }) => hint),
-    ...[...reduced].map(([dimension, to]): UnblockHint => ({ kind: "reduce_request", dimension, to })),
+    ...[...reduced]
+      .slice(0, MAX_FREE_HINTS)
+      .map(([dimension, to]): UnblockHint => ({ kind: "reduce_request", dimension, to })),
+    ...ruleHints(seen, request),
     { kind: "add_host" },
   ];
+};
+
+/** A host's first failing check: lost, what it is, whether it could ever hold it, room, and how others stand around it. */
+const firstFailing = ({ room, rule }: Seen, requestClass: RequestClass, names: readonly string[]) => {
+  const refused = rejection(room, requestClass, names);
+  if (refused?.reason === "lost") return refused;
+  return rule?.reason === "constraint" ? rule : (refused ?? rule);
 };
 
 /** Where the request would go on these bookings, or why nowhere. `place` books it. */
@@ -102,14 +134,14 @@ export const explainRequest = (
       outcome: { kind: "placed", hostId, score, runnersUp: [...runnersUp] },
     };
   }
-  const rooms = registeredRooms(state, state.index);
-  const hosts = rooms
-    .map((room) => rejection(room, requestClass.request))
-    .filter((refused): refused is HostRejection => refused !== undefined);
+  const seen = seenHosts(state, requestClass);
+  const hosts = seen
+    .map((one) => firstFailing(one, requestClass, state.dimensions))
+    .filter((refused): refused is NonNullable<typeof refused> => refused !== undefined);
   return {
     chosen,
     sentence: blockedSentence(subject, hosts),
-    outcome: { kind: "blocked", hosts, unblockedBy: unblockHints(rooms, requestClass.request) },
+    outcome: { kind: "blocked", hosts, unblockedBy: unblockHints(seen, requestClass, state.dimensions) },
   };
 };
 

@@ -1,43 +1,83 @@
 /**
  * The one question of fit. Planning, validation, dry run and every explanation ask it here, so that they cannot disagree.
- * Amounts are vectors in the order of DIMENSIONS: integers, exact in doubles. A new dimension is a line in the schema.
+ * Amounts are vectors: integers, exact in doubles, in the order in which dimensions became known, DIMENSIONS first.
  */
-import {
-  DIMENSIONS,
-  noResources,
-  type Capacity,
-  type Dimension,
-  type HostId,
-  type HostRejection,
-  type Resources,
-} from "@berth/schema";
+import { DIMENSIONS, noResources, type Capacity, type HostId, type HostRejection, type Resources } from "@berth/schema";
 
 export type Vector = Float64Array;
 
-export const toVector = (resources: Resources): Vector => {
-  const vector = new Float64Array(DIMENSIONS.length);
+/** Length of every vector: so many dimensions a cluster may have. What is more than these, no host can be booked for. */
+export const STRIDE = 16;
+
+/** `names` says which dimension stands where. */
+export const toVector = (names: readonly string[], resources: Resources): Vector => {
+  const vector = new Float64Array(STRIDE);
   DIMENSIONS.forEach((dimension, at) => (vector[at] = resources[dimension]));
+  for (const [name, amount] of Object.entries(resources.more ?? {})) {
+    const at = names.indexOf(name);
+    // What has a field of its own is not said here.
+    if (at >= DIMENSIONS.length) vector[at] = amount;
+  }
   return vector;
+};
+
+/** The first dimension that is asked for and not known, by name. */
+export const unknownIn = (
+  names: readonly string[],
+  { more }: Resources,
+): { readonly name: string; readonly amount: number } | null => {
+  const unknown = Object.keys(more ?? {})
+    .filter((name) => (more?.[name] ?? 0) > 0 && !names.includes(name))
+    .sort()[0];
+  return unknown === undefined ? null : { name: unknown, amount: more?.[unknown] ?? 0 };
+};
+
+/** The dimensions that are known after a host has said what it has; the same array when there is nothing new. */
+export const learnNames = (names: readonly string[], { more }: Resources): readonly string[] => {
+  const news = Object.keys(more ?? {})
+    .filter((name) => !names.includes(name))
+    .sort()
+    .slice(0, STRIDE - names.length);
+  return news.length === 0 ? names : [...names, ...news];
+};
+
+const combined = (names: Iterable<string>, amountOf: (name: string) => number): Pick<Resources, "more"> => {
+  const more: Record<string, number> = {};
+  for (const name of names) {
+    const amount = amountOf(name);
+    if (amount !== 0) more[name] = amount;
+  }
+  return Object.keys(more).length === 0 ? {} : { more };
 };
 
 /** `left` plus (`sign` 1) or minus (-1) `right`. */
 export const addResources = (left: Resources, right: Resources, sign: 1 | -1): Resources => {
-  const result = noResources();
-  for (const dimension of DIMENSIONS) result[dimension] = left[dimension] + sign * right[dimension];
-  return result;
+  const sum = {
+    cpuMillis: left.cpuMillis + sign * right.cpuMillis,
+    memoryBytes: left.memoryBytes + sign * right.memoryBytes,
+    pids: left.pids + sign * right.pids,
+  };
+  if (left.more === undefined && right.more === undefined) return sum;
+  const names = new Set([...Object.keys(left.more ?? {}), ...Object.keys(right.more ?? {})]);
+  return { ...sum, ...combined(names, (name) => (left.more?.[name] ?? 0) + sign * (right.more?.[name] ?? 0)) };
 };
 
 /**
  * What may be booked on a host that reports this. A host that claims more allocatable than its capacity leaves after the
  * system's share is believed in the smaller number; a host without anything is a host on which nothing fits.
  */
-export const bookable = (reported: Capacity): Resources => {
+export const bookable = ({ capacity, systemReserved, allocatable }: Capacity): Resources => {
+  const least = (claimed: number, all: number, reserved: number): number =>
+    Math.max(0, Math.min(claimed, all - reserved));
   const result = noResources();
   for (const dimension of DIMENSIONS) {
-    const left = reported.capacity[dimension] - reported.systemReserved[dimension];
-    result[dimension] = Math.max(0, Math.min(reported.allocatable[dimension], left));
+    result[dimension] = least(allocatable[dimension], capacity[dimension], systemReserved[dimension]);
   }
-  return result;
+  if (allocatable.more === undefined) return result;
+  const further = combined(Object.keys(allocatable.more), (name) =>
+    least(allocatable.more?.[name] ?? 0, capacity.more?.[name] ?? 0, systemReserved.more?.[name] ?? 0),
+  );
+  return { ...result, ...further };
 };
 
 /** The first dimension in which `request` exceeds what is at `from` in `available`, or -1 when all of it fits. */
@@ -56,21 +96,36 @@ export interface HostRoom {
   readonly free: Vector;
 }
 
+/** What is asked of a host, as the question of fit has to know it. */
+export interface Request {
+  readonly request: Vector;
+  readonly unknown: { readonly name: string; readonly amount: number } | null;
+}
+
 /**
  * Why this host cannot take the request: its first failing check, or undefined when it can. `too_small` comes before
  * `exhausted`, because no amount of waiting helps there. `short` is how much would have to be added or freed.
  */
-export const rejection = (host: HostRoom, request: ArrayLike<number>): HostRejection | undefined => {
-  if (!host.ready) return { hostId: host.hostId, reason: "lost" };
+export const rejection = (
+  host: HostRoom,
+  { request, unknown }: Request,
+  names: readonly string[],
+): Extract<HostRejection, { reason: "lost" | "exhausted" | "too_small" }> | undefined => {
+  const { hostId } = host;
+  if (!host.ready) return { hostId, reason: "lost" };
+  if (unknown !== null) {
+    const { name, amount } = unknown;
+    return { hostId, reason: "too_small", dimension: name, requested: amount, free: 0, short: amount };
+  }
   const small = firstShort(host.allocatable, 0, request);
   const at = small >= 0 ? small : firstShort(host.free, 0, request);
   if (at < 0) return undefined;
   const requested = request[at] as number;
   const room = ((small >= 0 ? host.allocatable : host.free)[at] as number) || 0;
   return {
-    hostId: host.hostId,
+    hostId,
     reason: small >= 0 ? "too_small" : "exhausted",
-    dimension: DIMENSIONS[at] as Dimension,
+    dimension: names[at] ?? "",
     requested,
     free: Math.max(0, room),
     short: requested - room,

@@ -36,7 +36,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     placedAtMs: folding.atMs,
     startedAtMs: null,
     exit: null,
-    request: job.requestClass.request,
+    requestClass: job.requestClass,
   };
   state.allocations.set(placement.id, allocation);
   changeTask(folding, job, task, () => {
@@ -47,8 +47,8 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   });
   host.allocations.add(placement.id);
   host.reserved = addResources(host.reserved, job.spec.requests, 1);
-  state.index.book(host.slot, allocation.request, 1);
-  state.demand.note(job.requestClass.key, allocation.request);
+  state.index.book(host.slot, allocation.requestClass, 1);
+  state.demand.note(job.requestClass.demandKey, job.requestClass.request);
   state.index.setMix(state.demand.mix);
   folding.changes.allocations.add(placement.id);
   touchDocument(folding, allocation);

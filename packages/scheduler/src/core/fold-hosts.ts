@@ -1,15 +1,21 @@
 /** Folding what is known of hosts: admitted, registered, lost, ready again. Each returns false when it contradicts the state. */
 import { noResources, type LogRecord } from "@berth/schema";
-import { bookable, toVector } from "./feasibility.ts";
-import { changeTask, refreshExtra, type Folding } from "./fold-tasks.ts";
-import type { MutableHost } from "./state.ts";
+import { attributesOf } from "./attributes.ts";
+import { bookable, learnNames, toVector } from "./feasibility.ts";
+import { changeTask, leaveQueue, refreshExtra, refreshQueue, type Folding } from "./fold-tasks.ts";
+import type { MutableHost, MutableState } from "./state.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
 
 /** Tells the packer, and every task that has an allocation there, how the host is now. */
 const announce = (folding: Folding, host: MutableHost): void => {
   const { state, changes } = folding;
-  state.index.setHost(host.slot, toVector(host.allocatable), host.state === "ready");
+  state.index.setHost(
+    host.slot,
+    toVector(state.dimensions, host.allocatable),
+    host.state === "ready",
+    attributesOf(host),
+  );
   changes.hosts.add(host.id);
   for (const id of host.allocations) {
     const allocation = state.allocations.get(id);
@@ -21,6 +27,21 @@ const announce = (folding: Folding, host: MutableHost): void => {
       refreshExtra(state, job, allocation.index);
       changes.jobs.add(job.key);
     }
+  }
+};
+
+/** A dimension that no host had before: who asks for it may be placed now. */
+const learn = (state: MutableState, host: MutableHost): void => {
+  const known = learnNames(state.dimensions, host.allocatable);
+  if (known === state.dimensions) return;
+  state.dimensions = known;
+  state.index.setWidth(known.length);
+  for (const job of state.jobs.values()) {
+    if (job.requestClass.unknown === null) continue;
+    leaveQueue(state, job);
+    state.classes.release(job.requestClass);
+    job.requestClass = state.classes.retain(known, job.spec);
+    refreshQueue(state, job);
   }
 };
 
@@ -56,6 +77,7 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   host.inventory = record.inventory;
   host.capacity = record.capacity;
   host.allocatable = bookable(record.capacity);
+  learn(folding.state, host);
   if (host.state === "enrolled") host.state = "ready";
   announce(folding, host);
   return true;

@@ -83,7 +83,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
       stopped: 0,
     },
     activeTasks: active.size,
-    requestClass: state.classes.retain(spec.requests),
+    requestClass: state.classes.retain(state.dimensions, spec),
     wanting: createBitset(spec.count),
     stranded: new Set(),
     displaced: new Set(),

@@ -174,7 +174,7 @@ const release = (folding: Folding, allocation: MutableAllocation): void => {
   const host = state.hosts.get(allocation.hostId);
   if (host === undefined || !host.allocations.delete(allocation.id)) return;
   host.reserved = addResources(host.reserved, allocation.spec.requests, -1);
-  state.index.book(host.slot, allocation.request, -1);
+  state.index.book(host.slot, allocation.requestClass, -1);
 };
 
 /**

@@ -1,106 +1,257 @@
-import type { HostId } from "@berth/schema";
+/** The index is checked against a model that keeps every host by itself and scans all of them. */
+import {
+  parseExpression,
+  holds,
+  type HostId,
+  type JobName,
+  type PlacementRules,
+  type ProjectName,
+} from "@berth/schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { firstShort } from "./feasibility.ts";
+import { firstShort, STRIDE } from "./feasibility.ts";
 import { createHostIndex } from "./host-index.ts";
+import { createClassTable, type RequestClass } from "./request-class.ts";
 import { explainFit, NO_VALUATION, valuate } from "./score.ts";
 
-const vector = (max: number) =>
-  fc.tuple(fc.nat(max), fc.nat(max), fc.nat(max)).map((amounts) => Float64Array.from(amounts));
+const NAMES = ["cpuMillis", "memoryBytes", "pids"];
+type Amounts = readonly [number, number, number];
+const amounts = (max: number): fc.Arbitrary<Amounts> => fc.tuple(fc.nat(max), fc.nat(max), fc.nat(max));
+const padded = (given: readonly number[]): Float64Array => {
+  const vector = new Float64Array(STRIDE);
+  vector.set(given);
+  return vector;
+};
+
+const classes = createClassTable();
+const classOf = ([cpuMillis, memoryBytes, pids]: Amounts, name = "job", placement?: PlacementRules): RequestClass =>
+  classes.retain(NAMES, {
+    requests: { cpuMillis, memoryBytes, pids },
+    project: "p" as ProjectName,
+    name: name as JobName,
+    ...(placement === undefined ? {} : { placement }),
+  });
 
 const operation = fc.oneof(
-  fc.record({ kind: fc.constant("host" as const), host: fc.nat(6), all: vector(8), ready: fc.boolean() }),
-  fc.record({ kind: fc.constant("book" as const), host: fc.nat(6), request: vector(3) }),
+  fc.record({ kind: fc.constant("host" as const), host: fc.nat(6), all: amounts(8), ready: fc.boolean() }),
+  fc.record({ kind: fc.constant("book" as const), host: fc.nat(6), request: amounts(3) }),
   fc.record({ kind: fc.constant("free" as const), host: fc.nat(6) }),
-  fc.record({ kind: fc.constant("mix" as const), request: vector(3) }),
+  fc.record({ kind: fc.constant("mix" as const), request: amounts(3) }),
 );
 
-/** The model keeps every host by itself and scans all of them. */
 interface Model {
-  all: Float64Array;
+  all: Amounts;
   ready: boolean;
-  booked: Float64Array[];
+  booked: RequestClass[];
 }
 
 const freeOf = (host: Model): Float64Array =>
-  host.all.map((amount, at) => amount - host.booked.reduce((sum, request) => sum + (request[at] ?? 0), 0));
+  padded(host.all.map((amount, at) => amount - host.booked.reduce((sum, { request }) => sum + (request[at] ?? 0), 0)));
+
+const scored = (valuation: typeof NO_VALUATION, host: Model, { request }: RequestClass): number =>
+  explainFit(valuation, padded(host.all).subarray(0, 3), freeOf(host).subarray(0, 3), request.subarray(0, 3)).total;
 
 it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () => {
   fc.assert(
     fc.property(
       fc.array(operation, { maxLength: 40 }),
-      vector(4),
+      fc.array(amounts(4), { minLength: 1, maxLength: 40 }),
       fc.integer({ min: 1, max: 4 }),
-      (list, request, limit) => {
+      (list, asked, limit) => {
         const index = createHostIndex();
         const model = new Map<string, Model>();
         const slot = (host: number): number => index.slotOf(`h${host}` as HostId);
         const of = (host: number): Model => {
-          const known = model.get(`h${host}`) ?? { all: new Float64Array(3), ready: false, booked: [] };
+          const known = model.get(`h${host}`) ?? { all: [0, 0, 0], ready: false, booked: [] };
           model.set(`h${host}`, known);
           return known;
         };
-        const requestClass = { id: 1, key: "1", request };
+        const wanted = asked.map((request) => classOf(request));
         let valuation = NO_VALUATION;
         let version = 0;
-        const expected = () =>
+        const expected = (requestClass: RequestClass) =>
           [...model]
-            .filter(([, host]) => host.ready && firstShort(freeOf(host), 0, request) < 0)
-            .map(([hostId, host]) => ({ hostId, score: explainFit(valuation, host.all, freeOf(host), request).total }))
+            .filter(([, host]) => host.ready && firstShort(freeOf(host), 0, requestClass.request) < 0)
+            .map(([hostId, host]) => ({ hostId, score: scored(valuation, host, requestClass) }))
             .sort((a, b) => b.score - a.score || (a.hostId < b.hostId ? -1 : 1))
             .slice(0, limit);
-        const chosen = () => index.choose(requestClass, limit).map(({ hostId, score }) => ({ hostId, score }));
+        const check = (): void => {
+          for (const requestClass of wanted) {
+            const chosen = index.choose(requestClass, limit).map(({ hostId, score }) => ({ hostId, score }));
+            expect(chosen).toEqual(expected(requestClass));
+          }
+        };
         for (const step of list) {
           if (step.kind === "mix") {
             version += 1;
-            const mix = { version, requests: [{ request: step.request, weight: 1 }] };
-            index.setMix(mix);
             const largest = [0, 1, 2].map((at) => Math.max(0, ...[...model.values()].map(({ all }) => all[at] ?? 0)));
-            valuation = valuate(mix, largest);
+            const mix = (size: number) => ({
+              version,
+              requests: [{ request: padded(step.request).subarray(0, size), weight: 1 }],
+            });
+            index.setMix(mix(STRIDE), padded(largest));
+            valuation = valuate(mix(3), largest);
             continue;
           }
           const host = of(step.host);
           if (step.kind === "host") {
             host.all = step.all;
             host.ready = step.ready;
-            index.setHost(slot(step.host), step.all, step.ready);
+            index.setHost(slot(step.host), padded(step.all), step.ready);
           } else if (step.kind === "book") {
-            host.booked.push(step.request);
-            index.book(slot(step.host), step.request, 1);
+            const requestClass = classOf(step.request);
+            host.booked.push(requestClass);
+            index.book(slot(step.host), requestClass, 1);
           } else {
             const last = host.booked.pop();
             if (last !== undefined) index.book(slot(step.host), last, -1);
           }
-          expect(chosen()).toEqual(expected());
+          check();
         }
         const taken: number[] = [];
         const mark = index.mark();
+        const first = wanted[0] as RequestClass;
         for (let at = 0; at < 5; at += 1) {
-          const best = index.choose(requestClass, 1)[0];
-          if (best === undefined) break;
-          index.book(best.slot, request, 1);
-          taken.push(best.slot);
+          const best = index.pick(first);
+          if (best < 0) break;
+          index.book(best, first, 1);
+          taken.push(best);
         }
-        for (const at of taken.reverse()) index.undo(at, request);
+        for (const at of taken.reverse()) index.undo(at, first);
         expect(index.mark()).toBe(mark);
-        expect(chosen()).toEqual(expected());
+        check();
       },
     ),
+    { numRuns: 60 },
+  );
+});
+
+const oneOf = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
+type Of<K extends keyof PlacementRules> = NonNullable<PlacementRules[K]>;
+
+const rules: fc.Arbitrary<PlacementRules> = fc.record(
+  {
+    require: oneOf<Of<"require">>(["host.labels.rack != 'r0'"], ["host.labels.gen >= 2"], []),
+    spread: oneOf<Of<"spread">>(
+      [{ by: "host.labels.rack", maxSkew: 1 }],
+      [{ by: "host.labels.rack" }],
+      [
+        { by: "host.labels.rack", maxSkew: 2 },
+        { by: "host.labels.gen", weight: 10 },
+      ],
+    ),
+    maxPerHost: fc.integer({ min: 1, max: 2 }),
+    groups: oneOf<Of<"groups">>(["a"], ["b"], ["a", "b"]),
+    apart: oneOf<Of<"apart">>([{ group: "a" }], [{ group: "b", by: "host.labels.rack" }]),
+    together: oneOf<Of<"together">>([{ group: "a", by: "host.labels.rack" }], [{ group: "b" }]),
+    prefer: oneOf<Of<"prefer">>(
+      [{ rule: "host.labels.gen == 3", weight: 60 }],
+      [{ rule: "host.labels.rack == 'r1'", weight: -40 }],
+    ),
+  },
+  { requiredKeys: [] },
+);
+
+interface Placed {
+  readonly job: number;
+  readonly host: number;
+}
+
+it("keeps every rule, places whenever a host is left, and says which rule stands against the others", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(3), fc.nat(3), fc.integer({ min: 2, max: 12 })), { minLength: 1, maxLength: 9 }),
+      fc.array(rules, { minLength: 1, maxLength: 3 }),
+      fc.array(fc.tuple(fc.nat(2), fc.nat(9)), { maxLength: 30 }),
+      (hosts, ruleSets, steps) => {
+        const index = createHostIndex();
+        hosts.forEach(([rack, gen, cpus], at) => {
+          const values = new Map<string, string>([["host.labels.gen", String(gen)]]);
+          if (rack > 0) values.set("host.labels.rack", `r${rack}`);
+          const slot = index.slotOf(`h${at}` as HostId);
+          index.setHost(slot, padded([cpus, 9, 9]), true, { key: `${rack}${gen}`, lookup: (path) => values.get(path) });
+        });
+        const rackOf = (host: number): string | undefined =>
+          hosts[host]?.[0] === 0 ? undefined : `r${hosts[host]?.[0]}`;
+        const labelOf = (host: number, path: string): string | undefined =>
+          path.endsWith("rack") ? rackOf(host) : String(hosts[host]?.[1]);
+        const asked = ruleSets.map((placement, job) => classOf([2, 1, 1], `j${job}`, placement));
+        const placed: Placed[] = [];
+        const holdsOf = (host: number, source: string): boolean => {
+          const parsed = parseExpression(source);
+          return parsed.ok && holds(parsed.value, (path) => labelOf(host, path));
+        };
+        const inGroup = (group: string) => placed.filter(({ job }) => ruleSets[job]?.groups?.includes(group));
+        const room = (host: number): number =>
+          (hosts[host]?.[2] ?? 0) - placed.filter((one) => one.host === host).length * 2;
+        const may = (job: number, host: number): boolean => {
+          const of = ruleSets[job] ?? {};
+          const own = placed.filter((one) => one.job === job);
+          if (!(of.require ?? []).every((source) => holdsOf(host, source))) return false;
+          if (own.filter((one) => one.host === host).length >= (of.maxPerHost ?? Infinity)) return false;
+          const share = (other: number, by: string | undefined): boolean =>
+            by === undefined
+              ? other === host
+              : labelOf(host, by) !== undefined && labelOf(other, by) === labelOf(host, by);
+          if ((of.apart ?? []).some(({ group, by }) => inGroup(group).some((one) => share(one.host, by)))) return false;
+          if (
+            (of.together ?? []).some(
+              ({ group, by }) => inGroup(group).length > 0 && !inGroup(group).some((one) => share(one.host, by)),
+            )
+          )
+            return false;
+          return (of.spread ?? []).every(({ by, maxSkew }) => {
+            if (maxSkew === undefined) return true;
+            const value = labelOf(host, by);
+            if (value === undefined) return false;
+            const counts = new Map<string, number>();
+            hosts.forEach((_, other) => {
+              const name = labelOf(other, by);
+              if (name !== undefined && (of.require ?? []).every((source) => holdsOf(other, source)))
+                counts.set(name, 0);
+            });
+            for (const one of own) {
+              const name = labelOf(one.host, by) ?? "";
+              if (counts.has(name)) counts.set(name, (counts.get(name) ?? 0) + 1);
+            }
+            return (counts.get(value) ?? 0) + 1 - Math.min(...counts.values()) <= maxSkew;
+          });
+        };
+        for (const [which, remove] of steps) {
+          const gone = remove < 3 ? placed.splice(remove, 1)[0] : undefined;
+          if (gone !== undefined) index.book(gone.host, asked[gone.job] as RequestClass, -1);
+          const job = which % asked.length;
+          const requestClass = asked[job] as RequestClass;
+          const possible = hosts.flatMap((_, host) => (room(host) >= 2 && may(job, host) ? [host] : []));
+          hosts.forEach((_, host) => expect(index.refusal(host, requestClass) === undefined).toBe(may(job, host)));
+          const all = index.choose(requestClass, hosts.length);
+          expect(all.map(({ slot }) => slot).sort((a, b) => a - b)).toEqual(possible);
+          for (const { slot, score } of all) expect(index.explain(slot, requestClass).total).toBeCloseTo(score, 5);
+          const slot = index.pick(requestClass);
+          expect(slot).toBe(all[0]?.slot ?? -1);
+          if (slot < 0) continue;
+          index.book(slot, requestClass, 1);
+          placed.push({ job, host: slot });
+        }
+      },
+    ),
+    { numRuns: 150 },
   );
 });
 
 it("tells work that waits only of growth that can help it", () => {
   const index = createHostIndex();
   const slot = index.slotOf("h1" as HostId);
-  index.setHost(slot, Float64Array.of(4, 4, 4), true);
-  const request = Float64Array.of(3, 3, 3);
-  index.book(slot, request, 1);
-  index.book(slot, Float64Array.of(1, 0, 0), 1);
+  index.setHost(slot, padded([4, 4, 4]), true);
+  const three = classOf([3, 3, 3]);
+  const one = classOf([1, 0, 0]);
+  index.book(slot, three, 1);
+  index.book(slot, one, 1);
   const mark = index.mark();
-  expect(index.grownFor(mark, request)).toBe(false);
-  index.book(slot, Float64Array.of(1, 0, 0), -1);
-  expect(index.grownFor(mark, request)).toBe(false);
-  index.book(slot, request, -1);
-  expect(index.grownFor(mark, request)).toBe(true);
-  expect(index.grownFor(index.mark(), request)).toBe(false);
+  expect(index.grownFor(mark, three.request)).toBe(false);
+  index.book(slot, one, -1);
+  expect(index.grownFor(mark, three.request)).toBe(false);
+  index.book(slot, three, -1);
+  expect(index.grownFor(mark, three.request)).toBe(true);
+  expect(index.grownFor(index.mark(), three.request)).toBe(false);
 });

@@ -7,13 +7,26 @@
  * The lanes are the memory of scores of (request class, host): a bounded LRU, and dropping one costs a scan, never an answer.
  * The index is kept by `fold`. Planning books on it tentatively and takes everything back before it returns.
  */
-import { DIMENSIONS, type HostId, type ScoreBreakdown } from "@berth/schema";
+import { DIMENSIONS, type HostId, type Lookup, type ScoreBreakdown } from "@berth/schema";
+import { bestFew, bestOf } from "./choose-host.ts";
 import type { Mix } from "./demand.ts";
-import type { HostRoom, Vector } from "./feasibility.ts";
+import { STRIDE, type HostRoom, type Vector } from "./feasibility.ts";
+import { createGroupCounts } from "./group-counts.ts";
 import { createHostTable } from "./host-table.ts";
 import type { RequestClass } from "./request-class.ts";
-import { createScoreBoard } from "./score-board.ts";
-import { NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
+import { againstHost, againstPlace, evenness, failing, sightOf, type RuleRejection } from "./rule-check.ts";
+import { createScoreBoard, type Lane } from "./score-board.ts";
+import {
+  createSight,
+  explainSight,
+  explainWithRules,
+  lookAt,
+  NO_VALUATION,
+  ownSize,
+  SCORE_UNITS,
+  valuate,
+  type Valuation,
+} from "./score.ts";
 
 export interface Choice {
   readonly slot: number;
@@ -21,14 +34,22 @@ export interface Choice {
   readonly score: number;
 }
 
+/** What a host is, beside its room: `key` is the same for equal attributes. */
+export interface Attributes {
+  readonly key: string;
+  readonly lookup: Lookup;
+}
+
 export interface HostIndex {
   /** The position of a host, given at its first sight and never to another. */
   readonly slotOf: (id: HostId) => number;
-  readonly setHost: (slot: number, allocatable: Vector, ready: boolean) => void;
-  /** Books (`sign` 1) or frees (-1) a request. */
-  readonly book: (slot: number, request: Vector, sign: 1 | -1) => void;
+  readonly setHost: (slot: number, allocatable: Vector, ready: boolean, attributes?: Attributes) => void;
+  /** So many dimensions are known now. */
+  readonly setWidth: (width: number) => void;
+  /** Books (`sign` 1) or frees (-1) what a task of this class asks for. */
+  readonly book: (slot: number, requestClass: RequestClass, sign: 1 | -1) => void;
   /** Takes a tentative booking back: unlike freeing, this is no news for work that waits. */
-  readonly undo: (slot: number, request: Vector) => void;
+  readonly undo: (slot: number, requestClass: RequestClass) => void;
   readonly idOf: (slot: number) => HostId;
   readonly room: (slot: number) => HostRoom;
   /** All slots, in the order of their host ids. */
@@ -37,89 +58,149 @@ export interface HostIndex {
   readonly pick: (requestClass: RequestClass) => number;
   /** The best hosts for this class, best first, at most `limit`; equal scores by host id. */
   readonly choose: (requestClass: RequestClass, limit: number) => Choice[];
+  /** The rule that stands against this host now, beside its room; undefined: none. */
+  readonly refusal: (slot: number, requestClass: RequestClass) => RuleRejection | undefined;
   /** Scores by this mix from here on. The places it is made of are measured by the largest hosts there are now, or were. */
   readonly setMix: (mix: Mix, largest?: ArrayLike<number>) => void;
   readonly valuation: () => Valuation;
   /** The score of this request on a host that can take it, with its ingredients. */
-  readonly explain: (slot: number, request: Vector) => ScoreBreakdown;
+  readonly explain: (slot: number, requestClass: RequestClass) => ScoreBreakdown;
   /** A mark for `grownFor`: now. */
   readonly mark: () => number;
   /** True when since `mark` some host has grown such that it can take the request now. */
   readonly grownFor: (mark: number, request: Vector) => boolean;
 }
 
-const SIZE = DIMENSIONS.length;
 /** Scores remembered over all classes, 4.3 bytes each: 1,600 classes on 10,000 hosts in 70 MB. */
 const MAX_SCORES = 2 ** 24;
 /** How many growths are remembered; whoever asks about an older mark is told "perhaps". */
 const GROWTHS = 1_024;
+const NO_ATTRIBUTES: Attributes = { key: "", lookup: () => undefined };
 
 export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
-  const table = createHostTable(SIZE);
-  const board = createScoreBoard(table, maxScores);
+  const table = createHostTable(STRIDE, DIMENSIONS.length);
+  const counts = createGroupCounts();
+  const lookups: Lookup[] = [];
+  const attributeKeys: string[] = [];
+  const board = createScoreBoard(table, counts, lookups, maxScores);
   const { ids, ordered } = table;
   const growths = new Int32Array(GROWTHS);
   let growthCount = 0;
   let valuation = NO_VALUATION;
+  let sight = createSight(valuation, table.width());
   let mixVersion = 0;
+  /** Groups of which some class says that it must stand where they are: it matters whether there is one at all. */
+  const joined = new Set<string>();
 
   const noteGrowth = (slot: number): void => {
     growths[growthCount % GROWTHS] = slot;
     growthCount += 1;
   };
 
+  const change = (slot: number, { request, groups }: RequestClass, sign: 1 | -1): void => {
+    table.add(slot, request, sign === 1 ? -1 : 1);
+    if (groups.length === 0) return;
+    const before = groups.map((group) => counts.total(group) === 0);
+    counts.add(groups, slot, sign);
+    board.recount(slot);
+    if (groups.some((group, at) => joined.has(group) && before[at] !== (counts.total(group) === 0)))
+      board.forgetRules();
+  };
+
+  const laneOf = (requestClass: RequestClass): Lane | undefined => {
+    if (requestClass.unknown !== null) return undefined;
+    for (const { group } of requestClass.rules?.hostTogether ?? []) joined.add(group);
+    return board.laneOf(requestClass);
+  };
+
   const largestNow = (): Float64Array => {
-    const largest = new Float64Array(SIZE);
+    const largest = new Float64Array(STRIDE);
     const { allocatable } = table.rows();
-    for (let at = 0; at < ids.length * SIZE; at += 1) {
-      largest[at % SIZE] = Math.max(largest[at % SIZE] as number, allocatable[at] as number);
+    for (let at = 0; at < ids.length * STRIDE; at += 1) {
+      largest[at % STRIDE] = Math.max(largest[at % STRIDE] as number, allocatable[at] as number);
     }
     return largest;
   };
 
   return {
-    slotOf: table.slotOf,
-    setHost: (slot, all, isReady) => {
+    slotOf: (id) => {
+      const slot = table.slotOf(id);
+      lookups[slot] ??= NO_ATTRIBUTES.lookup;
+      attributeKeys[slot] ??= NO_ATTRIBUTES.key;
+      return slot;
+    },
+    setHost: (slot, all, isReady, attributes = NO_ATTRIBUTES) => {
+      const comesOrGoes = (table.rows().ready[slot] === 1) !== isReady;
       table.setHost(slot, all, isReady);
+      if (comesOrGoes || attributeKeys[slot] !== attributes.key) {
+        lookups[slot] = attributes.lookup;
+        attributeKeys[slot] = attributes.key;
+        board.forgetRules();
+      }
       noteGrowth(slot);
     },
-    book: (slot, request, sign) => {
-      table.add(slot, request, sign === 1 ? -1 : 1);
+    setWidth: (width) => {
+      table.setWidth(width);
+      board.forget();
+      sight = createSight(valuation, width);
+    },
+    book: (slot, requestClass, sign) => {
+      change(slot, requestClass, sign);
       if (sign === -1) noteGrowth(slot);
     },
-    undo: (slot, request) => table.add(slot, request, 1),
+    undo: (slot, requestClass) => change(slot, requestClass, -1),
     idOf: (slot) => ids[slot] as HostId,
     room: (slot) => {
       const { ready, allocatable, free } = table.rows();
       return {
         hostId: ids[slot] as HostId,
         ready: ready[slot] === 1,
-        allocatable: allocatable.subarray(slot * SIZE, (slot + 1) * SIZE),
-        free: free.subarray(slot * SIZE, (slot + 1) * SIZE),
+        allocatable: allocatable.subarray(slot * STRIDE, (slot + 1) * STRIDE),
+        free: free.subarray(slot * STRIDE, (slot + 1) * STRIDE),
       };
     },
     inOrder: () => ordered,
     pick: (requestClass) => {
-      const lane = board.laneOf(requestClass);
-      const position = board.forest().top(lane);
-      return position < 0 ? -1 : (ordered[position] as number);
+      const lane = laneOf(requestClass);
+      return lane === undefined ? -1 : (bestOf(lane, counts, table.rows().rank)?.slot ?? -1);
     },
     choose: (requestClass, limit) => {
-      const lane = board.laneOf(requestClass);
-      const forest = board.forest();
-      return forest.best(lane, limit).map((position) => {
-        const slot = ordered[position] as number;
-        return { slot, score: forest.at(lane, position) / SCORE_UNITS, hostId: ids[slot] as HostId };
-      });
+      const lane = laneOf(requestClass);
+      if (lane === undefined) return [];
+      return bestFew(lane, counts, table.rows().rank, limit).map(({ slot, score }) => ({
+        slot,
+        score: score / SCORE_UNITS,
+        hostId: ids[slot] as HostId,
+      }));
+    },
+    refusal: (slot, requestClass) => {
+      const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
+      if (check === null) return undefined;
+      const hostId = ids[slot] as HostId;
+      const found = againstHost(check, counts, slot);
+      if (found !== undefined)
+        return { hostId, reason: found.reason, ...failing(check, found, lookups[slot] as Lookup) };
+      const place = againstPlace(check, sightOf(check, counts), slot);
+      return place === undefined ? undefined : { hostId, ...place };
     },
     setMix: (mix, largest) => {
       if (mix.version === mixVersion) return;
       mixVersion = mix.version;
       valuation = valuate(mix, largest ?? largestNow());
       board.setValuation(valuation);
+      sight = createSight(valuation, table.width());
     },
     valuation: () => valuation,
-    explain: board.explain,
+    explain: (slot, requestClass) => {
+      const { free, perUnit } = table.rows();
+      const { request } = requestClass;
+      lookAt(sight, valuation, free, perUnit, slot * STRIDE);
+      const packed = explainSight(valuation, sight, request, ownSize(valuation, request));
+      const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
+      if (check === null || check.total === 1) return packed;
+      const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), slot);
+      return explainWithRules(packed, check.total, check.preferred[slot] as number, even);
+    },
     mark: () => growthCount,
     grownFor: (since, request) => {
       if (growthCount - since > GROWTHS) return true;

@@ -1,5 +1,5 @@
 /**
- * What every host has and what is left of it: flat arrays, one row of `size` amounts per host, no object per host. Whose
+ * What every host has and what is left of it: flat arrays, one row per host, no object per host. Whose
  * row has changed is noted once, for whoever remembers something about hosts. Amounts are whole numbers, exact in doubles.
  */
 import type { HostId } from "@berth/schema";
@@ -17,7 +17,10 @@ export interface Rows {
 }
 
 export interface HostTable {
-  readonly size: number;
+  /** Amounts per row, and how many of them, from the first on, are in use. */
+  readonly stride: number;
+  readonly width: () => number;
+  readonly setWidth: (width: number) => void;
   readonly ids: readonly HostId[];
   /** All slots, in the order of their host ids. */
   readonly ordered: readonly number[];
@@ -38,14 +41,15 @@ const longer = <T extends Float64Array | Int32Array | Uint8Array>(array: T, to: 
   return to;
 };
 
-export const createHostTable = (size: number): HostTable => {
+export const createHostTable = (stride: number, firstWidth: number): HostTable => {
   const slots = new Map<HostId, number>();
   const ids: HostId[] = [];
   const ordered: number[] = [];
+  let width = firstWidth;
   let capacity = FIRST_CAPACITY;
-  let free = new Float64Array(capacity * size);
-  let allocatable = new Float64Array(capacity * size);
-  let perUnit = new Float64Array(capacity * size);
+  let free = new Float64Array(capacity * stride);
+  let allocatable = new Float64Array(capacity * stride);
+  let perUnit = new Float64Array(capacity * stride);
   let rank = new Int32Array(capacity);
   let ready = new Uint8Array(capacity);
   let isChanged = new Uint8Array(capacity);
@@ -55,9 +59,9 @@ export const createHostTable = (size: number): HostTable => {
 
   const grow = (): void => {
     capacity *= 2;
-    free = longer(free, new Float64Array(capacity * size));
-    allocatable = longer(allocatable, new Float64Array(capacity * size));
-    perUnit = longer(perUnit, new Float64Array(capacity * size));
+    free = longer(free, new Float64Array(capacity * stride));
+    allocatable = longer(allocatable, new Float64Array(capacity * stride));
+    perUnit = longer(perUnit, new Float64Array(capacity * stride));
     rank = longer(rank, new Int32Array(capacity));
     ready = longer(ready, new Uint8Array(capacity));
     isChanged = longer(isChanged, new Uint8Array(capacity));
@@ -73,7 +77,12 @@ export const createHostTable = (size: number): HostTable => {
   };
 
   return {
-    size,
+    stride,
+    width: () => width,
+    setWidth: (next) => {
+      width = next;
+      for (let slot = 0; slot < ids.length; slot += 1) note(slot);
+    },
     ids,
     ordered,
     rows: () => rows,
@@ -96,8 +105,8 @@ export const createHostTable = (size: number): HostTable => {
       return slot;
     },
     setHost: (slot, all, isReady) => {
-      const from = slot * size;
-      for (let at = 0; at < size; at += 1) {
+      const from = slot * stride;
+      for (let at = 0; at < stride; at += 1) {
         const more = (all[at] as number) - (allocatable[from + at] as number);
         free[from + at] = (free[from + at] as number) + more;
       }
@@ -107,15 +116,15 @@ export const createHostTable = (size: number): HostTable => {
       note(slot);
     },
     add: (slot, request, sign) => {
-      const from = slot * size;
-      for (let at = 0; at < size; at += 1) {
+      const from = slot * stride;
+      for (let at = 0; at < width; at += 1) {
         free[from + at] = (free[from + at] as number) + sign * (request[at] as number);
       }
       note(slot);
     },
     fits: (slot, request) => {
       if (ready[slot] === 0) return false;
-      for (let at = 0, from = slot * size; at < size; at += 1, from += 1) {
+      for (let at = 0, from = slot * stride; at < width; at += 1, from += 1) {
         if ((request[at] as number) > (free[from] as number)) return false;
       }
       return true;

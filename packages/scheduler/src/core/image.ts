@@ -9,6 +9,7 @@
 import { isTerminal, type AllocationId, type JobKey, type JobSpec } from "@berth/schema";
 import { createBitset } from "./bitset.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
+import { attributesOf } from "./attributes.ts";
 import { toVector } from "./feasibility.ts";
 import { refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
 import {
@@ -47,7 +48,7 @@ type StateFacts = Omit<
 >;
 type HostFacts = Omit<MutableHost, "allocations" | "slot">;
 type JobFacts = Omit<MutableJob, "spec" | "tasks" | "requestClass" | "wanting" | "stranded" | "displaced" | "extra">;
-type AllocationFacts = Omit<MutableAllocation, "spec" | "request">;
+type AllocationFacts = Omit<MutableAllocation, "spec" | "requestClass">;
 
 /** In this order: whoever restores an image has read what a line refers to. */
 export type ImageLine =
@@ -145,8 +146,8 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
       yield { kind: "tasks", job: job.key, tasks: some };
     }
   }
-  for (const { spec, request, ...allocation } of allocations.values()) {
-    void request;
+  for (const { spec, requestClass, ...allocation } of allocations.values()) {
+    void requestClass;
     yield { kind: "allocation", facts: plain(allocation), spec: numbers.get(spec) ?? -1 };
   }
   for (const entries of slices([...idempotency], KEYS_PER_LINE)) yield { kind: "keys", entries };
@@ -192,7 +193,7 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
           ...line.facts,
           spec,
           tasks: Array.from({ length: spec.count }, (_, index) => untouched(index)),
-          requestClass: state.classes.retain(spec.requests),
+          requestClass: state.classes.retain(state.dimensions, spec),
           wanting: createBitset(spec.count),
           stranded: new Set(),
           displaced: new Set(),
@@ -207,7 +208,8 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
       }
       case "allocation": {
         const spec = found(specs[line.spec], `spec ${line.spec}`);
-        state.allocations.set(line.facts.id, { ...line.facts, spec, request: toVector(spec.requests) });
+        const requestClass = state.classes.passing(state.dimensions, spec);
+        state.allocations.set(line.facts.id, { ...line.facts, spec, requestClass });
         break;
       }
       case "keys":
@@ -220,14 +222,20 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
 };
 
 const rebuild = (state: MutableState): void => {
+  state.index.setWidth(state.dimensions.length);
   for (const host of state.hosts.values()) {
-    state.index.setHost(host.slot, toVector(host.allocatable), host.state === "ready");
+    state.index.setHost(
+      host.slot,
+      toVector(state.dimensions, host.allocatable),
+      host.state === "ready",
+      attributesOf(host),
+    );
   }
-  for (const { id, hostId, request, state: reached } of state.allocations.values()) {
+  for (const { id, hostId, requestClass, state: reached } of state.allocations.values()) {
     if (isTerminal(reached)) continue;
     const host = found(state.hosts.get(hostId), `host ${hostId}`);
     host.allocations.add(id);
-    state.index.book(host.slot, request, 1);
+    state.index.book(host.slot, requestClass, 1);
   }
   for (const job of state.jobs.values()) {
     for (const task of job.tasks) {

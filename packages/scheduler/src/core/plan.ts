@@ -163,7 +163,9 @@ const placeAll = (
       const chosen = tentative.place(line.requestClass, 0);
       if (chosen === undefined) {
         // Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied.
-        if (untouched && line.queue !== undefined) line.queue.parkedAt = state.index.mark();
+        // Rules may be met by changes elsewhere: such a class is asked again every time.
+        if (untouched && line.queue !== undefined && line.requestClass.rules === null)
+          line.queue.parkedAt = state.index.mark();
         blocked = true;
         break;
       }

@@ -2,60 +2,75 @@
  * Request classes: tasks that ask for the same are the same question to the packer. A class lives as long as a job
  * refers to it; its id is never used again, so that whatever is remembered under an id stays true.
  */
-import type { Resources } from "@berth/schema";
-import { toVector, type Vector } from "./feasibility.ts";
+import { toVector, unknownIn, type Vector } from "./feasibility.ts";
+import { groupsOf, rulesKey, rulesOf, type Asking, type Rules } from "./rules.ts";
 
 export interface RequestClass {
   readonly id: number;
-  /** The same for equal requests. */
+  /** The same for equal requests under equal rules. */
   readonly key: string;
+  /** The same for equal requests. */
+  readonly demandKey: string;
   readonly request: Vector;
+  /** A dimension that is asked for and that no host has ever had. */
+  readonly unknown: { readonly name: string; readonly amount: number } | null;
+  readonly rules: Rules | null;
+  /** The groups that a task of this class counts in. */
+  readonly groups: readonly string[];
 }
 
-const keyOf = (request: Vector): string => request.join(",");
+const describe = (id: number, names: readonly string[], asking: Asking): RequestClass => {
+  const request = toVector(names, asking.requests);
+  const unknown = unknownIn(names, asking.requests);
+  const demandKey = request.join(",");
+  const missing = unknown === null ? "" : `|${unknown.name}=${unknown.amount}`;
+  return {
+    id,
+    key: `${demandKey}${missing}${rulesKey(asking)}`,
+    demandKey,
+    request,
+    unknown,
+    rules: rulesOf(asking),
+    groups: groupsOf(asking),
+  };
+};
 
 export interface ClassTable {
   readonly size: number;
-  readonly retain: (requests: Resources) => RequestClass;
+  /** `names` are the dimensions that are known. */
+  readonly retain: (names: readonly string[], asking: Asking) => RequestClass;
   readonly release: (requestClass: RequestClass) => void;
-  /** The living class with this request, or one of its own for a request that is only asked about. */
-  readonly passing: (requests: Resources) => RequestClass;
+  /** The living class for this, or one of its own for what is only asked about or has no job any more. */
+  readonly passing: (names: readonly string[], asking: Asking) => RequestClass;
 }
 
 export const createClassTable = (): ClassTable => {
   const byKey = new Map<string, { readonly requestClass: RequestClass; users: number }>();
   let nextId = 1;
+  const passing = (names: readonly string[], asking: Asking): RequestClass => {
+    const described = describe(nextId, names, asking);
+    const known = byKey.get(described.key);
+    if (known !== undefined) return known.requestClass;
+    nextId += 1;
+    return described;
+  };
   return {
     get size() {
       return byKey.size;
     },
-    retain: (requests) => {
-      const request = toVector(requests);
-      const key = keyOf(request);
-      const known = byKey.get(key);
-      if (known !== undefined) {
-        known.users += 1;
-        return known.requestClass;
-      }
-      const requestClass = { id: nextId, key, request };
-      nextId += 1;
-      byKey.set(key, { requestClass, users: 1 });
+    retain: (names, asking) => {
+      const requestClass = passing(names, asking);
+      const known = byKey.get(requestClass.key);
+      if (known === undefined) byKey.set(requestClass.key, { requestClass, users: 1 });
+      else known.users += 1;
       return requestClass;
     },
-    release: (requestClass) => {
-      const { key } = requestClass;
+    release: ({ key }) => {
       const known = byKey.get(key);
       if (known === undefined) return;
       known.users -= 1;
       if (known.users <= 0) byKey.delete(key);
     },
-    passing: (requests) => {
-      const request = toVector(requests);
-      const key = keyOf(request);
-      const known = byKey.get(key);
-      if (known !== undefined) return known.requestClass;
-      nextId += 1;
-      return { id: nextId - 1, key, request };
-    },
+    passing,
   };
 };

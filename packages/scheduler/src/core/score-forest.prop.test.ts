@@ -22,7 +22,7 @@ it("names the best positions as sorting all of them does, lane by lane", () => {
             .sort((a, b) => b.value - a.value || a.position - b.position)
             .map(({ position }) => position);
         models.forEach((model, lane) => {
-          forest.reserve(lane + 1);
+          expect(forest.open()).toBe(lane);
           forest.fill(lane, (position) => model[position] as number);
         });
         for (const [lane, at, value] of changes) {
@@ -31,9 +31,17 @@ it("names the best positions as sorting all of them does, lane by lane", () => {
           forest.set(lane, position, value);
           expect(forest.top(lane)).toBe(expected(lane)[0] ?? -1);
         }
+        const groups = Math.ceil(count / 16);
         for (const lane of [0, 1]) {
-          expect(forest.best(lane, 5)).toEqual(expected(lane).slice(0, 5));
-          expect(forest.best(lane, count)).toEqual(expected(lane));
+          for (const [from, to] of [
+            [0, groups],
+            [0, 1],
+            [groups - 1, groups],
+            [Math.floor(groups / 2), groups],
+          ] as const) {
+            const inside = expected(lane).find((position) => position >= from * 16 && position < to * 16);
+            expect(forest.topIn(lane, from * 16, to * 16)).toBe(inside ?? -1);
+          }
         }
       },
     ),

@@ -4,8 +4,9 @@
  * looks. A host that cannot take the request has a negative score and never wins; among equals the first position does.
  */
 export interface ScoreForest {
-  /** Makes room for so many lanes; what is in the present ones stays. */
-  readonly reserve: (lanes: number) => void;
+  /** A lane to be filled, whose number was perhaps used before. */
+  readonly open: () => number;
+  readonly close: (lane: number) => void;
   /** The score at a position; negative: it cannot take the request. */
   readonly at: (lane: number, position: number) => number;
   readonly set: (lane: number, position: number, score: number) => void;
@@ -13,8 +14,8 @@ export interface ScoreForest {
   readonly fill: (lane: number, scoreOf: (position: number) => number) => void;
   /** The best position, or -1 when none can take the request. */
   readonly top: (lane: number) => number;
-  /** The best positions, best first, at most `limit`. */
-  readonly best: (lane: number, limit: number) => number[];
+  /** The best of the positions `from` … `to` - 1, both multiples of sixteen. */
+  readonly topIn: (lane: number, from: number, to: number) => number;
 }
 
 const NOBODY = -1;
@@ -22,7 +23,7 @@ const NOBODY = -1;
 const SHIFT = 4;
 const GROUP = 1 << SHIFT;
 
-/** For positions 0 … `count` - 1. A lane is to be filled before anything else is asked of it. */
+/** For positions 0 … `count` - 1. */
 export const createScoreForest = (count: number): ScoreForest => {
   // Where in a lane each level begins; whole groups, so that nobody looks beyond the end.
   const begins: number[] = [];
@@ -33,6 +34,8 @@ export const createScoreForest = (count: number): ScoreForest => {
     if (length <= GROUP) break;
   }
   const last = begins.length - 1;
+  const unused: number[] = [];
+  let lanes = 0;
   let scores = new Int32Array(0);
 
   const highest = (from: number): number => {
@@ -44,52 +47,41 @@ export const createScoreForest = (count: number): ScoreForest => {
     return best;
   };
 
-  const set = (lane: number, position: number, score: number): void => {
-    const base = lane * stride;
-    let at = base + position;
-    let before = scores[at] as number;
-    if (before === score) return;
-    scores[at] = score;
-    let index = position;
-    let now = score;
-    for (let level = 1; level <= last; level += 1) {
-      const below = base + (begins[level - 1] as number);
-      index >>= SHIFT;
-      at = base + (begins[level] as number) + index;
-      const known = scores[at] as number;
-      if (now < known) {
-        // Only who held the group's highest can have lowered it.
-        if (before !== known) return;
-        now = highest(below + (index << SHIFT));
-      }
-      if (now === known) return;
-      before = known;
-      scores[at] = now;
-    }
-  };
-
-  const top = (lane: number): number => {
-    const base = lane * stride;
-    const wanted = highest(base + (begins[last] as number));
-    if (wanted < 0) return NOBODY;
-    let group = 0;
-    for (let level = last; level >= 0; level -= 1) {
-      const from = base + (begins[level] as number);
-      group <<= SHIFT;
-      while (scores[from + group] !== wanted) group += 1;
-    }
-    return group;
-  };
-
   return {
-    reserve: (lanes) => {
-      if (lanes * stride <= scores.length) return;
-      const more = new Int32Array(lanes * stride).fill(NOBODY);
-      more.set(scores);
-      scores = more;
+    open: () => {
+      const free = unused.pop();
+      if (free !== undefined) return free;
+      lanes += 1;
+      if (lanes * stride > scores.length) {
+        const more = new Int32Array(Math.max(lanes, Math.ceil(lanes * 1.5)) * stride).fill(NOBODY);
+        more.set(scores);
+        scores = more;
+      }
+      return lanes - 1;
     },
+    close: (lane) => void unused.push(lane),
     at: (lane, position) => scores[lane * stride + position] as number,
-    set,
+    set: (lane, position, score) => {
+      const base = lane * stride;
+      let before = scores[base + position] as number;
+      if (before === score) return;
+      scores[base + position] = score;
+      let index = position;
+      let now = score;
+      for (let level = 1; level <= last; level += 1) {
+        index >>= SHIFT;
+        const at = base + (begins[level] as number) + index;
+        const known = scores[at] as number;
+        if (now < known) {
+          // Only who held the group's highest can have lowered it.
+          if (before !== known) return;
+          now = highest(base + (begins[level - 1] as number) + (index << SHIFT));
+        }
+        if (now === known) return;
+        before = known;
+        scores[at] = now;
+      }
+    },
     fill: (lane, scoreOf) => {
       const base = lane * stride;
       scores.fill(NOBODY, base, base + stride);
@@ -100,20 +92,31 @@ export const createScoreForest = (count: number): ScoreForest => {
         for (let at = 0; at < groups; at += 1) scores[from + at] = highest(below + (at << SHIFT));
       }
     },
-    top,
-    best: (lane, limit) => {
-      const found: number[] = [];
-      const kept: number[] = [];
-      while (found.length < limit) {
-        const position = top(lane);
-        if (position < 0) break;
-        found.push(position);
-        kept.push(scores[lane * stride + position] as number);
-        // Out of the race, so that the next best is found; put back below.
-        set(lane, position, NOBODY);
+    top: (lane) => {
+      const base = lane * stride;
+      const wanted = highest(base + (begins[last] as number));
+      if (wanted < 0) return NOBODY;
+      let group = 0;
+      for (let level = last; level >= 0; level -= 1) {
+        const from = base + (begins[level] as number);
+        group <<= SHIFT;
+        while (scores[from + group] !== wanted) group += 1;
       }
-      found.forEach((position, at) => set(lane, position, kept[at] as number));
-      return found;
+      return group;
+    },
+    topIn: (lane, from, to) => {
+      const base = lane * stride;
+      // A forest so small that it has no groups is looked at itself.
+      const above = last === 0 ? base : base + (begins[1] as number);
+      const shift = last === 0 ? 0 : SHIFT;
+      let [best, score] = [NOBODY, NOBODY];
+      for (let at = from >> shift; at < to >> shift; at += 1) {
+        if ((scores[above + at] as number) > score) [best, score] = [at, scores[above + at] as number];
+      }
+      if (best < 0) return NOBODY;
+      let position = best << shift;
+      while (scores[base + position] !== score) position += 1;
+      return position;
     },
   };
 };

@@ -19,7 +19,7 @@ export interface Valuation {
   readonly count: number;
   /** What one lost place of each request is worth, as a share of the largest host. */
   readonly values: Float64Array;
-  /** One row per request: 1 / amount in every dimension, 0 where it asks for nothing. */
+  /** One row of `largest.length` per request: 1 / amount in every dimension, 0 where it asks for nothing. */
   readonly inverse: Float64Array;
   /** The largest host in each dimension: sizes are shares of it. */
   readonly largest: ArrayLike<number>;
@@ -109,6 +109,7 @@ export const lookAt = (
   const { times, perOne, values } = sight;
   const { inverse } = valuation;
   const size = sight.free.length;
+  const stride = valuation.largest.length;
   for (let at = 0; at < size; at += 1) {
     sight.free[at] = free[from + at] as number;
     sight.perUnit[at] = perUnit[from + at] as number;
@@ -116,7 +117,7 @@ export const lookAt = (
   let count = 0;
   let worth = 0;
   for (let row = 0; row < valuation.count; row += 1) {
-    const [asked, to] = [row * size, count * size];
+    const [asked, to] = [row * stride, count * size];
     let least = UNLIMITED;
     for (let at = 0; at < size; at += 1) {
       const each = inverse[asked + at] as number;
@@ -213,3 +214,22 @@ export const explainFit = (
   lookAt(sight, valuation, free, inverseOf(allocatable), 0);
   return explainSight(valuation, sight, request, ownSize(valuation, request));
 };
+
+/** With the rules of placement: `prefer` and evenness are added in shares of a packing score, and the sum is 1 at most. */
+export const explainWithRules = (
+  packed: ScoreBreakdown,
+  total: number,
+  preferred: number,
+  even: number,
+): ScoreBreakdown => ({
+  // Rounded step by step as the packer does it.
+  total:
+    (Math.round((packed.total * SCORE_UNITS + preferred * SCORE_UNITS) / total) +
+      Math.round((even * SCORE_UNITS) / total)) /
+    SCORE_UNITS,
+  parts: [
+    ...packed.parts.map(({ name, value, weight }) => ({ name, value, weight: round(weight / total) })),
+    { name: "prefer", value: round(preferred), weight: round(1 / total) },
+    { name: "spread", value: round(even), weight: round(1 / total) },
+  ],
+});

@@ -4,31 +4,25 @@ import {
   formatBytes,
   formatCpu,
   formatDuration,
-  type Dimension,
+  type AnyDimension,
   type Hold,
   type HostRejection,
 } from "@berth/schema";
 
-const DIMENSION_NAMES: Readonly<Record<Dimension, string>> = {
+const DIMENSION_NAMES: Readonly<Record<AnyDimension, string>> = {
   cpuMillis: "cpu",
   memoryBytes: "memory",
-  pids: "pids",
+  diskBytes: "disk",
 };
 
-export const dimensionName = (dimension: Dimension): string => DIMENSION_NAMES[dimension];
+export const dimensionName = (dimension: AnyDimension): string =>
+  Object.hasOwn(DIMENSION_NAMES, dimension) ? (DIMENSION_NAMES[dimension] ?? dimension) : dimension;
 
 /** `512 MiB`, `1.5 CPUs`, `64 pids`. */
-export const formatAmount = (dimension: Dimension, amount: number): string => {
-  switch (dimension) {
-    case "cpuMillis":
-      return amount === 1000 ? "1 CPU" : `${formatCpu(amount)} CPUs`;
-    case "memoryBytes":
-      return formatBytes(amount);
-    case "pids":
-      return amount === 1 ? "1 pid" : `${amount} pids`;
-    default:
-      return absurd(dimension);
-  }
+export const formatAmount = (dimension: AnyDimension, amount: number): string => {
+  if (dimension === "cpuMillis") return amount === 1000 ? "1 CPU" : `${formatCpu(amount)} CPUs`;
+  if (dimension === "pids") return amount === 1 ? "1 pid" : `${amount} pids`;
+  return dimension.endsWith("Bytes") ? formatBytes(amount) : `${amount} ${dimension}`;
 };
 
 /** How many hosts a sentence names before it counts the rest. */
@@ -36,6 +30,9 @@ const NAMED_HOSTS = 5;
 
 const rejectionPhrase = (refused: HostRejection): string => {
   if (refused.reason === "lost") return `${refused.hostId} is lost`;
+  if ("rule" in refused) {
+    return `${refused.hostId} is against the rule "${refused.rule}" (${refused.actual})`;
+  }
   const amount = formatAmount(refused.dimension, refused.short);
   if (refused.reason === "too_small") {
     return `${refused.hostId} is too small (${dimensionName(refused.dimension)}: ${amount} more than it has in all)`;

@@ -4,24 +4,24 @@
  * facts it keeps indexes (what wants work, what hosts have left) so that a decision costs what it decides, not what
  * exists; they are functions of the facts.
  */
-import type {
-  AllocationId,
-  AllocationState,
-  Capacity,
-  Exit,
-  HostId,
-  Inventory,
-  JobKey,
-  JobName,
-  JobSpec,
-  ProjectName,
-  Resources,
-  ScoreBreakdown,
-  TaskCounts,
+import {
+  DIMENSIONS,
+  type AllocationId,
+  type AllocationState,
+  type Capacity,
+  type Exit,
+  type HostId,
+  type Inventory,
+  type JobKey,
+  type JobName,
+  type JobSpec,
+  type ProjectName,
+  type Resources,
+  type ScoreBreakdown,
+  type TaskCounts,
 } from "@berth/schema";
 import type { Bitset } from "./bitset.ts";
 import { createDemand, type Demand } from "./demand.ts";
-import type { Vector } from "./feasibility.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { SortedList } from "./sorted-list.ts";
@@ -131,6 +131,8 @@ export interface ClusterState {
   readonly jobs: ReadonlyMap<JobKey, JobRecord>;
   readonly hosts: ReadonlyMap<HostId, HostRecord>;
   readonly allocations: ReadonlyMap<AllocationId, AllocationRecord>;
+  /** The dimensions that hosts have, in the order in which they became known. */
+  readonly dimensions: readonly string[];
   /** By user and Idempotency-Key (see `idempotencyKeyOf`); the newest MAX_IDEMPOTENCY_KEYS are kept. */
   readonly idempotency: ReadonlyMap<string, IdempotencyEntry>;
   /** Finished jobs, the one that finished first first. */
@@ -163,7 +165,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export type MutableTask = Writable<Omit<TaskRecord, "history">> & { history: AllocationId[] };
 export type MutableAllocation = Writable<AllocationRecord> & {
   /** What it has booked, as the index counts it. */
-  readonly request: Vector;
+  readonly requestClass: RequestClass;
 };
 export type MutableHost = Writable<Omit<HostRecord, "allocations">> & {
   allocations: Set<AllocationId>;
@@ -228,6 +230,7 @@ export const createState = (): ClusterState => {
     finishedTaskCount: 0,
     ignoredRecords: 0,
     lastOrder: 0,
+    dimensions: [...DIMENSIONS],
     toStop: new Set(),
     classes: createClassTable(),
     queues: new Map(),

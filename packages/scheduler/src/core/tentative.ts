@@ -3,7 +3,6 @@
  * the log makes it true.
  */
 import type { Candidate, HostId, ScoreBreakdown } from "@berth/schema";
-import type { Vector } from "./feasibility.ts";
 import type { HostIndex } from "./host-index.ts";
 import type { RequestClass } from "./request-class.ts";
 
@@ -27,17 +26,16 @@ const NO_RUNNERS_UP: readonly Candidate[] = [];
 /** Runs `work` with bookings that are gone when it returns. */
 export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) => T): T => {
   const slots: number[] = [];
-  const requests: Vector[] = [];
+  const classes: RequestClass[] = [];
   const chosen = (slot: number, requestClass: RequestClass, runnersUp: number): Chosen => {
-    const { request } = requestClass;
     const others = runnersUp === 0 ? [] : index.choose(requestClass, 1 + runnersUp).slice(1);
     return {
       hostId: index.idOf(slot),
-      score: index.explain(slot, request),
+      score: index.explain(slot, requestClass),
       runnersUp:
         others.length === 0
           ? NO_RUNNERS_UP
-          : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, request) })),
+          : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, requestClass) })),
     };
   };
   try {
@@ -49,9 +47,9 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
         const slot = index.pick(requestClass);
         if (slot < 0) return undefined;
         const found = chosen(slot, requestClass, runnersUp);
-        index.book(slot, requestClass.request, 1);
+        index.book(slot, requestClass, 1);
         slots.push(slot);
-        requests.push(requestClass.request);
+        classes.push(requestClass);
         return found;
       },
       look: (requestClass, runnersUp) => {
@@ -60,6 +58,6 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
       },
     });
   } finally {
-    for (let at = slots.length - 1; at >= 0; at -= 1) index.undo(slots[at] as number, requests[at] as Vector);
+    for (let at = slots.length - 1; at >= 0; at -= 1) index.undo(slots[at] as number, classes[at] as RequestClass);
   }
 };

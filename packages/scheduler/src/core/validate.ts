@@ -4,6 +4,7 @@
  */
 import {
   err,
+  holds,
   isTerminal,
   jobKey,
   ok,
@@ -11,12 +12,15 @@ import {
   type AllocationId,
   type HostId,
   type JobKey,
+  type JobSpec,
   type LogRecord,
   type Placement,
   type Result,
 } from "@berth/schema";
-import { addResources, rejection, toVector } from "./feasibility.ts";
-import type { ClusterState, JobRecord } from "./state.ts";
+import { attributesOf } from "./attributes.ts";
+import { addResources, rejection, toVector, unknownIn } from "./feasibility.ts";
+import { groupsOf, rulesOf } from "./rules.ts";
+import type { ClusterState, HostRecord, JobRecord } from "./state.ts";
 
 interface Checking {
   readonly state: ClusterState;
@@ -84,6 +88,32 @@ const runningOf = (state: ClusterState, job: JobRecord): number => {
   return job.activeTasks - displaced;
 };
 
+/** Those rules that speak of this host alone, counted from the allocations themselves. */
+const checkRules = (checking: Checking, host: HostRecord, placement: Placement, spec: JobSpec): void => {
+  const rules = rulesOf(spec);
+  if (rules === null) return;
+  const { state, wrong, load } = checking;
+  const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
+  const { lookup } = attributesOf(host);
+  for (const { rule, expression } of rules.require) {
+    if (!holds(expression, lookup)) wrong.push(`${host.id}: ${name} requires ${rule}`);
+  }
+  for (const { group, limit, rule } of rules.hostLimits) {
+    let count = 0;
+    for (const id of host.allocations) {
+      const allocation = state.allocations.get(id);
+      if (allocation !== undefined && groupsOf(allocation.spec).includes(group)) count += 1;
+    }
+    // Whoever comes later in the plan was not there yet.
+    const planned = load.get(host.id) ?? [];
+    for (const { project, job } of planned.slice(0, planned.indexOf(placement))) {
+      const other = state.jobs.get(jobKey(project, job));
+      if (other !== undefined && groupsOf(other.spec).includes(group)) count += 1;
+    }
+    if (count >= limit) wrong.push(`${host.id}: ${name} is against ${rule}`);
+  }
+};
+
 const checkHost = (checking: Checking, hostId: HostId, placements: readonly Placement[]): void => {
   const { state, wrong } = checking;
   const host = state.hosts.get(hostId);
@@ -100,14 +130,17 @@ const checkHost = (checking: Checking, hostId: HostId, placements: readonly Plac
   for (const placement of placements) {
     const job = state.jobs.get(jobKey(placement.project, placement.job));
     if (job === undefined) continue;
-    const room = { hostId, ready: true, allocatable: toVector(host.allocatable), free: toVector(left) };
-    const refused = rejection(room, toVector(job.spec.requests));
+    const names = state.dimensions;
+    const room = { hostId, ready: true, allocatable: toVector(names, host.allocatable), free: toVector(names, left) };
+    const asked = { request: toVector(names, job.spec.requests), unknown: unknownIn(names, job.spec.requests) };
+    const refused = rejection(room, asked, names);
     if (refused !== undefined && refused.reason !== "lost") {
       wrong.push(
         `${hostId}: ${placement.project}/${taskName(placement.job, placement.index)} does not fit, ${refused.dimension} is ${refused.short} short`,
       );
     }
     left = addResources(left, job.spec.requests, -1);
+    checkRules(checking, host, placement, job.spec);
   }
 };
 

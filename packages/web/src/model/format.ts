@@ -1,5 +1,5 @@
 /** Numbers, times and ids as the dashboard writes them. Quantities themselves are written by the schema package. */
-import { formatBytes, formatCpu, type Dimension } from "@berth/schema";
+import { formatBytes, formatCpu, type AnyDimension } from "@berth/schema";
 
 /** `12 %`; a share that is neither nothing nor all is never rounded to either. */
 export const formatRatio = (ratio: number): string => {
@@ -19,7 +19,7 @@ export const formatAge = (ms: number): string => {
 };
 
 /** An amount of one dimension with its unit in words: `1.5 CPU`, `6 GiB`, `12 processes`. */
-export const formatAmount = (dimension: Dimension, amount: number): string => {
+export const formatAmount = (dimension: AnyDimension, amount: number): string => {
   switch (dimension) {
     case "cpuMillis":
       return `${formatCpu(amount)} CPU`;
@@ -27,6 +27,8 @@ export const formatAmount = (dimension: Dimension, amount: number): string => {
       return formatBytes(amount);
     case "pids":
       return plural(amount, "process", "processes");
+    default:
+      return dimension.endsWith("Bytes") ? formatBytes(amount) : `${amount.toLocaleString("en-US")} ${dimension}`;
   }
 };
 

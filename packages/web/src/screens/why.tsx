@@ -8,14 +8,17 @@ import { Notice } from "../ui/panel.tsx";
 import { Table } from "../ui/table.tsx";
 import "./why.css";
 
-const NAMES = { cpuMillis: "CPU", memoryBytes: "memory", pids: "processes" } as const;
+const NAMES: Readonly<Record<string, string>> = { cpuMillis: "CPU", memoryBytes: "memory", pids: "processes" };
+const nameOf = (dimension: string): string => NAMES[dimension] ?? dimension;
 
 const hintSentence = (hint: UnblockHint): string => {
   switch (hint.kind) {
     case "free_resources":
       return `Free ${formatAmount(hint.dimension, hint.short)} on ${hint.hostId}`;
     case "reduce_request":
-      return `Ask for at most ${formatAmount(hint.dimension, hint.to)} of ${NAMES[hint.dimension]} per task`;
+      return `Ask for at most ${formatAmount(hint.dimension, hint.to)} of ${nameOf(hint.dimension)} per task`;
+    case "relax_rule":
+      return `Give up the rule "${hint.rule}": nothing else stands against ${plural(hint.hosts, "host")}`;
     case "add_host":
       return "Add a host with enough room";
   }
@@ -42,13 +45,15 @@ const Rejection = ({ rejection }: { readonly rejection: HostRejection }) => {
         <>
           <td>
             {rejection.reason === "too_small"
-              ? `has too little ${NAMES[rejection.dimension]} in all`
-              : `${NAMES[rejection.dimension]} is booked`}
+              ? `has too little ${nameOf(rejection.dimension)} in all`
+              : `${nameOf(rejection.dimension)} is booked`}
           </td>
           <td className="end if-medium">{formatAmount(rejection.dimension, rejection.free)}</td>
           <td className="end">{formatAmount(rejection.dimension, rejection.short)}</td>
         </>
       );
+    default:
+      return <td colSpan={3}>{`is against the rule "${rejection.rule}": ${rejection.actual}`}</td>;
   }
 };
 
@@ -90,7 +95,7 @@ const Blocked = ({ outcome }: { readonly outcome: Extract<Outcome, { kind: "bloc
 /** `roomKept` → `room kept`; a part that is named after a dimension is called as that is. */
 const partName = (name: string): string =>
   Object.hasOwn(NAMES, name)
-    ? NAMES[name as keyof typeof NAMES]
+    ? nameOf(name)
     : name.replaceAll(/[_-]/g, " ").replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /** The parts of a score, the weightiest first, as bars. */

@@ -80,6 +80,7 @@ export const makeHello = (
   allocatable: Resources,
   session = "session-0000000001",
   notEnforced: string[] = [],
+  labels?: Readonly<Record<string, string>>,
 ): Hello => ({
   version: 1,
   session,
@@ -95,6 +96,7 @@ export const makeHello = (
     cgroupVersion: "v2",
     notEnforced,
     agentVersion: "0.1.0",
+    ...(labels === undefined ? {} : { labels: { ...labels } }),
   },
   capacity: { capacity: allocatable, systemReserved: { cpuMillis: 0, memoryBytes: 0, pids: 0 }, allocatable },
   epoch: 0,
@@ -153,9 +155,14 @@ export class World {
     return fold(this.state, sequence, transaction);
   }
 
-  host(name: string, allocatable: Resources = resources(4000, 8192, 1000), notEnforced: string[] = []): HostId {
+  host(
+    name: string,
+    allocatable: Resources = resources(4000, 8192, 1000),
+    notEnforced: string[] = [],
+    labels?: Readonly<Record<string, string>>,
+  ): HostId {
     this.append(unwrap(decideEnrol(this.state, { id: host(name), publicKey: PUBLIC_KEY, by: "admin" })));
-    this.append(unwrap(decideHello(this.state, host(name), makeHello(allocatable, undefined, notEnforced))));
+    this.append(unwrap(decideHello(this.state, host(name), makeHello(allocatable, undefined, notEnforced, labels))));
     return host(name);
   }
 

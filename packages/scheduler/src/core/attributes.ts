@@ -1,0 +1,14 @@
+/** What rules of placement may ask of a host, by path. */
+import { isHostPath, type Value } from "@berth/schema";
+import type { Attributes } from "./host-index.ts";
+import type { HostRecord } from "./state.ts";
+
+export const attributesOf = ({ id, inventory }: Pick<HostRecord, "id" | "inventory">): Attributes => {
+  const values = new Map<string, Value>([["host.id", id]]);
+  for (const [name, value] of Object.entries(inventory ?? {})) {
+    if (typeof value === "object") continue;
+    if (isHostPath(`host.${name}`)) values.set(`host.${name}`, value);
+  }
+  for (const [name, value] of Object.entries(inventory?.labels ?? {})) values.set(`host.labels.${name}`, value);
+  return { key: JSON.stringify([...values].sort(([a], [b]) => (a < b ? -1 : 1))), lookup: (path) => values.get(path) };
+};

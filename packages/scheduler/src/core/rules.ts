@@ -1,0 +1,125 @@
+/**
+ * The rules of placement of one request class, read once: what a host must have, what it should have, and which counters
+ * speak of it. Counters are kept per group and host or per group and place, so that a rule costs as many steps as there are
+ * places, whatever the number of tasks.
+ */
+import {
+  DEFAULT_SPREAD_WEIGHT,
+  parseExpression,
+  type Expression,
+  type JobSpec,
+  type PlacementRules,
+  type Resources,
+} from "@berth/schema";
+
+/** What of a job spec decides which tasks are the same question. */
+export type Asking = Pick<JobSpec, "project" | "name" | "placement"> & { readonly requests: Resources };
+
+interface Stated {
+  /** As the job says it. */
+  readonly rule: string;
+  readonly group: string;
+}
+
+export interface Rules {
+  readonly require: readonly { readonly rule: string; readonly expression: Expression }[];
+  readonly prefer: readonly { readonly expression: Expression; readonly weight: number }[];
+  /** At most so many tasks of the group on one host. */
+  readonly hostLimits: readonly (Stated & { readonly limit: number; readonly reason: "max_per_host" | "apart" })[];
+  /** Only on hosts with a task of the group, once there is one. */
+  readonly hostTogether: readonly Stated[];
+  /** The labels that the rules below speak of; `place` is a position in it. */
+  readonly places: readonly string[];
+  readonly spread: readonly (Stated & {
+    readonly place: number;
+    readonly maxSkew: number | null;
+    readonly weight: number;
+  })[];
+  readonly apart: readonly (Stated & { readonly place: number })[];
+  readonly together: readonly (Stated & { readonly place: number })[];
+}
+
+/** No job or project name begins with it, so a job's own group meets no other. */
+const ownGroup = ({ project, name }: Asking): string => `=${project}/${name}`;
+const named = ({ project }: Asking, group: string): string => `${project}/${group}`;
+
+const needsOwnGroup = (rules: PlacementRules): boolean =>
+  (rules.spread ?? []).length > 0 || rules.maxPerHost !== undefined;
+
+/** The groups whose counters a task of this job counts in. */
+export const groupsOf = (asking: Asking): string[] => {
+  const rules = asking.placement;
+  if (rules === undefined) return [];
+  const groups = new Set((rules.groups ?? []).map((group) => named(asking, group)));
+  if (needsOwnGroup(rules)) groups.add(ownGroup(asking));
+  return [...groups];
+};
+
+/** What tells classes apart beside the request; empty without rules. */
+export const rulesKey = (asking: Asking): string => {
+  const rules = asking.placement;
+  if (rules === undefined) return "";
+  const own = needsOwnGroup(rules) ? asking.name : "";
+  return `|${asking.project}|${own}|${JSON.stringify(rules)}`;
+};
+
+const parsed = (source: string): Expression => {
+  const result = parseExpression(source);
+  // A spec in the log was parsed before it came there. What this version cannot read admits no host.
+  return result.ok ? result.value : { kind: "value", value: false };
+};
+
+export const rulesOf = (asking: Asking): Rules | null => {
+  const rules = asking.placement;
+  if (rules === undefined) return null;
+  const places: string[] = [];
+  const placeOf = (by: string): number => {
+    if (!places.includes(by)) places.push(by);
+    return places.indexOf(by);
+  };
+  const isHost = (by: string | undefined): boolean => by === undefined || by === "host";
+  const apart = (rules.apart ?? []).map(({ group, by }) => ({
+    group: named(asking, group),
+    by,
+    rule: `apart from ${group}`,
+  }));
+  const together = (rules.together ?? []).map(({ group, by }) => ({
+    group: named(asking, group),
+    by,
+    rule: `together with ${group}`,
+  }));
+  const spread = (rules.spread ?? []).map(({ by, maxSkew, weight }) => ({
+    group: ownGroup(asking),
+    rule: `spread by ${by}${maxSkew === undefined ? "" : `, maxSkew ${maxSkew}`}`,
+    place: placeOf(by === "host" ? "host.id" : by),
+    maxSkew: maxSkew ?? null,
+    weight: weight ?? DEFAULT_SPREAD_WEIGHT,
+  }));
+  const own = rules.maxPerHost === undefined ? [] : [rules.maxPerHost];
+  return {
+    require: (rules.require ?? []).map((rule) => ({ rule, expression: parsed(rule) })),
+    prefer: (rules.prefer ?? []).map(({ rule, weight }) => ({ expression: parsed(rule), weight })),
+    hostLimits: [
+      ...own.map((limit) => ({
+        group: ownGroup(asking),
+        rule: `maxPerHost ${limit}`,
+        limit,
+        reason: "max_per_host" as const,
+      })),
+      ...apart
+        .filter(({ by }) => isHost(by))
+        .map(({ group, rule }) => ({ group, rule, limit: 1, reason: "apart" as const })),
+    ],
+    hostTogether: together.filter(({ by }) => isHost(by)).map(({ group, rule }) => ({ group, rule })),
+    spread,
+    apart: apart.flatMap(({ group, by, rule }) =>
+      by === undefined || isHost(by) ? [] : [{ group, rule: `${rule} by ${by}`, place: placeOf(by) }],
+    ),
+    together: together.flatMap(({ group, by, rule }) =>
+      by === undefined || isHost(by) ? [] : [{ group, rule: `${rule} by ${by}`, place: placeOf(by) }],
+    ),
+    places,
+  };
+};
+
+export const hasPlaceRules = (rules: Rules | null): rules is Rules => rules !== null && rules.places.length > 0;
