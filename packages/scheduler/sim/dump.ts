@@ -33,6 +33,10 @@ const JOB = [
   "submittedAtMs",
 ];
 
+/** Numbers of request classes count questions, too, and are no facts. */
+const withoutClass = (allocation: object): unknown =>
+  plain(Object.fromEntries(Object.entries(allocation).filter(([name]) => name !== "requestClass")));
+
 export const dumpState = (state: ClusterState): string =>
   JSON.stringify(
     {
@@ -42,7 +46,7 @@ export const dumpState = (state: ClusterState): string =>
         .map((job) => pick(job, JOB))
         .sort((a, b) => Number(a["order"]) - Number(b["order"])),
       hosts: plain(state.hosts),
-      allocations: plain(state.allocations),
+      allocations: [...state.allocations.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(withoutClass),
       idempotency: plain(state.idempotency),
       finished: [...state.finished],
       activeTaskCount: state.activeTaskCount,

@@ -235,7 +235,7 @@ it("keeps every rule, places whenever a host is left, and says which rule stands
         }
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 60 },
   );
 });
 
