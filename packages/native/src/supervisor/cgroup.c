@@ -140,7 +140,7 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
 /* Frozen processes cannot end, so their numbers stay theirs. Whoever got SIGKILL runs no further instruction. */
 static void kill_frozen(int dir)
 {
-  char text[4096];
+  char text[4096] = "";
   cleanup_close int procs = RETRY_INTR(openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC));
   int64_t pid = 0;
   for (ssize_t size; procs >= 0 && (size = RETRY_INTR(read(procs, text, sizeof text))) > 0;) {

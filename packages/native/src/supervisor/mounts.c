@@ -103,6 +103,14 @@ static int new_for_mount(const struct spec *spec, const struct berth_mount *moun
                 err);
 }
 
+static int mask_kind(const struct berth_mount *mount, int mounted, struct mask *mask, struct err *err)
+{
+  if (mount->kind == BERTH_MOUNT_PROC)
+    return mask_proc(mask, mounted, err);
+  return mount->kind == BERTH_MOUNT_SYSFS ? mask_sys(mask, mounted, err) : 0;
+}
+
+/* `mask` may be NULL: then it is done later. */
 static int mount_one(const struct spec *spec, const struct berth_mount *mount, int source, int root, struct mask *mask,
                      struct err *err)
 {
@@ -122,9 +130,7 @@ static int mount_one(const struct spec *spec, const struct berth_mount *mount, i
     return err_sys(err, stage, "target %.180s", path);
   if (fs_place(mounted, target, stage, path, err) < 0)
     return -1;
-  if (mount->kind == BERTH_MOUNT_PROC)
-    return mask_proc(mask, mounted, err);
-  return mount->kind == BERTH_MOUNT_SYSFS ? mask_sys(mask, mounted, err) : 0;
+  return mask == NULL ? 0 : mask_kind(mount, mounted, mask, err);
 }
 
 static int mount_all(const struct spec *spec, const struct rootfs *rootfs, int root, bool late, struct mask *mask,
@@ -135,6 +141,23 @@ static int mount_all(const struct spec *spec, const struct rootfs *rootfs, int r
     const struct berth_mount *mount = spec_mount(spec, i);
     int source = mount->kind == BERTH_MOUNT_BIND ? rootfs->fds[ROOTFS_BINDS + binds++] : -1;
     if (is_late(spec_text(spec, mount->target)) == late && mount_one(spec, mount, source, root, mask, err) < 0)
+      return -1;
+  }
+  return 0;
+}
+
+/* Before Linux 6.15 only what is attached can be cloned, and /dev/null covers files: so this waits for /dev. */
+static int mask_early(const struct spec *spec, int root, struct mask *mask, struct err *err)
+{
+  for (uint32_t i = 0; i < spec->header->mounts.count; i++) {
+    const struct berth_mount *mount = spec_mount(spec, i);
+    const char *path = spec_text(spec, mount->target);
+    if (is_late(path) || (mount->kind != BERTH_MOUNT_PROC && mount->kind != BERTH_MOUNT_SYSFS))
+      continue;
+    cleanup_close int mounted = fd_open_in_root(root, path, O_PATH | O_DIRECTORY);
+    if (mounted < 0)
+      return err_sys(err, "mount.mask", "%.180s", path);
+    if (mask_kind(mount, mounted, mask, err) < 0)
       return -1;
   }
   return 0;
@@ -226,9 +249,11 @@ static int mount_tree(const struct spec *spec, const struct rootfs *rootfs, int 
   if (null < 0)
     return err_sys(err, "mount.mask", "/dev/null");
   struct mask mask = { .null = null, .empty = -1 };
-  int failed = mount_all(spec, rootfs, root, false, &mask, err);
+  int failed = mount_all(spec, rootfs, root, false, NULL, err);
   if (failed == 0)
     failed = mount_dev(spec, rootfs, root, err);
+  if (failed == 0)
+    failed = mask_early(spec, root, &mask, err);
   if (failed == 0)
     failed = mount_proc_and_sys(spec, root, &mask, err);
   if (failed == 0)

@@ -10,7 +10,7 @@
 #include "fd.h"
 
 #define STAGE "user"
-#define MAX_FILE (4u * 1024u * 1024u)
+#define MAX_FILE 4194304u
 
 /* Lines of a file of the image, one after the other. One that does not fit is passed over, as one that makes no sense. */
 struct lines {

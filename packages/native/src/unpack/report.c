@@ -51,7 +51,7 @@ int unpack_paths_add(struct unpack_paths *paths, const char *path, const struct 
     paths->times = times;
     paths->room = room;
   }
-  static const struct timespec none = { .tv_sec = 0 };
+  const struct timespec none = { 0, 0 };
   char *copy = strdup(path);
   if (copy == NULL)
     return -1;

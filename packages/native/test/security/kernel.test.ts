@@ -121,7 +121,7 @@ test("cgroups: a namespace of its own, none writable, no release_agent, no hiera
 describe("mounts", () => {
   test("all of them are private: none has a peer or a master", async () => {
     const container = await host.start(["sleep", "1000"], {
-      mounts: [{ source: "/usr/share", target: "/data", readOnly: true }],
+      mounts: [{ source: host.image, target: "/data", readOnly: true }],
     });
     try {
       for (const pid of [container.pid, Number(statusField(container.pid ?? 0, "PPid"))]) {
@@ -136,11 +136,12 @@ describe("mounts", () => {
 
   test("what the host mounts below a volume later does not appear inside, though it is shared on the host", async () => {
     const volume = join(host.directory, "shared");
-    mkdirSync(volume);
-    execFileSync("mount", ["-t", "tmpfs", "shared", volume]);
+    mkdirSync(volume, { recursive: true });
+    /* Not a tmpfs: those map ids since Linux 6.3 only. */
+    execFileSync("mount", ["--bind", volume, volume]);
     try {
       execFileSync("mount", ["--make-shared", volume]);
-      mkdirSync(join(volume, "later"));
+      mkdirSync(join(volume, "later"), { recursive: true });
       const container = await host.start(
         ["sh", "-c", "while [ ! -e /data/go ]; do sleep 0.02; done; ls /data/later; echo done"],
         { mounts: [{ source: volume, target: "/data", readOnly: false }] },
