@@ -194,6 +194,11 @@ export class TrackedContainer implements Container {
     return this.#stats;
   }
 
+  /** To be called once it runs; what cannot be protected now is with the next change of limits. */
+  async protect(): Promise<void> {
+    await this.#limits.protect().catch(() => undefined);
+  }
+
   async update(limits: Resources, options: { readonly strict?: boolean } = {}): Promise<UpdateResult> {
     if (this.#exit !== undefined)
       return { ok: false, error: nativeError("cgroup.limit", constants.errno.ESRCH, `${this.id} has ended`) };
@@ -229,6 +234,7 @@ export class TrackedContainer implements Container {
         );
       }
       await this.#cgroup.remove();
+      await this.#limits.protect().catch(() => undefined);
       await discard(this.#host, this.id);
     } finally {
       closeSync(lock);

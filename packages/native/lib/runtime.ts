@@ -136,7 +136,10 @@ class OpenRuntime implements Runtime {
     const container = this.#container(spec.id, this.#options.cgroupParent, spec.limits);
     container.follow(born.socket, born.pid);
     const outcome = await container.started;
-    if (outcome.started) return { ok: true, value: container };
+    if (outcome.started) {
+      await container.protect();
+      return { ok: true, value: container };
+    }
     /* What cannot be removed now has its exit record, and is found by the next `adopt`. */
     await container.remove().catch(() => undefined);
     const error = outcome.exit.error ?? nativeError("supervisor", 0, "the supervisor ended during the start");

@@ -5,11 +5,11 @@
  * was changed to. An update first notes there what it is about to do; when it is interrupted, the next adoption takes
  * it back.
  */
-import { open, readFile, rename } from "node:fs/promises";
+import { open, readdir, readFile, rename } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
 import type { ContainerCgroup } from "../cgroup.ts";
-import { enableOnDemand } from "../cgroup-parent.ts";
+import { enableOnDemand, writeCgroupFile } from "../cgroup-parent.ts";
 import { fromSystemError, hasCode, nativeError, NativeFailure } from "../errors.ts";
 import type { NativeError } from "../types.ts";
 import { applySteps, joinHierarchy, readSettings } from "./apply.ts";
@@ -55,6 +55,16 @@ export const parseLimits = (text: string): LimitsRecord | undefined => {
 const isResources = (value: Resources | undefined): value is Resources =>
   value !== undefined && firstMistakeOf(value) === undefined;
 
+const sumProtection = async (parent: string): Promise<void> => {
+  let sum = 0;
+  for (const entry of await readdir(parent, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const low = await readFile(join(parent, entry.name, "memory.low"), "utf8").catch(() => "0");
+    sum += Number(low) || 0;
+  }
+  await writeCgroupFile(join(parent, "memory.low"), `${sum}`);
+};
+
 export class ContainerLimits {
   readonly #host: ResourceHost;
   readonly #cgroup: ContainerCgroup;
@@ -86,6 +96,20 @@ export class ContainerLimits {
     await this.#write(encodeLimits(record.resources));
   }
 
+  /** After the start and before the end of a container. */
+  async protect(): Promise<void> {
+    if ((this.#resources?.memoryLowBytes ?? 0) > 0) await this.#shareProtection();
+  }
+
+  /**
+   * v2 protects a container's memory only as far as its parent's is protected (cgroup-v2.rst, memory.low), so the parent
+   * is given the sum of what lies in it.
+   */
+  async #shareProtection(): Promise<void> {
+    const memory = this.#host.hierarchies.find(({ controllers }) => controllers.includes("memory"));
+    if (memory?.version === 2) await sumProtection(join(memory.path, this.#cgroup.parent));
+  }
+
   update(wanted: Resources, strict: boolean): Promise<UpdateResult> {
     const result = this.#queue.then(() => this.#update(wanted, strict));
     this.#queue = result.catch(() => undefined);
@@ -106,6 +130,7 @@ export class ContainerLimits {
       return { ok: false, error: fromSystemError("cgroup.limit", cause, "update") };
     }
     this.#resources = wanted;
+    if ((before.memoryLowBytes ?? 0) > 0 || (wanted.memoryLowBytes ?? 0) > 0) await this.#shareProtection();
     return { ok: true, unenforced: settingsOf(wanted, this.#host).unenforced };
   }
 

@@ -1,5 +1,5 @@
 /** What the tests of limits share: the probe program in a layer, and the files of a container's cgroups. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll } from "vitest";
 import type { Container, ContainerSpec, Resources } from "../../lib/index.ts";
@@ -79,3 +79,6 @@ export const updated = async (container: Container, limits: Partial<Resources>):
   const result = await container.update({ ...basic, ...limits });
   if (!result.ok) throw new Error(JSON.stringify(result.error));
 };
+
+/** Lets a `probe await /tmp/go …` go on. */
+export const go = (container: Container): void => writeFileSync(`/proc/${container.pid}/root/tmp/go`, "");

@@ -4,6 +4,8 @@
  *   spin            uses a CPU for ever
  *   hold BYTES      takes memory, says "holding", waits
  *   fork COUNT      starts children that wait, says how many there are and why no more
+ *   pulse           sleeps and uses a CPU for 8 ms, in turns
+ *   await FILE ...  waits until the file exists, then does the rest
  *   cpus            says which processors it may run on
  *   huge COUNT      maps huge pages of 2 MiB one by one and touches them, says how many it got
  *   write FILE MS   writes 4 KiB blocks past the page cache for so long, says how many
@@ -80,6 +82,15 @@ static long now_ms(void)
   return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int pulse(void)
+{
+  for (;;) {
+    usleep(60000);
+    for (long end = now_ms() + 8; now_ms() < end;)
+      ;
+  }
+}
+
 static int transfer(const char *file, long ms, int writing)
 {
   char *block;
@@ -101,6 +112,14 @@ int main(int argc, char **argv)
 {
   const char *what = argc > 1 ? argv[1] : "";
   setvbuf(stdout, NULL, _IONBF, 0);
+  if (strcmp(what, "await") == 0 && argc > 3) {
+    while (access(argv[2], F_OK) < 0)
+      usleep(10000);
+    argv[2] = argv[0];
+    return main(argc - 2, argv + 2);
+  }
+  if (strcmp(what, "pulse") == 0)
+    return pulse();
   if (strcmp(what, "spin") == 0)
     for (;;)
       __asm__ volatile("");
