@@ -12,7 +12,18 @@ export interface RawFailure {
   readonly detail: string;
 }
 
+/** Waits once for an event of a descriptor each time it is started. Does not keep the process alive. */
+export interface Poller {
+  start(): boolean;
+  /** To be called before the descriptor is closed. */
+  close(): void;
+}
+
 export interface Binding {
+  readonly Poller: new (fd: number, priority: boolean, onEvent: () => void) => Poller;
+  /** A descriptor that never blocks, or a negative errno. */
+  eventFd(): number;
+  drain(fd: number): void;
   /** Descriptor of a sealed copy of the supervisor program. */
   imageOpen(path: string): number | RawFailure;
   start(

@@ -10,6 +10,7 @@ import type { CgroupLayout, Controller } from "./cgroup-layout.ts";
 import { fromSystemError, hasCode, NativeFailure } from "./errors.ts";
 import { readStats } from "./stats.ts";
 import type { ContainerStats } from "./types.ts";
+import type { WatchPlaces } from "./watch.ts";
 import type { FreezerPlace } from "./freezer.ts";
 
 export class ContainerCgroup {
@@ -44,6 +45,12 @@ export class ContainerCgroup {
       this.#places.find((place) => place.version === 2) ??
       this.#places.find((place) => place.controllers.includes("freezer"))
     );
+  }
+
+  /** Where its events are told. */
+  get watchPlaces(): WatchPlaces {
+    const memory = this.#places.find((place) => place.controllers.includes("memory"));
+    return { unified: this.#places.find((place) => place.version === 2)?.path, memory };
   }
 
   /** Undefined when it is gone. */

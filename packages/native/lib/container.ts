@@ -32,6 +32,7 @@ import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from
 import { attach } from "./session.ts";
 import { isTerminalSize } from "./spec/output.ts";
 import { NO_STATS } from "./stats.ts";
+import { watchCgroup, type ContainerEvent, type PressureTrigger, type Watch } from "./watch.ts";
 import type {
   Attachment,
   AttachOptions,
@@ -57,6 +58,8 @@ export interface Host {
   readonly bootId: string;
   /** Connections of containers that are followed. */
   readonly connections: Set<ControlConnection>;
+  /** Open watches, of containers and of the machine. */
+  readonly watches: Set<{ close(): void }>;
   isClosed(): boolean;
   /** Names a deleted directory that nobody will look at again. */
   trashName(id: string): string;
@@ -76,6 +79,8 @@ export class TrackedContainer implements Container {
   #status: StatusRecord | undefined;
   #exit: ExitRecord | undefined;
   #stats: ContainerStats = NO_STATS;
+  /** Watches that end with it. */
+  readonly #onEnd = new Set<(exit: ExitRecord) => void>();
   #connection: ControlConnection | undefined;
   #refused: FramingError | undefined;
   #settleExited: (exit: ExitRecord) => void = () => undefined;
@@ -194,6 +199,36 @@ export class TrackedContainer implements Container {
     return this.#stats;
   }
 
+  async watch(
+    listener: (event: ContainerEvent) => void,
+    options: { readonly oom?: boolean; readonly pressure?: readonly PressureTrigger[] } = {},
+  ): Promise<Watch> {
+    if (this.#exit !== undefined)
+      throw new NativeFailure(nativeError("watch", constants.errno.ESRCH, `${this.id} has ended`));
+    const wish = { oom: options.oom ?? true, pressure: options.pressure ?? [] };
+    let oomKills = 0;
+    const told = (event: ContainerEvent): void => {
+      if (event.kind === "oom") oomKills = event.oomKills;
+      listener(event);
+    };
+    const inner = await watchCgroup(this.#host.binding, this.#cgroup.watchPlaces, wish, told);
+    const close = (): void => {
+      inner.close();
+      this.#onEnd.delete(onEnd);
+      this.#host.watches.delete(watch);
+    };
+    const watch: Watch = { unavailable: inner.unavailable, close };
+    this.#host.watches.add(watch);
+    const onEnd = (exit: ExitRecord): void => {
+      /* The kill that ended it takes the count with it. */
+      if (wish.oom && exit.oom && oomKills === 0) listener({ kind: "oom", oomKills: 1 });
+      close();
+    };
+    this.#onEnd.add(onEnd);
+    if (this.#exit !== undefined) onEnd(this.#exit);
+    return watch;
+  }
+
   /** To be called once it runs; what cannot be protected now is with the next change of limits. */
   async protect(): Promise<void> {
     await this.#limits.protect().catch(() => undefined);
@@ -296,6 +331,7 @@ export class TrackedContainer implements Container {
   #end(exit: ExitRecord): void {
     if (this.#exit !== undefined) return;
     this.#exit = exit;
+    for (const tell of this.#onEnd) tell(exit);
     this.#settleStarted(exit.cause === "start_failed" ? { started: false, exit } : { started: true });
     this.#settleExited(exit);
   }

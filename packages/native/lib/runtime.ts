@@ -25,6 +25,7 @@ import { enforceable, settingsOf } from "./resources/settings.ts";
 import { encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
 import { limitsMistake } from "./spec/limits.ts";
 import { readStats } from "./stats.ts";
+import { watchHost, type PressureTrigger } from "./watch.ts";
 import type {
   AdoptedContainer,
   CloseOptions,
@@ -105,6 +106,7 @@ class OpenRuntime implements Runtime {
       stateRoot: descriptors.stateRoot,
       bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
       connections: new Set(),
+      watches: new Set(),
       isClosed: () => this.#closed,
       trashName: (id) => `${TRASH}${id}-${process.pid}-${this.#trashed++}`,
     };
@@ -178,6 +180,18 @@ class OpenRuntime implements Runtime {
     return new Map(found.flatMap((each) => [...each]));
   }
 
+  async watchPressure(trigger: PressureTrigger, listener: () => void): Promise<{ close(): void }> {
+    const inner = await watchHost(this.#host.binding, trigger, listener);
+    const watch = {
+      close: () => {
+        inner.close();
+        this.#host.watches.delete(watch);
+      },
+    };
+    this.#host.watches.add(watch);
+    return watch;
+  }
+
   features(): RuntimeFeatures {
     return {
       cgroup: this.#layout.kind,
@@ -194,6 +208,7 @@ class OpenRuntime implements Runtime {
     if (this.#closed) return;
     this.#closed = true;
     for (const connection of this.#host.connections) connection.destroy();
+    for (const watch of this.#host.watches) watch.close();
     try {
       if (options.removeCgroups === true) await removeParent(this.#layout, this.#options.cgroupParent);
     } finally {

@@ -7,10 +7,12 @@ import type { SeccompProfile } from "./seccomp/profile.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
 import type { InterfaceStats, Networks, NetworkSpec, ShapeOptions } from "./network/types.ts";
 import type { UpdateResult } from "./resources/limits.ts";
+import type { ContainerEvent, PressureTrigger, Watch } from "./watch.ts";
 import type { Knob, Resources, Unenforced } from "./resources/resources.ts";
 
 export type { IoLimit, Knob, Resources, Unenforced } from "./resources/resources.ts";
 export type { UpdateResult } from "./resources/limits.ts";
+export type { ContainerEvent, PressureTrigger, Watch } from "./watch.ts";
 
 /** A failure of the runtime: which step, which errno (0 when the kernel was not involved), and what it was about. */
 export interface NativeError {
@@ -368,6 +370,14 @@ export interface Container {
    * kills for a lower memory limit: what is in use and cannot be taken back makes it fail with EBUSY.
    */
   update(limits: Resources, options?: { readonly strict?: boolean }): Promise<UpdateResult>;
+  /**
+   * Tells `listener` of every kill by the memory limit and of each given pressure, at most ten times a second each,
+   * until it is closed or the container ends. One descriptor for each.
+   */
+  watch(
+    listener: (event: ContainerEvent) => void,
+    options?: { readonly oom?: boolean; readonly pressure?: readonly PressureTrigger[] },
+  ): Promise<Watch>;
   /** Of its interface; null when it has none, or none any more. */
   networkStats(): Promise<InterfaceStats | null>;
   /** Changes how fast it may send and receive while it runs; a rate that is not given stays. */
@@ -435,6 +445,8 @@ export interface Runtime {
   adopt(): Promise<readonly AdoptedContainer[]>;
   /** Of many containers in one cheap call; those that have ended are not among the answers. */
   stats(ids: readonly string[]): Promise<ReadonlyMap<string, ContainerStats>>;
+  /** Pressure of the whole machine, until it is closed. Rejects where the kernel does not tell it. */
+  watchPressure(trigger: PressureTrigger, listener: () => void): Promise<{ close(): void }>;
   features(): RuntimeFeatures;
   /** Bridges and interfaces of this host's network. */
   readonly networks: Networks;

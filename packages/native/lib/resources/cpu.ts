@@ -61,7 +61,10 @@ export const cpuSettings = (wanted: Resources, { path, version }: HostHierarchy)
 const sharesOf = (requestMillis: number): number => bounded(Math.floor((requestMillis * 1024) / 1000), 2, 262_144);
 const weightOf = (requestMillis: number): number => bounded(Math.floor(requestMillis / 10), 1, 10_000);
 
-/** v1 lets nobody join before both lists are filled, so they come as a pair; v2 takes an empty one for "as above". */
+/**
+ * v1 lets nobody join before both lists are filled, so they come as a pair; v2 takes an empty one for "as above", but
+ * lets no list become empty again while processes are there.
+ */
 export const cpusetSettings = (wanted: Resources, hierarchy: HostHierarchy, host: ResourceHost): Setting[] => {
   const { cpus, memoryNodes } = wanted;
   const asked = cpus !== undefined || memoryNodes !== undefined;
@@ -76,8 +79,10 @@ export const cpusetSettings = (wanted: Resources, hierarchy: HostHierarchy, host
     ];
   }
   return [
-    ...(cpus === undefined ? [] : [{ ...at, file: "cpuset.cpus", value: cpus, initial: "\n" }]),
-    ...(memoryNodes === undefined ? [] : [{ ...at, file: "cpuset.mems", value: memoryNodes, initial: "\n" }]),
+    ...(cpus === undefined ? [] : [{ ...at, file: "cpuset.cpus", value: cpus, initial: host.cpus }]),
+    ...(memoryNodes === undefined
+      ? []
+      : [{ ...at, file: "cpuset.mems", value: memoryNodes, initial: host.memoryNodes }]),
   ];
 };
 

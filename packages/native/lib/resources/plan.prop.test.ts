@@ -38,7 +38,7 @@ class Kernel {
 
   write(path: string, file: string, value: string): void {
     const device = /^\d+:\d+ /.test(value) ? value.split(" ")[0] : "";
-    const gone = /^\d+:\d+ (0|rbps=max wbps=max riops=max wiops=max)$/.test(value) || value === "\n";
+    const gone = /^\d+:\d+ (0|rbps=max wbps=max riops=max wiops=max)$/.test(value);
     const key = `${path}/${file} ${device}`;
     if (gone) this.files.delete(key);
     else this.files.set(key, value);

@@ -45,7 +45,6 @@ describe("a start", () => {
       "cpu.max = 30000 20000",
       "cpu.max.burst = 20000",
       "cpuset.cpus = 0,2-3",
-      "cpuset.mems = 0",
       `memory.max = ${96 * MIB}`,
       `memory.high = ${64 * MIB}`,
       `memory.low = ${8 * MIB}`,

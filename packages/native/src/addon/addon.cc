@@ -10,6 +10,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("reap", Napi::Function::New<reap>(env, "reap"));
   exports.Set("removeTree", Napi::Function::New<remove_tree>(env, "removeTree"));
+  exports.Set("Poller", poller(env));
+  exports.Set("eventFd", Napi::Function::New<event_fd>(env, "eventFd"));
+  exports.Set("drain", Napi::Function::New<drain>(env, "drain"));
   exports.Set("readStats", Napi::Function::New<read_stats>(env, "readStats"));
   return exports;
 }

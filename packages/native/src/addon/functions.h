@@ -17,3 +17,9 @@ Napi::Value reap(const Napi::CallbackInfo& info);
 Napi::Value remove_tree(const Napi::CallbackInfo& info);
 // (directories by role, which of them are v1, ids) → Promise of { values, io }, see stats.cc and lib/stats.ts
 Napi::Value read_stats(const Napi::CallbackInfo& info);
+// The class Poller: (descriptor, whether for POLLPRI, callback) with start() and close(), see poll.cc
+Napi::Function poller(Napi::Env env);
+// () → a new eventfd, or -errno
+Napi::Value event_fd(const Napi::CallbackInfo& info);
+// (eventfd) → nothing; its count is zero afterwards
+Napi::Value drain(const Napi::CallbackInfo& info);
