@@ -155,6 +155,13 @@ export const mutants: readonly Mutant[] = [
     test: "/dev/console is the program's terminal, into which nothing can be typed from inside",
   },
   {
+    rule: 11,
+    without: "the file that was meant: another of the same procfs is written",
+    edits: [supervisor("sysctl.c", '"sys/%s", name);', '"sys/net/core/somaxconn%.0s", name);')],
+    file: "sandbox.test.ts",
+    test: "of the container's own namespaces are set, and the host's stay",
+  },
+  {
     rule: 12,
     without: "the refusal of links at /proc, /sys and /dev",
     edits: [supervisor("fd.c", "RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS", "RESOLVE_IN_ROOT")],
@@ -178,6 +185,20 @@ export const mutants: readonly Mutant[] = [
     ],
     file: "security/paths.test.ts",
     test: KERNEL_TARGETS,
+  },
+  {
+    rule: 14,
+    without: "links that stay inside, where a working directory is made",
+    edits: [ANY_LINK],
+    file: "security/paths.test.ts",
+    test: "whose working directory is a link gets a directory inside",
+  },
+  {
+    rule: 16,
+    without: "layers that are reached without links",
+    edits: [supervisor("rootfs.c", "fd_open_no_links(path, O_PATH);", "open(path, O_PATH | O_CLOEXEC);")],
+    file: "security/paths.test.ts",
+    test: "that is itself a symbolic link is refused",
   },
   {
     rule: 19,
@@ -302,6 +323,24 @@ export const mutants: readonly Mutant[] = [
     test: "the kernel's switches cannot be written: sysrq, core_pattern, modprobe, uevent helper, every sysctl",
   },
   {
+    rule: 27,
+    without: "the short list of sysctls, on both sides",
+    edits: [
+      {
+        file: "packages/native/lib/spec/security.ts",
+        find: "if (name.length > 200 || !ALLOWED.some((pattern) => pattern.test(name)))",
+        replace: "if (name.length > 200 && !ALLOWED.some((pattern) => pattern.test(name)))",
+      },
+      supervisor(
+        "sysctl.c",
+        "bool sysctl_is_allowed(const char *name)\n{",
+        "bool sysctl_is_allowed(const char *name)\n{\n  if (name[0] != 0)\n    return true;",
+      ),
+    ],
+    file: "sandbox.test.ts",
+    test: "is refused",
+  },
+  {
     rule: 28,
     without: "the mask over interrupts",
     edits: [supervisor("mask.c", '"latency_stats", "interrupts", "acpi"', '"latency_stats", "acpi"')],
@@ -374,6 +413,32 @@ export const mutants: readonly Mutant[] = [
     ],
     file: "security/devices.test.ts",
     test: "a node of the host's disk, in the image or in a volume, cannot be opened",
+  },
+  {
+    rule: 31,
+    without: "the host's word on devices",
+    edits: [
+      {
+        file: "packages/native/lib/spec/devices.ts",
+        find: "  checkPolicy(devices, policy);\n",
+        replace: "  void checkPolicy;\n",
+      },
+    ],
+    file: "devices.test.ts",
+    test: "only what the host's policy names",
+  },
+  {
+    rule: 32,
+    without: "the line between what was made for a container and what was not",
+    edits: [
+      supervisor(
+        "output.c",
+        "if (fchown(ends[1], owner, owner) < 0)",
+        "if (fchown(ends[1], owner, owner) < 0 || fchown(0, owner, owner) < 0)",
+      ),
+    ],
+    file: "security/descriptors.test.ts",
+    test: "/dev/null of the host keeps its owner and mode; pipes that were made for a container are its own",
   },
   {
     rule: 33,

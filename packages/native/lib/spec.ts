@@ -139,7 +139,7 @@ const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
   const sections = [
     encodeProcess(spec, context.policy, out),
     encodeSecurity(spec, context.policy, out),
-    encodeDevices(spec, out),
+    encodeDevices(spec, context.policy, out),
     encodeNamespaces(spec, out),
     encodeHooks(spec, context.policy, out),
     encodeNetwork(spec, context.stateDir, out),

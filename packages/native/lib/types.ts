@@ -252,6 +252,8 @@ export interface SpecPolicy {
   readonly unconfinedSeccomp?: boolean;
   /** Absolute paths of programs that specs may name as hooks. */
   readonly hooks?: readonly string[];
+  /** Devices of the host that a spec may ask for. Default none: a disk's node is the host itself. */
+  readonly devices?: readonly Pick<Device, "type" | "major" | "minor">[];
 }
 
 export type ExitCause = "exited" | "signalled" | "oom" | "start_failed" | "supervisor_lost" | "host_rebooted";

@@ -15,6 +15,8 @@ const disk = readFileSync("/proc/partitions", "utf8")
   .map((line) => line.trim().split(/\s+/))[0];
 const zero: Device = { path: "/dev/my/zero", type: "char", major: 1, minor: 5, mode: 0o604, uid: 7, gid: 8 };
 
+const allowed = [5, 11].map((minor) => ({ type: "char", major: 1, minor }) as const);
+
 /** By each way of control that this host has. */
 const ways = [
   ...(layout.onDemand.some(({ controllers }) => controllers.includes("devices")) ? ["hierarchy" as const] : []),
@@ -31,6 +33,7 @@ describe.each(ways)("by a %s", (way) => {
     runtime = await openRuntime({
       stateDir: join(host.directory, way),
       cgroupParent: host.cgroupParent,
+      allow: { devices: allowed },
       cgroupLayout: way === "hierarchy" ? layout : { ...layout, onDemand: [] },
     });
   });
@@ -97,15 +100,23 @@ describe.each(ways)("by a %s", (way) => {
       expect(existsSync(join(path, host.cgroupParent, container.id)), path).toBe(false);
   });
 
+  test("a node cannot be made twice", async () => {
+    const result = await runtime.start(host.spec(["true"], { devices: [zero, zero] }));
+    expect(result).toMatchObject({ ok: false, error: { stage: "rootfs.dev", code: "EEXIST" } });
+  });
+
   test("64 devices fit", async () => {
     const devices = Array.from({ length: 64 }, (_, i) => ({ ...zero, path: `/dev/many/${i}/zero`, minor: 5 }));
     expect(await run("cat /dev/many/*/zero | head -c 9 | wc -c; ls /dev/many | wc -l", devices)).toBe("9\n64\n");
   });
 });
 
-test("a node cannot be made twice", async () => {
-  const result = await host.runtime.start(host.spec(["true"], { devices: [zero, zero] }));
-  expect(result).toMatchObject({ ok: false, error: { stage: "rootfs.dev", code: "EEXIST" } });
+test("only what the host's policy names", async () => {
+  for (const device of [zero, { ...zero, type: "block" as const }, { ...zero, minor: 1 }]) {
+    const result = await host.runtime.start(host.spec(["true"], { devices: [device] }));
+    expect(result).toMatchObject({ ok: false, error: { stage: "spec", code: "EINVAL" } });
+    if (!result.ok) expect(result.error.detail).toMatch(/^devices: .* is not allowed by this host's policy$/);
+  }
 });
 
 test("without any list nobody inside can make a node, and one in an image cannot be opened", async () => {

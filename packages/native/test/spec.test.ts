@@ -25,7 +25,12 @@ const context: SpecContext = {
     { path: "/sys/fs/cgroup/cpu", file: "cpu.max", value: "1 2" },
   ],
   attachLayers: true,
-  policy: {},
+  policy: {
+    devices: [
+      { type: "char", major: 10, minor: 229 },
+      { type: "block", major: 254, minor: 2 ** 20 - 1 },
+    ],
+  },
   stateDir: "/state",
 };
 const spec: ContainerSpec = {

@@ -1,7 +1,7 @@
 /** Device nodes beside the default ones, and what may be done with them. */
 import { fields, list, matching, oneOf, optional, refuse, whole, type Parse } from "./check.ts";
 import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
-import type { ContainerSpec, Device } from "../types.ts";
+import type { ContainerSpec, Device, SpecPolicy } from "../types.ts";
 
 const ACCESS = [
   ["m", 1],
@@ -62,9 +62,24 @@ const rowOf = (one: Required<Device>, out: SpecBytes): Row =>
       0,
     );
 
-export const encodeDevices = (spec: ContainerSpec, out: SpecBytes): Ref => {
+/** A node of the host's disk or memory is the host itself: only what an operator has named may be asked for. */
+const checkPolicy = (devices: readonly Required<Device>[], policy: SpecPolicy): void => {
+  const refused = devices.find(
+    ({ type, major, minor }) =>
+      policy.devices?.some((one) => one.type === type && one.major === major && one.minor === minor) !== true,
+  );
+  if (refused !== undefined)
+    refuse(
+      "devices",
+      `${refused.path} (${refused.type} ${refused.major}:${refused.minor}) is not allowed by this host's policy`,
+    );
+};
+
+export const encodeDevices = (spec: ContainerSpec, policy: SpecPolicy, out: SpecBytes): Ref => {
   const devices = devicesOf(spec);
-  return devices === undefined ? NOTHING : out.section(new Row().ref(out.list(devices.map((one) => rowOf(one, out)))));
+  if (devices === undefined) return NOTHING;
+  checkPolicy(devices, policy);
+  return out.section(new Row().ref(out.list(devices.map((one) => rowOf(one, out)))));
 };
 
 /** Those of every container: null, zero, full, random, urandom, tty, console, ptmx and what is in /dev/pts. */

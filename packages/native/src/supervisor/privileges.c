@@ -42,6 +42,9 @@ int privileges_become_root(struct err *err)
   /* Raw calls: the libc ones would look for other threads. setgroups needs gid_map, user_namespaces(7). */
   if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
     return err_sys(err, STAGE, "become root of the container");
+  /* A change of ids sets what fs.suid_dumpable says, which may be yes (prctl(2)). */
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    return err_sys(err, STAGE, "not dumpable");
   return 0;
 }
 
