@@ -21,7 +21,11 @@ export interface Berth {
 }
 
 export const openBerth = async (place: Place): Promise<Berth> => {
-  const runtime = await openRuntime({ stateDir: join(place.directory, "state"), cgroupParent: place.cgroupParent });
+  const runtime = await openRuntime({
+    stateDir: join(place.directory, "state"),
+    cgroupParent: place.cgroupParent,
+    standby: 4,
+  });
   let serial = 0;
   const spec = (command: readonly string[]): ContainerSpec => {
     serial += 1;

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openRuntime } from "@berth/native";
 
 const [stateDir, cgroupParent, image] = process.argv.slice(2);
-const runtime = await openRuntime({ stateDir, cgroupParent });
+const runtime = await openRuntime({ stateDir, cgroupParent, standby: 4 });
 let serial = 0;
 
 const spec = (command, more = {}) => {

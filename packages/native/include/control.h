@@ -79,9 +79,12 @@ struct berth_exec_started {
 #define BERTH_REPLY_MAX_PAYLOAD 2048u
 #define BERTH_OUTPUT_MAX_PAYLOAD 65536u
 
+/* Length of the word that makes a supervisor wait for its spec: room for every id, which replaces it later. */
+#define BERTH_STANDBY_WORD 72u
+
 /* File descriptors that the supervisor is born with. */
 enum berth_fd {
-  BERTH_FD_SPEC = 3,  /* sealed memfd */
+  BERTH_FD_SPEC = 3,  /* sealed memfd; on standby it comes through the first client's socket */
   BERTH_FD_STATE = 4, /* directory of this container */
   BERTH_FD_LOCK = 5,  /* open file description that holds the lock for as long as it lives */
   BERTH_FD_FIRST_CLIENT = 6,

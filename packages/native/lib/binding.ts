@@ -34,6 +34,21 @@ export interface Binding {
     /** Kept in the lock file. */
     note: string,
   ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
+  /** Starts a supervisor that waits for its spec, in a new directory `slot`. */
+  standby(
+    image: number,
+    stateRoot: number,
+    slot: string,
+  ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
+  /** Renames `slot` to `id` and sends the spec to the supervisor behind `socket`. EEXIST: nothing was done. */
+  claim(
+    stateRoot: number,
+    slot: string,
+    id: string,
+    socket: number,
+    spec: Uint8Array,
+    note: string,
+  ): Promise<RawFailure | undefined>;
   /** Sends rtnetlink messages, in the network namespace of descriptor `netns` or, with -1, in our own. */
   netlink(netns: number, messages: Uint8Array): Promise<Buffer | RawFailure>;
   /** Descriptor that holds the lock of a state directory until it is closed, or a negative errno. */
@@ -46,6 +61,10 @@ export interface Binding {
     v1: readonly boolean[],
     ids: readonly string[],
   ): Promise<{ readonly values: Float64Array; readonly io: Float64Array }>;
+  /** As `lock`, asked until it is free, for at most so long. */
+  lockSoon(stateRoot: number, id: string, patienceMs: number): Promise<number>;
+  /** Renames `id` to `trash` in one step, deletes that, and closes `lock`, whatever happens. */
+  discard(stateRoot: number, id: string, trash: string, lock: number): Promise<RawFailure | undefined>;
   removeTree(directory: number, name: string): Promise<RawFailure | undefined>;
 }
 

@@ -2,6 +2,7 @@
  * One container's cgroups from the agent's side: where they are, and what has to be done when a supervisor is no longer
  * there to do it.
  */
+import { existsSync } from "node:fs";
 import { appendFile, readFile, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -83,6 +84,11 @@ export class ContainerCgroup {
       if (performance.now() >= deadline) return false;
       await sleep(pauseMs);
     }
+  }
+
+  /** True when none of the directories is left: the usual case, the supervisor removes them itself. */
+  isGone(): boolean {
+    return [...this.#places.map(({ path }) => path), ...this.#onDemand].every((path) => !existsSync(path));
   }
 
   /** Removes the directories; processes that are just dying get a moment. */

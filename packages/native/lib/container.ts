@@ -10,17 +10,16 @@
  * The lock is the truth: it is held exactly while a supervisor lives.
  */
 import { closeSync, constants as fsConstants, openSync } from "node:fs";
-import { rename } from "node:fs/promises";
 import { connect, Socket } from "node:net";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isFailure, type Binding } from "./binding.ts";
+import type { Binding } from "./binding.ts";
 import type { ContainerCgroup } from "./cgroup.ts";
 import type { ContainerLimits } from "./resources/limits.ts";
 import type { Resources, Unenforced } from "./resources/resources.ts";
 import { ControlConnection } from "./control.ts";
-import { fromSystemError, hasCode, nativeError, NativeFailure } from "./errors.ts";
+import { hasCode, nativeError, NativeFailure } from "./errors.ts";
 import { freeze, isFrozen, thaw, type FreezerPlace } from "./freezer.ts";
 import { linkNameOf } from "./network/names.ts";
 import { findLink, innerStats } from "./network/links.ts";
@@ -260,20 +259,24 @@ export class TrackedContainer implements Container {
     if (this.#exit === undefined) {
       throw new NativeFailure(nativeError("state.remove", constants.errno.EBUSY, `${this.id} has not ended`));
     }
+    /* Tells the supervisor that its exit was received: nothing keeps it any more. */
+    this.#connection?.destroy();
     const lock = await this.#waitForLock();
     if (lock === undefined) return;
     try {
-      if (!(await this.#cgroup.kill(KILL_DIRECT_MS))) {
-        throw new NativeFailure(
-          nativeError("cgroup.kill", constants.errno.EBUSY, `processes of ${this.id} do not die`),
-        );
-      }
-      await this.#cgroup.remove();
+      if (!this.#cgroup.isGone()) await this.#removeCgroup();
       await this.#limits.protect().catch(() => undefined);
-      await discard(this.#host, this.id);
-    } finally {
+    } catch (cause) {
       closeSync(lock);
+      throw cause;
     }
+    await discard(this.#host, this.id, lock);
+  }
+
+  async #removeCgroup(): Promise<void> {
+    if (!(await this.#cgroup.kill(KILL_DIRECT_MS)))
+      throw new NativeFailure(nativeError("cgroup.kill", constants.errno.EBUSY, `processes of ${this.id} do not die`));
+    await this.#cgroup.remove();
   }
 
   async #kill(): Promise<ExitRecord> {
@@ -430,16 +433,10 @@ export class TrackedContainer implements Container {
   }
 
   async #waitForLock(): Promise<number | undefined> {
-    const deadline = performance.now() + LOCK_WAIT_MS;
-    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
-      const lock = this.#host.binding.lock(this.#host.stateRoot, this.id);
-      if (lock >= 0) return lock;
-      if (-lock === constants.errno.ENOENT) return undefined;
-      if (-lock !== constants.errno.EWOULDBLOCK || performance.now() >= deadline) {
-        throw new NativeFailure(nativeError("state.lock", -lock, `the supervisor of ${this.id} is still there`));
-      }
-      await sleep(pauseMs);
-    }
+    const lock = await this.#host.binding.lockSoon(this.#host.stateRoot, this.id, LOCK_WAIT_MS);
+    if (lock >= 0) return lock;
+    if (-lock === constants.errno.ENOENT) return undefined;
+    throw new NativeFailure(nativeError("state.lock", -lock, `the supervisor of ${this.id} is still there`));
   }
 
   /** Its socket ends a moment before the process does. */
@@ -449,17 +446,13 @@ export class TrackedContainer implements Container {
   }
 }
 
-/** Moves the directory away in one step, so that no half-deleted one is ever taken for one never started; deletes it. */
-export const discard = async (host: Host, id: string): Promise<void> => {
-  const trash = host.trashName(id);
-  try {
-    await rename(join(host.stateDir, id), join(host.stateDir, trash));
-  } catch (cause) {
-    if (hasCode(cause, "ENOENT")) return;
-    throw new NativeFailure(fromSystemError("state.remove", cause, id));
-  }
-  const failed = await host.binding.removeTree(host.stateRoot, trash);
-  if (isFailure(failed)) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
+/**
+ * Moves the directory away in one step, so that no half-deleted one is ever taken for one never started; deletes it, and
+ * closes the lock that was held meanwhile.
+ */
+export const discard = async (host: Host, id: string, lock = -1): Promise<void> => {
+  const failed = await host.binding.discard(host.stateRoot, id, host.trashName(id), lock);
+  if (failed !== undefined) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
 };
 
 const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecord => ({

@@ -15,6 +15,7 @@ import { discard, TrackedContainer, type Host } from "./container.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { openNetworks } from "./network/networks.ts";
 import type { Networks } from "./network/types.ts";
+import { STANDBY, SupervisorPool } from "./pool.ts";
 import { parseStatus, readRecord } from "./records.ts";
 import { checkResources, ContainerLimits, encodeLimits } from "./resources/limits.ts";
 import { planStart } from "./resources/plan.ts";
@@ -42,12 +43,16 @@ import type {
 /** Names in the state directory that are no ids. */
 const TRASH = ".trash-";
 const OWN = ".runtime";
+const MAX_STANDBY = 64;
 
 /** Rejects with a NativeFailure or a sentence when the host cannot run containers at all. */
 export const openRuntime = async (options: RuntimeOptions): Promise<Runtime> => {
   if (!isAbsolute(options.stateDir)) throw new Error(`stateDir must be an absolute path, not ${options.stateDir}`);
   if (!isCgroupParent(options.cgroupParent))
     throw new Error(`cgroupParent must be a relative path of plain names, not ${options.cgroupParent}`);
+  const { standby = 0 } = options;
+  if (!Number.isInteger(standby) || standby < 0 || standby > MAX_STANDBY)
+    throw new Error(`standby must be a whole number in 0..${MAX_STANDBY}, not ${standby}`);
   if (process.geteuid?.() !== 0) throw new Error("containers need root: namespaces, mounts and cgroups are made by it");
   const native = binding();
   await mkdir(join(options.stateDir, OWN), { recursive: true, mode: 0o700 });
@@ -89,6 +94,7 @@ class OpenRuntime implements Runtime {
   readonly #host: Host;
   readonly #attachLayers: boolean;
   readonly networks: Networks;
+  readonly #pool: SupervisorPool;
   #trashed = 0;
   /** Of containers that were started under another configuration. */
   readonly #parents = new Map<string, string>();
@@ -99,6 +105,8 @@ class OpenRuntime implements Runtime {
     this.#resources = resources;
     this.#descriptors = descriptors;
     this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
+    const { image, stateRoot } = descriptors;
+    this.#pool = new SupervisorPool(binding(), image, stateRoot, options.standby ?? 0);
     this.networks = openNetworks(binding(), options.stateDir);
     this.#host = {
       binding: binding(),
@@ -131,9 +139,11 @@ class OpenRuntime implements Runtime {
     if (!encoded.ok) return notStarted(encoded.error);
     if (this.#closed)
       return notStarted(nativeError("supervisor.start", constants.errno.ECANCELED, "the runtime is closed"));
-    const { image, stateRoot } = this.#descriptors;
-    const note = encodeLimits(spec.limits);
-    const born = await this.#host.binding.start(image, stateRoot, spec.id, encoded.value, note);
+    return await this.#pool.during(() => this.#launch(spec, encoded.value));
+  }
+
+  async #launch(spec: ContainerSpec, bytes: Uint8Array): Promise<StartResult> {
+    const born = await this.#pool.launch(spec.id, bytes, encodeLimits(spec.limits));
     if (isFailure(born)) return notStarted(nativeError(born.stage, born.errno, born.detail));
     const container = this.#container(spec.id, this.#options.cgroupParent, spec.limits);
     container.follow(born.socket, born.pid);
@@ -150,7 +160,8 @@ class OpenRuntime implements Runtime {
 
   async adopt(): Promise<readonly AdoptedContainer[]> {
     const names = await readdir(this.#options.stateDir);
-    for (const name of names.filter((candidate) => candidate.startsWith(TRASH))) {
+    const left = (name: string): boolean => name.startsWith(TRASH) || name.startsWith(STANDBY);
+    for (const name of names.filter(left)) {
       const failed = await this.#host.binding.removeTree(this.#host.stateRoot, name);
       if (isFailure(failed)) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
     }
@@ -163,6 +174,7 @@ class OpenRuntime implements Runtime {
         for (const id of queue) found.push(await this.#adoptOne(id));
       }),
     );
+    this.#pool.fill();
     return found.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
@@ -209,6 +221,7 @@ class OpenRuntime implements Runtime {
     this.#closed = true;
     for (const connection of this.#host.connections) connection.destroy();
     for (const watch of this.#host.watches) watch.close();
+    await this.#pool.close();
     try {
       if (options.removeCgroups === true) await removeParent(this.#layout, this.#options.cgroupParent);
     } finally {

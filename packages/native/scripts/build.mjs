@@ -86,6 +86,7 @@ const supervisorSources = [
   "spec_mounts.c",
   "spec_network.c",
   "spec_sections.c",
+  "standby.c",
   "sync.c",
   "sysctl.c",
   "terminal.c",

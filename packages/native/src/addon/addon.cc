@@ -6,7 +6,11 @@ namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("imageOpen", Napi::Function::New<image_open>(env, "imageOpen"));
   exports.Set("netlink", Napi::Function::New<netlink>(env, "netlink"));
+  exports.Set("claim", Napi::Function::New<claim>(env, "claim"));
+  exports.Set("standby", Napi::Function::New<standby>(env, "standby"));
   exports.Set("start", Napi::Function::New<start>(env, "start"));
+  exports.Set("discard", Napi::Function::New<discard>(env, "discard"));
+  exports.Set("lockSoon", Napi::Function::New<lock_soon>(env, "lockSoon"));
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("reap", Napi::Function::New<reap>(env, "reap"));
   exports.Set("removeTree", Napi::Function::New<remove_tree>(env, "removeTree"));

@@ -7,10 +7,16 @@
 Napi::Value image_open(const Napi::CallbackInfo& info);
 // (image, stateRoot, id, spec, text kept in the lock file) → Promise of { pid, socket } or { stage, errno, detail }
 Napi::Value start(const Napi::CallbackInfo& info);
+// (image, stateRoot, slot) → Promise of { pid, socket } of a supervisor that waits for its spec, or a failure
+Napi::Value standby(const Napi::CallbackInfo& info);
+// (stateRoot, slot, id, socket, spec, note) → Promise of undefined or { stage, errno, detail }
+Napi::Value claim(const Napi::CallbackInfo& info);
 // (netns or -1, messages) → Promise of the answers' bytes or { stage, errno, detail }
 Napi::Value netlink(const Napi::CallbackInfo& info);
 // (stateRoot, id) → descriptor that holds the lock, -EWOULDBLOCK when somebody else does, or another -errno
 Napi::Value lock(const Napi::CallbackInfo& info);
+// (stateRoot, id, patienceMs) → Promise of the same, asked until it is free
+Napi::Value lock_soon(const Napi::CallbackInfo& info);
 // (pid) → true when that child is gone for good
 Napi::Value reap(const Napi::CallbackInfo& info);
 // (directory, name) → Promise of undefined or { stage, errno, detail }
@@ -23,3 +29,5 @@ Napi::Function poller(Napi::Env env);
 Napi::Value event_fd(const Napi::CallbackInfo& info);
 // (eventfd) → nothing; its count is zero afterwards
 Napi::Value drain(const Napi::CallbackInfo& info);
+// (stateRoot, id, trash, lock) → the same, after renaming `id` to `trash`; closes `lock`
+Napi::Value discard(const Napi::CallbackInfo& info);

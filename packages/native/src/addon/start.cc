@@ -20,6 +20,7 @@
 #include "../../include/control.h"
 #include "failure.h"
 #include "functions.h"
+#include "sealed_spec.h"
 #include "unique_fd.h"
 
 namespace {
@@ -49,18 +50,6 @@ int child_main(void* argument) {
   _exit(127);
 }
 
-UniqueFd sealed_spec(const std::vector<uint8_t>& bytes) {
-  UniqueFd fd(memfd_create("berth-spec", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd.valid()) return {};
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t written = write(fd.get(), bytes.data() + done, bytes.size() - done);
-    if (written < 0 && errno != EINTR) return {};
-    if (written > 0) done += static_cast<size_t>(written);
-  }
-  if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) return {};
-  return fd;
-}
-
 // A child that is about to execute holds copies of all our descriptors, locks included, for a moment.
 bool lock_soon(int fd) {
   for (int attempt = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; attempt++) {
@@ -75,6 +64,7 @@ bool exists(int dir, const char* name) { return faccessat(dir, name, F_OK, AT_SY
 
 class StartWorker : public Napi::AsyncWorker {
  public:
+  // Without a spec: a supervisor on standby, in a directory that is called `id` until it is claimed.
   StartWorker(Napi::Env env, int image, int root, std::string id, std::vector<uint8_t> spec, std::string note)
       : Napi::AsyncWorker(env),
         deferred_(Napi::Promise::Deferred::New(env)),
@@ -138,7 +128,8 @@ class StartWorker : public Napi::AsyncWorker {
   }
 
   bool launch() {
-    UniqueFd spec = sealed_spec(spec_);
+    const bool standby = spec_.empty();
+    UniqueFd spec = standby ? UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)) : sealed_spec(spec_);
     if (!spec.valid()) return failure_.fail("spec", "sealed memory file");
     UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
     int pair[2];
@@ -150,7 +141,12 @@ class StartWorker : public Napi::AsyncWorker {
       return failure_.fail("supervisor.start", "duplicate descriptors");
 
     char name[] = "berth-supervisor";
-    char* const argv[] = {name, id_.data(), nullptr};
+    std::string word = id_;
+    if (standby) {
+      word = "--standby";
+      word.resize(BERTH_STANDBY_WORD, ' ');
+    }
+    char* const argv[] = {name, word.data(), nullptr};
     char* const envp[] = {nullptr};
     ChildPlan plan = {.image = image_,
                       .null = null.get(),
@@ -209,12 +205,13 @@ Napi::Value start(const Napi::CallbackInfo& info) {
   return promise;
 }
 
-Napi::Value lock(const Napi::CallbackInfo& info) {
-  const int root = info[0].As<Napi::Number>().Int32Value();
-  const std::string path = info[1].As<Napi::String>().Utf8Value() + "/lock";
-  UniqueFd fd(openat(root, path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd.valid() || flock(fd.get(), LOCK_EX | LOCK_NB) < 0) return Napi::Number::New(info.Env(), -errno);
-  return Napi::Number::New(info.Env(), fd.release());
+Napi::Value standby(const Napi::CallbackInfo& info) {
+  auto* worker =
+      new StartWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value(),
+                      info[2].As<Napi::String>().Utf8Value(), {}, {});
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
 }
 
 Napi::Value reap(const Napi::CallbackInfo& info) {

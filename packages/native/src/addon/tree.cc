@@ -46,13 +46,32 @@ int remove_one(int dir, const char* name) {
 
 class TreeWorker : public Napi::AsyncWorker {
  public:
-  TreeWorker(Napi::Env env, int parent, std::string name)
-      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), parent_(parent), name_(std::move(name)) {}
+  // With `from` it is first renamed to `name`. `lock` is closed at the end, whatever happens: the last reference to a
+  // deleted file frees its blocks, which may wait for the disk.
+  TreeWorker(Napi::Env env, int parent, std::string from, std::string name, int lock)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        parent_(parent),
+        from_(std::move(from)),
+        name_(std::move(name)),
+        lock_(lock) {}
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
   void Execute() override {
+    remove();
+    lock_.reset();
+  }
+
+  void OnOK() override { deferred_.Resolve(failure_.set() ? failure_.to_object(Env()) : Env().Undefined()); }
+
+ private:
+  void remove() {
+    if (!from_.empty() && renameat(parent_, from_.c_str(), parent_, name_.c_str()) < 0) {
+      if (errno != ENOENT) (void)failure_.fail("state.remove", from_);
+      return;
+    }
     const int error = remove_one(parent_, name_.c_str());
     if (error == ENOTEMPTY) {
       if (!empty_top()) return;
@@ -63,9 +82,6 @@ class TreeWorker : public Napi::AsyncWorker {
     }
   }
 
-  void OnOK() override { deferred_.Resolve(failure_.set() ? failure_.to_object(Env()) : Env().Undefined()); }
-
- private:
   bool empty_top() {
     Directory top = open_dir(parent_, name_.c_str());
     if (!top) return errno == ENOENT || failure_.fail("state.remove", name_);
@@ -116,7 +132,9 @@ class TreeWorker : public Napi::AsyncWorker {
 
   Napi::Promise::Deferred deferred_;
   int parent_;
+  std::string from_;
   std::string name_;
+  UniqueFd lock_;
   uint64_t counter_ = 0;
   Failure failure_;
 };
@@ -124,8 +142,17 @@ class TreeWorker : public Napi::AsyncWorker {
 }  // namespace
 
 Napi::Value remove_tree(const Napi::CallbackInfo& info) {
-  auto* worker =
-      new TreeWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::String>().Utf8Value());
+  auto* worker = new TreeWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), "",
+                                info[1].As<Napi::String>().Utf8Value(), -1);
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+Napi::Value discard(const Napi::CallbackInfo& info) {
+  auto* worker = new TreeWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(),
+                                info[1].As<Napi::String>().Utf8Value(), info[2].As<Napi::String>().Utf8Value(),
+                                info[3].As<Napi::Number>().Int32Value());
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

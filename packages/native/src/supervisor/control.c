@@ -220,3 +220,15 @@ bool control_has_room(const struct control_client *client)
   struct pollfd poll_client = { .fd = client->source.fd, .events = POLLOUT };
   return RETRY_INTR(poll(&poll_client, 1, 0)) == 1 && (poll_client.revents & POLLOUT) != 0;
 }
+
+bool control_await_close(struct control *control, int patience_ms)
+{
+  for (unsigned i = 0; i < CONTROL_MAX_CLIENTS; i++) {
+    struct control_client *client = &control->clients[i];
+    if (client->source.fd < 0 || !client->subscribed)
+      continue;
+    struct pollfd source = { .fd = client->source.fd, .events = POLLRDHUP };
+    return RETRY_INTR(poll(&source, 1, patience_ms)) > 0;
+  }
+  return false;
+}

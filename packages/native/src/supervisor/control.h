@@ -61,5 +61,7 @@ void control_set_blocked(struct control_client *client, bool blocked);
 void control_set_wants_room(struct control_client *client, bool wants);
 bool control_any_attached(const struct control *control);
 void control_close_client(struct control_client *client);
+/* True when the first subscribed client closes its end within that time: it has read whatever was sent before. */
+bool control_await_close(struct control *control, int patience_ms);
 
 #endif

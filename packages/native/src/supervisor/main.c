@@ -33,9 +33,13 @@
 #include "payload.h"
 #include "process.h"
 #include "rootfs.h"
+#include "standby.h"
 #include "supervisor.h"
 #include "sync.h"
 #include "userns.h"
+
+/* How long the flush of an exit record waits for an agent that will not need it. */
+#define EXIT_PATIENCE_MS 50
 
 static void on_sync(struct source *source, uint32_t events);
 static void on_ended(struct source *source, uint32_t events);
@@ -211,9 +215,9 @@ static void on_running(void)
   self.phase = RUNNING;
   self.status.state = "running";
   self.status.started_at_ms = record_now_ms();
-  /* A full disk here costs the pid in a file, which the socket tells as well. */
-  (void)write_status(&ignored);
   size_t length = record_format_status(text, sizeof text, &self.status);
+  /* A full disk here costs the pid in a file, which the socket tells as well. */
+  (void)record_rewrite(BERTH_FD_STATE, "status", text, length, &ignored);
   control_broadcast(&self.control, BERTH_EVENT_STARTED, text, length);
   if (hook_count(&self.spec, BERTH_HOOK_STARTED) > 0)
     hook_run(&self.spec, BERTH_HOOK_STARTED, text, length, ignore_hooks);
@@ -404,7 +408,8 @@ static void finish(void)
     const struct timespec pause = { .tv_nsec = 2000000 };
     (void)nanosleep(&pause, NULL);
   }
-  if (kept)
+  /* An agent that closes has read it, and is usually about to delete everything here. */
+  if (kept && !control_await_close(&self.control, EXIT_PATIENCE_MS))
     record_flush(BERTH_FD_STATE, "exit");
 }
 
@@ -422,12 +427,19 @@ int main(int argc, char **argv)
   requests_install();
   if (detach(&err) < 0)
     return 125;
-  if (control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) < 0 ||
-      spec_map(&self.spec, BERTH_FD_SPEC, &err) < 0 || start(&err) < 0) {
+  bool standby = argc == 2 && standby_is_wanted(argv[1]);
+  if (standby)
+    standby_prepare(BERTH_FD_STATE);
+  bool listening = control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
+  if (standby && !standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC))
+    return 0;
+  if (!listening || spec_map(&self.spec, BERTH_FD_SPEC, &err) < 0 || start(&err) < 0) {
     self.exit.err = err;
     kill_all();
   } else {
     (void)close(BERTH_FD_SPEC);
+    if (standby)
+      standby_rename(argv[1], self.spec.id);
     serve();
   }
   finish();

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "../../include/control.h"
@@ -101,6 +102,25 @@ int record_write(int state_dir, const char *name, const char *text, size_t lengt
     return err_sys(err, "record", "write %s", temporary);
   if (renameat(state_dir, temporary, state_dir, name) < 0)
     return err_sys(err, "record", "rename %s", name);
+  return 0;
+}
+
+int record_rewrite(int state_dir, const char *name, const char *text, size_t length, struct err *err)
+{
+  cleanup_close int fd = RETRY_INTR(openat(state_dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  struct stat info;
+  if (fd < 0 || fstat(fd, &info) < 0)
+    return err_sys(err, "record", "open %s", name);
+  /* Blanks up to the old end, which JSON ignores: there is no moment in which the file is shorter or has two ends. */
+  char padded[RECORD_MAX];
+  size_t size = (size_t)info.st_size < sizeof padded ? (size_t)info.st_size : sizeof padded;
+  if (length > sizeof padded)
+    length = sizeof padded;
+  size = size > length ? size : length;
+  memset(padded, ' ', size);
+  memcpy(padded, text, length);
+  if (fd_write_all(fd, padded, size) < 0)
+    return err_sys(err, "record", "write %s", name);
   return 0;
 }
 

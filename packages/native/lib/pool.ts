@@ -1,0 +1,95 @@
+/**
+ * Supervisors that were started before anybody knew for what. Each waits in a directory `.standby-…` of its own, holds
+ * that directory's lock, and has touched nothing of a container yet; a start renames the directory and sends the spec.
+ *
+ *   standby ─► claimed ─► a container's supervisor
+ *      └─ the agent ends: its socket does, too, and so does the process; the next agent deletes the directory
+ *
+ * Bounded by `size`, and filled while no start is under way: starts in quick succession find it empty and make their
+ * own supervisors, as if there were no pool.
+ */
+import { closeSync } from "node:fs";
+import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isFailure, type Binding, type RawFailure } from "./binding.ts";
+
+export const STANDBY = ".standby-";
+
+export interface Born {
+  readonly pid: number;
+  readonly socket: number;
+}
+interface Slot extends Born {
+  readonly name: string;
+}
+
+export class SupervisorPool {
+  readonly #binding: Binding;
+  readonly #image: number;
+  readonly #stateRoot: number;
+  readonly #size: number;
+  readonly #idle: Slot[] = [];
+  #underWay = 0;
+  #filling: Promise<void> | undefined;
+  #closed = false;
+  #serial = 0;
+
+  constructor(binding: Binding, image: number, stateRoot: number, size: number) {
+    this.#binding = binding;
+    this.#image = image;
+    this.#stateRoot = stateRoot;
+    this.#size = size;
+  }
+
+  /** Runs a start. The pool fills up when none is left. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#underWay += 1;
+    try {
+      return await work();
+    } finally {
+      this.#underWay -= 1;
+      this.fill();
+    }
+  }
+
+  /** A supervisor with this spec, of the pool if there is one. Then `id` is a directory that it has locked. */
+  async launch(id: string, spec: Uint8Array, note: string): Promise<Born | RawFailure> {
+    const slot = this.#idle.shift();
+    if (slot !== undefined) {
+      const failed = await this.#binding.claim(this.#stateRoot, slot.name, id, slot.socket, spec, note);
+      if (failed === undefined) return slot;
+      /* There was something of that name: an ordinary start finds out what, and this one is as good as before. */
+      if (failed.stage === "state.create" && failed.errno === constants.errno.EEXIST) this.#idle.push(slot);
+      else void this.#dismiss(slot);
+    }
+    return await this.#binding.start(this.#image, this.#stateRoot, id, spec, note);
+  }
+
+  fill(): void {
+    if (this.#filling !== undefined || this.#closed || this.#underWay > 0 || this.#idle.length >= this.#size) return;
+    this.#filling = this.#fill().finally(() => (this.#filling = undefined));
+  }
+
+  /** Ends all that wait. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#filling;
+    await Promise.all(this.#idle.splice(0).map((slot) => this.#dismiss(slot)));
+  }
+
+  async #fill(): Promise<void> {
+    while (!this.#closed && this.#underWay === 0 && this.#idle.length < this.#size) {
+      const name = `${STANDBY}${process.pid}-${(this.#serial += 1)}`;
+      const born = await this.#binding.standby(this.#image, this.#stateRoot, name);
+      /* The next start will say why, if it fails for the same reason. */
+      if (isFailure(born)) return;
+      this.#idle.push({ ...born, name });
+    }
+  }
+
+  async #dismiss(slot: Slot): Promise<void> {
+    closeSync(slot.socket);
+    for (let pauseMs = 1; !this.#binding.reap(slot.pid); pauseMs = Math.min(pauseMs * 2, 100)) await sleep(pauseMs);
+    await this.#binding.removeTree(this.#stateRoot, slot.name);
+  }
+}

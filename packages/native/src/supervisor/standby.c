@@ -1,0 +1,60 @@
+/*
+ * Waits before the first thing that belongs to a container: no cgroup, no namespace, no id is taken while nobody has
+ * claimed it, and no other container has ever touched it. The agent renames the directory that holds the lock to the
+ * container's id and sends the spec; when the agent dies first, the socket ends and so does the process, with nothing
+ * recorded: whatever name the directory has by then, it counts as never started.
+ */
+#include "standby.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "../../include/control.h"
+#include "fd.h"
+
+static const char wanted[] = "--standby";
+
+bool standby_is_wanted(const char *word)
+{
+  return strlen(word) == BERTH_STANDBY_WORD && strncmp(word, wanted, sizeof wanted - 1) == 0;
+}
+
+void standby_prepare(int state_dir)
+{
+  /* Creating a file is slow where files were deleted lately: ext4 looks for an inode that was not. */
+  (void)mkdirat(state_dir, "upper", 0755);
+  (void)mkdirat(state_dir, "work", 0755);
+  cleanup_close int status = openat(state_dir, "status.tmp", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+bool standby_wait(int client, int spec)
+{
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  char byte;
+  struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+  struct msghdr message = {
+    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+  };
+  struct pollfd source = { .fd = client, .events = POLLIN };
+  if (RETRY_INTR(poll(&source, 1, -1)) < 0 || RETRY_INTR(recvmsg(client, &message, MSG_CMSG_CLOEXEC)) <= 0)
+    return false;
+  const struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+  if (rights == NULL || rights->cmsg_type != SCM_RIGHTS || rights->cmsg_len != CMSG_LEN(sizeof(int)))
+    return false;
+  cleanup_close int fd = -1;
+  memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+  return dup3(fd, spec, O_CLOEXEC) >= 0;
+}
+
+void standby_rename(char *word, const char *id)
+{
+  size_t length = strlen(id);
+  memset(word, 0, BERTH_STANDBY_WORD);
+  memcpy(word, id, length < BERTH_STANDBY_WORD ? length : BERTH_STANDBY_WORD - 1);
+}

@@ -1,0 +1,125 @@
+/**
+ * Supervisors on standby: a start takes one, whatever happens to it falls back to an ordinary start, and nothing of them
+ * outlives the agent. Told apart by their directories in the state directory and by their command line.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { openRuntime, type Runtime } from "../lib/index.ts";
+import { eventually, isAlive, processesWith, supervisorOf, testHost } from "./host.ts";
+
+const host = testHost();
+const SIZE = 3;
+let serial = 0;
+
+const slots = (stateDir: string): string[] => readdirSync(stateDir).filter((name) => name.startsWith(".standby-"));
+/** Of all that wait on this machine: those whose state is in this directory. */
+const waiting = (stateDir: string): number[] =>
+  processesWith("--standby").filter((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/4`).startsWith(`${stateDir}/`);
+    } catch {
+      return false;
+    }
+  });
+
+const withPool = async (work: (runtime: Runtime, stateDir: string) => Promise<void>): Promise<void> => {
+  const stateDir = join(host.directory, `pool-${(serial += 1)}`);
+  const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby: SIZE });
+  try {
+    expect(await runtime.adopt()).toEqual([]);
+    await eventually(() => waiting(stateDir).length === SIZE);
+    await work(runtime, stateDir);
+  } finally {
+    await runtime.close();
+  }
+  expect(slots(stateDir)).toEqual([]);
+  await eventually(() => waiting(stateDir).length === 0);
+};
+
+const runTrue = async (runtime: Runtime): Promise<void> => {
+  const result = await runtime.start(host.spec(["true"]));
+  if (!result.ok) throw new Error(JSON.stringify(result.error));
+  expect(await result.value.exited).toMatchObject({ code: 0, cause: "exited" });
+  await result.value.remove();
+};
+
+describe("a pool", () => {
+  test("gives a start its supervisor, shows the container's name, and fills up again", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const before = waiting(stateDir);
+      const spec = host.spec(["sleep", "1000"]);
+      const result = await runtime.start(spec);
+      if (!result.ok) throw new Error(JSON.stringify(result.error));
+      const supervisor = supervisorOf(result.value.pid ?? 0);
+      expect(before).toContain(supervisor);
+      const words = readFileSync(`/proc/${supervisor}/cmdline`, "utf8").split("\0");
+      expect(words.slice(0, 2)).toEqual(["berth-supervisor", spec.id]);
+      await eventually(() => waiting(stateDir).length === SIZE);
+      expect(slots(stateDir)).toHaveLength(SIZE);
+      await result.value.stop({ signal: 9, graceMs: 10_000 });
+      await result.value.remove();
+      expect(existsSync(join(stateDir, spec.id))).toBe(false);
+    });
+  });
+
+  test("that is empty costs a start nothing: a burst is served all the same, and no descriptor is lost", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const open = (): number => readdirSync("/proc/self/fd").length;
+      await Promise.all(Array.from({ length: 12 }, () => runTrue(runtime)));
+      await eventually(() => waiting(stateDir).length === SIZE);
+      const before = open();
+      for (let i = 0; i < 3; i += 1) await Promise.all(Array.from({ length: 12 }, () => runTrue(runtime)));
+      await eventually(() => waiting(stateDir).length === SIZE && open() <= before);
+    });
+  });
+
+  test("never lets an id start twice, and keeps the supervisor that was not needed", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const spec = host.spec(["true"]);
+      const first = await runtime.start(spec);
+      if (!first.ok) throw new Error(JSON.stringify(first.error));
+      await first.value.exited;
+      const second = await runtime.start(spec);
+      expect(second.ok ? "started twice" : second.error.code).toMatch(/^(EEXIST|EBUSY)$/);
+      await eventually(() => waiting(stateDir).length === SIZE);
+      expect(slots(stateDir)).toHaveLength(SIZE);
+      await first.value.remove();
+    });
+  });
+
+  test("whose supervisors were killed starts containers as before", async () => {
+    await withPool(async (runtime, stateDir) => {
+      for (const pid of waiting(stateDir)) process.kill(pid, "SIGKILL");
+      await eventually(() => waiting(stateDir).length === 0);
+      for (let i = 0; i <= SIZE; i += 1) await runTrue(runtime);
+      await eventually(() => waiting(stateDir).length === SIZE);
+    });
+  });
+});
+
+test("killed with its agent nothing stays: the processes end by themselves, the next agent removes the directories", async () => {
+  const stateDir = join(host.directory, "pool-killed");
+  const script = `import { openRuntime } from ${JSON.stringify(new URL("../lib/index.ts", import.meta.url).pathname)};
+    const runtime = await openRuntime(${JSON.stringify({ stateDir, cgroupParent: host.cgroupParent, standby: SIZE })});
+    await runtime.adopt();
+    setInterval(() => undefined, 1000);`;
+  const agent = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], { stdio: "inherit" });
+  try {
+    await eventually(() => existsSync(stateDir) && waiting(stateDir).length === SIZE);
+  } finally {
+    agent.kill("SIGKILL");
+  }
+  await eventually(() => !isAlive(agent.pid ?? 0) && waiting(stateDir).length === 0);
+  expect(slots(stateDir).length).toBeGreaterThanOrEqual(SIZE);
+  const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent });
+  expect(await runtime.adopt()).toEqual([]);
+  expect(slots(stateDir)).toEqual([]);
+  await runtime.close();
+});
+
+test("a size that cannot be is refused", async () => {
+  const open = openRuntime({ stateDir: "/tmp/never", cgroupParent: host.cgroupParent, standby: 65 });
+  await expect(open).rejects.toThrow(/standby must be a whole number in 0..64, not 65/);
+});
