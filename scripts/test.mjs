@@ -23,6 +23,7 @@ const TESTS = [
   ["unit", ...vitest("unit")],
   ["integration", ...vitest("integration")],
   ["sanitized", process.execPath, ["packages/native/scripts/sanitized.mjs"]],
+  ["v2", process.execPath, ["scripts/test-v2.mjs", "--quick"]],
   ["e2e", ...vitest("e2e")],
 ];
 
