@@ -1,13 +1,12 @@
 /**
  * Tells the scheduler that this host is alive and what goes on. Nothing waits for it and nothing depends on one that is
- * lost: the next one says everything again. Use of containers is collected beside it, a few at a time, so that a slow
- * cgroup delays a number, never the heartbeat.
+ * lost: the next one says everything again. Use of containers is collected beside it, in one call of the runtime, so that
+ * a slow cgroup delays a number, never the heartbeat.
  */
 import type { AllocationId, ContainerUsage, Heartbeat } from "@berth/schema";
 import { stateDigest } from "../core/digest.ts";
 import type { AgentContext, LiveContainer } from "./context.ts";
 
-const READERS = 8;
 /** More than this per heartbeat are read in turn: 2,000 containers are all seen within a few heartbeats. */
 const MAX_READ = 400;
 
@@ -32,36 +31,32 @@ export const createHeart = (getContext: () => AgentContext): Heart => {
   let cancel: () => void = () => undefined;
 
   const readAll = async (): Promise<void> => {
-    const { clock, state } = getContext();
+    const { clock, runtime, state } = getContext();
     for (const id of readings.keys()) if (!isRunning(state.containers.get(id))) readings.delete(id);
     const running = [...state.containers].filter(([, live]) => isRunning(live));
     const count = Math.min(MAX_READ, running.length);
-    const chosen = Array.from({ length: count }, (_, at) => running[(next + at) % running.length]).values();
+    const chosen = Array.from({ length: count }, (_, at) => running[(next + at) % running.length]);
     next = running.length === 0 ? 0 : (next + count) % running.length;
-    await Promise.all(
-      Array.from({ length: READERS }, async () => {
-        for (const entry of chosen) {
-          if (entry === undefined) continue;
-          const [id, live] = entry;
-          // A container that ends while it is read has no use any more.
-          const stats = await live.container.stats().catch(() => undefined);
-          if (stats === undefined || !isRunning(live)) continue;
-          const atMs = clock.monotonicMs();
-          const before = readings.get(id);
-          const elapsedMs = before === undefined ? atMs - live.startedMonotonicMs : atMs - before.atMs;
-          const usedMicros = Math.max(0, stats.cpuUsageMicros - (before?.cpuUsageMicros ?? 0));
-          readings.set(id, {
-            usage: {
-              cpuMillis: elapsedMs <= 0 ? 0 : Math.round(usedMicros / elapsedMs),
-              memoryBytes: stats.memoryBytes,
-              pids: stats.pids,
-            },
-            cpuUsageMicros: stats.cpuUsageMicros,
-            atMs,
-          });
-        }
-      }),
-    );
+    const all = await runtime.stats(chosen.flatMap((entry) => entry?.[0] ?? []));
+    const atMs = clock.monotonicMs();
+    for (const entry of chosen) {
+      const stats = entry === undefined ? undefined : all.get(entry[0]);
+      // A container that ended while it was read has no use any more.
+      if (entry === undefined || stats === undefined || !isRunning(entry[1])) continue;
+      const [id, live] = entry;
+      const before = readings.get(id);
+      const elapsedMs = before === undefined ? atMs - live.startedMonotonicMs : atMs - before.atMs;
+      const usedMicros = Math.max(0, stats.cpuUsageMicros - (before?.cpuUsageMicros ?? 0));
+      readings.set(id, {
+        usage: {
+          cpuMillis: elapsedMs <= 0 ? 0 : Math.round(usedMicros / elapsedMs),
+          memoryBytes: stats.memoryBytes,
+          pids: stats.pids,
+        },
+        cpuUsageMicros: stats.cpuUsageMicros,
+        atMs,
+      });
+    }
   };
 
   const tick = (): void => {

@@ -17,7 +17,6 @@ export interface Container {
   readonly exited: Promise<ExitRecord>;
   /** Signal, then after `graceMs` everything in the container is killed. */
   stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord>;
-  stats(): Promise<ContainerStats>;
   /** Deletes what is left of an ended container, its logs included. */
   remove(): Promise<void>;
 }
@@ -43,6 +42,8 @@ export interface Runtime {
   start(spec: ContainerSpec): Promise<StartResult>;
   /** Everything that exists, running or ended. Called once, before the first `start`. */
   adopt(): Promise<readonly AdoptedContainer[]>;
+  /** Of many containers in one call; those that have ended are not among the answers. */
+  stats(ids: readonly string[]): Promise<ReadonlyMap<string, ContainerStats>>;
   features(): RuntimeFeatures;
   /** Lets go of everything; containers run on. */
   close(): Promise<void>;

@@ -80,6 +80,7 @@ export class FakeHost {
       runtime: {
         start: (spec) => act(() => this.#start(spec, life)),
         adopt: () => act(() => this.#adopt(life)),
+        stats: (ids) => act(() => new Map(ids.map((id) => [id, { cpuUsageMicros: 0, memoryBytes: 0, pids: 1 }]))),
         features: () => ({ cgroup: "v2", missing: [], bootId: "boot" }),
         close: () => act(() => undefined),
       },
@@ -222,7 +223,6 @@ export class FakeHost {
         if (life.alive) this.exit(id, 143, { cause: "signalled", signal: 15 });
         return await exited;
       },
-      stats: () => Promise.resolve({ cpuUsageMicros: 0, memoryBytes: 0, pids: 1 }),
       remove: async () => {
         await turns(1);
         if (!life.alive) return await new Promise<void>(() => undefined);
