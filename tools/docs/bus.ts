@@ -51,6 +51,11 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   job_forgotten: "A finished job was dropped because there are more of them than the cluster keeps.",
   host_enrolled: "A host's public key was admitted.",
   host_registered: "An agent began a session and said what its host has.",
+  host_disconnected: "A host has been silent for a moment: it gets nothing new.",
+  host_cordoned: "A host takes nothing new; also how a drain ends.",
+  host_uncordoned: "A host takes work again.",
+  host_draining: "A host gives away what it runs, until a deadline.",
+  host_removed: "A host and its key are forgotten; what it ran counts as lost.",
   host_lost: "A host was silent for too long.",
   host_ready: "A lost host is back.",
   allocation_placed:

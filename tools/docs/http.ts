@@ -49,6 +49,24 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     what: "Lists hosts, admits a host.",
   },
   host: { methods: "GET", answers: "`HostView`", what: "One host." },
+  hostCordon: {
+    methods: "POST",
+    answers: "`HostView`",
+    what: "Closes a host: it takes nothing new. Cancels a drain.",
+  },
+  hostUncordon: { methods: "POST", answers: "`HostView`", what: "Opens a host again." },
+  hostDrain: {
+    methods: "POST",
+    takes: "`DrainRequest`, `dryRun`",
+    answers: "`HostView` or `DrainPlan`",
+    what: "Empties a host until a deadline, or says what that would do.",
+  },
+  hostRemove: {
+    methods: "POST",
+    takes: "`Removal`",
+    answers: "`Removed`",
+    what: "Removes a host; its key is revoked, what it ran counts as lost.",
+  },
   allocations: {
     methods: "GET",
     takes: "`project`, `job`, `index`, `host`, `state`, `limit`, `cursor`",

@@ -21,6 +21,7 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "job.too_many": "The cluster holds as many jobs or unfinished tasks as it may. Wait for some to end, or stop some.",
   "task.not_found": "The job has no task with this index.",
   "host.not_found": "No host has this name, or it was admitted and has not said hello yet.",
+  "host.in_use": "A host that answers must be empty before it is removed: drain it, or use `--force`.",
   "host.key_differs": "A host of this name was admitted with another key. Choose another name for the new machine.",
   "host.unknown": "The agent's host is not registered with this leader; the agent says hello again by itself.",
   "allocation.not_found": "No allocation has this id, or its job was forgotten.",

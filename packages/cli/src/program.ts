@@ -6,6 +6,7 @@ import { registerCompletion } from "./commands/completion.ts";
 import { registerDashboard } from "./commands/dashboard.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerDown } from "./commands/down.ts";
+import { registerHost } from "./commands/host.ts";
 import { registerHosts } from "./commands/hosts.ts";
 import { registerJob } from "./commands/job.ts";
 import { registerJobs } from "./commands/jobs.ts";
@@ -30,11 +31,9 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     "The cluster on this machine:",
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
+  ["Hosts:", [registerHosts, registerHost]],
   ["Work:", [registerRun, registerPlan, registerStop]],
-  [
-    "What is going on:",
-    [registerJobs, registerJob, registerPs, registerLogs, registerOutputs, registerHosts, registerWhy],
-  ],
+  ["What is going on:", [registerJobs, registerJob, registerPs, registerLogs, registerOutputs, registerWhy]],
   ["This program:", [registerCompletion, registerVersion]],
 ];
 

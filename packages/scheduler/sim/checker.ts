@@ -126,6 +126,15 @@ export const createChecker = (): Checker => {
     return wrong;
   };
 
+  /** What it ran is over: nobody will hear of it again. */
+  const removed = (hostId: string): string[] => {
+    for (const [id, allocation] of allocations) {
+      if (allocation.placement.hostId === hostId && allocation.rank !== ENDED) end(id, allocation, false);
+    }
+    hosts.delete(hostId);
+    return [];
+  };
+
   const submitted = (record: Extract<LogRecord, { kind: "job_submitted" }>): string[] => {
     const key = `${record.spec.project}/${record.spec.name}`;
     const old = jobs.get(key);
@@ -169,6 +178,13 @@ export const createChecker = (): Checker => {
         host.allocatable = record.capacity.allocatable;
         return [];
       }
+      case "host_disconnected":
+      case "host_cordoned":
+      case "host_uncordoned":
+      case "host_draining":
+        return [];
+      case "host_removed":
+        return removed(record.hostId);
       case "host_lost":
       case "host_ready": {
         const host = hosts.get(record.hostId);

@@ -17,13 +17,19 @@ import {
 } from "@berth/schema";
 import {
   createState,
+  decideCordon,
+  decideDisconnected,
+  decideDrain,
+  decideDraining,
   decideEnrol,
   decideForget,
   decideHello,
   decideLost,
+  decideRemove,
   decideReports,
   decideStop,
   decideSubmit,
+  decideUncordon,
   desiredFor,
   dryRun,
   fold,
@@ -72,6 +78,11 @@ const describe = (record: LogRecord): string => {
       return `leader ${record.instance}`;
     case "host_enrolled":
     case "host_registered":
+    case "host_disconnected":
+    case "host_cordoned":
+    case "host_uncordoned":
+    case "host_draining":
+    case "host_removed":
     case "host_lost":
     case "host_ready":
       return `${record.kind} ${record.hostId}`;
@@ -215,8 +226,31 @@ export class SimulatedCluster {
     this.#silentSince.delete(agent.id);
   }
 
+  /** An operator closes, opens, empties or removes a host; one that was removed is admitted again. */
+  #duty(agent: SimAgent): void {
+    const { below, chance } = this.#random;
+    const dice = below(10);
+    const { id } = agent;
+    const decided =
+      dice < 3
+        ? decideCordon(this.state, id, "ann")
+        : dice < 6
+          ? decideUncordon(this.state, id, "ann")
+          : dice < 9
+            ? decideDraining(this.state, id, "ann", this.nowMs + below(20_000))
+            : decideRemove(this.state, id, "ann", chance(0.5));
+    if (!decided.ok) return;
+    this.append("duty", decided.value);
+    if (this.state.hosts.has(id)) return;
+    const enrolled = decideEnrol(this.state, { id, publicKey: PUBLIC_KEY, by: "admin" });
+    if (enrolled.ok) this.append("enrol", enrolled.value);
+    agent.session += 1;
+    if (agent.online) this.#hello(agent);
+  }
+
   /** Plans, checks the plan and appends it; with `crash` the scheduler dies before the append. Returns whether it planned. */
   plan(crash = false, maxPlacements = 1 + this.#random.below(20)): boolean {
+    this.append("drain", decideDrain(this.state, this.nowMs).records);
     const planned = planEvaluations(this.state, this.#env(), { maxPlacements });
     const verdict = validatePlan(this.state, planned.records);
     if (!verdict.ok) this.#fail(verdict.error.map((wrong) => `invalid plan: ${wrong}`));
@@ -329,7 +363,9 @@ export class SimulatedCluster {
 
   #judgeSilence(): void {
     for (const [id, since] of this.#silentSince) {
-      if (this.nowMs - since > 10_000) this.append("silence", decideLost(this.state, id, this.nowMs - since));
+      const silentMs = this.nowMs - since;
+      if (silentMs > 10_000) this.append("silence", decideLost(this.state, id, silentMs));
+      else if (silentMs > 4_000) this.append("silence", decideDisconnected(this.state, id, silentMs));
     }
   }
 
@@ -339,8 +375,9 @@ export class SimulatedCluster {
     this.nowMs += below(3_000);
     const agent = pick(this.agents);
     if (agent === undefined) return;
-    const dice = below(100);
-    if (dice < 11) this.#submit();
+    const dice = below(104);
+    if (dice >= 100) this.#duty(agent);
+    else if (dice < 11) this.#submit();
     else if (dice < 17) {
       const job = pick([...this.state.jobs.values()].filter((one) => one.finishedAtMs === null || chance(0.1)));
       const stopped = job === undefined ? undefined : decideStop(this.state, job.project, job.name, "ann");
@@ -373,7 +410,11 @@ export class SimulatedCluster {
    * host is large enough for may be among them.
    */
   drain(): string[] {
-    for (const agent of this.agents) if (!agent.online) this.#toggle(agent);
+    for (const agent of this.agents) {
+      if (!agent.online) this.#toggle(agent);
+      const opened = decideUncordon(this.state, agent.id, "ann");
+      if (opened.ok) this.append("duty", opened.value);
+    }
     for (const job of this.state.jobs.values()) {
       if (job.spec.kind !== "service") continue;
       const stopped = decideStop(this.state, job.project, job.name, "drain");

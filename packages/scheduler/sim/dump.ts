@@ -45,7 +45,10 @@ export const dumpState = (state: ClusterState): string =>
       jobs: [...state.jobs.values()]
         .map((job) => pick(job, JOB))
         .sort((a, b) => Number(a["order"]) - Number(b["order"])),
-      hosts: plain(state.hosts),
+      // Their places in the index depend on when they were first seen, and nothing else depends on them.
+      hosts: [...state.hosts.values()]
+        .map((host) => plain({ ...host, slot: undefined }))
+        .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
       allocations: [...state.allocations.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(withoutClass),
       idempotency: plain(state.idempotency),
       finished: [...state.finished],

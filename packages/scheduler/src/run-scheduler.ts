@@ -77,6 +77,8 @@ export interface RunningScheduler {
 
 export const DEFAULT_HEARTBEAT_MS = 2_000;
 export const DEFAULT_LOST_AFTER_MS = 15_000;
+/** Three heartbeats of the default two seconds. */
+const DISCONNECTED_SHARE = 0.4;
 const DEFAULT_STORE_BYTES = 4 * 2 ** 30;
 const LEASE_MS = 3_000;
 const APPEND_TIMEOUT_MS = 3_000;
@@ -200,6 +202,7 @@ const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBu
     counters: metrics.counters,
     leaseMs: open.isAlone ? 0 : LEASE_MS,
     heartbeatMs: options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS,
+    disconnectedAfterMs: DISCONNECTED_SHARE * (options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS),
     lostAfterMs: options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS,
     snapshots,
     secrets: async () => ({

@@ -1,6 +1,6 @@
 /** What a host says of itself: what it is (inventory), what it has (capacity), what is going on (usage, pressure). */
 import Type, { type Static } from "typebox";
-import { HostIdSchema } from "./ids.ts";
+import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { ResourcesSchema } from "./resources.ts";
 
 const text = Type.String({ maxLength: 256 });
@@ -73,7 +73,11 @@ export const ContainerUsageSchema = Type.Object(
 );
 export type ContainerUsage = Static<typeof ContainerUsageSchema>;
 
-export const HOST_STATES = ["ready", "lost"] as const;
+/**
+ * `cordoned` takes nothing new; `draining` gives away what it has as well; `disconnected` has been silent for a moment and
+ * takes nothing new; `lost` has been silent for long, and its tasks are placed elsewhere.
+ */
+export const HOST_STATES = ["ready", "cordoned", "draining", "disconnected", "lost"] as const;
 export const HostStateSchema = Type.Enum([...HOST_STATES]);
 export type HostState = (typeof HOST_STATES)[number];
 
@@ -86,6 +90,8 @@ export const HostViewSchema = Type.Object(
     capacity: CapacitySchema,
     reserved: ResourcesSchema,
     allocations: count,
+    /** When what is left on a draining host is stopped. */
+    drainDeadlineAtMs: Type.Optional(Type.Union([count, Type.Null()])),
     usage: Type.Union([HostUsageSchema, Type.Null()]),
     pressure: Type.Union([PressureSchema, Type.Null()]),
     lastHeartbeatAgoMs: Type.Union([count, Type.Null()]),
@@ -93,3 +99,44 @@ export const HostViewSchema = Type.Object(
   { additionalProperties: false },
 );
 export type HostView = Static<typeof HostViewSchema>;
+
+/** How a host is emptied. Services move at once, one task of a job at a time; batch tasks may end until the deadline. */
+export const DrainRequestSchema = Type.Object(
+  {
+    deadline: Type.Optional(
+      Type.String({
+        maxLength: 32,
+        description: "then what is left is stopped: 30m; 0s stops all at once; default 1h",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type DrainRequest = Static<typeof DrainRequestSchema>;
+
+/** `move`: to that host, as things are now. `finish`: it may end by itself. `wait`: no other host has room for it yet. */
+export const DrainStepSchema = Type.Object(
+  {
+    allocation: AllocationIdSchema,
+    project: ProjectNameSchema,
+    job: JobNameSchema,
+    index: count,
+    kind: Type.Enum(["move", "finish", "wait"]),
+    to: Type.Union([HostIdSchema, Type.Null()]),
+  },
+  { additionalProperties: false },
+);
+export const DrainPlanSchema = Type.Object(
+  { host: HostIdSchema, deadlineMs: count, steps: Type.Array(DrainStepSchema) },
+  { additionalProperties: false },
+);
+export type DrainPlan = Static<typeof DrainPlanSchema>;
+
+/** Takes a host out of the cluster for good. With `force`, also one that runs something. */
+export const RemovalSchema = Type.Object({ force: Type.Optional(Type.Boolean()) }, { additionalProperties: false });
+export type Removal = Static<typeof RemovalSchema>;
+export const RemovedSchema = Type.Object(
+  { host: HostIdSchema, allocations: count, revision: count },
+  { additionalProperties: false },
+);
+export type Removed = Static<typeof RemovedSchema>;

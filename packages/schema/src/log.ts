@@ -83,8 +83,32 @@ export const RecordSchema = Type.Union([
     },
     strict,
   ),
+  Type.Object({ kind: Type.Literal("host_disconnected"), hostId: HostIdSchema, silentMs: whole }, strict),
   Type.Object({ kind: Type.Literal("host_lost"), hostId: HostIdSchema, silentMs: whole }, strict),
   Type.Object({ kind: Type.Literal("host_ready"), hostId: HostIdSchema }, strict),
+  /** It takes nothing new from here on. Also how a drain ends, or is cancelled. */
+  Type.Object(
+    { kind: Type.Literal("host_cordoned"), hostId: HostIdSchema, by: Type.String({ maxLength: 128 }) },
+    strict,
+  ),
+  Type.Object(
+    { kind: Type.Literal("host_uncordoned"), hostId: HostIdSchema, by: Type.String({ maxLength: 128 }) },
+    strict,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("host_draining"),
+      hostId: HostIdSchema,
+      by: Type.String({ maxLength: 128 }),
+      deadlineAtMs: whole,
+    },
+    strict,
+  ),
+  /** It is forgotten, its key with it; what it ran counts as lost. */
+  Type.Object(
+    { kind: Type.Literal("host_removed"), hostId: HostIdSchema, by: Type.String({ maxLength: 128 }) },
+    strict,
+  ),
   Type.Object({ kind: Type.Literal("allocation_placed"), placement: PlacementSchema }, strict),
   Type.Object(
     { kind: Type.Literal("allocation_reported"), hostId: HostIdSchema, report: AllocationReportSchema },

@@ -29,6 +29,10 @@ export type Candidate = Static<typeof CandidateSchema>;
 
 /** Why one host cannot take a task: the first check that failed. `short` is how much more would be needed. */
 export const HostRejectionSchema = Type.Union([
+  Type.Object(
+    { hostId: HostIdSchema, reason: Type.Enum(["cordoned", "draining", "disconnected"]) },
+    { additionalProperties: false },
+  ),
   Type.Object({ hostId: HostIdSchema, reason: Type.Literal("lost") }, { additionalProperties: false }),
   Type.Object(
     {

@@ -35,6 +35,7 @@ export const Problems = defineProblems({
   },
   "task.not_found": { status: 404, title: "No such task", exit: 66 },
   "host.not_found": { status: 404, title: "No such host", exit: 66 },
+  "host.in_use": { status: 409, title: "The host still runs something", exit: 75 },
   "host.key_differs": { status: 409, title: "The host is known with another key", exit: 77 },
   "host.unknown": { status: 404, title: "This host has not registered", exit: 66, retryable: true },
   "allocation.not_found": { status: 404, title: "No such allocation", exit: 66 },

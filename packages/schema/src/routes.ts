@@ -19,6 +19,11 @@ export const Routes = {
   /** GET lists; POST admits a host (Enrolment → Enrolled). */
   hosts: "/v1/hosts",
   host: "/v1/hosts/:host",
+  hostCordon: "/v1/hosts/:host/cordon",
+  hostUncordon: "/v1/hosts/:host/uncordon",
+  /** `?dryRun=true` answers with the plan. Cancelled by cordon (it stays closed) or uncordon. */
+  hostDrain: "/v1/hosts/:host/drain",
+  hostRemove: "/v1/hosts/:host/remove",
   /** `project`, `job`, `index`, `host`, `state`, `limit`, `cursor`. */
   allocations: "/v1/allocations",
   allocation: "/v1/allocations/:allocation",

@@ -25,8 +25,11 @@ export const amount = (dimension: AnyDimension, value: number): string => {
 
 const rejection = (one: HostRejection): string => {
   switch (one.reason) {
+    case "cordoned":
+    case "draining":
+    case "disconnected":
     case "lost":
-      return `${one.hostId}: lost`;
+      return `${one.hostId}: ${one.reason}`;
     case "exhausted":
       return `${one.hostId}: ${amount(one.dimension, one.free)} free, ${amount(one.dimension, one.short)} short`;
     case "too_small":

@@ -31,6 +31,7 @@ import { decideEnrol, decideStop, decideSubmit, dryRun, why } from "../core/inde
 import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "./engine.ts";
+import { createHostDuties, type HostDuties } from "./host-duties.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
 import type { Views } from "./views.ts";
 import type { Waits } from "./waits.ts";
@@ -45,7 +46,7 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api {
+export interface Api extends HostDuties {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -92,7 +93,16 @@ export const createApi = (options: ApiOptions): Api => {
     return view === undefined ? jobNotFound(project, job) : ok(view);
   };
 
+  const hostView = (id: HostId): Result<HostView, Problem> => {
+    const view = views.host(id);
+    if (view !== undefined) return ok(view);
+    const detail = state.hosts.has(id) ? `host ${id} is admitted and has not said hello yet` : `there is no host ${id}`;
+    return err(problem("host.not_found", detail));
+  };
+
   return {
+    ...createHostDuties({ engine, admission, clock, view: hostView }),
+
     submit: async (document, origin, idempotencyKey) => {
       const spec = parseJobDocument(document);
       if (!spec.ok) return spec;
@@ -168,14 +178,7 @@ export const createApi = (options: ApiOptions): Api => {
       });
     },
 
-    host: (id) => {
-      const view = views.host(id);
-      if (view !== undefined) return ok(view);
-      const detail = state.hosts.has(id)
-        ? `host ${id} is admitted and has not said hello yet`
-        : `there is no host ${id}`;
-      return err(problem("host.not_found", detail));
-    },
+    host: hostView,
 
     enrol: async (enrolment, origin) => {
       const done = await engine.submit({

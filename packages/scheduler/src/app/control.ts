@@ -4,7 +4,7 @@
  */
 import { ok, type HostId } from "@berth/schema";
 import type { Logger } from "pino";
-import { decideLost, decideReady } from "../core/index.ts";
+import { decideDisconnected, decideLost, decideReady } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { AgentLine, DesiredStore, LeaderLine, Line, PeerLine } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -46,6 +46,9 @@ export interface ControlOptions {
   readonly counters: Counters;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
+  /** Silent for longer, a host gets nothing new. */
+  readonly disconnectedAfterMs: number;
+  /** Silent for longer, its tasks are placed elsewhere. */
   readonly lostAfterMs: number;
   readonly snapshots: SnapshotStore;
   readonly snapshotFiles: SnapshotFilesPort;
@@ -111,7 +114,7 @@ export const createControl = (options: ControlOptions): Control => {
     isLeading: () => engine.role() === "leading",
     isAlone: options.leaseMs === 0,
   });
-  const liveness = createLiveness({ lostAfterMs: options.lostAfterMs, tickMs: TICK_MS });
+  const liveness = createLiveness({ tickMs: TICK_MS });
   const live = createLiveHosts(state);
   const views = createViews({ state, live, liveness, clock, cluster: options.cluster });
   const isLeading = (): boolean => engine.role() === "leading";
@@ -175,7 +178,8 @@ export const createControl = (options: ControlOptions): Control => {
     counters.heartbeat(refused ?? "taken");
     if (refused !== undefined) return;
     heard(host);
-    if (state.hosts.get(host)?.state !== "lost" || !isLeading() || comingBack.has(host)) return;
+    const reached = state.hosts.get(host)?.state;
+    if ((reached !== "lost" && reached !== "disconnected") || !isLeading() || comingBack.has(host)) return;
     comingBack.add(host);
     void engine
       .submit({
@@ -187,9 +191,17 @@ export const createControl = (options: ControlOptions): Control => {
   });
 
   const silentHosts = (): ReturnType<typeof liveness.judge> => {
-    const ready = [...state.hosts.values()].filter((host) => host.state === "ready").map((host) => host.id);
-    return liveness.judge(ready, clock.monotonicMs());
+    const waiting = [...state.hosts.values()]
+      .filter((host) => host.state !== "enrolled" && host.state !== "lost")
+      .map(({ id, state: reached }) => {
+        const afterMs = reached === "disconnected" ? options.lostAfterMs : options.disconnectedAfterMs;
+        return [id, afterMs] as const;
+      });
+    return liveness.judge(waiting, clock.monotonicMs());
   };
+
+  const decideSilent = (now: typeof state, host: HostId, silentMs: number) =>
+    silentMs > options.lostAfterMs ? decideLost(now, host, silentMs) : decideDisconnected(now, host, silentMs);
 
   const judge = async (): Promise<void> => {
     if (!isLeading() || !line.isUp()) return liveness.restart(clock.monotonicMs());
@@ -209,7 +221,7 @@ export const createControl = (options: ControlOptions): Control => {
           splittable: false,
           decide: (now) =>
             ok({
-              records: liveness.lastHeardMs(host) === sinceMs ? decideLost(now, host, silentMs) : [],
+              records: liveness.lastHeardMs(host) === sinceMs ? decideSilent(now, host, silentMs) : [],
               value: undefined,
             }),
         });

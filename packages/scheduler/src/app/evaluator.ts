@@ -5,7 +5,7 @@
  */
 import { makeId, type AllocationId, type LogRecord } from "@berth/schema";
 import type { Logger } from "pino";
-import { decideForget, planEvaluations, validatePlan, type ClusterState } from "../core/index.ts";
+import { decideDrain, decideForget, planEvaluations, validatePlan, type ClusterState } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Commit } from "./engine.ts";
 
@@ -18,6 +18,9 @@ const MAX_PLACEMENTS = 400;
 const RETRY_MS = 1_000;
 /** A plan's records may take this much of a transaction: the envelope needs the rest. */
 const PLAN_BYTES = 500 * 1024;
+
+const earlier = (left: number | null, right: number | null): number | null =>
+  left === null || right === null ? (left ?? right) : Math.min(left, right);
 
 const bytesOf = (records: readonly LogRecord[]): number => Buffer.byteLength(JSON.stringify(records));
 
@@ -48,7 +51,11 @@ export const createEvaluator = (options: {
 
   return async (state, commit) => {
     const startedMs = clock.monotonicMs();
-    const { records, wakeAtMs, more } = plan(state);
+    const drain = decideDrain(state, clock.nowMs());
+    if (drain.records.length > 0) return (await commit(drain.records, "drain")).ok;
+    const planned = plan(state);
+    const { records, more } = planned;
+    const wakeAtMs = earlier(planned.wakeAtMs, drain.wakeAtMs);
     if (records.length === 0) {
       const forgotten = decideForget(state);
       if (forgotten.length > 0) return (await commit(forgotten, "retention")).ok;

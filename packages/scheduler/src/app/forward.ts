@@ -16,7 +16,7 @@ import type { Engine } from "./engine.ts";
 import { pause } from "./pause.ts";
 
 /** Everything of the API that changes the cluster. */
-export const WRITES = ["submit", "stop", "enrol"] as const;
+export const WRITES = ["submit", "stop", "enrol", "cordon", "uncordon", "drain", "removeHost"] as const;
 type WriteName = (typeof WRITES)[number];
 export type Writes = Pick<Api, WriteName>;
 
@@ -111,5 +111,9 @@ export const createForwarding = (options: ForwardOptions): Api => {
     submit: (document, origin, key) => forward("submit", [document, origin, key ?? `forwarded-${randomUUID()}`]),
     stop: (project, job, origin) => forward("stop", [project, job, origin]),
     enrol: (enrolment, origin) => forward("enrol", [enrolment, origin]),
+    cordon: (id, origin) => forward("cordon", [id, origin]),
+    uncordon: (id, origin) => forward("uncordon", [id, origin]),
+    drain: (id, deadlineMs, origin) => forward("drain", [id, deadlineMs, origin]),
+    removeHost: (id, force, origin) => forward("removeHost", [id, force, origin]),
   };
 };

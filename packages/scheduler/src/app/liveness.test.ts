@@ -3,8 +3,9 @@ import type { HostId } from "@berth/schema";
 import { createLiveness } from "./liveness.ts";
 
 const [a, b] = ["a", "b"] as HostId[] as [HostId, HostId];
+const both = [a, b].map((host) => [host, 15_000] as const);
 const make = () => {
-  const liveness = createLiveness({ lostAfterMs: 15_000, tickMs: 1_000 });
+  const liveness = createLiveness({ tickMs: 1_000 });
   let now = 0;
   liveness.restart(now);
   /** Judges every second, as the loop does; returns the first second at which somebody is silent. */
@@ -14,7 +15,7 @@ const make = () => {
   ): ReturnType<typeof liveness.judge> => {
     for (now += 1_000; now <= untilMs; now += 1_000) {
       eachTick(now);
-      const silent = liveness.judge([a, b], now);
+      const silent = liveness.judge(both, now);
       if (silent.length > 0) return silent;
     }
     return [];
@@ -49,6 +50,6 @@ test("a restart (election, reconnect) begins anew for everybody", () => {
 test("a pause of this process counts for nobody", () => {
   const { liveness, runUntil } = make();
   expect(runUntil(5_000)).toEqual([]);
-  expect(liveness.judge([a, b], 125_000)).toEqual([]);
-  expect(liveness.judge([a, b], 126_000)).toEqual([]);
+  expect(liveness.judge(both, 125_000)).toEqual([]);
+  expect(liveness.judge(both, 126_000)).toEqual([]);
 });

@@ -6,8 +6,6 @@
 import type { HostId } from "@berth/schema";
 
 export interface LivenessOptions {
-  /** A host that was silent for longer is lost. */
-  readonly lostAfterMs: number;
   /** How often `judge` is called. */
   readonly tickMs: number;
 }
@@ -18,11 +16,14 @@ export interface Liveness {
   /** Starts a grace period. */
   readonly restart: (nowMs: number) => void;
   readonly forget: (host: HostId) => void;
-  /** Which of `hosts` are silent for too long, and for how long. */
-  readonly judge: (hosts: Iterable<HostId>, nowMs: number) => { readonly host: HostId; readonly silentMs: number }[];
+  /** Which of `hosts` have been silent for longer than is said beside them, and for how long. */
+  readonly judge: (
+    hosts: Iterable<readonly [host: HostId, afterMs: number]>,
+    nowMs: number,
+  ) => { readonly host: HostId; readonly silentMs: number }[];
 }
 
-export const createLiveness = ({ lostAfterMs, tickMs }: LivenessOptions): Liveness => {
+export const createLiveness = ({ tickMs }: LivenessOptions): Liveness => {
   const heardAt = new Map<HostId, number>();
   let sinceMs = Number.NEGATIVE_INFINITY;
   let judgedMs: number | undefined;
@@ -39,9 +40,9 @@ export const createLiveness = ({ lostAfterMs, tickMs }: LivenessOptions): Livene
       if (judgedMs !== undefined && nowMs - judgedMs > 2.5 * tickMs) sinceMs = nowMs;
       judgedMs = nowMs;
       const silent: { host: HostId; silentMs: number }[] = [];
-      for (const host of hosts) {
+      for (const [host, afterMs] of hosts) {
         const silentMs = nowMs - Math.max(heardAt.get(host) ?? Number.NEGATIVE_INFINITY, sinceMs);
-        if (silentMs > lostAfterMs) silent.push({ host, silentMs: Math.round(silentMs) });
+        if (silentMs > afterMs) silent.push({ host, silentMs: Math.round(silentMs) });
       }
       return silent;
     },

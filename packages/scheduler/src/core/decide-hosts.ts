@@ -54,7 +54,7 @@ export const decideHello = (state: ClusterState, hostId: HostId, hello: Hello): 
   const records: LogRecord[] = [];
   if (!isRegistered(host, hello))
     records.push({ kind: "host_registered", hostId, session, bootId, inventory, capacity });
-  if (host.state === "lost") records.push({ kind: "host_ready", hostId });
+  if (isSilent(host)) records.push({ kind: "host_ready", hostId });
   return ok(records);
 };
 
@@ -76,10 +76,21 @@ export const decideReports = (
   return records;
 };
 
-export const decideLost = (state: ClusterState, hostId: HostId, silentMs: number): LogRecord[] =>
-  state.hosts.get(hostId)?.state === "ready"
-    ? [{ kind: "host_lost", hostId, silentMs: Math.max(0, Math.trunc(silentMs)) }]
-    : [];
+const answers = (host: HostRecord | undefined): boolean =>
+  host?.state === "ready" || host?.state === "cordoned" || host?.state === "draining";
+
+const whole = (silentMs: number): number => Math.max(0, Math.trunc(silentMs));
+
+export const decideDisconnected = (state: ClusterState, hostId: HostId, silentMs: number): LogRecord[] =>
+  answers(state.hosts.get(hostId)) ? [{ kind: "host_disconnected", hostId, silentMs: whole(silentMs) }] : [];
+
+export const decideLost = (state: ClusterState, hostId: HostId, silentMs: number): LogRecord[] => {
+  const host = state.hosts.get(hostId);
+  if (!answers(host) && host?.state !== "disconnected") return [];
+  return [{ kind: "host_lost", hostId, silentMs: whole(silentMs) }];
+};
+
+const isSilent = (host: HostRecord | undefined): boolean => host?.state === "lost" || host?.state === "disconnected";
 
 export const decideReady = (state: ClusterState, hostId: HostId): LogRecord[] =>
-  state.hosts.get(hostId)?.state === "lost" ? [{ kind: "host_ready", hostId }] : [];
+  isSilent(state.hosts.get(hostId)) ? [{ kind: "host_ready", hostId }] : [];

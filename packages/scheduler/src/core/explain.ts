@@ -3,6 +3,7 @@
  * plans, so that they cannot tell another story.
  */
 import {
+  type HostRejection,
   err,
   jobKey,
   ok,
@@ -137,12 +138,20 @@ export const explainRequest = (
   const seen = seenHosts(state, requestClass);
   const hosts = seen
     .map((one) => firstFailing(one, requestClass, state.dimensions))
-    .filter((refused): refused is NonNullable<typeof refused> => refused !== undefined);
+    .filter((refused): refused is NonNullable<typeof refused> => refused !== undefined)
+    .map((refused) => byState(state, refused));
   return {
     chosen,
     sentence: blockedSentence(subject, hosts),
     outcome: { kind: "blocked", hosts, unblockedBy: unblockHints(seen, requestClass, state.dimensions) },
   };
+};
+
+/** The packer knows only that a host takes nothing; the state knows why. */
+const byState = (state: MutableState, refused: HostRejection): HostRejection => {
+  const reached = state.hosts.get(refused.hostId)?.state;
+  const isClosed = reached === "cordoned" || reached === "draining" || reached === "disconnected";
+  return refused.reason === "lost" && isClosed ? { hostId: refused.hostId, reason: reached } : refused;
 };
 
 const onHost = (allocation: AllocationRecord, sentence: string): Explained => ({

@@ -1,11 +1,14 @@
-/** Folding what is known of hosts: admitted, registered, lost, ready again. Each returns false when it contradicts the state. */
+/** Folding what is known of hosts: admitted, registered, silent, back, closed, removed. Each returns false when it contradicts the state. */
 import { noResources, type LogRecord } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
 import { bookable, learnNames, toVector } from "./feasibility.ts";
-import { changeTask, leaveQueue, refreshExtra, refreshQueue, type Folding } from "./fold-tasks.ts";
+import { changeTask, endAllocation, leaveQueue, refreshExtra, refreshQueue, type Folding } from "./fold-tasks.ts";
 import type { MutableHost, MutableState } from "./state.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
+
+/** Said of a host that answers. */
+const stateByDuty = { open: "ready", cordoned: "cordoned", draining: "draining" } as const;
 
 /** Tells the packer, and every task that has an allocation there, how the host is now. */
 const announce = (folding: Folding, host: MutableHost): void => {
@@ -54,6 +57,8 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     enrolledBy: record.by,
     enrolledAtMs: folding.atMs,
     state: "enrolled",
+    duty: "open",
+    drainDeadlineAtMs: null,
     session: null,
     bootId: null,
     inventory: null,
@@ -78,14 +83,24 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   host.capacity = record.capacity;
   host.allocatable = bookable(record.capacity);
   learn(folding.state, host);
-  if (host.state === "enrolled") host.state = "ready";
+  if (host.state === "enrolled") host.state = stateByDuty[host.duty];
+  announce(folding, host);
+  return true;
+};
+
+const answers = (host: MutableHost): boolean => host.state === stateByDuty[host.duty];
+
+export const foldDisconnected = (folding: Folding, record: RecordOf<"host_disconnected">): boolean => {
+  const host = folding.state.hosts.get(record.hostId);
+  if (host === undefined || !answers(host)) return false;
+  host.state = "disconnected";
   announce(folding, host);
   return true;
 };
 
 export const foldLost = (folding: Folding, record: RecordOf<"host_lost">): boolean => {
   const host = folding.state.hosts.get(record.hostId);
-  if (host === undefined || host.state !== "ready") return false;
+  if (host === undefined || !(answers(host) || host.state === "disconnected")) return false;
   host.state = "lost";
   announce(folding, host);
   return true;
@@ -93,8 +108,44 @@ export const foldLost = (folding: Folding, record: RecordOf<"host_lost">): boole
 
 export const foldReady = (folding: Folding, record: RecordOf<"host_ready">): boolean => {
   const host = folding.state.hosts.get(record.hostId);
-  if (host === undefined || host.state !== "lost") return false;
-  host.state = "ready";
+  if (host === undefined || !(host.state === "lost" || host.state === "disconnected")) return false;
+  host.state = stateByDuty[host.duty];
   announce(folding, host);
+  return true;
+};
+
+/** Opens a host, closes it, or has it emptied. */
+export const foldDuty = (
+  folding: Folding,
+  record: RecordOf<"host_cordoned" | "host_uncordoned" | "host_draining">,
+): boolean => {
+  const host = folding.state.hosts.get(record.hostId);
+  if (host === undefined) return false;
+  const wasAnswering = answers(host);
+  const duty = { host_cordoned: "cordoned", host_uncordoned: "open", host_draining: "draining" } as const;
+  host.duty = duty[record.kind];
+  host.drainDeadlineAtMs = record.kind === "host_draining" ? record.deadlineAtMs : null;
+  if (wasAnswering) host.state = stateByDuty[host.duty];
+  announce(folding, host);
+  return true;
+};
+
+export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">): boolean => {
+  const { state, changes } = folding;
+  const host = state.hosts.get(record.hostId);
+  if (host === undefined) return false;
+  for (const id of [...host.allocations]) {
+    const allocation = state.allocations.get(id);
+    if (allocation === undefined) continue;
+    endAllocation(folding, allocation, { state: "lost", reason: "host_removed", exit: null });
+  }
+  // Nor may its size go on to count among those of the hosts that are there.
+  host.state = "lost";
+  host.allocatable = noResources();
+  announce(folding, host);
+  state.hosts.delete(host.id);
+  changes.hosts.delete(host.id);
+  changes.documents.delete(host.id);
+  changes.removed.hosts.add(host.id);
   return true;
 };

@@ -148,7 +148,11 @@ export const isWaiting = (state: MutableState, entry: Waiting): boolean => {
 
 /** Decides what becomes of a task whose attempt in the current version has ended. */
 const settle = (folding: Folding, job: MutableJob, task: MutableTask, allocation: MutableAllocation): void => {
-  if (allocation.state === "lost") return;
+  if (allocation.state === "lost") {
+    // Nobody will ever say how it ended, and nobody wants another attempt.
+    if (job.desired === "stop") task.status = "stopped";
+    return;
+  }
   task.exit = allocation.exit;
   const verdict = afterEnd({
     spec: job.spec,

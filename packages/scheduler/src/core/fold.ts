@@ -8,7 +8,15 @@
  */
 import type { LogRecord, Transaction } from "@berth/schema";
 import { foldPlaced, foldReported, foldStop } from "./fold-allocations.ts";
-import { foldEnrolled, foldLost, foldReady, foldRegistered } from "./fold-hosts.ts";
+import {
+  foldDisconnected,
+  foldDuty,
+  foldEnrolled,
+  foldLost,
+  foldReady,
+  foldRegistered,
+  foldRemoved,
+} from "./fold-hosts.ts";
 import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
 import { refreshQueue, wake, type Folding } from "./fold-tasks.ts";
 import { UNKNOWN_EXIT_CODE } from "./restart-policy.ts";
@@ -36,6 +44,14 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
       return foldEnrolled(folding, record);
     case "host_registered":
       return foldRegistered(folding, record);
+    case "host_disconnected":
+      return foldDisconnected(folding, record);
+    case "host_cordoned":
+    case "host_uncordoned":
+    case "host_draining":
+      return foldDuty(folding, record);
+    case "host_removed":
+      return foldRemoved(folding, record);
     case "host_lost":
       return foldLost(folding, record);
     case "host_ready":

@@ -1,8 +1,18 @@
 /** The pure core: the state folded from the log, and every decision about it. The only door for the rest of the package. */
 export { decideForget } from "./decide-forget.ts";
-export { decideEnrol, decideHello, decideLost, decideReady, decideReports } from "./decide-hosts.ts";
+export { decideDrain } from "./decide-drain.ts";
+export { decideCordon, decideDraining, decideRemove, decideUncordon } from "./decide-duty.ts";
+export {
+  decideDisconnected,
+  decideEnrol,
+  decideHello,
+  decideLost,
+  decideReady,
+  decideReports,
+} from "./decide-hosts.ts";
 export { decideStop, decideSubmit, type Submission, type SubmitAction, type SubmitDecision } from "./decide-jobs.ts";
 export { desiredFor } from "./desired.ts";
+export { drainPlan } from "./drain-plan.ts";
 export { dryRun } from "./dry-run.ts";
 export { why } from "./explain.ts";
 export { fold } from "./fold.ts";

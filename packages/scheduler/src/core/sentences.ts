@@ -29,10 +29,10 @@ export const formatAmount = (dimension: AnyDimension, amount: number): string =>
 const NAMED_HOSTS = 5;
 
 const rejectionPhrase = (refused: HostRejection): string => {
-  if (refused.reason === "lost") return `${refused.hostId} is lost`;
   if ("rule" in refused) {
     return `${refused.hostId} is against the rule "${refused.rule}" (${refused.actual})`;
   }
+  if (!("dimension" in refused)) return `${refused.hostId} is ${refused.reason}`;
   const amount = formatAmount(refused.dimension, refused.short);
   if (refused.reason === "too_small") {
     return `${refused.hostId} is too small (${dimensionName(refused.dimension)}: ${amount} more than it has in all)`;

@@ -11,6 +11,7 @@ import {
   type Capacity,
   type Exit,
   type HostId,
+  type HostState,
   type Inventory,
   type JobKey,
   type JobName,
@@ -77,7 +78,11 @@ export interface HostRecord {
   readonly enrolledBy: string;
   readonly enrolledAtMs: number;
   /** `enrolled`: admitted, has not said hello yet. */
-  readonly state: "enrolled" | "ready" | "lost";
+  readonly state: "enrolled" | HostState;
+  /** What it should be when it answers: of two hosts that return, one may still be closed. */
+  readonly duty: "open" | "cordoned" | "draining";
+  /** When what is left on a draining host is stopped. */
+  readonly drainDeadlineAtMs: number | null;
   readonly session: string | null;
   readonly bootId: string | null;
   readonly inventory: Inventory | null;

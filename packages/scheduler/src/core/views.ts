@@ -116,6 +116,7 @@ export const hostView = (state: ClusterState, id: HostId, live: LiveHost | null)
     capacity: { ...host.capacity, allocatable: host.allocatable },
     reserved: host.reserved,
     allocations: host.allocations.size,
+    drainDeadlineAtMs: host.drainDeadlineAtMs,
     usage: live?.usage ?? null,
     pressure: live?.pressure ?? null,
     lastHeartbeatAgoMs: live?.lastHeartbeatAgoMs ?? null,

@@ -39,6 +39,7 @@ export interface FakeAgentOptions {
 
 export interface FakeAgent {
   readonly id: HostId;
+  readonly seed: Uint8Array;
   readonly connection: NatsConnection;
   readonly session: () => string;
   readonly document: () => DesiredDocument | undefined;
@@ -297,6 +298,7 @@ export const startFakeAgent = async (
 
   const agent: FakeAgent = {
     id,
+    seed,
     connection,
     session: () => session,
     document: () => document,

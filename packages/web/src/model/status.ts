@@ -24,6 +24,12 @@ export const hostStatus = (host: Pick<HostView, "state">): Status => {
   switch (host.state) {
     case "ready":
       return { word: "ready", glyph: "disc", tone: "ok" };
+    case "cordoned":
+      return { word: "cordoned", glyph: "square", tone: "muted" };
+    case "draining":
+      return { word: "draining", glyph: "turn", tone: "drain" };
+    case "disconnected":
+      return { word: "disconnected", glyph: "question", tone: "warn" };
     case "lost":
       return LOST;
   }

@@ -37,6 +37,11 @@ const holdSentence = (hold: Hold): string => {
 
 const Rejection = ({ rejection }: { readonly rejection: HostRejection }) => {
   switch (rejection.reason) {
+    case "cordoned":
+      return <td colSpan={3}>takes nothing new (cordoned)</td>;
+    case "draining":
+      return <td colSpan={3}>is being emptied</td>;
+    case "disconnected":
     case "lost":
       return <td colSpan={3}>does not answer</td>;
     case "too_small":

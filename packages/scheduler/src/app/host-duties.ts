@@ -1,0 +1,92 @@
+/** What operators ask of hosts: close, open, empty, remove. */
+import {
+  err,
+  ok,
+  problem,
+  type DrainPlan,
+  type HostId,
+  type HostView,
+  type LogRecord,
+  type Origin,
+  type Problem,
+  type Removed,
+  type Result,
+} from "@berth/schema";
+import {
+  decideCordon,
+  decideDraining,
+  decideRemove,
+  decideUncordon,
+  drainPlan,
+  type ClusterState,
+} from "../core/index.ts";
+import type { Admission } from "../ports/admission.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Engine } from "./engine.ts";
+
+type Answer<T> = Promise<Result<T, Problem>>;
+type Decide = (now: ClusterState) => Result<LogRecord[], Problem>;
+
+export interface HostDuties {
+  readonly cordon: (id: HostId, origin: Origin) => Answer<HostView>;
+  readonly uncordon: (id: HostId, origin: Origin) => Answer<HostView>;
+  /** What is left after `deadlineMs` is stopped. */
+  readonly drain: (id: HostId, deadlineMs: number, origin: Origin) => Answer<HostView>;
+  readonly drainPlan: (id: HostId, deadlineMs: number) => Result<DrainPlan, Problem>;
+  /** Its key is revoked with it: it cannot connect any more. */
+  readonly removeHost: (id: HostId, force: boolean, origin: Origin) => Answer<Removed>;
+}
+
+export const createHostDuties = (options: {
+  readonly engine: Engine;
+  readonly admission: Admission;
+  readonly clock: Clock;
+  readonly view: (id: HostId) => Result<HostView, Problem>;
+}): HostDuties => {
+  const { engine, admission, clock, view } = options;
+
+  const write = async (cause: string, origin: Origin, decide: Decide): Answer<number> => {
+    const done = await engine.submit({
+      cause,
+      origin,
+      splittable: false,
+      decide: (now) => {
+        const records = decide(now);
+        return records.ok ? ok({ records: records.value, value: undefined }) : records;
+      },
+    });
+    return done.ok ? ok(done.value.revision) : done;
+  };
+
+  const change = async (cause: string, id: HostId, origin: Origin, decide: Decide): Answer<HostView> => {
+    const done = await write(cause, origin, decide);
+    return done.ok ? view(id) : done;
+  };
+
+  return {
+    cordon: (id, origin) => change("cordon", id, origin, (now) => decideCordon(now, id, origin.who)),
+    uncordon: (id, origin) => change("uncordon", id, origin, (now) => decideUncordon(now, id, origin.who)),
+    drain: (id, deadlineMs, origin) =>
+      change("drain", id, origin, (now) => decideDraining(now, id, origin.who, clock.nowMs() + deadlineMs)),
+    drainPlan: (id, deadlineMs) => {
+      const host = view(id);
+      return host.ok ? ok(drainPlan(engine.state, id, deadlineMs)) : host;
+    },
+    removeHost: async (id, force, origin) => {
+      let allocations = 0;
+      const done = await write("host removal", origin, (now) => {
+        allocations = now.hosts.get(id)?.allocations.size ?? 0;
+        return decideRemove(now, id, origin.who, force);
+      });
+      if (!done.ok) return done;
+      try {
+        await admission.admit([...engine.state.hosts.values()]);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        const detail = `host ${id} is removed, but the bus has not taken its key away yet (${why}); it does at its next start`;
+        return err(problem("cluster.unreachable", detail));
+      }
+      return ok({ host: id, allocations, revision: done.value });
+    },
+  };
+};

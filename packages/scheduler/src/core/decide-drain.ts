@@ -1,0 +1,64 @@
+/**
+ * Emptying hosts: which allocations must leave a draining host now, and when to look again.
+ *
+ *   service: as soon as another host has room, one task of a job at a time, and only while the rest of the job runs
+ *   batch:   may come to its end
+ *   both:    stopped at the deadline, wherever they can go
+ *
+ * A host that has nothing left is cordoned: that is the end of a drain. A host that does not answer waits, since nobody
+ * there would hear of it. Changes nothing.
+ */
+import type { JobKey, LogRecord } from "@berth/schema";
+import { inside, type ClusterState, type MutableHost, type MutableState } from "./state.ts";
+import { tentatively, type Tentative } from "./tentative.ts";
+
+export interface DrainDecision {
+  readonly records: readonly LogRecord[];
+  /** When a deadline will be reached, or null. */
+  readonly wakeAtMs: number | null;
+}
+
+/** One transaction's worth; the next call continues. */
+const MAX_RECORDS = 256;
+const REASON = "host_draining";
+
+const leave = (
+  state: MutableState,
+  host: MutableHost,
+  tentative: Tentative,
+  moving: Set<JobKey>,
+  nowMs: number,
+): LogRecord[] => {
+  if (host.allocations.size === 0) return [{ kind: "host_cordoned", hostId: host.id, by: "drain" }];
+  const isOver = host.drainDeadlineAtMs !== null && nowMs >= host.drainDeadlineAtMs;
+  const records: LogRecord[] = [];
+  for (const id of host.allocations) {
+    const allocation = state.allocations.get(id);
+    const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
+    if (allocation === undefined || job === undefined || allocation.desired === "stop") continue;
+    if (!isOver) {
+      if (job.spec.kind === "batch" || moving.has(job.key)) continue;
+      const { pending, starting, stopping } = job.counts;
+      if (pending + starting + stopping > 0) continue;
+      if (tentative.place(job.requestClass, 0) === undefined) continue;
+      moving.add(job.key);
+    }
+    records.push({ kind: "allocation_stop", id, reason: REASON });
+  }
+  return records;
+};
+
+export const decideDrain = (clusterState: ClusterState, nowMs: number): DrainDecision => {
+  const state = inside(clusterState);
+  const draining = [...state.hosts.values()].filter((host) => host.state === "draining");
+  if (draining.length === 0) return { records: [], wakeAtMs: null };
+  const moving = new Set<JobKey>();
+  const records = tentatively(state.index, (tentative) =>
+    draining.flatMap((host) => leave(state, host, tentative, moving, nowMs)),
+  );
+  const deadlines = draining.map((host) => host.drainDeadlineAtMs ?? 0).filter((atMs) => atMs > nowMs);
+  return {
+    records: records.slice(0, MAX_RECORDS),
+    wakeAtMs: deadlines.length === 0 ? null : Math.min(...deadlines),
+  };
+};
