@@ -83,6 +83,7 @@ export const createBerthCell = (
     append,
     submit: (spec: JobSpec): void =>
       append([{ kind: "job_submitted", spec, jobVersion: 1, by: "bench", idempotencyKey: null, requestDigest: "" }]),
-    plan: (maxPlacements: number) => planEvaluations(state, { nowMs: sequence, makeAllocationId }, { maxPlacements }),
+    plan: (maxPlacements: number) =>
+      planEvaluations(state, { nowMs: sequence + 10, makeAllocationId }, { maxPlacements }),
   };
 };

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { createDemand, type Demand } from "./demand.ts";
 
 const request = (size: number): Float64Array => Float64Array.of(size, size, 1);
-const note = (demand: Demand, size: number): void => demand.note(String(size), request(size));
+const note = (demand: Demand, size: number): void => demand.note(String(size), request(size), 10);
 
 it("learns the mix without a prior, and forgets what is no longer asked for", () => {
   const demand = createDemand();

@@ -25,17 +25,18 @@ export interface DemandFacts {
 
 export interface Demand {
   readonly mix: Mix;
-  /** Notes one placement. `key` is the request's own, the same for equal requests. */
-  readonly note: (key: string, request: Vector) => void;
+  /** Notes one placement. `key` is the request's own, the same for equal requests; `hosts` how many there are. */
+  readonly note: (key: string, request: Vector, hosts: number) => void;
   readonly facts: () => DemandFacts;
 }
 
-/** A day's worth for a small cluster, seconds' worth for a large one. */
+/** Placements after which half is forgotten: a day's worth for a small cluster, and in a large one a few for each host. */
 const HALF_LIFE = 2_048;
+const HALF_LIFE_PER_HOST = 4;
 const MIX_SIZE = 8;
 const MAX_KNOWN = 256;
-/** The demand is compared with the mix after 1, 2, 4, … and then after every so many placements. */
-const COMPARE_EVERY = 512;
+/** The demand is compared with the mix after 1, 2, 4, … placements, and so often in a half-life. */
+const COMPARISONS = 4;
 /** Renewed when this share of the demand, counted on both sides, is another one. */
 const NOTICEABLE = 0.3;
 
@@ -94,7 +95,7 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       version: mix.version,
       mix: mix.requests.map(({ request, weight }) => ({ request: [...request], weight })),
     }),
-    note: (key, request) => {
+    note: (key, request, hosts) => {
       const entry = known.get(key);
       if (entry !== undefined) entry.count += 1;
       else {
@@ -103,8 +104,11 @@ export const createDemand = (learned?: DemandFacts): Demand => {
         if (known.size > MAX_KNOWN) known.delete(heaviest().at(-1)?.[0] ?? key);
       }
       noted += 1;
-      if (noted % HALF_LIFE === 0) forget();
-      if ((noted & (noted - 1)) === 0 || noted % COMPARE_EVERY === 0) renew();
+      // A power of two, so that the moments stay in step while hosts come and go.
+      let halfLife = HALF_LIFE;
+      while (halfLife < HALF_LIFE_PER_HOST * hosts) halfLife *= 2;
+      if (noted % halfLife === 0) forget();
+      if ((noted & (noted - 1)) === 0 || noted % (halfLife / COMPARISONS) === 0) renew();
     },
   };
 };

@@ -48,7 +48,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   host.allocations.add(placement.id);
   host.reserved = addResources(host.reserved, job.spec.requests, 1);
   state.index.book(host.slot, allocation.requestClass, 1);
-  state.demand.note(job.requestClass.demandKey, job.requestClass.request);
+  state.demand.note(job.requestClass.demandKey, job.requestClass.request, state.hosts.size);
   state.index.setMix(state.demand.mix);
   folding.changes.allocations.add(placement.id);
   touchDocument(folding, allocation);

@@ -70,6 +70,8 @@ export const createScoreBoard = (
   let seenReady = new Uint8Array(0);
   let changes = 0;
   let sweptAt = 0;
+  /** There is another valuation: no host has been looked at under it. */
+  let isRevalued = false;
 
   const close = ({ at, inside, forest }: Lane): void => {
     byLane[at] = undefined;
@@ -87,6 +89,7 @@ export const createScoreBoard = (
 
   const forget = (): void => {
     lanes.clear();
+    isRevalued = false;
     byLane = [];
     unused = [];
     laneEnd = 0;
@@ -135,7 +138,9 @@ export const createScoreBoard = (
 
   /** With rules, the weights that may be added leave less to the packing. */
   const withRules = (check: RuleCheck | null, slot: number, score: number): number =>
-    check === null ? score : Math.round((score + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
+    check === null || check.total === 1
+      ? score
+      : Math.round((score + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
 
   const look = (slot: number): void => {
     const { free, perUnit, ready } = table.rows();
@@ -175,6 +180,11 @@ export const createScoreBoard = (
   const catchUp = (): void => {
     if (hosts !== table.ids.length) reset();
     table.takeChanged(look);
+    if (isRevalued) {
+      isRevalued = false;
+      for (let slot = 0; slot < hosts; slot += 1) look(slot);
+      return;
+    }
     if (changes - sweptAt > SWEEP_EVERY) sweep();
   };
 
@@ -233,9 +243,14 @@ export const createScoreBoard = (
     },
     setValuation: (next) => {
       valuation = next;
-      // Every score is another one; what is asked about next is built anew.
-      forget();
       sight = createSight(next, width);
+      // Every score is another one. What is asked about lately is scored again host by host, the rest when it is asked about.
+      for (const [id, { at, askedAt }] of lanes) {
+        if (changes - askedAt > Math.max(SWEEP_EVERY, hosts)) lanes.delete(id);
+        else owns[at] = ownSize(next, asks.subarray(at * stride, (at + 1) * stride));
+      }
+      seenReady.fill(UNSEEN);
+      isRevalued = lanes.size > 0;
     },
     recount: (slot) => {
       if (slot < seenReady.length) seenReady[slot] = UNSEEN;
