@@ -188,10 +188,10 @@ export const mutants: readonly Mutant[] = [
   },
   {
     rule: 14,
-    without: "links that stay inside, where a working directory is made",
+    without: "links that stay inside, where mount points are made",
     edits: [ANY_LINK],
     file: "security/paths.test.ts",
-    test: "whose working directory is a link gets a directory inside",
+    test: "makes nothing outside",
   },
   {
     rule: 16,
