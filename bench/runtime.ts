@@ -6,14 +6,14 @@
 import { openBerth } from "./runtime/berth.ts";
 import { figure, showFigure, type Figure } from "./runtime/figures.ts";
 import { startFloor } from "./runtime/floor.ts";
-import { idleMemory, manyHeld } from "./runtime/held.ts";
+import { idleMemory, manyHeld, manyLinks } from "./runtime/held.ts";
 import { kernelCosts } from "./runtime/kernel.ts";
 import { eventLoop } from "./runtime/loop.ts";
 import { parseOptions, usage, type Mode, type Options } from "./runtime/options.ts";
 import { installPeers, openPeers, type Peers } from "./runtime/peers.ts";
 import { openPlace, type Place } from "./runtime/place.ts";
 import { sustainedRate } from "./runtime/rate.ts";
-import { coldStarts, warmStarts, type Field } from "./runtime/starts.ts";
+import { bridgedStarts, coldStarts, warmStarts, type Field } from "./runtime/starts.ts";
 
 const noPeers: Peers = { present: [], absent: [], close: () => Promise.resolve() };
 
@@ -26,9 +26,11 @@ const measure = async (
   const modes: Partial<Record<Mode, () => Promise<Figure[]>>> = {
     warm: () => warmStarts(field, options.rounds),
     cold: () => coldStarts(field, Math.ceil(options.rounds / 2)),
+    bridge: () => bridgedStarts(field, Math.ceil(options.rounds / 2)),
     rate: () => sustainedRate(place, field),
     loop: () => eventLoop(place),
     memory: () => idleMemory(place),
+    links: () => manyLinks(place),
     hold: () => manyHeld(place, options.containers),
     kernel: () => kernelCosts(field.floor, options.rounds),
   };

@@ -1,6 +1,6 @@
 /** Berth through its typed API, as an agent uses it. */
 import { join } from "node:path";
-import { openRuntime, type Container, type ContainerSpec, type Runtime } from "@berth/native";
+import { openRuntime, type Container, type ContainerSpec, type NetworkSpec, type Runtime } from "@berth/native";
 import type { Place } from "./place.ts";
 
 export interface Timing {
@@ -13,10 +13,9 @@ export interface Timing {
 
 export interface Berth {
   readonly runtime: Runtime;
-  spec(command: readonly string[]): ContainerSpec;
-  start(command: readonly string[]): Promise<Container>;
+  start(command: readonly string[], network?: NetworkSpec): Promise<Container>;
   /** One start of `true` to its removal. */
-  time(): Promise<Timing>;
+  time(network?: NetworkSpec): Promise<Timing>;
   close(): Promise<void>;
 }
 
@@ -27,7 +26,7 @@ export const openBerth = async (place: Place): Promise<Berth> => {
     standby: 4,
   });
   let serial = 0;
-  const spec = (command: readonly string[]): ContainerSpec => {
+  const spec = (command: readonly string[], network: NetworkSpec): ContainerSpec => {
     serial += 1;
     return {
       id: `b${serial}`,
@@ -37,22 +36,22 @@ export const openBerth = async (place: Place): Promise<Berth> => {
       workdir: "/",
       hostname: "bench",
       mounts: [],
+      network,
       idBase: 200_000_000 + (serial % 4000) * 65_536,
       limits: { cpuRequestMillis: 500, cpuLimitMillis: 1000, memoryBytes: 64 * 1024 * 1024, pids: 64 },
     };
   };
-  const start = async (command: readonly string[]): Promise<Container> => {
-    const result = await runtime.start(spec(command));
+  const start = async (command: readonly string[], network: NetworkSpec = { kind: "none" }): Promise<Container> => {
+    const result = await runtime.start(spec(command, network));
     if (!result.ok) throw new Error(`${result.error.stage}: ${result.error.detail} ${result.error.code}`);
     return result.value;
   };
   return {
     runtime,
-    spec,
     start,
-    time: async () => {
+    time: async (network) => {
       const begin = performance.now();
-      const starting = start(["/bin/true"]);
+      const starting = start(["/bin/true"], network);
       const calledMs = performance.now() - begin;
       const container = await starting;
       const startedMs = performance.now() - begin;

@@ -62,6 +62,32 @@ export const idleMemory = async (place: Place): Promise<Figure[]> => {
   }
 };
 
+/** More than a bridge has ports for: each with a routed link and an address of its own. */
+const LINKS = 1200;
+
+export const manyLinks = async (place: Place): Promise<Figure[]> => {
+  const holder = startHolder(place);
+  try {
+    const network = Array.from({ length: LINKS }, (_, i) => ({
+      kind: "routed",
+      address: `10.234.${(i >> 8) + 1}.${i & 255}`,
+    }));
+    const done = await holder.ask("hold", { count: LINKS, network });
+    const links = readdirSync("/sys/class/net").filter((name) => /^be[0-9a-f]{13}$/.test(name)).length;
+    const released = await holder.ask("release");
+    return [
+      figure("links: containers with a network held at once", Number(released["killed"]), "containers", {
+        atLeast: 1024,
+        note: `${links} links`,
+      }),
+      figure("links: started per second", LINKS / (Number(done["elapsedMs"]) / 1000), "1/s"),
+      figure("links: all killed after", Number(released["elapsedMs"]), "ms"),
+    ];
+  } finally {
+    await holder.close();
+  }
+};
+
 export const manyHeld = async (place: Place, count: number): Promise<Figure[]> => {
   const holder = startHolder(place);
   try {

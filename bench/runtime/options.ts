@@ -1,6 +1,6 @@
 /** The command line of the benchmark. */
 
-export const MODES = ["warm", "cold", "rate", "loop", "memory", "hold", "kernel"] as const;
+export const MODES = ["warm", "cold", "bridge", "rate", "loop", "memory", "hold", "links", "kernel"] as const;
 export type Mode = (typeof MODES)[number];
 
 export interface Options {
@@ -13,9 +13,9 @@ export interface Options {
 }
 
 export const usage = `pnpm bench:runtime [options]
-  --only LIST        of ${MODES.join(",")}; default: all but hold
+  --only LIST        of ${MODES.join(",")}; default: all but hold and links
   --rounds N         interleaved rounds of warm starts; cold ones are half as many (default 30)
-  --containers N     how many are held in mode hold (default 2000)
+  --containers N     how many are held in mode hold (default 2000); links holds 1,200 with a network
   --no-peers         only the floor and Berth
   --no-install       leaves missing peers missing; otherwise they are installed from Debian (apt-get)
   --json             one JSON object per line`;
@@ -35,7 +35,7 @@ export const parseOptions = (words: readonly string[]): Options => {
     if (!Number.isSafeInteger(number) || number < 1) throw new Error(`${name} wants a whole number`);
     return number;
   };
-  const wanted = value("--only")?.split(",") ?? MODES.filter((mode) => mode !== "hold");
+  const wanted = value("--only")?.split(",") ?? MODES.filter((mode) => mode !== "hold" && mode !== "links");
   const modes = wanted.map((word) => {
     const mode = MODES.find((candidate) => candidate === word);
     if (mode === undefined) throw new Error(`--only ${word}: the modes are ${MODES.join(", ")}`);

@@ -3,6 +3,7 @@
  * that a noisy moment hits all of them; a round's value is the median of its starts, and ratios are those of one round.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Networks } from "@berth/native";
 import type { Berth, Timing } from "./berth.ts";
 import type { Contestant } from "./contestant.ts";
 import { figure, median, pairedRatio, quantile, type Figure } from "./figures.ts";
@@ -116,6 +117,52 @@ export const coldStarts = async (field: Field, rounds: number): Promise<Figure[]
     figure("cold: berth / floor", ratio(series, "berth", "floor"), "ratio", { versus: "floor", atMost: 1.3 }),
     figure("cold: berth's p95 / floor's p95", p95("berth") / p95("floor"), "ratio", { versus: "floor", atMost: 2 }),
   ];
+};
+
+/** What a plugged veth pair may cost beside the floor, which makes none. */
+const PLUG_MS = 1.1;
+
+/** A port of a bridge with address and default route. Each start gets another address. */
+export const bridgedStarts = async (field: Field, rounds: number): Promise<Figure[]> => {
+  const { networks } = field.berth.runtime;
+  const name = `bb${process.pid}`;
+  await networks.ensureBridge({ name, address: "10.233.0.1/16" });
+  let serial = 1;
+  const bridged: Contestant = {
+    name: "berth",
+    start: async () => {
+      serial = (serial + 1) % 60_000;
+      const address = `10.233.${(serial >> 8) + 1}.${serial & 255}/16`;
+      const network = { kind: "bridge", bridge: name, address, gateway: "10.233.0.1" } as const;
+      return (await field.berth.time(network)).exitedMs;
+    },
+    close: () => Promise.resolve(),
+  };
+  try {
+    const [floor] = line(field, []);
+    const series = await interleave(floor === undefined ? [bridged] : [floor, bridged], rounds, BURST, 0);
+    const least = (series.get("floor")?.rounds ?? []).map((ms) => (ms ?? Number.NaN) + PLUG_MS);
+    const ours = (series.get("berth")?.rounds ?? []).map((ms) => ms ?? Number.NaN);
+    return [
+      ...table("bridge", series),
+      figure("bridge: berth / (floor + 1.1 ms)", pairedRatio(ours, least), "ratio", { versus: "floor", atMost: 1.3 }),
+    ];
+  } finally {
+    await removeWhenEmpty(networks, name);
+  }
+};
+
+/** Links go with their network namespaces, which the kernel takes down in its own time. */
+const removeWhenEmpty = async (networks: Networks, name: string): Promise<void> => {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await networks.removeBridge(name);
+      return;
+    } catch (cause) {
+      if (attempt === 100) throw cause;
+      await sleep(50);
+    }
+  }
 };
 
 const table = (mode: string, series: Map<string, Series>): Figure[] =>
