@@ -48,6 +48,40 @@ const batch = (name: string, command: readonly string[], more: object = {}) => (
 const script = (name: string, text: string, more: object = {}) =>
   write(`${name}.json`, JSON.stringify(batch(name, ["sh", "-c", text], more)));
 
+describe("what a job says about its container", () => {
+  test("holds inside", async () => {
+    const text = [
+      "touch /new 2>/dev/null || echo read-only",
+      "ulimit -n",
+      "umask",
+      "cat /proc/sys/net/core/somaxconn",
+      "grep CapEff /proc/self/status",
+      "df -k /scratch | tail -1 | awk '{ print $2 }'",
+      "cat /proc/self/oom_score_adj",
+    ].join("; ");
+    const container = {
+      readOnlyRoot: true,
+      rlimits: { nofile: 777 },
+      umask: "027",
+      sysctls: { "net.core.somaxconn": 321 },
+      capabilities: { drop: ["all"], add: ["chown"] },
+      tmpfs: [{ target: "/scratch", size: "4Mi" }],
+      oomScore: 321,
+    };
+    const { code, stdout } = await cluster.cli(["run", "--wait", script("box", text, { container })]);
+    expect(stdout.trim().split(/\s*\n\s*/)).toEqual([
+      "read-only",
+      "777",
+      "0027",
+      "321",
+      expect.stringMatching(/^CapEff:\s+0000000000000001$/),
+      "4096",
+      "321",
+    ]);
+    expect(code).toBe(0);
+  });
+});
+
 describe("berth run --wait", () => {
   test.each([
     ["the program's own code", "own", ["sh", "-c", "exit 7"], {}, 7],

@@ -47,7 +47,7 @@ export const corePurity: Check = (files) =>
         /\b(Date\.now|Math\.random|performance\.now|new Date\(\)|process\.|setTimeout|setInterval|fetch\()/,
         "a clock, randomness or the process inside a core: make it a parameter",
       ),
-      ...importsOf(text)
+      ...importsOf(withoutTypes(text))
         .filter((name) => !name.startsWith("./") && !name.startsWith("../") && !CORE_MAY_IMPORT.has(name))
         .map((name) => `${path}: a core imports "${name}"; it may import itself, ${[...CORE_MAY_IMPORT].join(", ")}`),
       ...importsOf(text)
@@ -55,6 +55,9 @@ export const corePurity: Check = (files) =>
         .map((name) => `${path}: a core imports "${name}" from an outer layer`),
     ],
   );
+
+/** Types leave nothing behind: importing them brings no effect into a core. */
+const withoutTypes = (text: string): string => text.replace(/^(import|export) type \{[^}]*\} from [^\n]*$/gm, "");
 
 const importsOf = (text: string): string[] =>
   [...code(text).matchAll(/(?:\bfrom|\bimport|\bimport\(|new URL\(|@import)\s*["'`]([^"'`]+)["'`]/g)].map(

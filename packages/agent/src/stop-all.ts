@@ -11,7 +11,6 @@ import { advance } from "./core/record.ts";
 import type { Log } from "./ports/log.ts";
 import type { AdoptedContainer } from "./ports/runtime.ts";
 
-const SIGTERM = 15;
 /** Nobody wants to wait longer for a machine to become quiet. */
 const LONGEST_GRACE_MS = 10_000;
 
@@ -40,7 +39,6 @@ export const stopAllContainers = async (dataDir: string): Promise<number> => {
           await journal.saveRecord(stopping, { durable: false });
         }
         await container.stop({
-          signal: SIGTERM,
           graceMs: Math.min(record?.stopTimeoutMs ?? LONGEST_GRACE_MS, LONGEST_GRACE_MS),
         });
       }),

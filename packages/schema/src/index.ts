@@ -2,6 +2,7 @@
 export * from "./agent.ts";
 export * from "./allocation.ts";
 export * from "./api.ts";
+export * from "./container-options.ts";
 export * from "./decode.ts";
 export * from "./expression.ts";
 export * from "./field-errors.ts";

@@ -1,5 +1,7 @@
 /** Job document → job spec: defaults, quantities, and the rules that JSON Schema cannot say. All errors at once. */
+import { containerSettingsOf } from "./container-parse.ts";
 import { decoder } from "./decode.ts";
+import { DocumentErrors } from "./job-errors.ts";
 import { JobDocumentSchema, type JobDocument, type JobSpec } from "./job.ts";
 import type { ProjectName } from "./ids.ts";
 import { BUILTIN_IMAGE, isImageReference, parseImageReference } from "./image-reference.ts";
@@ -38,20 +40,7 @@ const isNormal = (path: string): boolean =>
       .split("/")
       .every((part) => part !== "" && part !== "." && part !== ".."));
 
-class Errors {
-  readonly list: FieldError[] = [];
-  /** The first complaint about a place stands: later ones mostly follow from it. */
-  add(pointer: string, message: string): void {
-    if (!this.list.some((error) => error.pointer === pointer)) this.list.push({ pointer, message });
-  }
-  take<T>(pointer: string, result: Result<T, string>, otherwise: T): T {
-    if (result.ok) return result.value;
-    this.add(pointer, result.error);
-    return otherwise;
-  }
-}
-
-const resourcesOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "requests" | "limits"> => {
+const resourcesOf = (document: JobDocument, errors: DocumentErrors): Pick<JobSpec, "requests" | "limits"> => {
   const at = "/resources";
   const { cpu, memory, pids, disk, more } = document.resources ?? {};
   const cpuRequest =
@@ -92,14 +81,57 @@ const resourcesOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "requ
     if (further["diskBytes"] !== undefined) errors.add(`${at}/disk`, "is asked for twice, see more.diskBytes");
     further["diskBytes"] = errors.take(`${at}/disk`, parseBytes(disk), 0);
   }
+  const limits = {
+    cpuMillis: cpuLimit,
+    memoryBytes: memoryLimit,
+    pids: pidCount,
+    ...furtherLimitsOf(document, { cpuLimit, memoryLimit }, errors),
+  };
   const requests = { cpuMillis: cpuRequest, memoryBytes: memoryRequest, pids: pidCount };
   return {
     requests: Object.keys(further).length === 0 ? requests : { ...requests, more: further },
-    limits: { cpuMillis: cpuLimit, memoryBytes: memoryLimit, pids: pidCount },
+    limits,
   };
 };
 
-const countOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "count" | "maxRunning"> => {
+/** Limits that hold only when they are asked for. */
+const furtherLimitsOf = (
+  document: JobDocument,
+  { cpuLimit, memoryLimit }: { readonly cpuLimit: number | null; readonly memoryLimit: number },
+  errors: DocumentErrors,
+): Partial<JobSpec["limits"]> => {
+  const at = "/resources";
+  const { cpu, memory, io } = document.resources ?? {};
+  const found: { -readonly [K in keyof JobSpec["limits"]]?: JobSpec["limits"][K] } = {};
+  const bytes = (name: "high" | "low" | "swap"): number | undefined => {
+    const given = memory?.[name];
+    return given === undefined ? undefined : errors.take(`${at}/memory/${name}`, parseBytes(given), 0);
+  };
+  if (cpu?.burst !== undefined) {
+    found.cpuBurstMillis = errors.take(`${at}/cpu/burst`, parseCpuMillis(cpu.burst), 0);
+    if (cpuLimit === null) errors.add(`${at}/cpu/burst`, "is what may be used beyond a limit, and there is none");
+    else if (found.cpuBurstMillis > cpuLimit) errors.add(`${at}/cpu/burst`, "must not be above the limit");
+  }
+  const [high, low, swap] = [bytes("high"), bytes("low"), bytes("swap")];
+  if (high !== undefined) {
+    found.memoryHighBytes = high;
+    if (high < MIN_MEMORY_BYTES || high > memoryLimit) {
+      errors.add(`${at}/memory/high`, "must be between 4Mi and the limit");
+    }
+  }
+  if (low !== undefined) {
+    found.memoryLowBytes = low;
+    if (low > memoryLimit) errors.add(`${at}/memory/low`, "must not be above the limit");
+  }
+  if (swap !== undefined) {
+    found.swapBytes = swap;
+    if (swap > MAX_MEMORY_BYTES) errors.add(`${at}/memory/swap`, "must not be above 1024Ti");
+  }
+  if (io?.weight !== undefined) found.ioWeight = io.weight;
+  return found;
+};
+
+const countOf = (document: JobDocument, errors: DocumentErrors): Pick<JobSpec, "count" | "maxRunning"> => {
   if (document.kind === "service") {
     if (document.array !== undefined) errors.add("/array", 'a service has "replicas"; "array" is for kind: batch');
     return { count: document.replicas ?? 1, maxRunning: null };
@@ -109,7 +141,10 @@ const countOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "count" |
   return { count: document.array?.size ?? 1, maxRunning: document.array?.maxRunning ?? null };
 };
 
-const mountsOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "volumes" | "outputs"> => {
+const mountsOf = (
+  document: JobDocument,
+  errors: DocumentErrors,
+): Pick<JobSpec, "volumes" | "outputs" | "container"> => {
   const targets = new Set<string>();
   const target = (pointer: string, path: string): void => {
     if (!isNormal(path) || path === "/")
@@ -129,10 +164,11 @@ const mountsOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "volumes
     target(`/outputs/${at}/path`, output.path);
     return { path: output.path };
   });
-  return { volumes, outputs };
+  const container = containerSettingsOf(document.container, errors, target);
+  return container === undefined ? { volumes, outputs } : { volumes, outputs, container };
 };
 
-const placementOf = (document: JobDocument, errors: Errors): Pick<JobSpec, "placement"> => {
+const placementOf = (document: JobDocument, errors: DocumentErrors): Pick<JobSpec, "placement"> => {
   const rules = document.placement;
   if (rules === undefined) return {};
   const expression = (pointer: string, source: string): void => {
@@ -173,13 +209,13 @@ const ordered = ({ group, by }: { readonly group: string; readonly by?: string }
   ...(by !== undefined && { by }),
 });
 
-const durationOf = (pointer: string, text: string, errors: Errors): number => {
+const durationOf = (pointer: string, text: string, errors: DocumentErrors): number => {
   const value = errors.take(pointer, parseDurationMs(text), 0);
   if (value > MAX_DURATION_MS) errors.add(pointer, "must not be longer than 366d");
   return value;
 };
 
-const restartOf = (document: JobDocument, errors: Errors): JobSpec["restart"] => {
+const restartOf = (document: JobDocument, errors: DocumentErrors): JobSpec["restart"] => {
   const { on, max, backoff, exitCodes } = document.restart ?? {};
   const parts = (backoff ?? "1s..60s").split("..");
   const [first, longest] = [parts[0] ?? "", parts[1] ?? parts[0] ?? ""];
@@ -201,7 +237,7 @@ const restartOf = (document: JobDocument, errors: Errors): JobSpec["restart"] =>
   };
 };
 
-const checkImage = ({ image, command }: JobDocument, errors: Errors): void => {
+const checkImage = ({ image, command }: JobDocument, errors: DocumentErrors): void => {
   if (image === BUILTIN_IMAGE) {
     if (command === undefined) errors.add("/command", `${BUILTIN_IMAGE} names no program: say what to run`);
     return;
@@ -222,7 +258,7 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
   const decoded = decodeDocument(input);
   if (!decoded.ok) return err(invalid(decoded.error));
   const document = decoded.value;
-  const errors = new Errors();
+  const errors = new DocumentErrors();
   if (document.kind === "service" && document.restart?.on === "never") {
     errors.add("/restart/on", "a service is restarted; use kind: batch for work that ends");
   }

@@ -3,6 +3,7 @@
  * every quantity an integer. `parseJobDocument` is the only way from one to the other.
  */
 import Type, { type Static } from "typebox";
+import { ContainerOptionsSchema, ContainerSettingsSchema } from "./container-options.ts";
 import { JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { PlacementRulesSchema } from "./placement-rules.ts";
 import { FURTHER_DIMENSION, LimitsSchema, MAX_FURTHER, ResourcesSchema } from "./resources.ts";
@@ -52,6 +53,7 @@ export const JobDocumentSchema = Type.Object(
               {
                 request: Type.Optional(quantity("CPUs booked on the host: 0.5, 250m")),
                 limit: Type.Optional(quantity("CPUs the kernel allows at most; without it, idle time may be used")),
+                burst: Type.Optional(quantity("CPUs beyond the limit for a moment, of what was left unused before")),
               },
               strict,
             ),
@@ -61,11 +63,24 @@ export const JobDocumentSchema = Type.Object(
               {
                 request: Type.Optional(quantity("memory booked on the host: 256Mi")),
                 limit: Type.Optional(quantity("memory the kernel allows at most; default: the request")),
+                high: Type.Optional(quantity("beyond this the kernel slows the task down and takes memory back")),
+                low: Type.Optional(quantity("not taken back while memory elsewhere can be")),
+                swap: Type.Optional(quantity("swap space besides the limit; default: 0")),
               },
               strict,
             ),
           ),
           pids: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_194_304, description: "processes and threads" })),
+          io: Type.Optional(
+            Type.Object(
+              {
+                weight: Type.Optional(
+                  Type.Integer({ minimum: 1, maximum: 1000, description: "share of a contended disk; default: 100" }),
+                ),
+              },
+              strict,
+            ),
+          ),
           disk: Type.Optional(quantity("disk space booked on the host: 10Gi")),
           more: Type.Optional(
             Type.Record(
@@ -90,6 +105,7 @@ export const JobDocumentSchema = Type.Object(
       ),
     ),
     placement: Type.Optional(PlacementRulesSchema),
+    container: Type.Optional(ContainerOptionsSchema),
     volumes: Type.Optional(
       Type.Array(
         Type.Object(
@@ -171,6 +187,7 @@ export const JobSpecSchema = Type.Object(
       Type.Object({ source: Type.String(), target: Type.String(), readOnly: Type.Boolean() }, strict),
     ),
     outputs: Type.Array(Type.Object({ path: Type.String() }, strict)),
+    container: Type.Optional(ContainerSettingsSchema),
     restart: Type.Object(
       {
         on: Type.Enum(["failure", "always", "never"]),

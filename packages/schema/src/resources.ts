@@ -34,7 +34,16 @@ export const noResources = (): Resources => ({ cpuMillis: 0, memoryBytes: 0, pid
 
 /** What the kernel enforces. `cpuMillis: null` means no quota: the container may use idle time of the whole host. */
 export const LimitsSchema = Type.Object(
-  { cpuMillis: Type.Union([amount, Type.Null()]), memoryBytes: amount, pids: amount },
+  {
+    cpuMillis: Type.Union([amount, Type.Null()]),
+    memoryBytes: amount,
+    pids: amount,
+    cpuBurstMillis: Type.Optional(amount),
+    memoryHighBytes: Type.Optional(amount),
+    memoryLowBytes: Type.Optional(amount),
+    swapBytes: Type.Optional(amount),
+    ioWeight: Type.Optional(amount),
+  },
   { additionalProperties: false },
 );
 export type Limits = Static<typeof LimitsSchema>;

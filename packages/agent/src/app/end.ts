@@ -8,7 +8,6 @@ import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { berthError, change, end, fail, messageOf, put, RETRY_MS, sleep, type ActionOf } from "./record-changes.ts";
 
-const SIGTERM = 15;
 const COLLECT_ATTEMPTS = 3;
 
 export const stop = async (context: AgentContext, { id, cause }: ActionOf<"stop">): Promise<void> => {
@@ -26,7 +25,7 @@ export const stop = async (context: AgentContext, { id, cause }: ActionOf<"stop"
   log.info({ allocationId: id, task: before.task, cause: stopCause, graceMs }, "allocation.stopping");
   context.wakeReporter();
   try {
-    live.exit = await live.container.stop({ signal: SIGTERM, graceMs });
+    live.exit = await live.container.stop({ graceMs });
   } catch (error) {
     log.error({ allocationId: id, error: errorFields(error) }, "allocation.stop_failed");
     await sleep(context, RETRY_MS);

@@ -105,3 +105,24 @@ test("what a job does not say, its image does", () => {
   expect(outspoken).toMatchObject({ workdir: "/w", user: "0:0" });
   expect(outspoken.env["LANG"]).toBe("de");
 });
+
+test("what a job says about its container and its limits reaches the runtime", () => {
+  const spec = containerSpecOf(
+    task({
+      container: { readOnlyRoot: true, stopSignal: 10, mounts: [{ kind: "tmpfs", target: "/a" }] },
+      limits: { cpuMillis: 500, memoryBytes: 2 ** 26, pids: 7, cpuBurstMillis: 100, swapBytes: 4096 },
+      outputs: [{ path: "/a/b" }],
+    }),
+    place,
+  );
+  expect(spec).toMatchObject({ readOnlyRoot: true, stopSignal: 10, user: "1000" });
+  expect(spec.limits).toEqual({
+    cpuRequestMillis: task().spec.requests.cpuMillis,
+    cpuLimitMillis: 500,
+    memoryBytes: 2 ** 26,
+    pids: 7,
+    cpuBurstMillis: 100,
+    swapBytes: 4096,
+  });
+  expect(spec.mounts.map((mount) => mount.target)).toEqual(["/a", "/a/b"]);
+});

@@ -65,6 +65,8 @@ export interface Placement {
 export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => {
   const { spec } = task;
   const { layers, defaults } = place.image;
+  const { cpuMillis, ...limits } = spec.limits;
+  const settings = spec.container ?? {};
   const user = spec.user ?? defaults.user;
   const volumes: Mount[] = spec.volumes.map(({ source, target, readOnly }) => ({ source, target, readOnly }));
   const outputs: Mount[] = spec.outputs.map(({ path }) => ({
@@ -79,16 +81,14 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     env: environmentOf(task, defaults.env),
     workdir: spec.workdir === "" ? defaults.workdir : spec.workdir,
     hostname: hostnameOf(task.allocation),
+    ...settings,
     // Outer mounts first: a mount on /a would hide one on /a/b that was made before it.
-    mounts: [...volumes, ...outputs].toSorted((a, b) => a.target.split("/").length - b.target.split("/").length),
+    mounts: [...volumes, ...outputs, ...(settings.mounts ?? [])].toSorted(
+      (a, b) => a.target.split("/").length - b.target.split("/").length,
+    ),
     idBase: place.idBase,
     ...(user === "" ? {} : { user }),
-    ...(defaults.stopSignal === null ? {} : { stopSignal: defaults.stopSignal }),
-    limits: {
-      cpuRequestMillis: spec.requests.cpuMillis,
-      cpuLimitMillis: spec.limits.cpuMillis,
-      memoryBytes: spec.limits.memoryBytes,
-      pids: spec.limits.pids,
-    },
+    ...(settings.stopSignal === undefined && defaults.stopSignal !== null ? { stopSignal: defaults.stopSignal } : {}),
+    limits: { ...limits, cpuRequestMillis: spec.requests.cpuMillis, cpuLimitMillis: cpuMillis },
   };
 };

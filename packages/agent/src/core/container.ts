@@ -1,41 +1,11 @@
 /**
  * What the runtime is asked for and what it says, as plain data: the vocabulary that the core shares with the runtime
- * port. The shapes are those of the native package, so that its objects fit without translation.
+ * port. What is asked for has the very types of the native package; of what it says, the agent needs a part.
  */
+import type { NativeError } from "@berth/native";
 
-/** A failure of the runtime: which step, which errno (0 when the kernel was not involved), and what it was about. */
-export interface RuntimeError {
-  readonly stage: string;
-  readonly errno: number;
-  readonly code: string;
-  readonly detail: string;
-}
-
-export interface Mount {
-  readonly source: string;
-  readonly target: string;
-  readonly readOnly: boolean;
-}
-
-export interface ContainerSpec {
-  readonly id: string;
-  readonly layers: readonly string[];
-  readonly command: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly workdir: string;
-  readonly hostname: string;
-  readonly mounts: readonly Mount[];
-  readonly idBase: number;
-  /** `user` or `user:group` of the image; absent for root. */
-  readonly user?: string;
-  readonly stopSignal?: number;
-  readonly limits: {
-    readonly cpuRequestMillis: number;
-    readonly cpuLimitMillis: number | null;
-    readonly memoryBytes: number;
-    readonly pids: number;
-  };
-}
+export type { ContainerSpec, Mount } from "@berth/native";
+export type RuntimeError = NativeError;
 
 export type RuntimeExitCause = "exited" | "signalled" | "oom" | "start_failed" | "supervisor_lost" | "host_rebooted";
 

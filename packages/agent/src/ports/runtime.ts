@@ -15,8 +15,8 @@ export interface Container {
   readonly logPath: string;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
-  /** Signal, then after `graceMs` everything in the container is killed. */
-  stop(options: { readonly signal: number; readonly graceMs: number }): Promise<ExitRecord>;
+  /** The signal that its spec names, then after `graceMs` everything in the container is killed. */
+  stop(options: { readonly graceMs: number }): Promise<ExitRecord>;
   /** Deletes what is left of an ended container, its logs included. */
   remove(): Promise<void>;
 }
