@@ -132,6 +132,10 @@ struct berth_network {
 /* Attach lower layers to a private mount namespace before overlayfs sees them: kernels before 6.15 need it. */
 #define BERTH_SPEC_ATTACH_LAYERS 1u
 #define BERTH_SPEC_READ_ONLY_ROOT 2u
+/* A request to execute in a running container: its command, environment, stdio, process section and, with the second
+   flag, its working directory count; everything else is the container's own. */
+#define BERTH_SPEC_EXEC 256u
+#define BERTH_SPEC_EXEC_WORKDIR 512u
 #define BERTH_SPEC_NO_INIT 4u /* the program itself is PID 1 */
 
 struct berth_rlimit {

@@ -20,6 +20,7 @@ import type { ContainerLimits } from "./resources/limits.ts";
 import type { Resources, Unenforced } from "./resources/resources.ts";
 import { ControlConnection } from "./control.ts";
 import { hasCode, nativeError, NativeFailure } from "./errors.ts";
+import { encodeExec, exec, notExecuted } from "./exec.ts";
 import { freeze, isFrozen, thaw, type FreezerPlace } from "./freezer.ts";
 import { linkNameOf } from "./network/names.ts";
 import { findLink, innerStats } from "./network/links.ts";
@@ -37,6 +38,8 @@ import type {
   AttachOptions,
   Container,
   ContainerStats,
+  ExecResult,
+  ExecSpec,
   ExitRecord,
   TerminalSize,
   UpdateResult,
@@ -128,7 +131,7 @@ export class TrackedContainer implements Container {
     this.#status = status === undefined ? undefined : parseStatus(status);
     const search = this.#find();
     const found = await Promise.race([search, unrefSleep(ADOPT_WAIT_MS)]).catch((cause: unknown) => {
-      if (isErrno(cause, constants.errno.EPROTONOSUPPORT)) return undefined;
+      if (this.#refused !== undefined) return undefined;
       throw cause;
     });
     await this.#limits.adopt(found === "running");
@@ -153,6 +156,13 @@ export class TrackedContainer implements Container {
   async attach(options: AttachOptions = {}): Promise<Attachment> {
     this.#require(2, "attach");
     return await attach(await this.#dial(), openLog(this.logPath), options.scrollbackBytes ?? DEFAULT_SCROLLBACK);
+  }
+
+  async exec(spec: ExecSpec): Promise<ExecResult> {
+    this.#require(2, "exec");
+    const encoded = encodeExec(spec);
+    if (!encoded.ok) return { ok: false, error: encoded.error, exit: notExecuted(encoded.error) };
+    return await exec(await this.#dial(), encoded.value, spec.terminal !== undefined, () => this.#connected());
   }
 
   async resize(size: TerminalSize): Promise<void> {
@@ -382,6 +392,7 @@ export class TrackedContainer implements Container {
 
   /** A container outlives the agent that started it, and so may its supervisor's idea of the protocol. */
   #require(level: number, what: string): void {
+    if (this.#refused !== undefined) throw this.#unreachable();
     const spoken = this.#status?.controlLevel;
     if (spoken === undefined || spoken >= level) return;
     throw new NativeFailure(
@@ -394,7 +405,12 @@ export class TrackedContainer implements Container {
   }
 
   #unreachable(): NativeFailure {
-    const version = this.#refused?.kind === "version" ? this.#refused.spoken : undefined;
+    if (this.#refused?.kind === "garbled") {
+      return new NativeFailure(
+        nativeError("control", constants.errno.EPROTO, `what the supervisor of ${this.id} answers cannot be read`),
+      );
+    }
+    const version = this.#refused?.spoken;
     return version === undefined
       ? new NativeFailure(
           nativeError("control", constants.errno.ENOTCONN, `the supervisor of ${this.id} cannot be reached`),
@@ -465,6 +481,8 @@ const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecor
   startedAtMs: status?.startedAtMs ?? null,
   finishedAtMs: Date.now(),
   droppedBytes: 0,
+  cpuMicros: null,
+  peakMemoryBytes: null,
 });
 
 const neverStartedRecord = (): ExitRecord => ({
@@ -477,6 +495,8 @@ const neverStartedRecord = (): ExitRecord => ({
   startedAtMs: null,
   finishedAtMs: Date.now(),
   droppedBytes: 0,
+  cpuMicros: null,
+  peakMemoryBytes: null,
 });
 
 const killProcess = (pid: number): void => {

@@ -49,16 +49,17 @@ export class ControlConnection {
     });
   }
 
-  signal(signal: number): Promise<void> {
-    return this.#request(op.signal, signal);
+  /** `exec` names another program than the container's own. */
+  signal(signal: number, exec = 0): Promise<void> {
+    return this.#request(op.signal, signal, exec);
   }
 
-  resize(size: TerminalSize): Promise<void> {
-    return this.#request(op.resize, sizeWord(size));
+  resize(size: TerminalSize, exec = 0): Promise<void> {
+    return this.#request(op.resize, sizeWord(size), exec);
   }
 
-  kill(): Promise<void> {
-    return this.#request(op.kill);
+  kill(exec = 0): Promise<void> {
+    return this.#request(op.kill, 0, exec);
   }
 
   subscribe(): Promise<void> {

@@ -15,6 +15,8 @@ const record: fc.Arbitrary<ExitRecord> = fc.record({
   startedAtMs: fc.option(count),
   finishedAtMs: count,
   droppedBytes: count,
+  cpuMicros: fc.option(count),
+  peakMemoryBytes: fc.option(count),
 });
 
 test("what was written is read back", () => {

@@ -57,7 +57,22 @@ export const parseExit = (text: string): ExitRecord | undefined => {
   if (cause === undefined || error === undefined || typeof oom !== "boolean") return undefined;
   if (!isCount(code) || code > 255 || !isCountOrNull(signal) || !isCount(droppedBytes)) return undefined;
   if (!isCountOrNull(createdAtMs) || !isCountOrNull(startedAtMs) || !isCount(finishedAtMs)) return undefined;
-  return { code, signal, oom, cause, error, createdAtMs, startedAtMs, finishedAtMs, droppedBytes };
+  const cpuMicros = fields["cpuMicros"] ?? null;
+  const peakMemoryBytes = fields["peakMemoryBytes"] ?? null;
+  if (!isCountOrNull(cpuMicros) || !isCountOrNull(peakMemoryBytes)) return undefined;
+  return {
+    code,
+    signal,
+    oom,
+    cause,
+    error,
+    createdAtMs,
+    startedAtMs,
+    finishedAtMs,
+    droppedBytes,
+    cpuMicros,
+    peakMemoryBytes,
+  };
 };
 
 export const parseStatus = (text: string): StatusRecord | undefined => {

@@ -274,6 +274,8 @@ const notStarted = (error: NativeError): StartResult => {
     startedAtMs: null,
     finishedAtMs: Date.now(),
     droppedBytes: 0,
+    cpuMicros: null,
+    peakMemoryBytes: null,
   };
   return { ok: false, error, exit };
 };

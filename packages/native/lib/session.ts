@@ -18,8 +18,18 @@ const TIMEOUT_MS = 5000;
 const MAX_INPUT = 32_768;
 const OUTPUT_BUFFER = 256 * 1024;
 
+interface Question {
+  readonly a?: number;
+  readonly b?: number;
+  /** What follows the request. */
+  readonly payload?: Buffer;
+  /** A refusal is an answer, too: for one that says more than an errno. */
+  readonly raw?: boolean;
+}
+
 interface Waiting {
   readonly type: number;
+  readonly raw: boolean;
   resolve(answer: Reply): void;
   reject(cause: NativeFailure): void;
   readonly timer: NodeJS.Timeout;
@@ -72,7 +82,7 @@ export class Session {
   }
 
   /** Rejects with a NativeFailure when the supervisor refuses or does not answer. */
-  async ask(code: number, type: number, a = 0, b = 0, payload?: Buffer): Promise<Reply> {
+  async ask(code: number, type: number, { a = 0, b = 0, payload, raw = false }: Question = {}): Promise<Reply> {
     if (this.#socket.destroyed) throw failure(constants.errno.ENOTCONN, "the connection has ended");
     const seq = (this.#seq += 1);
     const answer = new Promise<Reply>((resolve, reject) => {
@@ -80,7 +90,7 @@ export class Session {
         this.#waiting.delete(seq);
         reject(failure(constants.errno.ETIMEDOUT, "the supervisor does not answer"));
       }, TIMEOUT_MS);
-      this.#waiting.set(seq, { type, resolve, reject, timer });
+      this.#waiting.set(seq, { type, raw, resolve, reject, timer });
     });
     this.#socket.write(request(code, seq, a, b));
     if (payload !== undefined) this.#socket.write(payload);
@@ -88,7 +98,7 @@ export class Session {
   }
 
   async resize(size: TerminalSize): Promise<void> {
-    await this.ask(op.resize, reply.done, sizeWord(size));
+    await this.ask(op.resize, reply.done, { a: sizeWord(size) });
   }
 
   hold(reason: string): void {
@@ -161,7 +171,8 @@ export class Session {
     if (waiting === undefined) return this.#events.onEvent(frame);
     this.#waiting.delete(frame.seq);
     clearTimeout(waiting.timer);
-    if (frame.error !== 0) waiting.reject(failure(frame.error, "the supervisor did not carry out the request"));
+    if (frame.error !== 0 && !waiting.raw)
+      waiting.reject(failure(frame.error, "the supervisor did not carry out the request"));
     else if (frame.type !== waiting.type) waiting.reject(failure(constants.errno.EPROTO, "an unexpected answer"));
     else waiting.resolve(frame);
   }

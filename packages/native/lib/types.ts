@@ -274,6 +274,10 @@ export interface ExitRecord {
   readonly finishedAtMs: number;
   /** Bytes of output that were not kept. */
   readonly droppedBytes: number;
+  /** Processor time of everything in it; null when this host or its last supervisor does not tell. */
+  readonly cpuMicros: number | null;
+  /** The most memory at one time, file pages included; of an executed program: its own resident set. */
+  readonly peakMemoryBytes: number | null;
 }
 
 /** Bytes and operations of one disk since the start. */
@@ -336,6 +340,51 @@ export interface AttachOptions {
   readonly scrollbackBytes?: number;
 }
 
+/**
+ * Another program in a running container: in all its namespaces and cgroups, with its limits, system call filter and
+ * no_new_privs, and never with more capabilities than the container has. Who it is and what it may (`user` to
+ * `capabilities`) is as for the container's own program when none of it is given; when some is, the rest has the defaults
+ * of a container.
+ */
+export interface ExecSpec {
+  readonly command: readonly string[];
+  /** Beside, and instead of, the container's own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: the container's. */
+  readonly workdir?: string;
+  readonly stdin?: "null" | "pipe";
+  readonly terminal?: TerminalSize;
+  readonly user?: string;
+  readonly groups?: readonly string[];
+  readonly umask?: number;
+  readonly rlimits?: Partial<Readonly<Record<RlimitName, Rlimit>>>;
+  readonly capabilities?: Capabilities;
+}
+
+/** Killed with its process group when its connection ends: by `close`, or with the agent; and with the container. */
+export interface ExecProcess {
+  /** Among those of its container. */
+  readonly id: number;
+  /** On the host. */
+  readonly pid: number;
+  /** Then all output is `stdout`. */
+  readonly terminal: boolean;
+  /** Read both outputs, or destroy the one that is not wanted: a program whose output is not read waits. */
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Settles when it has ended, and all that it wrote has arrived; never rejects. */
+  readonly exited: Promise<ExitRecord>;
+  resize(size: TerminalSize): Promise<void>;
+  signal(signal: number): Promise<void>;
+  kill(): Promise<void>;
+  close(): void;
+}
+
+export type ExecResult =
+  | { readonly ok: true; readonly value: ExecProcess }
+  | { readonly ok: false; readonly error: NativeError; readonly exit: ExitRecord };
+
 /** A container that was started or found again. */
 export interface Container {
   readonly id: string;
@@ -348,6 +397,8 @@ export interface Container {
   readonly exited: Promise<ExitRecord>;
   /** Several may be attached. Rejects when its supervisor cannot be reached or is too old for it. */
   attach(options?: AttachOptions): Promise<Attachment>;
+  /** Settles once the program was executed, or could not be. Up to eight at a time. */
+  exec(spec: ExecSpec): Promise<ExecResult>;
   /** Of its terminal. Rejects with ENOTTY when it has none. */
   resize(size: TerminalSize): Promise<void>;
   /** Sends a signal to the program. Nothing happens when it has ended. */

@@ -61,6 +61,8 @@ const supervisorSources = [
   "crc.c",
   "device.c",
   "err.c",
+  "exec.c",
+  "exec_child.c",
   "fd.c",
   "fs.c",
   "hook.c",

@@ -5,11 +5,12 @@
  */
 import { openRuntime } from "../dist/index.js";
 
-const { stateDir, cgroupParent, specs } = JSON.parse(process.argv[2] ?? "");
+const { stateDir, cgroupParent, specs, execute } = JSON.parse(process.argv[2] ?? "");
 const runtime = await openRuntime({ stateDir, cgroupParent });
 await Promise.all(
   specs.map(async (spec) => {
     const result = await runtime.start(spec);
+    if (result.ok && execute !== undefined) await result.value.exec({ command: execute });
     process.stdout.write(`${JSON.stringify({ id: spec.id, pid: result.ok ? result.value.pid : null })}\n`);
   }),
 );

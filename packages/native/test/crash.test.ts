@@ -41,8 +41,9 @@ interface Said {
 /** Starts an agent with these containers; `said` yields a line for each start, then "all". */
 const agentWith = (
   specs: readonly ContainerSpec[],
+  execute?: readonly string[],
 ): { readonly agent: ChildProcess; readonly said: AsyncIterable<Said>; readonly kill: () => Promise<void> } => {
-  const input = JSON.stringify({ stateDir, cgroupParent: host.cgroupParent, specs });
+  const input = JSON.stringify({ stateDir, cgroupParent: host.cgroupParent, specs, execute });
   const agent = spawn(process.execPath, [agentScript(), input], { stdio: ["ignore", "pipe", "inherit"] });
   agents.push(agent);
   const lines = createInterface({ input: agent.stdout });
@@ -59,8 +60,8 @@ const agentWith = (
   };
 };
 
-const startedBy = async (specs: readonly ContainerSpec[]) => {
-  const running = agentWith(specs);
+const startedBy = async (specs: readonly ContainerSpec[], execute?: readonly string[]) => {
+  const running = agentWith(specs, execute);
   const pids = new Map<string, number>();
   for await (const line of running.said) {
     if (line.id === "all") break;
@@ -113,6 +114,20 @@ describe("the agent is killed", () => {
     await eventually(() => !isAlive(supervisor));
     const adopted = await only(await open());
     expect(adopted).toMatchObject({ kind: "ended", exit: { code: 34, cause: "exited" } });
+    await removeAll([adopted]);
+  });
+
+  test("what it had executed in the container dies with its connection; the next agent can execute again", async () => {
+    const spec = host.spec(["sleep", "1000"]);
+    const { kill } = await startedBy([spec], ["sleep", "4712"]);
+    await eventually(() => processesWith("sleep\u00004712").length === 1);
+    await kill();
+    await eventually(() => processesWith("sleep\u00004712").length === 0);
+    const runtime = await open();
+    const adopted = await only(runtime);
+    if (adopted.kind !== "running") throw new Error(adopted.kind);
+    const again = await adopted.container.exec({ command: ["sh", "-c", "exit 12"] });
+    expect(again.ok && (await again.value.exited).code).toBe(12);
     await removeAll([adopted]);
   });
 

@@ -103,15 +103,6 @@ int cgroup_join_v1(const struct cgroup *cgroup, struct err *err)
   return 0;
 }
 
-void cgroup_close_tasks(struct cgroup *cgroup)
-{
-  for (unsigned i = 0; i < cgroup->count; i++) {
-    if (cgroup->places[i].tasks >= 0)
-      (void)close(cgroup->places[i].tasks);
-    cgroup->places[i].tasks = -1;
-  }
-}
-
 static uint64_t counter(int dir, const char *file, const char *key)
 {
   char text[1024];
@@ -125,6 +116,62 @@ static uint64_t counter(int dir, const char *file, const char *key)
       return strtoull(line + length + 1, NULL, 10);
   }
   return 0;
+}
+
+int cgroup_open_tasks(struct cgroup *cgroup, struct err *err)
+{
+  for (unsigned i = 0; i < cgroup->count; i++) {
+    struct cgroup_place *place = &cgroup->places[i];
+    if (place->version != 1)
+      continue;
+    place->tasks = RETRY_INTR(openat(place->dir, "tasks", O_WRONLY | O_CLOEXEC));
+    if (place->tasks < 0)
+      return err_sys(err, "cgroup.join", "open tasks of hierarchy %u of %u", i + 1, cgroup->count);
+  }
+  return 0;
+}
+
+static uint64_t number(const struct cgroup_place *place, const char *file)
+{
+  char text[32];
+  uint64_t value = 0;
+  if (fd_read_at(place->dir, file, text, sizeof text) <= 0)
+    return 0;
+  for (const char *at = text; *at >= '0' && *at <= '9'; at++)
+    value = value * 10 + (uint64_t)(*at - '0');
+  return value;
+}
+
+uint64_t cgroup_cpu_us(const struct cgroup *cgroup)
+{
+  for (unsigned i = 0; i < cgroup->count; i++) {
+    const struct cgroup_place *place = &cgroup->places[i];
+    /* Every v2 cgroup counts CPU time, even without the controller. */
+    if (place->version == 2)
+      return counter(place->dir, "cpu.stat", "usage_usec");
+    if ((place->controllers & BERTH_CONTROLLER_CPUACCT) != 0)
+      return number(place, "cpuacct.usage") / 1000;
+  }
+  return 0;
+}
+
+uint64_t cgroup_peak_bytes(const struct cgroup *cgroup)
+{
+  for (unsigned i = 0; i < cgroup->count; i++) {
+    const struct cgroup_place *place = &cgroup->places[i];
+    if ((place->controllers & BERTH_CONTROLLER_MEMORY) != 0)
+      return number(place, place->version == 1 ? "memory.max_usage_in_bytes" : "memory.peak");
+  }
+  return 0;
+}
+
+void cgroup_close_tasks(struct cgroup *cgroup)
+{
+  for (unsigned i = 0; i < cgroup->count; i++) {
+    if (cgroup->places[i].tasks >= 0)
+      (void)close(cgroup->places[i].tasks);
+    cgroup->places[i].tasks = -1;
+  }
 }
 
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup)

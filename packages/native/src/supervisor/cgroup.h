@@ -29,6 +29,11 @@ int cgroup_clone_fd(const struct cgroup *cgroup);
 /* In the child, single-threaded: joins the v1 hierarchies. */
 int cgroup_join_v1(const struct cgroup *cgroup, struct err *err);
 void cgroup_close_tasks(struct cgroup *cgroup);
+/* Again, for somebody who joins later. */
+int cgroup_open_tasks(struct cgroup *cgroup, struct err *err);
+/* CPU time used so far and the most memory at one time, by all that was ever in it; 0 when this host does not count it. */
+uint64_t cgroup_cpu_us(const struct cgroup *cgroup);
+uint64_t cgroup_peak_bytes(const struct cgroup *cgroup);
 /* Processes that the kernel killed because of the memory limit. */
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup);
 /* SIGKILL to every process in it, also when it is frozen. */

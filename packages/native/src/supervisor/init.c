@@ -58,7 +58,7 @@ static int setup_early(const struct init_context *context, struct err *err)
   return 0;
 }
 
-static int enter_workdir(const char *path, struct err *err)
+int init_enter_workdir(const char *path, struct err *err)
 {
   cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   cleanup_close int dir = root < 0 ? -1 : fd_make_dirs(root, path);
@@ -100,8 +100,13 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
   /* A new session keyring: the one inherited is the agent's. Kernels may be built without. */
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
     return err_sys(err, "keyring", "join a new session keyring");
-  if (enter_workdir(context->spec->workdir, err) < 0 || mounts_finish(context->spec, rootfs, err) < 0 ||
-      process_prepare(process, context->spec, err) < 0 || privileges_drop(context->spec, err) < 0)
+  if (init_enter_workdir(context->spec->workdir, err) < 0 || mounts_finish(context->spec, rootfs, err) < 0 ||
+      process_prepare(process, context->spec, err) < 0)
+    return -1;
+  if (stdio[0] >= 0 && (context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 &&
+      fchown(stdio[0], process->user.uid, (gid_t)-1) < 0)
+    return err_sys(err, "terminal", "chown to %u", process->user.uid);
+  if (privileges_drop(context->spec, err) < 0)
     return -1;
   /* After the last change of ids and capabilities, which clears both (prctl(2)). */
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
@@ -183,8 +188,7 @@ static void fill_vector(const struct spec *spec, struct berth_list list, char **
   vector[list.count] = NULL;
 }
 
-/* A program expects to know where its home is; what the spec says wins. */
-static void add_home(const struct process *process, char **envp)
+void init_add_home(const struct process *process, char **envp)
 {
   static char text[sizeof "HOME=" + USERS_MAX_HOME];
   unsigned count = 0;
@@ -231,7 +235,7 @@ _Noreturn void init_main(const struct init_context *context)
   static char *envp[BERTH_MAX_ENV + 2];
   fill_vector(context->spec, context->spec->header->argv, argv);
   fill_vector(context->spec, context->spec->header->env, envp);
-  add_home(&process, envp);
+  init_add_home(&process, envp);
   (void)umask(022);
   struct payload payload = { .process = &process,
                                    .stdio = { stdio[0], stdio[1], stdio[2] },

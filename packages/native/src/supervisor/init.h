@@ -3,6 +3,7 @@
 #define BERTH_INIT_H
 
 #include "cgroup.h"
+#include "process.h"
 #include "spec.h"
 
 struct init_context {
@@ -13,6 +14,10 @@ struct init_context {
   int stdio[3]; /* all -1: a terminal is made */
 };
 
+/* Makes it if need be; it must lie inside of the root. */
+int init_enter_workdir(const char *path, struct err *err);
+/* A program expects to know where its home is; what the spec says wins. There must be room for one more entry. */
+void init_add_home(const struct process *process, char **envp);
 _Noreturn void init_main(const struct init_context *context);
 
 #endif

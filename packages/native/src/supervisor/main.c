@@ -26,6 +26,7 @@
 
 #include "check.h"
 #include "device.h"
+#include "exec.h"
 #include "fd.h"
 #include "hook.h"
 #include "init.h"
@@ -175,6 +176,9 @@ static int hand_over_mounts(struct err *err)
 static int start(struct err *err)
 {
   const struct berth_spec *header = self.spec.header;
+  self.id_base = header->id_base;
+  if ((header->flags & BERTH_SPEC_EXEC) != 0)
+    return err_set(err, EINVAL, "spec", "flags: this is a request to execute");
   self.status = (struct status_record){ .state = "starting", .cgroup_parent = self.spec.cgroup_parent,
                                         .stop_signal = header->stop_signal,
                                         .created_at_ms = record_now_ms() };
@@ -337,6 +341,8 @@ static void judge(void)
   record->created_at_ms = self.status.created_at_ms;
   record->started_at_ms = self.status.started_at_ms;
   record->dropped_bytes = output_dropped(&self.output);
+  record->cpu_us = cgroup_cpu_us(&self.cgroup);
+  record->peak_bytes = cgroup_peak_bytes(&self.cgroup);
   if (self.phase == STARTING) {
     record->cause = CAUSE_START_FAILED;
     if (record->err.stage[0] == '\0')
@@ -395,6 +401,7 @@ static void finish(void)
   }
   hook_stop();
   self.exit.finished_at_ms = record_now_ms();
+  exec_finish();
   output_finish(&self.output);
   judge();
   size_t length = record_format_exit(text, sizeof text, &self.exit);
@@ -437,7 +444,6 @@ int main(int argc, char **argv)
     self.exit.err = err;
     kill_all();
   } else {
-    (void)close(BERTH_FD_SPEC);
     if (standby)
       standby_rename(argv[1], self.spec.id);
     serve();

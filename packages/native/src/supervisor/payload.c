@@ -35,8 +35,7 @@ static const char *find_path(char *const *envp)
   return default_path;
 }
 
-/* As execvpe(3), but without its fallback to a shell for files that are no programs. Returns only when it failed. */
-static void exec_search(char *const *argv, char *const *envp)
+void payload_exec(char *const *argv, char *const *envp)
 {
   const char *name = argv[0];
   if (strchr(name, '/') != NULL) {
@@ -72,7 +71,7 @@ int payload_connect(const int stdio[3], bool terminal)
   return terminal ? ioctl(STDIN_FILENO, TIOCSCTTY, 0) : 0;
 }
 
-static void reset_signals(void)
+void payload_reset_signals(void)
 {
   struct sigaction action = { .sa_handler = SIG_DFL };
   for (int number = 1; number < NSIG; number++)
@@ -93,9 +92,9 @@ static void run(const struct payload *payload, struct err *err)
   else if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
     (void)err_sys(err, "stdio", "close_range");
   else {
-    reset_signals();
+    payload_reset_signals();
     if (process_become(payload->process, payload->is_init, err) == 0) {
-      exec_search(payload->argv, payload->envp);
+      payload_exec(payload->argv, payload->envp);
       (void)err_sys(err, STAGE, "%.200s", payload->argv[0]);
     }
   }

@@ -23,6 +23,10 @@ struct payload {
 int payload_exit_code(int exec_errno);
 /* A session of its own, with these as 0, 1 and 2; each may be its own number already. */
 int payload_connect(const int stdio[3], bool terminal);
+/* Default actions for all signals, none blocked. */
+void payload_reset_signals(void);
+/* As execvpe(3), but without its fallback to a shell for files that are no programs. Returns only when it failed. */
+void payload_exec(char *const *argv, char *const *envp);
 /* Turns this very process into the program. Returns only when it failed, with `err`. */
 void payload_become(const struct payload *payload, struct err *err);
 /* Starts the program as a child of init; returns its pid once exec has succeeded, -1 with `err` otherwise. */

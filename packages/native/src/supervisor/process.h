@@ -15,6 +15,7 @@
 
 struct process {
   const struct spec *spec;
+  const struct spec *security; /* whose system call filter it gets */
   const struct berth_process *wanted; /* NULL: as init is */
   struct user user;
 };

@@ -71,10 +71,12 @@ size_t record_format_status(char *buffer, size_t size, const struct status_recor
 size_t record_format_exit(char *buffer, size_t size, const struct exit_record *record)
 {
   static const char *const causes[] = { "exited", "signalled", "oom", "start_failed" };
-  char signal[24], started[24], detail[2 * sizeof record->err.detail], stage[2 * sizeof record->err.stage];
+  char signal[24], started[24], cpu[24], peak[24], detail[2 * sizeof record->err.detail], stage[2 * sizeof record->err.stage];
   char error[sizeof detail + sizeof stage + 64] = "null";
   number_or_null(signal, sizeof signal, (uint64_t)record->signal);
   number_or_null(started, sizeof started, record->started_at_ms);
+  number_or_null(cpu, sizeof cpu, record->cpu_us);
+  number_or_null(peak, sizeof peak, record->peak_bytes);
   if (record->cause == CAUSE_START_FAILED) {
     escape(detail, sizeof detail, record->err.detail);
     escape(stage, sizeof stage, record->err.stage);
@@ -83,10 +85,11 @@ size_t record_format_exit(char *buffer, size_t size, const struct exit_record *r
   }
   return clamp(snprintf(buffer, size,
                         "{\"version\":1,\"code\":%d,\"signal\":%s,\"oom\":%s,\"cause\":\"%s\",\"error\":%s,"
-                        "\"createdAtMs\":%" PRIu64 ",\"startedAtMs\":%s,\"finishedAtMs\":%" PRIu64 ",\"droppedBytes\":%" PRIu64 "}\n",
+                        "\"createdAtMs\":%" PRIu64 ",\"startedAtMs\":%s,\"finishedAtMs\":%" PRIu64 ",\"droppedBytes\":%" PRIu64
+                        ",\"cpuMicros\":%s,\"peakMemoryBytes\":%s}\n",
                         record->code, signal, record->oom ? "true" : "false", causes[record->cause], error,
                         record->created_at_ms, started,
-                        record->finished_at_ms, record->dropped_bytes),
+                        record->finished_at_ms, record->dropped_bytes, cpu, peak),
                size);
 }
 

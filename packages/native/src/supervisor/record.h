@@ -32,6 +32,8 @@ struct exit_record {
   uint64_t started_at_ms; /* 0: never */
   uint64_t finished_at_ms;
   uint64_t dropped_bytes; /* output that was not kept */
+  uint64_t cpu_us;        /* 0: not known */
+  uint64_t peak_bytes;    /* most memory at one time; 0: not known */
   struct err err;         /* when the start failed */
 };
 

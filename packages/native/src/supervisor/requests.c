@@ -5,14 +5,26 @@
 #include <sys/socket.h>
 #include <string.h>
 
+#include "exec.h"
 #include "supervisor.h"
 #include "sync.h"
 #include "terminal.h"
 
-static uint32_t send_signal(uint32_t number)
+/* The program that a request is about: the one it names, or that of its own connection; NULL: the container's. */
+static struct exec *target(const struct control_client *client)
 {
+  return client->request.b == 0 ? client->exec : exec_find(client->request.b);
+}
+
+static uint32_t send_signal(const struct control_client *client, uint32_t number)
+{
+  struct exec *exec = target(client);
   if (number < 1 || number >= NSIG)
     return EINVAL;
+  if (exec != NULL)
+    return exec_signal(exec, (int)number);
+  if (client->request.b != 0)
+    return ESRCH;
   if (is_alone() && self.phase == RUNNING
           ? pidfd_send_signal(self.pidfd.fd, (int)number, NULL, 0) == 0
           : sync_send(self.sync.fd, SYNC_SIGNAL, (int32_t)number, NULL) == 0)
@@ -20,13 +32,30 @@ static uint32_t send_signal(uint32_t number)
   return errno == EAGAIN ? EAGAIN : ESRCH;
 }
 
-static uint32_t resize(uint32_t size)
+static uint32_t resize(const struct control_client *client, uint32_t size)
 {
+  struct exec *exec = target(client);
   if ((size >> 16) == 0 || (size & 0xffff) == 0)
     return EINVAL;
+  if (exec != NULL)
+    return exec_resize(exec, size);
+  if (client->request.b != 0)
+    return ESRCH;
   if (self.terminal[0] < 0)
     return ENOTTY;
   return terminal_resize(self.terminal[0], size) < 0 ? (uint32_t)errno : 0;
+}
+
+static uint32_t kill_target(const struct control_client *client)
+{
+  const struct exec *exec = target(client);
+  if (exec != NULL)
+    exec_kill(exec);
+  else if (client->request.b != 0)
+    return ESRCH;
+  else
+    kill_all();
+  return 0;
 }
 
 static void attach(struct control_client *client)
@@ -62,20 +91,23 @@ static void on_request(struct control_client *client)
   case BERTH_OP_ATTACH:
     attach(client);
     return;
+  case BERTH_OP_EXEC:
+    exec_begin(client);
+    return;
   case BERTH_OP_INPUT:
     return;
   case BERTH_OP_SIGNAL:
-    error = send_signal(request->a);
+    error = send_signal(client, request->a);
     break;
   case BERTH_OP_RESIZE:
-    error = resize(request->a);
+    error = resize(client, request->a);
     break;
   case BERTH_OP_CLOSE_INPUT:
     if (client->input != NULL)
       input_end(client->input);
     break;
   case BERTH_OP_KILL:
-    kill_all();
+    error = kill_target(client);
     break;
   default:
     error = ENOSYS;
@@ -86,16 +118,23 @@ static void on_request(struct control_client *client)
 
 static void on_payload(struct control_client *client)
 {
-  input_take(client->input, client);
+  if (client->request.op == BERTH_OP_EXEC)
+    exec_payload(client);
+  else
+    input_take(client->input, client);
 }
 
 static void on_room(struct control_client *client)
 {
   control_set_wants_room(client, false);
+  if (client->exec != NULL)
+    exec_room(client->exec);
 }
 
 static void on_close(struct control_client *client)
 {
+  if (client->exec != NULL)
+    exec_abandon(client->exec);
   if (client->attached)
     self.output.quiet = !control_any_attached(&self.control);
 }

@@ -24,6 +24,7 @@ struct supervisor {
   struct status_record status;
   struct exit_record exit;
   enum phase phase;
+  uint32_t id_base;
   struct source sync;  /* to init */
   struct source pidfd; /* of init: readable when it has ended */
   bool ended;
