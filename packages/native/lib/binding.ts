@@ -33,6 +33,8 @@ export interface Binding {
     spec: Uint8Array,
     /** Kept in the lock file. */
     note: string,
+    /** Descriptors of namespaces, in the order in which the spec names them. */
+    joins: readonly number[],
   ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
   /** Starts a supervisor that waits for its spec, in a new directory `slot`. */
   standby(

@@ -52,8 +52,12 @@ export class SupervisorPool {
     }
   }
 
-  /** A supervisor with this spec, of the pool if there is one. Then `id` is a directory that it has locked. */
-  async launch(id: string, spec: Uint8Array, note: string): Promise<Born | RawFailure> {
+  /**
+   * A supervisor with this spec, of the pool if there is one. Then `id` is a directory that it has locked. One that is
+   * given descriptors is always a new one; they may be closed as soon as this call returns.
+   */
+  async launch(id: string, spec: Uint8Array, note: string, joins: readonly number[]): Promise<Born | RawFailure> {
+    if (joins.length > 0) return await this.#binding.start(this.#image, this.#stateRoot, id, spec, note, joins);
     const slot = this.#idle.shift();
     if (slot !== undefined) {
       const failed = await this.#binding.claim(this.#stateRoot, slot.name, id, slot.socket, spec, note);
@@ -62,7 +66,7 @@ export class SupervisorPool {
       if (failed.stage === "state.create" && failed.errno === constants.errno.EEXIST) this.#idle.push(slot);
       else void this.#dismiss(slot);
     }
-    return await this.#binding.start(this.#image, this.#stateRoot, id, spec, note);
+    return await this.#binding.start(this.#image, this.#stateRoot, id, spec, note, joins);
   }
 
   fill(): void {

@@ -24,6 +24,7 @@ import type { Resources } from "./resources/resources.ts";
 import type { ResourceHost, Setting } from "./resources/setting.ts";
 import { enforceable, settingsOf } from "./resources/settings.ts";
 import { encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
+import { openJoins, type OpenedJoins } from "./joins.ts";
 import { limitsMistake } from "./spec/limits.ts";
 import { readStats } from "./stats.ts";
 import { watchHost, type PressureTrigger } from "./watch.ts";
@@ -139,11 +140,20 @@ class OpenRuntime implements Runtime {
     if (!encoded.ok) return notStarted(encoded.error);
     if (this.#closed)
       return notStarted(nativeError("supervisor.start", constants.errno.ECANCELED, "the runtime is closed"));
-    return await this.#pool.during(() => this.#launch(spec, encoded.value));
+    const joins = await openJoins(encoded.joins);
+    if (!joins.ok) return notStarted(joins.error);
+    return await this.#pool.during(() => this.#launch(spec, encoded.value, joins));
   }
 
-  async #launch(spec: ContainerSpec, bytes: Uint8Array): Promise<StartResult> {
-    const born = await this.#pool.launch(spec.id, bytes, encodeLimits(spec.limits));
+  async #launch(
+    spec: ContainerSpec,
+    bytes: Uint8Array,
+    joins: OpenedJoins & { readonly ok: true },
+  ): Promise<StartResult> {
+    const launching = this.#pool.launch(spec.id, bytes, encodeLimits(spec.limits), joins.fds);
+    /* The addon duplicated them before that call returned. */
+    joins.close();
+    const born = await launching;
     if (isFailure(born)) return notStarted(nativeError(born.stage, born.errno, born.detail));
     const container = this.#container(spec.id, this.#options.cgroupParent, spec.limits);
     container.follow(born.socket, born.pid);

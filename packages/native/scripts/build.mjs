@@ -68,6 +68,7 @@ const supervisorSources = [
   "hook.c",
   "init.c",
   "input.c",
+  "join.c",
   "log.c",
   "loop.c",
   "main.c",

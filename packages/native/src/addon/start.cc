@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "../../include/control.h"
+#include "../../include/spec.h"
 #include "failure.h"
 #include "functions.h"
 #include "sealed_spec.h"
@@ -31,7 +32,8 @@ constexpr size_t kStackBytes = 32768;
 struct ChildPlan {
   int image;
   int null;
-  int fds[BERTH_FD_COUNT];  // from BERTH_FD_SPEC on; all of them at or above kAboveChildFds
+  int fds[BERTH_FD_COUNT + BERTH_MAX_JOINS];  // from BERTH_FD_SPEC on; all of them at or above kAboveChildFds
+  int joins;
   char* const* argv;
   char* const* envp;
   int error;  // out: errno of what failed
@@ -39,7 +41,7 @@ struct ChildPlan {
 
 int child_main(void* argument) {
   auto* plan = static_cast<ChildPlan*>(argument);
-  for (int fd = 0; fd < BERTH_FD_COUNT; fd++) {
+  for (int fd = 0; fd < BERTH_FD_COUNT + plan->joins; fd++) {
     if (dup2(fd < BERTH_FD_SPEC ? plan->null : plan->fds[fd], fd) < 0) {
       plan->error = errno;
       _exit(127);
@@ -65,21 +67,30 @@ bool exists(int dir, const char* name) { return faccessat(dir, name, F_OK, AT_SY
 class StartWorker : public Napi::AsyncWorker {
  public:
   // Without a spec: a supervisor on standby, in a directory that is called `id` until it is claimed.
-  StartWorker(Napi::Env env, int image, int root, std::string id, std::vector<uint8_t> spec, std::string note)
+  StartWorker(Napi::Env env, int image, int root, std::string id, std::vector<uint8_t> spec, std::string note,
+              const std::vector<int>& joins)
       : Napi::AsyncWorker(env),
         deferred_(Napi::Promise::Deferred::New(env)),
         image_(image),
         root_(root),
         id_(std::move(id)),
         spec_(std::move(spec)),
-        note_(std::move(note)) {}
+        note_(std::move(note)) {
+    for (const int fd : joins) {
+      // Now: its owner may close it as soon as this call returns.
+      joins_.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, kAboveChildFds));
+      if (!joins_.back().valid()) join_error_ = errno;
+    }
+  }
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
   void Execute() override {
-    if (!claim()) return;
-    (void)launch();
+    if (claim() && launch()) return;
+    const int saved = errno;
+    undo();
+    errno = saved;
   }
 
   void OnOK() override {
@@ -95,9 +106,16 @@ class StartWorker : public Napi::AsyncWorker {
   }
 
  private:
+  // Nothing has run, so nothing of it shall stay. Not without the lock: it would be somebody else's.
+  void undo() {
+    if (ours_ && lock_.valid()) (void)unlinkat(root_, (id_ + "/lock").c_str(), 0);
+    if (made_ || (ours_ && lock_.valid())) (void)unlinkat(root_, id_.c_str(), AT_REMOVEDIR);
+  }
+
   // The directory is ours alone, and nothing has ever run in it.
   bool claim() {
-    if (mkdirat(root_, id_.c_str(), 0700) < 0 && errno != EEXIST) return failure_.fail("state.create", id_);
+    made_ = mkdirat(root_, id_.c_str(), 0700) == 0;
+    if (!made_ && errno != EEXIST) return failure_.fail("state.create", id_);
     dir_.reset(openat(root_, id_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!dir_.valid()) return failure_.fail("state.create", id_);
     lock_.reset(openat(dir_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -115,6 +133,7 @@ class StartWorker : public Napi::AsyncWorker {
       errno = EEXIST;
       return failure_.fail("state.create", id_ + " was started before");
     }
+    ours_ = true;
     // Before anything runs, and in a file that exists anyway: whoever finds the container knows what it was given.
     if (ftruncate(lock_.get(), 0) < 0 ||
         pwrite(lock_.get(), note_.data(), note_.size(), 0) != static_cast<ssize_t>(note_.size()))
@@ -128,6 +147,10 @@ class StartWorker : public Napi::AsyncWorker {
   }
 
   bool launch() {
+    if (join_error_ != 0) {
+      errno = join_error_;
+      return failure_.fail("namespaces", "the descriptor of a namespace is not open");
+    }
     const bool standby = spec_.empty();
     UniqueFd spec = standby ? UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)) : sealed_spec(spec_);
     if (!spec.valid()) return failure_.fail("spec", "sealed memory file");
@@ -141,19 +164,22 @@ class StartWorker : public Napi::AsyncWorker {
       return failure_.fail("supervisor.start", "duplicate descriptors");
 
     char name[] = "berth-supervisor";
+    char count[] = {static_cast<char>('0' + joins_.size()), '\0'};
     std::string word = id_;
     if (standby) {
       word = "--standby";
       word.resize(BERTH_STANDBY_WORD, ' ');
     }
-    char* const argv[] = {name, word.data(), nullptr};
+    char* const argv[] = {name, word.data(), joins_.empty() ? nullptr : count, nullptr};
     char* const envp[] = {nullptr};
     ChildPlan plan = {.image = image_,
                       .null = null.get(),
                       .fds = {-1, -1, -1, spec.get(), dir_.get(), lock_.get(), theirs.get()},
+                      .joins = static_cast<int>(joins_.size()),
                       .argv = argv,
                       .envp = envp,
                       .error = 0};
+    for (size_t i = 0; i < joins_.size(); i++) plan.fds[BERTH_FD_COUNT + i] = joins_[i].get();
     std::vector<char> stack(kStackBytes);
     sigset_t all;
     sigset_t before;
@@ -185,6 +211,10 @@ class StartWorker : public Napi::AsyncWorker {
   std::string id_;
   std::vector<uint8_t> spec_;
   std::string note_;
+  std::vector<UniqueFd> joins_;
+  int join_error_ = 0;
+  bool made_ = false;  // the state directory
+  bool ours_ = false;  // the lock, and nothing ever ran
   Failure failure_;
   UniqueFd dir_;
   UniqueFd lock_;
@@ -196,10 +226,14 @@ class StartWorker : public Napi::AsyncWorker {
 
 Napi::Value start(const Napi::CallbackInfo& info) {
   const auto bytes = info[3].As<Napi::Uint8Array>();
+  std::vector<int> joins;
+  const auto fds = info[5].As<Napi::Array>();
+  for (uint32_t i = 0; i < fds.Length() && i < BERTH_MAX_JOINS; i++)
+    joins.push_back(fds.Get(i).As<Napi::Number>().Int32Value());
   auto* worker = new StartWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(),
                                  info[1].As<Napi::Number>().Int32Value(), info[2].As<Napi::String>().Utf8Value(),
                                  std::vector<uint8_t>(bytes.Data(), bytes.Data() + bytes.ByteLength()),
-                                 info[4].As<Napi::String>().Utf8Value());
+                                 info[4].As<Napi::String>().Utf8Value(), joins);
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;
@@ -208,7 +242,7 @@ Napi::Value start(const Napi::CallbackInfo& info) {
 Napi::Value standby(const Napi::CallbackInfo& info) {
   auto* worker =
       new StartWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value(),
-                      info[2].As<Napi::String>().Utf8Value(), {}, {});
+                      info[2].As<Napi::String>().Utf8Value(), {}, {}, {});
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

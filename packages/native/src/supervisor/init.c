@@ -26,6 +26,7 @@
 #include "../../include/control.h"
 #include "fd.h"
 #include "hook.h"
+#include "join.h"
 #include "mounts.h"
 #include "namespaces.h"
 #include "network.h"
@@ -45,12 +46,16 @@ static int setup_early(const struct init_context *context, struct err *err)
     return err_sys(err, "init", "not dumpable");
   if (cgroup_join_v1(context->cgroup, err) < 0)
     return -1;
-  if (unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) < 0)
+  uint32_t joined = join_kinds(context->spec);
+  if (unshare((int)((CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) & ~joined)) < 0)
     return err_sys(err, "namespaces", "unshare net, uts, ipc, cgroup");
-  if (sethostname(context->spec->hostname, strlen(context->spec->hostname)) < 0)
+  /* Somebody else's name and network are not for us to change. */
+  if ((joined & CLONE_NEWUTS) == 0 && sethostname(context->spec->hostname, strlen(context->spec->hostname)) < 0)
     return err_sys(err, "hostname", "%s", context->spec->hostname);
   if (namespaces_setup(context->spec, err) < 0)
     return -1;
+  if ((joined & CLONE_NEWNET) != 0)
+    return 0;
   if (spec_section(context->spec, BERTH_SECTION_NETWORK) == NULL)
     return network_setup(context->spec, err);
   if (sync_send(context->sync, SYNC_NETNS, 0, NULL) < 0)

@@ -30,6 +30,7 @@
 #include "fd.h"
 #include "hook.h"
 #include "init.h"
+#include "join.h"
 #include "network.h"
 #include "payload.h"
 #include "process.h"
@@ -56,7 +57,7 @@ static int write_status(struct err *err)
 }
 
 /* A process of our own: no terminal's signals, no inherited directory, no descriptor that was not meant for us. */
-static int detach(struct err *err)
+static int detach(int joins, struct err *err)
 {
   static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP };
   /* Handlers do not survive exec; an ignored SIGCHLD would, and would take our child's exit from us. */
@@ -71,9 +72,9 @@ static int detach(struct err *err)
   (void)setsid();
   (void)umask(0);
   (void)prctl(PR_SET_NAME, "berth-supervise");
-  if (chdir("/") < 0 || syscall(SYS_close_range, BERTH_FD_COUNT, ~0U, 0) < 0)
+  if (chdir("/") < 0 || syscall(SYS_close_range, BERTH_FD_COUNT + joins, ~0U, 0) < 0)
     return err_sys(err, "init", "detach");
-  for (int fd = BERTH_FD_SPEC; fd < BERTH_FD_COUNT; fd++)
+  for (int fd = BERTH_FD_SPEC; fd < BERTH_FD_COUNT + joins; fd++)
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
       return err_sys(err, "init", "descriptor %d", fd);
   return 0;
@@ -115,9 +116,13 @@ static int start_init(int stdin_fd, struct err *err)
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (unsigned)into;
   }
-  long pid = syscall(SYS_clone3, &args, sizeof args);
+  bool joins = join_kinds(&self.spec) != 0;
+  long pid = joins ? join_clone(&self.spec, &args, err) : syscall(SYS_clone3, &args, sizeof args);
+  if (pid > 0 && joins)
+    pidfd = pidfd_open((pid_t)pid, 0);
   if (pid < 0) {
-    err_sys(err, "namespaces", "clone3 user, pid, mount");
+    if (!joins)
+      (void)err_sys(err, "namespaces", "clone3 user, pid, mount");
     (void)close(pair[0]);
     (void)close(pair[1]);
     return -1;
@@ -160,7 +165,9 @@ static int plug_network(struct err *err)
 static int hand_over_mounts(struct err *err)
 {
   struct rootfs rootfs;
-  cleanup_close int userns = userns_map(self.status.init_pid, self.spec.header->id_base, err);
+  bool joined = (join_kinds(&self.spec) & CLONE_NEWUSER) != 0;
+  cleanup_close int userns = joined ? userns_joined(self.status.init_pid, self.spec.header->id_base, err)
+                                    : userns_map(self.status.init_pid, self.spec.header->id_base, err);
   if (userns < 0 || rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err) < 0)
     return -1;
   if (plug_network(err) < 0) {
@@ -173,7 +180,7 @@ static int hand_over_mounts(struct err *err)
   return sent < 0 && errno != EPIPE && errno != ECONNRESET ? err_sys(err, "init", "hand over the mounts") : 0;
 }
 
-static int start(struct err *err)
+static int start(int joins, struct err *err)
 {
   const struct berth_spec *header = self.spec.header;
   self.id_base = header->id_base;
@@ -192,6 +199,8 @@ static int start(struct err *err)
       open_stdio(&stdin_fd, err) < 0 || loop_open(err) < 0)
     return -1;
   int started = start_init(stdin_fd, err);
+  for (int i = 0; i < joins; i++)
+    (void)close(BERTH_FD_COUNT + i);
   if (stdin_fd != STDIN_FILENO)
     (void)close(stdin_fd);
   if (started < 0 || hand_over_mounts(err) < 0)
@@ -432,7 +441,9 @@ int main(int argc, char **argv)
   output_init(&self.output);
   input_init(&self.input, &self.control);
   requests_install();
-  if (detach(&err) < 0)
+  /* How many descriptors of namespaces follow; the spec says which. */
+  int joins = argc == 3 && argv[2][0] >= '1' && argv[2][0] <= '8' && argv[2][1] == '\0' ? argv[2][0] - '0' : 0;
+  if (detach(joins, &err) < 0)
     return 125;
   bool standby = argc == 2 && standby_is_wanted(argv[1]);
   if (standby)
@@ -440,7 +451,7 @@ int main(int argc, char **argv)
   bool listening = control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
   if (standby && !standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC))
     return 0;
-  if (!listening || spec_map(&self.spec, BERTH_FD_SPEC, &err) < 0 || start(&err) < 0) {
+  if (!listening || spec_map(&self.spec, BERTH_FD_SPEC, &err) < 0 || start(joins, &err) < 0) {
     self.exit.err = err;
     kill_all();
   } else {

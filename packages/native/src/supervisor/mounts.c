@@ -18,6 +18,7 @@
 
 #include "fd.h"
 #include "fs.h"
+#include "join.h"
 #include "mask.h"
 #include "spec_check.h"
 
@@ -191,7 +192,9 @@ static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int r
   for (unsigned i = 0; i < sizeof children / sizeof *children; i++) {
     if (given[i])
       continue;
-    cleanup_close int mounted = fs_new(children[i].type, children[i].options, children[i].attributes, stage, err);
+    bool ready = join_mounts.mqueue >= 0 && strcmp(children[i].name, "mqueue") == 0;
+    cleanup_close int mounted = ready ? fd_take(&join_mounts.mqueue)
+                                      : fs_new(children[i].type, children[i].options, children[i].attributes, stage, err);
     if (mounted < 0)
       return -1;
     if (move_mount(mounted, "", dev, children[i].name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -208,7 +211,8 @@ static int mount_proc_and_sys(const struct spec *spec, int root, struct mask *ma
   cleanup_close int proc_target = kernel_target(root, "proc", "mount.proc", err);
   if (proc_target < 0 || fs_place(proc, proc_target, "mount.proc", "/proc", err) < 0)
     return -1;
-  cleanup_close int sys = fs_new("sysfs", NULL, FS_KERNEL | MOUNT_ATTR_RDONLY, "mount.sys", err);
+  cleanup_close int sys = join_mounts.sysfs >= 0 ? fd_take(&join_mounts.sysfs)
+                                                 : fs_new("sysfs", NULL, FS_KERNEL | MOUNT_ATTR_RDONLY, "mount.sys", err);
   if (sys < 0)
     return -1;
   cleanup_close int sys_target = kernel_target(root, "sys", "mount.sys", err);

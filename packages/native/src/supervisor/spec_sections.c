@@ -85,6 +85,8 @@ static int check_namespaces(const struct spec *spec, struct err *err)
     if (!check_is_name(spec_text(spec, namespaces->domainname), "-.") || (seen & CLONE_NEWUTS) != 0)
       return err_set(err, EINVAL, STAGE_SPEC, "domainname: is none, or the joined uts namespace has its own");
   }
+  if ((seen & CLONE_NEWNET) != 0 && spec_section(spec, BERTH_SECTION_NETWORK) != NULL)
+    return err_set(err, EINVAL, STAGE_SPEC, "network: the joined net namespace has its own");
   if ((namespaces->flags & ~BERTH_NAMESPACES_TIME) != 0 || namespaces->reserved != 0)
     return err_set(err, EINVAL, STAGE_SPEC, "namespaces: flags 0x%x are not known", namespaces->flags);
   if (namespaces->monotonic_ms < -most || namespaces->monotonic_ms > most || namespaces->boottime_ms < -most ||

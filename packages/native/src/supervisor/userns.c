@@ -1,7 +1,9 @@
 #include "userns.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "../../include/spec.h"
 #include "fd.h"
@@ -26,4 +28,23 @@ int userns_map(pid_t pid, uint32_t id_base, struct err *err)
   if (fd < 0)
     return err_sys(err, "userns.map", "open ns/user");
   return fd;
+}
+
+int userns_joined(pid_t pid, uint32_t id_base, struct err *err)
+{
+  char path[64], text[256], expected[64];
+  (void)snprintf(path, sizeof path, "/proc/%d", pid);
+  cleanup_close int process = RETRY_INTR(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (process < 0)
+    return err_sys(err, "userns.map", "%s", path);
+  (void)snprintf(expected, sizeof expected, "%10u %10u %10u\n", 0, id_base, BERTH_ID_COUNT);
+  static const char *const maps[] = { "uid_map", "gid_map" };
+  for (unsigned i = 0; i < 2; i++) {
+    if (fd_read_at(process, maps[i], text, sizeof text) < 0)
+      return err_sys(err, "userns.map", "%s", maps[i]);
+    if (strcmp(text, expected) != 0)
+      return err_set(err, EINVAL, "userns.map", "%s of the joined namespace does not begin at %u", maps[i], id_base);
+  }
+  int fd = RETRY_INTR(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
+  return fd < 0 ? err_sys(err, "userns.map", "open ns/user") : fd;
 }

@@ -11,4 +11,7 @@
    namespace, which id-mapped mounts need, or -1. */
 int userns_map(pid_t pid, uint32_t id_base, struct err *err);
 
+/* The same for a user namespace that was joined: its map must be the one that the spec says. */
+int userns_joined(pid_t pid, uint32_t id_base, struct err *err);
+
 #endif

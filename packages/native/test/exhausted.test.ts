@@ -1,0 +1,299 @@
+/**
+ * Bad surroundings: whatever is missing or used up, the start is refused by a stage that names it, nothing crashes, and
+ * nothing of the container is left. Limits of the machine itself are not touched: each test narrows its own.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { openRuntime, readCgroupLayout, type ContainerSpec } from "../lib/index.ts";
+import { testHost } from "./host.ts";
+
+const host = testHost();
+const layout = readCgroupLayout();
+
+/** What a failed start could leave. */
+const traces = () => ({
+  state: readdirSync(host.stateDir).filter((name) => !name.startsWith(".")),
+  cgroups: [...layout.hierarchies, ...layout.onDemand].flatMap(({ path }) => {
+    const parent = join(path, host.cgroupParent);
+    return existsSync(parent)
+      ? readdirSync(parent, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
+      : [];
+  }),
+  mounts: readFileSync("/proc/self/mountinfo", "utf8"),
+  children: execFileSync("ps", ["-o", "pid=,comm=", "--ppid", String(process.pid)], { encoding: "utf8" })
+    .split("\n")
+    .filter((line) => line.includes("berth-")),
+});
+
+const refused = async (spec: ContainerSpec, stage: RegExp, codes: readonly string[]) => {
+  const before = traces();
+  const result = await host.runtime.start(spec);
+  expect(result.ok, JSON.stringify(result.ok ? {} : result.error)).toBe(false);
+  if (result.ok) return;
+  expect(result.error.stage).toMatch(stage);
+  expect(codes).toContain(result.error.code);
+  expect(result.error.detail).not.toBe("");
+  expect(result.exit).toMatchObject({ cause: "start_failed", error: result.error });
+  expect(traces()).toEqual(before);
+};
+
+describe("what a spec names and is not there", () => {
+  test("a layer that vanished, that is a file, that became something else", async () => {
+    const gone = join(host.directory, "gone");
+    await refused(host.spec(["true"], { layers: [gone, host.image] }), /^rootfs.layer$/, ["ENOENT"]);
+    writeFileSync(gone, "");
+    await refused(host.spec(["true"], { layers: [gone] }), /^rootfs\./, ["ENOTDIR", "EINVAL"]);
+    rmSync(gone);
+  });
+  test("an empty root has no program", async () => {
+    const empty = join(host.directory, "empty");
+    mkdirSync(empty, { recursive: true });
+    await refused(host.spec(["true"], { layers: [empty] }), /^exec$/, ["ENOENT"]);
+  });
+  test("the source of a bind", async () => {
+    const mounts = [{ source: join(host.directory, "nowhere"), target: "/x", readOnly: true }];
+    await refused(host.spec(["true"], { mounts }), /^mount.bind$/, ["ENOENT"]);
+  });
+  test("a working directory that is a file", async () => {
+    await refused(host.spec(["true"], { workdir: "/etc/passwd" }), /^workdir$/, ["ENOTDIR"]);
+  });
+  test("a mount target that is a file of the image, or below one", async () => {
+    await refused(host.spec(["true"], { mounts: [{ kind: "tmpfs", target: "/etc/passwd" }] }), /^mount\.new$/, [
+      "ENOTDIR",
+      "EINVAL",
+    ]);
+    await refused(host.spec(["true"], { mounts: [{ kind: "tmpfs", target: "/etc/passwd/x" }] }), /^mount\.new$/, [
+      "ENOTDIR",
+    ]);
+  });
+});
+
+describe("what is used up", () => {
+  test("the disk of the state directory: refused, and everything works again when there is room", async () => {
+    const disk = join(host.directory, "small-disk");
+    mkdirSync(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,nr_inodes=60", "small", disk]);
+    try {
+      const runtime = await openRuntime({ stateDir: join(disk, "state"), cgroupParent: host.cgroupParent });
+      try {
+        const fill = join(disk, "fill");
+        mkdirSync(fill);
+        let made = 0;
+        for (; made < 1000; made += 1) {
+          try {
+            writeFileSync(join(fill, String(made)), "");
+          } catch {
+            break;
+          }
+        }
+        expect(made).toBeLessThan(60);
+        /* With each freed inode the start gets further. */
+        for (let free = 0; free < 6; free += 1) {
+          const result = await runtime.start(host.spec(["sh", "-c", "echo hi"]));
+          if (result.ok) {
+            await result.value.exited;
+            await result.value.remove();
+          } else {
+            expect(result.error.code).toBe("ENOSPC");
+            expect(result.error.stage).toMatch(
+              /^(state\.create|state\.lock|record|control|rootfs\.overlay|log|output.*|.+)$/,
+            );
+          }
+          rmSync(join(fill, String(made - 1 - free)), { force: true });
+        }
+        rmSync(fill, { recursive: true });
+        const after = await runtime.start(host.spec(["true"]));
+        if (!after.ok) throw new Error(JSON.stringify(after.error));
+        expect(await after.value.exited).toMatchObject({ code: 0 });
+        await after.value.remove();
+        expect(readdirSync(join(disk, "state")).filter((name) => !name.startsWith("."))).toEqual([]);
+      } finally {
+        await runtime.close();
+      }
+    } finally {
+      execFileSync("umount", ["-l", disk]);
+    }
+  });
+
+  test("descriptors of the agent: refused with EMFILE or EAGAIN at every count, then as before", () => {
+    /* In a process of its own, whose limit can be lowered. */
+    const script = `
+      import { closeSync, openSync, readdirSync } from "node:fs";
+      import { openRuntime } from ${JSON.stringify(new URL("../lib/index.ts", import.meta.url).href)};
+      const runtime = await openRuntime({ stateDir: process.argv[1], cgroupParent: process.argv[2] });
+      const spec = (id) => ({ id, layers: [process.argv[3]], command: ["true"], env: {}, workdir: "/", hostname: "h", mounts: [], idBase: 800_000_000,
+        limits: { cpuRequestMillis: 100, cpuLimitMillis: null, memoryBytes: 64e6, pids: 64 } });
+      const taken = [];
+      try { for (;;) taken.push(openSync("/dev/null")); } catch {}
+      const seen = [];
+      for (let free = 0; free < 14; free += 1) {
+        const result = await runtime.start(spec("fd" + free)).catch((error) => ({ ok: false, error: { code: String(error) } }));
+        seen.push(result.ok ? "ok" : result.error.code);
+        if (result.ok) { await result.value.exited; await result.value.remove().catch(() => undefined); }
+        closeSync(taken.pop());
+      }
+      for (const fd of taken) closeSync(fd);
+      const last = await runtime.start(spec("last"));
+      if (!last.ok) throw new Error(JSON.stringify(last.error));
+      await last.value.exited;
+      await last.value.remove();
+      for (const found of await runtime.adopt()) if (found.kind === "ended") await found.container.remove(); else if (found.kind === "never_started") seen.push("left " + found.id);
+      console.log(JSON.stringify(seen));
+      await runtime.close();
+    `;
+    const output = execFileSync(
+      "prlimit",
+      [
+        "--nofile=200:200",
+        process.execPath,
+        "--import",
+        "tsx",
+        "--input-type=module",
+        "-e",
+        script,
+        join(host.directory, "few-fds"),
+        host.cgroupParent,
+        host.image,
+      ],
+      { encoding: "utf8", cwd: new URL("../../..", import.meta.url).pathname },
+    );
+    const seen = JSON.parse(output) as string[];
+    expect(seen).toHaveLength(14);
+    for (const one of seen) expect(["ok", "EMFILE"]).toContain(one);
+    expect(seen[0]).toBe("EMFILE");
+    expect(seen.at(-1)).toBe("ok");
+  });
+
+  test("user namespaces: refused by the kernel's own limit, here that of a namespace around the agent", () => {
+    const script = `
+      import { openRuntime } from ${JSON.stringify(new URL("../lib/index.ts", import.meta.url).href)};
+      const runtime = await openRuntime({ stateDir: process.argv[1], cgroupParent: process.argv[2] });
+      const result = await runtime.start({ id: "none", layers: [process.argv[3]], command: ["true"], env: {}, workdir: "/", hostname: "h", mounts: [], idBase: 800_000_000,
+        limits: { cpuRequestMillis: 100, cpuLimitMillis: null, memoryBytes: 64e6, pids: 64 } });
+      console.log(JSON.stringify([result.ok, result.error, await runtime.adopt()]));
+      await runtime.close();
+    `;
+    const output = execFileSync(
+      "unshare",
+      [
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"',
+        "sh",
+        process.execPath,
+        "--import",
+        "tsx",
+        "--input-type=module",
+        "-e",
+        script,
+        join(host.directory, "no-userns"),
+        host.cgroupParent,
+        host.image,
+      ],
+      { encoding: "utf8", cwd: new URL("../../..", import.meta.url).pathname },
+    );
+    expect(JSON.parse(output)).toMatchObject([false, { stage: "namespaces", code: "ENOSPC" }, []]);
+  });
+
+  const unified = layout.hierarchies.find(({ version }) => version === 2);
+  test.skipIf(unified === undefined)(
+    "cgroups: refused by the limit of the parent, and what was made before is gone",
+    async () => {
+      const file = join(unified?.path ?? "", host.cgroupParent, "cgroup.max.descendants");
+      writeFileSync(file, "0");
+      try {
+        await refused(host.spec(["true"]), /^cgroup\.create$/, ["EAGAIN"]);
+      } finally {
+        writeFileSync(file, "max");
+      }
+    },
+  );
+
+  test("processes: too few for the program are the container's own fault", async () => {
+    const limits = { cpuRequestMillis: 100, cpuLimitMillis: null, memoryBytes: 64 * 1024 * 1024, pids: 1 };
+    const { stdout, exit } = await host.sh("(true) && echo forked", { limits });
+    expect(stdout).toBe("");
+    expect(exit.code).not.toBe(0);
+  });
+
+  test("memory that is too little for anything", async () => {
+    const limits = { cpuRequestMillis: 100, cpuLimitMillis: null, memoryBytes: 65_536, pids: 10 };
+    const before = traces();
+    const result = await host.runtime.start(host.spec(["true"], { limits }));
+    if (result.ok) await result.value.exited.then(() => result.value.remove());
+    else expect(["ENOMEM", "EBUSY", ""]).toContain(result.error.code);
+    expect(traces()).toEqual(before);
+  });
+});
+
+describe("nonsense", () => {
+  const spec = (): Record<string, unknown> => ({ ...host.spec(["true"]) });
+  const KEYS = [
+    "id",
+    "layers",
+    "command",
+    "env",
+    "workdir",
+    "hostname",
+    "domainname",
+    "mounts",
+    "devices",
+    "idBase",
+    "limits",
+    "strictLimits",
+    "log",
+    "stdin",
+    "terminal",
+    "user",
+    "groups",
+    "umask",
+    "rlimits",
+    "oomScoreAdj",
+    "capabilities",
+    "stopSignal",
+    "init",
+    "readOnlyRoot",
+    "namespaces",
+    "network",
+    "seccomp",
+    "sysctls",
+    "maskedPaths",
+    "readOnlyPaths",
+    "hooks",
+  ];
+  const value = fc.oneof(
+    fc.anything(),
+    fc.string(),
+    fc.double(),
+    fc.array(fc.anything(), { maxLength: 4 }),
+    fc.constantFrom(null, -1, 1e300, [], {}, "", "\0", "/..", [null], { kind: null }),
+  );
+
+  test("of any kind in any field: an answer with a stage, or a container; never an exception", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...KEYS), value, async (key, wrong) => {
+        const result = await host.runtime.start({ ...spec(), [key]: wrong } as unknown as ContainerSpec);
+        if (result.ok) {
+          await result.value.stop({ signal: 9, graceMs: 0 });
+          await result.value.remove();
+        } else expect(result.error.stage).toMatch(/^[a-z]+(\.[a-z]+)*$/);
+      }),
+      { numRuns: 500 },
+    );
+    expect(traces().state).toEqual([]);
+    expect(traces().cgroups).toEqual([]);
+  });
+
+  test("instead of a spec", async () => {
+    for (const wrong of [undefined, null, 1, "x", [], {}, () => 1])
+      expect(await host.runtime.start(wrong as unknown as ContainerSpec)).toMatchObject({
+        ok: false,
+        error: { stage: "spec" },
+      });
+  });
+});
