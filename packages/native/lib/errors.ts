@@ -2,7 +2,12 @@
 import { constants } from "node:os";
 import type { NativeError } from "./types.ts";
 
-const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+/** EAGAIN has a second name, which nobody expects of a fork or a mkdir. */
+const names = new Map(
+  Object.entries(constants.errno)
+    .filter(([name]) => name !== "EWOULDBLOCK")
+    .map(([name, number]) => [number, name]),
+);
 
 export const nativeError = (stage: string, errno: number, detail: string): NativeError => ({
   stage,
