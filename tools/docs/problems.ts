@@ -32,6 +32,7 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "message.invalid": "A message on the bus does not have its form. It was dropped.",
   "message.stale": "A message on the bus belongs to an earlier session, epoch or revision. It was dropped.",
   "log.unavailable": "The log could not be written, so nothing was changed. Try again.",
+  "log.full": "The scheduler's disk is full: nothing new is taken. What runs goes on. Make room on the disk.",
   "leader.unknown": "This scheduler does not lead now (it has just started, or lost its place). Try again.",
   "cluster.unreachable": "Nobody answers at the cluster's address. Is it running (`berth up`)?",
   internal: "A bug. The id in `instance` is in the scheduler's log next to its cause.",

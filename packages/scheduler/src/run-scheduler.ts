@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { pino, type Logger } from "pino";
+import { guardStore } from "./adapters/embedded-nats/guard.ts";
 import { startEmbeddedNats, type EmbeddedNats } from "./adapters/embedded-nats/server.ts";
 import { isAtLeast, parseVersion } from "./adapters/embedded-nats/binary.ts";
 import { openDataDir, type DataDir } from "./adapters/files/data-dir.ts";
@@ -91,6 +92,8 @@ interface OpenBus {
   readonly isAlone: boolean;
   /** Undefined for a server that is not ours. Resolves when the bus is connected again. */
   readonly restart: (() => Promise<void>) | undefined;
+  /** Why the store takes nothing new now. */
+  readonly complaint: () => string | undefined;
 }
 
 const RECONNECT_MS = 30_000;
@@ -135,7 +138,17 @@ const openEmbedded = async (
   closers.push(server.close);
   const bus = await connectBus([server.localUrl], seed, logger.child({ component: "bus" }));
   closers.push(bus.close);
-  return { bus, admission: server, replicas: 1, isAlone: true, restart: () => restartServer(server, bus) };
+  const log = logger.child({ component: "nats-server" });
+  const guard = guardStore({ directory: dir.nats, bus, kill: server.kill, log });
+  closers.push(guard.close);
+  return {
+    bus,
+    admission: server,
+    replicas: 1,
+    isAlone: true,
+    restart: () => restartServer(server, bus),
+    complaint: guard.complaint,
+  };
 };
 
 /** Raft streams of servers before 2.9.21 check an expected revision before it is applied: two writers may both win. */
@@ -166,7 +179,7 @@ const openExternal = async (given: ExternalBus, logger: Logger, closers: Closers
       logger.info("hosts of an external bus are admitted in its own configuration");
     },
   };
-  return { bus, admission, replicas, isAlone: false, restart: undefined };
+  return { bus, admission, replicas, isAlone: false, restart: undefined, complaint: () => undefined };
 };
 
 const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBus, logger: Logger) => {
@@ -205,6 +218,7 @@ const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBu
     disconnectedAfterMs: DISCONNECTED_SHARE * (options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS),
     lostAfterMs: options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS,
     snapshots,
+    complaint: open.complaint,
     secrets: async () => ({
       clusterKey: await readFile(dir.clusterKey, "utf8"),
       adminToken: await readFile(dir.adminToken, "utf8"),

@@ -45,6 +45,7 @@ export const Problems = defineProblems({
   "message.invalid": { status: 400, title: "The message does not have the expected form", exit: 65 },
   "message.stale": { status: 409, title: "The message is older than what is known", exit: 75 },
   "log.unavailable": { status: 503, title: "The log cannot be written now", exit: 75, retryable: true },
+  "log.full": { status: 507, title: "There is no room for more", exit: 75, retryable: true },
   "leader.unknown": { status: 503, title: "No scheduler leads now", exit: 75, retryable: true },
   "cluster.unreachable": { status: 503, title: "The cluster does not answer", exit: 69, retryable: true },
   internal: { status: 500, title: "Something went wrong inside Berth", exit: 70 },

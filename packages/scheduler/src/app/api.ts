@@ -76,6 +76,8 @@ export interface ApiOptions {
   readonly waits: Waits;
   readonly admission: Admission;
   readonly clusterKey: string;
+  /** Why nothing new is taken now. */
+  readonly complaint: () => string | undefined;
   readonly clock: Clock;
 }
 
@@ -106,6 +108,8 @@ export const createApi = (options: ApiOptions): Api => {
     submit: async (document, origin, idempotencyKey) => {
       const spec = parseJobDocument(document);
       if (!spec.ok) return spec;
+      const complaint = options.complaint();
+      if (complaint !== undefined) return err(problem("log.full", complaint, { retryAfterMs: 5_000 }));
       // Equal documents have equal specs, so this tells a repetition from another request under the same key.
       const requestDigest = createHash("sha256").update(JSON.stringify(spec.value)).digest("hex");
       const done = await engine.submit({

@@ -53,6 +53,8 @@ export interface ControlOptions {
   readonly snapshots: SnapshotStore;
   readonly snapshotFiles: SnapshotFilesPort;
   readonly snapshotLimits: SnapshotLimits;
+  /** Why nothing new can be taken now: a disk without room. */
+  readonly complaint: () => string | undefined;
   readonly secrets: () => Promise<SnapshotSecrets>;
   readonly checkEnd: (end: LogEnd) => void;
   /** Keeps how far the log went; called now and then, and at the end. */
@@ -245,6 +247,7 @@ export const createControl = (options: ControlOptions): Control => {
     waits,
     admission: options.admission,
     clusterKey: options.signer.publicKey,
+    complaint: options.complaint,
     clock,
   });
 
@@ -275,6 +278,7 @@ export const createControl = (options: ControlOptions): Control => {
       const pending = documents.pending();
       const tooLarge = documents.tooLarge();
       return {
+        disk: { ok: options.complaint() === undefined, detail: options.complaint() ?? "has room" },
         bus: { ok: line.isUp(), detail: line.isUp() ? "connected" : "not connected" },
         log: { ok: state.revision > 0, detail: `folded up to ${state.revision}` },
         leader: { ok: isLeading() || engine.othersLead(), detail: `${engine.role()}, epoch ${state.epoch}` },

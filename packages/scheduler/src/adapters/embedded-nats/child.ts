@@ -15,6 +15,7 @@ export interface NatsChild {
   /** Reads its configuration again; rejects when the server refuses it or stays silent. */
   readonly reload: () => Promise<void>;
   readonly stop: () => Promise<void>;
+  readonly kill: () => void;
 }
 
 const START_MS = 30_000;
@@ -87,6 +88,7 @@ export const startChild = (binary: string, configPath: string, log: Logger): Nat
         void ended.then((sentence) => done(sentence));
         child.kill("SIGHUP");
       }),
+    kill: () => void child.kill("SIGKILL"),
     stop: async () => {
       const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
       child.kill("SIGTERM");

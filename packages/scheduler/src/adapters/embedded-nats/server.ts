@@ -35,6 +35,8 @@ export interface EmbeddedNats extends Admission {
   readonly pid: () => number;
   /** Ends the server in order; its successor comes by itself. */
   readonly restart: () => void;
+  /** Ends one that does not answer any more. */
+  readonly kill: () => void;
   readonly close: () => Promise<void>;
 }
 
@@ -159,6 +161,7 @@ export const startEmbeddedNats = async (options: EmbeddedNatsOptions): Promise<E
     localUrl: `nats://${bracket(isWildcard(host) ? "127.0.0.1" : host)}:${port}`,
     pid: () => child.pid,
     restart: () => void child.stop(),
+    kill: () => child.kill(),
     admit: (hosts: readonly AdmittedHost[]) => {
       newest = renderUsers(options.controlKey, hosts);
       const mine = turn.then(takeOver);
