@@ -1,8 +1,9 @@
 /**
- * `pnpm bench:scheduler [rate|rules|huawei|openb]…`: how fast the core decides, and how well it packs, beside the rules that
+ * `pnpm bench:scheduler [rate|rules|idle|huawei|openb]…`: how fast the core decides, and how well it packs, beside the rules that
  * others pack by. A readable table on stdout; `--json` prints the numbers instead.
  */
 import { huaweiCompaction, type PackingRow } from "./scheduler/huawei.ts";
+import { measureIdle } from "./scheduler/idle.ts";
 import { openbInflation } from "./scheduler/openb.ts";
 import { measureRate } from "./scheduler/rate.ts";
 import { hasTraces, tracesDirectory } from "./scheduler/traces.ts";
@@ -47,6 +48,17 @@ if (wants("rate")) {
   rate("rate_256", 256, false, 50_000);
 }
 if (wants("rules")) rate("rules_256", 256, true, 50_000);
+
+if (wants("idle")) {
+  const options = { hosts: 10_000, placements: 2_000, parkedJobs: 100, tasksPerParkedJob: 1_000 };
+  const result = measureIdle(options);
+  results["idle"] = { ...options, ...result };
+  say(
+    `one placement on an idle cell of ${options.hosts} hosts, fold included: p50 ${result.msP50.toFixed(3)} ms, p99 ${result.msP99.toFixed(3)} ms; ` +
+      `beside ${result.parked} tasks that fit nowhere: p50 ${result.besideParkedMsP50.toFixed(3)} ms, p99 ${result.besideParkedMsP99.toFixed(3)} ms, ` +
+      `${result.slowDown.toFixed(2)} times the processor time`,
+  );
+}
 
 const packing = ["huawei", "openb"].filter(wants);
 if (packing.length > 0 && !hasTraces()) {
