@@ -57,9 +57,15 @@ export const addResources = (left: Resources, right: Resources, sign: 1 | -1): R
     memoryBytes: left.memoryBytes + sign * right.memoryBytes,
     pids: left.pids + sign * right.pids,
   };
-  if (left.more === undefined && right.more === undefined) return sum;
-  const names = new Set([...Object.keys(left.more ?? {}), ...Object.keys(right.more ?? {})]);
-  return { ...sum, ...combined(names, (name) => (left.more?.[name] ?? 0) + sign * (right.more?.[name] ?? 0)) };
+  if (right.more === undefined) return left.more === undefined ? sum : { ...sum, more: left.more };
+  const more: Record<string, number> = { ...left.more };
+  for (const name in right.more) {
+    const amount = (more[name] ?? 0) + sign * (right.more[name] ?? 0);
+    // What is not there is not listed, so that equal sums look alike.
+    if (amount === 0) delete more[name];
+    else more[name] = amount;
+  }
+  return Object.keys(more).length === 0 ? sum : { ...sum, more };
 };
 
 /**

@@ -75,6 +75,7 @@ export interface HostIndex {
 const MAX_SCORES = 2 ** 24;
 /** How many growths are remembered; whoever asks about an older mark is told "perhaps". */
 const GROWTHS = 1_024;
+const MAX_JOINED = 4_096;
 const NO_ATTRIBUTES: Attributes = { key: "", lookup: () => undefined };
 
 export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
@@ -109,7 +110,13 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
 
   const laneOf = (requestClass: RequestClass): Lane | undefined => {
     if (requestClass.unknown !== null) return undefined;
-    for (const { group } of requestClass.rules?.hostTogether ?? []) joined.add(group);
+    const together = requestClass.rules?.hostTogether ?? [];
+    if (together.length > 0 && joined.size > MAX_JOINED) {
+      joined.clear();
+      // Whoever is asked about again comes back into it.
+      board.forgetRules();
+    }
+    for (const { group } of together) joined.add(group);
     return board.laneOf(requestClass);
   };
 
