@@ -10,7 +10,7 @@ const reading = (mountinfo: string) => (path: string) =>
 
 test("a v2 hierarchy is found under any name", () => {
   fc.assert(
-    fc.property(fc.stringMatching(/^[\x01-\x7e]{1,40}$/), (name) => {
+    fc.property(fc.string({ minLength: 1, maxLength: 40 }), (name) => {
       const path = `/${name}`;
       const line = `35 25 0:31 / ${escaped(path)} rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n`;
       const layout = readCgroupLayout(reading(line));
