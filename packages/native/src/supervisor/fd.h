@@ -34,6 +34,8 @@ static inline int fd_take(int *fd)
     result_;                                 \
   })
 
+/* Gives back what deeper calls have made of the stack: a start needs much more of it than what comes after. */
+void stack_trim(void);
 /* Writes all of it to a file of cgroupfs or procfs in one call. -1 with errno. */
 int fd_write_at(int dir, const char *name, const char *text);
 int fd_write_all(int fd, const void *data, size_t size);

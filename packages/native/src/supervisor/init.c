@@ -148,6 +148,7 @@ static void reap(pid_t payload, int sync)
 
 static _Noreturn void serve(pid_t payload, int sync, int signals)
 {
+  stack_trim();
   struct pollfd sources[] = { { .fd = signals, .events = POLLIN }, { .fd = sync, .events = POLLIN } };
   for (;;) {
     if (RETRY_INTR(poll(sources, 2, -1)) < 0)

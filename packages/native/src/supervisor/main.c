@@ -232,6 +232,7 @@ static void on_running(void)
   /* A full disk here costs the pid in a file, which the socket tells as well. */
   (void)record_rewrite(BERTH_FD_STATE, "status", text, length, &ignored);
   control_broadcast(&self.control, BERTH_EVENT_STARTED, text, length);
+  stack_trim();
   if (hook_count(&self.spec, BERTH_HOOK_STARTED) > 0)
     hook_run(&self.spec, BERTH_HOOK_STARTED, text, length, ignore_hooks);
 }
