@@ -17,7 +17,7 @@ beforeAll(() => {
     [
       "root:x:0:0:root:/root:/bin/sh",
       "broken line",
-      "app:x:1000:1001:App:/home/app:/bin/sh",
+      "app:x:1000:1001:App:/srv/app:/bin/sh",
       "nohome:x:1002:1002::relative:/bin/sh",
       "huge:x:70000:70000::/:/bin/sh",
       "minus:x:-1:-1::/:/bin/sh",
@@ -49,13 +49,13 @@ const refusal = async (more: Partial<ContainerSpec>) => {
 describe("user", () => {
   test.each<readonly [string, Partial<ContainerSpec>, string]>([
     ["nobody said", {}, "0 0 ( ) /root"],
-    ["a name", { user: "app" }, "1000 1001 ( 29 44 ) /home/app"],
-    ["a uid that the image knows", { user: "1000" }, "1000 1001 ( 29 44 ) /home/app"],
+    ["a name", { user: "app" }, "1000 1001 ( 29 44 ) /srv/app"],
+    ["a uid that the image knows", { user: "1000" }, "1000 1001 ( 29 44 ) /srv/app"],
     ["a uid that it does not know", { user: "4711" }, "4711 0 ( ) /"],
-    ["name and group", { user: "app:audio" }, "1000 29 ( ) /home/app"],
+    ["name and group", { user: "app:audio" }, "1000 29 ( ) /srv/app"],
     ["numbers", { user: "12:34" }, "12 34 ( ) /"],
     ["a uid and a group's name", { user: "12:video" }, "12 44 ( ) /"],
-    ["more groups", { user: "app:0", groups: ["audio", "7"] }, "1000 0 ( 7 29 ) /home/app"],
+    ["more groups", { user: "app:0", groups: ["audio", "7"] }, "1000 0 ( 7 29 ) /srv/app"],
     ["groups for root", { groups: ["video"] }, "0 0 ( 44 ) /root"],
     ["a home that is no path", { user: "nohome" }, "1002 1002 ( ) /"],
     ["the last line, without its end", { user: "last" }, "1004 1004 ( ) /last"],

@@ -1,3 +1,4 @@
+/* The checksum by which a torn log record is told from a whole one. */
 #include "crc.h"
 
 /* CRC-32 as in zlib and RFC 1952: reflected polynomial 0xedb88320. A constant table lies in the program file, which all

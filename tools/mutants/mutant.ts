@@ -1,0 +1,36 @@
+/**
+ * For each security rule a change of the source that takes its protection away, and the test that must notice. Where
+ * several layers protect, the change removes all of them: one that is left would hide that nobody tests for the rest.
+ * `find` must occur exactly once in its file; mutants.test.ts checks that, so that a mutant cannot rot unseen.
+ */
+export interface Edit {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutant {
+  readonly rule: number;
+  /** What the change takes away. */
+  readonly without: string;
+  readonly edits: readonly Edit[];
+  /** The test file, relative to packages/native/test, and the name of the test that must fail. */
+  readonly file: string;
+  readonly test: string;
+}
+
+export const supervisor = (name: string, find: string, replace: string): Edit => ({
+  file: `packages/native/src/supervisor/${name}`,
+  find,
+  replace,
+});
+export const addon = (name: string, find: string, replace: string): Edit => ({
+  file: `packages/native/src/addon/${name}`,
+  find,
+  replace,
+});
+export const filter = (find: string, replace: string): Edit => ({
+  file: "packages/native/src/seccomp/generate.c",
+  find,
+  replace,
+});
