@@ -121,14 +121,14 @@ test("an external bus: two instances on it, one leads, the other follows, takes 
   const nats = await startNats({ seed });
   const bus = { kind: "external", urls: [nats.server.localUrl], seedFile } as const;
   const one = await startScheduler({ bus });
+  const checks = async (scheduler: TestScheduler) => (await scheduler.call("GET", "/readyz")).body;
+  await eventually("one leads", async () => (await checks(one)).checks.leader.detail.startsWith("leading"));
   const dataDir = tempDir();
   mkdirSync(join(dataDir, "scheduler"));
   for (const name of ["cluster.key", "admin.token"]) {
     copyFileSync(join(one.dataDir, "scheduler", name), join(dataDir, "scheduler", name));
   }
   const two = await startScheduler({ bus, dataDir });
-  const checks = async (scheduler: TestScheduler) => (await scheduler.call("GET", "/readyz")).body;
-  await eventually("one leads", async () => (await checks(one)).checks.leader.detail.startsWith("leading"));
   // Agents would believe nothing that is signed with another key.
   expect(await refusal({ bus })).toMatch(
     /^cluster\.key of .* is not the key of this cluster; copy cluster\.key and admin\.token/,
