@@ -49,25 +49,32 @@ static int cover_below(struct mask *mask, int top, const char *const *names, siz
   return 0;
 }
 
-static int make_read_only(int target, const char *name, struct err *err)
+/* `name` below `top`, without following a link; or, empty, what `top` itself is open at. */
+static int make_read_only(int top, const char *name, struct err *err)
 {
-  cleanup_close int tree =
-      open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW;
+  unsigned move = MOVE_MOUNT_F_EMPTY_PATH;
+  if (name[0] == '\0') {
+    flags |= AT_EMPTY_PATH;
+    move |= MOVE_MOUNT_T_EMPTY_PATH;
+  }
+  cleanup_close int tree = open_tree(top, name, flags);
+  if (tree < 0 && errno == ENOENT)
+    return 0;
   struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-  if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
+  if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0 ||
+      move_mount(tree, "", top, name, move) < 0)
     return err_sys(err, STAGE_READ_ONLY, "%.180s", name);
-  return fs_place(tree, target, STAGE_READ_ONLY, name, err);
+  return 0;
 }
 
 int mask_proc(struct mask *mask, int mounted, struct err *err)
 {
   if (cover_below(mask, mounted, masked_proc, sizeof masked_proc / sizeof *masked_proc, err) < 0)
     return -1;
-  for (unsigned i = 0; i < sizeof read_only_proc / sizeof *read_only_proc; i++) {
-    cleanup_close int target = openat(mounted, read_only_proc[i], O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (target < 0 ? errno != ENOENT : make_read_only(target, read_only_proc[i], err) < 0)
-      return target < 0 ? err_sys(err, STAGE_READ_ONLY, "%s", read_only_proc[i]) : -1;
-  }
+  for (unsigned i = 0; i < sizeof read_only_proc / sizeof *read_only_proc; i++)
+    if (make_read_only(mounted, read_only_proc[i], err) < 0)
+      return -1;
   return 0;
 }
 
@@ -98,7 +105,11 @@ int mask_read_only(int root, const char *path, struct err *err)
   cleanup_close int target = open_path(root, path, STAGE_READ_ONLY, err);
   if (target < 0)
     return target == ABSENT ? 0 : -1;
-  return make_read_only(target, path, err);
+  if (make_read_only(target, "", err) < 0) {
+    err_about(err, path);
+    return -1;
+  }
+  return 0;
 }
 
 void mask_close(struct mask *mask)
