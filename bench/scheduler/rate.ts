@@ -83,11 +83,13 @@ export const measureRate = (options: RateOptions): RateResult => {
   const requests = requestsOf(options.classes);
   const room = (HOST.cpuMillis * options.hosts * 0.95) / options.classes;
   let asked = 0;
-  requests.forEach((request, which) => {
-    const count = Math.max(1, Math.floor(room / request.cpuMillis));
+  // Jobs are served in their order: many small ones mix the classes as real arrivals do. Rules count within a job.
+  const slices = options.rules ? 1 : 16;
+  const submit = (request: Resources, which: number, slice: number): void => {
+    const count = Math.max(1, Math.floor(room / request.cpuMillis / slices));
     asked += count;
     const placement: PlacementRules = { require: [`host.labels.gen != ${which % 8}`] };
-    const job = jobOf(`j${which}`, request, count, {
+    const job = jobOf(`j${which}-${slice}`, request, count, {
       ...placement,
       ...(options.rules && {
         spread: [{ by: "host.labels.rack", maxSkew: 8 }],
@@ -96,7 +98,10 @@ export const measureRate = (options: RateOptions): RateResult => {
     });
     const restart = { ...job.restart, on: "always", backoffFirstMs: 1, backoffLongestMs: 1 } as const;
     cell.submit({ ...job, kind: "service", restart });
-  });
+  };
+  for (let slice = 0; slice < slices; slice += 1) {
+    requests.forEach((request, which) => submit(request, which, slice));
+  }
   const live: { readonly id: AllocationId; readonly hostId: HostId }[] = [];
   const remember = (records: readonly LogRecord[]): void => {
     for (const record of records) if (record.kind === "allocation_placed") live.push(record.placement);
