@@ -9,30 +9,32 @@
  *
  * The lock is the truth: it is held exactly while a supervisor lives.
  */
-import { closeSync, constants as fsConstants, openSync } from "node:fs";
-import { connect, Socket } from "node:net";
+import { closeSync } from "node:fs";
+import { Socket } from "node:net";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Binding } from "./binding.ts";
 import type { ContainerCgroup } from "./cgroup.ts";
 import type { ContainerLimits } from "./resources/limits.ts";
 import type { Resources, Unenforced } from "./resources/resources.ts";
 import { ControlConnection } from "./control.ts";
-import { hasCode, nativeError, NativeFailure } from "./errors.ts";
+import { nativeError, NativeFailure } from "./errors.ts";
 import { encodeExec, exec, notExecuted } from "./exec.ts";
 import { freeze, isFrozen, thaw, type FreezerPlace } from "./freezer.ts";
 import { linkNameOf } from "./network/names.ts";
 import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
-import { CONTROL_VERSION, type FramingError } from "./frames.ts";
+import type { FramingError } from "./frames.ts";
+import { dial, discard, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
 import { openLog } from "./log.ts";
+import { lostRecord, neverStartedRecord, tooOld, unreachable } from "./lost.ts";
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
 import { attach } from "./session.ts";
 import { isTerminalSize } from "./spec/output.ts";
 import { NO_STATS } from "./stats.ts";
-import { watchCgroup, type ContainerEvent, type PressureTrigger, type Watch } from "./watch.ts";
+import { watchUntilEnd, type WatchOptions } from "./container-watch.ts";
+import type { ContainerEvent, Watch } from "./watch.ts";
 import type {
   Attachment,
   AttachOptions,
@@ -51,21 +53,6 @@ const KILL_DIRECT_MS = 5000;
 const LOCK_WAIT_MS = 10_000;
 const ADOPT_WAIT_MS = 10_000;
 const DEFAULT_SCROLLBACK = 64 * 1024;
-
-/** What containers share: one per runtime. */
-export interface Host {
-  readonly binding: Binding;
-  readonly stateDir: string;
-  readonly stateRoot: number;
-  readonly bootId: string;
-  /** Connections of containers that are followed. */
-  readonly connections: Set<ControlConnection>;
-  /** Open watches, of containers and of the machine. */
-  readonly watches: Set<{ close(): void }>;
-  isClosed(): boolean;
-  /** Names a deleted directory that nobody will look at again. */
-  trashName(id: string): string;
-}
 
 type Started = { readonly started: true } | { readonly started: false; readonly exit: ExitRecord };
 
@@ -155,14 +142,18 @@ export class TrackedContainer implements Container {
 
   async attach(options: AttachOptions = {}): Promise<Attachment> {
     this.#require(2, "attach");
-    return await attach(await this.#dial(), openLog(this.logPath), options.scrollbackBytes ?? DEFAULT_SCROLLBACK);
+    return await attach(
+      await dial(this.#directory),
+      openLog(this.logPath),
+      options.scrollbackBytes ?? DEFAULT_SCROLLBACK,
+    );
   }
 
   async exec(spec: ExecSpec): Promise<ExecResult> {
     this.#require(2, "exec");
     const encoded = encodeExec(spec);
     if (!encoded.ok) return { ok: false, error: encoded.error, exit: notExecuted(encoded.error) };
-    return await exec(await this.#dial(), encoded.value, spec.terminal !== undefined, () => this.#connected());
+    return await exec(await dial(this.#directory), encoded.value, spec.terminal !== undefined, () => this.#connected());
   }
 
   async resize(size: TerminalSize): Promise<void> {
@@ -208,34 +199,18 @@ export class TrackedContainer implements Container {
     return this.#stats;
   }
 
-  async watch(
-    listener: (event: ContainerEvent) => void,
-    options: { readonly oom?: boolean; readonly pressure?: readonly PressureTrigger[] } = {},
-  ): Promise<Watch> {
+  async watch(listener: (event: ContainerEvent) => void, options: WatchOptions = {}): Promise<Watch> {
     if (this.#exit !== undefined)
       throw new NativeFailure(nativeError("watch", constants.errno.ESRCH, `${this.id} has ended`));
-    const wish = { oom: options.oom ?? true, pressure: options.pressure ?? [] };
-    let oomKills = 0;
-    const told = (event: ContainerEvent): void => {
-      if (event.kind === "oom") oomKills = event.oomKills;
-      listener(event);
-    };
-    const inner = await watchCgroup(this.#host.binding, this.#cgroup.watchPlaces, wish, told);
     const close = (): void => {
-      inner.close();
-      this.#onEnd.delete(onEnd);
-      this.#host.watches.delete(watch);
+      this.#onEnd.delete(made.onEnd);
+      this.#host.watches.delete(made.watch);
     };
-    const watch: Watch = { unavailable: inner.unavailable, close };
-    this.#host.watches.add(watch);
-    const onEnd = (exit: ExitRecord): void => {
-      /* The kill that ended it takes the count with it. */
-      if (wish.oom && exit.oom && oomKills === 0) listener({ kind: "oom", oomKills: 1 });
-      close();
-    };
-    this.#onEnd.add(onEnd);
-    if (this.#exit !== undefined) onEnd(this.#exit);
-    return watch;
+    const made = await watchUntilEnd(this.#host.binding, this.#cgroup.watchPlaces, options, listener, close);
+    this.#host.watches.add(made.watch);
+    this.#onEnd.add(made.onEnd);
+    if (this.#exit !== undefined) made.onEnd(this.#exit);
+    return made.watch;
   }
 
   /** To be called once it runs; what cannot be protected now is with the next change of limits. */
@@ -319,7 +294,7 @@ export class TrackedContainer implements Container {
   }
 
   #connected(): ControlConnection {
-    if (this.#connection === undefined) throw this.#unreachable();
+    if (this.#connection === undefined) throw unreachable(this.id, this.#refused);
     return this.#connection;
   }
 
@@ -366,7 +341,7 @@ export class TrackedContainer implements Container {
     let connection: ControlConnection | undefined;
     try {
       let subscribed = false;
-      connection = this.#attach(await this.#dial(), () => {
+      connection = this.#attach(await dial(this.#directory), () => {
         if (subscribed) void this.#lost();
       });
       await connection.subscribe();
@@ -375,53 +350,16 @@ export class TrackedContainer implements Container {
     } catch {
       if (connection?.refused === undefined) return false;
       this.#refused = connection.refused;
-      throw this.#unreachable();
-    }
-  }
-
-  /** A new connection. */
-  async #dial(): Promise<Socket> {
-    /* Through a descriptor: a socket's address holds 108 bytes only. */
-    const directory = openSync(this.#directory, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
-    try {
-      return await connected(`/proc/self/fd/${directory}/control.sock`);
-    } finally {
-      closeSync(directory);
+      throw unreachable(this.id, this.#refused);
     }
   }
 
   /** A container outlives the agent that started it, and so may its supervisor's idea of the protocol. */
   #require(level: number, what: string): void {
-    if (this.#refused !== undefined) throw this.#unreachable();
+    if (this.#refused !== undefined) throw unreachable(this.id, this.#refused);
     const spoken = this.#status?.controlLevel;
     if (spoken === undefined || spoken >= level) return;
-    throw new NativeFailure(
-      nativeError(
-        "control",
-        constants.errno.ENOSYS,
-        `${what}: the supervisor of ${this.id} is of an older version (level ${spoken}, ${level} is needed)`,
-      ),
-    );
-  }
-
-  #unreachable(): NativeFailure {
-    if (this.#refused?.kind === "garbled") {
-      return new NativeFailure(
-        nativeError("control", constants.errno.EPROTO, `what the supervisor of ${this.id} answers cannot be read`),
-      );
-    }
-    const version = this.#refused?.spoken;
-    return version === undefined
-      ? new NativeFailure(
-          nativeError("control", constants.errno.ENOTCONN, `the supervisor of ${this.id} cannot be reached`),
-        )
-      : new NativeFailure(
-          nativeError(
-            "control",
-            constants.errno.EPROTONOSUPPORT,
-            `the supervisor of ${this.id} speaks control version ${version}, this agent ${CONTROL_VERSION}: it runs on, and can be stopped only`,
-          ),
-        );
+    throw tooOld(this.id, what, spoken, level);
   }
 
   /** Nobody supervises: decide from the records, under the lock. */
@@ -461,64 +399,3 @@ export class TrackedContainer implements Container {
       await unrefSleep(pauseMs);
   }
 }
-
-/**
- * Moves the directory away in one step, so that no half-deleted one is ever taken for one never started; deletes it, and
- * closes the lock that was held meanwhile.
- */
-export const discard = async (host: Host, id: string, lock = -1): Promise<void> => {
-  const failed = await host.binding.discard(host.stateRoot, id, host.trashName(id), lock);
-  if (failed !== undefined) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
-};
-
-const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecord => ({
-  code: 137,
-  signal: null,
-  oom: false,
-  cause: status !== undefined && status.bootId !== bootId ? "host_rebooted" : "supervisor_lost",
-  error: null,
-  createdAtMs: status?.createdAtMs ?? null,
-  startedAtMs: status?.startedAtMs ?? null,
-  finishedAtMs: Date.now(),
-  droppedBytes: 0,
-  cpuMicros: null,
-  peakMemoryBytes: null,
-});
-
-const neverStartedRecord = (): ExitRecord => ({
-  code: 125,
-  signal: null,
-  oom: false,
-  cause: "start_failed",
-  error: nativeError("supervisor", 0, "the supervisor was killed before it did anything"),
-  createdAtMs: null,
-  startedAtMs: null,
-  finishedAtMs: Date.now(),
-  droppedBytes: 0,
-  cpuMicros: null,
-  peakMemoryBytes: null,
-});
-
-const killProcess = (pid: number): void => {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (cause) {
-    if (!hasCode(cause, "ESRCH")) throw cause;
-  }
-};
-
-const isErrno = (cause: unknown, errno: number): boolean =>
-  cause instanceof NativeFailure && cause.error.errno === errno;
-
-/** Does not keep the process alive. */
-const unrefSleep = async (ms: number): Promise<undefined> => {
-  await sleep(ms, undefined, { ref: false });
-  return undefined;
-};
-
-const connected = (path: string): Promise<Socket> =>
-  new Promise((resolve, reject) => {
-    const socket = connect(path);
-    socket.once("connect", () => resolve(socket));
-    socket.once("error", reject);
-  });

@@ -1,0 +1,66 @@
+/** What the containers of one runtime share, and the two things that need nothing else: reaching one, forgetting one. */
+import { closeSync, constants as fsConstants, openSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Binding } from "./binding.ts";
+import type { ControlConnection } from "./control.ts";
+import { hasCode, nativeError, NativeFailure } from "./errors.ts";
+
+/** What containers share: one per runtime. */
+export interface Host {
+  readonly binding: Binding;
+  readonly stateDir: string;
+  readonly stateRoot: number;
+  readonly bootId: string;
+  /** Connections of containers that are followed. */
+  readonly connections: Set<ControlConnection>;
+  /** Open watches, of containers and of the machine. */
+  readonly watches: Set<{ close(): void }>;
+  isClosed(): boolean;
+  /** Names a deleted directory that nobody will look at again. */
+  trashName(id: string): string;
+}
+
+/**
+ * Moves the directory away in one step, so that no half-deleted one is ever taken for one never started; deletes it, and
+ * closes the lock that was held meanwhile.
+ */
+export const discard = async (host: Host, id: string, lock = -1): Promise<void> => {
+  const failed = await host.binding.discard(host.stateRoot, id, host.trashName(id), lock);
+  if (failed !== undefined) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
+};
+
+/** A new connection to the supervisor whose state directory this is. */
+export const dial = async (stateDirectory: string): Promise<Socket> => {
+  /* Through a descriptor: a socket's address holds 108 bytes only. */
+  const directory = openSync(stateDirectory, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
+  try {
+    return await connected(`/proc/self/fd/${directory}/control.sock`);
+  } finally {
+    closeSync(directory);
+  }
+};
+
+const connected = (path: string): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", reject);
+  });
+
+export const killProcess = (pid: number): void => {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (cause) {
+    if (!hasCode(cause, "ESRCH")) throw cause;
+  }
+};
+
+export const isErrno = (cause: unknown, errno: number): boolean =>
+  cause instanceof NativeFailure && cause.error.errno === errno;
+
+/** Does not keep the process alive. */
+export const unrefSleep = async (ms: number): Promise<undefined> => {
+  await sleep(ms, undefined, { ref: false });
+  return undefined;
+};
