@@ -8,10 +8,8 @@ import {
   makeId,
   type AllocationId,
   type HostId,
-  type JobName,
   type JobSpec,
   type LogRecord,
-  type ProjectName,
   type Resources,
   type Transaction,
 } from "@berth/schema";
@@ -44,7 +42,9 @@ import {
 import { createAgent, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
 import { createChecker } from "./checker.ts";
 import { countErrors } from "./counts.ts";
+import { describe } from "./describe.ts";
 import { dumpState } from "./dump.ts";
+import { randomSpec } from "./jobs.ts";
 import { seededRandom, type Random } from "./random.ts";
 
 export interface SimOptions {
@@ -54,40 +54,6 @@ export interface SimOptions {
 
 const MiB = 2 ** 20;
 const PUBLIC_KEY = `U${"A".repeat(55)}`;
-
-const describe = (record: LogRecord): string => {
-  switch (record.kind) {
-    case "allocation_placed": {
-      const { project, job, index, attempt, hostId, replaces } = record.placement;
-      return `place ${project}/${job}[${index}]#${attempt} on ${hostId}${replaces === null ? "" : ` for ${replaces.slice(-4)}`}`;
-    }
-    case "allocation_reported":
-      return `report ${record.report.id.slice(-4)} ${record.report.state} ${record.report.exit?.code ?? ""} by ${record.hostId}`;
-    case "allocation_stop":
-      return `stop ${record.id.slice(-4)} ${record.reason}`;
-    case "job_submitted":
-      return `submit ${record.spec.project}/${record.spec.name}@${record.jobVersion} ×${record.spec.count} ${record.spec.kind}`;
-    case "job_stopped":
-    case "job_forgotten":
-      return `${record.kind} ${record.project}/${record.job}`;
-    case "cluster_keyed":
-      return "keyed";
-    case "log_restored":
-      return `restored ${record.revision}`;
-    case "leader_elected":
-      return `leader ${record.instance}`;
-    case "host_enrolled":
-    case "host_registered":
-    case "host_disconnected":
-    case "host_cordoned":
-    case "host_uncordoned":
-    case "host_draining":
-    case "host_removed":
-    case "host_lost":
-    case "host_ready":
-      return `${record.kind} ${record.hostId}`;
-  }
-};
 
 export class SimulatedCluster {
   state: ClusterState = createState();
@@ -162,41 +128,9 @@ export class SimulatedCluster {
   }
 
   #spec(): JobSpec {
-    const { below, chance, pick } = this.#random;
-    const again = chance(0.3) && this.#jobs > 0;
+    const again = this.#random.chance(0.3) && this.#jobs > 0;
     if (!again) this.#jobs += 1;
-    const kind = chance(0.3) ? "service" : "batch";
-    const requests = {
-      cpuMillis: 250 * (1 + below(8)),
-      memoryBytes: 256 * MiB * (1 + below(8)),
-      pids: 10 * (1 + below(12)),
-    };
-    const count = 1 + below(6);
-    return {
-      name: `j${again ? 1 + below(this.#jobs) : this.#jobs}` as JobName,
-      project: "sim" as ProjectName,
-      kind,
-      image: "builtin://busybox",
-      command: ["true"],
-      env: {},
-      workdir: "/",
-      requests,
-      limits: { cpuMillis: null, memoryBytes: requests.memoryBytes, pids: requests.pids },
-      count,
-      maxRunning: kind === "batch" && chance(0.4) ? 1 + below(count) : null,
-      volumes: [],
-      outputs: [],
-      restart: {
-        on: kind === "service" ? "always" : (pick(["failure", "never", "failure"] as const) ?? "never"),
-        max: pick([null, 0, 1, 3]) ?? null,
-        backoffFirstMs: pick([0, 1_000]) ?? 0,
-        backoffLongestMs: 8_000,
-        retryCodes: chance(0.2) ? [75] : [],
-        fatalCodes: chance(0.2) ? [64] : [],
-      },
-      runTimeoutMs: null,
-      stopTimeoutMs: 10_000,
-    };
+    return randomSpec(this.#random, again ? 1 + this.#random.below(this.#jobs) : this.#jobs);
   }
 
   #hello(agent: SimAgent): void {

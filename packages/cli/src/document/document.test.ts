@@ -27,7 +27,7 @@ describe("a broken document is shown where it is broken", () => {
     expect(shown(`${HEAD}command: [a]\nresources:\n  memory:\n    limti: 3Gi\n`)).toMatchInlineSnapshot(`
       "
       error: The job document is not valid
-        job.yaml:7:5: unknown key "limti"; known keys: request, limit
+        job.yaml:7:5: unknown key "limti"; known keys: request, limit, high, low, swap
              7 |     limti: 3Gi
                |     ^
       exit 65"
@@ -60,7 +60,7 @@ describe("a broken document is shown where it is broken", () => {
     expect(shown("# a comment\nname: x\nkind: batch\n")).toMatchInlineSnapshot(`
       "
       error: The job document is not valid
-        job.yaml:2:1: "image" and "command" are missing
+        job.yaml:2:1: "image" is missing
              2 | name: x
                | ^
       exit 65"
@@ -166,7 +166,7 @@ describe("a broken document is shown where it is broken", () => {
     expect(shown('{"name": "x", "kind": }')).toMatchInlineSnapshot(`
       "
       error: The job document is not valid
-        job.yaml:1:1: "image" and "command" are missing
+        job.yaml:1:1: "image" is missing
              1 | {"name": "x", "kind": }
                | ^
         job.yaml:1:23: must be one of service, batch

@@ -151,8 +151,8 @@ class StartWorker : public Napi::AsyncWorker {
       errno = join_error_;
       return failure_.fail("namespaces", "the descriptor of a namespace is not open");
     }
-    const bool standby = spec_.empty();
-    UniqueFd spec = standby ? UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)) : sealed_spec(spec_);
+    const bool on_standby = spec_.empty();
+    UniqueFd spec = on_standby ? UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)) : sealed_spec(spec_);
     if (!spec.valid()) return failure_.fail("spec", "sealed memory file");
     UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
     int pair[2];
@@ -166,7 +166,7 @@ class StartWorker : public Napi::AsyncWorker {
     char name[] = "berth-supervisor";
     char count[] = {static_cast<char>('0' + joins_.size()), '\0'};
     std::string word = id_;
-    if (standby) {
+    if (on_standby) {
       word = "--standby";
       word.resize(BERTH_STANDBY_WORD, ' ');
     }

@@ -17,6 +17,13 @@ static inline void cleanup_close_fd(int *fd)
 }
 #define cleanup_close __attribute__((cleanup(cleanup_close_fd)))
 
+/* Closes what is open and forgets it. */
+static inline void fd_close(int *fd)
+{
+  cleanup_close_fd(fd);
+  *fd = -1;
+}
+
 /* Hands the descriptor to the caller: the cleanup attribute will not close it. */
 static inline int fd_take(int *fd)
 {

@@ -119,7 +119,8 @@ int record_rewrite(int state_dir, const char *name, const char *text, size_t len
   size_t size = (size_t)info.st_size < sizeof padded ? (size_t)info.st_size : sizeof padded;
   if (length > sizeof padded)
     length = sizeof padded;
-  size = size > length ? size : length;
+  if (size < length)
+    size = length;
   memset(padded, ' ', size);
   memcpy(padded, text, length);
   if (fd_write_all(fd, padded, size) < 0)

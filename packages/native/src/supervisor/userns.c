@@ -37,7 +37,7 @@ int userns_joined(pid_t pid, uint32_t id_base, struct err *err)
   cleanup_close int process = RETRY_INTR(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (process < 0)
     return err_sys(err, "userns.map", "%s", path);
-  (void)snprintf(expected, sizeof expected, "%10u %10u %10u\n", 0, id_base, BERTH_ID_COUNT);
+  (void)snprintf(expected, sizeof expected, "%10u %10u %10u\n", 0U, id_base, BERTH_ID_COUNT);
   static const char *const maps[] = { "uid_map", "gid_map" };
   for (unsigned i = 0; i < 2; i++) {
     if (fd_read_at(process, maps[i], text, sizeof text) < 0)

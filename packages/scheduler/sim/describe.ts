@@ -1,0 +1,36 @@
+/** One line on each record, for the trace that a failing run is read by. */
+import type { LogRecord } from "@berth/schema";
+
+export const describe = (record: LogRecord): string => {
+  switch (record.kind) {
+    case "allocation_placed": {
+      const { project, job, index, attempt, hostId, replaces } = record.placement;
+      return `place ${project}/${job}[${index}]#${attempt} on ${hostId}${replaces === null ? "" : ` for ${replaces.slice(-4)}`}`;
+    }
+    case "allocation_reported":
+      return `report ${record.report.id.slice(-4)} ${record.report.state} ${record.report.exit?.code ?? ""} by ${record.hostId}`;
+    case "allocation_stop":
+      return `stop ${record.id.slice(-4)} ${record.reason}`;
+    case "job_submitted":
+      return `submit ${record.spec.project}/${record.spec.name}@${record.jobVersion} ×${record.spec.count} ${record.spec.kind}`;
+    case "job_stopped":
+    case "job_forgotten":
+      return `${record.kind} ${record.project}/${record.job}`;
+    case "cluster_keyed":
+      return "keyed";
+    case "log_restored":
+      return `restored ${record.revision}`;
+    case "leader_elected":
+      return `leader ${record.instance}`;
+    case "host_enrolled":
+    case "host_registered":
+    case "host_disconnected":
+    case "host_cordoned":
+    case "host_uncordoned":
+    case "host_draining":
+    case "host_removed":
+    case "host_lost":
+    case "host_ready":
+      return `${record.kind} ${record.hostId}`;
+  }
+};

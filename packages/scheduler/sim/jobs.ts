@@ -1,0 +1,40 @@
+/** Jobs of every kind, small enough for the hosts of a simulation. */
+import type { JobName, JobSpec, ProjectName } from "@berth/schema";
+import type { Random } from "./random.ts";
+
+const MiB = 2 ** 20;
+
+export const randomSpec = ({ below, chance, pick }: Random, number: number): JobSpec => {
+  const kind = chance(0.3) ? "service" : "batch";
+  const requests = {
+    cpuMillis: 250 * (1 + below(8)),
+    memoryBytes: 256 * MiB * (1 + below(8)),
+    pids: 10 * (1 + below(12)),
+  };
+  const count = 1 + below(6);
+  return {
+    name: `j${number}` as JobName,
+    project: "sim" as ProjectName,
+    kind,
+    image: "builtin://busybox",
+    command: ["true"],
+    env: {},
+    workdir: "/",
+    requests,
+    limits: { cpuMillis: null, memoryBytes: requests.memoryBytes, pids: requests.pids },
+    count,
+    maxRunning: kind === "batch" && chance(0.4) ? 1 + below(count) : null,
+    volumes: [],
+    outputs: [],
+    restart: {
+      on: kind === "service" ? "always" : (pick(["failure", "never", "failure"] as const) ?? "never"),
+      max: pick([null, 0, 1, 3]) ?? null,
+      backoffFirstMs: pick([0, 1_000]) ?? 0,
+      backoffLongestMs: 8_000,
+      retryCodes: chance(0.2) ? [75] : [],
+      fatalCodes: chance(0.2) ? [64] : [],
+    },
+    runTimeoutMs: null,
+    stopTimeoutMs: 10_000,
+  };
+};
