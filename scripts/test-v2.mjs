@@ -27,7 +27,7 @@ const report = args.find((arg) => arg.startsWith(REPORT))?.slice(REPORT.length);
 const named = args.filter((arg) => !arg.startsWith("-"));
 const everything = args.includes("--quick") ? QUICK : ["packages/native"];
 const tests = named.length > 0 ? named : everything;
-const options = args.filter((arg) => /^-/.test(arg) && !/^--(outputFile\.json=|reporter|quick)/.test(arg));
+const options = args.filter((arg) => arg.startsWith("-") && !/^--(outputFile\.json=|reporter|quick)/.test(arg));
 
 /** Names of tests that did not run, with the describe that says why. */
 const skipped = (json) =>

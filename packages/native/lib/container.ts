@@ -16,7 +16,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerCgroup } from "./cgroup.ts";
 import type { ContainerLimits } from "./resources/limits.ts";
-import type { Resources, Unenforced } from "./resources/resources.ts";
 import { ControlConnection } from "./control.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { encodeExec, exec, notExecuted } from "./exec.ts";
@@ -34,17 +33,20 @@ import { attach } from "./session.ts";
 import { isTerminalSize } from "./spec/output.ts";
 import { NO_STATS } from "./stats.ts";
 import { watchUntilEnd, type WatchOptions } from "./container-watch.ts";
-import type { ContainerEvent, Watch } from "./watch.ts";
 import type {
   Attachment,
   AttachOptions,
   Container,
+  ContainerEvent,
   ContainerStats,
   ExecResult,
   ExecSpec,
   ExitRecord,
+  Resources,
   TerminalSize,
+  Unenforced,
   UpdateResult,
+  Watch,
 } from "./types.ts";
 
 /** After this a supervisor that was told to kill is no longer waited for. */
@@ -225,7 +227,7 @@ export class TrackedContainer implements Container {
   }
 
   async networkStats(): Promise<InterfaceStats | null> {
-    const link = await findLink(this.#host.binding, this.#linkName());
+    const link = await findLink(this.#host.binding, linkNameOf(this.#host.stateDir, this.id));
     return link?.stats === undefined ? null : innerStats(link.stats);
   }
 
@@ -233,11 +235,7 @@ export class TrackedContainer implements Container {
     const initPid = this.#exit === undefined ? this.#status?.initPid : null;
     if (initPid === null || initPid === undefined)
       throw new NativeFailure(nativeError("net", constants.errno.ESRCH, `${this.id} does not run`));
-    await shape(this.#host.binding, this.#linkName(), initPid, options);
-  }
-
-  #linkName(): string {
-    return linkNameOf(this.#host.stateDir, this.id);
+    await shape(this.#host.binding, linkNameOf(this.#host.stateDir, this.id), initPid, options);
   }
 
   async remove(): Promise<void> {
