@@ -35,7 +35,11 @@ export const ofPathsAndFiles: readonly Mutant[] = [
     rule: 2,
     without: "closing what the agent forgot, in the supervisor and before the program",
     edits: [
-      supervisor("main.c", 'chdir("/") < 0 || syscall(SYS_close_range, BERTH_FD_COUNT, ~0U, 0) < 0', 'chdir("/") < 0'),
+      supervisor(
+        "main.c",
+        'chdir("/") < 0 || syscall(SYS_close_range, BERTH_FD_COUNT + joins, ~0U, 0) < 0',
+        'chdir("/") < 0',
+      ),
       supervisor("payload.c", "syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0", "0"),
     ],
     file: "security/descriptors.test.ts",

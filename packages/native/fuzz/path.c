@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   wanted = name;
   tried = 0;
   errno = 0;
-  exec_search(argv, envp);
+  payload_exec(argv, envp);
   must(errno != 0);
   return 0;
 }

@@ -73,10 +73,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
       must(close_range((unsigned)pair[1] + 1, ~0U, 0) == 0);
     }
   } else {
-    pid_t sender = 0;
-    if (sync_receive(pair[0], &message, MSG_DONTWAIT, &sender) == 1) {
-      must(sender == getpid());
+    struct sync_origin origin;
+    if (sync_receive(pair[0], &message, MSG_DONTWAIT, &origin) == 1) {
+      must(origin.sender == getpid());
       judge(&message);
+      for (unsigned i = 0; i < 2; i++)
+        must(origin.fds[i] < 0 || close(origin.fds[i]) == 0);
     }
   }
   (void)close(pair[0]);

@@ -222,6 +222,11 @@ void exec_room(struct exec *exec)
 static void on_terminal(struct exec *exec, const int ends[2])
 {
   struct err *err = &exec->exit.err;
+  /* Only a hostile launcher has a second one. */
+  if (exec->slave >= 0 || exec->outputs[0].fd >= 0) {
+    exec_kill(exec);
+    return;
+  }
   exec->outputs[0].fd = ends[0];
   exec->slave = ends[1];
   if (ends[0] < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 || loop_add(&exec->outputs[0], EPOLLIN, err) < 0 ||

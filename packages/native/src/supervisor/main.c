@@ -262,6 +262,11 @@ static void judge_silence(void)
 
 static void on_terminal(const int ends[2])
 {
+  /* Only a hostile init has a second one. */
+  if (self.terminal[0] >= 0 || self.terminal[1] >= 0) {
+    kill_all();
+    return;
+  }
   self.terminal[0] = ends[0];
   self.terminal[1] = ends[1];
   if (ends[0] < 0 || output_use_terminal(&self.output, ends[0], &self.exit.err) < 0 ||

@@ -1,5 +1,6 @@
 #include "sync.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -50,6 +51,17 @@ static int checked(struct sync_message *message, ssize_t length)
   return 0;
 }
 
+/* Nobody asked for these: whoever sends them must not fill our table. */
+static void close_rights(struct cmsghdr *item)
+{
+  size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (size_t i = 0; i < count; i++) {
+    int fd;
+    memcpy(&fd, CMSG_DATA(item) + i * sizeof fd, sizeof fd);
+    (void)close(fd);
+  }
+}
+
 int sync_receive(int socket, struct sync_message *message, int flags, struct sync_origin *origin)
 {
   union {
@@ -67,19 +79,25 @@ int sync_receive(int socket, struct sync_message *message, int flags, struct syn
     return -1;
   if (length == 0)
     return 0;
-  for (struct cmsghdr *item = CMSG_FIRSTHDR(&header); origin != NULL && item != NULL; item = CMSG_NXTHDR(&header, item)) {
-    if (item->cmsg_level != SOL_SOCKET)
-      continue;
-    if (item->cmsg_type == SCM_CREDENTIALS) {
+  bool whole = checked(message, length) == 0;
+  for (struct cmsghdr *item = CMSG_FIRSTHDR(&header); item != NULL; item = CMSG_NXTHDR(&header, item)) {
+    if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_CREDENTIALS && origin != NULL) {
       struct ucred credentials;
       memcpy(&credentials, CMSG_DATA(item), sizeof credentials);
       origin->sender = credentials.pid;
-    } else if (item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof origin->fds))
-      memcpy(origin->fds, CMSG_DATA(item), sizeof origin->fds);
+    } else if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS) {
+      bool wanted = whole && origin != NULL && message->kind == SYNC_TERMINAL &&
+                    item->cmsg_len == CMSG_LEN(sizeof origin->fds);
+      if (wanted)
+        memcpy(origin->fds, CMSG_DATA(item), sizeof origin->fds);
+      else
+        close_rights(item);
+    }
   }
-  if (checked(message, length) < 0)
-    return -1;
-  return 1;
+  if (whole)
+    return 1;
+  errno = EPROTO;
+  return -1;
 }
 
 int sync_receive_fds(int socket, struct sync_message *message, int *fds, unsigned count)

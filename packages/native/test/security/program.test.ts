@@ -77,7 +77,7 @@ test("the supervisor has an empty environment and descriptors of nothing but its
       else
         expect(target, `descriptor ${fd}`).toMatch(
           new RegExp(
-            `^(/dev/null|pipe:.*|anon_inode:\\[(eventpoll|pidfd|signalfd|timerfd)\\]|pidfd:.*|${state}(/(lock|stdout|stderr|.*log.*))?|/sys/fs/cgroup/.*/${container.id}(/.*)?)$`,
+            `^(/dev/null|pipe:.*|anon_inode:\\[(eventpoll|pidfd|signalfd|timerfd)\\]|pidfd:.*|${state}(/(lock|stdout|stderr|.*log.*))?|/memfd:berth-spec \\(deleted\\)|/sys/fs/cgroup/.*/${container.id}(/.*)?)$`,
           ),
         );
     }

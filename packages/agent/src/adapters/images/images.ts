@@ -17,7 +17,8 @@ export const openImages = async (directory: string, registriesFile: string): Pro
       try {
         return { ok: true, value: await store.prepare(image, signal) };
       } catch (error) {
-        return { ok: false, error: error instanceof Error ? error.message : String(error) };
+        const reason = error instanceof Error ? error.message : String(error);
+        return { ok: false, error: reason.includes(image) ? reason : `${image}: ${reason}` };
       }
     },
   };

@@ -18,11 +18,13 @@ const values = {
   "*": "x",
 };
 const PUBLIC = new Set<string>([Routes.livez, Routes.readyz, Routes.login]);
-const POSTED = new Set<string>([Routes.jobs, Routes.hosts, Routes.tickets, Routes.jobStop]);
+const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, tickets } = Routes;
+const ONLY_POSTED = new Set<string>([tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove]);
+const POSTED = new Set<string>([Routes.jobs, Routes.hosts, ...ONLY_POSTED]);
 const guarded = Object.values(Routes)
   .filter((route) => !PUBLIC.has(route))
   .flatMap((route) => [
-    ...(route === Routes.tickets || route === Routes.jobStop ? [] : [["GET", route] as const]),
+    ...(ONLY_POSTED.has(route) ? [] : [["GET", route] as const]),
     ...(POSTED.has(route) ? [["POST", route] as const] : []),
   ]);
 
