@@ -18,7 +18,10 @@ import { CACHE, kernelDirectory, kernelImage, moduleFiles, VmFailure } from "./v
 const EXIT_MARK = "berth-v2-vm-exit:";
 const BOOT_TIMEOUT_S = 120;
 
-const INIT = `#!/bin/busybox sh
+const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** What is mounted over /tmp, /root and /run may hide the checkout: it is held before and put back after. */
+const init = (checkout: string): string => `#!/bin/busybox sh
 B=/bin/busybox
 $B mkdir -p /proc /sys /dev /root
 $B mount -t proc proc /proc
@@ -26,6 +29,8 @@ $B mount -t sysfs sysfs /sys
 $B mount -t devtmpfs devtmpfs /dev
 for module in $($B cat /modules/order); do $B insmod /modules/$module || echo "insmod $module failed"; done
 $B mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=loose,ro root /root || exec $B poweroff -f
+$B mkdir -p /checkout
+$B mount -o bind /root${quote(checkout)} /checkout
 $B mount -t proc proc /root/proc
 $B mount -t sysfs sysfs /root/sys
 $B mount -t devtmpfs devtmpfs /root/dev
@@ -36,6 +41,7 @@ $B mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
 $B mount -t tmpfs tmpfs /root/run
 $B mount -t ext4 /dev/vda /root/tmp
 $B mount -t tmpfs tmpfs /root/root
+[ -e /root${quote(checkout)}/package.json ] || { $B mkdir -p /root${quote(checkout)} && $B mount -o bind /checkout /root${quote(checkout)}; }
 $B ip link set lo up
 $B stty -F /dev/ttyS1 raw -echo
 echo "v2-vm: $($B uname -r) booted in $($B cut -d' ' -f1 /proc/uptime) s"
@@ -44,8 +50,6 @@ $B cp /command /root/run/berth-v2-vm
 # Not chroot: a process in a chroot may create no user namespace (user_namespaces(7)).
 exec $B switch_root /root /bin/busybox sh /run/berth-v2-vm
 `;
-
-const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
 /** Output goes through a pipe: what sees a terminal draws on it. */
 const commandScript = (command: readonly string[]): string => {
@@ -76,7 +80,7 @@ const makeInitramfs = (kernel: string, directory: string, command: readonly stri
   for (const file of order) cpSync(file, join(tree, "modules", basename(file)));
   writeFileSync(join(tree, "modules/order"), order.map((file) => basename(file)).join("\n"));
   writeFileSync(join(tree, "command"), commandScript(command));
-  writeFileSync(join(tree, "init"), INIT, { mode: 0o755 });
+  writeFileSync(join(tree, "init"), init(process.cwd()), { mode: 0o755 });
   const image = join(directory, "initramfs.cpio");
   execFileSync("sh", [
     "-c",

@@ -74,6 +74,8 @@ export interface Binding {
 const variant = process.env["BERTH_NATIVE_BUILD"] === "sanitize" ? "sanitize" : "native";
 const built = (name: string): string => fileURLToPath(new URL(`../build/${variant}/${name}`, import.meta.url));
 export const supervisorPath = built("berth-supervisor");
+/** A program of its own, which the sanitized build does not make. */
+export const unpackPath = fileURLToPath(new URL("../build/native/berth-unpack", import.meta.url));
 
 let loaded: Binding | undefined;
 

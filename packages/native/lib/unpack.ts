@@ -5,8 +5,7 @@
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { supervisorPath } from "./binding.ts";
-import { dirname, join } from "node:path";
+import { unpackPath } from "./binding.ts";
 import { nativeError } from "./errors.ts";
 import type { NativeError } from "./types.ts";
 
@@ -52,7 +51,7 @@ export const unpackLayer = async (
   signal?: AbortSignal,
 ): Promise<UnpackResult> => {
   const args = [limits.bytes, limits.entries, limits.depth, limits.ratio].map(String);
-  const child = spawn(join(dirname(supervisorPath), "berth-unpack"), args, {
+  const child = spawn(unpackPath, args, {
     stdio: [blob, "pipe", "pipe", tree],
     env: {},
     cwd: "/",
