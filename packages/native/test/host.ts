@@ -18,7 +18,7 @@ import {
   type LogStream,
   type Runtime,
 } from "../lib/index.ts";
-import { plainSpec } from "./scratch.ts";
+import { mountPoints, plainSpec } from "./scratch.ts";
 
 export const layout = readCgroupLayout();
 /** As on a host without any v2 hierarchy. */
@@ -26,10 +26,6 @@ export const v1Layout = readCgroupLayout((path) => {
   const text = readFileSync(path, "utf8");
   return path === "/proc/self/mountinfo" ? text.replace(/^.* - cgroup2 .*$/gm, "") : text;
 });
-
-const mountPoints = ({ hierarchies, onDemand }: typeof layout): string[] => [
-  ...new Set([...hierarchies, ...onDemand].map(({ path }) => path)),
-];
 
 export interface TestHost {
   readonly directory: string;

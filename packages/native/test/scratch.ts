@@ -6,11 +6,17 @@ import {
   ensureBusyboxRootfs,
   openRuntime,
   readCgroupLayout,
+  type CgroupLayout,
   type Container,
   type ContainerSpec,
   type ExitRecord,
   type Runtime,
 } from "../lib/index.ts";
+
+/** Where cgroups of a runtime with this layout can be, those that are only made when a limit asks for them included. */
+export const mountPoints = ({ hierarchies, onDemand }: CgroupLayout): string[] => [
+  ...new Set([...hierarchies, ...onDemand].map(({ path }) => path)),
+];
 
 /** A spec with sensible defaults; `serial` gives it an id and a range of ids of its own. */
 export const plainSpec = (serial: number, image: string, command: readonly string[]): ContainerSpec => ({
@@ -41,7 +47,7 @@ export const openScratch = async (name: string): Promise<Scratch> => {
   const stateDir = join(directory, "state");
   const image = join(directory, "busybox");
   const cgroupParent = `berth-${name}-${process.pid}`;
-  const cgroupParents = readCgroupLayout().hierarchies.map((hierarchy) => join(hierarchy.path, cgroupParent));
+  const cgroupParents = mountPoints(readCgroupLayout()).map((path) => join(path, cgroupParent));
   await ensureBusyboxRootfs(image);
   const runtime = await openRuntime({ stateDir, cgroupParent });
   let serial = 0;

@@ -2,10 +2,17 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { arch, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { breakingDoor, pushImage, startRegistry, type TestRegistry } from "../../testing/registry.ts";
+import { architectureOf } from "../../core/images/manifest.ts";
+import {
+  breakingDoor,
+  pushImage,
+  startRegistry,
+  type RegistryOptions,
+  type TestRegistry,
+} from "../../testing/registry.ts";
 import { openRegistrySettings } from "./registry-settings.ts";
 import { openOciStore, signalNumber, type OciStore } from "./store.ts";
 
@@ -14,6 +21,13 @@ let directory: string;
 let storage: string;
 let registry: TestRegistry;
 let store: OciStore;
+/** Registries of a single test: closed whatever becomes of it. */
+const others: TestRegistry[] = [];
+const another = async (options?: RegistryOptions): Promise<TestRegistry> => {
+  const started = await startRegistry(storage, options);
+  others.push(started);
+  return started;
+};
 
 const settingsFile = () => join(directory, "registries.json");
 const setUp = (settings: unknown): void => writeFileSync(settingsFile(), JSON.stringify(settings));
@@ -35,7 +49,10 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), "berth-images-"));
   store = await open();
 });
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
+afterEach(async () => {
+  await Promise.all(others.splice(0).map((one) => one.close()));
+  rmSync(directory, { recursive: true, force: true });
+});
 
 describe("a pull", () => {
   test("layers topmost first, and what the image says about running it", async () => {
@@ -74,7 +91,34 @@ describe("a pull", () => {
     expect(blobs()).toHaveLength(4);
   });
 
-  test("Docker's own manifest, zstd layers, an index of several platforms", async () => {
+  test("of an index of several platforms, that of this host", async () => {
+    const manifest = async (tag: string, platform: string) => {
+      push(`multi:${tag}`, [{ which: tag }]);
+      const mediaType = "application/vnd.oci.image.manifest.v1+json";
+      const answer = await fetch(`http://${registry.host}/v2/multi/manifests/${tag}`, {
+        headers: { accept: mediaType },
+      });
+      const digest = answer.headers.get("docker-content-digest");
+      return {
+        mediaType,
+        digest,
+        size: (await answer.arrayBuffer()).byteLength,
+        platform: { os: "linux", architecture: platform },
+      };
+    };
+    const mediaType = "application/vnd.oci.image.index.v1+json";
+    const manifests = [await manifest("other", "s390x"), await manifest("own", architectureOf(arch()))];
+    const put = await fetch(`http://${registry.host}/v2/multi/manifests/all`, {
+      method: "PUT",
+      headers: { "content-type": mediaType },
+      body: JSON.stringify({ schemaVersion: 2, mediaType, manifests }),
+    });
+    expect(put.status).toBe(201);
+    const { layers: paths } = await store.prepare(`oci://${registry.host}/multi:all`, never);
+    expect(readFileSync(join(paths[0]!, "which"), "utf8")).toBe("own");
+  });
+
+  test("Docker's own manifest, zstd layers", async () => {
     pushImage(directory, `${registry.host}/docker:1`, { layers: [{ a: "1" }], format: "docker" });
     await store.prepare(`oci://${registry.host}/docker:1`, never);
     push("plain:1", [{ b: "2" }]);
@@ -100,7 +144,7 @@ describe("a pull", () => {
   });
 
   test("a name that is here needs no registry; latest asks, and does without", async () => {
-    const own = await startRegistry(storage);
+    const own = await another();
     pushImage(directory, `${own.host}/kept:1`, { layers: [{ a: "1" }] });
     pushImage(directory, `${own.host}/kept:latest`, { layers: [{ a: "1" }] });
     const first = await store.prepare(`oci://${own.host}/kept`, never);
@@ -121,6 +165,7 @@ test.each([
   ["SIGTERM", 15],
   ["int", 2],
   ["9", 9],
+  ["SIGRTMIN+3", 37],
   ["", null],
   ["SIGNONSENSE", null],
   ["0", null],
@@ -128,7 +173,7 @@ test.each([
 
 describe("what a registry asks for", () => {
   test("a name and a password, from a file or a helper", async () => {
-    const own = await startRegistry(storage, { user: { name: "berth", password: "s3cret" } });
+    const own = await another({ user: { name: "berth", password: "s3cret" } });
     const image = `oci://${own.host}/private:1`;
     try {
       pushImage(directory, `${own.host}/private:1`, { layers: [{ a: "1" }] }, ["--dest-creds", "berth:s3cret"]);
@@ -164,7 +209,7 @@ describe("what a registry asks for", () => {
       ["req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-keyout", key, "-out", cert, ...subject],
       { stdio: "pipe" },
     );
-    const own = await startRegistry(storage, { tls: { cert, key } });
+    const own = await another({ tls: { cert, key } });
     try {
       push("tls:1", [{ a: "1" }]);
       setUp({ [own.host]: { plainHttp: false } });
