@@ -10,26 +10,18 @@
 
 #include "../src/supervisor/fd.h"
 #include "fuzz.h"
+#include "scratch.h"
 
-static char top[] = "/tmp/berth-fuzz-dirs-XXXXXX";
 static int outside = -1;
 static int inside = -1;
 static nlink_t links;
-
-static void empty(void)
-{
-  char command[128];
-  (void)snprintf(command, sizeof command, "rm -rf %s", top);
-  must(system(command) == 0);
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
   (void)argc;
   (void)argv;
   struct stat info;
-  must(mkdtemp(top) != NULL && atexit(empty) == 0);
-  outside = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  outside = scratch_directory();
   must(outside >= 0 && mkdirat(outside, "in", 0755) == 0);
   inside = openat(outside, "in", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   must(inside >= 0 && symlinkat("..", inside, "u") == 0 && symlinkat("/", inside, "r") == 0);
@@ -57,8 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ssize_t length = readlink(proc, where, sizeof where - 1);
     must(length > 0);
     where[length] = '\0';
-    size_t prefix = strlen(top);
-    must(strncmp(where, top, prefix) == 0 && strncmp(where + prefix, "/in", 3) == 0);
+    size_t prefix = strlen(scratch);
+    must(strncmp(where, scratch, prefix) == 0 && strncmp(where + prefix, "/in", 3) == 0);
     must(where[prefix + 3] == '\0' || where[prefix + 3] == '/');
     must(close(fd) == 0);
   }

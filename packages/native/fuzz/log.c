@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "scratch.h"
 
 static bool torn;
 
@@ -24,22 +25,13 @@ static ssize_t maybe_pwrite(int fd, const void *bytes, size_t size, off_t at)
 #include "../src/supervisor/log.c"
 #undef pwrite
 
-static char top[] = "/tmp/berth-fuzz-log-XXXXXX";
 static int state = -1;
-
-static void empty(void)
-{
-  char command[128];
-  (void)snprintf(command, sizeof command, "rm -rf %s", top);
-  must(system(command) == 0);
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
   (void)argc;
   (void)argv;
-  must(mkdtemp(top) != NULL && atexit(empty) == 0);
-  state = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  state = scratch_directory();
   return state < 0;
 }
 
@@ -130,9 +122,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (log.file >= 0)
     must(close(log.file) == 0);
   must(close(log.dir) == 0);
-  empty();
-  must(mkdir(top, 0700) == 0 && close(state) == 0);
-  state = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  scratch_remove();
+  must(mkdir(scratch, 0700) == 0 && close(state) == 0);
+  state = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   must(state >= 0);
   return 0;
 }

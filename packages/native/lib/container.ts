@@ -18,7 +18,7 @@ import type { ContainerCgroup } from "./cgroup.ts";
 import type { ContainerLimits } from "./resources/limits.ts";
 import { ControlConnection } from "./control.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
-import { encodeExec, exec, notExecuted } from "./exec.ts";
+import { encodeExec, exec } from "./exec.ts";
 import { freeze, isFrozen, thaw, type FreezerPlace } from "./freezer.ts";
 import { linkNameOf } from "./network/names.ts";
 import { findLink, innerStats } from "./network/links.ts";
@@ -27,7 +27,7 @@ import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import type { FramingError } from "./frames.ts";
 import { dial, discard, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
 import { openLog } from "./log.ts";
-import { lostRecord, neverStartedRecord, tooOld, unreachable } from "./lost.ts";
+import { lostRecord, notStartedRecord, tooOld, unreachable } from "./lost.ts";
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
 import { attach } from "./session.ts";
 import { isTerminalSize } from "./spec/output.ts";
@@ -55,6 +55,7 @@ const KILL_DIRECT_MS = 5000;
 const LOCK_WAIT_MS = 10_000;
 const ADOPT_WAIT_MS = 10_000;
 const DEFAULT_SCROLLBACK = 64 * 1024;
+const NEVER_STARTED = nativeError("supervisor", 0, "the supervisor was killed before it did anything");
 
 type Started = { readonly started: true } | { readonly started: false; readonly exit: ExitRecord };
 
@@ -154,7 +155,7 @@ export class TrackedContainer implements Container {
   async exec(spec: ExecSpec): Promise<ExecResult> {
     this.#require(2, "exec");
     const encoded = encodeExec(spec);
-    if (!encoded.ok) return { ok: false, error: encoded.error, exit: notExecuted(encoded.error) };
+    if (!encoded.ok) return { ok: false, error: encoded.error, exit: notStartedRecord(encoded.error) };
     return await exec(await dial(this.#directory), encoded.value, spec.terminal !== undefined, () => this.#connected());
   }
 
@@ -327,7 +328,7 @@ export class TrackedContainer implements Container {
     while (!this.#host.isClosed() && this.#exit === undefined) {
       try {
         const found = await this.#find();
-        if (found === "never_started") this.#end(neverStartedRecord());
+        if (found === "never_started") this.#end(notStartedRecord(NEVER_STARTED));
         return;
       } catch {
         await unrefSleep(1000);

@@ -8,6 +8,7 @@ import { constants } from "node:os";
 import type { ControlConnection } from "./control.ts";
 import { nativeError } from "./errors.ts";
 import { op, reply } from "./frames.ts";
+import { lostExecRecord, notStartedRecord } from "./lost.ts";
 import { parseExit } from "./records.ts";
 import { Session } from "./session.ts";
 import { encodeSpec } from "./spec.ts";
@@ -71,7 +72,10 @@ export const exec = async (
       session.endOutput();
     },
     onClose: () => {
-      const lost = failed(nativeError("exec", 0, "the connection to its supervisor ended"), startedAtMs);
+      const lost =
+        startedAtMs === null
+          ? notStartedRecord(nativeError("exec", 0, "the connection to its supervisor ended"))
+          : lostExecRecord(startedAtMs);
       settle(closed ? { ...lost, cause: "signalled", signal: constants.signals.SIGKILL } : lost);
     },
   });
@@ -81,7 +85,7 @@ export const exec = async (
       session.destroy();
       const exit = parseExit(answer.payload.toString());
       const error = exit?.error ?? nativeError("exec", answer.error, refusal(answer.error));
-      return { ok: false, error, exit: exit ?? failed(error, null) };
+      return { ok: false, error, exit: exit ?? notStartedRecord(error) };
     }
     startedAtMs = Date.now();
     const id = answer.payload.readUInt32LE(0);
@@ -115,20 +119,3 @@ const refusal = (errno: number): string =>
   errno === constants.errno.EBUSY
     ? "as many programs as there can be are being executed in this container"
     : "the container does not run";
-
-export const notExecuted = (error: NativeError): ExitRecord => failed(error, null);
-
-/** `startedAtMs` null: it never ran. */
-const failed = (error: NativeError, startedAtMs: number | null): ExitRecord => ({
-  code: startedAtMs === null ? 125 : 137,
-  signal: null,
-  oom: false,
-  cause: startedAtMs === null ? "start_failed" : "supervisor_lost",
-  error: startedAtMs === null ? error : null,
-  createdAtMs: null,
-  startedAtMs,
-  finishedAtMs: Date.now(),
-  droppedBytes: 0,
-  cpuMicros: null,
-  peakMemoryBytes: null,
-});

@@ -3,35 +3,36 @@ import { constants } from "node:os";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { CONTROL_VERSION, type FramingError } from "./frames.ts";
 import type { StatusRecord } from "./records.ts";
-import type { ExitRecord } from "./types.ts";
+import type { ExitRecord, NativeError } from "./types.ts";
 
-export const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecord => ({
-  code: 137,
+/** What is not given is not known. */
+const untold = (known: Pick<ExitRecord, "code" | "cause"> & Partial<ExitRecord>): ExitRecord => ({
   signal: null,
   oom: false,
-  cause: status !== undefined && status.bootId !== bootId ? "host_rebooted" : "supervisor_lost",
   error: null,
-  createdAtMs: status?.createdAtMs ?? null,
-  startedAtMs: status?.startedAtMs ?? null,
-  finishedAtMs: Date.now(),
-  droppedBytes: 0,
-  cpuMicros: null,
-  peakMemoryBytes: null,
-});
-
-export const neverStartedRecord = (): ExitRecord => ({
-  code: 125,
-  signal: null,
-  oom: false,
-  cause: "start_failed",
-  error: nativeError("supervisor", 0, "the supervisor was killed before it did anything"),
   createdAtMs: null,
   startedAtMs: null,
   finishedAtMs: Date.now(),
   droppedBytes: 0,
   cpuMicros: null,
   peakMemoryBytes: null,
+  ...known,
 });
+
+export const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecord =>
+  untold({
+    code: 137,
+    cause: status !== undefined && status.bootId !== bootId ? "host_rebooted" : "supervisor_lost",
+    createdAtMs: status?.createdAtMs ?? null,
+    startedAtMs: status?.startedAtMs ?? null,
+  });
+
+/** A program in a running container whose connection ended. */
+export const lostExecRecord = (startedAtMs: number): ExitRecord =>
+  untold({ code: 137, cause: "supervisor_lost", startedAtMs });
+
+/** Nothing was executed. */
+export const notStartedRecord = (error: NativeError): ExitRecord => untold({ code: 125, cause: "start_failed", error });
 
 export const unreachable = (id: string, refused: FramingError | undefined): NativeFailure => {
   const { errno } = constants;

@@ -13,6 +13,7 @@ import { ContainerCgroup } from "./cgroup.ts";
 import { enableOnDemand, prepareParent, removeParent } from "./cgroup-parent.ts";
 import { TrackedContainer } from "./container.ts";
 import { discard, type Host } from "./host.ts";
+import { notStartedRecord } from "./lost.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { openNetworks } from "./network/networks.ts";
 import type { Networks } from "./network/types.ts";
@@ -34,7 +35,6 @@ import type {
   CloseOptions,
   ContainerSpec,
   ContainerStats,
-  ExitRecord,
   NativeError,
   Runtime,
   RuntimeFeatures,
@@ -274,22 +274,7 @@ class OpenRuntime implements Runtime {
   }
 }
 
-const notStarted = (error: NativeError): StartResult => {
-  const exit: ExitRecord = {
-    code: 125,
-    signal: null,
-    oom: false,
-    cause: "start_failed",
-    error,
-    createdAtMs: null,
-    startedAtMs: null,
-    finishedAtMs: Date.now(),
-    droppedBytes: 0,
-    cpuMicros: null,
-    peakMemoryBytes: null,
-  };
-  return { ok: false, error, exit };
-};
+const notStarted = (error: NativeError): StartResult => ({ ok: false, error, exit: notStartedRecord(error) });
 
 const isKernelAtLeast = (major: number, minor: number): boolean => {
   const [a = 0, b = 0] = release()

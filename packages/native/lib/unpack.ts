@@ -67,30 +67,16 @@ export const unpackLayer = async (
   if (report === undefined) {
     return refused("unpack", 0, `the unpacking program ended with ${JSON.stringify(complaint.slice(0, 200))}`, "");
   }
-  if (!report.ok) return refused(report.stage, report.errno, report.detail, report.entry);
-  const { digest, entries, bytes, devicesSkipped, xattrsSkipped } = report;
-  return { ok: true, digest, entries, bytes, devicesSkipped, xattrsSkipped };
+  return report.ok ? report : refused(report.stage, report.errno, report.detail, report.entry);
 };
 
 /** A program that could not be started has no pipes. */
 const read = (stream: Readable | null): Promise<string> => (stream === null ? Promise.resolve("") : text(stream));
 
+/** What the program prints: a success as it is, a failure in parts. */
 type Report =
-  | {
-      readonly ok: true;
-      readonly digest: string;
-      readonly entries: number;
-      readonly bytes: number;
-      readonly devicesSkipped: number;
-      readonly xattrsSkipped: number;
-    }
-  | {
-      readonly ok: false;
-      readonly stage: string;
-      readonly errno: number;
-      readonly detail: string;
-      readonly entry: string;
-    };
+  | Extract<UnpackResult, { readonly ok: true }>
+  | (Omit<NativeError, "code"> & { readonly ok: false; readonly entry: string });
 
 /** Our own program wrote it; it may have been killed in the middle. */
 const parseReport = (line: string): Report | undefined => {

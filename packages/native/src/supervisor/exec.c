@@ -31,23 +31,14 @@ static void on_process(struct source *source, uint32_t events);
 static void on_stdout(struct source *source, uint32_t events);
 static void on_stderr(struct source *source, uint32_t events);
 
-static void close_source(struct source *source)
-{
-  if (source->fd < 0)
-    return;
-  loop_remove(source);
-  (void)close(source->fd);
-  source->fd = -1;
-}
-
 static void release(struct exec *exec)
 {
   struct control_client *client = exec->client;
-  close_source(&exec->launcher);
-  close_source(&exec->report);
-  close_source(&exec->process);
-  close_source(&exec->outputs[0]);
-  close_source(&exec->outputs[1]);
+  loop_close(&exec->launcher);
+  loop_close(&exec->report);
+  loop_close(&exec->process);
+  loop_close(&exec->outputs[0]);
+  loop_close(&exec->outputs[1]);
   input_close(&exec->input);
   fd_close(&exec->slave);
   fd_close(&exec->spec_fd);
@@ -171,7 +162,7 @@ static bool pump(struct exec *exec, unsigned index)
   if (size < 0 && errno == EAGAIN)
     return false;
   if (size <= 0) {
-    close_source(output);
+    loop_close(output);
     return false;
   }
   if (exec->client != NULL)
@@ -257,7 +248,7 @@ static void on_born(struct exec *exec, pid_t pid)
 /* The other end is gone: executed, or dead. */
 static void on_executed(struct exec *exec)
 {
-  close_source(&exec->report);
+  loop_close(&exec->report);
   if (exec->pid == 0 && exec->launcher.fd < 0)
     refuse(exec);
   if (exec->pid == 0 || exec->exit.err.stage[0] != '\0')
@@ -299,7 +290,7 @@ static void on_launcher(struct source *source, uint32_t events)
   struct exec *exec = container_of(source, struct exec, launcher);
   (void)events;
   (void)RETRY_INTR(waitid(P_PIDFD, (id_t)source->fd, NULL, WEXITED));
-  close_source(source);
+  loop_close(source);
   /* Without a word from the program's process there is none; while the report is open, one may still come. */
   if (exec->report.fd < 0 && exec->pid == 0 && exec->phase == EXEC_STARTING)
     refuse(exec);
@@ -322,7 +313,7 @@ static void on_process(struct source *source, uint32_t events)
   }
   memset(&usage, 0, sizeof usage);
   (void)RETRY_INTR(syscall(SYS_waitid, P_PIDFD, source->fd, &info, WEXITED, &usage));
-  close_source(source);
+  loop_close(source);
   read_report(exec);
   if (exec->phase == EXEC_STARTING) {
     refuse(exec);

@@ -58,15 +58,6 @@ static const char *program(void)
   return spec_string(run.spec, run.hook->argv, 0);
 }
 
-static void close_source(struct source *source)
-{
-  if (source->fd < 0)
-    return;
-  loop_remove(source);
-  (void)close(source->fd);
-  source->fd = -1;
-}
-
 static _Noreturn __attribute__((noinline)) void child(char *const *argv, char *const *envp, int input, int output)
 {
   struct sigaction action = { .sa_handler = SIG_DFL };
@@ -120,8 +111,8 @@ static int begin(struct err *err)
     (void)err_sys(err, STAGE, "watch %.150s", program());
     (void)kill(-run.pid, SIGKILL);
     (void)RETRY_INTR(waitpid(run.pid, NULL, 0));
-    close_source(&run.ended);
-    close_source(&run.timer);
+    loop_close(&run.ended);
+    loop_close(&run.timer);
     return -1;
   }
   return 0;
@@ -167,8 +158,8 @@ static void on_end(struct source *source, uint32_t events)
     return;
   /* What it left behind in its group goes with it. */
   (void)kill(-run.pid, SIGKILL);
-  close_source(&run.ended);
-  close_source(&run.timer);
+  loop_close(&run.ended);
+  loop_close(&run.timer);
   ssize_t length = read(run.said, said, sizeof said - 1);
   said[length > 0 ? length : 0] = '\0';
   said[strcspn(said, "\n")] = '\0';
@@ -194,8 +185,8 @@ void hook_stop(void)
   run.done = NULL;
   (void)kill(-run.pid, SIGKILL);
   (void)RETRY_INTR(waitpid(run.pid, NULL, 0));
-  close_source(&run.ended);
-  close_source(&run.timer);
+  loop_close(&run.ended);
+  loop_close(&run.timer);
   (void)close(run.said);
   run.said = -1;
 }

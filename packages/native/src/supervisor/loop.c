@@ -29,6 +29,15 @@ void loop_remove(struct source *source)
   (void)epoll_ctl(epoll, EPOLL_CTL_DEL, source->fd, NULL);
 }
 
+void loop_close(struct source *source)
+{
+  if (source->fd < 0)
+    return;
+  loop_remove(source);
+  (void)close(source->fd);
+  source->fd = -1;
+}
+
 /* One at a time: what a handler closes or opens again can then have no event waiting behind it. The kernel moves what
    was reported to the end of its list, so nobody starves. */
 void loop_once(int timeout_ms)

@@ -22,6 +22,8 @@ int loop_add(struct source *source, uint32_t events, struct err *err);
 void loop_set(struct source *source, uint32_t events);
 /* Stops watching; the descriptor stays open. */
 void loop_remove(struct source *source);
+/* The same, and closes it. Nothing happens to one that is closed. */
+void loop_close(struct source *source);
 /* Waits for at most `timeout_ms` (-1: for ever) and calls one source. */
 void loop_once(int timeout_ms);
 
