@@ -8,7 +8,7 @@ import Type, { type Static } from "typebox";
 const strict = { additionalProperties: false } as const;
 
 /** Capabilities that stay inside of the container's own user namespace and were never part of an escape. */
-export const GRANTABLE_CAPABILITIES = [
+const GRANTABLE_CAPABILITIES = [
   "audit_write",
   "chown",
   "dac_override",

@@ -3,6 +3,7 @@ export * from "./agent.ts";
 export * from "./allocation.ts";
 export * from "./api.ts";
 export * from "./container-options.ts";
+export { signalOf } from "./container-parse.ts";
 export * from "./decode.ts";
 export * from "./expression.ts";
 export * from "./field-errors.ts";

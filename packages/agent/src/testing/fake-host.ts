@@ -11,6 +11,7 @@ import type { AllocationId, Signed } from "@berth/schema";
 import { NO_VERSION, type Version } from "../core/accept.ts";
 import type { ContainerSpec, ExitRecord } from "../core/container.ts";
 import type { AllocationRecord } from "../core/record.ts";
+import { NO_DEFAULTS } from "../core/images/prepared.ts";
 import type { AllocationFiles } from "../ports/files.ts";
 import type { Images } from "../ports/images.ts";
 import type { Journal } from "../ports/journal.ts";
@@ -131,7 +132,7 @@ export class FakeHost {
             ok: true,
             value: {
               layers: ["/images/busybox"],
-              defaults: { command: [], env: {}, workdir: "/", user: "", stopSignal: null },
+              defaults: NO_DEFAULTS,
             },
           })),
       },

@@ -1,10 +1,11 @@
 /** A real nats-server for one test: own port, own directory, the permissions that agents have in a cluster. */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, connect as dial } from "node:net";
+import { connect as dial } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { agentPermissions, type HostId } from "@berth/schema";
+import { freePort } from "./free-port.ts";
 
 export interface TestServer {
   readonly url: string;
@@ -13,18 +14,6 @@ export interface TestServer {
   readonly start: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
-  });
 
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {

@@ -121,5 +121,3 @@ export const rulesOf = (asking: Asking): Rules | null => {
     places,
   };
 };
-
-export const hasPlaceRules = (rules: Rules | null): rules is Rules => rules !== null && rules.places.length > 0;

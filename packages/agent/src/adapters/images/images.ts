@@ -1,6 +1,7 @@
 /** Every image that a job may name, by its scheme. Decides where an image comes from and nothing else. */
 import { join } from "node:path";
 import { BUILTIN_IMAGE, isImageReference } from "@berth/schema";
+import { NO_DEFAULTS } from "../../core/images/prepared.ts";
 import type { Images } from "../../ports/images.ts";
 import { ensureBuiltin } from "./builtin.ts";
 import { openRegistrySettings } from "./registry-settings.ts";
@@ -9,10 +10,9 @@ import { openOciStore } from "./store.ts";
 export const openImages = async (directory: string, registriesFile: string): Promise<Images> => {
   const busybox = await ensureBuiltin(directory);
   const store = await openOciStore(join(directory, "oci"), openRegistrySettings(registriesFile));
-  const defaults = { command: [], env: {}, workdir: "/", user: "", stopSignal: null };
   return {
     prepare: async (image, signal) => {
-      if (image === BUILTIN_IMAGE) return { ok: true, value: { layers: [busybox], defaults } };
+      if (image === BUILTIN_IMAGE) return { ok: true, value: { layers: [busybox], defaults: NO_DEFAULTS } };
       if (!isImageReference(image)) return { ok: false, error: `${image} is not available on this host` };
       try {
         return { ok: true, value: await store.prepare(image, signal) };

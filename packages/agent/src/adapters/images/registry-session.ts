@@ -77,6 +77,11 @@ export class RegistrySession {
     throw new RegistryFailure(`${this.#host} does not let this host read ${repository} (${second.statusCode})`, false);
   }
 
+  /** Hosts to ask before this one. */
+  get mirrors(): readonly string[] {
+    return this.#access.mirrors;
+  }
+
   async close(): Promise<void> {
     await this.#agent.close();
   }

@@ -32,7 +32,7 @@ const ACCEPT = [...MEDIA_TYPES.index, ...MEDIA_TYPES.manifest].join(", ");
 export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 export const openRegistry = (settings: RegistrySettings): Registry => {
-  /** One use of the store each: settings may change between two. */
+  /** For one pull each: settings may change between two. */
   const sessions = new Map<string, Promise<RegistrySession>>();
   const session = (host: string): Promise<RegistrySession> => {
     const known = sessions.get(host);
@@ -48,7 +48,7 @@ export const openRegistry = (settings: RegistrySettings): Registry => {
     signal: AbortSignal,
     work: (session: RegistrySession, host: string) => Promise<T>,
   ): Promise<T> => {
-    const { mirrors } = await settings.accessTo(reference.registry);
+    const { mirrors } = await session(reference.registry);
     const failures: RegistryFailure[] = [];
     for (const host of [...mirrors, reference.registry]) {
       try {

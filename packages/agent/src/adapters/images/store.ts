@@ -5,10 +5,17 @@
  */
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { arch, constants } from "node:os";
+import { arch } from "node:os";
 import { join } from "node:path";
 import Type, { type Static } from "typebox";
-import { decoder, formatImageReference, parseImageReference, type ImageReference, type Result } from "@berth/schema";
+import {
+  decoder,
+  formatImageReference,
+  parseImageReference,
+  signalOf,
+  type ImageReference,
+  type Result,
+} from "@berth/schema";
 import {
   architectureOf,
   checkConfig,
@@ -26,7 +33,7 @@ import type { PreparedImage } from "../../core/images/prepared.ts";
 import { readSealed, writeSealed } from "../files/atomic-file.ts";
 import { openBlobs, type Blobs } from "./blobs.ts";
 import { openLayers, type Layers } from "./layers.ts";
-import { digestOf, openRegistry, type Registry } from "./registry.ts";
+import { openRegistry, type Registry } from "./registry.ts";
 import { RegistryFailure } from "./registry-session.ts";
 import type { RegistrySettings } from "./registry-settings.ts";
 
@@ -61,14 +68,11 @@ const valueOf = <T>(result: Result<T, string>, about: string): T => {
 
 /** `SIGQUIT`, `QUIT` or `3`; anything else is no signal, and the usual one is sent. */
 export const signalNumber = (text: string): number | null => {
-  const name = `SIG${text.toUpperCase().replace(/^SIG/, "")}`;
-  const number = /^\d{1,2}$/.test(text)
-    ? Number(text)
-    : Object.entries(constants.signals).find(([known]) => known === name)?.[1];
+  const number = /^\d{1,2}$/.test(text) ? Number(text) : signalOf(text.toUpperCase());
   return number !== undefined && number >= 1 && number <= 64 ? number : null;
 };
 
-export const defaultsOf = ({ config }: ImageConfig): Record["defaults"] => {
+const defaultsOf = ({ config }: ImageConfig): Record["defaults"] => {
   if (config === undefined || config === null) return nothing();
   const env: { [name: string]: string } = {};
   for (const pair of config.Env ?? []) {
@@ -172,7 +176,7 @@ class Store implements OciStore {
       document = await registry.document(reference, chosen.digest, signal);
     }
     const manifest = valueOf(decodeManifest(document.bytes), name);
-    await this.#blobs.put(digestOf(document.bytes), document.bytes);
+    await this.#blobs.put(document.digest, document.bytes);
     return { manifest, digest: document.digest };
   }
 

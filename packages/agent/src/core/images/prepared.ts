@@ -11,6 +11,9 @@ export interface ImageDefaults {
   readonly stopSignal: number | null;
 }
 
+/** Of an image that says nothing. */
+export const NO_DEFAULTS: ImageDefaults = { command: [], env: {}, workdir: "/", user: "", stopSignal: null };
+
 export interface PreparedImage {
   /** Directories on this host, topmost first. */
   readonly layers: readonly string[];
