@@ -1,13 +1,8 @@
 /** Rules 1 to 19: programs, descriptors, paths, mounts, users. */
-import { addon, supervisor, type Mutant } from "./mutant.ts";
+import { ANY_LINK, addon, supervisor, type Mutant } from "./mutant.ts";
 
 const RACE = "starts while directories and links change places: nothing is mounted or made outside of the root";
 const KERNEL_TARGETS = "where the kernel's files belong, is refused";
-const ANY_LINK = supervisor(
-  "fd.c",
-  "return open2(root, path, flags, RESOLVE_IN_ROOT);",
-  'return open2(root, path[1] == 0 ? "." : path + 1, flags, 0);',
-);
 
 export const ofPathsAndFiles: readonly Mutant[] = [
   {

@@ -1,11 +1,5 @@
 /** Rules 20 to 39: capabilities, system calls, devices, namespaces, limits, the supervisor. */
-import { addon, filter, supervisor, type Mutant } from "./mutant.ts";
-
-const ANY_LINK = supervisor(
-  "fd.c",
-  "return open2(root, path, flags, RESOLVE_IN_ROOT);",
-  'return open2(root, path[1] == 0 ? "." : path + 1, flags, 0);',
-);
+import { ANY_LINK, addon, filter, supervisor, type Mutant } from "./mutant.ts";
 
 export const ofRightsAndLimits: readonly Mutant[] = [
   {
