@@ -1,6 +1,6 @@
 // `pnpm test:v2 [--quick] [TEST …]`: the native tests on pure cgroup v2, in the virtual machine of tools/v2-vm.ts.
 // Arguments go to vitest; a JSON report that they ask for is brought out of the machine. What was skipped is named.
-// `--quick`, which `npm test` asks for, leaves out the files that never touch a cgroup: all of them take too long for it.
+// `--quick`, which `npm test` asks for, is a small part: all of them take too long for it.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
