@@ -41,7 +41,14 @@ const built = spawnSync(bin("tsc"), ["-b", "packages/native"], inherit).status =
 const vitest = [
   ...[process.execPath, "node_modules/vitest/vitest.mjs", "run", "--project", "integration"],
   ...tests,
-  ...["--configLoader", "runner", "--cache=false", `--testTimeout=${PATIENCE_MS}`, `--hookTimeout=${PATIENCE_MS}`],
+  ...[
+    "--configLoader",
+    "runner",
+    "--cache=false",
+    "--no-isolate",
+    `--testTimeout=${PATIENCE_MS}`,
+    `--hookTimeout=${PATIENCE_MS}`,
+  ],
   ...["--reporter=verbose", "--reporter=json", "--outputFile.json=/dev/ttyS1", ...options],
 ];
 const started = performance.now();

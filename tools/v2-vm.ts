@@ -98,8 +98,19 @@ interface Options {
   readonly result: string | undefined;
 }
 
+/** Half of the memory and one processor each: where memory comes from can be seen. */
+const twoNodes = (memoryMiB: number): string[] =>
+  [0, 1].flatMap((node) => {
+    const size = node === 0 ? Math.ceil(memoryMiB / 2) : Math.floor(memoryMiB / 2);
+    return [
+      ...["-object", `memory-backend-ram,id=node${node},size=${size}M`],
+      ...["-numa", `node,nodeid=${node},cpus=${node},memdev=node${node}`],
+    ];
+  });
+
 const machine = (kernel: string, initramfs: string, disk: string, options: Options): string[] => [
   ...["-accel", accelerator(), "-cpu", "max,arch-capabilities=off", "-smp", "2", "-m", options.memoryMiB],
+  ...twoNodes(Number(options.memoryMiB)),
   ...["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"],
   ...["-serial", options.result === undefined ? "null" : `file:${resolve(options.result)}`],
   ...["-kernel", resolve(kernelImage(kernel)), "-initrd", initramfs],

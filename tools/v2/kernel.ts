@@ -18,6 +18,8 @@ const MODULES = [
   "veth",
   "bridge",
   "sch_tbf",
+  "loop",
+  "bfq",
 ];
 
 export class VmFailure extends Error {}

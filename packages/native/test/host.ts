@@ -3,9 +3,11 @@
  * and the certainty that all of it is gone afterwards.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll } from "vitest";
 import {
   ensureBusyboxRootfs,
@@ -165,9 +167,25 @@ export const processesWith = (text: string): number[] =>
     }
   });
 
-/** Compiles a small static C program for use inside containers. */
+const compiled = fileURLToPath(new URL("../build/test-programs/", import.meta.url));
+const COMPILE = ["-O1", "-static", "-D_GNU_SOURCE"];
+
+/** Compiles a small static C program for use inside containers, or takes what was compiled of this very text before. */
 export const compileC = (source: string, target: string): void => {
-  execFileSync("gcc", ["-O1", "-static", "-D_GNU_SOURCE", "-x", "c", "-o", target, "-"], { input: source });
+  const kept = join(compiled, createHash("sha256").update(COMPILE.join(" ")).update(source).digest("hex"));
+  if (!existsSync(kept)) {
+    execFileSync("gcc", [...COMPILE, "-x", "c", "-o", target, "-"], { input: source });
+    try {
+      mkdirSync(compiled, { recursive: true });
+      copyFileSync(target, `${kept}.${process.pid}`);
+      renameSync(`${kept}.${process.pid}`, kept);
+    } catch (cause) {
+      /* In the virtual machine the checkout is read-only. */
+      if (!(cause instanceof Error && "code" in cause && cause.code === "EROFS")) throw cause;
+    }
+    return;
+  }
+  copyFileSync(kept, target);
 };
 
 /** C source of a program that becomes another user and executes its arguments. */

@@ -2,7 +2,7 @@
 import type { IoLimit, Resources } from "./resources.ts";
 import type { HostHierarchy, ResourceHost, Setting } from "./setting.ts";
 
-type Ceiling = Exclude<keyof IoLimit, "device">;
+type Ceiling = Exclude<keyof IoLimit, "device" | "weight">;
 
 const V1_FILES: readonly (readonly [Ceiling, string])[] = [
   ["readBytesPerSecond", "blkio.throttle.read_bps_device"],
@@ -22,8 +22,23 @@ export const ioSettings = (wanted: Resources, hierarchy: HostHierarchy, host: Re
   const weight: Setting[] =
     wanted.ioWeight === undefined
       ? []
-      : [{ ...at, file: weightFile(hierarchy, host), value: `${wanted.ioWeight}`, initial: "100" }];
+      : [
+          {
+            ...at,
+            file: weightFile(hierarchy, host),
+            value: `${wanted.ioWeight}`,
+            initial: "100",
+            /* On v1 it is what gives a container a cgroup here; without one it would not be among those that share. */
+            always: hierarchy.version === 1,
+          },
+        ];
   const limits = wanted.ioLimits ?? [];
+  for (const { device, weight: share } of limits) {
+    /* A disk that heeds no weights would refuse it; that it does not hold there is said by settings.ts. */
+    if (share === undefined || !host.weighedDisks.has(device)) continue;
+    const file = hierarchy.version === 1 ? "blkio.bfq.weight_device" : weightFile(hierarchy, host);
+    weight.push({ ...at, file, key: device, value: `${device} ${share}`, initial: `${device} default` });
+  }
   if (hierarchy.version === 1) {
     const ceilings = limits.flatMap((limit) =>
       V1_FILES.flatMap(([name, file]): Setting[] => {
@@ -36,7 +51,7 @@ export const ioSettings = (wanted: Resources, hierarchy: HostHierarchy, host: Re
     );
     return [...weight, ...ceilings];
   }
-  const ceilings = limits.map(({ device, ...given }): Setting => {
+  const ceilings = limits.filter(hasCeiling).map(({ device, ...given }): Setting => {
     const words = (value: (name: Ceiling) => number | "max") =>
       [device, ...V2_WORDS.map(([name, word]) => `${word}=${value(name)}`)].join(" ");
     return {
@@ -49,6 +64,8 @@ export const ioSettings = (wanted: Resources, hierarchy: HostHierarchy, host: Re
   });
   return [...weight, ...ceilings];
 };
+
+export const hasCeiling = (limit: IoLimit): boolean => V2_WORDS.some(([name]) => limit[name] !== undefined);
 
 /** BFQ has a file of its own, which exists even where another controller of weights is at work. */
 export const weightFile = ({ version, files }: HostHierarchy, { ioWeights }: ResourceHost): string => {

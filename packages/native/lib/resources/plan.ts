@@ -45,7 +45,17 @@ export const planUpdate = (before: readonly Setting[], after: readonly Setting[]
   arrange(changes, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
   arrange(changes, "cpu.cfs_burst_us", "cpu.cfs_quota_us");
   arrange(changes, "cpu.max.burst", "cpu.max");
+  renewShares(changes, after);
   return lowersHard(changes, before, after);
+};
+
+/** bfq forgets the shares of single disks when the share of all of them is written (bfq_io_set_weight_legacy). */
+const renewShares = (changes: Change[], after: readonly Setting[]): void => {
+  const isShare = ({ file }: Setting) => file.includes("bfq.weight");
+  const ofAll = changes.some(({ setting }) => setting.key === undefined && isShare(setting));
+  if (!ofAll) return;
+  for (const setting of after.filter((one) => one.key !== undefined && isShare(one)))
+    if (!changes.some((one) => keyOf(one.setting) === keyOf(setting))) changes.push(change(setting, setting));
 };
 
 const change = (before: Setting | undefined, setting: Setting): Change => ({

@@ -26,18 +26,28 @@ export const probeResources = async ({ layout, reasons }: PreparedParent, parent
     reasons,
     cpus: await listOf("cpus", "/sys/devices/system/cpu/online"),
     memoryNodes: await listOf("mems", "/sys/devices/system/node/online"),
-    ioWeights: await ioWeights(hierarchies),
+    ...(await weighing(hierarchies)),
   };
 };
 
 /** Weights are heeded by the bfq scheduler of a disk, or by io.cost where an operator switched it on (v2 only). */
-const ioWeights = async (hierarchies: readonly HostHierarchy[]): Promise<ResourceHost["ioWeights"]> => {
+const weighing = async (
+  hierarchies: readonly HostHierarchy[],
+): Promise<Pick<ResourceHost, "ioWeights" | "weighedDisks">> => {
   const io = hierarchies.find(({ controllers }) => controllers.includes("io"));
-  if (io === undefined) return undefined;
-  if (io.version === 2 && ((await tryRead(join(io.path, "io.cost.qos"))) ?? "").includes("enable=1")) return "iocost";
+  if (io === undefined) return { ioWeights: undefined, weighedDisks: new Set() };
+  const costs = io.version === 2 ? ((await tryRead(join(io.path, "io.cost.qos"))) ?? "") : "";
+  const byCost = [...costs.matchAll(/^(\d+:\d+) .*\benable=1/gm)].map(([, device = ""]) => device);
+  if (byCost.length > 0) return { ioWeights: "iocost", weighedDisks: new Set(byCost) };
   const disks = await readdir("/sys/block").catch(() => []);
-  const schedulers = await Promise.all(disks.map((disk) => tryRead(`/sys/block/${disk}/queue/scheduler`)));
-  return schedulers.some((text) => text?.includes("[bfq]")) ? "bfq" : undefined;
+  const byBfq = await Promise.all(
+    disks.map(async (disk) => {
+      const scheduler = await tryRead(`/sys/block/${disk}/queue/scheduler`);
+      return scheduler?.includes("[bfq]") === true ? (await tryRead(`/sys/block/${disk}/dev`))?.trim() : undefined;
+    }),
+  );
+  const weighedDisks = new Set(byBfq.filter((device) => device !== undefined));
+  return { ioWeights: weighedDisks.size > 0 ? "bfq" : undefined, weighedDisks };
 };
 
 const tryRead = async (path: string): Promise<string | undefined> => {

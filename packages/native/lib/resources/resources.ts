@@ -29,7 +29,7 @@ export interface Resources {
   readonly pids: number;
   /** Share of a contended disk, 1…1000. Default 100. */
   readonly ioWeight?: number;
-  /** Ceilings for single disks; at most 16. */
+  /** Shares and ceilings of single disks; at most 16. */
   readonly ioLimits?: readonly IoLimit[];
   /** Bytes of huge pages by their size: `{ "2MB": 2097152 }`. Default: no ceiling but the pages that there are. */
   readonly hugePages?: Readonly<Record<string, number>>;
@@ -39,6 +39,8 @@ export interface Resources {
 export interface IoLimit {
   /** Number of the block device, `8:0`, as `lsblk` and /proc/partitions show it. */
   readonly device: string;
+  /** Share of this disk when it is contended, 1…1000. Default: `ioWeight`. */
+  readonly weight?: number;
   readonly readBytesPerSecond?: number;
   readonly writeBytesPerSecond?: number;
   readonly readsPerSecond?: number;
@@ -54,6 +56,8 @@ export interface Unenforced {
 }
 
 const MAX_IO_LIMITS = 16;
+/** The narrower of two ranges: that of bfq. */
+const MAX_WEIGHT = 1000;
 const PAGE = 4096;
 
 const whole = (value: number, least: number, most: number): boolean =>
@@ -78,7 +82,7 @@ export const firstMistakeOf = (wanted: Resources): string | undefined => {
     optional("memoryLowBytes", wanted.memoryLowBytes, 0, most) ??
     optional("swapBytes", wanted.swapBytes, 0, most - wanted.memoryBytes) ??
     number("pids", wanted.pids, 1, 4_194_304) ??
-    optional("ioWeight", wanted.ioWeight, 1, 1000) ??
+    optional("ioWeight", wanted.ioWeight, 1, MAX_WEIGHT) ??
     ioMistake(wanted.ioLimits ?? []) ??
     hugePagesMistake(wanted.hugePages ?? {})
   );
@@ -98,11 +102,13 @@ const list = (knob: Knob, text: string | undefined): string | undefined => {
 const ioMistake = (limits: readonly IoLimit[]): string | undefined => {
   if (limits.length > MAX_IO_LIMITS) return `ioLimits: ${limits.length} given, at most ${MAX_IO_LIMITS} are possible`;
   const seen = new Set<string>();
-  for (const { device, ...ceilings } of limits) {
+  for (const { device, weight, ...ceilings } of limits) {
     if (!/^\d{1,4}:\d{1,7}$/.test(device))
       return `ioLimits: device ${JSON.stringify(device.slice(0, 40))} is not a number like 8:0`;
     if (seen.has(device)) return `ioLimits: device ${device} is named twice`;
     seen.add(device);
+    if (weight !== undefined && !whole(weight, 1, MAX_WEIGHT))
+      return `ioLimits: weight ${weight} is not in 1..${MAX_WEIGHT}`;
     for (const [name, value] of Object.entries(ceilings))
       if (value !== undefined && !whole(value, 1, 0xffff_ffff))
         return `ioLimits: ${name} ${value} is not in 1..4294967295`;

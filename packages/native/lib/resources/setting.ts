@@ -11,6 +11,8 @@ export interface ResourceHost {
   readonly memoryNodes: string;
   /** What makes weights of disks effective: undefined when no disk of this host heeds them. */
   readonly ioWeights: "bfq" | "iocost" | undefined;
+  /** Numbers of the disks that heed weights, `8:0`. */
+  readonly weighedDisks: ReadonlySet<string>;
 }
 
 export interface HostHierarchy extends Hierarchy {

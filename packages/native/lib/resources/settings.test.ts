@@ -126,6 +126,30 @@ describe("what cannot be enforced is said", () => {
     });
   });
 
+  test("a share of one disk is written where that disk heeds it, and said where not", () => {
+    const wanted: Resources = {
+      ...basic,
+      ioLimits: [
+        { device: "8:0", weight: 300 },
+        { device: "8:16", weight: 30 },
+      ],
+    };
+    const reason = expect.stringMatching(/^disk 8:16 .*bfq/);
+    const weighed = { ioWeights: "bfq", weighedDisks: new Set(["8:0"]) } as const;
+    const [unified, special] = v2Host.hierarchies;
+    if (unified === undefined || special === undefined) throw new Error("no hierarchy");
+    const files = new Set([...unified.files, "io.bfq.weight"]);
+    const bfq: ResourceHost = { ...v2Host, ...weighed, hierarchies: [{ ...unified, files }, special] };
+    expect(written(wanted, bfq).filter((line) => line.startsWith("io"))).toEqual(["io.bfq.weight = 8:0 300"]);
+    expect(reasons(wanted, bfq)).toEqual({ ioLimits: reason });
+    expect(written(wanted, { ...bfq, ioWeights: "iocost" })).toContain("io.weight = 8:0 300");
+    const v1 = { ...v1Host, ...weighed };
+    expect(written(wanted, v1).filter((line) => line.startsWith("blkio"))).toEqual([
+      "blkio.bfq.weight_device = 8:0 300",
+    ]);
+    expect(reasons(wanted, v1)).toEqual({ ioLimits: reason });
+  });
+
   test("without any cgroup, nothing holds", () => {
     expect(Object.keys(reasons(basic, { ...v2Host, hierarchies: [] }))).toEqual(Object.keys(basic));
   });
@@ -155,6 +179,7 @@ describe("nonsense", () => {
     ["ioWeight", { ioWeight: 0 }],
     ["ioWeight", { ioWeight: 1001 }],
     ["ioLimits", { ioLimits: [{ device: "/dev/sda" }] }],
+    ["ioLimits", { ioLimits: [{ device: "8:0", weight: 1001 }] }],
     ["ioLimits", { ioLimits: [{ device: "8:0" }, { device: "8:0" }] }],
     ["ioLimits", { ioLimits: [{ device: "8:0", readsPerSecond: 0 }] }],
     ["ioLimits", { ioLimits: Array.from({ length: 17 }, (_, i) => ({ device: `8:${i}` })) }],

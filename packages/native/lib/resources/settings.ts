@@ -4,7 +4,7 @@
  */
 import type { Controller } from "../cgroup-layout.ts";
 import { cpuSettings, cpusetSettings } from "./cpu.ts";
-import { ioSettings } from "./io.ts";
+import { hasCeiling, ioSettings } from "./io.ts";
 import { hugePageSettings, memorySettings } from "./memory.ts";
 import type { Knob, Resources, Unenforced } from "./resources.ts";
 import type { HostHierarchy, ResourceHost, Setting } from "./setting.ts";
@@ -36,9 +36,13 @@ export const settingsOf = (wanted: Resources, host: ResourceHost): Settings => {
         refuse(knobOf(setting.file), `this kernel has no ${setting.file}`);
     }
     for (const knob of asked) {
-      const reason = lackOf(knob, hierarchy, host);
+      const reason = lackOf(knob, wanted, hierarchy, host);
       if (reason !== undefined) refuse(knob, reason);
     }
+    if (controller === "io")
+      for (const { device, weight } of wanted.ioLimits ?? [])
+        if (weight !== undefined && !host.weighedDisks.has(device))
+          refuse("ioLimits", `disk ${device} uses neither the bfq scheduler nor io.cost, which heed weights`);
   }
   return { settings, unenforced };
 };
@@ -88,11 +92,11 @@ const askedOf = (wanted: Resources, controller: Controller): Knob[] =>
   });
 
 /** What a hierarchy that has the controller still cannot do. */
-const lackOf = (knob: Knob, { version }: HostHierarchy, host: ResourceHost): string | undefined => {
+const lackOf = (knob: Knob, wanted: Resources, { version }: HostHierarchy, host: ResourceHost): string | undefined => {
   if (version === 1 && knob === "memoryHighBytes") return "cgroup v1 has no memory.high: it kills at the limit only";
   if (version === 1 && knob === "memoryLowBytes")
     return "cgroup v1 protects no memory: its soft limit only says whose memory is taken first";
-  if (version === 1 && knob === "ioLimits")
+  if (version === 1 && knob === "ioLimits" && (wanted.ioLimits ?? []).some(hasCeiling))
     return "cgroup v1 limits reads and direct writes; what goes through the page cache is written without a limit";
   if (knob === "ioWeight" && host.ioWeights === undefined)
     return "no disk of this host uses the bfq scheduler or io.cost, which heed weights";

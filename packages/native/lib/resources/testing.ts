@@ -1,7 +1,13 @@
 /** Hosts for tests of the pure part: what a v1 and a v2 kernel offer. */
 import type { ResourceHost } from "./setting.ts";
 
-const common = { reasons: {}, cpus: "0-3", memoryNodes: "0", ioWeights: undefined } as const;
+const common = {
+  reasons: {},
+  cpus: "0-3",
+  memoryNodes: "0",
+  ioWeights: undefined,
+  weighedDisks: new Set<string>(),
+} as const;
 
 export const v2Host: ResourceHost = {
   ...common,
@@ -44,7 +50,7 @@ export const v1Host: ResourceHost = {
     v1(
       "blkio",
       true,
-      "blkio.bfq.weight blkio.throttle.read_bps_device blkio.throttle.write_bps_device blkio.throttle.read_iops_device blkio.throttle.write_iops_device",
+      "blkio.bfq.weight blkio.bfq.weight_device blkio.throttle.read_bps_device blkio.throttle.write_bps_device blkio.throttle.read_iops_device blkio.throttle.write_iops_device",
     ),
   ],
 };

@@ -39,6 +39,7 @@ const LIMIT_KEYS = Object.keys({
 
 const IO_KEYS = Object.keys({
   device: true,
+  weight: true,
   readBytesPerSecond: true,
   writeBytesPerSecond: true,
   readsPerSecond: true,

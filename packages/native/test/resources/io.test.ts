@@ -20,11 +20,11 @@ const disk = diskOf(host.directory);
 describe.runIf(versionOf("io") !== undefined && disk !== undefined)("a ceiling for a disk", () => {
   const device = disk ?? "";
   /** Writes for 0.7 s a round, forever; a line for each round. */
-  const writer = async (ioLimits: typeof basic.ioLimits) => {
+  const writer = async (ioLimits: typeof basic.ioLimits, what: "write" | "read" = "write") => {
     const data = join(host.directory, `data-${Math.random().toString(36).slice(2)}`);
     mkdirSync(data);
     writeFileSync(join(data, "file"), Buffer.alloc(2 * MIB));
-    return await host.start(["sh", "-c", "while :; do probe write /data/file 700 || exit 1; done"], {
+    return await host.start(["sh", "-c", `while :; do probe ${what} /data/file 700 || exit 1; done`], {
       layers: layers(),
       mounts: [{ source: data, target: "/data", readOnly: false }],
       limits: { ...basic, ...(ioLimits === undefined ? {} : { ioLimits }) },
@@ -64,6 +64,20 @@ describe.runIf(versionOf("io") !== undefined && disk !== undefined)("a ceiling f
     } finally {
       await bound.stop({ signal: 9, graceMs: 0 });
       await bound.remove();
+    }
+  });
+
+  test("reads have ceilings of their own, in bytes and in operations", async () => {
+    const reader = await writer([{ device, readsPerSecond: 20 }], "read");
+    try {
+      expect(await nextRound(reader)).toBeLessThanOrEqual(40);
+      await updated(reader, { ioLimits: [{ device, writesPerSecond: 1, writeBytesPerSecond: 4096 }] });
+      expect(await nextRound(reader), "only writes have one").toBeGreaterThan(80);
+      await updated(reader, { ioLimits: [{ device, readBytesPerSecond: 20 * 4096 }] });
+      expect(await nextRound(reader)).toBeLessThanOrEqual(40);
+    } finally {
+      await reader.stop({ signal: 9, graceMs: 0 });
+      await reader.remove();
     }
   });
 

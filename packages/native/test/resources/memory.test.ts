@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Container } from "../../lib/index.ts";
 import { eventually } from "../host.ts";
 import { fieldOf, firstLine, go, hierarchyOf, MIB, resourceTest, updated, versionOf } from "./host.ts";
 
@@ -57,6 +58,37 @@ describe("memory", () => {
       expect(parent()).toBe("0");
     },
   );
+});
+
+/** The limit that is short is that of all containers together: what it takes back it takes from whoever is not protected. */
+test.runIf(versionOf("memory") === 2)("protected memory stays while that of a neighbour is taken back", async () => {
+  const parent = join(hierarchyOf("memory").path, host.cgroupParent, "memory.max");
+  const cached = (container: Container) =>
+    Number(/^file (\d+)$/m.exec(read(container.id, "memory", "", "memory.stat"))?.[1]) / MIB;
+  const script = "dd if=/dev/zero of=/tmp/x bs=1M count=16 2>/dev/null; sync /tmp/x; echo filled; sleep 1000";
+  const filled = ["sh", "-c", script];
+  await running(filled, { memoryLowBytes: 24 * MIB }, async (fromTheStart) => {
+    await running(filled, {}, async (byAnUpdate) => {
+      await running(filled, {}, async (never) => {
+        for (const each of [fromTheStart, byAnUpdate, never]) {
+          expect(await firstLine(each)).toBe("filled");
+          expect(cached(each)).toBeGreaterThan(15);
+        }
+        await updated(byAnUpdate, { memoryLowBytes: 24 * MIB });
+        writeFileSync(parent, `${80 * MIB}`);
+        try {
+          await running(["probe", "hold", `${40 * MIB}`], {}, async (hog) => {
+            expect(await firstLine(hog)).toBe("holding");
+            expect(cached(fromTheStart)).toBeGreaterThan(15);
+            expect(cached(byAnUpdate)).toBeGreaterThan(15);
+            expect(cached(never)).toBeLessThan(8);
+          });
+        } finally {
+          writeFileSync(parent, "max");
+        }
+      });
+    });
+  });
 });
 
 describe("swap", () => {

@@ -10,6 +10,7 @@
  *   huge COUNT      maps huge pages of 2 MiB one by one and touches them, says how many it got
  *   write FILE MS   writes 4 KiB blocks past the page cache for so long, says how many
  *   read FILE MS    the same with reads
+ *   pour FILE       writes such blocks for ever, and a point for every 32 of them
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -99,7 +100,9 @@ static int transfer(const char *file, long ms, int writing)
     return perror(file), 1;
   memset(block, 1, 4096);
   long done = 0;
-  for (long end = now_ms() + ms; now_ms() < end; done++) {
+  for (long end = now_ms() + ms; ms < 0 || now_ms() < end; done++) {
+    if (ms < 0 && done % 32 == 31)
+      putchar('.');
     off_t at = (off_t)(done % 512) * 4096;
     if ((writing ? pwrite(fd, block, 4096, at) : pread(fd, block, 4096, at)) != 4096)
       return perror("transfer"), 1;
@@ -133,6 +136,8 @@ int main(int argc, char **argv)
     return huge(atol(argv[2]));
   if (strcmp(what, "write") == 0 && argc == 4)
     return transfer(argv[2], atol(argv[3]), 1);
+  if (strcmp(what, "pour") == 0 && argc == 3)
+    return transfer(argv[2], -1, 1);
   if (strcmp(what, "read") == 0 && argc == 4)
     return transfer(argv[2], atol(argv[3]), 0);
   return 2;
