@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 #define BERTH_CONTROL_VERSION 1u
-#define BERTH_CONTROL_LEVEL 2u
+/* 3: a request to execute may bring a system call filter of its own. */
+#define BERTH_CONTROL_LEVEL 3u
 
 enum berth_op {
   BERTH_OP_STATUS = 1,    /* answered with `status` */

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Container, ExecProcess, ExecSpec, ExitRecord } from "../lib/index.ts";
+import type { Container, ExecProcess, ExecSpec, ExitRecord, SeccompAction, SeccompProfile } from "../lib/index.ts";
 import {
   eventually,
   isAlive,
@@ -135,6 +135,38 @@ describe("an executed program", () => {
     expect(lines.slice(0, 3)).toEqual(["123", "456", "77"]);
     expect(BigInt(`0x${lines[3]?.split("\t")[1]}`) & ~bounding).toBe(0n);
     await finish(container);
+  });
+
+  test("with a profile of its own it may make fewer system calls, never more, and the container keeps its own", async () => {
+    const rule = (name: string, action: SeccompAction): SeccompProfile => ({
+      base: "default",
+      defaultAction: "allow",
+      rules: [{ names: [name], action }],
+    });
+    const filters = "grep -E '^Seccomp_filters' /proc/self/status | cut -f2";
+    const script = `${filters}; mkdir /tmp/d$$ 2>&1; sync 2>&1; chroot / true 2>&1; uname -s`;
+    const container = await sleeper({ seccomp: rule("sync", { errno: 1 }) });
+    try {
+      const plain = (await run(container, ["sh", "-c", script])).out.split("\n");
+      const own = await run(container, ["sh", "-c", script], { seccomp: rule("mkdir", { errno: 28 }) });
+      expect(plain.slice(1)).toEqual(["Linux", ""]);
+      expect(own.out.split("\n").slice(1)).toEqual([expect.stringContaining("No space left"), "Linux", ""]);
+      expect(Number(own.out.split("\n")[0])).toBe(Number(plain[0]) + 1);
+      /* What the default one refuses stays refused. */
+      const mount = "mount -t tmpfs none /mnt 2>/dev/null && echo mounted || echo refused";
+      expect((await run(container, ["sh", "-c", mount], { seccomp: rule("mount", "allow") })).out).toBe("refused\n");
+      const killed = await run(container, ["sh", "-c", "mkdir /tmp/k; echo on"], { seccomp: rule("mkdir", "kill") });
+      expect(killed.exit).toMatchObject({ code: 0 });
+      expect(killed.out).toBe("on\n");
+      expect((await run(container, ["sh", "-c", "mkdir /tmp/after && echo made"])).out).toBe("made\n");
+      for (const wrong of [{ base: "none", defaultAction: "allow", rules: [] }, "unconfined"])
+        expect(await container.exec({ command: ["true"], seccomp: wrong as SeccompProfile })).toMatchObject({
+          ok: false,
+          error: { stage: "spec", detail: expect.stringMatching(/^seccomp/) },
+        });
+    } finally {
+      await finish(container);
+    }
   });
 
   test.each([

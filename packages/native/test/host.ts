@@ -22,6 +22,9 @@ import {
 } from "../lib/index.ts";
 import { mountPoints, plainSpec } from "./scratch.ts";
 
+/** Emulated, or with sanitizers: what a test repeats hundreds of times it repeats less often there. */
+export const slow = process.env["BERTH_V2_VM"] !== undefined || process.env["BERTH_NATIVE_BUILD"] !== undefined;
+
 export const layout = readCgroupLayout();
 /** As on a host without any v2 hierarchy. */
 export const v1Layout = readCgroupLayout((path) => {

@@ -6,9 +6,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { kernelFootprint, ownFootprint, type Kernel } from "./footprint.ts";
+import { slow } from "./host.ts";
 import { openScratch, type Scratch } from "./scratch.ts";
 
-const slow = process.env["BERTH_V2_VM"] !== undefined || process.env["BERTH_NATIVE_BUILD"] !== undefined;
 const STARTS = Number(process.env["BERTH_SOAK_STARTS"] ?? (slow ? 200 : 1000));
 const WARM_UP = 100;
 const AT_ONCE = 4;

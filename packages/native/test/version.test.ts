@@ -85,6 +85,20 @@ test("a supervisor of before terminals and exec: what it knows works, the rest s
   expect(asked).toEqual([4, 2]);
 });
 
+test("a supervisor of before filters of executed programs is not asked for one: it would leave it away", async () => {
+  const asked: number[] = [];
+  const container = await pretend((request, socket, status) => {
+    const type = request.readUInt8(1);
+    asked.push(type);
+    const told = status.replace('"startedAtMs":1', '"startedAtMs":1,"createdAtMs":1,"controlLevel":2');
+    socket.write(reply(1, type === 4 ? 2 : 1, request.readUInt32LE(4), type === 4 ? told : ""));
+  });
+  const seccomp = { base: "default", defaultAction: "allow", rules: [] } as const;
+  await container.signal(10);
+  await expect(container.exec({ command: ["true"], seccomp })).rejects.toThrow(/level 2, 3 is needed.*ENOSYS/);
+  expect(asked).not.toContain(9);
+});
+
 test("a supervisor with another framing is running, cannot be talked to, and is named with its version", async () => {
   const container = await pretend((_request, socket) => socket.end(reply(9, 9, 0)));
   await expect(container.signal(10)).rejects.toThrow(/speaks control version 9, this agent 1.*EPROTONOSUPPORT/);

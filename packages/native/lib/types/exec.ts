@@ -1,5 +1,6 @@
 /** What talks to a running container: attached clients, and further programs in it. */
 import type { Readable, Writable } from "node:stream";
+import type { SeccompProfile } from "../seccomp/profile.ts";
 import type { ExitRecord } from "./container.ts";
 import type { NativeError } from "./error.ts";
 import type { Capabilities, Rlimit, RlimitName } from "./security.ts";
@@ -48,6 +49,8 @@ export interface ExecSpec {
   readonly umask?: number;
   readonly rlimits?: Partial<Readonly<Record<RlimitName, Rlimit>>>;
   readonly capabilities?: Capabilities;
+  /** Applies beside the container's: it can only take calls away. Its `base` is `default`. */
+  readonly seccomp?: SeccompProfile;
 }
 
 /** Killed with its process group when its connection ends: by `close`, or with the agent; and with the container. */

@@ -121,6 +121,7 @@ static int prepare_process(const struct exec_plan *plan, struct err *err)
   if (process_prepare(&process, wanted == NULL ? plan->container : plan->wanted, err) < 0)
     return -1;
   process.security = plan->container;
+  process.stricter = plan->wanted;
   if (wanted != NULL) {
     const uint64_t most = own == NULL ? BERTH_CAPABILITIES_DEFAULT : own->bounding;
     limited = *wanted;

@@ -64,6 +64,7 @@ int process_grant(const struct spec *spec, pid_t init, struct err *err)
 int process_prepare(struct process *process, const struct spec *spec, struct err *err)
 {
   process->spec = process->security = spec;
+  process->stricter = NULL;
   process->wanted = spec_section(spec, BERTH_SECTION_PROCESS);
   process->user = (struct user){ .uid = 0 };
   if (process->wanted == NULL || (process->wanted->user.length == 0 && process->wanted->groups.count == 0))
@@ -119,5 +120,8 @@ int process_become(const struct process *process, bool dies_with_supervisor, str
   /* A change of ids clears it, exec does not (prctl(2)). */
   if (dies_with_supervisor && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
     return err_sys(err, "init", "prctl");
+  /* Of several filters the strictest answer counts (seccomp(2)). The first must allow that another follows. */
+  if (process->stricter != NULL && privileges_filter(process->stricter, err) < 0)
+    return -1;
   return privileges_filter(process->security, err);
 }

@@ -16,6 +16,7 @@
 struct process {
   const struct spec *spec;
   const struct spec *security; /* whose system call filter it gets */
+  const struct spec *stricter; /* beside that one; NULL for none */
   const struct berth_process *wanted; /* NULL: as init is */
   struct user user;
 };

@@ -10,10 +10,10 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Container } from "../../lib/index.ts";
-import { eventually, outputOf, testHost } from "../host.ts";
+import { eventually, outputOf, slow, testHost } from "../host.ts";
 import { openDirectory, programs } from "./tools.ts";
 
-const STARTS = Number(process.env["BERTH_RACE_STARTS"] ?? 300);
+const STARTS = Number(process.env["BERTH_RACE_STARTS"] ?? (slow ? 40 : 300));
 const host = testHost();
 
 /** C: exchanges the two names of each pair in turn, for ever; rests in between so that both states are met. */
@@ -111,7 +111,7 @@ const bind = (target: string, from = source) => ({ source: from, target, readOnl
 
 test(
   `${STARTS} starts while directories and links change places: nothing is mounted or made outside of the root`,
-  { timeout: 60_000 + STARTS * 200 },
+  { timeout: 60_000 + STARTS * (slow ? 3000 : 200) },
   async () => {
     const table = readFileSync("/proc/self/mountinfo", "utf8");
     let started = 0;
