@@ -67,7 +67,7 @@ export const openRuntime = async (options: RuntimeOptions): Promise<Runtime> => 
   if (lock < 0) {
     closeSync(stateRoot);
     closeSync(image);
-    throw new NativeFailure(nativeError("state.lock", -lock, `${options.stateDir} is in use by another agent`));
+    throw new NativeFailure(nativeError("state.lock", -lock, lockFailure(options.stateDir, -lock)));
   }
   return new OpenRuntime(options, prepared.layout, resources, { image, stateRoot, lock });
 };
@@ -282,3 +282,6 @@ const isKernelAtLeast = (major: number, minor: number): boolean => {
     .map((part) => Number.parseInt(part, 10));
   return a > major || (a === major && b >= minor);
 };
+
+const lockFailure = (stateDir: string, errno: number): string =>
+  errno === constants.errno.EWOULDBLOCK ? `${stateDir} is in use by another agent` : `${stateDir} cannot be locked`;

@@ -3,11 +3,13 @@
  * nothing of the container is left. Limits of the machine itself are not touched: each test narrows its own.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { openRuntime, readCgroupLayout, type ContainerSpec } from "../lib/index.ts";
+import { agentScript } from "./built-agent.ts";
 import { testHost } from "./host.ts";
 
 const host = testHost();
@@ -199,6 +201,37 @@ describe("what is used up", () => {
       { encoding: "utf8", cwd: new URL("../../..", import.meta.url).pathname },
     );
     expect(JSON.parse(output)).toMatchObject([false, { stage: "namespaces", code: "ENOSPC" }, []]);
+  });
+
+  test("processes of the agent: refused with EAGAIN at every count, then as before", () => {
+    const pids = layout.hierarchies.find(({ controllers }) => controllers.includes("pids"));
+    const cgroup = join(pids?.path ?? "", `${host.cgroupParent}-agent`);
+    mkdirSync(cgroup);
+    try {
+      const job = {
+        stateDir: join(host.directory, "few-processes"),
+        cgroupParent: host.cgroupParent,
+        spec: host.spec(["true"]),
+        limit: join(cgroup, "pids.max"),
+        upTo: 6,
+      };
+      const script = `echo $$ > ${join(cgroup, "cgroup.procs")} && exec "$@"`;
+      agentScript();
+      const oneStart = fileURLToPath(new URL("./one-start.mjs", import.meta.url));
+      const output = execFileSync("sh", ["-c", script, "sh", process.execPath, oneStart, JSON.stringify(job)], {
+        encoding: "utf8",
+      });
+      const said = JSON.parse(output) as readonly { readonly error?: { readonly code: string }; readonly left: [] }[];
+      expect(said).toHaveLength(7);
+      expect(said[0]).toMatchObject({ error: { stage: "supervisor.start", code: "EAGAIN" } });
+      for (const { error, left } of said) {
+        if (error !== undefined) expect(error.code, JSON.stringify(error)).toBe("EAGAIN");
+        expect(left).toEqual([]);
+      }
+      expect(said.at(-1)).toMatchObject({ exit: { code: 0 } });
+    } finally {
+      rmdirSync(cgroup);
+    }
   });
 
   const unified = layout.hierarchies.find(({ version }) => version === 2);

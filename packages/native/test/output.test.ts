@@ -161,6 +161,26 @@ describe("output", () => {
     await container.remove();
   });
 
+  test("floods in ten containers take nothing from a neighbour, and stay bounded, each of them", async () => {
+    const limits = { cpuRequestMillis: 10, cpuLimitMillis: 300, memoryBytes: 32 * 1024 * 1024, pids: 8 };
+    const log = { maxBytes: 256 * 1024, bytesPerSecond: 256 * 1024 };
+    const floods = await Promise.all(
+      Array.from({ length: 10 }, () => host.start(["sh", "-c", "yes flood & yes flood >&2"], { limits, log })),
+    );
+    const lines = Array.from({ length: 150 }, (_, at) => `line ${at + 1}\n`).join("");
+    const quiet = await host.sh("i=0; while [ $i -lt 150 ]; do i=$((i+1)); echo line $i; sleep 0.005; done");
+    expect(quiet.stdout).toBe(lines);
+    expect(quiet.exit).toMatchObject({ code: 0, droppedBytes: 0 });
+    for (const flood of floods) {
+      await eventually(async () => (await openLog(flood.logPath).range("stdout")).end > 2 * log.maxBytes);
+      expect(bytesOnDisk(flood)).toBeLessThanOrEqual(log.maxBytes);
+      expect(privateKib(supervisorOf(flood.pid ?? 0))).toBeLessThan(600);
+    }
+    for (const exit of await Promise.all(floods.map((flood) => flood.stop({ signal: 9, graceMs: 0 }))))
+      expect(exit.droppedBytes).toBeGreaterThan(1024 * 1024);
+    await Promise.all(floods.map((flood) => flood.remove()));
+  });
+
   test("after a supervisor's kill at any instant, what was written before is read, in order and once", async () => {
     for (let round = 0; round < 10; round += 1) {
       const container = await host.start(["sh", "-c", "while :; do seq 1 5000; done"], {

@@ -378,12 +378,16 @@ int main(int argc, char **argv)
   requests_install();
   /* How many descriptors of namespaces follow; the spec says which. */
   int joins = argc == 3 && argv[2][0] >= '1' && argv[2][0] <= '8' && argv[2][1] == '\0' ? argv[2][0] - '0' : 0;
-  if (detach(joins, &err) < 0)
+  bool detached = detach(joins, &err) == 0;
+  /* Without its descriptors it can tell nobody. */
+  if (!detached && err.number == EBADF)
     return 125;
   bool standby = argc == 2 && standby_is_wanted(argv[1]);
+  if (standby && !detached)
+    return 125;
   if (standby)
     standby_prepare(BERTH_FD_STATE);
-  bool listening = control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
+  bool listening = detached && control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
   if (standby && !standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC))
     return 0;
   if (!listening || spec_map(&self.spec, BERTH_FD_SPEC, &err) < 0 || start(joins, &err) < 0) {

@@ -3,11 +3,56 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFil
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { supervisorPath } from "../../lib/binding.ts";
-import { statusField, supervisorOf, testHost } from "../host.ts";
+import { openRuntime } from "../../lib/index.ts";
+import { isAlive, outputOf, statusField, supervisorOf, testHost } from "../host.ts";
 import { onHost, programs, seals } from "./tools.ts";
 
 const host = testHost();
-const tools = programs(host, { seals });
+/** C: pulls at PID 1 in every way that the kernel has, and says which worked. */
+const pull = `#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+static void tried(const char *what, long result) { printf("%s %s\\n", what, result < 0 ? "refused" : "WORKED"); }
+int main(void) {
+  char byte = 0;
+  struct iovec own = { &byte, 1 }, other = { (void *)0x400000, 1 };
+  int pidfd = (int)syscall(SYS_pidfd_open, 1, 0);
+  tried("seize", ptrace(PTRACE_SEIZE, 1, 0, 0));
+  tried("attach", ptrace(PTRACE_ATTACH, 1, 0, 0));
+  tried("read", process_vm_readv(1, &own, 1, &other, 1, 0));
+  tried("write", process_vm_writev(1, &own, 1, &other, 1, 0));
+  for (int fd = 0; fd < 8; fd++) tried("getfd", syscall(SYS_pidfd_getfd, pidfd, fd, 0));
+  tried("mem", open("/proc/1/mem", O_RDWR));
+  tried("fd", open("/proc/1/fd/3", O_RDWR));
+  tried("exe", open("/proc/1/exe", O_WRONLY));
+  tried("kcmp", syscall(SYS_kcmp, 1, getpid(), 0, 0, 0));
+  return 0;
+}`;
+
+/** C: asks a supervisor, by its socket at argv[1], to kill everything; says whether there was an answer. */
+const ask = `#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+int main(int n, char **v) {
+  struct sockaddr_un at = { .sun_family = AF_UNIX };
+  unsigned char request[16] = { 1, 3 }, answer[16];
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  snprintf(at.sun_path, sizeof at.sun_path, "%s", n > 1 ? v[1] : "");
+  if (connect(fd, (struct sockaddr *)&at, sizeof at) < 0) return perror("connect"), 0;
+  if (write(fd, request, sizeof request) < 0) return perror("write"), 0;
+  printf("%s\\n", read(fd, answer, sizeof answer) > 0 ? "ANSWERED" : "no answer");
+  return 0;
+}`;
+const tools = programs(host, { seals, pull, ask });
 const traps = join(host.directory, "traps");
 
 beforeAll(() => {
@@ -98,4 +143,43 @@ test("the workload sees neither the supervisor nor any process but init and itse
       ?.split(" ")
       .every((path) => Number(path.slice(6)) < 20),
   ).toBe(true);
+});
+
+test("init cannot be traced, read, written or robbed of a descriptor, with every capability and call that a host can allow", async () => {
+  const runtime = await openRuntime({
+    stateDir: join(host.directory, "allowing"),
+    cgroupParent: host.cgroupParent,
+    allow: { capabilities: ["sys_ptrace", "sys_admin", "dac_read_search", "net_admin"], unconfinedSeccomp: true },
+  });
+  try {
+    const result = await runtime.start(
+      host.spec(["pull"], {
+        layers: [tools, host.image],
+        seccomp: "unconfined",
+        capabilities: { add: ["sys_ptrace", "sys_admin", "dac_read_search", "net_admin", "sys_resource"] },
+      }),
+    );
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    expect(await result.value.exited).toMatchObject({ code: 0 });
+    const said = await outputOf(result.value);
+    expect(said.trim().split("\n").length).toBe(16);
+    expect(said).not.toContain("WORKED");
+    await result.value.remove();
+  } finally {
+    await runtime.close();
+  }
+});
+
+test("a socket of a supervisor answers nobody but the host's root, even where its directory was given away", async () => {
+  const victim = await host.start(["sleep", "1000"]);
+  try {
+    const mounts = [{ source: join(host.stateDir, victim.id), target: "/state", readOnly: false }];
+    const { stdout, stderr } = await host.run(["ask", "/state/control.sock"], { layers: [tools, host.image], mounts });
+    expect(`${stdout}${stderr}`).toMatch(/^(no answer|connect: .*|write: .*)\n$/);
+    expect(isAlive(victim.pid ?? 0)).toBe(true);
+    await victim.signal(18);
+  } finally {
+    await victim.stop({ signal: 9, graceMs: 0 });
+    await victim.remove();
+  }
 });

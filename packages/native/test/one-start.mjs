@@ -1,0 +1,33 @@
+/**
+ * A process that plays an agent in bad surroundings: it starts one container, waits for its end, removes it, and says on
+ * stdout how it went and what the next agent would find. argv[2] is JSON; plain JavaScript on the compiled package, as
+ * agent.mjs. With `limit` it does so for every number of processes that it may have, from those it has on.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+const { stateDir, cgroupParent, spec, limit, upTo = 0 } = JSON.parse(process.argv[2] ?? "");
+const { openRuntime } = await import("../dist/index.js");
+const said = [];
+const started = async (runtime) => {
+  const result = await runtime.start(spec);
+  if (!result.ok) return { error: result.error, exit: result.exit };
+  const exit = await result.value.exited;
+  await result.value.remove();
+  return { exit };
+};
+try {
+  const runtime = await openRuntime({ stateDir, cgroupParent });
+  for (let more = 0; more <= upTo; more += 1) {
+    if (limit !== undefined) {
+      const current = Number(readFileSync(join(dirname(limit), "pids.current"), "utf8"));
+      writeFileSync(limit, String(current + more));
+    }
+    said.push({ ...(await started(runtime)), left: (await runtime.adopt()).map(({ id, kind }) => `${id} ${kind}`) });
+    if (limit !== undefined) writeFileSync(limit, "max");
+  }
+  await runtime.close();
+} catch (cause) {
+  said.push({ error: cause?.error ?? String(cause), left: [] });
+}
+process.stdout.write(JSON.stringify(said));
