@@ -8,8 +8,6 @@ import { dirname, join } from "node:path";
 import { root } from "./lib/steps.mjs";
 
 const TIMEOUT_S = 1500;
-/** Software emulation is some thirty times slower where a program starts, and that is what these tests do. */
-const PATIENCE_MS = 240_000;
 
 /** Starts and ends, limits that the kernel enforces, and what only v2 has: under two minutes on an idle machine. */
 const QUICK = ["exit", "limits", "v2-features"].map((name) => `packages/native/test/${name}`);
@@ -41,14 +39,7 @@ const built = spawnSync(bin("tsc"), ["-b", "packages/native"], inherit).status =
 const vitest = [
   ...[process.execPath, "node_modules/vitest/vitest.mjs", "run", "--project", "integration"],
   ...tests,
-  ...[
-    "--configLoader",
-    "runner",
-    "--cache=false",
-    "--no-isolate",
-    `--testTimeout=${PATIENCE_MS}`,
-    `--hookTimeout=${PATIENCE_MS}`,
-  ],
+  ...["--configLoader", "runner", "--cache=false", "--no-isolate"],
   ...["--reporter=verbose", "--reporter=json", "--outputFile.json=/dev/ttyS1", ...options],
 ];
 const started = performance.now();

@@ -14,7 +14,7 @@ import { enableOnDemand, prepareParent, removeParent } from "./cgroup-parent.ts"
 import { TrackedContainer } from "./container.ts";
 import { discard, type Host } from "./host.ts";
 import { notStartedRecord } from "./lost.ts";
-import { nativeError, NativeFailure } from "./errors.ts";
+import { fromSystemError, nativeError, NativeFailure } from "./errors.ts";
 import { openNetworks } from "./network/networks.ts";
 import type { Networks } from "./network/types.ts";
 import { STANDBY, SupervisorPool } from "./pool.ts";
@@ -128,9 +128,18 @@ class OpenRuntime implements Runtime {
       checkResources(spec.limits, this.#resources, spec.strictLimits === true);
     if (wrong !== undefined) return notStarted(wrong);
     const cgroupWrites = planStart(settingsOf(spec.limits, this.#resources).settings);
+    let hierarchies: readonly Hierarchy[];
+    try {
+      hierarchies = await this.#hierarchiesFor(cgroupWrites);
+    } catch (cause) {
+      const { cgroupParent } = this.#options;
+      return notStarted(
+        cause instanceof NativeFailure ? cause.error : fromSystemError("cgroup.delegate", cause, cgroupParent),
+      );
+    }
     const encoded = encodeSpec(spec, {
       cgroupParent: this.#options.cgroupParent,
-      hierarchies: await this.#hierarchiesFor(cgroupWrites),
+      hierarchies,
       cgroupWrites,
       log: this.#options.log ?? {},
       devices: this.#layout.onDemand.find(({ controllers }) => controllers.includes("devices")),
@@ -253,7 +262,13 @@ class OpenRuntime implements Runtime {
   /** Those of every container, and what these writes need besides. */
   async #hierarchiesFor(writes: readonly Setting[]): Promise<readonly Hierarchy[]> {
     const { hierarchies, onDemand } = this.#layout;
-    const more = onDemand.filter(({ path }) => writes.some((write) => write.path === path));
+    /* On v2 it has the path of the one that all use: what tells them apart is the controller. */
+    const more = onDemand.flatMap((hierarchy): readonly Hierarchy[] => {
+      const controllers = hierarchy.controllers.filter((name) =>
+        writes.some(({ path, controller }) => path === hierarchy.path && controller === name),
+      );
+      return controllers.length === 0 ? [] : [{ ...hierarchy, controllers }];
+    });
     for (const hierarchy of more.filter(({ version }) => version === 2))
       await enableOnDemand(hierarchy, this.#options.cgroupParent);
     return [...hierarchies, ...more.filter(({ version }) => version === 1)];

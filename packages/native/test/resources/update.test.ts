@@ -1,9 +1,9 @@
 /** Limits of a running container: changed together or not at all, known after a restart of the agent, never silent. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Container } from "../../lib/index.ts";
-import { eventually } from "../host.ts";
+import { eventually, layout } from "../host.ts";
 import { basic, firstLine, hierarchyOf, MIB, resourceTest, versionOf } from "./host.ts";
 
 const { host, running, read } = resourceTest();
@@ -91,6 +91,36 @@ describe("update", () => {
 });
 
 describe("controllers that a container did without", () => {
+  test.runIf(layout.kind === "v2")(
+    "on v2 are enabled by the first start that needs them, and by no other",
+    async () => {
+      const cgroupParent = `${host.cgroupParent}-enabling`;
+      const runtime = await openRuntime({ stateDir: join(host.directory, "enabling"), cgroupParent });
+      const root = hierarchyOf("cpu").path;
+      const enabled = () =>
+        readFileSync(join(root, cgroupParent, "cgroup.subtree_control"), "utf8")
+          .trim()
+          .split(" ");
+      const run = async (limits: typeof basic) => {
+        const result = await runtime.start(host.spec(["true"], { limits }));
+        if (!result.ok) throw new Error(JSON.stringify(result.error));
+        await result.value.exited;
+        await result.value.remove();
+      };
+      try {
+        await run(basic);
+        expect(enabled()).not.toContain("cpuset");
+        expect(enabled()).not.toContain("hugetlb");
+        await run({ ...basic, cpus: "0" });
+        expect(enabled()).toContain("cpuset");
+        expect(enabled()).not.toContain("hugetlb");
+      } finally {
+        await runtime.close();
+        rmdirSync(join(root, cgroupParent));
+      }
+    },
+  );
+
   test("are joined when an update needs them, by every process, and left empty-handed afterwards", async () => {
     if (versionOf("cpuset") === undefined) return;
     let id = "";
