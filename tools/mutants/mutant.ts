@@ -29,6 +29,11 @@ export const addon = (name: string, find: string, replace: string): Edit => ({
   find,
   replace,
 });
+export const unpack = (name: string, find: string, replace: string): Edit => ({
+  file: `packages/native/src/unpack/${name}`,
+  find,
+  replace,
+});
 export const filter = (find: string, replace: string): Edit => ({
   file: "packages/native/src/seccomp/generate.c",
   find,

@@ -1,5 +1,5 @@
 /** Rules 1 to 19: programs, descriptors, paths, mounts, users. */
-import { ANY_LINK, addon, supervisor, type Mutant } from "./mutant.ts";
+import { ANY_LINK, addon, supervisor, unpack, type Mutant } from "./mutant.ts";
 
 const RACE = "starts while directories and links change places: nothing is mounted or made outside of the root";
 const KERNEL_TARGETS = "where the kernel's files belong, is refused";
@@ -158,11 +158,32 @@ export const ofPathsAndFiles: readonly Mutant[] = [
     test: "makes nothing outside",
   },
   {
+    rule: 15,
+    without: "a root of its own for who unpacks, and links that stay inside of it",
+    edits: [ANY_LINK, unpack("jail.c", 'if (fchdir(tree) < 0 || chroot(".") < 0)', "if (fchdir(tree) < 0)")],
+    file: "unpack/hostile.test.ts",
+    test: "a symbolic link to what only the host has leads nowhere",
+  },
+  {
     rule: 16,
     without: "layers that are reached without links",
     edits: [supervisor("rootfs.c", "fd_open_no_links(path, O_PATH);", "open(path, O_PATH | O_CLOEXEC);")],
     file: "security/paths.test.ts",
     test: "that is itself a symbolic link is refused",
+  },
+  {
+    rule: 18,
+    without: "names that are checked before they become paths, on both sides",
+    edits: [
+      {
+        file: "packages/native/lib/spec.ts",
+        find: 'const id = matching(/^[a-z0-9_-]{1,64}$/, "1 to 64 of a-z, 0-9, _ and -");',
+        replace: 'const id = matching(/^[^]{1,64}$/, "1 to 64 of a-z, 0-9, _ and -");',
+      },
+      supervisor("spec.c", 'if (!check_is_name(spec->id, "_-"))', "if (spec->id[0] == 0)"),
+    ],
+    file: "spec.test.ts",
+    test: "nonsense in a field is refused by its name, and nothing is left behind",
   },
   {
     rule: 19,

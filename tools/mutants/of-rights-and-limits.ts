@@ -1,5 +1,5 @@
 /** Rules 20 to 39: capabilities, system calls, devices, namespaces, limits, the supervisor. */
-import { ANY_LINK, addon, filter, supervisor, type Mutant } from "./mutant.ts";
+import { ANY_LINK, addon, filter, supervisor, unpack, type Mutant } from "./mutant.ts";
 
 export const ofRightsAndLimits: readonly Mutant[] = [
   {
@@ -249,6 +249,48 @@ export const ofRightsAndLimits: readonly Mutant[] = [
     test: "an error says nothing about what exists outside of the root",
   },
   {
+    rule: 35,
+    without: "names that may not lead upwards",
+    edits: [unpack("archive.c", "if (part == 2 && at[0] == '.' && at[1] == '.')", "if (part == 2 && at[0] == 0)")],
+    file: "unpack/hostile.test.ts",
+    test: "leads upwards",
+  },
+  {
+    rule: 35,
+    without: "names that may not be absolute",
+    edits: [unpack("archive.c", "if (raw[0] == '/')", "if (raw[0] == 0 && raw[1] == '/')")],
+    file: "unpack/hostile.test.ts",
+    test: "is absolute",
+  },
+  {
+    rule: 36,
+    without: "a bound on entries",
+    edits: [unpack("archive.c", "if (++report->entries > limits->entries) {", "if (++report->entries == 0) {")],
+    file: "unpack/hostile.test.ts",
+    test: "entries",
+  },
+  {
+    rule: 36,
+    without: "a bound on bytes that is asked before they are written",
+    edits: [unpack("archive.c", "if (entry->size > limits->bytes - tree->report->bytes)", "if (limits->bytes == 0)")],
+    file: "unpack/hostile.test.ts",
+    test: "bytes, told before they are written",
+  },
+  {
+    rule: 37,
+    without: "the thaw of what was killed while it was frozen, on both sides",
+    edits: [
+      supervisor("cgroup.c", "      thaw_dead(place->dir);", "      (void)thaw_dead;"),
+      {
+        file: "packages/native/lib/cgroup.ts",
+        find: 'if (place.controllers.includes("freezer")) await tryWrite(',
+        replace: 'if (place.path === "") await tryWrite(',
+      },
+    ],
+    file: "cgroup-v1.test.ts",
+    test: "kills a frozen container",
+  },
+  {
     rule: 38,
     without: "the memory limit",
     edits: [
@@ -267,5 +309,25 @@ export const ofRightsAndLimits: readonly Mutant[] = [
     edits: [addon("start.cc", "char* const envp[] = {nullptr};", "char* const* envp = environ;")],
     file: "security/program.test.ts",
     test: "the supervisor has an empty environment and descriptors of nothing but its own container",
+  },
+  {
+    rule: 39,
+    without: "the question who asks, on the socket of a supervisor",
+    edits: [
+      supervisor(
+        "control.c",
+        "if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid != geteuid())",
+        "if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)",
+      ),
+    ],
+    file: "security/program.test.ts",
+    test: "a socket of a supervisor answers nobody but the host's root, even where its directory was given away",
+  },
+  {
+    rule: 10,
+    without: "the refusal of links at /proc, /sys and /dev, through which what is written there would go elsewhere",
+    edits: [supervisor("fd.c", "RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS", "RESOLVE_IN_ROOT")],
+    file: "security/paths.test.ts",
+    test: "with a link or a file at /",
   },
 ];

@@ -378,13 +378,10 @@ int main(int argc, char **argv)
   requests_install();
   /* How many descriptors of namespaces follow; the spec says which. */
   int joins = argc == 3 && argv[2][0] >= '1' && argv[2][0] <= '8' && argv[2][1] == '\0' ? argv[2][0] - '0' : 0;
-  bool detached = detach(joins, &err) == 0;
-  /* Without its descriptors it can tell nobody. */
-  if (!detached && err.number == EBADF)
-    return 125;
   bool standby = argc == 2 && standby_is_wanted(argv[1]);
-  if (standby && !detached)
-    return 125;
+  bool detached = detach(joins, &err) == 0;
+  if (!detached && (standby || err.number == EBADF))
+    return 125; /* nobody can be told, or nobody waits for it */
   if (standby)
     standby_prepare(BERTH_FD_STATE);
   bool listening = detached && control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
