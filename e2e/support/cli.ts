@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const BERTH = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.meta.url));
+export const BERTH = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.meta.url));
 
 export interface Finished {
   readonly code: number | null;
@@ -19,7 +19,7 @@ export interface RunOptions {
 }
 
 /** Nothing of the developer's own settings reaches the programs under test. */
-const environment = (more: Readonly<Record<string, string>> = {}): Record<string, string> => ({
+export const environment = (more: Readonly<Record<string, string>> = {}): Record<string, string> => ({
   PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
   HOME: process.env["HOME"] ?? "/root",
   LANG: "C.UTF-8",
@@ -29,9 +29,11 @@ const environment = (more: Readonly<Record<string, string>> = {}): Record<string
 export const spawnBerth = (args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess =>
   spawn(process.execPath, [BERTH, ...args], { cwd: ROOT, env: environment(env), stdio: ["pipe", "pipe", "pipe"] });
 
-/** Runs to the end. A command that hangs is killed and fails with what it had said. */
-export const runBerth = async (args: readonly string[], options: RunOptions = {}): Promise<Finished> => {
-  const child = spawnBerth(args, options.env);
+export const runBerth = (args: readonly string[], options: RunOptions = {}): Promise<Finished> =>
+  finish(spawnBerth(args, options.env), args, options);
+
+/** Waits for its end. A command that hangs is killed and fails with what it had said. */
+export const finish = async (child: ChildProcess, args: readonly string[], options: RunOptions): Promise<Finished> => {
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));

@@ -12,7 +12,7 @@ import { runBerth, spawnBerth, type Finished, type RunOptions } from "./cli.ts";
 import { eventually } from "./eventually.ts";
 import { isAlive, kill, naming, processes, type Process } from "./processes.ts";
 
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

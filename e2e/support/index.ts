@@ -1,5 +1,6 @@
 /** What the stories are told with. */
 export { ROOT, runBerth, type Finished } from "./cli.ts";
-export { Cluster, type Up } from "./cluster.ts";
+export { Cluster, freePort, type Up } from "./cluster.ts";
 export { eventually } from "./eventually.ts";
+export { SecondMachine } from "./second-machine.ts";
 export { inside, isAlive, kill, namespaceOf, naming, processes, statusOf } from "./processes.ts";

@@ -56,6 +56,9 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   host_uncordoned: "A host takes work again.",
   host_draining: "A host gives away what it runs, until a deadline.",
   host_removed: "A host and its key are forgotten; what it ran counts as lost.",
+  join_token_created: "A machine may join with the secret of this digest, once.",
+  join_token_used: "A machine has joined with it; in the transaction that enrols the host.",
+  join_token_revoked: "Nobody may join with it any more.",
   host_lost: "A host was silent for too long.",
   host_ready: "A lost host is back.",
   allocation_placed:

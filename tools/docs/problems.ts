@@ -23,6 +23,10 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "host.not_found": "No host has this name, or it was admitted and has not said hello yet.",
   "host.in_use": "A host that answers must be empty before it is removed: drain it, or use `--force`.",
   "host.key_differs": "A host of this name was admitted with another key. Choose another name for the new machine.",
+  "join.refused":
+    "The join token is not known, was used, has expired or is for another host. Make a new one: `berth token create`.",
+  "join.closed": "The scheduler listens on loopback only. Start it with `berth up --listen ADDRESS`.",
+  "join_token.not_found": "No join token has this id; used and expired ones are forgotten after a day.",
   "host.unknown": "The agent's host is not registered with this leader; the agent says hello again by itself.",
   "allocation.not_found": "No allocation has this id, or its job was forgotten.",
   "allocation.no_logs":

@@ -14,13 +14,15 @@ import {
 import type { Share } from "./core/capacity.ts";
 import type { AgentOptions } from "./run-agent.ts";
 
-export const USAGE = `usage: berth-agent --host NAME --data-dir DIR --nats-url URL [--nats-url URL …] --seed-file FILE --cluster-key-file FILE
+export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine that joined with \`berth join\`, whose data directory is DIR
+       berth-agent --host NAME --data-dir DIR --nats-url URL [--nats-url URL …] --seed-file FILE --cluster-key-file FILE
                    [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--id-base N] [--id-count N] [--cgroup-parent PATH]
-                   [--log-level debug|info|warn|error] [--exit-with-parent]
+                   [--nats-ca-file FILE] [--log-level debug|info|warn|error] [--exit-with-parent]
 
   --cpu, --memory, --pids   the share of this machine that may be requested; default: all, minus a reserve for the host
   --label                   what rules of placement may ask of this host, as host.labels.NAME
   --resource                what else may be requested here: gpu=2, diskBytes=107374182400
+  --nats-ca-file            who signs the certificate of the bus: with it nothing but TLS is spoken
   --id-base, --id-count     host user and group ids for containers, 65536 each
   --cgroup-parent           where containers' cgroups are made, below the root of each hierarchy
   --exit-with-parent        leave in order when stdin is closed; containers run on
@@ -28,6 +30,8 @@ export const USAGE = `usage: berth-agent --host NAME --data-dir DIR --nats-url U
 
 export interface CommandLine {
   readonly agent: AgentOptions;
+  /** Where the rest of the options is: see readJoined. */
+  readonly joined: string | undefined;
   readonly exitWithParent: boolean;
 }
 
@@ -42,11 +46,13 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
       args: [...args],
       strict: true,
       options: {
+        joined: text,
         host: text,
         "data-dir": text,
         "nats-url": { ...text, multiple: true },
         "seed-file": text,
         "cluster-key-file": text,
+        "nats-ca-file": text,
         cpu: text,
         memory: text,
         pids: text,
@@ -69,14 +75,18 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
     "seed-file": seedFile,
     "cluster-key-file": clusterKeyFile,
   } = values;
-  for (const [flag, value] of Object.entries({
+  const { joined } = values;
+  const needed = {
     host,
     "data-dir": dataDir,
     "nats-url": natsUrls,
     "seed-file": seedFile,
     "cluster-key-file": clusterKeyFile,
-  })) {
-    if (value === undefined || value.length === 0) return err(`--${flag} is missing`);
+  };
+  for (const [flag, value] of Object.entries(needed)) {
+    if (joined !== undefined) {
+      if (value !== undefined) return err(`--${flag} cannot be given with --joined, which says it`);
+    } else if (value === undefined || value.length === 0) return err(`--${flag} is missing`);
   }
   const share = shareOf(values);
   if (!share.ok) return share;
@@ -96,12 +106,14 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
     return err(`--log-level must be one of ${LEVELS.join(", ")}`);
   return ok({
     exitWithParent: values["exit-with-parent"] ?? false,
+    joined: joined === undefined ? undefined : resolve(joined),
     agent: {
       host: host ?? "",
       dataDir: resolve(dataDir ?? ""),
       natsUrls: natsUrls ?? [],
       seedFile: seedFile ?? "",
       clusterKeyFile: clusterKeyFile ?? "",
+      ...(values["nats-ca-file"] === undefined ? {} : { natsCaFile: values["nats-ca-file"] }),
       share: share.value,
       labels: labels.value,
       resources: Object.fromEntries(Object.entries(further.value).map(([name, amount]) => [name, Number(amount)])),

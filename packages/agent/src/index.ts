@@ -9,5 +9,6 @@ export {
   type AgentOptions,
   type RunningAgent,
 } from "./run-agent.ts";
+export { readJoined, writeJoined, type JoinedFile } from "./adapters/files/joined.ts";
 export { stopAllContainers } from "./stop-all.ts";
 export type { Share } from "./core/capacity.ts";

@@ -3,13 +3,32 @@
  * The agent as a program. One JSON line on stdout when it is ready, JSON log lines on stderr. SIGTERM and SIGINT make it
  * leave in order; containers run on, whatever becomes of it.
  */
-import { parseCommandLine, USAGE } from "./command-line.ts";
-import { runAgent, StartupProblem, type RunningAgent } from "./run-agent.ts";
+import { parseCommandLine, USAGE, type CommandLine } from "./command-line.ts";
+import { layoutOf } from "./adapters/files/layout.ts";
+import { readJoined } from "./adapters/files/joined.ts";
+import { runAgent, StartupProblem, type AgentOptions, type RunningAgent } from "./run-agent.ts";
 
 const EXIT_USAGE = 64;
 const EXIT_FAILED = 1;
 /** Leaving takes a few seconds at most; whoever waits longer is stuck. */
 const LEAVE_MS = 12_000;
+
+/** Adds what the machine was told when it joined. */
+const complete = async ({ agent, joined: dataDir }: CommandLine): Promise<AgentOptions> => {
+  if (dataDir === undefined) return agent;
+  const joined = await readJoined(dataDir).catch((cause: unknown) => {
+    throw new StartupProblem(cause instanceof Error ? cause.message : String(cause), { cause });
+  });
+  if (joined === undefined) {
+    throw new StartupProblem(
+      `${dataDir} has not joined a cluster; give it a line of \`berth token create\`: berth join LINE`,
+    );
+  }
+  const { host, natsUrls, natsCa, clusterKey } = joined;
+  const { clusterKeyFile: _none, ...rest } = agent;
+  const seedFile = layoutOf(dataDir).seed;
+  return { ...rest, dataDir, seedFile, host, natsUrls, clusterKey, ...(natsCa === null ? {} : { natsCa }) };
+};
 
 const main = async (): Promise<void> => {
   const args = process.argv.slice(2);
@@ -48,7 +67,7 @@ const main = async (): Promise<void> => {
     process.stdin.on("end", leave).on("close", leave).on("error", leave);
     process.stdin.resume();
   }
-  life.agent = await runAgent(parsed.value.agent);
+  life.agent = await runAgent(await complete(parsed.value));
   process.stdout.write(`${JSON.stringify({ ready: true, host: life.agent.host })}\n`);
 };
 

@@ -31,7 +31,13 @@ export interface AgentOptions {
   /** nkey seed of this host, see ensureIdentity. */
   readonly seedFile: string;
   /** Public key of the cluster (SPKI, PEM): what desired documents and requests are signed with. */
-  readonly clusterKeyFile: string;
+  readonly clusterKeyFile?: string;
+  /** The key itself, instead of a file with it. */
+  readonly clusterKey?: string;
+  /** Who signs the certificate of the bus (PEM). Without it the bus is plain, which is for loopback. */
+  readonly natsCaFile?: string;
+  /** The same as text. */
+  readonly natsCa?: string;
   /** What of this machine may be requested; without it, what it has minus a reserve. */
   readonly share?: Share;
   /** What rules of placement may ask of this host. */
@@ -98,8 +104,12 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     options.logStream ?? pino.destination({ fd: 2, sync: true }),
   );
   await readText(options.seedFile, "seed file");
-  const pem = await readText(options.clusterKeyFile, "cluster key file");
-  const verifier = await attempt(() => createVerifier(pem), `${options.clusterKeyFile}`);
+  const keyFile = options.clusterKeyFile ?? "the cluster key";
+  const pem = options.clusterKey ?? (await readText(keyFile, "cluster key file"));
+  const { natsCaFile } = options;
+  const ca =
+    options.natsCa ?? (natsCaFile === undefined ? undefined : await readText(natsCaFile, "authority of the bus"));
+  const verifier = await attempt(() => createVerifier(pem), keyFile);
 
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const dataDir = await realpath(options.dataDir);
@@ -130,7 +140,13 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         journal,
         files: openAllocationFiles(layout),
         images,
-        line: createSchedulerLine({ host, natsUrls: options.natsUrls, seedFile: options.seedFile, log }),
+        line: createSchedulerLine({
+          host,
+          natsUrls: options.natsUrls,
+          seedFile: options.seedFile,
+          log,
+          ...(ca === undefined ? {} : { ca }),
+        }),
         verifier,
         probe: createHostProbe(),
       },

@@ -42,6 +42,8 @@ describe("the help", () => {
       Hosts:
         hosts [options]                 list hosts with what is reserved and used
         host [options] <action> <host>  close, open, empty or remove a host
+        token [options] <action> [id]   let other machines join this cluster
+        join [options] <line>           make this machine a host of a cluster
 
       Work:
         run [options] <file>            run a job: a batch job to its end, a service until it is up
@@ -90,6 +92,7 @@ describe("the help", () => {
       Which cluster:
         --api <url>           the API's address (or BERTH_API)
         --token-file <file>   file with the token (or the token in BERTH_TOKEN)
+        --ca-file <file>      who signs the API's certificate (or BERTH_CA_FILE)
         --data-dir <dir>      of \`berth up\` (or BERTH_DATA_DIR; default /var/lib/berth)
       "
     `);

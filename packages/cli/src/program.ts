@@ -9,6 +9,7 @@ import { registerDown } from "./commands/down.ts";
 import { registerHost } from "./commands/host.ts";
 import { registerHosts } from "./commands/hosts.ts";
 import { registerJob } from "./commands/job.ts";
+import { registerJoin } from "./commands/join.ts";
 import { registerJobs } from "./commands/jobs.ts";
 import { registerLogs } from "./commands/logs.ts";
 import { registerOutputs } from "./commands/outputs.ts";
@@ -17,6 +18,7 @@ import { registerPs } from "./commands/ps.ts";
 import { registerRestore } from "./commands/restore.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerStop } from "./commands/stop.ts";
+import { registerToken } from "./commands/token.ts";
 import { registerUp } from "./commands/up.ts";
 import { ownVersion, registerVersion } from "./commands/version.ts";
 import { registerWhy } from "./commands/why.ts";
@@ -31,7 +33,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     "The cluster on this machine:",
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
-  ["Hosts:", [registerHosts, registerHost]],
+  ["Hosts:", [registerHosts, registerHost, registerToken, registerJoin]],
   ["Work:", [registerRun, registerPlan, registerStop]],
   ["What is going on:", [registerJobs, registerJob, registerPs, registerLogs, registerOutputs, registerWhy]],
   ["This program:", [registerCompletion, registerVersion]],

@@ -154,6 +154,9 @@ export const createChecker = (): Checker => {
       case "leader_elected":
       case "cluster_keyed":
       case "log_restored":
+      case "join_token_created":
+      case "join_token_used":
+      case "join_token_revoked":
         return [];
       case "job_submitted":
         return submitted(record);

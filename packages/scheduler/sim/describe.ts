@@ -22,6 +22,10 @@ export const describe = (record: LogRecord): string => {
       return `restored ${record.revision}`;
     case "leader_elected":
       return `leader ${record.instance}`;
+    case "join_token_created":
+    case "join_token_used":
+    case "join_token_revoked":
+      return `${record.kind} ${record.id}`;
     case "host_enrolled":
     case "host_registered":
     case "host_disconnected":

@@ -7,15 +7,20 @@ export const USAGE = `Usage: node main.js --data-dir DIR [flags]
 
   --data-dir DIR          where state and secrets are kept (in DIR/scheduler)
   --cluster-name NAME     shown in the dashboard (default berth)
-  --api-host HOST         address of the API and the dashboard (default 127.0.0.1)
+  --api-host HOST         address of the API and the dashboard (default 127.0.0.1); off loopback it is HTTPS
   --api-port PORT         its port, 0 for a free one (default 8640)
-  --nats-host HOST        address of the embedded nats-server (default 127.0.0.1)
+  --listen HOST           address for other machines: the API by HTTPS, what join lines name
+  --listen-port PORT      its port, 0 for a free one (default 8641)
+  --nats-host HOST        address of the embedded nats-server (default 127.0.0.1); off loopback it is TLS
   --nats-port PORT        its port, 0 for a free one (default 4640)
   --nats-advertise URL    what agents are told instead (repeatable)
   --nats-max-store SIZE   bound of what it keeps on disk (default 4Gi)
   --nats-url URL          use a running nats-server instead (repeatable)
   --nats-seed-file FILE   seed of the nkey user for it
+  --nats-ca-file FILE     authority of its certificate: TLS, and nothing else
   --nats-replicas N       copies of each stream on it (default 1)
+  --nats-users-file FILE  users of the account, written here for it to include
+  --nats-pid-file FILE    of the server that includes it: told to reload
   --lost-after DURATION   a host that was silent for longer is lost (default 15s)
   --log-level LEVEL       trace, debug, info, warn, error, silent (default info)
   --exit-with-parent      stop in order when standard input ends
@@ -45,12 +50,17 @@ const parseRaw = (args: readonly string[]) =>
       "cluster-name": { type: "string", default: "berth" },
       "api-host": { type: "string", default: "127.0.0.1" },
       "api-port": { type: "string", default: "8640" },
+      listen: { type: "string" },
+      "listen-port": { type: "string", default: "8641" },
       "nats-host": { type: "string", default: "127.0.0.1" },
       "nats-port": { type: "string", default: "4640" },
       "nats-advertise": { type: "string", multiple: true, default: [] },
       "nats-max-store": { type: "string", default: "4Gi" },
       "nats-url": { type: "string", multiple: true, default: [] },
       "nats-seed-file": { type: "string" },
+      "nats-ca-file": { type: "string" },
+      "nats-users-file": { type: "string" },
+      "nats-pid-file": { type: "string" },
       "nats-replicas": { type: "string", default: "1" },
       "lost-after": { type: "string", default: `${DEFAULT_LOST_AFTER_MS}ms` },
       "log-level": { type: "string", default: "info" },
@@ -68,7 +78,19 @@ const busOf = (raw: Raw): Result<SchedulerOptions["bus"], string> => {
     if (seedFile === undefined) return err("--nats-url needs --nats-seed-file");
     const replicas = Number(raw["nats-replicas"]);
     if (![1, 3, 5].includes(replicas)) return err("--nats-replicas must be 1, 3 or 5");
-    return ok({ kind: "external", urls, seedFile, replicas });
+    const { "nats-ca-file": caFile, "nats-users-file": usersFile, "nats-pid-file": serverPidFile } = raw;
+    const advertise = raw["nats-advertise"];
+    if (serverPidFile !== undefined && usersFile === undefined) return err("--nats-pid-file needs --nats-users-file");
+    return ok({
+      kind: "external",
+      urls,
+      seedFile,
+      replicas,
+      ...(caFile === undefined ? {} : { caFile }),
+      ...(usersFile === undefined ? {} : { usersFile }),
+      ...(serverPidFile === undefined ? {} : { serverPidFile }),
+      ...(advertise.length === 0 ? {} : { advertise }),
+    });
   }
   const port = portOf(raw["nats-port"], "nats-port");
   if (!port.ok) return port;
@@ -95,6 +117,8 @@ export const parseFlags = (args: readonly string[]): Result<Flags, string> => {
   if (!bus.ok) return bus;
   const port = portOf(raw["api-port"], "api-port");
   if (!port.ok) return port;
+  const listenPort = portOf(raw["listen-port"], "listen-port");
+  if (!listenPort.ok) return listenPort;
   const lostAfter = parseDurationMs(raw["lost-after"]);
   if (!lostAfter.ok) return err(`--lost-after: ${lostAfter.error}`);
   if (lostAfter.value < 2 * DEFAULT_HEARTBEAT_MS)
@@ -108,6 +132,7 @@ export const parseFlags = (args: readonly string[]): Result<Flags, string> => {
       dataDir: dataDir ?? "",
       clusterName: raw["cluster-name"],
       api: { host: raw["api-host"], port: port.value },
+      ...(raw.listen === undefined ? {} : { listen: { host: raw.listen, port: listenPort.value } }),
       bus: bus.value,
       lostAfterMs: lostAfter.value,
     },

@@ -3,10 +3,9 @@ export {
   DEFAULT_HEARTBEAT_MS,
   DEFAULT_LOST_AFTER_MS,
   runScheduler,
-  type EmbeddedBus,
-  type ExternalBus,
   type RunningScheduler,
   type SchedulerOptions,
 } from "./run-scheduler.ts";
+export type { EmbeddedBus, ExternalBus } from "./open-bus.ts";
 export { prepareRestore, type PreparedRestore } from "./restore.ts";
 export { StartupProblem } from "./ports/startup-problem.ts";

@@ -52,8 +52,8 @@ const main = async (): Promise<number> => {
 
   try {
     const scheduler = await runScheduler({ ...flags.value.options, logger, signal: starting.signal });
-    const { url, natsUrls, tokenFile } = scheduler;
-    process.stdout.write(`${JSON.stringify({ ready: true, api: url, natsUrls, tokenFile })}\n`);
+    const { url, apiCa, natsUrls, natsCa, tokenFile } = scheduler;
+    process.stdout.write(`${JSON.stringify({ ready: true, api: url, apiCa, natsUrls, natsCa, tokenFile })}\n`);
     const why = await Promise.race([asked, scheduler.ended.then(() => "ended")]);
     logger.info({ why }, "stopping");
     await scheduler.close();

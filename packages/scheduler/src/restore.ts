@@ -83,6 +83,12 @@ export const makeWay = async (dir: DataDir, logger: Logger): Promise<void> => {
   if (secrets !== undefined) {
     await writeFileAtomic(dir.clusterKey, `${secrets.clusterKey.trim()}\n`, 0o600);
     await writeFileAtomic(dir.adminToken, `${secrets.adminToken.trim()}\n`, 0o600);
+    if (secrets.tlsKey !== undefined && secrets.tlsCertificate !== undefined) {
+      // Whatever was signed by another authority goes with it.
+      await rm(dir.tls.serverCertificate, { force: true });
+      await writeFileAtomic(dir.tls.caKey, secrets.tlsKey, 0o600);
+      await writeFileAtomic(dir.tls.caCertificate, secrets.tlsCertificate, 0o600);
+    }
   }
   // For a start after a kill: by then the old log.state has been moved.
   if (memory > 0) await writeFileAtomic(`${dir.restore}.after`, `${memory}\n`, 0o600);

@@ -6,18 +6,16 @@ import { hostname } from "node:os";
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { pino, type Logger } from "pino";
-import { guardStore } from "./adapters/embedded-nats/guard.ts";
-import { startEmbeddedNats, type EmbeddedNats } from "./adapters/embedded-nats/server.ts";
-import { isAtLeast, parseVersion } from "./adapters/embedded-nats/binary.ts";
+import { readIfThere } from "./adapters/files/atomic.ts";
 import { openDataDir, type DataDir } from "./adapters/files/data-dir.ts";
 import { openLogMemory } from "./adapters/files/log-state.ts";
 import { readSnapshotFile, snapshotFiles } from "./adapters/files/snapshot-files.ts";
-import { adminToken, clusterSigner, secretFile } from "./adapters/files/secrets.ts";
+import { adminToken, clusterSigner } from "./adapters/files/secrets.ts";
 import { defaultDashboardDir } from "./adapters/http/dashboard.ts";
-import { buildServer, closeServer, listen } from "./adapters/http/server.ts";
+import { buildServer, closeServer } from "./adapters/http/server.ts";
+import type { JoinAddress } from "./adapters/http/routes/joining.ts";
 import { createMetrics } from "./adapters/metrics/prometheus.ts";
 import { openAgentLine } from "./adapters/nats/agents.ts";
-import { connectBus, createUserSeed, publicKeyOfSeed, type BusConnection } from "./adapters/nats/connection.ts";
 import { openDesiredStore } from "./adapters/nats/desired.ts";
 import { openLeaderLine } from "./adapters/nats/leader.ts";
 import { openLog } from "./adapters/nats/log.ts";
@@ -26,33 +24,27 @@ import { openSnapshotStore } from "./adapters/nats/snapshots.ts";
 import { systemClock } from "./app/clock.ts";
 import { SNAPSHOT_LIMITS, type SnapshotLimits } from "./app/snapshots.ts";
 import { createControl, type Control } from "./app/control.ts";
-import type { Admission } from "./ports/admission.ts";
+import { openListeners, openTls, type Address } from "./listeners.ts";
+import { isLoopback } from "./network-names.ts";
+import {
+  openEmbedded,
+  openExternal,
+  type Closers,
+  type EmbeddedBus,
+  type ExternalBus,
+  type OpenBus,
+} from "./open-bus.ts";
 import { StartupProblem } from "./ports/startup-problem.ts";
 import { makeWay, pendingRestore } from "./restore.ts";
 import { packageVersion } from "./version.ts";
 
-export interface EmbeddedBus {
-  readonly kind: "embedded";
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-  /** URLs for agents instead of the address listened on. */
-  readonly advertise?: readonly string[];
-  readonly maxStoreBytes?: number;
-}
-
-export interface ExternalBus {
-  readonly kind: "external";
-  readonly urls: readonly string[];
-  /** File with the seed of the nkey user that may do everything in its account. */
-  readonly seedFile: string;
-  readonly replicas?: number;
-}
-
 export interface SchedulerOptions {
   readonly dataDir: string;
   readonly clusterName: string;
-  readonly api: { readonly host: string; readonly port: number };
+  /** Plain on loopback, HTTPS elsewhere. */
+  readonly api: Address;
+  /** Where other machines reach the API, by HTTPS; what join lines name. */
+  readonly listen?: Address;
   readonly bus: EmbeddedBus | ExternalBus;
   /** How often agents are asked to send heartbeats. */
   readonly heartbeatMs?: number;
@@ -69,6 +61,10 @@ export interface SchedulerOptions {
 
 export interface RunningScheduler {
   readonly url: string;
+  /** Who signs the API's certificate (PEM); undefined: it is plain. */
+  readonly apiCa: string | undefined;
+  /** Who signs the bus's certificate (PEM); null: it is plain. */
+  readonly natsCa: string | null;
   readonly natsUrls: readonly string[];
   readonly tokenFile: string;
   /** Resolves when it was closed; rejects when it had to end by itself. */
@@ -80,107 +76,8 @@ export const DEFAULT_HEARTBEAT_MS = 2_000;
 export const DEFAULT_LOST_AFTER_MS = 15_000;
 /** Three heartbeats of the default two seconds. */
 const DISCONNECTED_SHARE = 0.4;
-const DEFAULT_STORE_BYTES = 4 * 2 ** 30;
 const LEASE_MS = 3_000;
 const APPEND_TIMEOUT_MS = 3_000;
-
-interface OpenBus {
-  readonly bus: BusConnection;
-  readonly admission: Admission;
-  readonly replicas: number;
-  /** Nobody else can lead: the server and its directory are ours alone. */
-  readonly isAlone: boolean;
-  /** Undefined for a server that is not ours. Resolves when the bus is connected again. */
-  readonly restart: (() => Promise<void>) | undefined;
-  /** Why the store takes nothing new now. */
-  readonly complaint: () => string | undefined;
-}
-
-const RECONNECT_MS = 30_000;
-
-const restartServer = async (server: EmbeddedNats, bus: BusConnection): Promise<void> => {
-  const again = new Promise<void>((resolve, reject) => {
-    const late = setTimeout(
-      () => reject(new StartupProblem(`nats-server did not come back within ${RECONNECT_MS / 1_000} s`)),
-      RECONNECT_MS,
-    );
-    const stop = bus.onChange((up) => {
-      if (!up) return;
-      clearTimeout(late);
-      stop();
-      resolve();
-    });
-  });
-  server.restart();
-  await again;
-};
-
-type Closers = (() => Promise<void> | void)[];
-
-const openEmbedded = async (
-  options: SchedulerOptions,
-  given: EmbeddedBus,
-  dir: DataDir,
-  logger: Logger,
-  closers: Closers,
-): Promise<OpenBus> => {
-  const seed = await secretFile(dir.controlSeed, createUserSeed);
-  const server = await startEmbeddedNats({
-    directory: dir.nats,
-    host: given.host,
-    port: given.port,
-    advertise: given.advertise ?? [],
-    controlKey: publicKeyOfSeed(seed, dir.controlSeed),
-    maxStoreBytes: given.maxStoreBytes ?? DEFAULT_STORE_BYTES,
-    env: options.env ?? process.env,
-    log: logger.child({ component: "nats-server" }),
-  });
-  closers.push(server.close);
-  const bus = await connectBus([server.localUrl], seed, logger.child({ component: "bus" }));
-  closers.push(bus.close);
-  const log = logger.child({ component: "nats-server" });
-  const guard = guardStore({ directory: dir.nats, bus, kill: server.kill, log });
-  closers.push(guard.close);
-  return {
-    bus,
-    admission: server,
-    replicas: 1,
-    isAlone: true,
-    restart: () => restartServer(server, bus),
-    complaint: guard.complaint,
-  };
-};
-
-/** Raft streams of servers before 2.9.21 check an expected revision before it is applied: two writers may both win. */
-const OLDEST_REPLICATED = [2, 9, 21] as const;
-
-const openExternal = async (given: ExternalBus, logger: Logger, closers: Closers): Promise<OpenBus> => {
-  const seed = await readFile(given.seedFile, "utf8").catch((error: Error) => {
-    throw new StartupProblem(`cannot read the seed of the bus user: ${error.message}`, { cause: error });
-  });
-  publicKeyOfSeed(seed.trim(), given.seedFile);
-  const bus = await connectBus(given.urls, seed.trim(), logger.child({ component: "bus" }));
-  closers.push(bus.close);
-  const replicas = given.replicas ?? 1;
-  const version = parseVersion(bus.serverVersion());
-  if (version === undefined || !isAtLeast(version, [2, 9, 0])) {
-    throw new StartupProblem(
-      `the server at ${given.urls.join(", ")} is ${bus.serverVersion()}; Berth needs 2.9.0 or newer`,
-    );
-  }
-  if (replicas > 1 && !isAtLeast(version, OLDEST_REPLICATED)) {
-    throw new StartupProblem(
-      `nats-server ${bus.serverVersion()} is not safe with ${replicas} replicas; use ${OLDEST_REPLICATED.join(".")} or newer, or one replica`,
-    );
-  }
-  const admission: Admission = {
-    urls: given.urls,
-    admit: async () => {
-      logger.info("hosts of an external bus are admitted in its own configuration");
-    },
-  };
-  return { bus, admission, replicas, isAlone: false, restart: undefined, complaint: () => undefined };
-};
 
 const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBus, logger: Logger) => {
   const instance = `${hostname().slice(0, 64)}-${randomBytes(6).toString("hex")}`;
@@ -219,10 +116,14 @@ const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBu
     lostAfterMs: options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS,
     snapshots,
     complaint: open.complaint,
-    secrets: async () => ({
-      clusterKey: await readFile(dir.clusterKey, "utf8"),
-      adminToken: await readFile(dir.adminToken, "utf8"),
-    }),
+    secrets: async () => {
+      const [tlsKey, tlsCertificate] = [await readIfThere(dir.tls.caKey), await readIfThere(dir.tls.caCertificate)];
+      return {
+        clusterKey: await readFile(dir.clusterKey, "utf8"),
+        adminToken: await readFile(dir.adminToken, "utf8"),
+        ...(tlsKey === undefined || tlsCertificate === undefined ? {} : { tlsKey, tlsCertificate }),
+      };
+    },
     snapshotFiles: { ...files, read: readSnapshotFile },
     snapshotLimits: options.snapshotLimits ?? SNAPSHOT_LIMITS,
     checkEnd: memory.check,
@@ -252,10 +153,26 @@ export const runScheduler = async (options: SchedulerOptions): Promise<RunningSc
     closers.push(dir.release);
     await makeWay(dir, logger);
     const token = await adminToken(dir);
+    const { api, bus: wanted, listen } = options;
+    const listening = [api.host, ...(listen === undefined ? [] : [listen.host])];
+    if (wanted.kind === "embedded") listening.push(wanted.host);
+    const urls = wanted.kind === "embedded" ? (wanted.advertise ?? []) : [];
+    const tls =
+      listen === undefined && listening.every(isLoopback)
+        ? undefined
+        : await openTls(dir, { listening, urls }, logger.child({ component: "tls" }), closers);
     const open =
-      options.bus.kind === "embedded"
-        ? await openEmbedded(options, options.bus, dir, logger, closers)
-        : await openExternal(options.bus, logger, closers);
+      wanted.kind === "embedded"
+        ? await openEmbedded(wanted, {
+            dir,
+            env: options.env ?? process.env,
+            // A bus that others are told of is one that other machines reach.
+            ca: isLoopback(wanted.host) ? undefined : tls?.authority.certificate,
+            logger,
+            closers,
+          })
+        : await openExternal(wanted, logger, closers);
+    tls?.onRenewed(open.certificateRenewed);
     const { control, clock, metrics } = await openControl(options, dir, open, logger);
 
     const ending = new AbortController();
@@ -266,6 +183,7 @@ export const runScheduler = async (options: SchedulerOptions): Promise<RunningSc
       await running.catch(() => {});
     });
 
+    const addresses: { join?: JoinAddress | undefined } = {};
     const server = await buildServer({
       control,
       adminToken: token,
@@ -275,12 +193,14 @@ export const runScheduler = async (options: SchedulerOptions): Promise<RunningSc
       logger: logger.child({ component: "http" }),
       dashboardDir: options.dashboardDir ?? defaultDashboardDir(),
       metrics,
+      joinAddress: () => addresses.join,
     });
     closers.push(
       () => closeServer(server),
       () => control.letGo(),
     );
-    const url = await listen(server, options.api.host, options.api.port);
+    const found = await openListeners(server, { api, listen, tls }, closers);
+    addresses.join = found.join;
     const giveUp = (): void => ending.abort();
     options.signal?.addEventListener("abort", giveUp, { once: true });
     if (options.signal?.aborted === true) giveUp();
@@ -295,7 +215,8 @@ export const runScheduler = async (options: SchedulerOptions): Promise<RunningSc
     const close = (): Promise<void> => (closing ??= closeAll(closers, logger));
     const ended = running.finally(close);
     ended.catch(() => {});
-    return { url, natsUrls: open.admission.urls, tokenFile: dir.adminToken, ended, close };
+    const { urls: natsUrls, ca: natsCa } = open.admission;
+    return { url: found.url, apiCa: found.ca, natsCa, natsUrls, tokenFile: dir.adminToken, ended, close };
   } catch (error) {
     await closeAll(closers, logger);
     throw error;

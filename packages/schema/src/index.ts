@@ -13,6 +13,7 @@ export * from "./image-reference.ts";
 export * from "./job-parse.ts";
 export * from "./job.ts";
 export * from "./log-upgrade.ts";
+export * from "./join.ts";
 export * from "./log.ts";
 export * from "./placement-rules.ts";
 export * from "./plan.ts";

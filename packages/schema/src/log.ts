@@ -10,6 +10,7 @@ import { ReasonSchema } from "./allocation.ts";
 import { CapacitySchema, InventorySchema } from "./host.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { JobSpecSchema } from "./job.ts";
+import { JoinDigestSchema, JoinTokenIdSchema } from "./join.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -107,6 +108,24 @@ export const RecordSchema = Type.Union([
   /** It is forgotten, its key with it; what it ran counts as lost. */
   Type.Object(
     { kind: Type.Literal("host_removed"), hostId: HostIdSchema, by: Type.String({ maxLength: 128 }) },
+    strict,
+  ),
+  /** A machine may join with the secret that has this SHA-256, once and until then. */
+  Type.Object(
+    {
+      kind: Type.Literal("join_token_created"),
+      id: JoinTokenIdSchema,
+      digest: JoinDigestSchema,
+      hostId: Type.Union([HostIdSchema, Type.Null()]),
+      expiresAtMs: whole,
+      by: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  /** In the transaction that enrols the host. */
+  Type.Object({ kind: Type.Literal("join_token_used"), id: JoinTokenIdSchema, hostId: HostIdSchema }, strict),
+  Type.Object(
+    { kind: Type.Literal("join_token_revoked"), id: JoinTokenIdSchema, by: Type.String({ maxLength: 128 }) },
     strict,
   ),
   Type.Object({ kind: Type.Literal("allocation_placed"), placement: PlacementSchema }, strict),

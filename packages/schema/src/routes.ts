@@ -24,6 +24,11 @@ export const Routes = {
   /** `?dryRun=true` answers with the plan. Cancelled by cordon (it stays closed) or uncordon. */
   hostDrain: "/v1/hosts/:host/drain",
   hostRemove: "/v1/hosts/:host/remove",
+  /** GET lists; POST makes one (JoinTokenRequest → JoinTokenMade). */
+  joinTokens: "/v1/join-tokens",
+  joinTokenRevoke: "/v1/join-tokens/:token/revoke",
+  /** For machines that become hosts: a join token is the only right it asks for. */
+  join: "/v1/join",
   /** `project`, `job`, `index`, `host`, `state`, `limit`, `cursor`. */
   allocations: "/v1/allocations",
   allocation: "/v1/allocations/:allocation",

@@ -11,18 +11,22 @@ export const DEFAULT_DATA_DIR = "/var/lib/berth";
 export interface ConnectionOptions {
   readonly api?: string;
   readonly tokenFile?: string;
+  readonly caFile?: string;
   readonly dataDir?: string;
 }
 
 export interface Connection {
   readonly api: URL;
   readonly token: string;
+  /** Who signs the API's certificate (PEM); without it, whom this machine trusts anyway. */
+  readonly ca?: string;
 }
 
 /** What `berth up` writes for the other verbs, readable by its user only. */
 export interface ClientFile {
   readonly api: string;
   readonly token: string;
+  readonly ca?: string;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -37,11 +41,18 @@ const nonEmpty = (text: string | undefined): string | undefined =>
 
 export const resolveConnection = (options: ConnectionOptions, env: Env): Connection => {
   const api = options.api ?? nonEmpty(env["BERTH_API"]);
-  const token = options.tokenFile === undefined ? nonEmpty(env["BERTH_TOKEN"]) : readToken(options.tokenFile);
-  if (api !== undefined && token !== undefined) return { api: apiUrl(api), token: checkToken(token) };
+  const token =
+    options.tokenFile === undefined
+      ? nonEmpty(env["BERTH_TOKEN"])
+      : readText(options.tokenFile, "token", "--token-file");
+  const caFile = options.caFile ?? nonEmpty(env["BERTH_CA_FILE"]);
+  const ca = caFile === undefined ? {} : { ca: readText(caFile, "authority", "--ca-file and BERTH_CA_FILE") };
+  if (api !== undefined && token !== undefined) return { api: apiUrl(api), token: checkToken(token), ...ca };
   const file = clientFilePath(dataDirOf(options, env));
   const found = readClientFile(file, { api, token });
-  return { api: apiUrl(api ?? found.api), token: checkToken(token ?? found.token) };
+  // The authority in the file is that of the address in it.
+  const known = api === undefined && found.ca !== undefined ? { ca: found.ca } : {};
+  return { api: apiUrl(api ?? found.api), token: checkToken(token ?? found.token), ...known, ...ca };
 };
 
 const apiUrl = (text: string): URL => {
@@ -64,14 +75,14 @@ const checkToken = (token: string): string => {
   });
 };
 
-const readToken = (file: string): string => {
+const readText = (file: string, what: string, where: string): string => {
   try {
     return readFileSync(file, "utf8").trim();
   } catch (error) {
-    throw new Failure(`Cannot read the token file ${file}`, {
+    throw new Failure(`Cannot read the ${what} file ${file}`, {
       exit: Exit.notFound,
       detail: error instanceof Error ? error.message : String(error),
-      next: ["check --token-file"],
+      next: [`check ${where}`],
       cause: error,
     });
   }
@@ -99,8 +110,10 @@ const readClientFile = (
 const parseClientFile = (text: string): ClientFile | undefined => {
   try {
     const value = JSON.parse(text) as Partial<ClientFile> | null;
-    if (typeof value?.api === "string" && typeof value.token === "string")
-      return { api: value.api, token: value.token };
+    if (typeof value?.api === "string" && typeof value.token === "string") {
+      const { api, token, ca } = value;
+      return { api, token, ...(typeof ca === "string" ? { ca } : {}) };
+    }
     return undefined;
   } catch {
     return undefined;

@@ -34,10 +34,12 @@ export const send = (connection: Connection, request: HttpRequest): Promise<Http
     const outgoing = start(url, {
       method: request.method,
       agent: false,
+      ...(connection.ca === undefined ? {} : { ca: connection.ca }),
       ...(request.signal === undefined ? {} : { signal: request.signal }),
       headers: {
         accept: "application/json, application/problem+json, text/plain",
-        authorization: `Bearer ${connection.token}`,
+        // A machine that joins has none: what it sends is its right.
+        ...(connection.token === "" ? {} : { authorization: `Bearer ${connection.token}` }),
         ...(payload === undefined
           ? {}
           : { "content-type": "application/json", "content-length": String(Buffer.byteLength(payload)) }),
@@ -58,13 +60,17 @@ export const send = (connection: Connection, request: HttpRequest): Promise<Http
     outgoing.end(payload);
   });
 
-export const unreachable = (connection: Connection, error: Error): Failure => {
+export const unreachable = (connection: Pick<Connection, "api">, error: Error): Failure => {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   const why: Readonly<Record<string, string>> = {
     ECONNREFUSED: "nothing listens there",
     ECONNRESET: "it closed the connection",
     EHOSTUNREACH: "there is no way to that machine",
     ENOTFOUND: "its name is not known",
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is of an unknown authority; name it with --ca-file",
+    SELF_SIGNED_CERT_IN_CHAIN: "its certificate is of an unknown authority; name it with --ca-file",
+    CERT_HAS_EXPIRED: "its certificate has ended; is the clock of this machine right?",
+    CERT_NOT_YET_VALID: "its certificate is not valid yet; is the clock of this machine right?",
   };
   const sentence = why[code] ?? (error.message === "" ? code : error.message);
   return failureOf(problem("cluster.unreachable", `${connection.api.origin}: ${sentence}`));

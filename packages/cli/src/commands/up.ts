@@ -17,7 +17,7 @@ import {
   type Cluster,
   type ClusterEvents,
 } from "../manager/cluster.ts";
-import { DEFAULT_API_PORT, DEFAULT_NATS_PORT, LOOPBACK, MAX_HOSTS } from "../manager/defaults.ts";
+import { DEFAULT_API_PORT, DEFAULT_LISTEN_PORT, DEFAULT_NATS_PORT, LOOPBACK, MAX_HOSTS } from "../manager/defaults.ts";
 import { greet, tellFound, tellWayIn } from "../manager/first-run.ts";
 import { acquireLock } from "../manager/lock.ts";
 import { removeNetwork } from "../manager/network.ts";
@@ -33,6 +33,8 @@ interface UpOptions {
   readonly apiHost: string;
   readonly apiPort: number;
   readonly natsPort: number;
+  readonly listen?: string;
+  readonly listenPort: number;
 }
 
 export const registerUp: Register = (program, { io, finish }) => {
@@ -49,6 +51,12 @@ export const registerUp: Register = (program, { io, finish }) => {
     .addOption(
       new Option("--api-port <port>", "and on which port").default(DEFAULT_API_PORT).argParser(wholeNumber(0, 65_535)),
     )
+    .option("--listen <address>", "this machine's address for other machines, which may then join (berth token create)")
+    .addOption(
+      new Option("--listen-port <port>", "where they reach the API, by HTTPS")
+        .default(DEFAULT_LISTEN_PORT)
+        .argParser(wholeNumber(0, 65_535)),
+    )
     .addOption(
       new Option("--nats-port <port>", "port of the bus").default(DEFAULT_NATS_PORT).argParser(wholeNumber(0, 65_535)),
     )
@@ -57,6 +65,7 @@ export const registerUp: Register = (program, { io, finish }) => {
     });
   withExamples(command, [
     ["berth up", "one host: this machine"],
+    ["berth up --listen 192.0.2.10", "other machines may join at this address"],
     ["berth up --hosts 3", "three hosts on this machine, to try things out"],
   ]);
 };
@@ -71,12 +80,14 @@ const up = async (io: Io, options: UpOptions): Promise<number> => {
     const records = openRecords(dataDir);
     await clearAway(io, dataDir, records);
     const { apiHost, apiPort, natsPort, hosts } = options;
+    const listen = options.listen === undefined ? undefined : { host: options.listen, port: options.listenPort };
     await preflight({
       env: io.env,
       dataDir,
       apiHost,
       apiPort,
       natsPort,
+      listen,
       manyHosts: hosts !== undefined,
       nowMs: io.nowMs(),
     });
@@ -86,7 +97,7 @@ const up = async (io: Io, options: UpOptions): Promise<number> => {
     await say(io, io.err.colors.dim(`Berth in ${dataDir}`));
     const live = createLive(io.err);
     const cluster = await startCluster(
-      { dataDir, apiHost, apiPort, natsPort, hosts, env: io.env, records },
+      { dataDir, apiHost, apiPort, natsPort, listen, hosts, env: io.env, records },
       plans,
       tell(io, live),
     );

@@ -33,6 +33,9 @@ export const withConnection = (command: Command): Command =>
       ),
     )
     .addOption(
+      new Option("--ca-file <file>", "who signs the API's certificate (or BERTH_CA_FILE)").helpGroup("Which cluster:"),
+    )
+    .addOption(
       new Option("--data-dir <dir>", `of \`berth up\` (or BERTH_DATA_DIR; default ${DEFAULT_DATA_DIR})`).helpGroup(
         "Which cluster:",
       ),

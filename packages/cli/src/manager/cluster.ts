@@ -25,7 +25,7 @@ const decodeEnrolled = decoder(EnrolledSchema);
 
 /** A scheduler that has a long log to read needs a while. */
 const SCHEDULER_READY_MS = 120_000;
-const AGENT_READY_MS = 60_000;
+export const AGENT_READY_MS = 60_000;
 const REGISTER_MS = 20_000;
 const REGISTER_STEP_MS = 200;
 const AGENT_GRACE_MS = 15_000;
@@ -36,6 +36,8 @@ export interface ClusterOptions {
   readonly apiHost: string;
   readonly apiPort: number;
   readonly natsPort: number;
+  /** Where other machines reach this cluster. Undefined: nowhere. */
+  readonly listen: { readonly host: string; readonly port: number } | undefined;
   /** Undefined: one host that is the whole machine. */
   readonly hosts: number | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -59,6 +61,8 @@ export interface Cluster {
 
 const script = (name: "agent" | "scheduler"): string =>
   fileURLToPath(new URL(`../../../${name}/dist/main.js`, import.meta.url));
+
+export const agentScript = (): string => script("agent");
 
 export const hostDir = (dataDir: string, id: string): string => join(dataDir, "hosts", id);
 
@@ -105,7 +109,11 @@ export const startCluster = async (
     for (const plan of plans) {
       const name = `host ${plan.id}`;
       events.onStep(`${name}: starting`);
-      const agent = await startAgent(options, { plan, network, client, natsUrls: found.natsUrls }, events);
+      const agent = await startAgent(
+        options,
+        { plan, network, client, natsUrls: found.natsUrls, natsCa: found.natsCa },
+        events,
+      );
       started.push({ name, child: agent, graceMs: AGENT_GRACE_MS });
     }
     await registered(client, plans, events);
@@ -165,7 +173,11 @@ const schedulerSpec = (options: ClusterOptions, network: NetworkPlan | undefined
     script("scheduler"),
     ...["--data-dir", options.dataDir],
     ...["--api-host", options.apiHost, "--api-port", String(options.apiPort)],
-    ...["--nats-host", network?.gateway ?? LOOPBACK, "--nats-port", String(options.natsPort)],
+    // A namespace of ours reaches every address of this machine through its gateway.
+    ...["--nats-host", options.listen?.host ?? network?.gateway ?? LOOPBACK, "--nats-port", String(options.natsPort)],
+    ...(options.listen === undefined
+      ? []
+      : ["--listen", options.listen.host, "--listen-port", String(options.listen.port)]),
     "--exit-with-parent",
   ],
   env: options.env,
@@ -175,9 +187,13 @@ const schedulerSpec = (options: ClusterOptions, network: NetworkPlan | undefined
 
 interface SchedulerReady {
   readonly api: string;
+  readonly apiCa: string | undefined;
   readonly natsUrls: readonly string[];
+  readonly natsCa: string | undefined;
   readonly token: string;
 }
+
+const textOr = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
 const parseSchedulerReady = (info: ReadyLine): SchedulerReady => {
   const { api, natsUrls, tokenFile } = info;
@@ -190,12 +206,14 @@ const parseSchedulerReady = (info: ReadyLine): SchedulerReady => {
       next: ["npm run setup     (builds everything of one version)"],
     });
   }
-  return { api, natsUrls: urls, token: readFileSync(tokenFile, "utf8").trim() };
+  const token = readFileSync(tokenFile, "utf8").trim();
+  return { api, apiCa: textOr(info["apiCa"]), natsUrls: urls, natsCa: textOr(info["natsCa"]), token };
 };
 
-const clientFor = (dataDir: string, { api, token }: SchedulerReady): Client => {
-  writeWhole(clientFilePath(dataDir), `${JSON.stringify({ api, token })}\n`);
-  return createClient({ api: new URL(api), token });
+const clientFor = (dataDir: string, { api, apiCa, token }: SchedulerReady): Client => {
+  const ca = apiCa === undefined ? {} : { ca: apiCa };
+  writeWhole(clientFilePath(dataDir), `${JSON.stringify({ api, token, ...ca })}\n`);
+  return createClient({ api: new URL(api), token, ...ca });
 };
 
 interface AgentStart {
@@ -203,6 +221,7 @@ interface AgentStart {
   readonly network: NetworkPlan | undefined;
   readonly client: Client;
   readonly natsUrls: readonly string[];
+  readonly natsCa: string | undefined;
 }
 
 /** The host's key is made on the host; only its public half is told. */
@@ -229,12 +248,15 @@ const startAgent = async (options: ClusterOptions, start: AgentStart, events: Cl
   const dataDir = hostDir(options.dataDir, plan.id);
   const keyFile = join(dataDir, "cluster.pub");
   writeWhole(keyFile, enrolled.clusterKey);
+  const caFile = join(dataDir, "nats-ca.pem");
+  if (start.natsCa !== undefined) writeWhole(caFile, start.natsCa);
   const words = [
     process.execPath,
     script("agent"),
     ...["--host", plan.id, "--data-dir", dataDir],
     ...start.natsUrls.flatMap((url) => ["--nats-url", url]),
     ...["--seed-file", seedFile, "--cluster-key-file", keyFile],
+    ...(start.natsCa === undefined ? [] : ["--nats-ca-file", caFile]),
     ...["--id-base", String(plan.idBase), "--id-count", String(plan.idCount)],
     ...shareFlags(plan.share),
     "--exit-with-parent",

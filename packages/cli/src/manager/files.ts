@@ -2,10 +2,10 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
-export const writeWhole = (path: string, text: string): void => {
+export const writeWhole = (path: string, text: string, mode = 0o600): void => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.new-${process.pid}`;
-  const fd = openSync(temporary, "w", 0o600);
+  const fd = openSync(temporary, "w", mode);
   try {
     writeSync(fd, text);
     fsyncSync(fd);

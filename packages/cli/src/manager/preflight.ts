@@ -10,6 +10,7 @@ export interface PreflightOptions {
   readonly apiHost: string;
   readonly apiPort: number;
   readonly natsPort: number;
+  readonly listen: { readonly host: string; readonly port: number } | undefined;
   readonly manyHosts: boolean;
   readonly nowMs: number;
 }
@@ -32,7 +33,8 @@ export const preflight = async (options: PreflightOptions): Promise<void> => {
     nowMs: options.nowMs,
     ports: [
       { what: "API", host: options.apiHost, port: options.apiPort },
-      { what: "NATS", host: LOOPBACK, port: options.natsPort },
+      { what: "NATS", host: options.listen?.host ?? LOOPBACK, port: options.natsPort },
+      ...(options.listen === undefined ? [] : [{ what: "API for other machines", ...options.listen }]),
     ].filter((one) => one.port !== 0),
   });
   const needed = new Set(options.manyHosts ? ["ip", "nsenter"] : []);

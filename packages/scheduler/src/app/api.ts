@@ -32,6 +32,7 @@ import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "./engine.ts";
 import { createHostDuties, type HostDuties } from "./host-duties.ts";
+import { createJoining, type Joining } from "./joining.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
 import type { Views } from "./views.ts";
 import type { Waits } from "./waits.ts";
@@ -46,7 +47,7 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api extends HostDuties {
+export interface Api extends HostDuties, Joining {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -75,6 +76,7 @@ export interface ApiOptions {
   readonly views: Views;
   readonly waits: Waits;
   readonly admission: Admission;
+  readonly cluster: string;
   readonly clusterKey: string;
   /** Why nothing new is taken now. */
   readonly complaint: () => string | undefined;
@@ -104,6 +106,7 @@ export const createApi = (options: ApiOptions): Api => {
 
   return {
     ...createHostDuties({ engine, admission, clock, view: hostView }),
+    ...createJoining({ engine, admission, clock, cluster: options.cluster, clusterKey: options.clusterKey }),
 
     submit: async (document, origin, idempotencyKey) => {
       const spec = parseJobDocument(document);

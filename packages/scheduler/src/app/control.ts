@@ -144,6 +144,14 @@ export const createControl = (options: ControlOptions): Control => {
     await options.remember(end).catch((error: unknown) => logger.error({ err: error }, "log_state_not_written"));
   };
 
+  /** Not before the whole log is known: until then those are admitted who were before. */
+  const admit = (): void => {
+    if (engine.role() === "starting") return;
+    options.admission
+      .admit([...state.hosts.values()])
+      .catch((error: unknown) => logger.error({ err: error }, "admission_failed"));
+  };
+
   engine.onFold((changes, sequence) => {
     waits.folded(changes, sequence);
     hub.folded(changes);
@@ -152,19 +160,22 @@ export const createControl = (options: ControlOptions): Control => {
       live.forget(host);
       liveness.forget(host);
     }
+    if (
+      changes.removed.hosts.size > 0 ||
+      [...changes.hosts].some((host) => state.hosts.get(host)?.state === "enrolled")
+    )
+      admit();
   });
 
   engine.onRole((role) => {
     liveness.restart(clock.monotonicMs());
     if (role === "stopped") return;
     hub.start();
+    admit();
     // Known to this machine before anybody relies on it.
     void remember().then(onServing);
     if (role !== "leading") return;
     void documents.reconcile().then(() => documents.changed([]));
-    options.admission
-      .admit([...state.hosts.values()])
-      .catch((error: unknown) => logger.error({ err: error }, "admission_failed"));
   });
 
   line.onChange(() => {
@@ -246,6 +257,7 @@ export const createControl = (options: ControlOptions): Control => {
     views,
     waits,
     admission: options.admission,
+    cluster: options.cluster,
     clusterKey: options.signer.publicKey,
     complaint: options.complaint,
     clock,

@@ -16,7 +16,18 @@ import type { Engine } from "./engine.ts";
 import { pause } from "./pause.ts";
 
 /** Everything of the API that changes the cluster. */
-export const WRITES = ["submit", "stop", "enrol", "cordon", "uncordon", "drain", "removeHost"] as const;
+export const WRITES = [
+  "submit",
+  "stop",
+  "enrol",
+  "cordon",
+  "uncordon",
+  "drain",
+  "removeHost",
+  "createJoinToken",
+  "revokeJoinToken",
+  "join",
+] as const;
 type WriteName = (typeof WRITES)[number];
 export type Writes = Pick<Api, WriteName>;
 
@@ -115,5 +126,8 @@ export const createForwarding = (options: ForwardOptions): Api => {
     uncordon: (id, origin) => forward("uncordon", [id, origin]),
     drain: (id, deadlineMs, origin) => forward("drain", [id, deadlineMs, origin]),
     removeHost: (id, force, origin) => forward("removeHost", [id, force, origin]),
+    createJoinToken: (draft, origin) => forward("createJoinToken", [draft, origin]),
+    revokeJoinToken: (id, origin) => forward("revokeJoinToken", [id, origin]),
+    join: (draft, origin) => forward("join", [draft, origin]),
   };
 };

@@ -38,7 +38,14 @@ const HeaderSchema = Type.Object(
 export type SnapshotHeader = Static<typeof HeaderSchema>;
 
 const SecretsSchema = Type.Object(
-  { kind: Type.Literal("secrets"), clusterKey: Type.String(), adminToken: Type.String() },
+  {
+    kind: Type.Literal("secrets"),
+    clusterKey: Type.String(),
+    adminToken: Type.String(),
+    /** Of the authority that hosts have learned to trust, if there is one. */
+    tlsKey: Type.Optional(Type.String()),
+    tlsCertificate: Type.Optional(Type.String()),
+  },
   strict,
 );
 /** What a cluster cannot be made again from its log alone. */
@@ -165,10 +172,10 @@ export const decodeSnapshot = (chunks: readonly Uint8Array[]): Result<DecodedSna
   const second = lines.next().value as Buffer | undefined;
   const secrets = second === undefined ? undefined : decodeJson(decodeSecrets, lineText(second), "the second line");
   if (secrets?.ok !== true) return ok({ header: header.value, secrets: undefined, image: imageLines(lines, second) });
-  const { clusterKey, adminToken } = secrets.value;
+  const { kind: _kind, ...given } = secrets.value;
   return ok({
     header: header.value,
-    secrets: { clusterKey, adminToken },
+    secrets: given,
     image: imageLines(lines, lines.next().value as Buffer | undefined),
   });
 };

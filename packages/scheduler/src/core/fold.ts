@@ -18,6 +18,7 @@ import {
   foldRemoved,
 } from "./fold-hosts.ts";
 import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
+import { foldJoinToken } from "./join-tokens.ts";
 import { refreshQueue, wake, type Folding } from "./fold-tasks.ts";
 import { UNKNOWN_EXIT_CODE } from "./restart-policy.ts";
 import { inside, type Changes, type ClusterState, type MutableJob } from "./state.ts";
@@ -56,6 +57,10 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
       return foldLost(folding, record);
     case "host_ready":
       return foldReady(folding, record);
+    case "join_token_created":
+    case "join_token_used":
+    case "join_token_revoked":
+      return foldJoinToken(folding, record);
     case "allocation_placed":
       return foldPlaced(folding, record);
     case "allocation_reported":

@@ -17,6 +17,7 @@ export { dryRun } from "./dry-run.ts";
 export { why } from "./explain.ts";
 export { fold } from "./fold.ts";
 export { BrokenImage, imageOf, moveRevision, restoreImage, type ImageLine } from "./image.ts";
+export { decideJoin, decideJoinToken, decideRevokeJoinToken, type JoinTokenRecord } from "./join-tokens.ts";
 export { jobState } from "./job-state.ts";
 export { planEvaluations, type PlanBounds, type PlanEnv, type Planned } from "./plan.ts";
 export {

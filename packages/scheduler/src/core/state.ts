@@ -24,6 +24,7 @@ import {
 import type { Bitset } from "./bitset.ts";
 import { createDemand, type Demand } from "./demand.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
+import type { JoinTokenRecord } from "./join-tokens.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { SortedList } from "./sorted-list.ts";
 import { createTimeHeap, type TimeHeap } from "./time-heap.ts";
@@ -140,6 +141,8 @@ export interface ClusterState {
   readonly dimensions: readonly string[];
   /** By user and Idempotency-Key (see `idempotencyKeyOf`); the newest MAX_IDEMPOTENCY_KEYS are kept. */
   readonly idempotency: ReadonlyMap<string, IdempotencyEntry>;
+  /** With which machines may join; see join-tokens.ts. */
+  readonly joinTokens: readonly JoinTokenRecord[];
   /** Finished jobs, the one that finished first first. */
   readonly finished: ReadonlySet<JobKey>;
   /** Tasks of jobs that have not finished, and of those that have. */
@@ -230,6 +233,7 @@ export const createState = (): ClusterState => {
     hosts: new Map(),
     allocations: new Map(),
     idempotency: new Map(),
+    joinTokens: [],
     finished: new Set(),
     activeTaskCount: 0,
     finishedTaskCount: 0,

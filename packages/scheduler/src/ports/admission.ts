@@ -11,4 +11,6 @@ export interface Admission {
   readonly admit: (hosts: readonly AdmittedHost[]) => Promise<void>;
   /** Where agents reach the bus. */
   readonly urls: readonly string[];
+  /** Who signs the bus's certificate, PEM; null: the bus is plain. */
+  readonly ca: string | null;
 }

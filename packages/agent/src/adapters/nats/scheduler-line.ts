@@ -41,6 +41,8 @@ export interface LineOptions {
   readonly host: HostId;
   readonly natsUrls: readonly string[];
   readonly seedFile: string;
+  /** Who signs the server's certificate (PEM): with it nothing but TLS is spoken. */
+  readonly ca?: string;
   readonly log: Log;
 }
 
@@ -162,6 +164,9 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
       pingInterval: 5000,
       maxPingOut: 2,
       timeout: 5000,
+      // Only servers that were named: what a server says of others is not taken on trust.
+      ignoreClusterUpdates: true,
+      ...(options.ca === undefined ? {} : { tls: { ca: options.ca } }),
     };
     return await connect(settings);
   };

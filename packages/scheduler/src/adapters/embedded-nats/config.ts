@@ -14,12 +14,24 @@ export interface NatsConfig {
   /** Bound of everything JetStream may keep on disk. */
   readonly maxStoreBytes: number;
   readonly version: NatsBinary["version"];
+  /** Undefined: plain. Clients prove themselves by their nkey, so none has a certificate. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
 }
 
 const quote = (text: string): string => JSON.stringify(text);
 const list = (items: readonly string[]): string => `[${items.map(quote).join(", ")}]`;
 
 export const USERS_FILE = "users.conf";
+
+const renderTls = (tls: NatsConfig["tls"]): string =>
+  tls === undefined
+    ? ""
+    : `tls {
+  cert_file: ${quote(tls.certificate)}
+  key_file: ${quote(tls.key)}
+  timeout: 5
+}
+`;
 
 export const renderConfig = (config: NatsConfig): string =>
   `# Written by the Berth scheduler at every start; changes here are lost.
@@ -30,7 +42,7 @@ pid_file: ${quote(config.pidFile)}
 ping_interval: "10s"
 ping_max: 2
 write_deadline: "5s"
-jetstream {
+${renderTls(config.tls)}jetstream {
   store_dir: ${quote(config.storeDir)}
   max_file_store: ${config.maxStoreBytes}
   max_memory_store: 67108864

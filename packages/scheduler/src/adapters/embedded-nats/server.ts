@@ -4,12 +4,12 @@
  */
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Admission, AdmittedHost } from "../../ports/admission.ts";
 import { StartupProblem } from "../../ports/startup-problem.ts";
 import { readIfThere, writeFileAtomic } from "../files/atomic.ts";
+import { addressesOf, bracket, isWildcard } from "../../network-names.ts";
 import { findNatsServer, isAtLeast } from "./binary.ts";
 import { startChild, type NatsChild } from "./child.ts";
 import { renderConfig, renderUsers, USERS_FILE } from "./config.ts";
@@ -26,6 +26,8 @@ export interface EmbeddedNatsOptions {
   readonly controlKey: string;
   readonly maxStoreBytes: number;
   readonly env: NodeJS.ProcessEnv;
+  /** Certificate and key as files, and who has signed. Undefined: plain. */
+  readonly tls?: { readonly certificate: string; readonly key: string; readonly ca: string };
   readonly log: Logger;
 }
 
@@ -33,6 +35,8 @@ export interface EmbeddedNats extends Admission {
   /** Where this process reaches the server. */
   readonly localUrl: string;
   readonly pid: () => number;
+  /** Takes over a certificate that was renewed. */
+  readonly reloadCertificate: () => Promise<void>;
   /** Ends the server in order; its successor comes by itself. */
   readonly restart: () => void;
   /** Ends one that does not answer any more. */
@@ -63,15 +67,9 @@ const claimPort = (host: string, port: number): Promise<number> =>
     });
   });
 
-const bracket = (host: string): string => (host.includes(":") ? `[${host}]` : host);
-const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";
-
 const advertised = (options: EmbeddedNatsOptions, port: number): string[] => {
   if (options.advertise.length > 0) return [...options.advertise];
-  if (!isWildcard(options.host)) return [`nats://${bracket(options.host)}:${port}`];
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const reachable = addresses.filter((address) => address.family === "IPv4");
-  return reachable.map((address) => `nats://${address.address}:${port}`);
+  return addressesOf(options.host).map((address) => `nats://${bracket(address)}:${port}`);
 };
 
 export const startEmbeddedNats = async (options: EmbeddedNatsOptions): Promise<EmbeddedNats> => {
@@ -90,7 +88,15 @@ export const startEmbeddedNats = async (options: EmbeddedNatsOptions): Promise<E
   const port = await claimPort(host, options.port);
   await writeFileAtomic(
     configPath,
-    renderConfig({ host, port, storeDir, pidFile, maxStoreBytes: options.maxStoreBytes, version: binary.version }),
+    renderConfig({
+      host,
+      port,
+      storeDir,
+      pidFile,
+      maxStoreBytes: options.maxStoreBytes,
+      version: binary.version,
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+    }),
     0o600,
   );
   // Agents that come back while the log is still being read must find themselves admitted: the file is kept as it was.
@@ -158,8 +164,17 @@ export const startEmbeddedNats = async (options: EmbeddedNatsOptions): Promise<E
 
   return {
     urls: advertised(options, port),
+    ca: options.tls?.ca ?? null,
     localUrl: `nats://${bracket(isWildcard(host) ? "127.0.0.1" : host)}:${port}`,
     pid: () => child.pid,
+    reloadCertificate: () => {
+      const mine = turn.then(async () => {
+        await child.ready;
+        await child.reload();
+      });
+      turn = mine.catch(() => {});
+      return mine;
+    },
     restart: () => void child.stop(),
     kill: () => child.kill(),
     admit: (hosts: readonly AdmittedHost[]) => {

@@ -8,6 +8,14 @@ import { chmod, mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { StartupProblem } from "../../ports/startup-problem.ts";
 
+/** The authority of this scheduler's listeners, and their certificate. */
+export interface TlsFiles {
+  readonly caKey: string;
+  readonly caCertificate: string;
+  readonly serverKey: string;
+  readonly serverCertificate: string;
+}
+
 export interface DataDir {
   readonly root: string;
   readonly adminToken: string;
@@ -19,6 +27,7 @@ export interface DataDir {
   /** A backup that the next start makes the cluster of. */
   readonly restore: string;
   readonly nats: string;
+  readonly tls: TlsFiles;
   readonly release: () => void;
 }
 
@@ -55,6 +64,7 @@ export const openDataDir = async (dataDir: string): Promise<DataDir> => {
   const nats = join(root, "nats");
   try {
     await makeDirectories(nats);
+    await makeDirectories(join(root, "tls"));
     await chmod(root, 0o700);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -72,6 +82,12 @@ export const openDataDir = async (dataDir: string): Promise<DataDir> => {
     snapshots: join(root, "snapshots"),
     restore: join(root, "restore.snapshot"),
     nats,
+    tls: {
+      caKey: join(root, "tls", "ca.key"),
+      caCertificate: join(root, "tls", "ca.crt"),
+      serverKey: join(root, "tls", "server.key"),
+      serverCertificate: join(root, "tls", "server.crt"),
+    },
     release: lock(join(root, "lock")),
   };
 };

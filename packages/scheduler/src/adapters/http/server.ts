@@ -16,6 +16,7 @@ import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems
 import { addAllocationRoutes } from "./routes/allocations.ts";
 import { addHostRoutes } from "./routes/hosts.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
+import { addJoinRoute, addJoinTokenRoutes, type JoinAddress } from "./routes/joining.ts";
 import { addPublicRoutes, addSystemRoutes } from "./routes/system.ts";
 import { addWatchRoute } from "./routes/watch.ts";
 import { addSecurityHeaders } from "./security-headers.ts";
@@ -31,10 +32,12 @@ export interface HttpOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly dashboardDir: string;
+  readonly joinAddress: () => JoinAddress | undefined;
   readonly metrics: {
     readonly contentType: string;
     readonly render: () => Promise<string>;
     readonly answered: (method: string, route: string, status: number, seconds: number) => void;
+    readonly joined: (outcome: "joined" | "refused") => void;
   };
 }
 
@@ -85,7 +88,9 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
 
   const sessions = createSessions(options.adminToken);
   const system = { ...options, sessions };
+  const joining = { joinAddress: options.joinAddress, joined: metrics.joined };
   addPublicRoutes(server, control, system);
+  addJoinRoute(server, control, joining);
   await server.register(async (guarded) => {
     const routes: Server = guarded.withTypeProvider<TypeBoxTypeProvider>();
     routes.addHook("onRequest", createAuthHook(sessions, clock));
@@ -96,6 +101,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addSystemRoutes(routes, control, system);
     addJobRoutes(routes, control);
     addHostRoutes(routes, control);
+    addJoinTokenRoutes(routes, control, joining);
     addAllocationRoutes(routes, control);
     addWatchRoute(routes, control);
   });

@@ -8,6 +8,7 @@ export interface Metrics {
   readonly contentType: string;
   readonly render: () => Promise<string>;
   readonly answered: (method: string, route: string, status: number, seconds: number) => void;
+  readonly joined: (outcome: "joined" | "refused") => void;
   /** Gauges are read from it when somebody asks. */
   readonly observe: (control: Control) => void;
 }
@@ -37,6 +38,7 @@ export const createMetrics = (version: string): Metrics => {
   const agentRefusals = counter("berth_agent_messages_refused_total", "Messages of agents that were not worked on", [
     "reason",
   ]);
+  const joins = counter("berth_joins_total", "Machines that asked to join, by what became of it", ["outcome"]);
   const requests = counter("berth_http_requests_total", "HTTP requests", ["method", "route", "status"]);
   const requestSeconds = new Histogram({
     name: "berth_http_request_duration_seconds",
@@ -64,6 +66,7 @@ export const createMetrics = (version: string): Metrics => {
       requests.inc({ method, route, status: String(status) });
       requestSeconds.observe({ route }, seconds);
     },
+    joined: (outcome) => joins.inc({ outcome }),
     observe: ({ engine, documents, hub, streams }) => {
       const { state } = engine;
       gauge("berth_scheduler_leading", "1 while this instance leads", () => (engine.role() === "leading" ? 1 : 0));

@@ -27,7 +27,13 @@ export const publicKeyOfSeed = (seed: string, path: string): string => {
   }
 };
 
-export const connectBus = async (servers: readonly string[], seed: string, log: Logger): Promise<BusConnection> => {
+/** With `ca` (PEM) the server must prove itself, and a plain one is refused; without, it must be on loopback or trusted. */
+export const connectBus = async (
+  servers: readonly string[],
+  seed: string,
+  log: Logger,
+  ca: string | null = null,
+): Promise<BusConnection> => {
   let nats: NatsConnection;
   try {
     // A fresh object: the client changes the options that it is given.
@@ -43,6 +49,9 @@ export const connectBus = async (servers: readonly string[], seed: string, log: 
       timeout: FIRST_CONNECT_MS,
       // Without it, two refusals in a row (a server that is just being reconfigured) would end the connection for good.
       ignoreAuthErrorAbort: true,
+      // Only servers that were named: others' names are not known to be in their certificates.
+      ignoreClusterUpdates: true,
+      ...(ca === null ? {} : { tls: { ca } }),
     });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
