@@ -7,7 +7,7 @@
  * kernel under qemu (software emulation; BERTH_VM_ACCEL=kvm where that works), takes its root from the host over 9p, and
  * has an ext4 scratch disk at /tmp because overlayfs uppers and id-mapped mounts need a real file system. Output goes to
  * stdout as it comes; the exit code is the command's, 124 after the time-out. What the command writes to the device
- * $BERTH_VM_RESULT becomes FILE; $BERTH_VM_SLOW_DISK is an empty disk that is slow. Nothing else of the host is written to.
+ * $BERTH_VM_RESULT becomes FILE. Nothing else of the host is written to.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -60,7 +60,6 @@ const commandScript = (command: readonly string[]): string => {
     NO_COLOR: "1",
     BERTH_V2_VM: "1",
     BERTH_VM_RESULT: "/dev/ttyS1",
-    BERTH_VM_SLOW_DISK: "/dev/vdb",
   };
   const inside = `cd ${quote(process.cwd())} && exec ${command.map(quote).join(" ")}`;
   const variables = Object.entries(environment).map(([key, value]) => quote(`${key}=${value}`));
@@ -99,28 +98,13 @@ interface Options {
   readonly result: string | undefined;
 }
 
-/** Half of the memory and one processor each: where memory comes from can be seen. */
-const twoNodes = (memoryMiB: number): string[] =>
-  [0, 1].flatMap((node) => {
-    const size = node === 0 ? Math.ceil(memoryMiB / 2) : Math.floor(memoryMiB / 2);
-    return [
-      ...["-object", `memory-backend-ram,id=node${node},size=${size}M`],
-      ...["-numa", `node,nodeid=${node},cpus=${node},memdev=node${node}`],
-    ];
-  });
-
-/** Operations a second of the second disk: so few that it is the disk, not the emulation, for which programs wait. */
-const SLOW_DISK_IOPS = 1000;
-
 const machine = (kernel: string, initramfs: string, disk: string, options: Options): string[] => [
   ...["-accel", accelerator(), "-cpu", "max,arch-capabilities=off", "-smp", "2", "-m", options.memoryMiB],
-  ...twoNodes(Number(options.memoryMiB)),
   ...["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"],
   ...["-serial", options.result === undefined ? "null" : `file:${resolve(options.result)}`],
   ...["-kernel", resolve(kernelImage(kernel)), "-initrd", initramfs],
   ...["-append", "console=ttyS0 quiet loglevel=3 panic=-1 psi=1 rdinit=/init"],
   ...["-drive", `file=${disk},format=raw,if=virtio,cache=unsafe`],
-  ...["-drive", `file=${disk}.slow,format=raw,if=virtio,cache=unsafe,throttling.iops-total=${SLOW_DISK_IOPS}`],
   ...["-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"],
 ];
 
@@ -171,7 +155,6 @@ const run = async (command: readonly string[], options: Options): Promise<number
   try {
     const disk = join(directory, "scratch.img");
     execFileSync("truncate", ["-s", "4G", disk]);
-    execFileSync("truncate", ["-s", "64M", `${disk}.slow`]);
     execFileSync("mkfs.ext4", ["-q", "-F", disk], { stdio: "ignore" });
     return await watch(machine(kernel, makeInitramfs(kernel, directory, command), disk, options), options.timeoutS);
   } finally {

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openRuntime, type AdoptedContainer, type ContainerSpec, type Runtime } from "../lib/index.ts";
 import { agentScript } from "./built-agent.ts";
-import { eventually, isAlive, processesWith, processExists, supervisorOf, testHost, outputOf } from "./host.ts";
+import { eventually, isAlive, outputOf, processesWith, processExists, slow, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 const agents: ChildProcess[] = [];
@@ -159,7 +159,7 @@ describe("the agent is killed", () => {
   test("at random instants of many starts: every container is found once, ran at most once, and can be started if it never ran", async () => {
     const journal = join(host.directory, `journal-${serial}`);
     mkdirSync(journal);
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < (slow ? 3 : 8); round += 1) {
       const specs = Array.from({ length: 6 }, () =>
         host.spec(["sh", "-c", "echo x >> /journal/$NAME; sleep 0.05; exit 8"], {
           mounts: [{ source: journal, target: "/journal", readOnly: false }],

@@ -1,9 +1,9 @@
 /** CPU limits, as the kernel enforces them: at the start, and changed while a program runs. Counters, never clocks. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Container } from "../../lib/index.ts";
 import { eventually, outputOf } from "../host.ts";
-import { fieldOf, firstLine, MIB, resourceTest, updated, versionOf } from "./host.ts";
+import { fieldOf, resourceTest, updated, versionOf } from "./host.ts";
 
 const { running, read } = resourceTest();
 const usage = async (container: Container) => (await container.stats()).cpuUsageMicros;
@@ -91,26 +91,4 @@ describe.runIf(versionOf("cpuset") !== undefined)("processors and memory nodes",
       expect(allowed(container, "Cpus")).not.toMatch(/^[01]$/);
     });
   });
-
-  /** Pages of the program's own on each node, proc(5), numa_maps. */
-  const pagesOn = (container: Container, node: number): number =>
-    [...readFileSync(`/proc/${container.pid}/numa_maps`, "utf8").matchAll(/^.* anon=.*$/gm)]
-      .map(([line]) => Number(new RegExp(` N${node}=(\\d+)`).exec(line)?.[1] ?? 0))
-      .reduce((sum, pages) => sum + pages, 0);
-  /** One node takes everything anyhow; the virtual machine of `pnpm test:v2` has two. */
-  const severalNodes = existsSync("/sys/devices/system/node/node1");
-
-  test.runIf(severalNodes)(
-    "memory comes from the node that is allowed, and moves to another with an update",
-    async () => {
-      await running(["probe", "hold", `${16 * MIB}`], { memoryNodes: "1" }, async (container) => {
-        expect(await firstLine(container)).toBe("holding");
-        expect(pagesOn(container, 1)).toBeGreaterThan(4096);
-        expect(pagesOn(container, 0)).toBe(0);
-        await updated(container, { memoryNodes: "0" });
-        await eventually(() => pagesOn(container, 0) > 4096);
-        expect(pagesOn(container, 1)).toBe(0);
-      });
-    },
-  );
 });
