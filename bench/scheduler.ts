@@ -1,18 +1,27 @@
 /**
- * `pnpm bench:scheduler [rate|rules|idle|huawei|openb]…`: how fast the core decides, and how well it packs, beside the rules that
+ * `pnpm bench:scheduler [rate|rules|idle|huawei|openb|roadef]…`: how fast the core decides, and how well it packs, beside the rules that
  * others pack by. A readable table on stdout; `--json` prints the numbers instead.
  */
 import { huaweiCompaction, type PackingRow } from "./scheduler/huawei.ts";
 import { measureIdle } from "./scheduler/idle.ts";
 import { openbInflation } from "./scheduler/openb.ts";
 import { measureRate } from "./scheduler/rate.ts";
+import { roadefRows } from "./scheduler/roadef.ts";
 import { hasTraces, tracesDirectory } from "./scheduler/traces.ts";
 
 const arguments_ = process.argv.slice(2);
 const asJson = arguments_.includes("--json");
-const chosen = arguments_.filter((word) => !word.startsWith("--"));
+const chosen = arguments_.filter((word) => /^[a-z]/.test(word));
 const wants = (name: string): boolean => chosen.length === 0 || chosen.includes(name);
 const results: Record<string, unknown> = {};
+
+/** `--seconds N`: for each instance of ROADEF. */
+const secondsOf = (words: readonly string[]): number => {
+  const at = words.indexOf("--seconds");
+  const seconds = at < 0 ? 300 : Number(words[at + 1]);
+  if (!(seconds > 0)) throw new Error("--seconds: write a number above 0");
+  return seconds;
+};
 
 const say = (line: string): void => {
   if (!asJson) console.log(line);
@@ -60,7 +69,7 @@ if (wants("idle")) {
   );
 }
 
-const packing = ["huawei", "openb"].filter(wants);
+const packing = ["huawei", "openb", "roadef"].filter(wants);
 if (packing.length > 0 && !hasTraces()) {
   console.error(`SKIPPED: ${packing.join(", ")}: there are no traces in ${tracesDirectory()}; set BERTH_TRACES`);
 } else {
@@ -68,6 +77,20 @@ if (packing.length > 0 && !hasTraces()) {
     const rows = huaweiCompaction();
     results["huawei"] = rows;
     table("Huawei, hosts needed: % over the lower bound, in order of arrival (less is better)", rows);
+  }
+  if (wants("roadef")) {
+    const seconds = secondsOf(arguments_);
+    say(`\nROADEF 2012, objective after ${seconds} s beside what S41 published after 300 s (less is better)`);
+    const rows = [];
+    for (const row of roadefRows(seconds)) {
+      rows.push(row);
+      const { instance, objective, published, overPercent, targetPercent } = row;
+      say(
+        `  ${instance.padEnd(5)} ${String(objective).padStart(14)} of ${String(published).padStart(14)}: ` +
+          `${overPercent.toFixed(2).padStart(9)} % (target ${targetPercent} %), ${Math.round(row.triesPerSecond / 1000)}k moves tried a second`,
+      );
+    }
+    results["roadef"] = rows;
   }
   if (wants("openb")) {
     const rows = openbInflation();

@@ -80,6 +80,12 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`Joined`",
     what: "A machine becomes a host. No API token: the join token is its right. Repeated with the same key it changes nothing.",
   },
+  rebalancePlan: {
+    methods: "POST",
+    takes: "`RebalanceRequest`",
+    answers: "`RebalancePlan`",
+    what: "Which services would move so that hosts become empty, or none is too full. Changes nothing.",
+  },
   allocations: {
     methods: "GET",
     takes: "`project`, `job`, `index`, `host`, `state`, `limit`, `cursor`",
@@ -115,6 +121,8 @@ const documents = [
   ["JoinTokenView", schema.JoinTokenViewSchema],
   ["JoinRequest", schema.JoinRequestSchema],
   ["Joined", schema.JoinedSchema],
+  ["RebalanceRequest", schema.RebalanceRequestSchema],
+  ["RebalancePlan", schema.RebalancePlanSchema],
   ["Version", schema.VersionSchema],
   ["Ticket", schema.TicketSchema],
   ["OutputList", schema.OutputListSchema],

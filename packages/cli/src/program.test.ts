@@ -42,6 +42,7 @@ describe("the help", () => {
       Hosts:
         hosts [options]                 list hosts with what is reserved and used
         host [options] <action> <host>  close, open, empty or remove a host
+        rebalance [options]             plan which services to move so that hosts become empty
         token [options] <action> [id]   let other machines join this cluster
         join [options] <line>           make this machine a host of a cluster
 

@@ -8,6 +8,7 @@ import { registerDoctor } from "./commands/doctor.ts";
 import { registerDown } from "./commands/down.ts";
 import { registerHost } from "./commands/host.ts";
 import { registerHosts } from "./commands/hosts.ts";
+import { registerRebalance } from "./commands/rebalance.ts";
 import { registerJob } from "./commands/job.ts";
 import { registerJoin } from "./commands/join.ts";
 import { registerJobs } from "./commands/jobs.ts";
@@ -33,7 +34,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     "The cluster on this machine:",
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
-  ["Hosts:", [registerHosts, registerHost, registerToken, registerJoin]],
+  ["Hosts:", [registerHosts, registerHost, registerRebalance, registerToken, registerJoin]],
   ["Work:", [registerRun, registerPlan, registerStop]],
   ["What is going on:", [registerJobs, registerJob, registerPs, registerLogs, registerOutputs, registerWhy]],
   ["This program:", [registerCompletion, registerVersion]],

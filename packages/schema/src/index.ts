@@ -18,6 +18,7 @@ export * from "./log.ts";
 export * from "./placement-rules.ts";
 export * from "./plan.ts";
 export * from "./problem.ts";
+export * from "./rebalance.ts";
 export * from "./resources.ts";
 export * from "./result.ts";
 export * from "./routes.ts";

@@ -13,7 +13,7 @@ test.each(codes)("%s is a whole problem document", (code: ProblemCode) => {
 test("a code is an area and a reason; its status is an error; its exit is one of the documented ones", () => {
   for (const code of codes) {
     const { status, exit } = Problems[code];
-    expect(code).toMatch(/^[a-z]+(\.[a-z_]+)?$/);
+    expect(code).toMatch(/^[a-z_]+(\.[a-z_]+)?$/);
     expect(status).toBeGreaterThanOrEqual(400);
     expect([65, 66, 69, 70, 75, 77]).toContain(exit);
   }

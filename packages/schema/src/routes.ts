@@ -29,6 +29,8 @@ export const Routes = {
   joinTokenRevoke: "/v1/join-tokens/:token/revoke",
   /** For machines that become hosts: a join token is the only right it asks for. */
   join: "/v1/join",
+  /** POST: what moves would empty hosts or relieve full ones. */
+  rebalancePlan: "/v1/rebalance/plan",
   /** `project`, `job`, `index`, `host`, `state`, `limit`, `cursor`. */
   allocations: "/v1/allocations",
   allocation: "/v1/allocations/:allocation",

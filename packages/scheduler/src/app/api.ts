@@ -34,6 +34,7 @@ import type { Engine } from "./engine.ts";
 import { createHostDuties, type HostDuties } from "./host-duties.ts";
 import { createJoining, type Joining } from "./joining.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
+import { createRebalancer, type Rebalancer } from "./rebalance.ts";
 import type { Views } from "./views.ts";
 import type { Waits } from "./waits.ts";
 
@@ -69,6 +70,7 @@ export interface Api extends HostDuties, Joining {
   readonly enrol: (enrolment: Enrolment, origin: Origin) => Answer<Enrolled>;
   readonly allocations: (filter: AllocationFilter, page: PageRequest) => Result<AllocationList, Problem>;
   readonly allocation: (id: AllocationId) => Result<AllocationView, Problem>;
+  readonly rebalancePlan: Rebalancer;
 }
 
 export interface ApiOptions {
@@ -107,6 +109,8 @@ export const createApi = (options: ApiOptions): Api => {
   return {
     ...createHostDuties({ engine, admission, clock, view: hostView }),
     ...createJoining({ engine, admission, clock, cluster: options.cluster, clusterKey: options.clusterKey }),
+
+    rebalancePlan: createRebalancer(state),
 
     submit: async (document, origin, idempotencyKey) => {
       const spec = parseJobDocument(document);

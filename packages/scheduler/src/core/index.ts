@@ -34,3 +34,4 @@ export {
 } from "./state.ts";
 export { validatePlan } from "./validate.ts";
 export { allocationView, hostView, jobView, type LiveHost } from "./views.ts";
+export { searchRebalance, type RebalanceSearch } from "./rebalance/rebalance-plan.ts";

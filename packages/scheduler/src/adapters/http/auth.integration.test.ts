@@ -18,8 +18,8 @@ const values = {
   "*": "x",
 };
 const PUBLIC = new Set<string>([Routes.livez, Routes.readyz, Routes.login]);
-const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, tickets } = Routes;
-const ONLY_POSTED = new Set<string>([tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove]);
+const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan, tickets } = Routes;
+const ONLY_POSTED = new Set<string>([tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan]);
 const POSTED = new Set<string>([Routes.jobs, Routes.hosts, ...ONLY_POSTED]);
 const guarded = Object.values(Routes)
   .filter((route) => !PUBLIC.has(route))

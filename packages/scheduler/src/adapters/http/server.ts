@@ -15,6 +15,7 @@ import { acceptJson } from "./json-body.ts";
 import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems.ts";
 import { addAllocationRoutes } from "./routes/allocations.ts";
 import { addHostRoutes } from "./routes/hosts.ts";
+import { addRebalanceRoutes } from "./routes/rebalance.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addJoinRoute, addJoinTokenRoutes, type JoinAddress } from "./routes/joining.ts";
 import { addPublicRoutes, addSystemRoutes } from "./routes/system.ts";
@@ -102,6 +103,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addJobRoutes(routes, control);
     addHostRoutes(routes, control);
     addJoinTokenRoutes(routes, control, joining);
+    addRebalanceRoutes(routes, control);
     addAllocationRoutes(routes, control);
     addWatchRoute(routes, control);
   });
