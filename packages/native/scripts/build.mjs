@@ -81,6 +81,7 @@ const supervisorSources = [
   "network.c",
   "output.c",
   "payload.c",
+  "prepared.c",
   "privileges.c",
   "process.c",
   "record.c",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "exec.h"
+#include "fd.h"
 #include "hook.h"
 #include "payload.h"
 #include "supervisor.h"
@@ -63,6 +64,8 @@ static void run_last_hooks(const char *record, size_t length)
   if (self.pidfd.fd < 0 || hook_count(&self.spec, BERTH_HOOK_STOPPED) == 0)
     return;
   loop_remove(&self.pidfd);
+  /* They may want to unmount on the host what was mounted here. */
+  fd_close(&self.mounts);
   hook_run(&self.spec, BERTH_HOOK_STOPPED, record, length, on_last_hooks);
   while (!hooks_ended)
     loop_once(-1);
@@ -83,6 +86,7 @@ void end_tell(void)
   run_last_hooks(text, length);
   /* The agent need not wait for the disk: should the host fail before the flush, the boot id tells what happened. */
   control_broadcast(&self.control, BERTH_EVENT_EXIT, text, length);
+  fd_close(&self.mounts);
   (void)unlinkat(BERTH_FD_STATE, "control.sock", 0);
   for (int attempt = 0; !cgroup_remove(&self.cgroup) && attempt < 50; attempt++) {
     const struct timespec pause = { .tv_nsec = 2000000 };

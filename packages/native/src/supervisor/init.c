@@ -31,6 +31,7 @@
 #include "namespaces.h"
 #include "network.h"
 #include "payload.h"
+#include "prepared.h"
 #include "privileges.h"
 #include "process.h"
 #include "rootfs.h"
@@ -47,7 +48,7 @@ static int setup_early(const struct init_context *context, struct err *err)
   if (cgroup_join_v1(context->cgroup, err) < 0)
     return -1;
   uint32_t joined = join_kinds(context->spec);
-  if (unshare((int)((CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) & ~joined)) < 0)
+  if (unshare((int)((CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) & ~(joined | context->prepared))) < 0)
     return err_sys(err, "namespaces", "unshare net, uts, ipc, cgroup");
   /* Somebody else's name and network are not for us to change. */
   if ((joined & CLONE_NEWUTS) == 0 && sethostname(context->spec->hostname, strlen(context->spec->hostname)) < 0)
@@ -57,7 +58,7 @@ static int setup_early(const struct init_context *context, struct err *err)
   if ((joined & CLONE_NEWNET) != 0)
     return 0;
   if (spec_section(context->spec, BERTH_SECTION_NETWORK) == NULL)
-    return network_setup(context->spec, err);
+    return (context->prepared & CLONE_NEWNET) != 0 ? 0 : network_setup(context->spec, err);
   if (sync_send(context->sync, SYNC_NETNS, 0, NULL) < 0)
     return err_sys(err, "init", "announce the network namespace");
   return 0;
@@ -216,6 +217,7 @@ _Noreturn void init_main(const struct init_context *context)
   (void)close(BERTH_FD_LOCK);
   (void)close(BERTH_FD_FIRST_CLIENT);
   (void)close(context->sync_peer);
+  prepared_close();
   if (setup_early(context, &err) < 0)
     fail(sync, &err);
   int received = sync_receive_fds(sync, &message, rootfs.fds, rootfs.count);

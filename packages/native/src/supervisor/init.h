@@ -12,6 +12,7 @@ struct init_context {
   int sync;
   int sync_peer; /* the supervisor's end: inherited, to be closed, or its death would go unnoticed */
   int stdio[3]; /* all -1: a terminal is made */
+  uint32_t prepared; /* CLONE_NEW* of namespaces of its own that it was born into */
 };
 
 /* Makes it if need be; it must lie inside of the root. */

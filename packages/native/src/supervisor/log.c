@@ -35,7 +35,7 @@ int log_open(struct log *log, int state_dir, const struct log_limits *limits, st
     log->file_bytes = BERTH_LOG_BLOCK;
   /* As if a file had just become full: the first is made for the first byte. */
   log->position = log->file_bytes;
-  if (mkdirat(state_dir, "log", 0700) < 0)
+  if (mkdirat(state_dir, "log", 0700) < 0 && errno != EEXIST)
     return err_sys(err, "stdio", "mkdir log");
   log->dir = RETRY_INTR(openat(state_dir, "log", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   return log->dir < 0 ? err_sys(err, "stdio", "open log") : 0;

@@ -34,6 +34,7 @@
 #include "join.h"
 #include "network.h"
 #include "payload.h"
+#include "prepared.h"
 #include "process.h"
 #include "rootfs.h"
 #include "standby.h"
@@ -45,7 +46,7 @@ static void on_sync(struct source *source, uint32_t events);
 static void on_ended(struct source *source, uint32_t events);
 static void on_output(uint8_t stream, unsigned char *bytes, size_t length);
 
-struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 }, .terminal = { -1, -1 } };
+struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 }, .mounts = -1, .terminal = { -1, -1 } };
 
 static int write_status(struct err *err)
 {
@@ -114,7 +115,10 @@ static int start_init(int stdin_fd, struct err *err)
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (unsigned)into;
   }
-  bool joins = join_kinds(&self.spec) != 0;
+  /* Whoever shares namespaces of others has no use for prepared ones. */
+  if (join_kinds(&self.spec) != 0)
+    prepared.kinds = 0;
+  bool joins = join_kinds(&self.spec) != 0 || prepared.kinds != 0;
   long pid = joins ? join_clone(&self.spec, &args, err) : syscall(SYS_clone3, &args, sizeof args);
   if (pid > 0 && joins)
     pidfd = pidfd_open((pid_t)pid, 0);
@@ -130,13 +134,16 @@ static int start_init(int stdin_fd, struct err *err)
                                           .cgroup = &self.cgroup,
                                           .sync = pair[1],
                                           .sync_peer = pair[0],
-                                          .stdio = { stdin_fd, self.output.writers[0], self.output.writers[1] } };
+                                          .stdio = { stdin_fd, self.output.writers[0], self.output.writers[1] },
+                                          .prepared = prepared.kinds };
     init_main(&context);
   }
   (void)close(pair[1]);
   self.sync.fd = pair[0];
   self.pidfd.fd = pidfd;
   self.status.init_pid = (pid_t)pid;
+  self.mounts = process_mounts((pid_t)pid);
+  prepared_close_namespaces();
   output_close_writers(&self.output);
   cgroup_close_tasks(&self.cgroup);
   return process_grant(&self.spec, (pid_t)pid, err);

@@ -257,16 +257,28 @@ static int allow_ping(struct err *err)
   return 0;
 }
 
-int network_setup(const struct spec *spec, struct err *err)
+int network_loopback(struct err *err)
 {
-  const struct berth_network *network = spec_section(spec, BERTH_SECTION_NETWORK);
   struct netlink netlink;
   if (netlink_open(&netlink, err) < 0)
     return -1;
   set_up(link_message(&netlink, 0, LOOPBACK_INDEX, "lo up"));
-  if (network != NULL)
-    put_inner(&netlink, network);
   int result = netlink_commit(&netlink, STAGE_INSIDE, err);
   netlink_close(&netlink);
-  return result == 0 && network != NULL ? allow_ping(err) : result;
+  return result;
+}
+
+int network_setup(const struct spec *spec, struct err *err)
+{
+  const struct berth_network *network = spec_section(spec, BERTH_SECTION_NETWORK);
+  struct netlink netlink;
+  if (network == NULL)
+    return network_loopback(err);
+  if (netlink_open(&netlink, err) < 0)
+    return -1;
+  set_up(link_message(&netlink, 0, LOOPBACK_INDEX, "lo up"));
+  put_inner(&netlink, network);
+  int result = netlink_commit(&netlink, STAGE_INSIDE, err);
+  netlink_close(&netlink);
+  return result == 0 ? allow_ping(err) : result;
 }

@@ -10,6 +10,8 @@
 /* On the host: makes the pair; `pid` is a process in the container's network namespace, which must exist. */
 int network_plug(const struct spec *spec, pid_t pid, struct err *err);
 /* Inside, with all capabilities of the network namespace: loopback, and the end of the pair if there is one. */
+/* Loopback alone, in a namespace of which nothing more is known. */
+int network_loopback(struct err *err);
 int network_setup(const struct spec *spec, struct err *err);
 
 #endif

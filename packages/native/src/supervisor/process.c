@@ -53,6 +53,13 @@ static int raise_limits(const struct spec *spec, const struct berth_process *pro
   return 0;
 }
 
+int process_mounts(pid_t pid)
+{
+  char path[40];
+  (void)snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
+  return RETRY_INTR(open(path, O_RDONLY | O_CLOEXEC));
+}
+
 int process_grant(const struct spec *spec, pid_t init, struct err *err)
 {
   const struct berth_process *process = spec_section(spec, BERTH_SECTION_PROCESS);

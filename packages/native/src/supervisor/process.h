@@ -22,6 +22,9 @@ struct process {
 };
 
 /* In the supervisor, before init gets its go: what only the host's root may give. */
+/* A descriptor of its mount namespace. With it, the end of the process does not wait until all is unmounted. -1 when there
+   is none. */
+int process_mounts(pid_t pid);
 int process_grant(const struct spec *spec, pid_t init, struct err *err);
 /* In init, when "/" is the container's: looks names up in the image. */
 int process_prepare(struct process *process, const struct spec *spec, struct err *err);

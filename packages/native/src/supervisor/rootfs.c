@@ -17,6 +17,7 @@
 
 #include "device.h"
 #include "fd.h"
+#include "prepared.h"
 
 #define STAGE_LAYER "rootfs.layer"
 #define STAGE_OVERLAY "rootfs.overlay"
@@ -219,45 +220,66 @@ static int root_prepare(const struct spec *spec, int state_dir, int userns, stru
   return mounted;
 }
 
-/* A tmpfs of the host's root may hold device nodes that work, which saves a bind mount for each. Six harmless ones. */
-static int dev_prepare(const struct spec *spec, struct err *err)
-{
-  static const struct {
-    const char *name;
-    unsigned minor, major;
-  } nodes[] = { { "null", 3, 1 },    { "zero", 5, 1 },   { "full", 7, 1 },
-                { "random", 8, 1 },  { "urandom", 9, 1 }, { "tty", 0, 5 } };
-  static const char *const links[][2] = { { "/proc/self/fd", "fd" },       { "/proc/self/fd/0", "stdin" },
-                                          { "/proc/self/fd/1", "stdout" }, { "/proc/self/fd/2", "stderr" },
-                                          { "pts/ptmx", "ptmx" } };
-  static const char *const dirs[] = { "pts", "shm", "mqueue" };
-  uid_t owner = spec->header->id_base;
-  char owner_text[16];
-  (void)snprintf(owner_text, sizeof owner_text, "%u", owner);
+static const struct {
+  const char *name;
+  unsigned minor, major;
+} dev_nodes[] = { { "null", 3, 1 },    { "zero", 5, 1 },   { "full", 7, 1 },
+                  { "random", 8, 1 },  { "urandom", 9, 1 }, { "tty", 0, 5 } };
+static const char *const dev_links[][2] = { { "/proc/self/fd", "fd" },
+                                            { "/proc/self/fd/0", "stdin" },
+                                            { "/proc/self/fd/1", "stdout" },
+                                            { "/proc/self/fd/2", "stderr" },
+                                            { "pts/ptmx", "ptmx" } };
+static const char *const dev_dirs[] = { "pts", "shm", "mqueue" };
 
+/* A tmpfs of the host's root may hold device nodes that work, which saves a bind mount for each. Six harmless ones. */
+int rootfs_make_dev(struct err *err)
+{
   cleanup_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
   if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
       fsconfig(fs, FSCONFIG_SET_STRING, "size", "65536", 0) < 0 ||
       fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "1024", 0) < 0 ||
-      fsconfig(fs, FSCONFIG_SET_STRING, "uid", owner_text, 0) < 0 ||
-      fsconfig(fs, FSCONFIG_SET_STRING, "gid", owner_text, 0) < 0 ||
       fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
     return err_sys(err, STAGE_DEV, "tmpfs");
   cleanup_close int dev = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
   if (dev < 0)
     return err_sys(err, STAGE_DEV, "fsmount");
-  for (unsigned i = 0; i < sizeof nodes / sizeof *nodes; i++)
-    if (mknodat(dev, nodes[i].name, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0 ||
-        fchownat(dev, nodes[i].name, owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
-      return err_sys(err, STAGE_DEV, "node %s", nodes[i].name);
-  for (unsigned i = 0; i < sizeof links / sizeof *links; i++)
-    if (symlinkat(links[i][0], dev, links[i][1]) < 0 ||
-        fchownat(dev, links[i][1], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
-      return err_sys(err, STAGE_DEV, "link %s", links[i][1]);
-  for (unsigned i = 0; i < sizeof dirs / sizeof *dirs; i++)
-    if (mkdirat(dev, dirs[i], 0755) < 0 || fchownat(dev, dirs[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
-      return err_sys(err, STAGE_DEV, "directory %s", dirs[i]);
-  if (device_make_nodes(spec, dev, err) < 0)
+  for (unsigned i = 0; i < sizeof dev_nodes / sizeof *dev_nodes; i++)
+    if (mknodat(dev, dev_nodes[i].name, S_IFCHR | 0666, makedev(dev_nodes[i].major, dev_nodes[i].minor)) < 0)
+      return err_sys(err, STAGE_DEV, "node %s", dev_nodes[i].name);
+  for (unsigned i = 0; i < sizeof dev_links / sizeof *dev_links; i++)
+    if (symlinkat(dev_links[i][0], dev, dev_links[i][1]) < 0)
+      return err_sys(err, STAGE_DEV, "link %s", dev_links[i][1]);
+  for (unsigned i = 0; i < sizeof dev_dirs / sizeof *dev_dirs; i++)
+    if (mkdirat(dev, dev_dirs[i], 0755) < 0)
+      return err_sys(err, STAGE_DEV, "directory %s", dev_dirs[i]);
+  return fd_take(&dev);
+}
+
+static int dev_give(int dev, const char *name, uid_t owner, struct err *err)
+{
+  if (fchownat(dev, name, owner, owner, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+    return err_sys(err, STAGE_DEV, "owner of /dev/%s", name);
+  return 0;
+}
+
+/* The container's root owns all of it, as the owner of a user namespace expects. */
+static int dev_give_all(int dev, uid_t owner, struct err *err)
+{
+  int failed = dev_give(dev, "", owner, err);
+  for (unsigned i = 0; failed == 0 && i < sizeof dev_nodes / sizeof *dev_nodes; i++)
+    failed = dev_give(dev, dev_nodes[i].name, owner, err);
+  for (unsigned i = 0; failed == 0 && i < sizeof dev_links / sizeof *dev_links; i++)
+    failed = dev_give(dev, dev_links[i][1], owner, err);
+  for (unsigned i = 0; failed == 0 && i < sizeof dev_dirs / sizeof *dev_dirs; i++)
+    failed = dev_give(dev, dev_dirs[i], owner, err);
+  return failed;
+}
+
+static int dev_prepare(const struct spec *spec, struct err *err)
+{
+  cleanup_close int dev = prepared.dev >= 0 ? fd_take(&prepared.dev) : rootfs_make_dev(err);
+  if (dev < 0 || dev_give_all(dev, spec->header->id_base, err) < 0 || device_make_nodes(spec, dev, err) < 0)
     return -1;
   return fd_take(&dev);
 }

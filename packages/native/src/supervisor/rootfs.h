@@ -18,6 +18,8 @@ struct rootfs {
 /* How many descriptors there will be. */
 unsigned rootfs_count(const struct spec *spec);
 int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err);
+/* A /dev that belongs to nobody yet. */
+int rootfs_make_dev(struct err *err);
 void rootfs_close(struct rootfs *rootfs);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "../../include/control.h"
 #include "fd.h"
+#include "prepared.h"
 
 static const char wanted[] = "--standby";
 
@@ -27,9 +28,12 @@ void standby_prepare(int state_dir)
   /* Creating a file is slow where files were deleted lately: ext4 looks for an inode that was not. */
   (void)mkdirat(state_dir, "upper", 0755);
   (void)mkdirat(state_dir, "work", 0755);
+  (void)mkdirat(state_dir, "log", 0700);
   int status = openat(state_dir, "status.tmp", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (status >= 0)
     (void)close(status);
+  prepared_make();
+  stack_trim();
 }
 
 bool standby_wait(int client, int spec)
