@@ -13,7 +13,7 @@ import { parseOptions, usage, type Mode, type Options } from "./runtime/options.
 import { installPeers, openPeers, type Peers } from "./runtime/peers.ts";
 import { openPlace, type Place } from "./runtime/place.ts";
 import { sustainedRate } from "./runtime/rate.ts";
-import { bridgedStarts, coldStarts, warmStarts, type Field } from "./runtime/starts.ts";
+import { bridgedStarts, coldStarts, POOL, warmStarts, type Field } from "./runtime/starts.ts";
 
 const noPeers: Peers = { present: [], absent: [], close: () => Promise.resolve() };
 
@@ -45,15 +45,17 @@ const main = async (options: Options): Promise<void> => {
   const place = await openPlace();
   try {
     const floor = startFloor(place);
-    const berth = await openBerth(place);
+    const berth = await openBerth(place, 0);
+    const pooled = await openBerth(place, POOL);
     const peers =
       options.peers && (options.modes.has("warm") || options.modes.has("cold")) ? await openPeers(place) : noPeers;
     try {
       show(peers.absent.map((peer) => figure(`${peer.name}: absent`, Number.NaN, "text", { note: peer.absent })));
-      await measure(options, place, { floor, berth, peers: peers.present }, show);
+      await measure(options, place, { floor, berth, pooled, peers: peers.present }, show);
     } finally {
       await peers.close();
       await berth.close();
+      await pooled.close();
       await floor.close();
     }
   } finally {

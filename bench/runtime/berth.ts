@@ -19,17 +19,20 @@ export interface Berth {
   close(): Promise<void>;
 }
 
-export const openBerth = async (place: Place): Promise<Berth> => {
+/** `standby`: how many supervisors wait for a start; without any, a start makes all of it. */
+export const openBerth = async (place: Place, standby: number): Promise<Berth> => {
+  const name = standby === 0 ? "plain" : "pooled";
   const runtime = await openRuntime({
-    stateDir: join(place.directory, "state"),
+    stateDir: join(place.directory, name),
     cgroupParent: place.cgroupParent,
-    standby: 4,
+    standby,
   });
+  await runtime.adopt();
   let serial = 0;
   const spec = (command: readonly string[], network: NetworkSpec): ContainerSpec => {
     serial += 1;
     return {
-      id: `b${serial}`,
+      id: `${name}${serial}`,
       layers: [place.image],
       command,
       env: {},
@@ -37,7 +40,7 @@ export const openBerth = async (place: Place): Promise<Berth> => {
       hostname: "bench",
       mounts: [],
       network,
-      idBase: 200_000_000 + (serial % 4000) * 65_536,
+      idBase: (standby === 0 ? 200_000_000 : 1_300_000_000) + (serial % 4000) * 65_536,
       limits: { cpuRequestMillis: 500, cpuLimitMillis: 1000, memoryBytes: 64 * 1024 * 1024, pids: 64 },
     };
   };

@@ -46,6 +46,8 @@ export interface AgentOptions {
   readonly resources?: Readonly<Record<string, number>>;
   readonly idBase?: number;
   readonly idCount?: number;
+  /** Supervisors that wait for a start, 0 to 64; default 4. */
+  readonly standby?: number;
   /** Below the root of each cgroup hierarchy; default: derived from host and data directory. */
   readonly cgroupParent?: string;
   readonly retention?: RetentionLimits;
@@ -59,6 +61,9 @@ export interface RunningAgent {
   /** Lets go in order; containers run on. */
   readonly close: () => Promise<void>;
 }
+
+/** Serves a job of a few containers at once; a burst beyond that makes its own. */
+const DEFAULT_STANDBY = 4;
 
 /** A reason not to start that an operator can act on. */
 export class StartupProblem extends Error {
@@ -115,7 +120,10 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
   const dataDir = await realpath(options.dataDir);
   const layout = layoutOf(dataDir);
   const cgroupParent = options.cgroupParent ?? defaultCgroupParent(host, dataDir);
-  const runtime = await attempt(() => openRuntime({ stateDir: layout.runtime, cgroupParent }), "the container runtime");
+  const runtime = await attempt(
+    () => openRuntime({ stateDir: layout.runtime, cgroupParent, standby: options.standby ?? DEFAULT_STANDBY }),
+    "the container runtime",
+  );
   try {
     await rememberSettings(layout, { host, cgroupParent });
     const journal = await openJournal(layout, log);

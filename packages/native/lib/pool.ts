@@ -1,12 +1,13 @@
 /**
  * Supervisors that were started before anybody knew for what. Each waits in a directory `.standby-…` of its own, holds
- * that directory's lock, and has touched nothing of a container yet; a start renames the directory and sends the spec.
+ * that directory's lock, and has made what every container needs and no program was ever in: namespaces of users, network,
+ * IPC and names, and a /dev. A start renames the directory and sends the spec.
  *
  *   standby ─► claimed ─► a container's supervisor
  *      └─ the agent ends: its socket does, too, and so does the process; the next agent deletes the directory
  *
- * Bounded by `size`, and filled while no start is under way: starts in quick succession find it empty and make their
- * own supervisors, as if there were no pool.
+ * Bounded by `size`, and filled once no start was under way for a moment: starts in quick succession find it empty and
+ * make their own supervisors, as if there were no pool, and nothing takes processor time from them.
  */
 import { closeSync } from "node:fs";
 import { constants } from "node:os";
@@ -14,6 +15,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isFailure, type Binding, type RawFailure } from "./binding.ts";
 
 export const STANDBY = ".standby-";
+
+/** So long no start ended before the pool is filled up: longer than the pauses of a burst. */
+const REFILL_AFTER_MS = 25;
 
 export interface Born {
   readonly pid: number;
@@ -31,6 +35,7 @@ export class SupervisorPool {
   readonly #idle: Slot[] = [];
   #underWay = 0;
   #filling: Promise<void> | undefined;
+  #later: NodeJS.Timeout | undefined;
   #closed = false;
   #serial = 0;
 
@@ -41,15 +46,22 @@ export class SupervisorPool {
     this.#size = size;
   }
 
-  /** Runs a start. The pool fills up when none is left. */
+  /** Runs a start. The pool fills up when none came after it. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     this.#underWay += 1;
+    clearTimeout(this.#later);
     try {
       return await work();
     } finally {
       this.#underWay -= 1;
-      this.fill();
+      this.#fillLater();
     }
+  }
+
+  #fillLater(): void {
+    if (this.#closed || this.#size === 0 || this.#underWay > 0) return;
+    clearTimeout(this.#later);
+    this.#later = setTimeout(() => this.fill(), REFILL_AFTER_MS).unref();
   }
 
   /**
@@ -77,6 +89,7 @@ export class SupervisorPool {
   /** Ends all that wait. */
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#later);
     await this.#filling;
     await Promise.all(this.#idle.splice(0).map((slot) => this.#dismiss(slot)));
   }

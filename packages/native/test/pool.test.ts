@@ -3,7 +3,7 @@
  * outlives the agent. Told apart by their directories in the state directory and by their command line.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Runtime } from "../lib/index.ts";
@@ -11,14 +11,40 @@ import { eventually, isAlive, processesWith, supervisorOf, testHost } from "./ho
 
 const host = testHost();
 const SIZE = 3;
+const NAMESPACES = ["user", "net", "ipc", "uts"];
 let serial = 0;
 
 const slots = (stateDir: string): string[] => readdirSync(stateDir).filter((name) => name.startsWith(".standby-"));
-/** Of all that wait on this machine: those whose state is in this directory. */
-const waiting = (stateDir: string): number[] =>
-  processesWith("--standby").filter((pid) => {
+/** Of all that wait on this machine: those whose state is in this directory. One that makes namespaces has a child. */
+const waiting = (stateDir: string): number[] => {
+  const found = processesWith("--standby").filter((pid) => {
     try {
       return readlinkSync(`/proc/${pid}/fd/4`).startsWith(`${stateDir}/`);
+    } catch {
+      return false;
+    }
+  });
+  return found.filter((pid) => !found.includes(parentOf(pid)));
+};
+
+const parentOf = (pid: number): number => {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  } catch {
+    return 0;
+  }
+};
+
+const namespacesHeldBy = (pid: number): string[] =>
+  readdirSync(`/proc/${pid}/fd`)
+    .map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
+    .filter((target) => /^(?:user|net|ipc|uts|mnt|pid|cgroup|time):\[/.test(target));
+
+/** Those that have made what they make. */
+const ready = (stateDir: string): number[] =>
+  waiting(stateDir).filter((pid) => {
+    try {
+      return namespacesHeldBy(pid).length === NAMESPACES.length;
     } catch {
       return false;
     }
@@ -29,7 +55,7 @@ const withPool = async (work: (runtime: Runtime, stateDir: string) => Promise<vo
   const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby: SIZE });
   try {
     expect(await runtime.adopt()).toEqual([]);
-    await eventually(() => waiting(stateDir).length === SIZE);
+    await eventually(() => ready(stateDir).length === SIZE);
     await work(runtime, stateDir);
   } finally {
     await runtime.close();
@@ -56,7 +82,7 @@ describe("a pool", () => {
       expect(before).toContain(supervisor);
       const words = readFileSync(`/proc/${supervisor}/cmdline`, "utf8").split("\0");
       expect(words.slice(0, 2)).toEqual(["berth-supervisor", spec.id]);
-      await eventually(() => waiting(stateDir).length === SIZE);
+      await eventually(() => ready(stateDir).length === SIZE);
       expect(slots(stateDir)).toHaveLength(SIZE);
       await result.value.stop({ signal: 9, graceMs: 10_000 });
       await result.value.remove();
@@ -64,11 +90,46 @@ describe("a pool", () => {
     });
   });
 
+  test("gives each start namespaces that nobody was ever in, with the ids of its own container", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const prepared = waiting(stateDir).map((pid) => namespacesHeldBy(pid));
+      for (const held of prepared)
+        expect(held.map((name) => name.split(":")[0]).toSorted()).toEqual(NAMESPACES.toSorted());
+      expect(new Set(prepared.flat()).size).toBe(SIZE * NAMESPACES.length);
+      const specs = [host.spec(["sleep", "1000"]), host.spec(["sleep", "1000"])];
+      const used: string[] = [];
+      for (const spec of specs) {
+        const result = await runtime.start(spec);
+        if (!result.ok) throw new Error(JSON.stringify(result.error));
+        const pid = result.value.pid ?? 0;
+        const own = NAMESPACES.map((kind) => readlinkSync(`/proc/${pid}/ns/${kind}`));
+        expect(prepared.map((held) => held.toSorted())).toContainEqual(own.toSorted());
+        used.push(...own);
+        expect(readFileSync(`/proc/${pid}/uid_map`, "utf8").trim().split(/ +/)).toEqual([
+          "0",
+          `${spec.idBase}`,
+          "65536",
+        ]);
+        expect(
+          readFileSync(`/proc/${pid}/net/dev`, "utf8")
+            .match(/^ *\w+:/gm)
+            ?.map((name) => name.trim()),
+        ).toContain("lo:");
+        expect(statSync(`/proc/${pid}/root/dev/null`).uid).toBe(spec.idBase);
+        /* Its supervisor keeps the one descriptor that makes its end quick. */
+        expect(namespacesHeldBy(supervisorOf(pid))).toEqual([readlinkSync(`/proc/${pid}/ns/mnt`)]);
+        await result.value.stop({ signal: 9, graceMs: 10_000 });
+        await result.value.remove();
+      }
+      expect(new Set(used).size).toBe(2 * NAMESPACES.length);
+    });
+  });
+
   test("that is empty costs a start nothing: a burst is served all the same, and no descriptor is lost", async () => {
     await withPool(async (runtime, stateDir) => {
       const open = (): number => readdirSync("/proc/self/fd").length;
       await Promise.all(Array.from({ length: 12 }, () => runTrue(runtime)));
-      await eventually(() => waiting(stateDir).length === SIZE);
+      await eventually(() => ready(stateDir).length === SIZE);
       const before = open();
       for (let i = 0; i < 3; i += 1) await Promise.all(Array.from({ length: 12 }, () => runTrue(runtime)));
       await eventually(() => waiting(stateDir).length === SIZE && open() <= before);
@@ -83,7 +144,7 @@ describe("a pool", () => {
       await first.value.exited;
       const second = await runtime.start(spec);
       expect(second.ok ? "started twice" : second.error.code).toMatch(/^(EEXIST|EBUSY)$/);
-      await eventually(() => waiting(stateDir).length === SIZE);
+      await eventually(() => ready(stateDir).length === SIZE);
       expect(slots(stateDir)).toHaveLength(SIZE);
       await first.value.remove();
     });
@@ -94,7 +155,7 @@ describe("a pool", () => {
       for (const pid of waiting(stateDir)) process.kill(pid, "SIGKILL");
       await eventually(() => waiting(stateDir).length === 0);
       for (let i = 0; i <= SIZE; i += 1) await runTrue(runtime);
-      await eventually(() => waiting(stateDir).length === SIZE);
+      await eventually(() => ready(stateDir).length === SIZE);
     });
   });
 });

@@ -56,7 +56,10 @@ export interface RuntimeOptions {
   readonly attachLayers?: boolean;
   /** Which cgroup hierarchies to use. Default: those of this host, `readCgroupLayout()`. */
   readonly cgroupLayout?: CgroupLayout;
-  /** How many supervisors wait for a start that they make faster, about 50 KiB each; 0 to 64. Default 0. */
+  /**
+   * How many supervisors wait, with namespaces of their own, for a start that they make faster; 0 to 64. Default 0. Each
+   * takes about 0.3 MiB of the machine, most of it the kernel's for the network namespace.
+   */
   readonly standby?: number;
   /** Default: nothing beyond what is harmless everywhere. */
   readonly allow?: SpecPolicy;
