@@ -11,6 +11,9 @@ import type {
 } from "@berth/schema";
 import { createState, fold, planEvaluations } from "../../packages/scheduler/src/core/index.ts";
 
+/** Between two transactions every wait before another attempt is over, so that whatever has ended wants a place again. */
+const TICK_MS = 60_000;
+
 const zero: Resources = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
 
 export const jobOf = (name: string, requests: Resources, count: number, placement?: PlacementRules): JobSpec => ({
@@ -48,7 +51,7 @@ export const createBerthCell = (
   const append = (records: LogRecord[]): void => {
     if (records.length === 0) return;
     sequence += 1;
-    fold(state, sequence, { version: 2, origin: null, epoch: 0, atMs: sequence, cause: "bench", records });
+    fold(state, sequence, { version: 2, origin: null, epoch: 0, atMs: sequence * TICK_MS, cause: "bench", records });
   };
   const records = hosts.map((allocatable, at): LogRecord[] => {
     const hostId = `h${String(at).padStart(6, "0")}` as HostId;
@@ -84,6 +87,6 @@ export const createBerthCell = (
     submit: (spec: JobSpec): void =>
       append([{ kind: "job_submitted", spec, jobVersion: 1, by: "bench", idempotencyKey: null, requestDigest: "" }]),
     plan: (maxPlacements: number) =>
-      planEvaluations(state, { nowMs: sequence + 10, makeAllocationId }, { maxPlacements }),
+      planEvaluations(state, { nowMs: (sequence + 1) * TICK_MS, makeAllocationId }, { maxPlacements }),
   };
 };

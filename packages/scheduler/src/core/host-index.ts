@@ -16,17 +16,7 @@ import { createHostTable } from "./host-table.ts";
 import type { RequestClass } from "./request-class.ts";
 import { againstHost, againstPlace, evenness, failing, sightOf, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard, type Lane } from "./score-board.ts";
-import {
-  createSight,
-  explainSight,
-  explainWithRules,
-  lookAt,
-  NO_VALUATION,
-  ownSize,
-  SCORE_UNITS,
-  valuate,
-  type Valuation,
-} from "./score.ts";
+import { explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
 
 export interface Choice {
   readonly slot: number;
@@ -88,7 +78,6 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
   const growths = new Int32Array(GROWTHS);
   let growthCount = 0;
   let valuation = NO_VALUATION;
-  let sight = createSight(valuation, table.width());
   let mixVersion = 0;
   /** Groups of which some class says that it must stand where they are: it matters whether there is one at all. */
   const joined = new Set<string>();
@@ -149,7 +138,6 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
     setWidth: (width) => {
       table.setWidth(width);
       board.forget();
-      sight = createSight(valuation, width);
     },
     book: (slot, requestClass, sign) => {
       change(slot, requestClass, sign);
@@ -195,14 +183,11 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
       mixVersion = mix.version;
       valuation = valuate(mix, largest ?? largestNow());
       board.setValuation(valuation);
-      sight = createSight(valuation, table.width());
     },
     valuation: () => valuation,
     explain: (slot, requestClass) => {
       const { free, perUnit } = table.rows();
-      const { request } = requestClass;
-      lookAt(sight, valuation, free, perUnit, slot * STRIDE);
-      const packed = explainSight(valuation, sight, request, ownSize(valuation, request));
+      const packed = board.scorer().explain(free, perUnit, slot * STRIDE, requestClass.request);
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
       if (check === null || check.total === 1) return packed;
       const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), slot);

@@ -67,139 +67,123 @@ export const valuate = (mix: Mix, largest: ArrayLike<number>): Valuation => {
   return { count, values, inverse, largest, perLargest: sized.perLargest };
 };
 
-/**
- * One host as the score sees it, arranged for scoring many requests on it one after the other: its row, and the requests of
- * the mix that fit there now, since only their places can be lost.
- */
-export interface HostSight {
-  readonly free: Float64Array;
-  readonly perUnit: Float64Array;
-  /** Requests of the mix that fit; the rows below hold one each. */
-  count: number;
-  /** What one place of each is worth. */
-  readonly values: Float64Array;
-  /** How often each fits by dimension alone, and how much of that one unit of the dimension is. */
-  readonly times: Float64Array;
-  readonly perOne: Float64Array;
-  /** What all their places are worth. */
-  worth: number;
-}
-
-export const createSight = (valuation: Valuation, size: number): HostSight => ({
-  free: new Float64Array(size),
-  perUnit: new Float64Array(size),
-  count: 0,
-  values: new Float64Array(valuation.count),
-  times: new Float64Array(valuation.count * size),
-  perOne: new Float64Array(valuation.count * size),
-  worth: 0,
-});
-
 /** A dimension that a request does not ask for never limits it. */
 const UNLIMITED = 1e15;
 
-/** Looks at the host whose row begins at `from`. */
-export const lookAt = (
-  sight: HostSight,
-  valuation: Valuation,
-  free: Float64Array,
-  perUnit: Float64Array,
-  from: number,
-): void => {
-  const { times, perOne, values } = sight;
-  const { inverse } = valuation;
-  const size = sight.free.length;
+/** Scores requests on hosts that are rows of a table, for one valuation and so many dimensions. */
+export interface Scorer {
+  /** What all places for the requests of the mix are worth that a host with this row of `free` has. */
+  readonly worth: (free: Float64Array, from: number) => number;
+  /**
+   * 0 … SCORE_UNITS, higher is better; CANNOT when the request, the row at `ask` of `asks`, does not fit into the row at
+   * `from` of `free`. `own` is the request's own size, `worth` what the host is worth without it.
+   */
+  readonly units: (
+    free: Float64Array,
+    perUnit: Float64Array,
+    from: number,
+    worth: number,
+    asks: Float64Array,
+    ask: number,
+    own: number,
+  ) => number;
+  /** The same number, as a share, with its ingredients; for a request that fits. */
+  readonly explain: (
+    free: Float64Array,
+    perUnit: Float64Array,
+    from: number,
+    request: Float64Array,
+  ) => ScoreBreakdown;
+}
+
+/** Where a request does not fit. */
+export const CANNOT = -1;
+
+export const createScorer = (valuation: Valuation, size: number): Scorer => {
+  const { count, values } = valuation;
   const stride = valuation.largest.length;
-  for (let at = 0; at < size; at += 1) {
-    sight.free[at] = free[from + at] as number;
-    sight.perUnit[at] = perUnit[from + at] as number;
-  }
-  let count = 0;
-  let worth = 0;
-  for (let row = 0; row < valuation.count; row += 1) {
-    const [asked, to] = [row * stride, count * size];
-    let least = UNLIMITED;
+  // The mix again, narrowed to the dimensions in use. `idle` lifts those that a row does not ask for.
+  const inverse = new Float64Array(count * size);
+  const idle = new Float64Array(count * size).fill(HAIR);
+  for (let row = 0; row < count; row += 1) {
     for (let at = 0; at < size; at += 1) {
-      const each = inverse[asked + at] as number;
-      const fits = each === 0 ? UNLIMITED : (free[from + at] as number) * each + HAIR;
-      times[to + at] = fits;
-      perOne[to + at] = each;
-      if (fits < least) least = fits;
-      if (fits < 1) break;
+      const each = valuation.inverse[row * stride + at] as number;
+      inverse[row * size + at] = each;
+      if (each === 0) idle[row * size + at] = UNLIMITED;
     }
-    // A request for nothing fits no matter what, and loses nothing.
-    if (least < 1 || least === UNLIMITED) continue;
-    values[count] = valuation.values[row] as number;
-    worth += (values[count] as number) * Math.floor(least);
-    count += 1;
   }
-  sight.count = count;
-  sight.worth = worth;
-};
+  /** What would be left of the host. */
+  const rest = new Float64Array(size);
 
-/** 0: every dimension would stay empty … 1: all exactly full. The square rewards finishing a nearly full host. */
-const fullnessOf = (sight: HostSight, asks: Float64Array, ask: number): number => {
-  const { free, perUnit } = sight;
-  const size = free.length;
-  let empty = 0;
-  for (let at = 0; at < size; at += 1) {
-    // A dimension that the host does not have counts as full.
-    const share = ((free[at] as number) - (asks[ask + at] as number)) * (perUnit[at] as number);
-    empty += share * share;
-  }
-  return 1 - empty / size;
-};
+  /** Counts how often each request of the mix fits into what starts at `from`; a place that is begun is none. */
+  const worth = (free: Float64Array, from: number): number => {
+    let sum = 0;
+    for (let row = 0, base = 0; row < count; row += 1, base += size) {
+      let least = UNLIMITED;
+      for (let at = 0; at < size; at += 1) {
+        const fits = (free[from + at] as number) * (inverse[base + at] as number) + (idle[base + at] as number);
+        if (fits < least) {
+          least = fits;
+          if (fits < 1) break;
+        }
+      }
+      if (least >= 1) sum += (values[row] as number) * Math.floor(least);
+    }
+    return sum;
+  };
 
-const keptOf = (sight: HostSight, asks: Float64Array, ask: number, own: number): number => {
-  const { count, times, perOne, values } = sight;
-  const size = sight.free.length;
-  let left = 0;
-  for (let row = 0, base = 0; row < count; row += 1, base += size) {
-    let least = UNLIMITED;
+  /** 0: every dimension would stay empty … 1: all exactly full. The square rewards finishing a nearly full host. */
+  const fullness = (perUnit: Float64Array, from: number): number => {
+    let empty = 0;
     for (let at = 0; at < size; at += 1) {
-      const fits = (times[base + at] as number) - (asks[ask + at] as number) * (perOne[base + at] as number);
-      if (fits < least) least = fits;
+      // A dimension that the host does not have counts as full.
+      const share = (rest[at] as number) * (perUnit[from + at] as number);
+      empty += share * share;
     }
-    if (least >= 1) left += (values[row] as number) * Math.floor(least);
-  }
-  const lost = sight.worth - left;
-  return lost <= 0 ? 1 : own / (own + lost);
-};
+    return 1 - empty / size;
+  };
 
-/**
- * 0 … SCORE_UNITS; higher is better. Callers have established fit first: an overfull host has no meaningful score. The
- * request is the row at `ask` of `asks` with its own size.
- */
-export const scoreUnits = (
-  valuation: Valuation,
-  sight: HostSight,
-  asks: Float64Array,
-  ask: number,
-  own: number,
-): number => {
-  const full = fullnessOf(sight, asks, ask);
-  const score =
-    valuation.count === 0 ? full : (1 - FULLNESS_WEIGHT) * keptOf(sight, asks, ask, own) + FULLNESS_WEIGHT * full;
+  const kept = (before: number, own: number): number => {
+    // Whoever has no place to lose loses none.
+    const lost = before === 0 ? 0 : before - worth(rest, 0);
+    return lost <= 0 ? 1 : own / (own + lost);
+  };
+
   // Rounded: both are at least 0.
-  return (score * SCORE_UNITS + 0.5) | 0;
-};
+  const unitsOf = (full: number, keeps: number): number =>
+    ((count === 0 ? full : (1 - FULLNESS_WEIGHT) * keeps + FULLNESS_WEIGHT * full) * SCORE_UNITS + 0.5) | 0;
 
-/** The same number, as a share, with its ingredients. */
-export const explainSight = (
-  valuation: Valuation,
-  sight: HostSight,
-  request: Float64Array,
-  own: number,
-): ScoreBreakdown => {
-  const total = scoreUnits(valuation, sight, request, 0, own) / SCORE_UNITS;
-  const full = round(fullnessOf(sight, request, 0));
-  if (valuation.count === 0) return { total, parts: [{ name: "fullness", value: full, weight: 1 }] };
+  /** False when the request is more than there is. */
+  const take = (free: Float64Array, from: number, asks: Float64Array, ask: number): boolean => {
+    for (let at = 0; at < size; at += 1) {
+      const left = (free[from + at] as number) - (asks[ask + at] as number);
+      if (left < 0) return false;
+      rest[at] = left;
+    }
+    return true;
+  };
+
   return {
-    total,
-    parts: [
-      { name: "roomKept", value: round(keptOf(sight, request, 0, own)), weight: 1 - FULLNESS_WEIGHT },
-      { name: "fullness", value: full, weight: FULLNESS_WEIGHT },
-    ],
+    worth,
+    units: (free, perUnit, from, before, asks, ask, own) => {
+      if (!take(free, from, asks, ask)) return CANNOT;
+      return unitsOf(fullness(perUnit, from), count === 0 ? 1 : kept(before, own));
+    },
+    explain: (free, perUnit, from, request) => {
+      take(free, from, request, 0);
+      const full = fullness(perUnit, from);
+      if (count === 0) {
+        return { total: unitsOf(full, 1) / SCORE_UNITS, parts: [{ name: "fullness", value: round(full), weight: 1 }] };
+      }
+      const keeps = kept(worth(free, from), ownSize(valuation, request));
+      return {
+        total: unitsOf(full, keeps) / SCORE_UNITS,
+        parts: [
+          { name: "roomKept", value: round(keeps), weight: 1 - FULLNESS_WEIGHT },
+          { name: "fullness", value: round(full), weight: FULLNESS_WEIGHT },
+        ],
+      };
+    },
   };
 };
 
@@ -209,11 +193,7 @@ export const explainFit = (
   allocatable: Float64Array,
   free: Float64Array,
   request: Float64Array,
-): ScoreBreakdown => {
-  const sight = createSight(valuation, request.length);
-  lookAt(sight, valuation, free, inverseOf(allocatable), 0);
-  return explainSight(valuation, sight, request, ownSize(valuation, request));
-};
+): ScoreBreakdown => createScorer(valuation, request.length).explain(free, inverseOf(allocatable), 0, request);
 
 /** With the rules of placement: `prefer` and evenness are added in shares of a packing score, and the sum is 1 at most. */
 export const explainWithRules = (

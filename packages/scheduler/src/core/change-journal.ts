@@ -1,0 +1,40 @@
+/**
+ * Which hosts have changed since when: a ring of the newest changes, in which only the last change of each host counts.
+ * Whoever has not looked for so long that half of all hosts may have changed is told to look at all of them.
+ */
+export interface ChangeJournal {
+  readonly note: (slot: number) => void;
+  /** Now. */
+  readonly mark: () => number;
+  /** False when what has changed since this mark is no longer known, or is not worth telling. */
+  readonly reaches: (mark: number) => boolean;
+  /** Each host that has changed since the mark, once. */
+  readonly since: (mark: number, each: (slot: number) => void) => void;
+}
+
+const LEAST = 64;
+
+/** For slots 0 … `hosts` - 1. */
+export const createChangeJournal = (hosts: number): ChangeJournal => {
+  let capacity = LEAST;
+  while (capacity < hosts / 2) capacity *= 2;
+  const ring = new Int32Array(capacity);
+  /** The newest mark of each host. */
+  const lastOf = new Float64Array(hosts).fill(-1);
+  let now = 0;
+  return {
+    note: (slot) => {
+      ring[now & (capacity - 1)] = slot;
+      lastOf[slot] = now;
+      now += 1;
+    },
+    mark: () => now,
+    reaches: (mark) => now - mark <= capacity,
+    since: (mark, each) => {
+      for (let at = mark; at < now; at += 1) {
+        const slot = ring[at & (capacity - 1)] as number;
+        if (lastOf[slot] === at) each(slot);
+      }
+    },
+  };
+};
