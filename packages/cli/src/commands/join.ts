@@ -78,8 +78,10 @@ const join = async (io: Io, text: string, options: JoinOptions): Promise<number>
     if (known !== undefined && options.host !== undefined && options.host !== known.host) {
       throw belongsElsewhere(known, dataDir);
     }
-    if (known !== undefined) await say(io, `This machine is host ${known.host} of cluster ${known.cluster} already`);
-    const membership = known ?? (await joinCluster(line, hostOf(options.host), dataDir, io.stop));
+    const membership =
+      known === undefined
+        ? await joinCluster(line, hostOf(options.host), dataDir, io.stop)
+        : await renew(io, line, known, dataDir);
     if (known === undefined)
       await say(io, `This machine is host ${membership.host} of cluster ${membership.cluster} now`);
     const args = agentArguments(membership, options.label ?? []);
@@ -91,6 +93,19 @@ const join = async (io: Io, text: string, options: JoinOptions): Promise<number>
     return await runHere(io, dataDir, membership, args);
   } finally {
     lock.release();
+  }
+};
+
+/** Asks again, since the bus may have moved. What is known stands when the line is of no use any more. */
+const renew = async (io: Io, line: JoinLine, known: Membership, dataDir: string): Promise<Membership> => {
+  await say(io, `This machine is host ${known.host} of cluster ${known.cluster} already`);
+  try {
+    return await joinCluster(line, known.host as HostId, dataDir, io.stop);
+  } catch (error) {
+    if (!(error instanceof Failure) || (error.code !== "join.refused" && error.code !== "cluster.unreachable"))
+      throw error;
+    await say(io, `Nothing new was learned (${error.detail ?? error.message}); it goes on with what it knows`);
+    return known;
   }
 };
 
