@@ -1,4 +1,5 @@
 /** Jobs from images of a registry: the registry is Debian's, the images are made by umoci and skopeo. */
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -71,4 +72,55 @@ test("a name that is no name is refused at once", async () => {
   const { code, stderr } = await cluster.cli(["run", job("image-bad", { image: "oci://Nothing" })]);
   expect(code).not.toBe(0);
   expect(stderr).toContain('"oci://Nothing" names no repository: write oci://REGISTRY/REPOSITORY');
+});
+
+test("an image from a file: imported, listed, run, exported, pushed, checked, removed", async () => {
+  const own = (...words: string[]) => cluster.cli(["image", ...words]);
+  pushImage(files, `${registry.host}/filed:1`, {
+    layers: [{ "bin/busybox": readFileSync("/bin/busybox") }, { "etc/motd": "from a file" }],
+    config: ["--config.entrypoint=/bin/busybox", "--config.cmd=cat", "--config.cmd=/etc/motd"],
+  });
+  const archive = join(files, "filed.tar");
+  rmSync(archive, { force: true });
+  execFileSync("skopeo", [
+    ...["--insecure-policy", "copy", "-q", "--src-tls-verify=false"],
+    `docker://${registry.host}/filed:1`,
+    `docker-archive:${archive}:filed:1`,
+  ]);
+  const imported = await own("import", archive, "oci://local/filed:1");
+  expect(imported.stderr).toContain("oci://local/filed:1");
+  expect(imported.code).toBe(0);
+  const image = "oci://local/filed:1";
+  expect((await own("ls", "-o", "name")).stdout).toContain(image);
+  const run = await cluster.cli(["run", "--wait", job("image-filed", { image })]);
+  expect(run.stdout).toContain("from a file");
+
+  const out = join(files, "out.tar");
+  expect((await own("export", image, out)).code).toBe(0);
+  const target = `oci://${registry.host}/pushed:7`;
+  const pushed = await own("push", image, target);
+  expect(pushed.stderr).toContain(target);
+  const inspected = execFileSync("skopeo", ["inspect", "--tls-verify=false", `docker://${registry.host}/pushed:7`]);
+  expect(JSON.parse(inspected.toString()).Layers).toHaveLength(2);
+  expect(execFileSync("skopeo", ["inspect", `oci-archive:${out}`]).toString()).toContain('"Layers"');
+
+  const pulled = await own("pull", target);
+  expect(pulled.code).toBe(0);
+  expect(pulled.stderr).toContain(target);
+  const again = await own("import", out, "oci://local/again:1");
+  expect(again.stderr).toContain("oci://local/again:1");
+  const checked = await own("check");
+  expect(checked.stderr).toContain("all whole");
+  expect(checked.code).toBe(0);
+  expect((await own("rm", "oci://local/again:1")).code).toBe(0);
+  const gone = await own("rm", "oci://local/again:1");
+  expect(gone.code).toBe(66);
+});
+
+test("an archive that is none says what is wrong with it", async () => {
+  const nonsense = join(files, "nonsense.tar");
+  writeFileSync(nonsense, Buffer.alloc(4096, 7));
+  const { code, stderr } = await cluster.cli(["image", "import", nonsense, "oci://local/nonsense:1"]);
+  expect(code).toBe(1);
+  expect(stderr).toContain("this is no tar archive");
 });

@@ -36,7 +36,10 @@ const meanings: Readonly<Record<Name, readonly [direction: string, what: string]
   sync: ["agent → leader, request", "“this is what I have”; the answer is a newer document, if there is one."],
   requests: ["scheduler subscribes", "all requests of agents."],
   desired: ["scheduler → agent", "the desired document, republished from its bucket: a hint that may be lost."],
-  rpc: ["scheduler → agent, request, signed", "reads of logs and outputs."],
+  rpc: [
+    "scheduler → agent, request, signed",
+    "reads of logs and outputs; lists of images and operations on them, archives in pieces.",
+  ],
   leader: ["leader → other schedulers", "who leads, and since which epoch: a hint."],
   write: ["follower → leader", "a change that a user asked a follower for; only the leader answers."],
   inboxPrefix: ["→ agent", "prefix of the agent's reply inboxes; answers go nowhere else."],

@@ -105,6 +105,43 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     what: "The files that the allocation left in its outputs.",
   },
   allocationOutput: { methods: "GET", answers: "bytes", what: "One of them." },
+  images: {
+    methods: "GET",
+    takes: "`host`",
+    answers: "`ImageList`",
+    what: "Images on all hosts that answer, or on one.",
+  },
+  imageInspect: {
+    methods: "GET",
+    takes: "`image`, `host`",
+    answers: "`ImageDetails`",
+    what: "One image, on every host that has it.",
+  },
+  imageOperations: {
+    methods: "POST",
+    takes: "`ImageOrder`",
+    answers: "`ImageOrders`",
+    what: "Starts a pull, push, import, remove, prune or check on hosts, under one id.",
+  },
+  imageData: {
+    methods: "POST",
+    takes: "`hosts`, `offset`, `last`; bytes",
+    answers: "`ImageDataTaken`",
+    what: "A piece (1 MiB at most) of an archive that hosts import under this id.",
+  },
+  imageExport: {
+    methods: "GET",
+    takes: "`image`, `host`, `format`",
+    answers: "bytes",
+    what: "An image as a tar archive: an OCI layout, or what `docker load` reads.",
+  },
+  imageOperation: {
+    methods: "GET",
+    takes: "`wait`, `revision`",
+    answers: "`ImageOperation`",
+    what: "How far an operation is, layer by layer; `?wait=10s&revision=N` waits for a change.",
+  },
+  imageOperationCancel: { methods: "POST", answers: "`ImageOperation`", what: "Gives it up." },
 };
 
 const documents = [
@@ -126,6 +163,12 @@ const documents = [
   ["Version", schema.VersionSchema],
   ["Ticket", schema.TicketSchema],
   ["OutputList", schema.OutputListSchema],
+  ["ImageList", schema.ImageListSchema],
+  ["ImageDetails", schema.ImageDetailsSchema],
+  ["ImageOrder", schema.ImageOrderSchema],
+  ["ImageOrders", schema.ImageOrdersSchema],
+  ["ImageOperation", schema.ImageOperationSchema],
+  ["ImageDataTaken", schema.ImageDataTakenSchema],
   ["WatchMessage", schema.WatchMessageSchema],
   ["JobSpec", schema.JobSpecSchema],
   ["TaskCounts", schema.TaskCountsSchema],

@@ -128,7 +128,10 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     await rememberSettings(layout, { host, cgroupParent });
     const journal = await openJournal(layout, log);
     await sweepLeftovers(layout);
-    const images = await attempt(() => openImages(layout.images, layout.registries), "the store of images");
+    const images = await attempt(
+      () => openImages({ directory: layout.images, registries: layout.registries, settings: layout.imageSettings }),
+      "the store of images",
+    );
     const features = runtime.features();
     const machine = readMachine();
     const share = options.share ?? {};

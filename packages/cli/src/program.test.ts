@@ -46,6 +46,10 @@ describe("the help", () => {
         token [options] <action> [id]   let other machines join this cluster
         join [options] <line>           make this machine a host of a cluster
 
+      Images:
+        image                           list, pull, import, export, check and remove the images that hosts
+                                        keep
+
       Work:
         run [options] <file>            run a job: a batch job to its end, a service until it is up
         plan [options] <file>           show what running a job would do, without doing it

@@ -9,6 +9,7 @@ import { registerDown } from "./commands/down.ts";
 import { registerHost } from "./commands/host.ts";
 import { registerHosts } from "./commands/hosts.ts";
 import { registerRebalance } from "./commands/rebalance.ts";
+import { registerImage } from "./commands/image.ts";
 import { registerJob } from "./commands/job.ts";
 import { registerJoin } from "./commands/join.ts";
 import { registerJobs } from "./commands/jobs.ts";
@@ -35,6 +36,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerToken, registerJoin]],
+  ["Images:", [registerImage]],
   ["Work:", [registerRun, registerPlan, registerStop]],
   ["What is going on:", [registerJobs, registerJob, registerPs, registerLogs, registerOutputs, registerWhy]],
   ["This program:", [registerCompletion, registerVersion]],
@@ -67,7 +69,10 @@ export const buildProgram = (host: Host): Command => {
   program.addHelpCommand(
     new Command("help").argument("[verb]").description("show the help of a verb").helpGroup("This program:"),
   );
-  for (const command of program.commands) command.copyInheritedSettings(program);
+  for (const command of program.commands) {
+    command.copyInheritedSettings(program);
+    for (const inner of command.commands) inner.copyInheritedSettings(program);
+  }
   return program;
 };
 

@@ -14,4 +14,12 @@ export { readCgroupLayout, type CgroupLayout, type Hierarchy } from "./cgroup-la
 export { openLog, type LogPiece, type LogRange, type LogReader, type RecordsOptions } from "./log.ts";
 export { type LogRecord, type LogStream } from "./log-format.ts";
 export { ensureBusyboxRootfs } from "./rootfs.ts";
-export { unpackLayer, UNPACK_LIMITS, type UnpackLimits, type UnpackResult } from "./unpack.ts";
+export {
+  sealTree,
+  unpackLayer,
+  UNPACK_LIMITS,
+  type SealResult,
+  type UnpackFailure,
+  type UnpackLimits,
+  type UnpackResult,
+} from "./unpack.ts";

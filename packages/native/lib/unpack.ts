@@ -2,10 +2,11 @@
  * Unpacks one layer archive (tar; plain, gzip, zstd or xz) into one empty directory, by a program that can reach nothing
  * else (src/unpack). Decides nothing about where layers are kept or what they are called.
  */
-import { spawn } from "node:child_process";
-import type { Readable } from "node:stream";
+import { readFile } from "node:fs/promises";
+import { Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { unpackPath } from "./binding.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { binding, isFailure, unpackPath } from "./binding.ts";
 import { nativeError } from "./errors.ts";
 import type { NativeError } from "./types.ts";
 
@@ -22,72 +23,113 @@ export interface UnpackLimits {
 /** Wide enough for every distribution; a bomb ends here. */
 export const UNPACK_LIMITS: UnpackLimits = { bytes: 64 * 2 ** 30, entries: 2_000_000, depth: 256, ratio: 200 };
 
+export interface UnpackFailure {
+  readonly ok: false;
+  readonly error: NativeError;
+  /** The entry of the archive that it was about, or empty. */
+  readonly entry: string;
+}
+
 export type UnpackResult =
   | {
       readonly ok: true;
       /** sha256 of the archive without its compression, hexadecimal: the `diff_id` of the OCI image format. */
       readonly digest: string;
+      /** Of the tree that was made, see sealTree. */
+      readonly seal: string;
       readonly entries: number;
       readonly bytes: number;
       /** Device nodes and extended attributes that were left out. */
       readonly devicesSkipped: number;
       readonly xattrsSkipped: number;
     }
-  | {
-      readonly ok: false;
-      readonly error: NativeError;
-      /** The entry of the archive that it was about, or empty. */
-      readonly entry: string;
-    };
+  | UnpackFailure;
+
+export type SealResult =
+  | { readonly ok: true; readonly seal: string; readonly entries: number; readonly bytes: number }
+  | UnpackFailure;
+
+const PROGRESS_MS = 200;
 
 /**
  * `blob` is an open file at its start, `tree` an open empty directory of a file system with xattrs. The content is on
- * disk when this settles. After a failure the directory holds anything: delete it.
+ * disk when this settles. After a failure the directory holds anything: delete it. `progress` gets bytes of the archive.
  */
 export const unpackLayer = async (
   blob: number,
   tree: number,
   limits: UnpackLimits = UNPACK_LIMITS,
   signal?: AbortSignal,
+  progress?: (bytes: number) => void,
 ): Promise<UnpackResult> => {
-  const args = [limits.bytes, limits.entries, limits.depth, limits.ratio].map(String);
-  const child = spawn(unpackPath, args, {
-    stdio: [blob, "pipe", "pipe", tree],
-    env: {},
-    cwd: "/",
-    ...(signal === undefined ? {} : { signal, killSignal: "SIGKILL" as const }),
-  });
-  const failed = new Promise<Error | undefined>((resolve) => {
-    child.once("error", resolve);
-    child.once("close", () => resolve(undefined));
-  });
-  const [line, complaint, error] = await Promise.all([read(child.stdout), read(child.stderr), failed]);
-  if (error !== undefined) return refused("unpack.start", 0, error.message, "");
-  const report = parseReport(line);
-  if (report === undefined) {
-    return refused("unpack", 0, `the unpacking program ended with ${JSON.stringify(complaint.slice(0, 200))}`, "");
+  const words = [limits.bytes, limits.entries, limits.depth, limits.ratio].map(String);
+  /* The program reads from our open file: its place in it is how far it is. */
+  const look = (): void => {
+    readFile(`/proc/self/fdinfo/${blob}`, "utf8").then(
+      (info) => progress?.(Number(/^pos:\s*(\d+)/.exec(info)?.[1] ?? 0)),
+      () => undefined,
+    );
+  };
+  const timer = progress === undefined ? undefined : setInterval(look, PROGRESS_MS);
+  try {
+    return await ask<Extract<UnpackResult, { ok: true }>>(words, blob, tree, signal);
+  } finally {
+    clearInterval(timer);
   }
+};
+
+/**
+ * A SHA-256 over everything that can be seen of a tree: names, types, modes, owners, times, links, extended attributes,
+ * content. Two trees with the same seal are the same. Costs one reading of all files.
+ */
+export const sealTree = (tree: number, signal?: AbortSignal): Promise<SealResult> =>
+  ask<Extract<SealResult, { ok: true }>>(["--seal"], -1, tree, signal);
+
+const ask = async <T extends { readonly ok: true }>(
+  words: readonly string[],
+  blob: number,
+  tree: number,
+  signal: AbortSignal | undefined,
+): Promise<T | UnpackFailure> => {
+  if (isAborted(signal)) return refused("unpack.start", 0, "it is not wanted any more", "");
+  const started = await binding().run(unpackPath, words, blob, tree);
+  if (isFailure(started)) return refused(started.stage, started.errno, started.detail, "");
+  const { pid, output } = started;
+  let alive = true;
+  const kill = (): void => {
+    if (alive) process.kill(pid, "SIGKILL");
+  };
+  signal?.addEventListener("abort", kill, { once: true });
+  if (isAborted(signal)) kill();
+  let line = "";
+  try {
+    /* As a socket the loop waits for it; as a file it would hold one of the few threads all the while. */
+    line = await text(new Socket({ fd: output, readable: true, writable: false }));
+  } finally {
+    signal?.removeEventListener("abort", kill);
+    for (let pauseMs = 1; !binding().reap(pid); pauseMs = Math.min(pauseMs * 2, 100)) await sleep(pauseMs);
+    alive = false;
+  }
+  const report = parseReport<T>(line);
+  if (report === undefined) return refused("unpack", 0, "the unpacking program was killed", "");
   return report.ok ? report : refused(report.stage, report.errno, report.detail, report.entry);
 };
 
-/** A program that could not be started has no pipes. */
-const read = (stream: Readable | null): Promise<string> => (stream === null ? Promise.resolve("") : text(stream));
+const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
 
 /** What the program prints: a success as it is, a failure in parts. */
-type Report =
-  | Extract<UnpackResult, { readonly ok: true }>
-  | (Omit<NativeError, "code"> & { readonly ok: false; readonly entry: string });
+type Report<T> = T | (Omit<NativeError, "code"> & { readonly ok: false; readonly entry: string });
 
 /** Our own program wrote it; it may have been killed in the middle. */
-const parseReport = (line: string): Report | undefined => {
+const parseReport = <T extends { readonly ok: true }>(line: string): Report<T> | undefined => {
   try {
-    return JSON.parse(line) as Report;
+    return JSON.parse(line) as Report<T>;
   } catch {
     return undefined;
   }
 };
 
-const refused = (stage: string, errno: number, detail: string, entry: string): UnpackResult => ({
+const refused = (stage: string, errno: number, detail: string, entry: string): UnpackFailure => ({
   ok: false,
   error: nativeError(stage, errno, entry === "" ? detail : `${entry}: ${detail}`),
   entry,

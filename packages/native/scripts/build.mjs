@@ -128,7 +128,7 @@ step(
 
 const unpack = join(out, "berth-unpack");
 const unpackSources = [
-  ...["archive.c", "jail.c", "main.c", "report.c", "tree.c"].map((name) => join("src/unpack", name)),
+  ...["archive.c", "jail.c", "main.c", "report.c", "seal.c", "tree.c"].map((name) => join("src/unpack", name)),
   "src/supervisor/fd.c",
 ];
 step(

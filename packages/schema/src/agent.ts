@@ -7,6 +7,7 @@ import { AllocationStateSchema, ExitSchema, ReasonSchema } from "./allocation.ts
 import { CapacitySchema, ContainerUsageSchema, HostUsageSchema, InventorySchema, PressureSchema } from "./host.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { JobSpecSchema } from "./job.ts";
+import { ImageRpcSchemas } from "./image.ts";
 import { ProblemSchema } from "./problem.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -148,6 +149,7 @@ export const RpcSchema = Type.Object(
         strict,
       ),
       Type.Object({ kind: Type.Literal("list_outputs"), allocation: AllocationIdSchema, offset: whole }, strict),
+      ...ImageRpcSchemas,
     ]),
   },
   strict,

@@ -10,6 +10,7 @@ export * from "./field-errors.ts";
 export * from "./host.ts";
 export * from "./ids.ts";
 export * from "./image-reference.ts";
+export * from "./image.ts";
 export * from "./job-parse.ts";
 export * from "./job.ts";
 export * from "./log-upgrade.ts";

@@ -38,6 +38,19 @@ export const Routes = {
   allocationLogs: "/v1/allocations/:allocation/logs",
   allocationOutputs: "/v1/allocations/:allocation/outputs",
   allocationOutput: "/v1/allocations/:allocation/outputs/*",
+  /** Of all hosts that answer, or with `host` of one. */
+  images: "/v1/images",
+  /** `image`, `host`. */
+  imageInspect: "/v1/images/inspect",
+  /** POST an order: starts an operation on hosts. */
+  imageOperations: "/v1/images/operations",
+  /** POST a piece of an archive that is imported: `hosts` (divided by commas), `offset`, `last`. */
+  imageData: "/v1/image-operations/:operation/data",
+  /** `image`, `host`, `format`: an archive. */
+  imageExport: "/v1/images/export",
+  /** `?wait=10s&revision=N` answers when the operation differs from revision N, or after the wait. */
+  imageOperation: "/v1/hosts/:host/image-operations/:operation",
+  imageOperationCancel: "/v1/hosts/:host/image-operations/:operation/cancel",
 } as const;
 
 /** Fills `:name` and `*` of a route; values are percent-encoded, `*` keeps its slashes. */

@@ -5,7 +5,9 @@
  */
 import type { Capacity, Inventory } from "@berth/schema";
 import { emptyState, type AgentContext, type Ports, type Settings } from "./context.ts";
+import { Turns } from "../core/turns.ts";
 import { createHeart } from "./heartbeat.ts";
+import { createImageOperations } from "./image-operations.ts";
 import { createKeeper } from "./keeper.ts";
 import { createReconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
@@ -14,6 +16,7 @@ import { answerRpc } from "./rpc.ts";
 import { createSession } from "./session.ts";
 
 const FINISH_MS = 5000;
+const STARTS_AT_ONCE = 8;
 const TELL_MS = 2000;
 
 export interface Agent {
@@ -43,6 +46,8 @@ export const startAgent = async (
   const reporter = createReporter({ getContext, onUnknownSession: session.greetAgain });
   const context: AgentContext = {
     ...ports,
+    operations: createImageOperations(ports),
+    starts: new Turns(STARTS_AT_ONCE),
     settings,
     state: emptyState(),
     wake: reconciler.wake,
@@ -65,6 +70,7 @@ export const startAgent = async (
       heart.close();
       keeper.close();
       session.close();
+      context.operations.close();
       await reconciler.close(FINISH_MS);
       await reporter.close(TELL_MS);
       await ports.line.close();

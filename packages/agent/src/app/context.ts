@@ -8,6 +8,7 @@ import type { ExitRecord } from "../core/container.ts";
 import type { AllocationRecord } from "../core/record.ts";
 import type { RetentionLimits } from "../core/retention.ts";
 import type { IdRange } from "../core/slots.ts";
+import type { Turns } from "../core/turns.ts";
 import type { AllocationFiles } from "../ports/files.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { HostProbe, Verifier } from "../ports/host.ts";
@@ -16,6 +17,7 @@ import type { Journal } from "../ports/journal.ts";
 import type { SchedulerLine } from "../ports/line.ts";
 import type { Log } from "../ports/log.ts";
 import type { Container, Runtime } from "../ports/runtime.ts";
+import type { ImageOperations } from "./image-operations.ts";
 
 /** A container of the runtime, with what the loop has learned of it. */
 export interface LiveContainer {
@@ -65,6 +67,10 @@ export interface Settings {
 }
 
 export interface AgentContext extends Ports {
+  /** What users asked to be done with images. */
+  readonly operations: ImageOperations;
+  /** Starts of containers at a time: images are brought before. */
+  readonly starts: Turns;
   readonly settings: Settings;
   readonly state: AgentState;
   /** Something may have to be done: look again. */

@@ -113,6 +113,7 @@ export const release = async (context: AgentContext, { id }: ActionOf<"release">
   try {
     await live.container.remove();
     state.containers.delete(id);
+    await context.images.release(id);
   } catch (error) {
     log.warn({ allocationId: id, error: errorFields(error) }, "container.remove_failed");
     await sleep(context, RETRY_MS);

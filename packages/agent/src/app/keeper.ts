@@ -1,7 +1,9 @@
 /**
- * Now and then: writes down ends that could not be written when they happened, and forgets finished allocations and their
+ * Now and then: lets go of images that no allocation holds any more and keeps their store below its marks; writes down ends that could not be written when they happened, and forgets finished allocations and their
  * files by the rules of core/retention.ts.
  */
+import type { AllocationId } from "@berth/schema";
+import { isFinished } from "../core/record.ts";
 import { toForget } from "../core/retention.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
@@ -39,9 +41,21 @@ export const createKeeper = (getContext: () => AgentContext): Keeper => {
     }
   };
 
+  /** Of allocations that ended without the agent: killed with the machine, or in a former life. */
+  const keepImages = async (): Promise<void> => {
+    const { images, log, state } = getContext();
+    for (const holder of images.holders()) {
+      const id = holder as AllocationId;
+      const record = state.records.get(id);
+      if (!state.containers.has(id) && (record === undefined || isFinished(record))) await images.release(holder);
+    }
+    const freedBytes = await images.collect();
+    if (freedBytes > 0) log.info({ freedBytes }, "images.collected");
+  };
+
   const schedule = (): void => {
     cancel = getContext().clock.after(EVERY_MS, () => {
-      sweep()
+      Promise.all([sweep(), keepImages()])
         .catch((error: unknown) => getContext().log.error({ error: errorFields(error) }, "keeper.failed"))
         .finally(() => {
           if (!closed) schedule();

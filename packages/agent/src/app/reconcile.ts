@@ -11,9 +11,12 @@ import type { AgentContext } from "./context.ts";
 import { finishContainer, release, settle, stop } from "./end.ts";
 import { adopt, bookSlot, start } from "./start.ts";
 
-/** Steps of one kind at a time. Stopping is waiting, so it has no bound but the number of containers. */
+/**
+ * Steps of one kind at a time. Stopping is waiting, so it has no bound but the number of containers. Most of a start may
+ * be waiting, too, for its image: how many containers are started at a time is `context.starts`.
+ */
 const MAX_AT_ONCE: Readonly<Record<Action["kind"], number>> = {
-  start: 8,
+  start: 256,
   adopt: 16,
   stop: Number.POSITIVE_INFINITY,
   finish: 8,

@@ -1,10 +1,10 @@
 /**
- * Answers the scheduler's requests: pieces of logs and outputs. A request is answered only if the cluster key signed it,
+ * Answers the scheduler's requests: pieces of logs and outputs, and what concerns images (image-rpc.ts). A request is answered only if the cluster key signed it,
  * it names this host and this life of the agent, and no newer leader has been seen; everything else is refused with a
- * problem and a line in the log. Reading changes nothing, so that a request that is played again tells nobody anything new.
+ * problem and a line in the log. Reading changes nothing, and an operation on images has an id that is used once: a request
+ * that is played again does nothing and tells nobody anything new.
  */
 import {
-  absurd,
   decodeJson,
   decoder,
   problem,
@@ -21,6 +21,7 @@ import { isFinished } from "../core/record.ts";
 import type { ReadableFile } from "../ports/files.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
+import { answerImages } from "./image-rpc.ts";
 
 /** How often a file is looked at while somebody waits for it to grow. */
 const LOOK_MS = 50;
@@ -64,11 +65,11 @@ export const answerRpc = async (context: AgentContext, signed: Signed): Promise<
       case "list_outputs":
         return await listOutputs(context, rpc.op.allocation, rpc.op.offset);
       default:
-        return absurd(rpc.op);
+        return await answerImages(context, rpc.op);
     }
   } catch (error) {
     context.log.error({ op: rpc.op.kind, error: errorFields(error) }, "rpc.failed");
-    return { ok: false, problem: problem("internal", `${settings.host} could not read the file`) };
+    return { ok: false, problem: problem("internal", `${settings.host} could not answer`) };
   }
 };
 

@@ -17,6 +17,8 @@ import { watch } from "./recover.ts";
 /** A start that takes longer than this is told as `starting`. */
 const SLOW_START_MS = 1000;
 const STILL_WANTED_MS = 1000;
+/** What is not wanted any more by then is started nevertheless, and stopped at once. */
+const NEVER = new AbortController().signal;
 
 /** Books an id range; false when all are in use, and the start has to wait for one. */
 export const bookSlot = (context: AgentContext, { allocation, spec }: ActionOf<"start">): boolean => {
@@ -32,10 +34,25 @@ export const bookSlot = (context: AgentContext, { allocation, spec }: ActionOf<"
   return true;
 };
 
-/** Starts an allocation whose id range is booked. */
+/**
+ * Starts an allocation whose id range is booked. Its image is brought first, however long that takes: only what follows
+ * is done a few at a time, so that slow registries hold up nobody else.
+ */
 export const start = async (context: AgentContext, { allocation, spec }: ActionOf<"start">): Promise<void> => {
+  const image = await prepareImage(context, allocation, spec);
+  await context.starts.run(NEVER, () => startPrepared(context, allocation, spec, image));
+  const record = context.state.records.get(allocation.id);
+  if (record?.state === "failed") await context.images.release(allocation.id);
+};
+
+const startPrepared = async (
+  context: AgentContext,
+  allocation: DesiredAllocation,
+  spec: JobSpec,
+  image: Result<PreparedImage, string>,
+): Promise<void> => {
   const { id } = allocation;
-  const prepared = await prepare(context, allocation, spec);
+  const prepared = await prepare(context, allocation, spec, image);
   if (!prepared.ok) {
     await fail(context, id, prepared.error);
     return;
@@ -69,7 +86,12 @@ type Prepared =
   | { readonly ok: true; readonly value: ReturnType<typeof containerSpecOf> }
   | { readonly ok: false; readonly error: RuntimeError };
 
-const prepare = async (context: AgentContext, allocation: DesiredAllocation, spec: JobSpec): Promise<Prepared> => {
+const prepare = async (
+  context: AgentContext,
+  allocation: DesiredAllocation,
+  spec: JobSpec,
+  image: Result<PreparedImage, string>,
+): Promise<Prepared> => {
   const { files, journal, settings, state } = context;
   const record = state.records.get(allocation.id);
   if (record === undefined || record.slot === null) throw new Error(`${allocation.id} has no id range`);
@@ -80,7 +102,6 @@ const prepare = async (context: AgentContext, allocation: DesiredAllocation, spe
   } catch (error) {
     return refuse("journal", `cannot write the record of this allocation: ${messageOf(error)}`);
   }
-  const image = await prepareImage(context, allocation, spec);
   if (!image.ok) return refuse("image", image.error);
   if (spec.command.length === 0 && image.value.defaults.command.length === 0) {
     return refuse("image", `${spec.image} names no program: the job has to say what to run`);
@@ -126,7 +147,7 @@ const prepareImage = async (
   };
   cancel = context.clock.after(STILL_WANTED_MS, look);
   try {
-    return await context.images.prepare(spec.image, stop.signal);
+    return await context.images.prepare(spec.image, allocation.id, stop.signal);
   } finally {
     cancel();
   }

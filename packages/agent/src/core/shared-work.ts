@@ -2,6 +2,8 @@
  * Work that several callers want at once is done once. Each caller may give up for itself; the work is aborted only when
  * the last of them has. Bounded by the callers.
  */
+import { reasonOf } from "./turns.ts";
+
 interface Running<T> {
   readonly outcome: Promise<T>;
   readonly stop: AbortController;
@@ -41,6 +43,3 @@ export class SharedWork<T> {
     return running;
   }
 }
-
-const reasonOf = (signal: AbortSignal): Error =>
-  signal.reason instanceof Error ? signal.reason : new Error("it is not wanted any more");

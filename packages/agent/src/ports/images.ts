@@ -1,8 +1,48 @@
 /** What the agent needs of images. */
-import type { Result } from "@berth/schema";
+import type { ImageDetail, ImageOnHost, ImageResult, LayerProgress, Result } from "@berth/schema";
 import type { PreparedImage } from "../core/images/prepared.ts";
+import type { Progress } from "../core/images/progress.ts";
+
+type ResultOf<K extends ImageResult["kind"]> = Extract<ImageResult, { kind: K }>;
+
+export interface ImageWork {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** What can be asked of a host's images. Whatever fails rejects with a sentence for the user. */
+export interface ImageVerbs {
+  readonly list: () => Promise<ImageOnHost[]>;
+  /** Undefined when there is none of this name. */
+  readonly inspect: (image: string) => Promise<ImageDetail | undefined>;
+  /** Asks the registry, whatever is here; resolves to the name in full. */
+  readonly pull: (image: string, work: ImageWork) => Promise<string>;
+  readonly push: (
+    image: string,
+    to: string | null,
+    work: ImageWork,
+  ) => Promise<{ readonly image: string; readonly manifest: string }>;
+  /** Imports an archive as it comes; resolves to the names that can be run now. */
+  readonly take: (
+    archive: AsyncIterable<Uint8Array>,
+    work: ImageWork & { readonly name: string | null },
+  ) => Promise<string[]>;
+  /** Exports an archive, piece by piece. */
+  readonly give: (image: string, format: "oci" | "docker", work: ImageWork) => AsyncIterable<Uint8Array>;
+  readonly remove: (image: string) => Promise<ResultOf<"removed">>;
+  readonly prune: (all: boolean) => Promise<ResultOf<"removed">>;
+  readonly check: (repair: boolean, work: ImageWork) => Promise<ResultOf<"checked">>;
+}
 
 export interface Images {
-  /** Brings what is not here yet. A failure is a sentence for the user; never rejects. */
-  readonly prepare: (image: string, signal: AbortSignal) => Promise<Result<PreparedImage, string>>;
+  /** Brings what is not here yet, and holds it for `holder`. A failure is a sentence for the user; never rejects. */
+  readonly prepare: (image: string, holder: string, signal: AbortSignal) => Promise<Result<PreparedImage, string>>;
+  /** What it held may be collected from now on. */
+  readonly release: (holder: string) => Promise<void>;
+  readonly holders: () => readonly string[];
+  /** Pulls that go on. */
+  readonly pulls: () => readonly { readonly image: string; readonly layers: readonly LayerProgress[] }[];
+  /** Removes what is not needed when the disk is too full; resolves to bytes freed. */
+  readonly collect: () => Promise<number>;
+  readonly verbs: ImageVerbs;
 }

@@ -11,6 +11,7 @@ import type { AllocationId, Signed } from "@berth/schema";
 import { NO_VERSION, type Version } from "../core/accept.ts";
 import type { ContainerSpec, ExitRecord } from "../core/container.ts";
 import type { AllocationRecord } from "../core/record.ts";
+import { noVerbs } from "./no-verbs.ts";
 import { NO_DEFAULTS } from "../core/images/prepared.ts";
 import type { AllocationFiles } from "../ports/files.ts";
 import type { Images } from "../ports/images.ts";
@@ -40,6 +41,8 @@ export class FakeHost {
   fence = 0;
   /** Directories that were made for outputs, and those that are kept, by allocation. */
   readonly prepared = new Map<AllocationId, readonly string[]>();
+  /** Who holds an image. */
+  readonly held = new Set<string>();
   readonly kept = new Map<AllocationId, readonly string[]>();
   diskFull = false;
   startFailure: ((spec: ContainerSpec) => ExitRecord | undefined) | undefined;
@@ -127,14 +130,24 @@ export class FakeHost {
           act(() => (source === "/missing" ? `${source} does not exist on this host` : undefined)),
       },
       images: {
-        prepare: () =>
-          act(() => ({
-            ok: true,
-            value: {
-              layers: ["/images/busybox"],
-              defaults: NO_DEFAULTS,
-            },
-          })),
+        prepare: (_image, holder) =>
+          act(
+            () => (
+              this.held.add(holder),
+              {
+                ok: true,
+                value: {
+                  layers: ["/images/busybox"],
+                  defaults: NO_DEFAULTS,
+                },
+              }
+            ),
+          ),
+        release: (holder) => act(() => void this.held.delete(holder)),
+        holders: () => [...this.held],
+        pulls: () => [],
+        collect: () => Promise.resolve(0),
+        verbs: noVerbs,
       },
     };
   }

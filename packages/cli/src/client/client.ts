@@ -46,6 +46,8 @@ export interface Client {
     body: unknown,
     options?: CallOptions & { readonly idempotencyKey?: string },
   ) => Promise<Answer<T>>;
+  /** Bytes that may be sent again. */
+  readonly send: <T>(decode: Decoder<T>, path: string, bytes: Uint8Array, options?: CallOptions) => Promise<Answer<T>>;
   /** The raw bytes of an answer, as they come. */
   readonly stream: (path: string, options?: CallOptions) => Promise<HttpAnswer["body"]>;
 }
@@ -56,7 +58,11 @@ export const createClient = (connection: Connection): Client => {
   const call = async (
     method: "GET" | "POST",
     path: string,
-    options: CallOptions & { readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> },
+    options: CallOptions & {
+      readonly body?: unknown;
+      readonly bytes?: Uint8Array;
+      readonly headers?: Readonly<Record<string, string>>;
+    },
   ): Promise<HttpAnswer> => {
     const answer = await send(connection, {
       method,
@@ -64,6 +70,7 @@ export const createClient = (connection: Connection): Client => {
       timeoutMs: TIMEOUT_MS + (options.waitMs ?? 0),
       signal: options.signal,
       ...(options.body === undefined ? {} : { body: options.body }),
+      ...(options.bytes === undefined ? {} : { bytes: options.bytes }),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     });
     if (answer.status < 200 || answer.status > 299) throw await failureOfAnswer(connection, answer);
@@ -86,6 +93,8 @@ export const createClient = (connection: Connection): Client => {
       const headers = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
       return withPatience(options, async () => typed(decode, await call("POST", path, { ...options, body, headers })));
     },
+    send: (decode, path, bytes, options = {}) =>
+      withPatience(options, async () => typed(decode, await call("POST", path, { ...options, bytes }))),
     stream: (path, options = {}) => withPatience(options, async () => (await call("GET", path, options)).body),
   };
 };

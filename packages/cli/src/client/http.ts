@@ -13,6 +13,8 @@ export interface HttpRequest {
   /** Path and query. */
   readonly path: string;
   readonly body?: unknown;
+  /** Instead: bytes as they are. */
+  readonly bytes?: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   /** Longest wait for the head of the answer. */
   readonly timeoutMs: number;
@@ -29,7 +31,8 @@ export interface HttpAnswer {
 export const send = (connection: Connection, request: HttpRequest): Promise<HttpAnswer> =>
   new Promise((resolve, reject) => {
     const url = new URL(request.path, connection.api);
-    const payload = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const payload = request.bytes ?? (request.body === undefined ? undefined : JSON.stringify(request.body));
+    const type = request.bytes === undefined ? "application/json" : "application/octet-stream";
     const start = url.protocol === "https:" ? requestHttps : requestHttp;
     const outgoing = start(url, {
       method: request.method,
@@ -42,7 +45,7 @@ export const send = (connection: Connection, request: HttpRequest): Promise<Http
         ...(connection.token === "" ? {} : { authorization: `Bearer ${connection.token}` }),
         ...(payload === undefined
           ? {}
-          : { "content-type": "application/json", "content-length": String(Buffer.byteLength(payload)) }),
+          : { "content-type": type, "content-length": String(Buffer.byteLength(payload)) }),
         ...request.headers,
       },
     });

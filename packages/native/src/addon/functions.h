@@ -17,6 +17,8 @@ Napi::Value netlink(const Napi::CallbackInfo& info);
 Napi::Value lock(const Napi::CallbackInfo& info);
 // (stateRoot, id, patienceMs) → Promise of the same, asked until it is free
 Napi::Value lock_soon(const Napi::CallbackInfo& info);
+// (path, words, stdin or -1, descriptor that becomes number 3) → Promise of { pid, output } or { stage, errno, detail }
+Napi::Value run(const Napi::CallbackInfo& info);
 // (pid) → true when that child is gone for good
 Napi::Value reap(const Napi::CallbackInfo& info);
 // (directory, name) → Promise of undefined or { stage, errno, detail }

@@ -119,8 +119,7 @@ static int reader_digest(struct reader *reader, struct unpack_report *report)
     return archive_bad(reader, report, reader->tar, "");
   if (EVP_DigestFinal_ex(reader->hash, digest, &length) != 1)
     return unpack_bad(report, STAGE_READ, "", "sha256");
-  for (unsigned i = 0; i < length && i * 2 < UNPACK_DIGEST_HEX; i++)
-    (void)snprintf(report->digest + (size_t)i * 2, 3, "%02x", digest[i]);
+  unpack_hex(digest, length, report->digest);
   return 0;
 }
 

@@ -6,6 +6,8 @@
  *
  * Two processes, because `trusted.overlay.opaque` may be set by the host's root only, and the archive must not be read
  * by the host's root. Whoever kills either leaves a directory that nobody has given a name yet.
+ *
+ * berth-unpack --seal reads a finished tree and prints its seal (seal.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -103,6 +105,7 @@ static int receive(int in, struct unpack_report *report)
     return unpack_bad(report, STAGE, "", "the reader of the archive was killed");
   report->stage[sizeof report->stage - 1] = report->entry[sizeof report->entry - 1] = '\0';
   report->detail[sizeof report->detail - 1] = report->digest[UNPACK_DIGEST_HEX] = '\0';
+  report->seal[0] = '\0';
   if (!report->ok)
     return -1;
   if (report->opaque > MAX_OPAQUE)
@@ -141,9 +144,10 @@ static int print(const struct unpack_report *report)
   printf("{\"ok\":%s,\"entries\":%llu,\"bytes\":%llu,\"devicesSkipped\":%llu,\"xattrsSkipped\":%llu",
          report->ok ? "true" : "false", (unsigned long long)report->entries, (unsigned long long)report->bytes,
          (unsigned long long)report->devices_skipped, (unsigned long long)report->xattrs_skipped);
-  if (report->ok)
+  if (report->ok) {
     print_text("digest", report->digest);
-  else {
+    print_text("seal", report->seal);
+  } else {
     printf(",\"errno\":%d", report->number);
     print_text("stage", report->stage);
     print_text("entry", report->entry);
@@ -151,6 +155,33 @@ static int print(const struct unpack_report *report)
   }
   printf("}\n");
   return fflush(stdout) == 0 && report->ok ? 0 : 1;
+}
+
+/*
+ * The name that the tree is given afterwards must not be there before its content is. The disk is busy with that while
+ * the processor reads the tree once more.
+ */
+static int seal_and_flush(struct unpack_report *report)
+{
+  struct unpack_report sealed = { 0 };
+  int status = 0;
+  pid_t flusher = fork();
+  if (flusher < 0)
+    return unpack_sys(report, STAGE, "", "fork");
+  if (flusher == 0)
+    _exit(syncfs(UNPACK_FD_TREE) < 0 ? errno & 0xff : 0);
+  int result = tree_seal(UNPACK_FD_TREE, &sealed, report->seal);
+  if (RETRY_INTR(waitpid(flusher, &status, 0)) != flusher || !WIFEXITED(status))
+    return unpack_bad(report, STAGE, "", "flushing to disk was killed");
+  errno = WEXITSTATUS(status);
+  if (errno != 0)
+    return unpack_sys(report, STAGE, "", "flush to disk");
+  if (result < 0) {
+    errno = sealed.number;
+    return sealed.number == 0 ? unpack_bad(report, sealed.stage, sealed.entry, "%s", sealed.detail)
+                              : unpack_sys(report, sealed.stage, sealed.entry, "%s", sealed.detail);
+  }
+  return 0;
 }
 
 static int run(const struct unpack_limits *limits, struct unpack_report *report)
@@ -182,19 +213,21 @@ static int run(const struct unpack_limits *limits, struct unpack_report *report)
   else
     result = receive(back[0], report);
   (void)RETRY_INTR(waitpid((pid_t)pid, NULL, 0));
-  /* The name that it is given afterwards must not be there before its content is. */
-  if (result == 0 && syncfs(UNPACK_FD_TREE) < 0)
-    result = unpack_sys(report, STAGE, "", "flush to disk");
-  return result;
+  return result < 0 ? -1 : seal_and_flush(report);
 }
 
 int main(int argc, char **argv)
 {
   static struct unpack_report report;
   struct unpack_limits limits;
+  if (argc == 2 && strcmp(argv[1], "--seal") == 0) {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    report.ok = tree_seal(UNPACK_FD_TREE, &report, report.seal) == 0;
+    return print(&report);
+  }
   if (argc != 5 || read_number(argv[1], &limits.bytes) < 0 || read_number(argv[2], &limits.entries) < 0 ||
       read_number(argv[3], &limits.depth) < 0 || read_number(argv[4], &limits.ratio) < 0) {
-    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO <archive 3<directory\n");
+    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO <archive 3<directory\n       berth-unpack --seal 3<directory\n");
     return 2;
   }
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -37,6 +37,13 @@ int unpack_bad(struct unpack_report *report, const char *stage, const char *entr
   return -1;
 }
 
+void unpack_hex(const unsigned char *bytes, unsigned length, char hex[UNPACK_DIGEST_HEX + 1])
+{
+  hex[0] = '\0';
+  for (unsigned i = 0; i < length && i * 2 < UNPACK_DIGEST_HEX; i++)
+    (void)snprintf(hex + (size_t)i * 2, 3, "%02x", bytes[i]);
+}
+
 int unpack_paths_add(struct unpack_paths *paths, const char *path, const struct timespec *time)
 {
   if (paths->count == paths->room) {

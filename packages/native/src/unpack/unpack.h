@@ -28,6 +28,8 @@ struct unpack_limits {
 #define UNPACK_RATIO_FREE (UINT64_C(64) << 20)
 #define UNPACK_MAX_PATH 4095u
 #define UNPACK_DIGEST_HEX 64u
+/* Whatever the limits say: descriptors of a walk. */
+#define UNPACK_MAX_DEPTH 1000u
 
 /* What the inner process tells the outer one, as plain bytes through a pipe. */
 struct unpack_report {
@@ -37,6 +39,7 @@ struct unpack_report {
   char entry[512]; /* the start of the name of the entry it was about */
   char detail[220];
   char digest[UNPACK_DIGEST_HEX + 1]; /* sha256 of the archive without its compression */
+  char seal[UNPACK_DIGEST_HEX + 1];   /* of the tree, see seal.c */
   uint64_t entries;
   uint64_t bytes;
   uint64_t devices_skipped;
@@ -49,6 +52,9 @@ int unpack_sys(struct unpack_report *report, const char *stage, const char *entr
   __attribute__((format(printf, 4, 5)));
 int unpack_bad(struct unpack_report *report, const char *stage, const char *entry, const char *format, ...)
   __attribute__((format(printf, 4, 5)));
+
+/* Two digits a byte, at most UNPACK_DIGEST_HEX of them. */
+void unpack_hex(const unsigned char *bytes, unsigned length, char hex[UNPACK_DIGEST_HEX + 1]);
 
 /* Paths that are needed once everything is there. */
 struct unpack_paths {
@@ -95,6 +101,9 @@ int tree_finish(struct unpack_tree *tree);
 
 /* Reads the whole archive from `blob` into `tree`. */
 int archive_unpack(int blob, uint64_t blob_size, const struct unpack_limits *limits, struct unpack_tree *tree);
+
+/* The seal of a finished tree; counts entries and bytes in the report. */
+int tree_seal(int root, struct unpack_report *report, char seal[UNPACK_DIGEST_HEX + 1]);
 
 /* Gives up everything but the directory `tree` and the descriptors 0 and `report_fd`; needs a written user map. */
 int jail_enter(int tree, const struct unpack_limits *limits, struct unpack_report *report);

@@ -14,9 +14,8 @@ import {
   type Result,
   type Rpc,
 } from "@berth/schema";
-import type { AgentLine } from "../ports/bus.ts";
-import type { Signer } from "../ports/signer.ts";
 import type { ClusterState } from "../core/index.ts";
+import type { AskAgent } from "./agent-rpc.ts";
 
 export interface ReadOptions {
   readonly file: AllocationFile;
@@ -38,35 +37,14 @@ export interface AgentFiles {
   readonly listOutputs: (allocation: AllocationId, offset: number) => Promise<Result<OutputList, Problem>>;
 }
 
-const ANSWER_MS = 5_000;
-/** Requests to one agent at a time; the others wait their turn in the caller. */
-const MAX_ASKED = 256;
-
 const decodeChunk = decoder(ChunkSchema);
 const decodeList = decoder(OutputListSchema);
 
-export const createAgentFiles = (state: ClusterState, line: AgentLine, signer: Signer): AgentFiles => {
-  let asked = 0;
-
+export const createAgentFiles = (state: ClusterState, askAgent: AskAgent): AgentFiles => {
   const ask = async (allocation: AllocationId, op: Rpc["op"], waitMs: number): Promise<Result<unknown, Problem>> => {
     const record = state.allocations.get(allocation);
     if (record === undefined) return err(problem("allocation.not_found", `there is no allocation ${allocation}`));
-    const host = state.hosts.get(record.hostId);
-    if (host === undefined || host.session === null || host.state === "lost") {
-      return err(
-        problem("agent.unreachable", `host ${record.hostId} is silent, and the file is there`, { retryAfterMs: 2_000 }),
-      );
-    }
-    if (asked >= MAX_ASKED) {
-      return err(problem("agent.unreachable", "too many files are being read at the moment", { retryAfterMs: 1_000 }));
-    }
-    const rpc: Rpc = { host: host.id, session: host.session, epoch: state.epoch, op };
-    asked += 1;
-    try {
-      return await line.ask(host.id, signer.sign(rpc), ANSWER_MS + waitMs);
-    } finally {
-      asked -= 1;
-    }
+    return askAgent(record.hostId, op, waitMs);
   };
 
   const garbled = (allocation: AllocationId): Result<never, Problem> =>

@@ -13,6 +13,8 @@ import type { Signer } from "../ports/signer.ts";
 import type { SnapshotStore } from "../ports/snapshots.ts";
 import { StartupProblem } from "../ports/startup-problem.ts";
 import { createAgentFiles, type AgentFiles } from "./agent-files.ts";
+import { createAgentImages, type AgentImages } from "./agent-images.ts";
+import { createAskAgent } from "./agent-rpc.ts";
 import { createAgentService } from "./agent-service.ts";
 import { createApi, type Api } from "./api.ts";
 import type { Counters } from "./counters.ts";
@@ -68,6 +70,7 @@ export interface Control {
   readonly documents: Documents;
   readonly files: AgentFiles;
   readonly streams: FileStreams;
+  readonly images: AgentImages;
   readonly hub: WatchHub;
   /** A snapshot of this moment with the cluster's secrets; undefined before the log has been read. */
   readonly backup: () => Promise<{ readonly revision: number; readonly chunks: readonly Uint8Array[] } | undefined>;
@@ -130,7 +133,8 @@ export const createControl = (options: ControlOptions): Control => {
     failed: counters.documentFailed,
   });
   const hub = createWatchHub({ views, clock, limits: WATCH_LIMITS, dropped: counters.watcherDropped });
-  const files = createAgentFiles(state, options.agents, options.signer);
+  const askAgent = createAskAgent(state, options.agents, options.signer);
+  const files = createAgentFiles(state, askAgent);
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
 
   let onServing = (): void => {};
@@ -271,6 +275,7 @@ export const createControl = (options: ControlOptions): Control => {
     documents,
     files,
     streams: createFileStreams(state, files),
+    images: createAgentImages({ state, askAgent, randomBytes: clock.randomBytes }),
     hub,
     serving,
     letGo: () => {

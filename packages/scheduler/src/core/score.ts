@@ -88,12 +88,7 @@ export interface Scorer {
     own: number,
   ) => number;
   /** The same number, as a share, with its ingredients; for a request that fits. */
-  readonly explain: (
-    free: Float64Array,
-    perUnit: Float64Array,
-    from: number,
-    request: Float64Array,
-  ) => ScoreBreakdown;
+  readonly explain: (free: Float64Array, perUnit: Float64Array, from: number, request: Float64Array) => ScoreBreakdown;
 }
 
 /** Where a request does not fit. */

@@ -9,6 +9,8 @@ export interface Layout {
   readonly images: string;
   /** Written by the operator: how registries are reached. */
   readonly registries: string;
+  /** Written by the operator: marks and limits of the store of images. */
+  readonly imageSettings: string;
   readonly settings: string;
   readonly desired: string;
   readonly previousDesired: string;
@@ -32,6 +34,7 @@ export const layoutOf = (dataDir: string): Layout => {
     runtime: join(dataDir, "runtime"),
     images: join(dataDir, "images"),
     registries: join(dataDir, "registries.json"),
+    imageSettings: join(dataDir, "images.json"),
     settings: join(dataDir, "agent.json"),
     desired: join(dataDir, "desired.json"),
     previousDesired: join(dataDir, "desired.previous.json"),

@@ -5,7 +5,7 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Descriptor } from "../../core/images/manifest.ts";
@@ -34,11 +34,29 @@ export interface Blobs {
     signal: AbortSignal,
     progress: (bytes: number) => void,
   ) => Promise<void>;
-  readonly remove: (digest: string) => Promise<void>;
+  /**
+   * Bytes that come only once, whose digest is known or not; `size` is how many there must be, undefined for whatever
+   * comes, up to `most`. Resolves to what it is.
+   */
+  readonly take: (
+    body: AsyncIterable<Uint8Array>,
+    expected: { readonly digest?: string; readonly size?: number; readonly most: number },
+    progress?: (bytes: number) => void,
+  ) => Promise<{ readonly digest: string; readonly size: number; readonly start: Uint8Array }>;
+  readonly size: (digest: string) => Promise<number | undefined>;
+  /** Digests of complete blobs, and how many beginnings of others there are. */
+  readonly list: () => Promise<{ readonly whole: readonly string[]; readonly parts: readonly string[] }>;
+  /** Reads it all and compares; undefined when it is what it is called, else what is wrong. */
+  readonly verify: (digest: string, signal: AbortSignal) => Promise<string | undefined>;
+  /** Bytes freed. */
+  readonly remove: (digest: string) => Promise<number>;
+  /** The beginning of a blob whose download was given up. */
+  readonly removePart: (digest: string) => Promise<number>;
 }
 
 const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 500;
+const TAKING = ".taking-";
 
 const hexOf = (digest: string): string => {
   if (!/^sha256:[0-9a-f]{64}$/.test(digest)) throw new Error(`${digest} is no digest`);
@@ -51,6 +69,16 @@ export const openBlobs = async (directory: string): Promise<Blobs> => {
   const path = (digest: string): string => join(root, hexOf(digest));
   const has = async (digest: string): Promise<boolean> => (await sizeOf(path(digest))) !== undefined;
   const running = new SharedWork<void>();
+  let taking = 0;
+  /* What was being taken when a former life ended cannot be continued: it came once. */
+  for (const name of await readdir(root)) {
+    if (name.startsWith(TAKING) || name.endsWith(".new")) await rm(join(root, name), { force: true });
+  }
+  const removeFile = async (file: string): Promise<number> => {
+    const size = (await sizeOf(file)) ?? 0;
+    await rm(file, { force: true });
+    return size;
+  };
 
   const fetchOnce = async (
     descriptor: Descriptor,
@@ -136,7 +164,62 @@ export const openBlobs = async (directory: string): Promise<Blobs> => {
       running.run(descriptor.digest, signal, async (shared) => {
         if (!(await has(descriptor.digest))) await fetchAgain(descriptor, source, shared, progress);
       }),
-    remove: (digest) => rm(path(digest), { force: true }),
+    size: (digest) => sizeOf(path(digest)),
+    take: async (body, expected, progress) => {
+      const temporary = join(root, `${TAKING}${process.pid}-${(taking += 1)}`);
+      const hash = createHash("sha256");
+      const start: Uint8Array[] = [];
+      let at = 0;
+      try {
+        const file = await open(temporary, "wx", 0o600);
+        try {
+          for await (const bytes of body) {
+            if (at + bytes.length > expected.most) throw new Error(`it has more than ${expected.most} bytes`);
+            if (at < 16) start.push(bytes.subarray(0, 16));
+            hash.update(bytes);
+            await file.write(bytes, 0, bytes.length, at);
+            at += bytes.length;
+            progress?.(at);
+          }
+          const digest = `sha256:${hash.digest("hex")}`;
+          if (expected.size !== undefined && at !== expected.size) {
+            throw new Error(`it has ${at} bytes, and ${expected.size} were announced`);
+          }
+          if (expected.digest !== undefined && digest !== expected.digest) {
+            throw new Error(`${expected.digest} came with other content: ${digest}`);
+          }
+          await file.sync();
+          await rename(temporary, path(digest));
+          await syncDirectory(root);
+          return { digest, size: at, start: Buffer.concat(start) };
+        } finally {
+          await file.close();
+        }
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw error;
+      }
+    },
+    list: async () => {
+      const names = await readdir(root);
+      return {
+        whole: names.filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => `sha256:${name}`),
+        parts: names.filter((name) => /^[0-9a-f]{64}\.part$/.test(name)).map((name) => `sha256:${name.slice(0, 64)}`),
+      };
+    },
+    verify: async (digest, signal) => {
+      const hash = createHash("sha256");
+      try {
+        for await (const bytes of createReadStream(path(digest), { signal })) hash.update(bytes as Uint8Array);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        return error instanceof Error ? error.message : String(error);
+      }
+      const found = `sha256:${hash.digest("hex")}`;
+      return found === digest ? undefined : `its content has the digest ${found}`;
+    },
+    remove: (digest) => removeFile(path(digest)),
+    removePart: (digest) => removeFile(`${path(digest)}.part`),
   };
 };
 

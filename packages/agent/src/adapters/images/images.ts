@@ -4,22 +4,40 @@ import { BUILTIN_IMAGE, isImageReference } from "@berth/schema";
 import { NO_DEFAULTS } from "../../core/images/prepared.ts";
 import type { Images } from "../../ports/images.ts";
 import { ensureBuiltin } from "./builtin.ts";
+import { openImageSettings } from "./image-settings.ts";
 import { openRegistrySettings } from "./registry-settings.ts";
 import { openOciStore } from "./store.ts";
 
-export const openImages = async (directory: string, registriesFile: string): Promise<Images> => {
+export interface ImageFiles {
+  /** The store. */
+  readonly directory: string;
+  /** Written by the operator; both may be absent. */
+  readonly registries: string;
+  readonly settings: string;
+}
+
+export const openImages = async ({ directory, registries, settings }: ImageFiles): Promise<Images> => {
   const busybox = await ensureBuiltin(directory);
-  const store = await openOciStore(join(directory, "oci"), openRegistrySettings(registriesFile));
+  const store = await openOciStore(
+    join(directory, "oci"),
+    openRegistrySettings(registries),
+    openImageSettings(settings),
+  );
   return {
-    prepare: async (image, signal) => {
+    prepare: async (image, holder, signal) => {
       if (image === BUILTIN_IMAGE) return { ok: true, value: { layers: [busybox], defaults: NO_DEFAULTS } };
       if (!isImageReference(image)) return { ok: false, error: `${image} is not available on this host` };
       try {
-        return { ok: true, value: await store.prepare(image, signal) };
+        return { ok: true, value: await store.prepare(image, holder, signal) };
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         return { ok: false, error: reason.includes(image) ? reason : `${image}: ${reason}` };
       }
     },
+    release: (holder) => store.release(holder),
+    holders: () => store.holders(),
+    pulls: () => store.pulls(),
+    collect: async () => (await store.collect()).freedBytes,
+    verbs: store,
   };
 };

@@ -1,30 +1,70 @@
 /**
  * Unpacked layers, one directory each, called by the digest of their plain archive and shared by every image and every
- * container that has them. A directory of that name is complete: it was made beside its place, flushed, and renamed.
+ * container that has them. A directory of that name is complete: it was made beside its place, flushed, sealed, and
+ * renamed. The seal lies beside it and says what the tree was when it was made.
  */
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { unpackLayer } from "@berth/native";
+import { basename, dirname, join } from "node:path";
+import Type, { type Static } from "typebox";
+import { sealTree, unpackLayer, type UnpackFailure, type UnpackLimits } from "@berth/native";
+import { decoder } from "@berth/schema";
 import { SharedWork } from "../../core/shared-work.ts";
-import { hasCode, isMissing, syncDirectory } from "../files/atomic-file.ts";
+import { hasCode, isMissing, readSealed, syncDirectory, writeSealed } from "../files/atomic-file.ts";
+
+const SealSchema = Type.Object({
+  version: Type.Literal(1),
+  seal: Type.String({ pattern: "^[0-9a-f]{64}$" }),
+  bytes: Type.Integer({ minimum: 0 }),
+  entries: Type.Integer({ minimum: 0 }),
+});
+export type LayerSeal = Static<typeof SealSchema>;
+const decodeSeal = decoder(SealSchema);
+
+export interface UnpackOptions {
+  readonly limits: UnpackLimits;
+  readonly signal: AbortSignal;
+  /** Bytes of the archive that were read. */
+  readonly progress?: (bytes: number) => void;
+}
 
 export interface Layers {
   readonly path: (diffId: string) => string;
   readonly has: (diffId: string) => Promise<boolean>;
-  /** Unpacks the archive in `blob`, unless it is here. Rejects with a sentence that names the entry. */
-  readonly unpack: (diffId: string, blob: string, signal: AbortSignal) => Promise<void>;
+  /** Unpacks the archive in the file `blob`, unless it is here. Rejects with a sentence that names the entry. */
+  readonly unpack: (diffId: string, blob: string, options: UnpackOptions) => Promise<void>;
+  /** Unpacks an archive of which nobody has said what it unpacks to; resolves to its diff id. */
+  readonly add: (blob: string, options: UnpackOptions) => Promise<string>;
   readonly list: () => Promise<readonly string[]>;
-  readonly remove: (diffId: string) => Promise<void>;
+  /** What it was when it was made; undefined for one of an older version. */
+  readonly seal: (diffId: string) => Promise<LayerSeal | undefined>;
+  /** Reads the tree and compares: undefined when it is what it was, else what is wrong. */
+  readonly verify: (diffId: string, seal: LayerSeal, signal: AbortSignal) => Promise<string | undefined>;
+  /** Takes it out of sight in one step. Resolves to what deletes it then: it may take long. */
+  readonly remove: (diffId: string) => Promise<() => Promise<void>>;
 }
 
 const HALF = ".half-";
+const SEAL = ".seal";
+
+const failureOf = (failure: UnpackFailure, signal: AbortSignal): Error => {
+  if (signal.aborted && signal.reason instanceof Error) return signal.reason;
+  const { detail, code } = failure.error;
+  const text = code === "" || detail.includes(code) ? detail : `${detail} (${code})`;
+  return new Error(code === "ENOSPC" || code === "EDQUOT" ? `${text}: the disk of the image store is full` : text, {
+    cause: failure.error,
+  });
+};
 
 export const openLayers = async (directory: string): Promise<Layers> => {
   const root = join(directory, "sha256");
   await mkdir(root, { recursive: true, mode: 0o711 });
-  /* Left by a life that was killed in the middle. */
-  for (const name of await readdir(root)) {
-    if (name.startsWith(HALF)) await rm(join(root, name), { recursive: true, force: true });
+  /* Left by a life that was killed in the middle: trees without a name, seals without a tree. */
+  const names = new Set(await readdir(root));
+  for (const name of names) {
+    const orphan = name.endsWith(SEAL) && !names.has(name.slice(0, -SEAL.length));
+    if (name.startsWith(HALF) || name.endsWith(".tmp") || orphan) {
+      await rm(join(root, name), { recursive: true, force: true });
+    }
   }
   const path = (diffId: string): string => {
     if (!/^sha256:[0-9a-f]{64}$/.test(diffId)) throw new Error(`${diffId} is no digest`);
@@ -40,23 +80,34 @@ export const openLayers = async (directory: string): Promise<Layers> => {
   };
   const running = new SharedWork<void>();
 
-  const unpackNew = async (diffId: string, blob: string, signal: AbortSignal): Promise<void> => {
-    if (await has(diffId)) return;
+  /** The seal is there before the name is: a tree with a name can always be checked. */
+  const settle = async (half: string, diffId: string, sealed: LayerSeal): Promise<void> => {
+    await writeSealed(`${path(diffId)}${SEAL}`, sealed, { durable: true });
+    await rename(half, path(diffId)).catch((error: unknown) => {
+      if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error;
+    });
+    await syncDirectory(root);
+  };
+
+  const unpackNew = async (
+    expected: string | undefined,
+    blob: string,
+    { limits, progress, signal }: UnpackOptions,
+  ): Promise<string> => {
     const half = await mkdtemp(join(root, HALF));
-    const archive = await open(blob, "r");
-    const tree = await open(half, "r");
+    const [archive, tree] = await Promise.all([open(blob, "r"), open(half, "r")]);
     try {
       /* What the top directory is when the archive does not say: mkdtemp made it private. */
       await tree.chmod(0o755);
-      const result = await unpackLayer(archive.fd, tree.fd, undefined, signal);
-      if (!result.ok) throw new Error(result.error.detail, { cause: result.error });
-      if (`sha256:${result.digest}` !== diffId) {
-        throw new Error(`the layer unpacks to sha256:${result.digest}, and the image says ${diffId}`);
+      const result = await unpackLayer(archive.fd, tree.fd, limits, signal, progress);
+      if (!result.ok) throw failureOf(result, signal);
+      const diffId = `sha256:${result.digest}`;
+      if (expected !== undefined && diffId !== expected) {
+        throw new Error(`the layer unpacks to ${diffId}, and the image says ${expected}`);
       }
-      await rename(half, path(diffId)).catch((error: unknown) => {
-        if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error;
-      });
-      await syncDirectory(root);
+      if (expected === undefined && (await has(diffId))) return diffId;
+      await settle(half, diffId, { version: 1, seal: result.seal, bytes: result.bytes, entries: result.entries });
+      return diffId;
     } finally {
       await archive.close();
       await tree.close();
@@ -67,16 +118,41 @@ export const openLayers = async (directory: string): Promise<Layers> => {
   return {
     path,
     has,
-    unpack: (diffId, blob, signal) => running.run(diffId, signal, (shared) => unpackNew(diffId, blob, shared)),
+    unpack: (diffId, blob, options) =>
+      running.run(diffId, options.signal, async (signal) => {
+        if (!(await has(diffId))) await unpackNew(diffId, blob, { ...options, signal });
+      }),
+    add: (blob, options) => unpackNew(undefined, blob, options),
     list: async () =>
       (await readdir(root)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => `sha256:${name}`),
+    seal: async (diffId) => {
+      const sealed = await readSealed(`${path(diffId)}${SEAL}`);
+      const decoded = sealed.kind === "value" ? decodeSeal(sealed.value) : undefined;
+      return decoded?.ok === true ? decoded.value : undefined;
+    },
+    verify: async (diffId, expected, signal) => {
+      const tree = await open(path(diffId), "r");
+      try {
+        const found = await sealTree(tree.fd, signal);
+        if (!found.ok) {
+          if (signal.aborted) throw failureOf(found, signal);
+          return found.error.detail;
+        }
+        return found.seal === expected.seal ? undefined : "its files are not what was unpacked";
+      } finally {
+        await tree.close();
+      }
+    },
     remove: async (diffId) => {
-      /* Out of sight in one step, so that a half-deleted layer is never used. */
-      const doomed = join(root, `${HALF}${diffId.slice("sha256:".length)}`);
-      await rename(path(diffId), doomed).catch((error: unknown) => {
+      const place = path(diffId);
+      const doomed = join(dirname(place), `${HALF}${basename(place)}-${process.pid}-${Date.now()}`);
+      try {
+        await rename(place, doomed);
+      } catch (error) {
         if (!isMissing(error)) throw error;
-      });
-      await rm(doomed, { recursive: true, force: true });
+      }
+      await rm(`${place}${SEAL}`, { force: true });
+      return () => rm(doomed, { recursive: true, force: true });
     },
   };
 };

@@ -3,6 +3,7 @@
  * registry may speak plain HTTP; any other only when the operator says so, and credentials never leave over plain HTTP to
  * a host that was not named for it.
  */
+import { Readable } from "node:stream";
 import { Agent, interceptors, request, type Dispatcher } from "undici";
 import { parseChallenges, type Challenge } from "../../core/images/challenge.ts";
 import { isLoopback } from "@berth/schema";
@@ -43,11 +44,13 @@ export class RegistrySession {
   readonly #access: RegistryAccess;
   readonly #dispatcher: Dispatcher;
   readonly #agent: Agent;
+  readonly #rights: "pull" | "pull,push";
   #authorization = new Map<string, string>();
 
-  constructor(host: string, access: RegistryAccess) {
+  constructor(host: string, access: RegistryAccess, purpose: "pull" | "push" = "pull") {
     this.#host = host;
     this.#access = access;
+    this.#rights = purpose === "push" ? "pull,push" : "pull";
     this.#agent = new Agent({
       headersTimeout: HEADERS_TIMEOUT_MS,
       bodyTimeout: BODY_TIMEOUT_MS,
@@ -58,23 +61,57 @@ export class RegistrySession {
     this.#dispatcher = this.#agent.compose(interceptors.redirect({ maxRedirections: MAX_REDIRECTS }));
   }
 
-  /** GET of `path` below /v2/; 401 is answered once with what the registry asks for. The body must be read or dumped. */
-  async get(
+  /** GET of `path` below /v2/. The body must be read or dumped. */
+  get(
     repository: string,
     path: string,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<Answer> {
-    const first = await this.#ask(repository, path, headers, signal);
+    return this.ask("GET", repository, path, headers, signal);
+  }
+
+  /** 401 is answered once with what the registry asks for. */
+  async ask(
+    method: "GET" | "HEAD" | "POST" | "PUT",
+    repository: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    body?: Uint8Array,
+  ): Promise<Answer> {
+    const url = `${this.#origin()}/v2/${repository}/${path}`;
+    const first = await this.#send(method, repository, url, headers, signal, body);
     if (first.statusCode !== 401) return first;
     await first.body.dump();
     const authorization = await this.#authorize(repository, first, signal);
     this.#authorization.set(repository, authorization);
-    const second = await this.#ask(repository, path, headers, signal);
+    const second = await this.#send(method, repository, url, headers, signal, body);
     if (second.statusCode !== 401 && second.statusCode !== 403) return second;
     await second.body.dump();
     this.#authorization.delete(repository);
-    throw new RegistryFailure(`${this.#host} does not let this host read ${repository} (${second.statusCode})`, false);
+    const deed = this.#rights === "pull" ? "read" : "write";
+    throw new RegistryFailure(
+      `${this.#host} does not let this host ${deed} ${repository} (${second.statusCode})`,
+      false,
+    );
+  }
+
+  /** PUT to the place that the registry gave for an upload. That place stays at the registry: credentials go with it. */
+  async upload(
+    repository: string,
+    location: string,
+    digest: string,
+    headers: Readonly<Record<string, string>>,
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const url = URL.parse(location, this.#origin());
+    if (url === null || url.origin !== new URL(this.#origin()).origin) {
+      throw new RegistryFailure(`${this.#host} wants uploads sent to ${url?.origin ?? "nowhere"}`, false);
+    }
+    url.searchParams.set("digest", digest);
+    return this.#send("PUT", repository, url.href, headers, signal, body);
   }
 
   /** Hosts to ask before this one. */
@@ -86,20 +123,33 @@ export class RegistrySession {
     await this.#agent.close();
   }
 
-  async #ask(
-    repository: string,
-    path: string,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    const authorization = this.#authorization.get(repository);
-    const url = `${this.#access.plainHttp ? "http" : "https"}://${this.#host}/v2/${repository}/${path}`;
-    return this.#request(url, { ...headers, ...(authorization === undefined ? {} : { authorization }) }, signal);
+  #origin(): string {
+    return `${this.#access.plainHttp ? "http" : "https"}://${this.#host}`;
   }
 
-  async #request(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Answer> {
+  #send(
+    method: "GET" | "HEAD" | "POST" | "PUT",
+    repository: string,
+    url: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    body?: Uint8Array | AsyncIterable<Uint8Array>,
+  ): Promise<Answer> {
+    const authorization = this.#authorization.get(repository);
+    const all = { ...headers, ...(authorization === undefined ? {} : { authorization }) };
+    return this.#request(url, all, signal, method, body);
+  }
+
+  async #request(
+    url: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    method: "GET" | "HEAD" | "POST" | "PUT" = "GET",
+    body?: Uint8Array | AsyncIterable<Uint8Array>,
+  ): Promise<Answer> {
     try {
-      return await request(url, { dispatcher: this.#dispatcher, headers, signal });
+      const given = body === undefined ? {} : { body: body instanceof Uint8Array ? body : Readable.from(body) };
+      return await request(url, { dispatcher: this.#dispatcher, method, headers, signal, ...given });
     } catch (cause) {
       if (signal.aborted) throw cause;
       const said = cause instanceof Error ? cause.message : String(cause);
@@ -137,7 +187,7 @@ export class RegistrySession {
       throw new RegistryFailure(`${this.#host} sends its users to ${realm.origin}, which is not safe to ask`, false);
     }
     if (parameters["service"] !== undefined) realm.searchParams.set("service", parameters["service"]);
-    realm.searchParams.set("scope", parameters["scope"] ?? `repository:${repository}:pull`);
+    realm.searchParams.set("scope", parameters["scope"] ?? `repository:${repository}:${this.#rights}`);
     const answer = await this.#request(realm.href, basic === undefined ? {} : { authorization: basic }, signal);
     const body = await readSmall(answer, MAX_TOKEN_BYTES, `the token of ${realm.host}`);
     if (answer.statusCode !== 200) {

@@ -14,13 +14,15 @@ import {
   type TestRegistry,
 } from "../../testing/registry.ts";
 import { openRegistrySettings } from "./registry-settings.ts";
-import { openOciStore, signalNumber, type OciStore } from "./store.ts";
+import { signalNumber } from "./contents.ts";
+import { openImageSettings } from "./image-settings.ts";
+import { openOciStore } from "./store.ts";
 
 const never = new AbortController().signal;
 let directory: string;
 let storage: string;
 let registry: TestRegistry;
-let store: OciStore;
+let store: Awaited<ReturnType<typeof open>>;
 /** Registries of a single test: closed whatever becomes of it. */
 const others: TestRegistry[] = [];
 const another = async (options?: RegistryOptions): Promise<TestRegistry> => {
@@ -31,11 +33,22 @@ const another = async (options?: RegistryOptions): Promise<TestRegistry> => {
 
 const settingsFile = () => join(directory, "registries.json");
 const setUp = (settings: unknown): void => writeFileSync(settingsFile(), JSON.stringify(settings));
-const open = () => openOciStore(join(directory, "store"), openRegistrySettings(settingsFile()));
+const open = async () => {
+  const opened = await openOciStore(
+    join(directory, "store"),
+    openRegistrySettings(settingsFile()),
+    openImageSettings(join(directory, "images.json")),
+  );
+  let count = 0;
+  return {
+    verbs: opened,
+    prepare: (image: string, signal: AbortSignal) => opened.prepare(image, `holder-${(count += 1)}`, signal),
+  };
+};
 const push = (name: string, layers: { [path: string]: string | Uint8Array }[], ...config: string[]) =>
   pushImage(directory, `${registry.host}/${name}`, { layers, config });
 const blobs = () => readdirSync(join(directory, "store/blobs/sha256"));
-const layers = () => readdirSync(join(directory, "store/layers/sha256"));
+const layers = () => readdirSync(join(directory, "store/layers/sha256")).filter((name) => !name.endsWith(".seal"));
 
 beforeAll(async () => {
   storage = mkdtempSync(join(tmpdir(), "berth-registry-store-"));

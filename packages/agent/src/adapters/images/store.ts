@@ -1,234 +1,318 @@
 /**
  * From the name of an image to layers that are ready to be mounted. Asks the registry only for what is not here: a name
  * with a digest never twice, a tag other than `latest` only once, `latest` at every use (and what is here will do when
- * the registry does not answer).
+ * the registry does not answer). What was imported is never asked for.
  */
-import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { arch } from "node:os";
 import { join } from "node:path";
-import Type, { type Static } from "typebox";
 import {
-  decoder,
   formatImageReference,
   parseImageReference,
-  signalOf,
+  type ImageDetail,
+  type ImageOnHost,
   type ImageReference,
-  type Result,
+  type ImageResult,
+  type LayerProgress,
 } from "@berth/schema";
-import {
-  architectureOf,
-  checkConfig,
-  chooseManifest,
-  decodeConfig,
-  decodeIndex,
-  decodeManifest,
-  isIndex,
-  type Descriptor,
-  type ImageConfig,
-  type ImageManifest,
-} from "../../core/images/manifest.ts";
-import { SharedWork } from "../../core/shared-work.ts";
+import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
 import type { PreparedImage } from "../../core/images/prepared.ts";
-import { readSealed, writeSealed } from "../files/atomic-file.ts";
-import { openBlobs, type Blobs } from "./blobs.ts";
-import { openLayers, type Layers } from "./layers.ts";
-import { openRegistry, type Registry } from "./registry.ts";
+import { createProgress, type Progress } from "../../core/images/progress.ts";
+import { SharedWork } from "../../core/shared-work.ts";
+import { Turns } from "../../core/turns.ts";
+import { hasCode } from "../files/atomic-file.ts";
+import { importArchive } from "./archive-in.ts";
+import { exportArchive } from "./archive-out.ts";
+import { openBlobs } from "./blobs.ts";
+import { checkStore } from "./check.ts";
+import { collect, prune, removeImage, usesOf, type Removed } from "./collect.ts";
+import { readContents, valueOf } from "./contents.ts";
+import type { ReadImageSettings } from "./image-settings.ts";
+import { openLayers } from "./layers.ts";
+import { inGate, Pins, type Parts } from "./parts.ts";
+import { pullImage, type PullOptions } from "./pull.ts";
+import { pushImage } from "./push.ts";
+import { openRecords, type ImageRecord } from "./records.ts";
 import { RegistryFailure } from "./registry-session.ts";
 import type { RegistrySettings } from "./registry-settings.ts";
+import { openUses } from "./uses.ts";
 
-const DOWNLOADS = 3;
-const nothing = (): Record["defaults"] => ({ command: [], env: {}, workdir: "/", user: "", stopSignal: null });
-
-const RecordSchema = Type.Object({
-  version: Type.Literal(1),
-  name: Type.String(),
-  manifest: Type.String(),
-  /** Bottom first, as in the image's configuration. */
-  diffIds: Type.Array(Type.String()),
-  defaults: Type.Object({
-    command: Type.Array(Type.String()),
-    env: Type.Record(Type.String(), Type.String()),
-    workdir: Type.String(),
-    user: Type.String(),
-    stopSignal: Type.Union([Type.Integer(), Type.Null()]),
-  }),
-});
-type Record = Static<typeof RecordSchema>;
-const decodeRecord = decoder(RecordSchema);
-
-export interface OciStore {
-  readonly prepare: (image: string, signal: AbortSignal) => Promise<PreparedImage>;
+/** A pull that goes on, for whoever wants to look. */
+export interface PullUnderWay {
+  readonly image: string;
+  readonly layers: readonly LayerProgress[];
 }
 
-const valueOf = <T>(result: Result<T, string>, about: string): T => {
-  if (result.ok) return result.value;
-  throw new RegistryFailure(`${about}: ${result.error}`, false);
-};
+export interface OciStore {
+  /** `holder` keeps the layers from being collected until it is released. */
+  readonly prepare: (image: string, holder: string, signal: AbortSignal) => Promise<PreparedImage>;
+  readonly release: (holder: string) => Promise<void>;
+  readonly holders: () => readonly string[];
+  readonly pulls: () => readonly PullUnderWay[];
+  /** Asks the registry, whatever is here. */
+  readonly pull: (image: string, options: PullOptions) => Promise<string>;
+  readonly push: (
+    image: string,
+    to: string | null,
+    options: PullOptions,
+  ) => Promise<{ readonly image: string; readonly manifest: string }>;
+  readonly take: (
+    archive: AsyncIterable<Uint8Array>,
+    options: PullOptions & { readonly name: string | null },
+  ) => Promise<string[]>;
+  readonly give: (image: string, format: "oci" | "docker", options: PullOptions) => AsyncIterable<Uint8Array>;
+  readonly list: () => Promise<ImageOnHost[]>;
+  /** Undefined when there is none of this name. */
+  readonly inspect: (image: string) => Promise<ImageDetail | undefined>;
+  readonly remove: (image: string) => Promise<Removed>;
+  readonly prune: (all: boolean) => Promise<Removed>;
+  readonly check: (repair: boolean, options: PullOptions) => Promise<Extract<ImageResult, { kind: "checked" }>>;
+  /** Keeps the store below its marks. */
+  readonly collect: () => Promise<Removed>;
+}
 
-/** `SIGQUIT`, `QUIT` or `3`; anything else is no signal, and the usual one is sent. */
-export const signalNumber = (text: string): number | null => {
-  const number = /^\d{1,2}$/.test(text) ? Number(text) : signalOf(text.toUpperCase());
-  return number !== undefined && number >= 1 && number <= 64 ? number : null;
-};
-
-const defaultsOf = ({ config }: ImageConfig): Record["defaults"] => {
-  if (config === undefined || config === null) return nothing();
-  const env: { [name: string]: string } = {};
-  for (const pair of config.Env ?? []) {
-    const at = pair.indexOf("=");
-    if (at > 0) env[pair.slice(0, at)] = pair.slice(at + 1);
-  }
-  return {
-    command: [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])],
-    env,
-    workdir: config.WorkingDir === undefined || config.WorkingDir === "" ? "/" : config.WorkingDir,
-    user: config.User ?? "",
-    stopSignal: signalNumber(config.StopSignal ?? ""),
-  };
-};
+const MAX_PULLS = 64;
 
 class Store implements OciStore {
-  readonly #blobs: Blobs;
-  readonly #layers: Layers;
-  readonly #records: string;
-  readonly #settings: RegistrySettings;
-  readonly #running = new SharedWork<PreparedImage>();
+  readonly #parts: Parts;
+  readonly #running = new SharedWork<ImageRecord>();
+  readonly #pulling = new Map<string, Progress>();
+  readonly #pullTurns: Turns;
 
-  constructor(parts: { blobs: Blobs; layers: Layers; records: string; settings: RegistrySettings }) {
-    this.#blobs = parts.blobs;
-    this.#layers = parts.layers;
-    this.#records = parts.records;
-    this.#settings = parts.settings;
+  constructor(parts: Parts, parallelPulls: number) {
+    this.#parts = parts;
+    this.#pullTurns = new Turns(parallelPulls);
   }
 
-  async prepare(image: string, signal: AbortSignal): Promise<PreparedImage> {
+  async prepare(image: string, holder: string, signal: AbortSignal): Promise<PreparedImage> {
     const reference = valueOf(parseImageReference(image), image);
     const name = formatImageReference(reference);
-    return this.#running.run(name, signal, (shared) => this.#prepare(reference, name, shared));
-  }
-
-  async #prepare(reference: ImageReference, name: string, signal: AbortSignal): Promise<PreparedImage> {
-    const record = await this.#recordOf(name);
-    if (record !== undefined && (reference.digest !== undefined || reference.tag !== "latest")) {
-      return this.#prepared(record);
+    const known = await this.#parts.records.read(name);
+    const isFixed = reference.digest !== undefined || reference.tag !== "latest";
+    const isOurs = known?.source === "import" || reference.registry === LOCAL_REGISTRY;
+    if (isFixed || isOurs) {
+      const here = await this.#hold(name, holder);
+      if (here !== undefined) return here;
     }
-    const registry = openRegistry(this.#settings);
+    if (isOurs) {
+      throw new Error(
+        known === undefined
+          ? `there is no ${name} on this host: import it first (berth image import)`
+          : `${name} was imported, and parts of it are not here any more: import it again`,
+      );
+    }
     try {
-      return this.#prepared(await this.#pull(registry, reference, name, signal));
+      await this.#bring(reference, name, signal);
     } catch (error) {
-      if (record !== undefined && error instanceof RegistryFailure && error.retry) return this.#prepared(record);
+      const mayDo = !signal.aborted && error instanceof RegistryFailure && error.retry;
+      const here = mayDo ? await this.#hold(name, holder) : undefined;
+      if (here !== undefined) return here;
       throw error;
-    } finally {
-      await registry.close();
+    }
+    const brought = await this.#hold(name, holder);
+    if (brought === undefined) throw new Error(`${name} was removed while it was brought`);
+    return brought;
+  }
+
+  release(holder: string): Promise<void> {
+    return this.#parts.uses.remove(holder);
+  }
+
+  holders(): readonly string[] {
+    return [...this.#parts.uses.holders().keys()];
+  }
+
+  pulls(): readonly PullUnderWay[] {
+    return [...this.#pulling].slice(0, MAX_PULLS).map(([image, progress]) => ({ image, layers: progress.snapshot() }));
+  }
+
+  async pull(image: string, { progress, signal }: PullOptions): Promise<string> {
+    const reference = valueOf(parseImageReference(image), image);
+    const name = formatImageReference(reference);
+    if (reference.registry === LOCAL_REGISTRY) throw new Error(`${name} names no registry: it can only be imported`);
+    await this.#bring(reference, name, signal, progress);
+    return name;
+  }
+
+  push(image: string, to: string | null, options: PullOptions) {
+    return pushImage(this.#parts, this.#named(image), to, options);
+  }
+
+  async take(
+    archive: AsyncIterable<Uint8Array>,
+    options: PullOptions & { readonly name: string | null },
+  ): Promise<string[]> {
+    try {
+      return await importArchive(this.#parts, archive, options);
+    } catch (error) {
+      /* What came of it has no name, and nobody will ask for it. */
+      await prune(this.#parts, false).catch(() => undefined);
+      throw explained(error);
     }
   }
 
-  /** What a record says, if all of it is still here. */
-  async #recordOf(name: string): Promise<Record | undefined> {
-    const sealed = await readSealed(this.#recordPath(name));
-    const decoded = sealed.kind === "value" ? decodeRecord(sealed.value) : undefined;
-    if (decoded === undefined || !decoded.ok || decoded.value.name !== name) return undefined;
-    const here = await Promise.all(decoded.value.diffIds.map((diffId) => this.#layers.has(diffId)));
-    return here.every(Boolean) ? decoded.value : undefined;
+  give(image: string, format: "oci" | "docker", options: PullOptions): AsyncIterable<Uint8Array> {
+    return exportArchive(this.#parts, this.#named(image), format, options);
   }
 
-  #recordPath(name: string): string {
-    return join(this.#records, `${createHash("sha256").update(name).digest("hex")}.json`);
-  }
-
-  #prepared({ diffIds, defaults }: Record): PreparedImage {
-    /* Overlayfs wants the topmost first; a layer that appears twice is mounted once, as the upper of the two. */
-    const topFirst = [...new Set(diffIds.toReversed())];
-    return { layers: topFirst.map((diffId) => this.#layers.path(diffId)), defaults };
-  }
-
-  async #pull(registry: Registry, reference: ImageReference, name: string, signal: AbortSignal): Promise<Record> {
-    const architecture = architectureOf(arch());
-    const { manifest, digest } = await this.#manifest(registry, reference, architecture, name, signal);
-    await this.#fetch(registry, reference, manifest.config, signal);
-    const configBytes = await this.#blobs.read(manifest.config.digest);
-    if (configBytes === undefined) throw new Error(`${manifest.config.digest} has vanished`);
-    const config = valueOf(checkConfig(manifest, valueOf(decodeConfig(configBytes), name), architecture), name);
-    await this.#bring(registry, reference, manifest, config, signal);
-    const record: Record = {
-      version: 1,
-      name,
-      manifest: digest,
-      diffIds: [...config.rootfs.diff_ids],
-      defaults: defaultsOf(config),
-    };
-    await writeSealed(this.#recordPath(name), record, { durable: true });
-    return record;
-  }
-
-  async #manifest(
-    registry: Registry,
-    reference: ImageReference,
-    architecture: string,
-    name: string,
-    signal: AbortSignal,
-  ): Promise<{ readonly manifest: ImageManifest; readonly digest: string }> {
-    let document = await registry.document(reference, reference.target, signal);
-    if (isIndex(document.mediaType, document.bytes)) {
-      const index = valueOf(decodeIndex(document.bytes), name);
-      const chosen = valueOf(chooseManifest(index, architecture), name);
-      document = await registry.document(reference, chosen.digest, signal);
-    }
-    const manifest = valueOf(decodeManifest(document.bytes), name);
-    await this.#blobs.put(document.digest, document.bytes);
-    return { manifest, digest: document.digest };
-  }
-
-  #fetch(registry: Registry, reference: ImageReference, descriptor: Descriptor, signal: AbortSignal): Promise<void> {
-    return this.#blobs.fetch(
-      descriptor,
-      (from, aborted) => registry.blob(reference, descriptor, from, aborted),
-      signal,
-      () => undefined,
+  async list(): Promise<ImageOnHost[]> {
+    const { images } = await this.#parts.records.list();
+    return Promise.all(
+      images.map(async ({ record, usedAtMs }) => ({
+        name: record.name,
+        source: record.source ?? "registry",
+        manifest: record.manifest,
+        sizeBytes: (await Promise.all(record.diffIds.map((id) => this.#sizeOf(id)))).reduce((sum, one) => sum + one, 0),
+        layers: record.diffIds.length,
+        uses: usesOf(this.#parts, record.name).length,
+        broughtAtMs: record.broughtAtMs ?? usedAtMs,
+        usedAtMs,
+      })),
     );
   }
 
-  /** A few layers at a time, each unpacked as soon as it is here. */
-  async #bring(
-    registry: Registry,
-    reference: ImageReference,
-    manifest: ImageManifest,
-    config: ImageConfig,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const stop = new AbortController();
-    const either = AbortSignal.any([signal, stop.signal]);
-    const work = manifest.layers
-      .map((descriptor, index) => ({ descriptor, diffId: config.rootfs.diff_ids[index] ?? "" }))
-      .values();
-    const worker = async (): Promise<void> => {
-      for (const { descriptor, diffId } of work) {
-        if (await this.#layers.has(diffId)) continue;
-        await this.#fetch(registry, reference, descriptor, either);
-        await this.#layers.unpack(diffId, this.#blobs.path(descriptor.digest), either);
-        /* The tree has every byte of it; one copy is enough. */
-        await this.#blobs.remove(descriptor.digest);
-      }
+  async inspect(image: string): Promise<ImageDetail | undefined> {
+    const name = this.#named(image);
+    const record = await this.#parts.records.read(name);
+    if (record === undefined) return undefined;
+    const { manifest, config, layers } = await readContents(this.#parts, record.manifest, name);
+    const known = (await this.#parts.records.list()).images.find((one) => one.record.name === name);
+    return {
+      name,
+      source: record.source ?? "registry",
+      manifest: record.manifest,
+      config: manifest.config.digest,
+      architecture: config.architecture,
+      ...record.defaults,
+      layers: await Promise.all(
+        layers.map(async ({ descriptor, diffId }) => ({
+          digest: descriptor.digest,
+          diffId,
+          archiveBytes: descriptor.size,
+          sizeBytes: await this.#sizeOf(diffId),
+          archiveHere: await this.#parts.blobs.has(descriptor.digest),
+        })),
+      ),
+      usedBy: usesOf(this.#parts, name).slice(0, 1000),
+      broughtAtMs: record.broughtAtMs ?? 0,
+      usedAtMs: known?.usedAtMs ?? 0,
     };
-    const workers = Array.from({ length: DOWNLOADS }, worker);
+  }
+
+  remove(image: string): Promise<Removed> {
+    return removeImage(this.#parts, this.#named(image));
+  }
+
+  prune(all: boolean): Promise<Removed> {
+    return prune(this.#parts, all);
+  }
+
+  check(repair: boolean, options: PullOptions) {
+    return checkStore(this.#parts, { ...options, repair });
+  }
+
+  collect(): Promise<Removed> {
+    return collect(this.#parts);
+  }
+
+  #named(image: string): string {
+    return formatImageReference(valueOf(parseImageReference(image), image));
+  }
+
+  async #sizeOf(diffId: string): Promise<number> {
+    return (await this.#parts.layers.seal(diffId))?.bytes ?? 0;
+  }
+
+  /** The image as it is here, held from now on; undefined when something of it is missing. */
+  #hold(name: string, holder: string): Promise<PreparedImage | undefined> {
+    const { layers, records, uses } = this.#parts;
+    return inGate(this.#parts, async () => {
+      const record = await records.read(name);
+      if (record === undefined) return undefined;
+      const here = await Promise.all(record.diffIds.map((diffId) => layers.has(diffId)));
+      if (!here.every(Boolean)) return undefined;
+      await uses.add(holder, { image: name, diffIds: record.diffIds });
+      void records.touch(name);
+      /* Overlayfs wants the topmost first; a layer that appears twice is mounted once, as the upper of the two. */
+      const topFirst = [...new Set(record.diffIds.toReversed())];
+      return { layers: topFirst.map((diffId) => layers.path(diffId)), defaults: record.defaults };
+    });
+  }
+
+  /** Pulls it, once however many ask. Whoever asks with a progress sees that of the one that works. */
+  async #bring(reference: ImageReference, name: string, signal: AbortSignal, follow?: Progress): Promise<void> {
+    const timer =
+      follow === undefined
+        ? undefined
+        : setInterval(() => {
+            copyProgress(this.#pulling.get(name), follow);
+          }, 200);
     try {
-      await Promise.all(workers);
+      await this.#running.run(name, signal, async (shared) => {
+        const progress = createProgress();
+        this.#pulling.set(name, progress);
+        try {
+          return await this.#pullTurns.run(shared, () =>
+            this.#pullWithRoom(reference, name, { progress, signal: shared }),
+          );
+        } finally {
+          copyProgress(progress, follow);
+          this.#pulling.delete(name);
+        }
+      });
+    } finally {
+      clearInterval(timer);
+    }
+    await collect(this.#parts).catch(() => undefined);
+  }
+
+  /** A full disk is cleaned once, whatever the marks say, and then the pull goes on where it ended. */
+  async #pullWithRoom(reference: ImageReference, name: string, options: PullOptions): Promise<ImageRecord> {
+    try {
+      return await pullImage(this.#parts, reference, name, options);
     } catch (error) {
-      stop.abort();
-      await Promise.allSettled(workers);
-      throw error;
+      if (options.signal.aborted || !isFull(error)) throw error;
+      const { freedBytes } = await collect(this.#parts, Number.MAX_SAFE_INTEGER);
+      if (freedBytes === 0) throw explained(error);
+      return await pullImage(this.#parts, reference, name, options).catch((again: unknown) => {
+        throw explained(again);
+      });
     }
   }
 }
 
-export const openOciStore = async (directory: string, settings: RegistrySettings): Promise<OciStore> => {
-  const records = join(directory, "records");
-  await mkdir(records, { recursive: true, mode: 0o700 });
-  return new Store({
+const copyProgress = (from: Progress | undefined, to: Progress | undefined): void => {
+  for (const { digest, phase, doneBytes, totalBytes } of from?.snapshot() ?? []) {
+    to?.layer(digest, phase, doneBytes, totalBytes);
+  }
+};
+
+const isFull = (error: unknown): boolean => {
+  if (hasCode(error, "ENOSPC", "EDQUOT")) return true;
+  const cause = error instanceof Error ? error.cause : undefined;
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
+  return code === "ENOSPC" || code === "EDQUOT";
+};
+
+const explained = (error: unknown): unknown =>
+  hasCode(error, "ENOSPC", "EDQUOT") ? new Error("the disk of the image store is full", { cause: error }) : error;
+
+export const openOciStore = async (
+  directory: string,
+  registries: RegistrySettings,
+  settings: ReadImageSettings,
+): Promise<OciStore> => {
+  await mkdir(directory, { recursive: true, mode: 0o711 });
+  const parts: Parts = {
+    directory,
     blobs: await openBlobs(join(directory, "blobs")),
     layers: await openLayers(join(directory, "layers")),
-    records,
+    records: await openRecords(join(directory, "records")),
+    uses: await openUses(join(directory, "uses")),
+    pins: new Pins(),
+    gate: new Turns(1),
     settings,
-  });
+    registries,
+  };
+  const { parallelPulls } = await settings();
+  return new Store(parts, parallelPulls);
 };

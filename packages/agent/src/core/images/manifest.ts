@@ -16,7 +16,7 @@ export const MAX_DOCUMENT_BYTES = 4 * 2 ** 20;
 const MAX_LAYERS = 64;
 
 const digest = Type.String({ pattern: "^sha256:[0-9a-f]{64}$" });
-const DescriptorSchema = Type.Object({
+export const DescriptorSchema = Type.Object({
   mediaType: Type.String({ maxLength: 255 }),
   digest,
   size: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
@@ -65,7 +65,8 @@ export type ImageConfig = Static<typeof ConfigSchema>;
 /** How Node calls this machine, in the words of images. */
 export const architectureOf = (arch: string): string => ({ x64: "amd64", ia32: "386" })[arch] ?? arch;
 
-const decodeText = <S extends TSchema>(schema: S, what: string) => {
+/** JSON of a few megabytes at most, against a schema; the error names the first wrong place. */
+export const decodeText = <S extends TSchema>(schema: S, what: string) => {
   const decode = decoder(schema);
   return (bytes: Uint8Array): Result<Static<S>, string> => {
     let value: unknown;

@@ -16,6 +16,7 @@ import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems
 import { addAllocationRoutes } from "./routes/allocations.ts";
 import { addHostRoutes } from "./routes/hosts.ts";
 import { addRebalanceRoutes } from "./routes/rebalance.ts";
+import { addImageRoutes } from "./routes/images.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addJoinRoute, addJoinTokenRoutes, type JoinAddress } from "./routes/joining.ts";
 import { addPublicRoutes, addSystemRoutes } from "./routes/system.ts";
@@ -105,6 +106,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addJoinTokenRoutes(routes, control, joining);
     addRebalanceRoutes(routes, control);
     addAllocationRoutes(routes, control);
+    addImageRoutes(routes, control);
     addWatchRoute(routes, control);
   });
   await addDashboard(server, options.dashboardDir);

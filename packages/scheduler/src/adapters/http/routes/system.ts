@@ -20,7 +20,15 @@ export interface SystemRouteOptions {
 }
 
 /** Names of what this API can do beyond its first version, so that clients need not compare versions. */
-const CAPABILITIES = ["jobs.dry_run", "jobs.idempotency_key", "jobs.wait", "watch.since", "logs.follow", "outputs"];
+const CAPABILITIES = [
+  "jobs.dry_run",
+  "jobs.idempotency_key",
+  "jobs.wait",
+  "watch.since",
+  "logs.follow",
+  "outputs",
+  "images",
+];
 
 const CheckSchema = Type.Object({ ok: Type.Boolean(), detail: Type.String() });
 const ReadinessSchema = Type.Object({ ready: Type.Boolean(), checks: Type.Record(Type.String(), CheckSchema) });

@@ -1,0 +1,144 @@
+/**
+ * Removes what is not needed: blobs and layers that no name, no allocation and no running operation leads to; and above
+ * the high mark also names, least recently used first, until the low mark is reached (core/images/marks.ts).
+ */
+import { statfs } from "node:fs/promises";
+import type { ImageResult } from "@berth/schema";
+import { decodeManifest } from "../../core/images/manifest.ts";
+import { excessOf, removable, type Fill } from "../../core/images/marks.ts";
+import { inGate, type Parts } from "./parts.ts";
+import type { KnownImage } from "./records.ts";
+
+export type Removed = Extract<ImageResult, { kind: "removed" }>;
+
+const nothing = (): Removed => ({ kind: "removed", images: [], layers: 0, blobs: 0, freedBytes: 0 });
+const sum = (one: Removed, two: Removed): Removed => ({
+  kind: "removed",
+  images: [...one.images, ...two.images],
+  layers: one.layers + two.layers,
+  blobs: one.blobs + two.blobs,
+  freedBytes: one.freedBytes + two.freedBytes,
+});
+
+export const usesOf = ({ uses }: Parts, name: string): string[] =>
+  [...uses.holders()].filter(([, use]) => use.image === name).map(([holder]) => holder);
+
+/** Digests of blobs and layers that something leads to. With the gate held. */
+const references = async (parts: Parts): Promise<ReadonlySet<string>> => {
+  const needed = new Set(parts.pins.all());
+  for (const use of parts.uses.holders().values()) for (const diffId of use.diffIds) needed.add(diffId);
+  const { images } = await parts.records.list();
+  for (const { record } of images) {
+    for (const digest of [record.manifest, ...record.diffIds]) needed.add(digest);
+    const bytes = await parts.blobs.read(record.manifest);
+    const manifest = bytes === undefined ? undefined : decodeManifest(bytes);
+    if (manifest?.ok !== true) continue;
+    for (const { digest } of [manifest.value.config, ...manifest.value.layers]) needed.add(digest);
+  }
+  return needed;
+};
+
+/** With the gate held. What it returns deletes the trees, outside of the gate. */
+const sweep = async (parts: Parts): Promise<{ readonly removed: Removed; readonly later: (() => Promise<void>)[] }> => {
+  const needed = await references(parts);
+  const later: (() => Promise<void>)[] = [];
+  let removed = nothing();
+  const { whole, parts: begun } = await parts.blobs.list();
+  for (const digest of whole) {
+    if (needed.has(digest)) continue;
+    const freedBytes = await parts.blobs.remove(digest);
+    removed = sum(removed, { ...nothing(), blobs: 1, freedBytes });
+  }
+  for (const digest of begun) {
+    if (needed.has(digest)) continue;
+    const freedBytes = await parts.blobs.removePart(digest);
+    removed = sum(removed, { ...nothing(), blobs: 1, freedBytes });
+  }
+  for (const diffId of await parts.layers.list()) {
+    if (needed.has(diffId)) continue;
+    const freedBytes = (await parts.layers.seal(diffId))?.bytes ?? 0;
+    later.push(await parts.layers.remove(diffId));
+    removed = sum(removed, { ...nothing(), layers: 1, freedBytes });
+  }
+  return { removed, later };
+};
+
+const finish = async (later: readonly (() => Promise<void>)[]): Promise<void> => {
+  for (const work of later) await work();
+};
+
+/** Removes these names, if nobody uses them by now, and all that nothing leads to any more. */
+const removeNames = async (parts: Parts, names: readonly string[]): Promise<Removed> => {
+  const { removed, later } = await inGate(parts, async () => {
+    const gone: string[] = [];
+    for (const name of names) {
+      if (usesOf(parts, name).length > 0) continue;
+      await parts.records.remove(name);
+      gone.push(name);
+    }
+    const swept = await sweep(parts);
+    return { removed: sum({ ...nothing(), images: gone }, swept.removed), later: swept.later };
+  });
+  await finish(later);
+  return removed;
+};
+
+/** Rejects with a sentence when there is none of this name, or somebody uses it. */
+export const removeImage = async (parts: Parts, name: string): Promise<Removed> => {
+  const record = await parts.records.read(name);
+  if (record === undefined) throw new Error(`there is no image ${name} on this host`);
+  const users = usesOf(parts, name);
+  if (users.length > 0) {
+    const more = users.length > 1 ? ` and ${users.length - 1} more` : "";
+    throw new Error(`${name} is used by ${users[0] ?? ""}${more}: stop them first`);
+  }
+  return removeNames(parts, [name]);
+};
+
+const candidatesOf = (parts: Parts, images: readonly KnownImage[]) =>
+  removable(
+    images.map(({ record, usedAtMs }) => ({
+      name: record.name,
+      source: record.source ?? ("registry" as const),
+      uses: usesOf(parts, record.name).length,
+      usedAtMs,
+    })),
+  );
+
+/** What nothing leads to; with `all` also every image that a registry has and nobody uses. */
+export const prune = async (parts: Parts, all: boolean): Promise<Removed> => {
+  const names = all ? candidatesOf(parts, (await parts.records.list()).images).map(({ name }) => name) : [];
+  return removeNames(parts, names);
+};
+
+export const storeBytes = async ({ blobs, layers }: Parts): Promise<number> => {
+  let total = 0;
+  for (const diffId of await layers.list()) total += (await layers.seal(diffId))?.bytes ?? 0;
+  for (const digest of (await blobs.list()).whole) total += (await blobs.size(digest)) ?? 0;
+  return total;
+};
+
+const fillOf = async (parts: Parts): Promise<Fill> => {
+  const { bsize, blocks, bavail, bfree } = await statfs(parts.directory);
+  /* As df(1) counts: what only root may use is not free. */
+  const usedBytes = (blocks - bfree) * bsize;
+  const { marks } = await parts.settings();
+  return {
+    usedBytes,
+    totalBytes: usedBytes + bavail * bsize,
+    storeBytes: marks.unit === "bytes" ? await storeBytes(parts) : 0,
+  };
+};
+
+/** Does what the marks ask for. `excess`: at least so many bytes, whatever the marks say. */
+export const collect = async (parts: Parts, excess = 0): Promise<Removed> => {
+  const { marks } = await parts.settings();
+  const wanted = Math.max(excess, excessOf(marks, await fillOf(parts)));
+  if (wanted === 0) return nothing();
+  let removed = await removeNames(parts, []);
+  for (const { name } of candidatesOf(parts, (await parts.records.list()).images)) {
+    if (removed.freedBytes >= wanted) break;
+    removed = sum(removed, await removeNames(parts, [name]));
+  }
+  return removed;
+};

@@ -1,0 +1,111 @@
+/**
+ * What an operator says about the store of images: `images.json` in the data directory of the agent, read again whenever
+ * it changes. Everything has a default; a file that is wrong is an error that names the place, and changes nothing.
+ */
+import { readFile, stat } from "node:fs/promises";
+import Type, { type Static } from "typebox";
+import { UNPACK_LIMITS, type UnpackLimits } from "@berth/native";
+import { decoder, parseBytes } from "@berth/schema";
+import { DEFAULT_MARKS, parseMarks, type Marks } from "../../core/images/marks.ts";
+import { isMissing } from "../files/atomic-file.ts";
+
+const strict = { additionalProperties: false } as const;
+const mark = Type.String({ maxLength: 32, minLength: 2 });
+const SettingsSchema = Type.Object(
+  {
+    highWater: Type.Optional(mark),
+    lowWater: Type.Optional(mark),
+    /** Archives of layers beside the unpacked trees: of imported images only, or all. */
+    keepArchives: Type.Optional(Type.Enum(["imported", "all"])),
+    /** Layers of one image that are fetched at a time, and images. */
+    parallelLayers: Type.Optional(Type.Integer({ minimum: 1, maximum: 16 })),
+    parallelPulls: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          size: Type.Optional(Type.String({ maxLength: 32 })),
+          entries: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000_000 })),
+          depth: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+          ratio: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+const decode = decoder(SettingsSchema);
+
+export interface ImageSettings {
+  readonly marks: Marks;
+  readonly keepArchives: "imported" | "all";
+  readonly parallelLayers: number;
+  readonly parallelPulls: number;
+  readonly limits: UnpackLimits;
+}
+
+export const DEFAULT_IMAGE_SETTINGS: ImageSettings = {
+  marks: DEFAULT_MARKS,
+  keepArchives: "imported",
+  parallelLayers: 3,
+  parallelPulls: 4,
+  limits: UNPACK_LIMITS,
+};
+
+/** Rejects with a sentence that names the file and what is wrong in it. */
+export type ReadImageSettings = () => Promise<ImageSettings>;
+
+const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSettings => {
+  const wrong = (what: string, why: string): never => {
+    throw new Error(`${file} ${what}: ${why}`);
+  };
+  const marks = parseMarks(given.highWater, given.lowWater);
+  if (!marks.ok) return wrong("highWater and lowWater", marks.error);
+  const size = given.limits?.size === undefined ? undefined : parseBytes(given.limits.size);
+  if (size?.ok === false) return wrong("/limits/size", size.error);
+  const usual = DEFAULT_IMAGE_SETTINGS;
+  return {
+    marks: marks.value,
+    keepArchives: given.keepArchives ?? usual.keepArchives,
+    parallelLayers: given.parallelLayers ?? usual.parallelLayers,
+    parallelPulls: given.parallelPulls ?? usual.parallelPulls,
+    limits: {
+      bytes: size?.value ?? usual.limits.bytes,
+      entries: given.limits?.entries ?? usual.limits.entries,
+      depth: given.limits?.depth ?? usual.limits.depth,
+      ratio: given.limits?.ratio ?? usual.limits.ratio,
+    },
+  };
+};
+
+const load = async (file: string): Promise<ImageSettings> => {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return DEFAULT_IMAGE_SETTINGS;
+    throw new Error(`${file} cannot be read`, { cause: error });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+  const decoded = decode(value);
+  if (decoded.ok) return settingsOf(decoded.value, file);
+  const first = decoded.error[0];
+  throw new Error(`${file} ${first?.pointer ?? ""}: ${first?.message ?? "does not have its form"}`);
+};
+
+export const openImageSettings = (file: string): ReadImageSettings => {
+  let cached: { readonly stamp: string; readonly settings: ImageSettings } | undefined;
+  return async () => {
+    const stamp = await stat(file, { bigint: true }).then(
+      ({ mtimeNs, size, ino }) => `${mtimeNs}:${size}:${ino}`,
+      () => "absent",
+    );
+    if (cached?.stamp !== stamp) cached = { stamp, settings: await load(file) };
+    return cached.settings;
+  };
+};

@@ -1,0 +1,60 @@
+/**
+ * What the store of images consists of, and the two things that keep its parts together. Pins: what an operation brings
+ * or needs is not collected meanwhile. The gate: whoever removes holds it from the decision to the removal, and so does
+ * whoever pins or begins to use, so that nothing is taken from under a foot that was just set down.
+ */
+import type { Turns } from "../../core/turns.ts";
+import type { Blobs } from "./blobs.ts";
+import type { ReadImageSettings } from "./image-settings.ts";
+import type { Layers } from "./layers.ts";
+import type { Records } from "./records.ts";
+import type { RegistrySettings } from "./registry-settings.ts";
+import type { Uses } from "./uses.ts";
+
+export interface Parts {
+  readonly directory: string;
+  readonly blobs: Blobs;
+  readonly layers: Layers;
+  readonly records: Records;
+  readonly uses: Uses;
+  readonly pins: Pins;
+  readonly gate: Turns;
+  readonly settings: ReadImageSettings;
+  readonly registries: RegistrySettings;
+}
+
+/** How often each digest is pinned. Bounded by the operations that run. */
+export class Pins {
+  readonly #counts = new Map<string, number>();
+
+  has(digest: string): boolean {
+    return this.#counts.has(digest);
+  }
+
+  all(): ReadonlySet<string> {
+    return new Set(this.#counts.keys());
+  }
+
+  /** To be called with the gate held; what it returns lets go, once. */
+  add(digests: readonly string[]): () => void {
+    for (const digest of digests) this.#counts.set(digest, (this.#counts.get(digest) ?? 0) + 1);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      for (const digest of digests) {
+        const left = (this.#counts.get(digest) ?? 1) - 1;
+        if (left === 0) this.#counts.delete(digest);
+        else this.#counts.set(digest, left);
+      }
+    };
+  }
+}
+
+const NEVER = new AbortController().signal;
+
+/** Runs `work` with the gate held: short, and nothing in it waits for a network. */
+export const inGate = <T>({ gate }: Parts, work: () => Promise<T>): Promise<T> => gate.run(NEVER, work);
+
+export const pin = (parts: Parts, digests: readonly string[]): Promise<() => void> =>
+  inGate(parts, () => Promise.resolve(parts.pins.add(digests)));

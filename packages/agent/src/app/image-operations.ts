@@ -1,0 +1,306 @@
+/**
+ * Operations on images that a user asked for: begun by one request, followed by others, cancelled by one, kept for a while
+ * when they are over. An id is used once in the life of the agent, so that a request that is played again does nothing.
+ * Archives that come in or go out pass in pieces; when nobody brings or takes one for a minute, the operation is given up.
+ */
+import {
+  absurd,
+  err,
+  IMAGE_CHUNK_BYTES,
+  ok,
+  problem,
+  type ImageOperation,
+  type ImageRequest,
+  type ImageResult,
+  type Problem,
+  type Result,
+} from "@berth/schema";
+import { createProgress, type Progress } from "../core/images/progress.ts";
+import { Inlet } from "../core/inlet.ts";
+import { errorFields } from "../ports/log.ts";
+import type { ImageVerbs, ImageWork } from "../ports/images.ts";
+import type { Ports } from "./context.ts";
+
+const MAX_RUNNING = 32;
+const MAX_KEPT = 128;
+const MAX_USED_IDS = 16_384;
+const LOOK_MS = 100;
+const IDLE_MS = 60_000;
+
+interface Operation {
+  readonly id: string;
+  readonly request: ImageRequest;
+  readonly progress: Progress;
+  readonly stop: AbortController;
+  readonly inlet: Inlet | undefined;
+  readonly outlet: Outlet | undefined;
+  state: ImageOperation["state"];
+  error: string | null;
+  result: ImageResult | null;
+  revision: number;
+  idleSinceMs: number;
+}
+
+export interface ImageOperations {
+  readonly start: (id: string, request: ImageRequest) => Result<ImageOperation, Problem>;
+  readonly watch: (id: string, revision: number, waitMs: number) => Promise<Result<ImageOperation, Problem>>;
+  readonly cancel: (id: string) => Result<ImageOperation, Problem>;
+  readonly write: (id: string, offset: number, data: Uint8Array, last: boolean) => Promise<Result<number, Problem>>;
+  readonly read: (
+    id: string,
+    offset: number,
+  ) => Promise<Result<{ readonly data: Uint8Array; readonly done: boolean }, Problem>>;
+  readonly close: () => void;
+}
+
+/** Pieces of at most a chunk from a source of any; the last one is kept in case its answer was lost. */
+class Outlet {
+  readonly #source: AsyncIterator<Uint8Array>;
+  #rest: Uint8Array = new Uint8Array();
+  #next = 0;
+  #last: { readonly at: number; readonly data: Uint8Array; readonly done: boolean } | undefined;
+  #reading: Promise<unknown> = Promise.resolve();
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#source = source[Symbol.asyncIterator]();
+  }
+
+  /** Undefined for an offset that is neither the next nor the last. */
+  read(offset: number): Promise<{ readonly data: Uint8Array; readonly done: boolean } | undefined> {
+    const turn = this.#reading.then(() => this.#read(offset));
+    this.#reading = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #read(offset: number) {
+    if (this.#last?.at === offset) return this.#last;
+    if (offset !== this.#next || this.#last?.done === true) return undefined;
+    const parts = [this.#rest];
+    let size = this.#rest.length;
+    let done = false;
+    while (size < IMAGE_CHUNK_BYTES && !done) {
+      const next = await this.#source.next();
+      if (next.done === true) done = true;
+      else {
+        parts.push(next.value);
+        size += next.value.length;
+      }
+    }
+    const all = Buffer.concat(parts);
+    const data = all.subarray(0, IMAGE_CHUNK_BYTES);
+    this.#rest = all.subarray(data.length);
+    this.#last = { at: offset, data, done: done && this.#rest.length === 0 };
+    this.#next = offset + data.length;
+    return this.#last;
+  }
+
+  async close(): Promise<void> {
+    await this.#source.return?.(undefined);
+  }
+}
+
+export const createImageOperations = ({
+  images,
+  clock,
+  log,
+}: Pick<Ports, "images" | "clock" | "log">): ImageOperations => {
+  const operations = new Map<string, Operation>();
+  const used = new Set<string>();
+
+  const viewOf = (one: Operation): ImageOperation => ({
+    id: one.id,
+    kind: one.request.kind,
+    image: "image" in one.request ? one.request.image : null,
+    state: one.state,
+    error: one.error,
+    layers: one.progress.snapshot(),
+    result: one.result,
+    revision: one.revision,
+  });
+  const unknown = (id: string): Result<never, Problem> =>
+    err(
+      problem("operation.not_found", `there is no operation ${id} on this host: it is long over, or never began here`),
+    );
+
+  const settle = (one: Operation, end: { readonly result: ImageResult } | { readonly error: unknown }): void => {
+    if (one.state !== "running") return;
+    one.revision += 1;
+    if ("result" in end) {
+      one.state = "succeeded";
+      one.result = end.result;
+      log.info({ operation: one.id, kind: one.request.kind }, "image.operation_succeeded");
+      return;
+    }
+    one.state = "failed";
+    one.error = one.stop.signal.aborted
+      ? reasonText(one.stop.signal.reason)
+      : end.error instanceof Error
+        ? end.error.message
+        : String(end.error);
+    log.warn({ operation: one.id, kind: one.request.kind, error: errorFields(end.error) }, "image.operation_failed");
+    one.inlet?.fail(new Error(one.error));
+  };
+
+  /** Nobody brings or takes an archive any more. */
+  const watchIdle = (one: Operation): void => {
+    if (one.state !== "running") return;
+    if (clock.monotonicMs() - one.idleSinceMs > IDLE_MS) {
+      one.stop.abort(new Error(`nothing came for ${IDLE_MS / 1000} s`));
+      one.inlet?.fail(new Error("the archive did not come to its end"));
+      if (one.outlet !== undefined) {
+        settle(one, { error: new Error("nobody took the archive") });
+        void one.outlet.close().catch(() => undefined);
+      }
+      return;
+    }
+    clock.after(IDLE_MS / 4, () => watchIdle(one));
+  };
+
+  const begin = (id: string, request: ImageRequest): Operation => {
+    const stop = new AbortController();
+    const progress = createProgress(() => {
+      one.revision += 1;
+    });
+    const { verbs } = images;
+    const work: ImageWork = { progress, signal: stop.signal };
+    const one: Operation = {
+      id,
+      request,
+      progress,
+      stop,
+      inlet: request.kind === "import" ? new Inlet() : undefined,
+      outlet: request.kind === "export" ? new Outlet(verbs.give(request.image, request.format, work)) : undefined,
+      state: "running",
+      error: null,
+      result: null,
+      revision: 1,
+      idleSinceMs: clock.monotonicMs(),
+    };
+    if (one.inlet !== undefined || one.outlet !== undefined) watchIdle(one);
+    // An export is done when its last piece was read.
+    if (one.outlet === undefined) {
+      perform(verbs, one, work).then(
+        (result) => settle(one, { result }),
+        (error: unknown) => settle(one, { error }),
+      );
+    }
+    return one;
+  };
+
+  const forget = (): void => {
+    for (const [id, one] of operations) {
+      if (operations.size <= MAX_KEPT) return;
+      if (one.state !== "running") operations.delete(id);
+    }
+  };
+
+  return {
+    start: (id, request) => {
+      const known = operations.get(id);
+      if (known !== undefined) return ok(viewOf(known));
+      if (used.has(id)) return unknown(id);
+      const running = [...operations.values()].filter((one) => one.state === "running").length;
+      if (running >= MAX_RUNNING) {
+        return err(problem("request.too_many", `${MAX_RUNNING} operations run already`, { retryAfterMs: 2_000 }));
+      }
+      const one = begin(id, request);
+      operations.set(id, one);
+      used.add(id);
+      const [oldest] = used;
+      if (used.size > MAX_USED_IDS && oldest !== undefined) used.delete(oldest);
+      forget();
+      log.info({ operation: id, request }, "image.operation_started");
+      return ok(viewOf(one));
+    },
+    watch: async (id, revision, waitMs) => {
+      const one = operations.get(id);
+      if (one === undefined) return unknown(id);
+      const until = clock.monotonicMs() + waitMs;
+      while (one.revision === revision && one.state === "running" && clock.monotonicMs() < until) {
+        await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve));
+      }
+      return ok(viewOf(one));
+    },
+    cancel: (id) => {
+      const one = operations.get(id);
+      if (one === undefined) return unknown(id);
+      if (one.state === "running") {
+        one.stop.abort(new Error("it was cancelled"));
+        one.inlet?.fail(new Error("it was cancelled"));
+        if (one.outlet !== undefined) {
+          settle(one, { error: new Error("it was cancelled") });
+          void one.outlet.close().catch(() => undefined);
+        }
+      }
+      return ok(viewOf(one));
+    },
+    write: async (id, offset, data, last) => {
+      const one = operations.get(id);
+      if (one?.inlet === undefined) return unknown(id);
+      one.idleSinceMs = clock.monotonicMs();
+      if (one.state === "failed") return err(problem("image.failed", one.error ?? "it failed"));
+      try {
+        const taken = await one.inlet.write(offset, data, last);
+        one.idleSinceMs = clock.monotonicMs();
+        if (taken) return ok(one.inlet.offset);
+        return err(problem("request.too_many", "pieces of the archive come too fast", { retryAfterMs: 200 }));
+      } catch (error) {
+        return err(problem("image.failed", one.error ?? messageOf(error)));
+      }
+    },
+    read: async (id, offset) => {
+      const one = operations.get(id);
+      if (one?.outlet === undefined) return unknown(id);
+      one.idleSinceMs = clock.monotonicMs();
+      if (one.state === "failed") return err(problem("image.failed", one.error ?? "it failed"));
+      try {
+        const piece = await one.outlet.read(offset);
+        one.idleSinceMs = clock.monotonicMs();
+        if (piece === undefined) return err(problem("request.invalid", `byte ${offset} of this archive is past`));
+        if (piece.done && "image" in one.request) {
+          settle(one, {
+            result: { kind: "exported", image: one.request.image, sizeBytes: offset + piece.data.length },
+          });
+        }
+        return ok(piece);
+      } catch (error) {
+        settle(one, { error });
+        return err(problem("image.failed", one.error ?? messageOf(error)));
+      }
+    },
+    close: () => {
+      for (const one of operations.values()) {
+        if (one.state === "running") one.stop.abort(new Error("the agent is leaving"));
+        one.inlet?.fail(new Error("the agent is leaving"));
+      }
+    },
+  };
+};
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const reasonText = (reason: unknown): string => (reason instanceof Error ? reason.message : "it was cancelled");
+
+const perform = async (verbs: ImageVerbs, one: Operation, work: ImageWork): Promise<ImageResult> => {
+  const { request } = one;
+  switch (request.kind) {
+    case "pull":
+      return { kind: "brought", images: [await verbs.pull(request.image, work)] };
+    case "push":
+      return { kind: "pushed", ...(await verbs.push(request.image, request.to, work)) };
+    case "import": {
+      if (one.inlet === undefined) throw new Error("an import without an archive");
+      const images = await verbs.take(one.inlet, { ...work, name: request.name });
+      return { kind: "brought", images: [...new Set(images)].slice(0, 256) };
+    }
+    case "remove":
+      return await verbs.remove(request.image);
+    case "prune":
+      return await verbs.prune(request.all);
+    case "check":
+      return await verbs.check(request.repair, work);
+    case "export":
+      throw new Error("an export is read, not performed");
+    default:
+      return absurd(request);
+  }
+};

@@ -1,0 +1,56 @@
+/** The scheduler's requests about images: lists, and operations. */
+import {
+  absurd,
+  problem,
+  type ImageDetail,
+  type ImagePage,
+  type Problem,
+  type Reply,
+  type Result,
+  type Rpc,
+} from "@berth/schema";
+import type { AgentContext } from "./context.ts";
+
+const PAGE = 200;
+export type ImageOp = Exclude<Rpc["op"], { kind: "read" } | { kind: "list_outputs" }>;
+
+const replyOf = <T>(result: Result<T, Problem>): Reply<T> =>
+  result.ok ? result : { ok: false, problem: result.error };
+
+export const answerImages = async (context: AgentContext, op: ImageOp): Promise<Reply<unknown>> => {
+  const { images, operations } = context;
+  switch (op.kind) {
+    case "images":
+      return { ok: true, value: await pageOfImages(context, op.offset) };
+    case "image": {
+      const found: ImageDetail | undefined = await images.verbs.inspect(op.image);
+      if (found !== undefined) return { ok: true, value: found };
+      return { ok: false, problem: problem("image.not_found", `${context.settings.host} has no image ${op.image}`) };
+    }
+    case "image_start":
+      return replyOf(operations.start(op.id, op.request));
+    case "image_watch":
+      return replyOf(await operations.watch(op.id, op.revision, op.waitMs));
+    case "image_cancel":
+      return replyOf(operations.cancel(op.id));
+    case "image_write": {
+      const taken = await operations.write(op.id, op.offset, Buffer.from(op.data, "base64"), op.last);
+      return taken.ok ? { ok: true, value: { offset: taken.value } } : { ok: false, problem: taken.error };
+    }
+    case "image_read": {
+      const piece = await operations.read(op.id, op.offset);
+      if (!piece.ok) return { ok: false, problem: piece.error };
+      const { data, done } = piece.value;
+      const size = op.offset + data.length;
+      return { ok: true, value: { data: Buffer.from(data).toString("base64"), offset: op.offset, size, done } };
+    }
+    default:
+      return absurd(op);
+  }
+};
+
+const pageOfImages = async ({ images }: AgentContext, offset: number): Promise<ImagePage> => {
+  const all = await images.verbs.list();
+  const next = offset + PAGE;
+  return { items: all.slice(offset, next), next: next < all.length ? next : null };
+};

@@ -1,0 +1,16 @@
+/** Of a host whose images nobody asks about. */
+import type { ImageVerbs } from "../ports/images.ts";
+
+const refuse = (): Promise<never> => Promise.reject(new Error("this host keeps no images"));
+
+export const noVerbs: ImageVerbs = {
+  list: () => Promise.resolve([]),
+  inspect: () => Promise.resolve(undefined),
+  pull: refuse,
+  push: refuse,
+  take: refuse,
+  give: () => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) }),
+  remove: refuse,
+  prune: refuse,
+  check: refuse,
+};

@@ -1,0 +1,392 @@
+/**
+ * `berth image ACTION`: the images that hosts keep. Whatever changes something is an operation on each host, followed to
+ * its end; without `--host` on every host that answers, since a job may be placed on any of them.
+ */
+import { createWriteStream } from "node:fs";
+import { open, rename, rm } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import {
+  decoder,
+  formatBytes,
+  IMAGE_FORMATS,
+  ImageDataTakenSchema,
+  ImageDetailsSchema,
+  ImageListSchema,
+  isLabel,
+  MAX_IMAGE_DATA_BYTES,
+  routePath,
+  Routes,
+  type HostId,
+  type ImageOnHost,
+  type ImageOrder,
+  type ImageResult,
+} from "@berth/schema";
+import type { Client } from "../client/client.ts";
+import { cancelOrders, followOrders, placeOrder, refuseAll, type Ended } from "../client/images.ts";
+import type { ConnectionOptions } from "../client/connection.ts";
+import { Exit, Failure } from "../failure.ts";
+import { say, type Io } from "../io.ts";
+import { documentText, printListing } from "../output/format.ts";
+import { createLive } from "../output/live.ts";
+import {
+  clientOf,
+  withConnection,
+  withExamples,
+  withFormat,
+  type FormatOptions,
+  type Host,
+  type Register,
+} from "./verb.ts";
+
+const decodeList = decoder(ImageListSchema);
+const decodeDetails = decoder(ImageDetailsSchema);
+const decodeTaken = decoder(ImageDataTakenSchema);
+
+interface HostsOptions extends ConnectionOptions {
+  readonly host?: readonly string[];
+  readonly quiet?: boolean;
+}
+
+const collectHost = (text: string, before: readonly string[] | undefined): readonly string[] => {
+  if (!isLabel(text)) throw new InvalidArgumentError("that is no name of a host");
+  return [...(before ?? []), text];
+};
+
+const withHosts = (command: Command): Command =>
+  withConnection(
+    command
+      .addOption(
+        new Option("--host <name>", "only there; may be given several times").argParser(
+          collectHost as () => readonly string[],
+        ),
+      )
+      .option("-q, --quiet", "no progress"),
+  );
+
+const orderOf = (options: HostsOptions, request: ImageOrder["request"]): ImageOrder => ({
+  ...(options.host === undefined ? {} : { hosts: [...options.host] as HostId[] }),
+  request,
+});
+
+const resultText = (result: ImageResult): string => {
+  switch (result.kind) {
+    case "brought":
+      return result.images.join(", ");
+    case "pushed":
+      return `pushed as ${result.image}, ${result.manifest}`;
+    case "exported":
+      return `exported ${formatBytes(result.sizeBytes)}`;
+    case "removed": {
+      const names = result.images.length === 0 ? "" : `${result.images.length} images, `;
+      return `removed ${names}${result.layers} layers and ${result.blobs} blobs, ${formatBytes(result.freedBytes)}`;
+    }
+    case "checked": {
+      const seals = result.unsealed === 0 ? "" : `; ${result.unsealed} layers of an older version have no seal`;
+      const found = result.faults.length === 0 ? "all whole" : `${result.faults.length} damaged`;
+      return `${result.images} images, ${result.layers} layers, ${result.blobs} blobs: ${found}${seals}`;
+    }
+  }
+};
+
+const faultsOf = ({ operation }: Ended): readonly string[] =>
+  operation?.result?.kind === "checked"
+    ? operation.result.faults.map(({ name, reason, what }) => `  ${what} ${name}: ${reason}`)
+    : [];
+
+/** One line a host; the exit status is that of the worst. */
+const tell = async (io: Io, ended: readonly Ended[], quiet: boolean): Promise<number> => {
+  let status: number = Exit.ok;
+  for (const one of ended) {
+    const { host, operation, reason } = one;
+    const succeeded = operation?.state === "succeeded" && operation.result !== null;
+    const faults = faultsOf(one);
+    if (!succeeded || faults.length > 0) status = Exit.failed;
+    if (succeeded && operation.result !== null) {
+      if (!quiet || faults.length > 0) await say(io, `${host}: ${resultText(operation.result)}`);
+      for (const line of faults) await say(io, line);
+    } else await say(io, `${host}: ${reason ?? "it failed"}`);
+  }
+  return status;
+};
+
+const perform = async (io: Io, options: HostsOptions, request: ImageOrder["request"]): Promise<number> => {
+  const client = clientOf(io, options);
+  const orders = await placeOrder(client, orderOf(options, request));
+  refuseAll(orders);
+  const quiet = options.quiet === true;
+  return tell(io, await followOrders(io, client, orders, quiet), quiet);
+};
+
+export const registerImage: Register = (program, host) => {
+  const image = program
+    .command("image")
+    .description("list, pull, import, export, check and remove the images that hosts keep")
+    .usage("ACTION [options]");
+  withExamples(image, [
+    ["berth image ls", "which images are where"],
+    ["berth image import app.tar oci://local/app:1", "without a registry"],
+  ]);
+  registerLs(image, host);
+  registerInspect(image, host);
+  registerOrders(image, host);
+  registerImport(image, host);
+  registerExport(image, host);
+};
+
+/** The same bytes on several hosts are one line. */
+export const mergeImages = (items: readonly { readonly host: string; readonly image: ImageOnHost }[]) => {
+  const rows = new Map<string, { image: ImageOnHost; hosts: string[]; uses: number }>();
+  for (const { host, image } of items) {
+    const key = `${image.name} ${image.manifest}`;
+    const row = rows.get(key) ?? { image, hosts: [], uses: 0 };
+    row.hosts.push(host);
+    row.uses += image.uses;
+    rows.set(key, row);
+  }
+  return [...rows.values()].toSorted((a, b) => (a.image.name < b.image.name ? -1 : 1));
+};
+
+const registerLs = (image: Command, { io, finish }: Host): void => {
+  const command = image
+    .command("ls")
+    .description("list the images of all hosts, or of one")
+    .option("--host <name>", "only there")
+    .action(async (options: ConnectionOptions & FormatOptions & { readonly host?: string }) => {
+      const { value } = await clientOf(io, options).get(decodeList, Routes.images, { query: { host: options.host } });
+      await printListing(io, options.output, {
+        document: value,
+        rows: mergeImages(value.items),
+        columns: [
+          { title: "IMAGE", value: (row) => row.image.name, shrinkTo: 24 },
+          { title: "SIZE", value: (row) => formatBytes(row.image.sizeBytes), align: "right" },
+          { title: "USED BY", value: (row) => String(row.uses), align: "right" },
+          { title: "FROM", value: (row) => row.image.source },
+          { title: "HOSTS", value: (row) => row.hosts.join(", "), shrinkTo: 12 },
+        ],
+        wide: [{ title: "MANIFEST", value: (row) => row.image.manifest }],
+        name: (row) => row.image.name,
+        empty: "No host keeps an image yet: they come with the first task that needs them, or by berth image pull",
+      });
+      for (const { host, problem } of value.silent) await say(io, `${host}: ${problem.detail ?? problem.title}`);
+      finish(Exit.ok);
+    });
+  withExamples(withConnection(withFormat(command)), [
+    ["berth image ls", "all of them, by name"],
+    ["berth image ls --host cedar -o wide", "with their digests"],
+  ]);
+};
+
+const registerInspect = (image: Command, { io, finish }: Host): void => {
+  const command = image
+    .command("inspect")
+    .argument("<image>")
+    .description("everything that is known of one image, as JSON")
+    .option("--host <name>", "as it is there")
+    .addOption(new Option("-o, --output <format>", "how to print").choices(["json", "yaml"]).default("json"))
+    .action(
+      async (
+        name: string,
+        options: ConnectionOptions & { readonly host?: string; readonly output: "json" | "yaml" },
+      ) => {
+        const query = { image: name, host: options.host };
+        const { value } = await clientOf(io, options).get(decodeDetails, Routes.imageInspect, { query });
+        await io.out.write(documentText(options.output, value));
+        finish(Exit.ok);
+      },
+    );
+  withExamples(withConnection(command), [
+    ["berth image inspect oci://registry.lan/app:1", "layers, command, who uses it"],
+    ["berth image inspect oci://local/app:1 --host cedar", "on one host"],
+  ]);
+};
+
+const registerOrders = (image: Command, { io, finish }: Host): void => {
+  const pull = image
+    .command("pull")
+    .argument("<image>")
+    .description("bring an image from its registry to hosts, before anything needs it")
+    .action(async (name: string, options: HostsOptions) =>
+      finish(await perform(io, options, { kind: "pull", image: name })),
+    );
+  withExamples(withHosts(pull), [
+    ["berth image pull oci://registry.lan/app:2", "on all hosts"],
+    ["berth image pull oci://registry.lan/app:2 --host cedar", "on one"],
+  ]);
+
+  const push = image
+    .command("push")
+    .argument("<image>")
+    .argument("[name]", "another name to push it as")
+    .description("give an image that a host keeps to a registry")
+    .action(async (name: string, to: string | undefined, options: HostsOptions) => {
+      const client = clientOf(io, options);
+      const host = await oneHost(client, name, options);
+      finish(await perform(io, { ...options, host: [host] }, { kind: "push", image: name, to: to ?? null }));
+    });
+  withExamples(withHosts(push), [
+    ["berth image push oci://registry.lan/app:2", "to the registry of its name"],
+    ["berth image push oci://local/app:1 oci://registry.lan/app:1", "under another"],
+  ]);
+
+  const remove = image
+    .command("rm")
+    .argument("<image>")
+    .description("remove an image that nothing uses")
+    .action(async (name: string, options: HostsOptions) => {
+      const client = clientOf(io, options);
+      const hosts = options.host ?? (await hostsWith(client, name));
+      finish(await perform(io, { ...options, host: hosts }, { kind: "remove", image: name }));
+    });
+  withExamples(withHosts(remove), [
+    ["berth image rm oci://registry.lan/app:1", "on all hosts that have it"],
+    ["berth image rm oci://local/app:1 --host cedar", "on one"],
+  ]);
+
+  const prune = image
+    .command("prune")
+    .description("remove what no image needs; with --all also images that nothing uses")
+    .option("-a, --all", "images of registries, too, that no allocation uses; imported ones stay")
+    .action(async (options: HostsOptions & { readonly all?: boolean }) =>
+      finish(await perform(io, options, { kind: "prune", all: options.all === true })),
+    );
+  withExamples(withHosts(prune), [
+    ["berth image prune", "half downloads and layers without an image"],
+    ["berth image prune --all", "everything that can come again"],
+  ]);
+
+  const check = image
+    .command("check")
+    .description("read everything and compare it with its digest")
+    .option("--repair", "remove what is damaged, and bring again what can be")
+    .action(async (options: HostsOptions & { readonly repair?: boolean }) =>
+      finish(await perform(io, options, { kind: "check", repair: options.repair === true })),
+    );
+  withExamples(withHosts(check), [
+    ["berth image check", "on all hosts; exits with 1 when something is damaged"],
+    ["berth image check --repair --host cedar", "and puts it right"],
+  ]);
+};
+
+const hostsWith = async (client: Client, image: string): Promise<string[]> => {
+  const { value } = await client.get(decodeDetails, Routes.imageInspect, { query: { image } });
+  return value.items.map(({ host }) => host);
+};
+
+const oneHost = async (client: Client, image: string, options: HostsOptions): Promise<string> => {
+  const [only, ...more] = options.host ?? (await hostsWith(client, image));
+  if (only !== undefined && (more.length === 0 || options.host === undefined)) return only;
+  throw new Failure("Only one host can do this", { exit: Exit.usage, next: ["give --host once"] });
+};
+
+const registerImport = (image: Command, { io, finish }: Host): void => {
+  const command = image
+    .command("import")
+    .argument("<file>", "an OCI layout or docker save archive (tar, also .tar.gz)")
+    .argument("[name]", "what its image is called, when the archive does not say")
+    .description("bring an image from a file to hosts")
+    .action(async (file: string, name: string | undefined, options: HostsOptions) => {
+      const client = clientOf(io, options);
+      const source = await open(file, "r").catch((error: unknown) => {
+        throw new Failure(`Cannot read ${file}`, {
+          exit: Exit.data,
+          detail: error instanceof Error ? error.message : String(error),
+          cause: error,
+        });
+      });
+      try {
+        const { size } = await source.stat();
+        const orders = await placeOrder(client, orderOf(options, { kind: "import", name: name ?? null }));
+        refuseAll(orders);
+        const hosts = orders.items.flatMap(({ host, operation }) => (operation === null ? [] : [host]));
+        try {
+          await upload(io, client, { id: orders.id, hosts, source, size, quiet: options.quiet === true });
+        } catch (error) {
+          await cancelOrders(client, orders.id, hosts);
+          throw error;
+        }
+        finish(await tell(io, await followOrders(io, client, orders, options.quiet === true), false));
+      } finally {
+        await source.close();
+      }
+    });
+  withExamples(withHosts(command), [
+    ["berth image import app.tar", "under the name that it was saved with"],
+    ["berth image import app.tar oci://local/app:1", "under this one"],
+  ]);
+};
+
+interface Upload {
+  readonly id: string;
+  readonly hosts: readonly string[];
+  readonly source: Awaited<ReturnType<typeof open>>;
+  readonly size: number;
+  readonly quiet: boolean;
+}
+
+/** Piece by piece, each taken by all hosts before the next one is sent. A host that refuses gets no more of it. */
+const upload = async (io: Io, client: Client, { hosts, id, quiet, size, source }: Upload): Promise<void> => {
+  const live = createLive(io.err);
+  const buffer = Buffer.alloc(MAX_IMAGE_DATA_BYTES);
+  let willing = [...hosts];
+  let offset = 0;
+  for (let last = false; !last && willing.length > 0;) {
+    const { bytesRead } = await source.read(buffer, 0, buffer.length, offset);
+    last = bytesRead === 0 || offset + bytesRead >= size;
+    const query = { hosts: willing.join(","), offset, last: String(last) };
+    const path = routePath(Routes.imageData, { operation: id });
+    const { value } = await client.send(decodeTaken, path, buffer.subarray(0, bytesRead), {
+      query,
+      waitMs: 120_000,
+      bridge: true,
+      signal: io.stop,
+    });
+    willing = value.items.flatMap((item) => (item.offset === null ? [] : [item.host]));
+    offset += bytesRead;
+    if (!quiet && io.err.isTty) await live.show(`sent ${formatBytes(offset)} of ${formatBytes(size)}`);
+  }
+  await live.clear();
+};
+
+const registerExport = (image: Command, { io, finish }: Host): void => {
+  const command = image
+    .command("export")
+    .argument("<image>")
+    .argument("<file>", "where to write the archive; - for standard output")
+    .description("write an image that a host keeps into a file")
+    .addOption(new Option("--format <form>", "which kind of archive").choices([...IMAGE_FORMATS]).default("oci"))
+    .action(async (name: string, file: string, options: HostsOptions & { readonly format: string }) => {
+      const client = clientOf(io, options);
+      const host = await oneHost(client, name, options);
+      const query = { image: name, host, format: options.format };
+      const body = await client.stream(Routes.imageExport, { query, signal: io.stop, waitMs: 600_000 });
+      if (file === "-") {
+        for await (const piece of body) await io.out.write(piece as Buffer);
+      } else await save(io, body, file, name);
+      finish(Exit.ok);
+    });
+  withExamples(withHosts(command), [
+    ["berth image export oci://registry.lan/app:1 app.tar", "an OCI layout"],
+    ["berth image export oci://registry.lan/app:1 - --format docker | docker load", "for others"],
+  ]);
+};
+
+/** Whole or not at all. */
+const save = async (io: Io, body: NodeJS.ReadableStream, file: string, name: string): Promise<void> => {
+  const part = `${file}.part-${process.pid}`;
+  try {
+    const sink = createWriteStream(part, { flags: "w", mode: 0o644, flush: true });
+    await pipeline(body, sink);
+    await rename(part, file);
+    await say(io, `Wrote ${file} (${formatBytes(sink.bytesWritten)})`);
+  } catch (error) {
+    await rm(part, { force: true });
+    if (error instanceof Failure || io.stop.aborted) throw error;
+    throw new Failure(`Cannot export ${name}`, {
+      exit: Exit.failed,
+      detail: error instanceof Error ? error.message : String(error),
+      next: ["the same command again", "berth image check"],
+      cause: error,
+    });
+  }
+};

@@ -1,0 +1,183 @@
+/** Images on hosts: lists, operations, archives in and out. */
+import { Readable } from "node:stream";
+import Type from "typebox";
+import {
+  HostIdSchema,
+  IMAGE_FORMATS,
+  ImageDataTakenSchema,
+  ImageDetailsSchema,
+  ImageListSchema,
+  ImageNameSchema,
+  ImageOperationIdSchema,
+  ImageOperationSchema,
+  ImageOrderSchema,
+  ImageOrdersSchema,
+  isLabel,
+  MAX_IMAGE_DATA_BYTES,
+  parseDurationMs,
+  problem,
+  Routes,
+  type HostId,
+} from "@berth/schema";
+import type { Control } from "../../../app/control.ts";
+import { orRefuse, Refusal } from "../problems.ts";
+import type { Server } from "../server-type.ts";
+import { problems } from "../shapes.ts";
+import { goneSignal } from "./jobs.ts";
+
+const strict = { additionalProperties: false } as const;
+const OperationParams = Type.Object({ host: HostIdSchema, operation: ImageOperationIdSchema }, strict);
+const MAX_WAIT_MS = 10_000;
+
+const hostsOf = (text: string): HostId[] => {
+  const names = text.split(",");
+  const wrong = names.find((name) => !isLabel(name));
+  if (wrong === undefined) return names as HostId[];
+  throw new Refusal(problem("request.invalid", `querystring/hosts: "${wrong.slice(0, 64)}" is no name of a host`));
+};
+
+const waitOf = (text: string | undefined): number => {
+  if (text === undefined) return 0;
+  const parsed = parseDurationMs(text);
+  if (parsed.ok) return Math.min(parsed.value, MAX_WAIT_MS);
+  throw new Refusal(problem("request.invalid", `querystring/wait: ${parsed.error}`));
+};
+
+export const addImageRoutes = (server: Server, { images }: Control): void => {
+  server.get(
+    Routes.images,
+    {
+      schema: {
+        summary: "Images on hosts",
+        querystring: Type.Object({ host: Type.Optional(HostIdSchema) }, strict),
+        response: { 200: ImageListSchema, ...problems },
+      },
+    },
+    async (request) => images.list(request.query.host === undefined ? undefined : [request.query.host]),
+  );
+
+  server.get(
+    Routes.imageInspect,
+    {
+      schema: {
+        summary: "One image, on every host that has it",
+        querystring: Type.Object({ image: ImageNameSchema, host: Type.Optional(HostIdSchema) }, strict),
+        response: { 200: ImageDetailsSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { host, image } = request.query;
+      return orRefuse(await images.inspect(image, host === undefined ? undefined : [host]));
+    },
+  );
+
+  server.post(
+    Routes.imageOperations,
+    {
+      schema: {
+        summary: "Pull, push, import, remove, prune or check images on hosts",
+        description: "Starts an operation on each host, under one id, and answers at once.",
+        body: ImageOrderSchema,
+        response: { 200: ImageOrdersSchema, ...problems },
+      },
+    },
+    async (request) => orRefuse(await images.order(request.body)),
+  );
+
+  server.get(
+    Routes.imageOperation,
+    {
+      schema: {
+        summary: "How far an operation is",
+        params: OperationParams,
+        querystring: Type.Object(
+          {
+            revision: Type.Optional(Type.Integer({ minimum: 0 })),
+            wait: Type.Optional(Type.String({ maxLength: 32 })),
+          },
+          strict,
+        ),
+        response: { 200: ImageOperationSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { host, operation } = request.params;
+      const { revision = 0, wait } = request.query;
+      return orRefuse(await images.watch(host, operation, revision, waitOf(wait)));
+    },
+  );
+
+  server.post(
+    Routes.imageOperationCancel,
+    {
+      schema: {
+        summary: "Give an operation up",
+        params: OperationParams,
+        response: { 200: ImageOperationSchema, ...problems },
+      },
+    },
+    async (request) => orRefuse(await images.cancel(request.params.host, request.params.operation)),
+  );
+
+  server.get(
+    Routes.imageExport,
+    {
+      // Its body is a whole image: nobody should have it made for nothing.
+      exposeHeadRoute: false,
+      schema: {
+        summary: "An image as an archive",
+        querystring: Type.Object(
+          { image: ImageNameSchema, host: HostIdSchema, format: Type.Optional(Type.Enum([...IMAGE_FORMATS])) },
+          strict,
+        ),
+        response: {
+          200: {
+            description: "a tar archive: an OCI layout, or what docker load reads",
+            content: { "application/x-tar": { schema: Type.Unsafe<Readable>(Type.String()) } },
+          },
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { format = "oci", host, image } = request.query;
+      const pieces = orRefuse(await images.exported(host, { image, format }, goneSignal(reply.raw)));
+      const readable = Readable.from(pieces, { objectMode: false, highWaterMark: 1 });
+      readable.once("error", (error) => request.log.warn({ err: error, image }, "image_export_broken"));
+      return reply.type("application/x-tar").header("cache-control", "no-store").send(readable);
+    },
+  );
+
+  server.register(async (scope) => {
+    scope.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_request, body, done) => {
+      done(null, body);
+    });
+    (scope as unknown as Server).post(
+      Routes.imageData,
+      {
+        bodyLimit: MAX_IMAGE_DATA_BYTES,
+        schema: {
+          summary: "A piece of an archive that is imported",
+          description:
+            "In order; a piece that is sent again is not taken twice. Answered when every host has taken it or given up.",
+          consumes: ["application/octet-stream"],
+          params: Type.Object({ operation: ImageOperationIdSchema }, strict),
+          querystring: Type.Object(
+            {
+              hosts: Type.String({ maxLength: 65_536 }),
+              offset: Type.Integer({ minimum: 0 }),
+              last: Type.Optional(Type.Boolean()),
+            },
+            strict,
+          ),
+          response: { 200: ImageDataTakenSchema, ...problems },
+        },
+      },
+      async (request) => {
+        const { hosts, last = false, offset } = request.query;
+        const data = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+        return images.write(request.params.operation, hostsOf(hosts), { offset, data, last });
+      },
+    );
+  });
+};

@@ -1,0 +1,245 @@
+/**
+ * Images of hosts, through their agents: lists that are merged, and orders that become one operation on each host, under
+ * one id. Archives pass through in pieces, never whole: in to several hosts at once, out of one.
+ */
+import {
+  ChunkSchema,
+  decoder,
+  err,
+  IMAGE_CHUNK_BYTES,
+  ImageDetailSchema,
+  ImageOperationSchema,
+  ImagePageSchema,
+  ImageWrittenSchema,
+  ok,
+  problem,
+  type Decoder,
+  type HostId,
+  type ImageDataTaken,
+  type ImageDetails,
+  type ImageList,
+  type ImageOnHost,
+  type ImageOperation,
+  type ImageOrder,
+  type ImageOrders,
+  type Problem,
+  type Result,
+  type Rpc,
+} from "@berth/schema";
+import type { ClusterState } from "../core/index.ts";
+import type { AskAgent } from "./agent-rpc.ts";
+
+export interface AgentImages {
+  readonly list: (hosts: readonly HostId[] | undefined) => Promise<ImageList>;
+  /** On every host that has it; `image.not_found` when none does. */
+  readonly inspect: (image: string, hosts: readonly HostId[] | undefined) => Promise<Result<ImageDetails, Problem>>;
+  readonly order: (order: ImageOrder) => Promise<Result<ImageOrders, Problem>>;
+  readonly watch: (
+    host: HostId,
+    operation: string,
+    revision: number,
+    waitMs: number,
+  ) => Promise<Result<ImageOperation, Problem>>;
+  readonly cancel: (host: HostId, operation: string) => Promise<Result<ImageOperation, Problem>>;
+  /** One piece of an archive, to hosts that import it under this id. */
+  readonly write: (
+    operation: string,
+    hosts: readonly HostId[],
+    piece: { readonly offset: number; readonly data: Buffer; readonly last: boolean },
+  ) => Promise<ImageDataTaken>;
+  /** An archive as it comes. What can fail before the first byte is a problem; later, the stream breaks off. */
+  readonly exported: (
+    host: HostId,
+    request: { readonly image: string; readonly format: "oci" | "docker" },
+    signal: AbortSignal,
+  ) => Promise<Result<AsyncGenerator<Buffer>, Problem>>;
+}
+
+interface Options {
+  readonly state: ClusterState;
+  readonly askAgent: AskAgent;
+  readonly randomBytes: (size: number) => Uint8Array;
+}
+
+/** Hosts that are asked at a time, and pages of the longest list of one. */
+const PARALLEL = 32;
+const MAX_PAGES = 50;
+/** What an agent may take for a piece: it unpacks nothing meanwhile, but its disk may be slow. */
+const PIECE_MS = 25_000;
+const ATTEMPTS = 5;
+
+const decodePage = decoder(ImagePageSchema);
+const decodeDetail = decoder(ImageDetailSchema);
+const decodeOperation = decoder(ImageOperationSchema);
+const decodeWritten = decoder(ImageWrittenSchema);
+const decodeChunk = decoder(ChunkSchema);
+
+const inParallel = async <T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> => {
+  const results: R[] = [];
+  for (let at = 0; at < items.length; at += PARALLEL) {
+    results.push(...(await Promise.all(items.slice(at, at + PARALLEL).map(work))));
+  }
+  return results;
+};
+
+export const createAgentImages = ({ state, askAgent, randomBytes }: Options): AgentImages => {
+  const answering = (): HostId[] =>
+    [...state.hosts.values()]
+      .filter((host) => host.session !== null && host.state !== "lost" && host.state !== "disconnected")
+      .map(({ id }) => id)
+      .toSorted();
+
+  const ask = async <T>(host: HostId, op: Rpc["op"], decode: Decoder<T>, waitMs = 0): Promise<Result<T, Problem>> => {
+    const answer = await askAgent(host, op, waitMs);
+    if (!answer.ok) return answer;
+    const decoded = decode(answer.value);
+    return decoded.ok ? decoded : err(problem("agent.unreachable", `the answer of ${host} cannot be read`));
+  };
+
+  const listOf = async (host: HostId): Promise<Result<ImageOnHost[], Problem>> => {
+    const items: ImageOnHost[] = [];
+    let offset: number | null = 0;
+    for (let page = 0; offset !== null && page < MAX_PAGES; page += 1) {
+      const answer: Awaited<ReturnType<typeof ask<{ items: ImageOnHost[]; next: number | null }>>> = await ask(
+        host,
+        { kind: "images", offset },
+        decodePage,
+      );
+      if (!answer.ok) return answer;
+      items.push(...answer.value.items);
+      offset = answer.value.next;
+    }
+    return ok(items);
+  };
+
+  const newId = (): string => Buffer.from(randomBytes(18)).toString("base64url");
+
+  /** Asks again when the agent is busy or away for a moment: a piece is never taken twice. */
+  const patiently = async <T>(work: () => Promise<Result<T, Problem>>): Promise<Result<T, Problem>> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await work();
+      const passing =
+        !answer.ok && (answer.error.code === "request.too_many" || answer.error.code === "agent.unreachable");
+      if (answer.ok || !passing || attempt === ATTEMPTS) return answer;
+      await new Promise((resolve) => setTimeout(resolve, answer.error.retryAfterMs ?? 500));
+    }
+  };
+
+  const writeTo = async (
+    host: HostId,
+    id: string,
+    piece: { readonly offset: number; readonly data: Buffer; readonly last: boolean },
+  ): Promise<Result<number, Problem>> => {
+    const { data, last, offset } = piece;
+    const parts: { at: number; bytes: Buffer }[] = [];
+    for (let at = 0; at < data.length || parts.length === 0; at += IMAGE_CHUNK_BYTES) {
+      parts.push({ at, bytes: data.subarray(at, at + IMAGE_CHUNK_BYTES) });
+    }
+    const answers = await Promise.all(
+      parts.map(({ at, bytes }) =>
+        patiently(() =>
+          ask(
+            host,
+            {
+              kind: "image_write",
+              id,
+              offset: offset + at,
+              data: bytes.toString("base64"),
+              last: last && at + bytes.length >= data.length,
+            },
+            decodeWritten,
+            PIECE_MS,
+          ),
+        ),
+      ),
+    );
+    const failed = answers.find((answer) => !answer.ok);
+    return failed?.ok === false ? failed : ok(offset + data.length);
+  };
+
+  return {
+    list: async (hosts) => {
+      const asked = await inParallel(hosts ?? answering(), async (host) => ({ host, answer: await listOf(host) }));
+      return {
+        items: asked.flatMap(({ host, answer }) => (answer.ok ? answer.value.map((image) => ({ host, image })) : [])),
+        silent: asked.flatMap(({ host, answer }) => (answer.ok ? [] : [{ host, problem: answer.error }])),
+      };
+    },
+
+    inspect: async (image, hosts) => {
+      const asked = await inParallel(hosts ?? answering(), async (host) => ({
+        host,
+        answer: await ask(host, { kind: "image", image }, decodeDetail),
+      }));
+      const items = asked.flatMap(({ host, answer }) => (answer.ok ? [{ host, image: answer.value }] : []));
+      if (items.length > 0) return ok({ items });
+      const failure = asked.find(({ answer }) => !answer.ok && answer.error.code !== "image.not_found")?.answer;
+      if (failure?.ok === false) return failure;
+      return err(problem("image.not_found", `${hosts === undefined ? "no host" : hosts.join(", ")} has ${image}`));
+    },
+
+    order: async ({ hosts, request }) => {
+      const chosen = hosts ?? answering();
+      const unknown = chosen.find((host) => !state.hosts.has(host));
+      if (unknown !== undefined) return err(problem("host.not_found", `there is no host ${unknown}`));
+      if (chosen.length === 0) return err(problem("agent.unreachable", "no host answers now", { retryAfterMs: 2_000 }));
+      const id = newId();
+      const items = await inParallel([...new Set(chosen)], async (host) => {
+        const answer = await ask(host, { kind: "image_start", id, request }, decodeOperation);
+        return answer.ok
+          ? { host, operation: answer.value, problem: null }
+          : { host, operation: null, problem: answer.error };
+      });
+      return ok({ id, items });
+    },
+
+    watch: (host, id, revision, waitMs) =>
+      ask(host, { kind: "image_watch", id, revision, waitMs }, decodeOperation, waitMs),
+
+    cancel: (host, id) => ask(host, { kind: "image_cancel", id }, decodeOperation),
+
+    write: async (id, hosts, piece) => ({
+      items: await inParallel([...new Set(hosts)], async (host) => {
+        const answer = await writeTo(host, id, piece);
+        return answer.ok
+          ? { host, offset: answer.value, problem: null }
+          : { host, offset: null, problem: answer.error };
+      }),
+    }),
+
+    exported: async (host, request, signal) => {
+      const id = newId();
+      const begun = await ask(
+        host,
+        { kind: "image_start", id, request: { kind: "export", ...request } },
+        decodeOperation,
+      );
+      if (!begun.ok) return begun;
+      const read = (offset: number) =>
+        patiently(() => ask(host, { kind: "image_read", id, offset }, decodeChunk, PIECE_MS));
+      const first = await read(0);
+      if (!first.ok) return first;
+      const pieces = async function* (): AsyncGenerator<Buffer> {
+        let chunk = first.value;
+        let offset = 0;
+        try {
+          for (;;) {
+            const data = Buffer.from(chunk.data, "base64");
+            if (chunk.offset !== offset) throw new Error(`${host} sent byte ${chunk.offset} instead of ${offset}`);
+            offset += data.length;
+            if (data.length > 0) yield data;
+            if (chunk.done) return;
+            signal.throwIfAborted();
+            const next = await read(offset);
+            if (!next.ok) throw new Error(`${next.error.code}: ${next.error.detail ?? ""}`);
+            chunk = next.value;
+          }
+        } finally {
+          // Whoever went away early: nothing is read any more.
+          if (!chunk.done) await askAgent(host, { kind: "image_cancel", id });
+        }
+      };
+      return ok(pieces());
+    },
+  };
+};

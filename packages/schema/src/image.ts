@@ -1,0 +1,260 @@
+/**
+ * Images as hosts keep them, and what can be asked about them: lists, and operations (pull, push, import, …), which take
+ * their time on a host and tell how far they are. All of it goes through the signed requests of agent.ts.
+ */
+import Type, { type Static } from "typebox";
+import { HostIdSchema } from "./ids.ts";
+import { ProblemSchema } from "./problem.ts";
+
+const strict = { additionalProperties: false } as const;
+const whole = Type.Integer({ minimum: 0 });
+const nullable = <T extends Parameters<typeof Type.Array>[0]>(schema: T) => Type.Union([schema, Type.Null()]);
+const digest = Type.String({ pattern: "^sha256:[0-9a-f]{64}$" });
+
+/** Long enough for the longest reference: host, repository, tag and digest. */
+export const ImageNameSchema = Type.String({ minLength: 1, maxLength: 640 });
+/** Made by whoever starts an operation, so that a request that is repeated starts nothing twice. */
+export const ImageOperationIdSchema = Type.String({ pattern: "^[A-Za-z0-9_-]{16,64}$" });
+/** An import has no copy elsewhere: it is never collected, only removed by name. */
+export const IMAGE_SOURCES = ["registry", "import"] as const;
+
+/** An image on one host. `uses`: allocations there that hold it; `sizeBytes`: its unpacked layers, shared ones included. */
+export const ImageOnHostSchema = Type.Object(
+  {
+    name: ImageNameSchema,
+    source: Type.Enum([...IMAGE_SOURCES]),
+    manifest: digest,
+    sizeBytes: whole,
+    layers: whole,
+    uses: whole,
+    broughtAtMs: whole,
+    usedAtMs: whole,
+  },
+  strict,
+);
+export type ImageOnHost = Static<typeof ImageOnHostSchema>;
+/** Answer to `images`: sorted by name; `next` is the offset of the next page. */
+export const ImagePageSchema = Type.Object(
+  { items: Type.Array(ImageOnHostSchema, { maxItems: 200 }), next: nullable(whole) },
+  strict,
+);
+export type ImagePage = Static<typeof ImagePageSchema>;
+
+/** One image in full, as its host knows it. */
+export const ImageDetailSchema = Type.Object(
+  {
+    name: ImageNameSchema,
+    source: Type.Enum([...IMAGE_SOURCES]),
+    manifest: digest,
+    config: digest,
+    architecture: Type.String(),
+    command: Type.Array(Type.String()),
+    env: Type.Record(Type.String(), Type.String()),
+    workdir: Type.String(),
+    user: Type.String(),
+    stopSignal: nullable(Type.Integer()),
+    layers: Type.Array(
+      Type.Object(
+        {
+          /** Of the archive as the registry has it. */
+          digest,
+          /** Of the archive without compression: what the unpacked layer is called. */
+          diffId: digest,
+          archiveBytes: whole,
+          sizeBytes: whole,
+          /** The archive is kept beside the unpacked layer. */
+          archiveHere: Type.Boolean(),
+        },
+        strict,
+      ),
+      { maxItems: 64 },
+    ),
+    /** Allocations that hold it. */
+    usedBy: Type.Array(Type.String(), { maxItems: 1000 }),
+    broughtAtMs: whole,
+    usedAtMs: whole,
+  },
+  strict,
+);
+export type ImageDetail = Static<typeof ImageDetailSchema>;
+
+/** What one layer of an operation is at. `totalBytes` is null where nobody knows it yet. */
+export const LayerProgressSchema = Type.Object(
+  {
+    digest: Type.String({ maxLength: 128 }),
+    phase: Type.Enum(["waiting", "fetching", "unpacking", "sending", "checking", "done"]),
+    doneBytes: whole,
+    totalBytes: nullable(whole),
+  },
+  strict,
+);
+export type LayerProgress = Static<typeof LayerProgressSchema>;
+
+export const IMAGE_FORMATS = ["oci", "docker"] as const;
+/** What an operation shall do. */
+export const ImageRequestSchema = Type.Union([
+  /** Asks the registry again, also for a tag that is here. */
+  Type.Object({ kind: Type.Literal("pull"), image: ImageNameSchema }, strict),
+  /** `to` is another name to push it as; null for its own. */
+  Type.Object({ kind: Type.Literal("push"), image: ImageNameSchema, to: nullable(ImageNameSchema) }, strict),
+  /** The archive follows in `image_write`. `name`: what a lone image is called; null when the archive says so. */
+  Type.Object({ kind: Type.Literal("import"), name: nullable(ImageNameSchema) }, strict),
+  /** The archive is read by `image_read`. */
+  Type.Object({ kind: Type.Literal("export"), image: ImageNameSchema, format: Type.Enum([...IMAGE_FORMATS]) }, strict),
+  Type.Object({ kind: Type.Literal("remove"), image: ImageNameSchema }, strict),
+  /** What no name leads to; with `all` also images that no allocation uses and that a registry has. */
+  Type.Object({ kind: Type.Literal("prune"), all: Type.Boolean() }, strict),
+  /** Reads everything and compares it with its digest. With `repair`, what is damaged is removed, to be brought again. */
+  Type.Object({ kind: Type.Literal("check"), repair: Type.Boolean() }, strict),
+]);
+export type ImageRequest = Static<typeof ImageRequestSchema>;
+
+/** One thing that `check` found. */
+export const ImageFaultSchema = Type.Object(
+  { what: Type.Enum(["blob", "layer", "image"]), name: Type.String(), reason: Type.String() },
+  strict,
+);
+export type ImageFault = Static<typeof ImageFaultSchema>;
+
+export const ImageResultSchema = Type.Union([
+  /** Of pull and import: names that can be run now. */
+  Type.Object({ kind: Type.Literal("brought"), images: Type.Array(ImageNameSchema, { maxItems: 256 }) }, strict),
+  Type.Object({ kind: Type.Literal("pushed"), image: ImageNameSchema, manifest: digest }, strict),
+  Type.Object({ kind: Type.Literal("exported"), image: ImageNameSchema, sizeBytes: whole }, strict),
+  Type.Object(
+    {
+      kind: Type.Literal("removed"),
+      images: Type.Array(ImageNameSchema, { maxItems: 10_000 }),
+      layers: whole,
+      blobs: whole,
+      freedBytes: whole,
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("checked"),
+      images: whole,
+      layers: whole,
+      blobs: whole,
+      /** Layers that were unpacked by a version that did not seal them: there is nothing to compare them with. */
+      unsealed: whole,
+      faults: Type.Array(ImageFaultSchema, { maxItems: 1000 }),
+    },
+    strict,
+  ),
+]);
+export type ImageResult = Static<typeof ImageResultSchema>;
+
+/** An operation as it stands. `revision` grows with every change. */
+export const ImageOperationSchema = Type.Object(
+  {
+    id: ImageOperationIdSchema,
+    kind: Type.Enum(["pull", "push", "import", "export", "remove", "prune", "check"]),
+    image: nullable(ImageNameSchema),
+    state: Type.Enum(["running", "succeeded", "failed"]),
+    /** A sentence for people. */
+    error: nullable(Type.String()),
+    layers: Type.Array(LayerProgressSchema, { maxItems: 256 }),
+    result: nullable(ImageResultSchema),
+    revision: whole,
+  },
+  strict,
+);
+export type ImageOperation = Static<typeof ImageOperationSchema>;
+
+/** `POST /v1/images/operations`. Without `hosts`: every host that answers. */
+export const ImageOrderSchema = Type.Object(
+  {
+    hosts: Type.Optional(Type.Array(HostIdSchema, { minItems: 1, maxItems: 1000 })),
+    request: Type.Union([
+      Type.Object({ kind: Type.Literal("pull"), image: ImageNameSchema }, strict),
+      Type.Object({ kind: Type.Literal("push"), image: ImageNameSchema, to: nullable(ImageNameSchema) }, strict),
+      /** The archive follows, in pieces. */
+      Type.Object({ kind: Type.Literal("import"), name: nullable(ImageNameSchema) }, strict),
+      Type.Object({ kind: Type.Literal("remove"), image: ImageNameSchema }, strict),
+      Type.Object({ kind: Type.Literal("prune"), all: Type.Boolean() }, strict),
+      Type.Object({ kind: Type.Literal("check"), repair: Type.Boolean() }, strict),
+    ]),
+  },
+  strict,
+);
+export type ImageOrder = Static<typeof ImageOrderSchema>;
+
+/** What became of an order on each host: an operation that runs there under this id, or why there is none. */
+export const ImageOrdersSchema = Type.Object(
+  {
+    id: ImageOperationIdSchema,
+    items: Type.Array(
+      Type.Object(
+        { host: HostIdSchema, operation: nullable(ImageOperationSchema), problem: nullable(ProblemSchema) },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+export type ImageOrders = Static<typeof ImageOrdersSchema>;
+
+/** What each host took of a piece of an archive: bytes so far, or why it takes no more. */
+export const ImageDataTakenSchema = Type.Object(
+  {
+    items: Type.Array(
+      Type.Object({ host: HostIdSchema, offset: nullable(whole), problem: nullable(ProblemSchema) }, strict),
+    ),
+  },
+  strict,
+);
+export type ImageDataTaken = Static<typeof ImageDataTakenSchema>;
+/** Of one request with a piece of an archive. */
+export const MAX_IMAGE_DATA_BYTES = 2 ** 20;
+
+/** Images of all hosts that answered, and hosts that did not. */
+export const ImageListSchema = Type.Object(
+  {
+    items: Type.Array(Type.Object({ host: HostIdSchema, image: ImageOnHostSchema }, strict)),
+    silent: Type.Array(Type.Object({ host: HostIdSchema, problem: ProblemSchema }, strict)),
+  },
+  strict,
+);
+export type ImageList = Static<typeof ImageListSchema>;
+export const ImageDetailsSchema = Type.Object(
+  { items: Type.Array(Type.Object({ host: HostIdSchema, image: ImageDetailSchema }, strict)) },
+  strict,
+);
+export type ImageDetails = Static<typeof ImageDetailsSchema>;
+
+/** Bytes of one `image_write` or `image_read`; base64 makes it a third more, which the bus still carries. */
+export const IMAGE_CHUNK_BYTES = 262_144;
+export const ImageRpcSchemas = [
+  Type.Object({ kind: Type.Literal("images"), offset: whole }, strict),
+  Type.Object({ kind: Type.Literal("image"), image: ImageNameSchema }, strict),
+  Type.Object({ kind: Type.Literal("image_start"), id: ImageOperationIdSchema, request: ImageRequestSchema }, strict),
+  /** Answers when the operation differs from `revision`, or after `waitMs`. */
+  Type.Object(
+    {
+      kind: Type.Literal("image_watch"),
+      id: ImageOperationIdSchema,
+      revision: whole,
+      waitMs: Type.Integer({ minimum: 0, maximum: 10_000 }),
+    },
+    strict,
+  ),
+  Type.Object({ kind: Type.Literal("image_cancel"), id: ImageOperationIdSchema }, strict),
+  /** The next bytes of an archive that is imported, answered once they are taken. In order; the last one says so. */
+  Type.Object(
+    {
+      kind: Type.Literal("image_write"),
+      id: ImageOperationIdSchema,
+      offset: whole,
+      data: Type.String({ maxLength: 349_528 }),
+      last: Type.Boolean(),
+    },
+    strict,
+  ),
+  /** The next bytes of an archive that is exported; the same offset again gives the same bytes again. */
+  Type.Object({ kind: Type.Literal("image_read"), id: ImageOperationIdSchema, offset: whole }, strict),
+] as const;
+/** Answer to `image_write`: how many bytes were taken so far. */
+export const ImageWrittenSchema = Type.Object({ offset: whole }, strict);
+export type ImageWritten = Static<typeof ImageWrittenSchema>;
