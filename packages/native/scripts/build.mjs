@@ -59,6 +59,7 @@ const supervisorSources = [
   "check.c",
   "control.c",
   "crc.c",
+  "detach.c",
   "device.c",
   "end.c",
   "err.c",

@@ -8,7 +8,6 @@
  * Single-threaded, one epoll loop from the clone on, no allocation at all.
  */
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -17,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,6 +23,7 @@
 #include <time.h>
 
 #include "check.h"
+#include "detach.h"
 #include "device.h"
 #include "end.h"
 #include "exec.h"
@@ -53,30 +52,6 @@ static int write_status(struct err *err)
   char text[RECORD_MAX];
   size_t length = record_format_status(text, sizeof text, &self.status);
   return record_write(BERTH_FD_STATE, "status", text, length, err);
-}
-
-/* A process of our own: no terminal's signals, no inherited directory, no descriptor that was not meant for us. */
-static int detach(int joins, struct err *err)
-{
-  static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP };
-  /* Handlers do not survive exec; an ignored SIGCHLD would, and would take our child's exit from us. */
-  struct sigaction action = { .sa_handler = SIG_DFL };
-  (void)sigaction(SIGCHLD, &action, NULL);
-  action.sa_handler = SIG_IGN;
-  for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++)
-    (void)sigaction(ignored[i], &action, NULL);
-  sigset_t none;
-  (void)sigemptyset(&none);
-  (void)sigprocmask(SIG_SETMASK, &none, NULL);
-  (void)setsid();
-  (void)umask(0);
-  (void)prctl(PR_SET_NAME, "berth-supervise");
-  if (chdir("/") < 0 || syscall(SYS_close_range, BERTH_FD_COUNT + joins, ~0U, 0) < 0)
-    return err_sys(err, "init", "detach");
-  for (int fd = BERTH_FD_SPEC; fd < BERTH_FD_COUNT + joins; fd++)
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-      return err_sys(err, "init", "descriptor %d", fd);
-  return 0;
 }
 
 /* Nothing is opened for a terminal: init makes it in the container. */

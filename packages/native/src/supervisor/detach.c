@@ -1,0 +1,36 @@
+#include "detach.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "spec.h"
+
+/* A process of our own: no terminal's signals, no inherited directory, no descriptor that was not meant for us. */
+int detach(int joins, struct err *err)
+{
+  static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP };
+  /* Handlers do not survive exec; an ignored SIGCHLD would, and would take our child's exit from us. */
+  struct sigaction action = { .sa_handler = SIG_DFL };
+  (void)sigaction(SIGCHLD, &action, NULL);
+  action.sa_handler = SIG_IGN;
+  for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++)
+    (void)sigaction(ignored[i], &action, NULL);
+  sigset_t none;
+  (void)sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, NULL);
+  (void)setsid();
+  (void)umask(0);
+  (void)prctl(PR_SET_NAME, "berth-supervise");
+  if (chdir("/") < 0 || syscall(SYS_close_range, BERTH_FD_COUNT + joins, ~0U, 0) < 0)
+    return err_sys(err, "init", "detach");
+  for (int fd = BERTH_FD_SPEC; fd < BERTH_FD_COUNT + joins; fd++)
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+      return err_sys(err, "init", "descriptor %d", fd);
+  return 0;
+}
