@@ -31,7 +31,7 @@ export const ofPathsAndFiles: readonly Mutant[] = [
     without: "closing what the agent forgot, in the supervisor and before the program",
     edits: [
       supervisor(
-        "main.c",
+        "detach.c",
         'chdir("/") < 0 || syscall(SYS_close_range, BERTH_FD_COUNT + joins, ~0U, 0) < 0',
         'chdir("/") < 0',
       ),

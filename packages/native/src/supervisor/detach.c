@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "spec.h"
+#include "../../include/control.h"
 
 /* A process of our own: no terminal's signals, no inherited directory, no descriptor that was not meant for us. */
 int detach(int joins, struct err *err)
