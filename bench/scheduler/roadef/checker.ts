@@ -4,8 +4,8 @@ import type { Reassignment } from "../../../packages/scheduler/src/core/rebalanc
 /** Throws where a rule is broken; returns the objective. */
 export const check = (problem: Reassignment, hostOf: Int32Array): number => {
   const { dimensions, hosts, items, groups, groupOf, first, request, capacity, held } = problem;
-  const used = Array.from({ length: hosts }, () => new Array<number>(dimensions).fill(0));
-  const leftBehind = Array.from({ length: hosts }, () => new Array<number>(dimensions).fill(0));
+  const used = Array.from({ length: hosts }, () => Array.from({ length: dimensions }, () => 0));
+  const leftBehind = Array.from({ length: hosts }, () => Array.from({ length: dimensions }, () => 0));
   const places = Array.from({ length: groups }, () => [] as number[]);
   const fail = (what: string): never => {
     throw new Error(`the arrangement breaks a rule: ${what}`);
@@ -44,7 +44,7 @@ export const check = (problem: Reassignment, hostOf: Int32Array): number => {
         if (zonesOf[needed]?.has(zone) !== true) fail(`group ${group} needs ${needed}`);
     }
   });
-  const moved = new Array<number>(groups).fill(0);
+  const moved = Array.from({ length: groups }, () => 0);
   for (let item = 0; item < items; item += 1) {
     const [host, home] = [hostOf[item] as number, first[item] as number];
     cost += problem.pathCost?.[home * hosts + host] ?? 0;
