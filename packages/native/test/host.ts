@@ -185,8 +185,8 @@ export const compileC = (source: string, target: string): void => {
       copyFileSync(target, `${kept}.${process.pid}`);
       renameSync(`${kept}.${process.pid}`, kept);
     } catch (cause) {
-      /* In the virtual machine the checkout is read-only. */
-      if (!(cause instanceof Error && "code" in cause && cause.code === "EROFS")) throw cause;
+      /* In the virtual machine the checkout is read-only; a directory that cannot be made there is then said to be missing. */
+      if (!(cause instanceof Error && "code" in cause && ["EROFS", "ENOENT"].includes(String(cause.code)))) throw cause;
     }
     return;
   }

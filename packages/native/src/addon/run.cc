@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <vector>
 
@@ -41,7 +42,7 @@ int child_main(void* argument) {
     }
   }
   (void)syscall(SYS_close_range, static_cast<unsigned>(kChildFds), ~0U, 0U);
-  if (chdir("/") == 0 && sigprocmask(SIG_SETMASK, &none, nullptr) == 0) (void)execve(plan->path, plan->argv, plan->envp);
+  if (chdir("/") == 0 && pthread_sigmask(SIG_SETMASK, &none, nullptr) == 0) (void)execve(plan->path, plan->argv, plan->envp);
   plan->error = errno;
   _exit(127);
 }
@@ -96,10 +97,9 @@ class RunWorker : public Napi::AsyncWorker {
     UniqueFd ours(pair[0]);
     UniqueFd theirs(pair[1]);
     if (!lift(null) || !lift(theirs) || !lift(input_)) return failure_.fail("run", "duplicate descriptors");
-    std::vector<char*> argv;
-    argv.push_back(path_.data());
-    for (std::string& word : words_) argv.push_back(word.data());
-    argv.push_back(nullptr);
+    std::vector<char*> argv(words_.size() + 2, nullptr);
+    argv[0] = path_.data();
+    std::transform(words_.begin(), words_.end(), argv.begin() + 1, [](std::string& word) { return word.data(); });
     char* const envp[] = {nullptr};
     RunPlan plan = {.path = path_.c_str(),
                     .argv = argv.data(),
