@@ -32,7 +32,6 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "allocation.no_logs":
     "The allocation has no such file: it never started, its host is gone, or the path is not an output.",
   "image.not_found": "No host that was asked has an image of this name: `berth image ls`.",
-  "image.in_use": "An allocation uses the image: stop it first.",
   "image.failed": "An archive could not be taken or given; `detail` names the place in it.",
   "operation.not_found": "The operation ended long ago, or its host's agent was started again: begin anew.",
   "agent.unreachable": "The host's agent does not answer now. Containers on it run on; `berth hosts` shows its state.",
