@@ -23,6 +23,8 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/{src,lib,sim}/**/*.test.ts", "tools/**/*.test.ts"],
           exclude: [...never, "**/*.integration.test.ts"],
+          // Properties try hundreds of inputs: on a busy machine that takes longer than vitest's five seconds.
+          testTimeout: 30_000,
         },
       },
       {

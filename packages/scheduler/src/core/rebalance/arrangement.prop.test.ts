@@ -82,7 +82,8 @@ const brokenRule = (problem: Reassignment, hostOf: Int32Array): string | undefin
     for (const needed of problem.needs[group] ?? []) {
       const zone = problem.zoneOf[host];
       const isMet = problem.groupOf.some((one, at) => one === needed && problem.zoneOf[hostOf[at] as number] === zone);
-      if (!isMet && host !== home) return `group ${group} needs ${needed} in zone ${zone}`;
+      // What was unmet from the beginning stays so within the zone.
+      if (!isMet && zone !== problem.zoneOf[home]) return `group ${group} needs ${needed} in zone ${zone}`;
     }
   }
   if (moved > problem.maxMoves) return `${moved} moves`;
