@@ -1,51 +1,18 @@
 // Starts a program of ours without copying the agent: fork(2) of a large process stops its event loop for tens of
 // milliseconds, and child_process forks. What the program prints comes through a pipe; whoever started it reaps it.
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
+#include <iterator>
 #include <vector>
 
+#include "child.h"
 #include "failure.h"
 #include "functions.h"
 #include "unique_fd.h"
 
 namespace {
-
-constexpr int kAboveChildFds = 16;
-constexpr int kChildFds = 4;  // 0 to 3
-constexpr size_t kStackBytes = 32768;
-
-struct RunPlan {
-  const char* path;
-  char* const* argv;
-  char* const* envp;
-  int fds[kChildFds];  // all of them at or above kAboveChildFds
-  int error;           // out: errno of what failed
-};
-
-int child_main(void* argument) {
-  auto* plan = static_cast<RunPlan*>(argument);
-  struct sigaction usual = {};
-  usual.sa_handler = SIG_DFL;
-  for (int number = 1; number < NSIG; number++) (void)sigaction(number, &usual, nullptr);
-  sigset_t none;
-  (void)sigemptyset(&none);
-  for (int fd = 0; fd < kChildFds; fd++) {
-    if (dup2(plan->fds[fd], fd) < 0) {
-      plan->error = errno;
-      _exit(127);
-    }
-  }
-  (void)syscall(SYS_close_range, static_cast<unsigned>(kChildFds), ~0U, 0U);
-  if (chdir("/") == 0 && pthread_sigmask(SIG_SETMASK, &none, nullptr) == 0) (void)execve(plan->path, plan->argv, plan->envp);
-  plan->error = errno;
-  _exit(127);
-}
 
 class RunWorker : public Napi::AsyncWorker {
  public:
@@ -85,11 +52,6 @@ class RunWorker : public Napi::AsyncWorker {
   }
 
  private:
-  static bool lift(UniqueFd& fd) {
-    fd.reset(fcntl(fd.get(), F_DUPFD_CLOEXEC, kAboveChildFds));
-    return fd.valid();
-  }
-
   bool launch() {
     UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
     int pair[2];
@@ -101,29 +63,18 @@ class RunWorker : public Napi::AsyncWorker {
     argv[0] = path_.data();
     std::transform(words_.begin(), words_.end(), argv.begin() + 1, [](std::string& word) { return word.data(); });
     char* const envp[] = {nullptr};
-    RunPlan plan = {.path = path_.c_str(),
-                    .argv = argv.data(),
-                    .envp = envp,
-                    .fds = {input_.get(), theirs.get(), null.get(), tree_.get()},
-                    .error = 0};
-    std::vector<char> stack(kStackBytes);
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    // No exit signal: libuv need not wake up for a child that is not its own. reap() waits with __WALL.
-    const int pid = clone(child_main, stack.data() + kStackBytes, CLONE_VM | CLONE_VFORK, &plan);
-    const int clone_error = errno;
-    (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (pid < 0) {
-      errno = clone_error;
-      return failure_.fail("run", "clone");
-    }
-    if (plan.error != 0) {
-      (void)waitpid(pid, nullptr, __WALL);
-      errno = plan.error;
-      return failure_.fail("run", "execute " + path_);
-    }
+    const int fds[] = {input_.get(), theirs.get(), null.get(), tree_.get()};
+    ChildPlan plan = {.dir = AT_FDCWD,
+                      .path = path_.c_str(),
+                      .flags = 0,
+                      .fds = fds,
+                      .fd_count = static_cast<int>(std::size(fds)),
+                      .clean = true,
+                      .argv = argv.data(),
+                      .envp = envp,
+                      .error = 0};
+    const int pid = start_child(plan);
+    if (pid < 0) return failure_.fail("run", plan.error == 0 ? "clone" : "execute " + path_);
     pid_ = pid;
     output_ = std::move(ours);
     return true;

@@ -1,56 +1,26 @@
 // Starts one supervisor. The lock of the state directory is taken here, before the process exists, and the supervisor
 // inherits that very open file description: at every instant it is held exactly when a supervisor lives or is about to.
-//
-// Node is never forked. clone(2) with CLONE_VM | CLONE_VFORK copies no page tables, whatever the size of this process;
-// the child only moves descriptors and executes. Between the two there are nothing but async-signal-safe calls, all
-// signals are blocked, and it runs on a stack of its own.
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include <csignal>
+#include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <vector>
 
 #include "../../include/control.h"
 #include "../../include/spec.h"
+#include "child.h"
 #include "failure.h"
 #include "functions.h"
 #include "sealed_spec.h"
 #include "unique_fd.h"
 
 namespace {
-
-constexpr int kAboveChildFds = 16;
-constexpr size_t kStackBytes = 32768;
-
-struct ChildPlan {
-  int image;
-  int null;
-  int fds[BERTH_FD_COUNT + BERTH_MAX_JOINS];  // from BERTH_FD_SPEC on; all of them at or above kAboveChildFds
-  int joins;
-  char* const* argv;
-  char* const* envp;
-  int error;  // out: errno of what failed
-};
-
-int child_main(void* argument) {
-  auto* plan = static_cast<ChildPlan*>(argument);
-  for (int fd = 0; fd < BERTH_FD_COUNT + plan->joins; fd++) {
-    if (dup2(fd < BERTH_FD_SPEC ? plan->null : plan->fds[fd], fd) < 0) {
-      plan->error = errno;
-      _exit(127);
-    }
-  }
-  (void)syscall(SYS_execveat, plan->image, "", plan->argv, plan->envp, AT_EMPTY_PATH);
-  plan->error = errno;
-  _exit(127);
-}
 
 // A child that is about to execute holds copies of all our descriptors, locks included, for a moment.
 bool lock_soon(int fd) {
@@ -141,11 +111,6 @@ class StartWorker : public Napi::AsyncWorker {
     return true;
   }
 
-  static bool lift(UniqueFd& fd) {
-    fd.reset(fcntl(fd.get(), F_DUPFD_CLOEXEC, kAboveChildFds));
-    return fd.valid();
-  }
-
   bool launch() {
     if (join_error_ != 0) {
       errno = join_error_;
@@ -172,32 +137,20 @@ class StartWorker : public Napi::AsyncWorker {
     }
     char* const argv[] = {name, word.data(), joins_.empty() ? nullptr : count, nullptr};
     char* const envp[] = {nullptr};
-    ChildPlan plan = {.image = image_,
-                      .null = null.get(),
-                      .fds = {-1, -1, -1, spec.get(), dir_.get(), lock_.get(), theirs.get()},
-                      .joins = static_cast<int>(joins_.size()),
+    static_assert(BERTH_FD_SPEC == 3 && BERTH_FD_STATE == 4 && BERTH_FD_LOCK == 5 && BERTH_FD_FIRST_CLIENT == 6);
+    std::vector<int> fds = {null.get(), null.get(), null.get(), spec.get(), dir_.get(), lock_.get(), theirs.get()};
+    std::transform(joins_.begin(), joins_.end(), std::back_inserter(fds), [](const UniqueFd& fd) { return fd.get(); });
+    ChildPlan plan = {.dir = image_,
+                      .path = "",
+                      .flags = AT_EMPTY_PATH,
+                      .fds = fds.data(),
+                      .fd_count = static_cast<int>(fds.size()),
+                      .clean = false,  // a supervisor sees to it itself
                       .argv = argv,
                       .envp = envp,
                       .error = 0};
-    for (size_t i = 0; i < joins_.size(); i++) plan.fds[BERTH_FD_COUNT + i] = joins_[i].get();
-    std::vector<char> stack(kStackBytes);
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    // No exit signal: libuv need not wake up for a child that is not its own. reap() waits with __WALL.
-    const int pid = clone(child_main, stack.data() + kStackBytes, CLONE_VM | CLONE_VFORK, &plan);
-    const int clone_error = errno;
-    (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (pid < 0) {
-      errno = clone_error;
-      return failure_.fail("supervisor.start", "clone");
-    }
-    if (plan.error != 0) {
-      (void)waitpid(pid, nullptr, __WALL);
-      errno = plan.error;
-      return failure_.fail("supervisor.start", "execute the supervisor");
-    }
+    const int pid = start_child(plan);
+    if (pid < 0) return failure_.fail("supervisor.start", plan.error == 0 ? "clone" : "execute the supervisor");
     pid_ = pid;
     socket_ = std::move(ours);
     dir_.reset();
