@@ -1,5 +1,5 @@
 /** What the agent needs of images. */
-import type { ImageDetail, ImageOnHost, ImageResult, LayerProgress, Result } from "@berth/schema";
+import type { ImageDetail, ImageOnHost, ImageResult, Result } from "@berth/schema";
 import type { PreparedImage } from "../core/images/prepared.ts";
 import type { Progress } from "../core/images/progress.ts";
 
@@ -40,8 +40,6 @@ export interface Images {
   /** What it held may be collected from now on. */
   readonly release: (holder: string) => Promise<void>;
   readonly holders: () => readonly string[];
-  /** Pulls that go on. */
-  readonly pulls: () => readonly { readonly image: string; readonly layers: readonly LayerProgress[] }[];
   /** Removes what is not needed when the disk is too full; resolves to bytes freed. */
   readonly collect: () => Promise<number>;
   readonly verbs: ImageVerbs;

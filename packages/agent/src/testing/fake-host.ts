@@ -145,7 +145,6 @@ export class FakeHost {
           ),
         release: (holder) => act(() => void this.held.delete(holder)),
         holders: () => [...this.held],
-        pulls: () => [],
         collect: () => Promise.resolve(0),
         verbs: noVerbs,
       },

@@ -7,9 +7,10 @@ import { parseImageReference, type ImageReference } from "@berth/schema";
 import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
 import { TAR_END, tarHeader, tarPadding } from "../../core/images/tar.ts";
 import { MEDIA_TYPES } from "../../core/images/manifest.ts";
+import type { ImageWork } from "../../ports/images.ts";
 import { readContents, valueOf, type Contents } from "./contents.ts";
 import { pin, type Parts } from "./parts.ts";
-import { fetchArchives, type PullOptions } from "./pull.ts";
+import { fetchArchives } from "./pull.ts";
 
 export interface Whole {
   readonly reference: ImageReference;
@@ -20,7 +21,7 @@ export interface Whole {
 }
 
 /** Everything of an image as blobs, pinned: what is only here unpacked comes from its registry once more. */
-export const wholeImage = async (parts: Parts, name: string, options: PullOptions): Promise<Whole> => {
+export const wholeImage = async (parts: Parts, name: string, options: ImageWork): Promise<Whole> => {
   const record = await parts.records.read(name);
   if (record === undefined) throw new Error(`there is no image ${name} on this host`);
   const reference = valueOf(parseImageReference(name), name);
@@ -105,7 +106,7 @@ export async function* exportArchive(
   parts: Parts,
   name: string,
   format: "oci" | "docker",
-  options: PullOptions,
+  options: ImageWork,
 ): AsyncGenerator<Uint8Array> {
   const whole = await wholeImage(parts, name, options);
   try {

@@ -2,12 +2,11 @@
  * What an operator says about the store of images: `images.json` in the data directory of the agent, read again whenever
  * it changes. Everything has a default; a file that is wrong is an error that names the place, and changes nothing.
  */
-import { readFile, stat } from "node:fs/promises";
 import Type, { type Static } from "typebox";
 import { UNPACK_LIMITS, type UnpackLimits } from "@berth/native";
 import { decoder, parseBytes } from "@berth/schema";
 import { DEFAULT_MARKS, parseMarks, type Marks } from "../../core/images/marks.ts";
-import { isMissing } from "../files/atomic-file.ts";
+import { openSettingsFile } from "../files/settings-file.ts";
 
 const strict = { additionalProperties: false } as const;
 const mark = Type.String({ maxLength: 32, minLength: 2 });
@@ -78,34 +77,5 @@ const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSe
   };
 };
 
-const load = async (file: string): Promise<ImageSettings> => {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return DEFAULT_IMAGE_SETTINGS;
-    throw new Error(`${file} cannot be read`, { cause: error });
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
-  const decoded = decode(value);
-  if (decoded.ok) return settingsOf(decoded.value, file);
-  const first = decoded.error[0];
-  throw new Error(`${file} ${first?.pointer ?? ""}: ${first?.message ?? "does not have its form"}`);
-};
-
-export const openImageSettings = (file: string): ReadImageSettings => {
-  let cached: { readonly stamp: string; readonly settings: ImageSettings } | undefined;
-  return async () => {
-    const stamp = await stat(file, { bigint: true }).then(
-      ({ mtimeNs, size, ino }) => `${mtimeNs}:${size}:${ino}`,
-      () => "absent",
-    );
-    if (cached?.stamp !== stamp) cached = { stamp, settings: await load(file) };
-    return cached.settings;
-  };
-};
+export const openImageSettings = (file: string): ReadImageSettings =>
+  openSettingsFile({ file, decode, settingsOf, absent: DEFAULT_IMAGE_SETTINGS });

@@ -36,7 +36,6 @@ export const openImages = async ({ directory, registries, settings }: ImageFiles
     },
     release: (holder) => store.release(holder),
     holders: () => store.holders(),
-    pulls: () => store.pulls(),
     collect: async () => (await store.collect()).freedBytes,
     verbs: store,
   };

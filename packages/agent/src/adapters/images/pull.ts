@@ -15,24 +15,19 @@ import {
   type Descriptor,
   type ImageManifest,
 } from "../../core/images/manifest.ts";
-import type { Progress } from "../../core/images/progress.ts";
 import { Turns } from "../../core/turns.ts";
+import type { ImageWork } from "../../ports/images.ts";
 import { defaultsOf, valueOf, type Contents } from "./contents.ts";
 import { pin, type Parts } from "./parts.ts";
 import type { ImageRecord } from "./records.ts";
 import { openRegistry, type Registry } from "./registry.ts";
-
-export interface PullOptions {
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
-}
 
 const fetchBlob = (
   { blobs }: Parts,
   registry: Registry,
   reference: ImageReference,
   descriptor: Descriptor,
-  { progress, signal }: PullOptions,
+  { progress, signal }: ImageWork,
 ): Promise<void> =>
   blobs.fetch(
     descriptor,
@@ -101,8 +96,8 @@ export const settleImage = async (
     readonly contents: Contents;
     readonly source: "registry" | "import";
   },
-  fetch: (descriptor: Descriptor, options: PullOptions) => Promise<void>,
-  options: PullOptions,
+  fetch: (descriptor: Descriptor, options: ImageWork) => Promise<void>,
+  options: ImageWork,
 ): Promise<ImageRecord> => {
   const { blobs, layers, records } = parts;
   const { name, contents, source } = image;
@@ -150,7 +145,7 @@ export const pullImage = async (
   parts: Parts,
   reference: ImageReference,
   name: string,
-  options: PullOptions,
+  options: ImageWork,
 ): Promise<ImageRecord> => {
   const registry = openRegistry(parts.registries);
   let unpin: () => void = () => undefined;
@@ -188,7 +183,7 @@ export const fetchArchives = async (
   parts: Parts,
   reference: ImageReference,
   descriptors: readonly Descriptor[],
-  options: PullOptions,
+  options: ImageWork,
 ): Promise<void> => {
   const registry = openRegistry(parts.registries);
   const { parallelLayers } = await parts.settings();

@@ -7,10 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { formatImageReference, parseImageReference, type ImageReference } from "@berth/schema";
 import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
 import type { Descriptor } from "../../core/images/manifest.ts";
+import type { ImageWork } from "../../ports/images.ts";
 import { manifestType, wholeImage } from "./archive-out.ts";
 import { valueOf } from "./contents.ts";
 import type { Parts } from "./parts.ts";
-import { eachAtOnce, type PullOptions } from "./pull.ts";
+import { eachAtOnce } from "./pull.ts";
 import { RegistryFailure, RegistrySession, type Answer } from "./registry-session.ts";
 
 const ATTEMPTS = 5;
@@ -28,7 +29,7 @@ const pushBlob = async (
   session: RegistrySession,
   { repository }: ImageReference,
   { digest, size }: Descriptor,
-  { progress, signal }: PullOptions,
+  { progress, signal }: ImageWork,
 ): Promise<void> => {
   const there = await session.ask("HEAD", repository, `blobs/${digest}`, {}, signal);
   await there.body.dump();
@@ -75,7 +76,7 @@ export const pushImage = async (
   parts: Parts,
   name: string,
   to: string | null,
-  options: PullOptions,
+  options: ImageWork,
 ): Promise<{ readonly image: string; readonly manifest: string }> => {
   const whole = await wholeImage(parts, name, options);
   try {

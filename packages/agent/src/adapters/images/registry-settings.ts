@@ -4,10 +4,10 @@
  * docker-credential-helpers: `docker-credential-NAME get`, the registry on stdin, JSON back).
  */
 import { execFile } from "node:child_process";
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import Type, { type Static } from "typebox";
 import { decoder, isLoopback } from "@berth/schema";
-import { isMissing } from "../files/atomic-file.ts";
+import { openSettingsFile } from "../files/settings-file.ts";
 
 const path = Type.String({ pattern: "^/", maxLength: 4096 });
 const strict = { additionalProperties: false } as const;
@@ -51,26 +51,6 @@ export interface RegistrySettings {
 
 const HELPER_TIMEOUT_MS = 20_000;
 
-const load = async (file: string): Promise<Settings> => {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return {};
-    throw new Error(`${file} cannot be read`, { cause: error });
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
-  const decoded = decode(value);
-  if (decoded.ok) return decoded.value;
-  const first = decoded.error[0];
-  throw new Error(`${file} ${first?.pointer ?? ""}: ${first?.message ?? "does not have its form"}`);
-};
-
 const askHelper = (name: string, registry: string): Promise<Credentials> =>
   new Promise((resolve, reject) => {
     const program = `docker-credential-${name}`;
@@ -92,15 +72,7 @@ const askHelper = (name: string, registry: string): Promise<Credentials> =>
   });
 
 export const openRegistrySettings = (file: string): RegistrySettings => {
-  let cached: { readonly stamp: string; readonly settings: Settings } | undefined;
-  const settings = async (): Promise<Settings> => {
-    const stamp = await stat(file, { bigint: true }).then(
-      ({ mtimeNs, size, ino }) => `${mtimeNs}:${size}:${ino}`,
-      () => "absent",
-    );
-    if (cached?.stamp !== stamp) cached = { stamp, settings: await load(file) };
-    return cached.settings;
-  };
+  const settings = openSettingsFile<Settings, Settings>({ file, decode, settingsOf: (given) => given, absent: {} });
   return {
     accessTo: async (registry) => {
       const own = (await settings())[registry] ?? {};

@@ -11,14 +11,13 @@ import {
   type ImageDetail,
   type ImageOnHost,
   type ImageReference,
-  type ImageResult,
-  type LayerProgress,
 } from "@berth/schema";
 import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
 import type { PreparedImage } from "../../core/images/prepared.ts";
 import { createProgress, type Progress } from "../../core/images/progress.ts";
 import { SharedWork } from "../../core/shared-work.ts";
 import { Turns } from "../../core/turns.ts";
+import type { ImageVerbs, ImageWork } from "../../ports/images.ts";
 import { hasCode } from "../files/atomic-file.ts";
 import { importArchive } from "./archive-in.ts";
 import { exportArchive } from "./archive-out.ts";
@@ -29,48 +28,21 @@ import { readContents, valueOf } from "./contents.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
 import { openLayers } from "./layers.ts";
 import { inGate, Pins, type Parts } from "./parts.ts";
-import { pullImage, type PullOptions } from "./pull.ts";
+import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import { openRecords, type ImageRecord } from "./records.ts";
 import { RegistryFailure } from "./registry-session.ts";
 import type { RegistrySettings } from "./registry-settings.ts";
 import { openUses } from "./uses.ts";
 
-/** A pull that goes on, for whoever wants to look. */
-export interface PullUnderWay {
-  readonly image: string;
-  readonly layers: readonly LayerProgress[];
-}
-
-export interface OciStore {
+export interface OciStore extends ImageVerbs {
   /** `holder` keeps the layers from being collected until it is released. */
   readonly prepare: (image: string, holder: string, signal: AbortSignal) => Promise<PreparedImage>;
   readonly release: (holder: string) => Promise<void>;
   readonly holders: () => readonly string[];
-  readonly pulls: () => readonly PullUnderWay[];
-  /** Asks the registry, whatever is here. */
-  readonly pull: (image: string, options: PullOptions) => Promise<string>;
-  readonly push: (
-    image: string,
-    to: string | null,
-    options: PullOptions,
-  ) => Promise<{ readonly image: string; readonly manifest: string }>;
-  readonly take: (
-    archive: AsyncIterable<Uint8Array>,
-    options: PullOptions & { readonly name: string | null },
-  ) => Promise<string[]>;
-  readonly give: (image: string, format: "oci" | "docker", options: PullOptions) => AsyncIterable<Uint8Array>;
-  readonly list: () => Promise<ImageOnHost[]>;
-  /** Undefined when there is none of this name. */
-  readonly inspect: (image: string) => Promise<ImageDetail | undefined>;
-  readonly remove: (image: string) => Promise<Removed>;
-  readonly prune: (all: boolean) => Promise<Removed>;
-  readonly check: (repair: boolean, options: PullOptions) => Promise<Extract<ImageResult, { kind: "checked" }>>;
   /** Keeps the store below its marks. */
   readonly collect: () => Promise<Removed>;
 }
-
-const MAX_PULLS = 64;
 
 class Store implements OciStore {
   readonly #parts: Parts;
@@ -121,11 +93,7 @@ class Store implements OciStore {
     return [...this.#parts.uses.holders().keys()];
   }
 
-  pulls(): readonly PullUnderWay[] {
-    return [...this.#pulling].slice(0, MAX_PULLS).map(([image, progress]) => ({ image, layers: progress.snapshot() }));
-  }
-
-  async pull(image: string, { progress, signal }: PullOptions): Promise<string> {
+  async pull(image: string, { progress, signal }: ImageWork): Promise<string> {
     const reference = valueOf(parseImageReference(image), image);
     const name = formatImageReference(reference);
     if (reference.registry === LOCAL_REGISTRY) throw new Error(`${name} names no registry: it can only be imported`);
@@ -133,13 +101,13 @@ class Store implements OciStore {
     return name;
   }
 
-  push(image: string, to: string | null, options: PullOptions) {
+  push(image: string, to: string | null, options: ImageWork) {
     return pushImage(this.#parts, this.#named(image), to, options);
   }
 
   async take(
     archive: AsyncIterable<Uint8Array>,
-    options: PullOptions & { readonly name: string | null },
+    options: ImageWork & { readonly name: string | null },
   ): Promise<string[]> {
     try {
       return await importArchive(this.#parts, archive, options);
@@ -150,7 +118,7 @@ class Store implements OciStore {
     }
   }
 
-  give(image: string, format: "oci" | "docker", options: PullOptions): AsyncIterable<Uint8Array> {
+  give(image: string, format: "oci" | "docker", options: ImageWork): AsyncIterable<Uint8Array> {
     return exportArchive(this.#parts, this.#named(image), format, options);
   }
 
@@ -206,7 +174,7 @@ class Store implements OciStore {
     return prune(this.#parts, all);
   }
 
-  check(repair: boolean, options: PullOptions) {
+  check(repair: boolean, options: ImageWork) {
     return checkStore(this.#parts, { ...options, repair });
   }
 
@@ -266,7 +234,7 @@ class Store implements OciStore {
   }
 
   /** A full disk is cleaned once, whatever the marks say, and then the pull goes on where it ended. */
-  async #pullWithRoom(reference: ImageReference, name: string, options: PullOptions): Promise<ImageRecord> {
+  async #pullWithRoom(reference: ImageReference, name: string, options: ImageWork): Promise<ImageRecord> {
     try {
       return await pullImage(this.#parts, reference, name, options);
     } catch (error) {
