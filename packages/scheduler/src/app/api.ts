@@ -37,6 +37,7 @@ import { pageOf, type PageRequest } from "./pages.ts";
 import { createRebalancer, type Rebalancer } from "./rebalance.ts";
 import type { Views } from "./views.ts";
 import type { Waits } from "./waits.ts";
+import { tellBus, writeRecords } from "./write.ts";
 
 type Answer<T> = Promise<Result<T, Problem>>;
 
@@ -143,15 +144,7 @@ export const createApi = (options: ApiOptions): Api => {
     },
 
     stop: async (project, job, origin) => {
-      const done = await engine.submit({
-        cause: "stop",
-        origin,
-        splittable: false,
-        decide: (now) => {
-          const records = decideStop(now, project, job, origin.who);
-          return records.ok ? ok({ records: records.value, value: undefined }) : records;
-        },
-      });
+      const done = await writeRecords(engine, "stop", origin, (now) => decideStop(now, project, job, origin.who));
       return done.ok ? viewOf(project, job) : done;
     },
 
@@ -192,27 +185,22 @@ export const createApi = (options: ApiOptions): Api => {
     host: hostView,
 
     enrol: async (enrolment, origin) => {
-      const done = await engine.submit({
-        cause: "enrolment",
-        origin,
-        splittable: false,
-        decide: (now) => {
-          const records = decideEnrol(now, { ...enrolment, by: origin.who });
-          return records.ok ? ok({ records: records.value, value: undefined }) : records;
-        },
-      });
+      const done = await writeRecords(engine, "enrolment", origin, (now) =>
+        decideEnrol(now, { ...enrolment, by: origin.who }),
+      );
       if (!done.ok) return done;
-      try {
-        await admission.admit([...state.hosts.values()]);
-      } catch (error) {
-        const detail = `host ${enrolment.id} is admitted, but the bus does not know it yet (${error instanceof Error ? error.message : String(error)}); send the request again`;
-        return err(problem("cluster.unreachable", detail, { retryAfterMs: 1_000 }));
-      }
+      const told = await tellBus(
+        admission,
+        state,
+        (why) => `host ${enrolment.id} is admitted, but the bus does not know it yet (${why}); send the request again`,
+        { retryAfterMs: 1_000 },
+      );
+      if (!told.ok) return told;
       return ok({
         id: enrolment.id,
         natsUrls: [...admission.urls],
         clusterKey: options.clusterKey,
-        revision: done.value.revision,
+        revision: done.value,
       });
     },
 

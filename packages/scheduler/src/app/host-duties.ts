@@ -1,8 +1,6 @@
 /** What operators ask of hosts: close, open, empty, remove. */
 import {
-  err,
   ok,
-  problem,
   type DrainPlan,
   type HostId,
   type HostView,
@@ -23,6 +21,7 @@ import {
 import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "./engine.ts";
+import { tellBus, writeRecords } from "./write.ts";
 
 type Answer<T> = Promise<Result<T, Problem>>;
 type Decide = (now: ClusterState) => Result<LogRecord[], Problem>;
@@ -45,21 +44,8 @@ export const createHostDuties = (options: {
 }): HostDuties => {
   const { engine, admission, clock, view } = options;
 
-  const write = async (cause: string, origin: Origin, decide: Decide): Answer<number> => {
-    const done = await engine.submit({
-      cause,
-      origin,
-      splittable: false,
-      decide: (now) => {
-        const records = decide(now);
-        return records.ok ? ok({ records: records.value, value: undefined }) : records;
-      },
-    });
-    return done.ok ? ok(done.value.revision) : done;
-  };
-
   const change = async (cause: string, id: HostId, origin: Origin, decide: Decide): Answer<HostView> => {
-    const done = await write(cause, origin, decide);
+    const done = await writeRecords(engine, cause, origin, decide);
     return done.ok ? view(id) : done;
   };
 
@@ -74,18 +60,18 @@ export const createHostDuties = (options: {
     },
     removeHost: async (id, force, origin) => {
       let allocations = 0;
-      const done = await write("host removal", origin, (now) => {
+      const done = await writeRecords(engine, "host removal", origin, (now) => {
         allocations = now.hosts.get(id)?.allocations.size ?? 0;
         return decideRemove(now, id, origin.who, force);
       });
       if (!done.ok) return done;
-      try {
-        await admission.admit([...engine.state.hosts.values()]);
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        const detail = `host ${id} is removed, but the bus has not taken its key away yet (${why}); it does at its next start`;
-        return err(problem("cluster.unreachable", detail));
-      }
+      const told = await tellBus(
+        admission,
+        engine.state,
+        (why) =>
+          `host ${id} is removed, but the bus has not taken its key away yet (${why}); it does at its next start`,
+      );
+      if (!told.ok) return told;
       return ok({ host: id, allocations, revision: done.value });
     },
   };

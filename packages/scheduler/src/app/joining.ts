@@ -15,6 +15,7 @@ import { decideJoin, decideJoinToken, decideRevokeJoinToken, type JoinTokenRecor
 import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "./engine.ts";
+import { tellBus, writeRecords } from "./write.ts";
 
 type Answer<T> = Promise<Result<T, Problem>>;
 
@@ -57,16 +58,10 @@ export const createJoining = (options: {
 
   return {
     createJoinToken: async ({ id, digest, host, ttlMs }, origin) => {
-      const done = await engine.submit({
-        cause: "join token",
-        origin,
-        splittable: false,
-        decide: (now) => {
-          const nowMs = clock.nowMs();
-          const token = { id, digest, hostId: host, expiresAtMs: nowMs + ttlMs, by: origin.who };
-          const records = decideJoinToken(now, token, nowMs);
-          return records.ok ? ok({ records: records.value, value: undefined }) : records;
-        },
+      const done = await writeRecords(engine, "join token", origin, (now) => {
+        const nowMs = clock.nowMs();
+        const token = { id, digest, hostId: host, expiresAtMs: nowMs + ttlMs, by: origin.who };
+        return decideJoinToken(now, token, nowMs);
       });
       if (!done.ok) return done;
       const made = state.joinTokens.find((token) => token.id === id);
@@ -76,45 +71,33 @@ export const createJoining = (options: {
     },
 
     revokeJoinToken: async (id, origin) => {
-      const done = await engine.submit({
-        cause: "join token revoked",
-        origin,
-        splittable: false,
-        decide: (now) => {
-          const records = decideRevokeJoinToken(now, id, origin.who);
-          return records.ok ? ok({ records: records.value, value: undefined }) : records;
-        },
-      });
-      return done.ok ? ok({ id, revision: done.value.revision }) : done;
+      const done = await writeRecords(engine, "join token revoked", origin, (now) =>
+        decideRevokeJoinToken(now, id, origin.who),
+      );
+      return done.ok ? ok({ id, revision: done.value }) : done;
     },
 
     joinTokens: () => state.joinTokens.map(viewOf),
 
     join: async ({ token, digest, host, publicKey }, origin) => {
-      const done = await engine.submit({
-        cause: `join of ${host}`,
-        origin,
-        splittable: false,
-        decide: (now) => {
-          const records = decideJoin(now, { token, digest, hostId: host, publicKey }, clock.nowMs());
-          return records.ok ? ok({ records: records.value, value: undefined }) : records;
-        },
-      });
+      const done = await writeRecords(engine, `join of ${host}`, origin, (now) =>
+        decideJoin(now, { token, digest, hostId: host, publicKey }, clock.nowMs()),
+      );
       if (!done.ok) return done;
-      try {
-        await admission.admit([...state.hosts.values()]);
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        const detail = `host ${host} is admitted, but the bus does not know it yet (${why}); ask again`;
-        return err(problem("cluster.unreachable", detail, { retryAfterMs: 1_000 }));
-      }
+      const told = await tellBus(
+        admission,
+        state,
+        (why) => `host ${host} is admitted, but the bus does not know it yet (${why}); ask again`,
+        { retryAfterMs: 1_000 },
+      );
+      if (!told.ok) return told;
       return ok({
         id: host,
         cluster: options.cluster,
         natsUrls: [...admission.urls],
         natsCa: admission.ca,
         clusterKey: options.clusterKey,
-        revision: done.value.revision,
+        revision: done.value,
       });
     },
   };
