@@ -15,14 +15,22 @@ const values = {
   index: 0,
   host: "h",
   allocation: "alloc_06f0000000000000000000000a",
+  token: "abcdefghij",
+  operation: "operation-0000000001",
   "*": "x",
 };
 const PUBLIC = new Set<string>([Routes.livez, Routes.readyz, Routes.login]);
+/** Asks for a join token instead, see below. */
+const FOR_MACHINES = new Set<string>([Routes.join]);
 const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan, tickets } = Routes;
-const ONLY_POSTED = new Set<string>([tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan]);
-const POSTED = new Set<string>([Routes.jobs, Routes.hosts, ...ONLY_POSTED]);
+const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke } = Routes;
+const ONLY_POSTED = new Set<string>([
+  ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke],
+  ...[imageOperations, imageOperationCancel, imageData],
+]);
+const POSTED = new Set<string>([Routes.jobs, Routes.hosts, Routes.joinTokens, ...ONLY_POSTED]);
 const guarded = Object.values(Routes)
-  .filter((route) => !PUBLIC.has(route))
+  .filter((route) => !PUBLIC.has(route) && !FOR_MACHINES.has(route))
   .flatMap((route) => [
     ...(ONLY_POSTED.has(route) ? [] : [["GET", route] as const]),
     ...(POSTED.has(route) ? [["POST", route] as const] : []),
@@ -75,6 +83,19 @@ test("public routes need nothing, and every answer has the security headers", as
     expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
     expect(answer.headers.get("x-frame-options")).toBe("DENY");
   }
+});
+
+test("joining needs a join token, and neither needs nor takes the token of the API for one", async () => {
+  const post = (token: string, headers: Record<string, string> = {}) =>
+    fetch(scheduler.url + Routes.join, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify({ token, host: "h", publicKey: `U${"A".repeat(55)}` }),
+    }).then(answerOf);
+  const unknown = `abcdefghij.${"A".repeat(43)}`;
+  expect((await post(unknown)).body.code).toBe("join.refused");
+  expect((await post(unknown, { authorization: `Bearer ${scheduler.token}` })).body.code).toBe("join.refused");
+  expect((await post(scheduler.token)).body.code).toBe("request.invalid");
 });
 
 describe("a session", () => {
