@@ -52,7 +52,7 @@ import type {
 /** After this a supervisor that was told to kill is no longer waited for. */
 const KILL_WAIT_MS = 1000;
 const KILL_DIRECT_MS = 5000;
-const LOCK_WAIT_MS = 10_000;
+export const LOCK_WAIT_MS = 10_000;
 const ADOPT_WAIT_MS = 10_000;
 const DEFAULT_SCROLLBACK = 64 * 1024;
 const NEVER_STARTED = nativeError("supervisor", 0, "the supervisor was killed before it did anything");

@@ -2,7 +2,7 @@
  * Opens a state directory and starts, finds and forgets containers in it. Decides nothing about what should run.
  * One runtime per state directory: it is locked for as long as the runtime is open.
  */
-import { closeSync, constants as fsConstants, openSync, readFileSync } from "node:fs";
+import { closeSync, constants as fsConstants, existsSync, openSync, readFileSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { constants, release } from "node:os";
 import { isAbsolute, join } from "node:path";
@@ -11,7 +11,7 @@ import { binding, isFailure, supervisorPath, type Binding } from "./binding.ts";
 import { readCgroupLayout, type CgroupLayout, type Hierarchy } from "./cgroup-layout.ts";
 import { ContainerCgroup } from "./cgroup.ts";
 import { enableOnDemand, prepareParent, removeParent } from "./cgroup-parent.ts";
-import { TrackedContainer } from "./container.ts";
+import { LOCK_WAIT_MS, TrackedContainer } from "./container.ts";
 import { discard, type Host } from "./host.ts";
 import { notStartedRecord } from "./lost.ts";
 import { fromSystemError, nativeError, NativeFailure } from "./errors.ts";
@@ -243,12 +243,27 @@ class OpenRuntime implements Runtime {
     for (const watch of this.#host.watches) watch.close();
     await this.#pool.close();
     try {
-      if (options.removeCgroups === true) await removeParent(this.#layout, this.#options.cgroupParent);
+      if (options.removeCgroups === true) {
+        await this.#endsFinished();
+        await removeParent(this.#layout, this.#options.cgroupParent);
+      }
     } finally {
       closeSync(this.#descriptors.image);
       closeSync(this.#descriptors.stateRoot);
       closeSync(this.#descriptors.lock);
     }
+  }
+
+  /** A supervisor tells the end first, and takes the container's cgroup away then: for as long as it holds its lock. */
+  async #endsFinished(): Promise<void> {
+    const { stateDir } = this.#options;
+    const ended = (await readdir(stateDir)).filter((id) => isContainerId(id) && existsSync(join(stateDir, id, "exit")));
+    await Promise.all(
+      ended.map(async (id) => {
+        const lock = await this.#host.binding.lockSoon(this.#host.stateRoot, id, LOCK_WAIT_MS);
+        if (lock >= 0) closeSync(lock);
+      }),
+    );
   }
 
   #container(id: string, cgroupParent: string, known?: Resources): TrackedContainer {

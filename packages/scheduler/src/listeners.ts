@@ -1,6 +1,7 @@
 /** Where a scheduler listens, and with which certificate: plain on loopback, TLS everywhere else. The certificate is renewed while it runs. */
 import type { Logger } from "pino";
 import type { DataDir } from "./adapters/files/data-dir.ts";
+import { API_FLAGS, LISTEN_FLAGS, type AddressFlags } from "./adapters/http/cannot-listen.ts";
 import { listen } from "./adapters/http/server.ts";
 import { listenSecurely, type SecureListener } from "./adapters/http/secure.ts";
 import type { JoinAddress } from "./adapters/http/routes/joining.ts";
@@ -64,16 +65,19 @@ export const openListeners = async (
   closers: Closers,
 ): Promise<Listening> => {
   const { api, tls } = given;
-  const secure = async (where: Address): Promise<SecureListener & { readonly urls: readonly string[] }> => {
+  const secure = async (
+    where: Address,
+    flags: AddressFlags,
+  ): Promise<SecureListener & { readonly urls: readonly string[] }> => {
     if (tls === undefined) throw new Error("listening off loopback needs a certificate");
-    const front = await listenSecurely(server, where, tls.certificate);
+    const front = await listenSecurely(server, where, tls.certificate, flags);
     closers.push(front.close);
     tls.onRenewed(front.renew);
     return { ...front, urls: addressesOf(where.host).map((host) => `https://${bracket(host)}:${front.port}`) };
   };
   const isPlain = isLoopback(api.host);
-  const main = isPlain ? { urls: [await listen(server, api.host, api.port)] } : await secure(api);
-  const others = given.listen === undefined ? (isPlain ? undefined : main) : await secure(given.listen);
+  const main = isPlain ? { urls: [await listen(server, api.host, api.port)] } : await secure(api, API_FLAGS);
+  const others = given.listen === undefined ? (isPlain ? undefined : main) : await secure(given.listen, LISTEN_FLAGS);
   return {
     url: main.urls[0] ?? "",
     ca: isPlain ? undefined : tls?.authority.certificate,

@@ -4,7 +4,7 @@
  */
 import { createServer } from "node:https";
 import type { ServerCertificate } from "../tls/authority.ts";
-import { StartupProblem } from "../../ports/startup-problem.ts";
+import { cannotListen, type AddressFlags } from "./cannot-listen.ts";
 import type { Server } from "./server-type.ts";
 
 export interface SecureListener {
@@ -20,6 +20,7 @@ export const listenSecurely = async (
   server: Server,
   where: { readonly host: string; readonly port: number },
   certificate: ServerCertificate,
+  flags: AddressFlags,
 ): Promise<SecureListener> => {
   await server.ready();
   const plain = server.server;
@@ -35,13 +36,7 @@ export const listenSecurely = async (
     if (plain.listenerCount(event) > 0) front.on(event, (...given: unknown[]) => void plain.emit(event, ...given));
   }
   await new Promise<void>((resolve, reject) => {
-    front.once("error", (error: NodeJS.ErrnoException) => {
-      const what =
-        error.code === "EADDRINUSE"
-          ? `port ${where.port} on ${where.host} is taken; choose another one with --listen-port`
-          : `cannot listen on ${where.host}:${where.port}: ${error.message}; choose another address with --listen`;
-      reject(new StartupProblem(what, { cause: error }));
-    });
+    front.once("error", (error) => reject(cannotListen(error, where, flags)));
     front.listen({ host: where.host, port: where.port }, resolve);
   });
   const address = front.address();

@@ -8,8 +8,8 @@ import type { Logger } from "pino";
 import { problem } from "@berth/schema";
 import type { Control } from "../../app/control.ts";
 import type { Clock } from "../../ports/clock.ts";
-import { StartupProblem } from "../../ports/startup-problem.ts";
 import { createAuthHook } from "./auth.ts";
+import { API_FLAGS, cannotListen } from "./cannot-listen.ts";
 import { addDashboard } from "./dashboard.ts";
 import { acceptJson } from "./json-body.ts";
 import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems.ts";
@@ -125,11 +125,6 @@ export const listen = async (server: Server, host: string, port: number): Promis
   try {
     return await server.listen({ host, port });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const what =
-      code === "EADDRINUSE"
-        ? `port ${port} on ${host} is taken; choose another one with --api-port`
-        : `cannot listen on ${host}:${port}: ${message}; choose another address with --api-host`;
-    throw new StartupProblem(what, { cause: error });
+    throw cannotListen(error, { host, port }, API_FLAGS);
   }
 };
