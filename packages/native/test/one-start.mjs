@@ -16,6 +16,8 @@ const started = async (runtime) => {
   await result.value.remove();
   return { exit };
 };
+// As an agent has something that keeps it alive: waiting for a supervisor that ends without a word does not.
+const alive = setInterval(() => undefined, 1000);
 try {
   const runtime = await openRuntime({ stateDir, cgroupParent });
   for (let more = 0; more <= upTo; more += 1) {
@@ -30,4 +32,5 @@ try {
 } catch (cause) {
   said.push({ error: cause?.error ?? String(cause), left: [] });
 }
+clearInterval(alive);
 process.stdout.write(JSON.stringify(said));
