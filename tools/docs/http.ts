@@ -28,6 +28,12 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`WatchMessage`",
     what: "The live feed: a snapshot, then deltas.",
   },
+  events: {
+    methods: "GET",
+    takes: "`since` or `Last-Event-ID`, `tail`, `follow`, `project`, `job`, `host`",
+    answers: "server-sent events of `Event`",
+    what: "What has happened, by sequence of the log, and what happens from here on; see [below](#events).",
+  },
   jobs: {
     methods: "POST, GET",
     takes: "POST: job document, `dryRun`, `Idempotency-Key`. GET: `project`, `limit`, `cursor`",
@@ -170,6 +176,7 @@ const documents = [
   ["ImageOperation", schema.ImageOperationSchema],
   ["ImageDataTaken", schema.ImageDataTakenSchema],
   ["WatchMessage", schema.WatchMessageSchema],
+  ["Event", schema.EventSchema],
   ["JobSpec", schema.JobSpecSchema],
   ["TaskCounts", schema.TaskCountsSchema],
   ["Resources", schema.ResourcesSchema],
@@ -213,6 +220,9 @@ export const render = (): string =>
     `## The live feed
 
 \`/v1/watch\` is a WebSocket of JSON text frames. The first is a \`snapshot\`; each \`delta\` names the revision it follows (\`previous\`), so a gap shows. After a lost connection ask with \`?since=REVISION\`: what was missed comes as deltas, or a new snapshot when that is too long ago. \`usage\` frames carry measurements, which have no revision; \`ping\` shows that the line is alive. A client that reads too slowly is disconnected and asks again.`,
+    `## Events
+
+\`/v1/events\` answers with server-sent events: every record of the log is one, in the log's order, as an \`Event\` in \`data\`. \`id\` is the sequence of its transaction; only the last event of a transaction carries it. With \`since=SEQUENCE\` (or the header \`Last-Event-ID\`, which browsers send by themselves and which goes first) what follows that sequence comes first, from memory or from the log; with \`tail=N\` about the newest N events, by whole transactions; without either, only what comes. \`follow=false\` ends the answer with what is there now. Snapshots let the log be cut: what follows a sequence that is gone is refused as \`events.gone\`, and \`oldestSequence\` says how far back it goes. A cut connection may bring the events of one transaction again: \`sequence\` and \`part\` name an event for good.`,
     "## Documents",
     ...documents.map(([name, one]) => document(name, one)),
   );

@@ -7,6 +7,8 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "request.invalid": "A parameter or a field of the body has the wrong form; `errors` says which.",
   "request.too_large": "The body is larger than the server takes. Job documents are at most 1 MiB.",
   "request.media_type": "Send `application/json`; job documents may also be `application/yaml`.",
+  "events.gone":
+    "The events that were asked for lie behind the last snapshots. `oldestSequence` is the oldest one left: ask with `since` one less, or with `tail`.",
   "request.too_many":
     "The server is working on as many requests of this kind as it may. Try again after `retryAfterMs`.",
   "auth.required": "Send `Authorization: Bearer TOKEN`, or open a fresh login link (`berth dashboard`).",

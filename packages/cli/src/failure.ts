@@ -88,6 +88,7 @@ const NEXT: Partial<Record<ProblemCode, readonly string[]>> = {
   "auth.required": ["run it as the user who started `berth up`, or pass --token-file FILE or BERTH_TOKEN"],
   "auth.forbidden": ["use a token that permits it: --token-file FILE or BERTH_TOKEN"],
   "route.not_found": ["berth version     (this program and the scheduler may be of different versions)"],
+  "events.gone": ["berth events --tail 100"],
   "job.not_found": ["berth jobs"],
   "job.active": ["berth stop JOB"],
   "job.too_many": ["berth jobs        (stop what is no longer needed, then try again)"],

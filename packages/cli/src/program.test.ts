@@ -62,6 +62,7 @@ describe("the help", () => {
         logs [options] <task>           print what a task has written
         outputs [options] <job>         list or fetch the files that a job's tasks have handed in
         why [options] <task>            explain why a task runs where it does, or why it does not run
+        events [options]                print what has happened in the cluster
 
       This program:
         completion <shell>              print a completion script for a shell

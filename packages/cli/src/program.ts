@@ -6,6 +6,7 @@ import { registerCompletion } from "./commands/completion.ts";
 import { registerDashboard } from "./commands/dashboard.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerDown } from "./commands/down.ts";
+import { registerEvents } from "./commands/events.ts";
 import { registerHost } from "./commands/host.ts";
 import { registerHosts } from "./commands/hosts.ts";
 import { registerRebalance } from "./commands/rebalance.ts";
@@ -38,7 +39,10 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerToken, registerJoin]],
   ["Images:", [registerImage]],
   ["Work:", [registerRun, registerPlan, registerStop]],
-  ["What is going on:", [registerJobs, registerJob, registerPs, registerLogs, registerOutputs, registerWhy]],
+  [
+    "What is going on:",
+    [registerJobs, registerJob, registerPs, registerLogs, registerOutputs, registerWhy, registerEvents],
+  ],
   ["This program:", [registerCompletion, registerVersion]],
 ];
 

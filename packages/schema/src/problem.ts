@@ -19,6 +19,7 @@ export const Problems = defineProblems({
   "request.invalid": { status: 400, title: "The request does not have the expected form", exit: 65 },
   "request.too_large": { status: 413, title: "The request is too large", exit: 65 },
   "request.media_type": { status: 415, title: "The content type is not supported", exit: 65 },
+  "events.gone": { status: 410, title: "The log does not go back so far any more", exit: 66 },
   "request.too_many": { status: 429, title: "Too many requests at a time", exit: 75, retryable: true },
   "auth.required": { status: 401, title: "A token is required", exit: 77 },
   "auth.forbidden": { status: 403, title: "This is not permitted", exit: 77 },
@@ -75,6 +76,8 @@ export const ProblemSchema = Type.Object({
   instance: Type.Optional(Type.String()),
   errors: Type.Optional(Type.Array(FieldErrorSchema)),
   retryAfterMs: Type.Optional(Type.Integer({ minimum: 0 })),
+  /** events.gone: the oldest sequence that can still be had. */
+  oldestSequence: Type.Optional(Type.Integer({ minimum: 0 })),
 });
 export type Problem = Static<typeof ProblemSchema> & { readonly code: ProblemCode };
 
@@ -82,7 +85,12 @@ export type Problem = Static<typeof ProblemSchema> & { readonly code: ProblemCod
 export const problem = (
   code: ProblemCode,
   detail: string,
-  more: { readonly errors?: readonly FieldError[]; readonly instance?: string; readonly retryAfterMs?: number } = {},
+  more: {
+    readonly errors?: readonly FieldError[];
+    readonly instance?: string;
+    readonly retryAfterMs?: number;
+    readonly oldestSequence?: number;
+  } = {},
 ): Problem => ({
   type: `https://berth.invalid/problems/${code}`,
   title: Problems[code].title,
@@ -92,6 +100,7 @@ export const problem = (
   ...(more.errors === undefined ? {} : { errors: [...more.errors] }),
   ...(more.instance === undefined ? {} : { instance: more.instance }),
   ...(more.retryAfterMs === undefined ? {} : { retryAfterMs: more.retryAfterMs }),
+  ...(more.oldestSequence === undefined ? {} : { oldestSequence: more.oldestSequence }),
 });
 
 export const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(Problems, code);

@@ -159,7 +159,7 @@ const readJson = async (connection: Connection, answer: HttpAnswer): Promise<unk
 };
 
 /** Keys that are not known come from a newer scheduler and are kept: the API only ever grows. */
-const decodeTolerantly = <T>(decode: Decoder<T>, value: unknown): T | undefined => {
+export const decodeTolerantly = <T>(decode: Decoder<T>, value: unknown): T | undefined => {
   const decoded = decode(value);
   if (decoded.ok) return decoded.value;
   const unknownKey = (error: FieldError): boolean => error.message.startsWith("unknown key");

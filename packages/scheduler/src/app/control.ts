@@ -20,6 +20,7 @@ import { createApi, type Api } from "./api.ts";
 import type { Counters } from "./counters.ts";
 import { createDocuments, type Documents } from "./documents.ts";
 import { createEngine, type Engine } from "./engine.ts";
+import { createEventFeed, EVENT_LIMITS, type EventFeed } from "./event-feed.ts";
 import { createEvaluator } from "./evaluator.ts";
 import { createFileStreams, type FileStreams } from "./file-stream.ts";
 import { createForwarding } from "./forward.ts";
@@ -72,6 +73,7 @@ export interface Control {
   readonly streams: FileStreams;
   readonly images: AgentImages;
   readonly hub: WatchHub;
+  readonly events: EventFeed;
   /** A snapshot of this moment with the cluster's secrets; undefined before the log has been read. */
   readonly backup: () => Promise<{ readonly revision: number; readonly chunks: readonly Uint8Array[] } | undefined>;
   /** Everything that must be true before this instance serves well. */
@@ -133,6 +135,7 @@ export const createControl = (options: ControlOptions): Control => {
     failed: counters.documentFailed,
   });
   const hub = createWatchHub({ views, clock, limits: WATCH_LIMITS, dropped: counters.watcherDropped });
+  const events = createEventFeed({ state, log: options.log, clock, limits: EVENT_LIMITS });
   const askAgent = createAskAgent(state, options.agents, options.signer);
   const files = createAgentFiles(state, askAgent);
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
@@ -156,9 +159,10 @@ export const createControl = (options: ControlOptions): Control => {
       .catch((error: unknown) => logger.error({ err: error }, "admission_failed"));
   };
 
-  engine.onFold((changes, sequence) => {
+  engine.onFold((changes, sequence, transaction) => {
     waits.folded(changes, sequence);
     hub.folded(changes);
+    events.folded(sequence, transaction);
     if (isLeading()) documents.changed(changes.documents);
     for (const host of changes.removed.hosts) {
       live.forget(host);
@@ -175,6 +179,7 @@ export const createControl = (options: ControlOptions): Control => {
     liveness.restart(clock.monotonicMs());
     if (role === "stopped") return;
     hub.start();
+    events.start();
     admit();
     // Known to this machine before anybody relies on it.
     void remember().then(onServing);
@@ -277,9 +282,11 @@ export const createControl = (options: ControlOptions): Control => {
     streams: createFileStreams(state, files),
     images: createAgentImages({ state, askAgent, randomBytes: clock.randomBytes }),
     hub,
+    events,
     serving,
     letGo: () => {
       hub.close();
+      events.close();
       waits.close();
     },
     backup: async () => {
@@ -318,6 +325,7 @@ export const createControl = (options: ControlOptions): Control => {
         await Promise.allSettled(loops);
         signal.removeEventListener("abort", end);
         hub.close();
+        events.close();
         waits.close();
         await remember();
       }

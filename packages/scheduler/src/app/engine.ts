@@ -62,7 +62,7 @@ export type Commit = (
   origin?: Origin | null,
 ) => Promise<Result<number, Problem>>;
 
-export type FoldListener = (changes: Changes, sequence: number) => void;
+export type FoldListener = (changes: Changes, sequence: number, transaction: Transaction) => void;
 
 export interface Engine {
   readonly state: ClusterState;
@@ -157,7 +157,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     wanted = true;
     for (const listener of foldListeners) {
       try {
-        listener(changes, sequence);
+        listener(changes, sequence, transaction);
       } catch (error) {
         // The state is right; a view of it is not. Stopping the log for that would make it worse.
         logger.error({ err: error, sequence }, "fold_listener_failed");

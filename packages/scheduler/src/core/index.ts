@@ -14,6 +14,7 @@ export { decideStop, decideSubmit, type Submission, type SubmitAction, type Subm
 export { desiredFor } from "./desired.ts";
 export { drainPlan } from "./drain-plan.ts";
 export { dryRun } from "./dry-run.ts";
+export { eventsOf, type Whereabouts } from "./event-of.ts";
 export { why } from "./explain.ts";
 export { fold } from "./fold.ts";
 export { BrokenImage, imageOf, moveRevision, restoreImage, type ImageLine } from "./image.ts";

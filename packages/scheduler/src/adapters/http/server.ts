@@ -14,6 +14,7 @@ import { addDashboard } from "./dashboard.ts";
 import { acceptJson } from "./json-body.ts";
 import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems.ts";
 import { addAllocationRoutes } from "./routes/allocations.ts";
+import { addEventRoutes } from "./routes/events.ts";
 import { addHostRoutes } from "./routes/hosts.ts";
 import { addRebalanceRoutes } from "./routes/rebalance.ts";
 import { addImageRoutes } from "./routes/images.ts";
@@ -108,6 +109,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addAllocationRoutes(routes, control);
     addImageRoutes(routes, control);
     addWatchRoute(routes, control);
+    addEventRoutes(routes, control);
   });
   await addDashboard(server, options.dashboardDir);
   return server;

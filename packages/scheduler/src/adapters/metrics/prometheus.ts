@@ -67,7 +67,7 @@ export const createMetrics = (version: string): Metrics => {
       requestSeconds.observe({ route }, seconds);
     },
     joined: (outcome) => joins.inc({ outcome }),
-    observe: ({ engine, documents, hub, streams }) => {
+    observe: ({ engine, documents, hub, events, streams }) => {
       const { state } = engine;
       gauge("berth_scheduler_leading", "1 while this instance leads", () => (engine.role() === "leading" ? 1 : 0));
       gauge("berth_scheduler_epoch", "Epoch of the newest leader", () => state.epoch);
@@ -84,6 +84,7 @@ export const createMetrics = (version: string): Metrics => {
       );
       gauge("berth_allocations", "Allocations that are kept", () => state.allocations.size);
       gauge("berth_watch_clients", "Live feeds that are open", hub.clients);
+      gauge("berth_event_readers", "Readers of events", events.readers);
       gauge("berth_file_streams", "Files of allocations that are being read", streams.openCount);
     },
     counters: {

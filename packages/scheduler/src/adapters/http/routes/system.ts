@@ -25,6 +25,7 @@ const CAPABILITIES = [
   "jobs.idempotency_key",
   "jobs.wait",
   "watch.since",
+  "events",
   "logs.follow",
   "outputs",
   "images",

@@ -1,0 +1,110 @@
+/**
+ * A transaction of the log as events: one for each record. Pure rendering. Records of allocations name them by their ids
+ * only; where `locate` does not know one any more, its event stands without project and job.
+ */
+import {
+  formatBytes,
+  formatCpu,
+  formatDuration,
+  type AllocationId,
+  type AllocationReport,
+  type Event,
+  type HostId,
+  type JobName,
+  type JobSpec,
+  type LogRecord,
+  type ProjectName,
+  type Transaction,
+} from "@berth/schema";
+
+/** What an allocation belongs to. */
+export interface Whereabouts {
+  readonly project: ProjectName;
+  readonly job: JobName;
+  readonly index: number;
+  readonly hostId: HostId;
+}
+export type Locate = (id: AllocationId) => Whereabouts | undefined;
+
+type Subject = Partial<Pick<Event, "project" | "job" | "index" | "allocation" | "host">>;
+type Told = readonly [message: string, subject: Subject];
+
+const submitted = (spec: JobSpec, version: number): string =>
+  `version ${version}: ${spec.count} ${spec.count === 1 ? "task" : "tasks"} of ${spec.image}`;
+
+const reported = ({ state, reason, exit }: AllocationReport): string => {
+  if (exit === null) return `${state} (${reason})`;
+  const detail = exit.detail === null ? "" : `: ${exit.detail}`;
+  const how = exit.signal === null ? `with code ${exit.code}` : `by signal ${exit.signal}`;
+  return `${state} ${how} (${reason})${detail}`;
+};
+
+const told = (record: LogRecord, locate: Locate): Told => {
+  const allocation = (id: AllocationId): Subject => {
+    const found = locate(id);
+    if (found === undefined) return { allocation: id };
+    return { allocation: id, project: found.project, job: found.job, index: found.index, host: found.hostId };
+  };
+  switch (record.kind) {
+    case "leader_elected":
+      return [`${record.instance} leads from here on`, {}];
+    case "cluster_keyed":
+      return ["the cluster has got its key", {}];
+    case "log_restored":
+      return [`a backup was restored that went up to ${record.revision}`, {}];
+    case "job_submitted":
+      return [submitted(record.spec, record.jobVersion), { project: record.spec.project, job: record.spec.name }];
+    case "job_stopped":
+      return ["is stopped", { project: record.project, job: record.job }];
+    case "job_forgotten":
+      return ["finished long ago, and is forgotten", { project: record.project, job: record.job }];
+    case "host_enrolled":
+      return ["is admitted", { host: record.hostId }];
+    case "host_registered": {
+      const { cpuMillis, memoryBytes } = record.capacity.allocatable;
+      const has = `${formatCpu(cpuMillis)} CPUs and ${formatBytes(memoryBytes)} to give away`;
+      return [`has said hello, with ${has}`, { host: record.hostId }];
+    }
+    case "host_disconnected":
+      return [`silent for ${formatDuration(record.silentMs)}: it gets nothing new`, { host: record.hostId }];
+    case "host_lost":
+      return [`silent for ${formatDuration(record.silentMs)}: its tasks are placed elsewhere`, { host: record.hostId }];
+    case "host_ready":
+      return ["answers again", { host: record.hostId }];
+    case "host_cordoned":
+      return ["takes nothing new", { host: record.hostId }];
+    case "host_uncordoned":
+      return ["takes work again", { host: record.hostId }];
+    case "host_draining":
+      return ["gives away what it runs", { host: record.hostId }];
+    case "host_removed":
+      return ["is removed, and its key revoked", { host: record.hostId }];
+    case "join_token_created":
+      return [`a machine may join with token ${record.id}`, { host: record.hostId }];
+    case "join_token_used":
+      return [`has joined with token ${record.id}`, { host: record.hostId }];
+    case "join_token_revoked":
+      return [`nobody can join with token ${record.id} any more`, {}];
+    case "allocation_placed": {
+      const { id, project, job, index, attempt, hostId, replaces } = record.placement;
+      const instead = replaces === null ? "" : ", in the place of one on a lost host";
+      return [`attempt ${attempt} on ${hostId}${instead}`, { project, job, index, allocation: id, host: hostId }];
+    }
+    case "allocation_reported":
+      return [reported(record.report), { ...allocation(record.report.id), host: record.hostId }];
+    case "allocation_stop":
+      return [`shall stop (${record.reason})`, allocation(record.id)];
+  }
+};
+
+export const eventsOf = (sequence: number, transaction: Transaction, locate: Locate): Event[] => {
+  const { atMs, cause, origin } = transaction;
+  return transaction.records.map((record, part) => {
+    const [message, { project = null, job = null, index = null, allocation = null, host = null }] = told(
+      record,
+      locate,
+    );
+    const { kind } = record;
+    return { sequence, part, atMs, kind, message, project, job, index, allocation, host, cause, origin };
+  });
+};
