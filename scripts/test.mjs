@@ -73,7 +73,9 @@ const test = ([name, command, args]) => {
   const file = join(results, `${name}.json`);
   rmSync(file, { force: true });
   say(`\nTests: ${name}`);
+  const started = performance.now();
   const ok = runs(command, [...args, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`]);
+  say(`  ${name}: ${ok ? "" : "FAILED after "}${seconds(performance.now() - started)}`);
   return { name, ok, ...count(file) };
 };
 

@@ -1,7 +1,8 @@
 /** What the builds share: a step that runs only when one of its inputs changed, and fails with what the compiler said. */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -23,13 +24,41 @@ export const fail = (message) => {
   process.exit(1);
 };
 
+const missing = (command) =>
+  fail(`${command} is not installed (Debian: apt-get install ${PACKAGES[command] ?? command})`);
+
 /** What the program printed; ends this process when it fails or is not there. */
 export const run = (command, args, options = {}) => {
   const done = spawnSync(command, args, { cwd: root, encoding: "utf8", ...options });
-  if (done.error?.code === "ENOENT")
-    fail(`${command} is not installed (Debian: apt-get install ${PACKAGES[command] ?? command})`);
+  if (done.error?.code === "ENOENT") missing(command);
   if (done.status !== 0) fail(`${command} ${args.join(" ")}\n${done.stdout ?? ""}${done.stderr ?? ""}`);
   return done.stdout;
+};
+
+/** `work` on each of them, as many at a time as there are processors; what it resolved to, in their order. */
+export const each = async (things, work) => {
+  const results = [];
+  const queue = things.map((thing, at) => [thing, at]);
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) results[next[1]] = await work(next[0]);
+  };
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), things.length) }, worker));
+  return results;
+};
+
+/** Compiles each file by itself into `folder`, on all processors; the object files, in the order of the sources. */
+export const compileEach = (compiler, args, files, folder) => {
+  mkdirSync(folder, { recursive: true });
+  return each(files, (file) => {
+    const object = join(folder, `${file.replaceAll("/", "-")}.o`);
+    return new Promise((resolve) => {
+      execFile(compiler, [...args, "-c", "-o", object, file], { cwd: root }, (error, out, errors) => {
+        if (error?.code === "ENOENT") missing(compiler);
+        if (error !== null) fail(`${compiler} ${args.join(" ")} ${file}\n${out}${errors}`);
+        resolve(object);
+      });
+    });
+  });
 };
 
 /** Files of a folder of this package, relative to it. */
@@ -40,7 +69,7 @@ export const sources = (folder, endings) =>
     .map((name) => join(folder, name));
 
 /** Runs `make` unless `target` was made from exactly these inputs by this very script. */
-export const step = (name, target, inputs, make) => {
+export const step = async (name, target, inputs, make) => {
   const hash = createHash("sha256").update(process.version + process.arch);
   const script = relative(root, process.argv[1] ?? "");
   for (const input of [...inputs, script, "scripts/build-step.mjs"])
@@ -49,6 +78,6 @@ export const step = (name, target, inputs, make) => {
   const stamp = join(dirname(target), `${name}.stamp`);
   if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
   process.stdout.write(`build: ${name}\n`);
-  make();
+  await make();
   writeFileSync(stamp, digest);
 };

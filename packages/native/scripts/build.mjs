@@ -5,7 +5,7 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fail, root, run, sources, step, WARNINGS } from "./build-step.mjs";
+import { compileEach, fail, root, run, sources, step, WARNINGS } from "./build-step.mjs";
 import { nodePrefix } from "./node-headers.mjs";
 
 const out = join(root, "build", "native");
@@ -27,7 +27,7 @@ const nodeDir = () => {
 mkdirSync(out, { recursive: true });
 
 const filter = join(out, "seccomp_filter.h");
-step("filter", filter, ["src/seccomp/generate.c"], () => {
+await step("filter", filter, ["src/seccomp/generate.c"], () => {
   if (!existsSync("/usr/include/seccomp.h")) fail("libseccomp is missing (Debian: apt-get install libseccomp-dev)");
   const generator = join(out, "generate");
   run("gcc", [
@@ -46,7 +46,7 @@ step("filter", filter, ["src/seccomp/generate.c"], () => {
 
 /** Names and numbers of system calls here, for profiles of users; the kernel's own headers say them. */
 const calls = join(out, "syscalls.json");
-step("syscalls", calls, [], () => {
+await step("syscalls", calls, [], () => {
   const text = run("gcc", ["-E", "-dM", "-x", "c", "-include", "sys/syscall.h", "/dev/null"]);
   const found = [...text.matchAll(/^#define __NR_(\w+) (\d+)$/gm)].map(([, name, number]) => [name, Number(number)]);
   if (found.length < 200) fail(`only ${found.length} system calls are known to the headers`);
@@ -101,7 +101,7 @@ const supervisorSources = [
   "userns.c",
   "users.c",
 ].map((name) => join("src/supervisor", name));
-step(
+await step(
   "supervisor",
   supervisor,
   [
@@ -110,18 +110,11 @@ step(
     ...sources("include", [".h"]),
     "build/native/seccomp_filter.h",
   ],
-  () => {
-    const args = ["-std=gnu17", ...compile, `-I${out}`];
+  async () => {
+    const args = ["-std=gnu17", ...compile, "-ffunction-sections", `-I${out}`];
+    const objects = await compileEach("gcc", args, supervisorSources, join(out, "supervisor"));
     // The new name appears at once: a running agent may be about to copy the old file.
-    run("gcc", [
-      ...args,
-      "-static",
-      "-Wl,--gc-sections",
-      "-ffunction-sections",
-      "-o",
-      `${supervisor}.new`,
-      ...supervisorSources,
-    ]);
+    run("gcc", ["-static", "-Wl,--gc-sections", "-o", `${supervisor}.new`, ...objects]);
     run("strip", [`${supervisor}.new`]);
     renameSync(`${supervisor}.new`, supervisor);
   },
@@ -132,28 +125,29 @@ const unpackSources = [
   ...["archive.c", "jail.c", "main.c", "report.c", "seal.c", "tree.c"].map((name) => join("src/unpack", name)),
   "src/supervisor/fd.c",
 ];
-step(
+await step(
   "unpack",
   unpack,
   [...unpackSources, "src/unpack/unpack.h", "src/supervisor/fd.h", "build/native/seccomp_filter.h"],
-  () => {
+  async () => {
     if (!existsSync("/usr/include/archive.h")) fail("libarchive is missing (Debian: apt-get install libarchive-dev)");
     if (!existsSync("/usr/include/openssl/evp.h")) fail("libcrypto is missing (Debian: apt-get install libssl-dev)");
-    const args = ["-std=gnu17", ...compile, `-I${out}`, "-o", `${unpack}.new`, ...unpackSources];
-    run("gcc", [...args, "-larchive", "-lcrypto"]);
+    const args = ["-std=gnu17", ...compile, `-I${out}`];
+    const objects = await compileEach("gcc", args, unpackSources, join(out, "unpack"));
+    run("gcc", ["-o", `${unpack}.new`, ...objects, "-larchive", "-lcrypto"]);
     run("strip", [`${unpack}.new`]);
     renameSync(`${unpack}.new`, unpack);
   },
 );
 
 const addon = join(out, "berth_native.node");
-step(
+await step(
   "addon",
   addon,
   [...sources("src/addon", [".cc", ".h"]), ...sources("include", [".h"]), "src/addon/binding.gyp"],
   () => {
     const gyp = require.resolve("node-gyp/bin/node-gyp.js");
-    const args = [gyp, "configure", "build", "--release", ...nodeDir()];
+    const args = [gyp, "configure", "build", "--release", "--jobs=max", ...nodeDir()];
     const folder = join(root, "src", "addon");
     run(process.execPath, args, { cwd: folder, env: { ...process.env, npm_config_loglevel: "warn" } });
     const built = join(folder, "build", "Release", "berth_native.node");

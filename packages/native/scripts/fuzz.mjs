@@ -5,10 +5,9 @@
  */
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { fail, root, run, sources, step } from "./build-step.mjs";
+import { compileEach, each, fail, root, run, sources, step } from "./build-step.mjs";
 
 const out = join(root, "build", "fuzz");
 const checkout = dirname(dirname(root));
@@ -22,26 +21,37 @@ const unknown = names.filter((name) => !all.includes(name));
 if (unknown.length > 0) fail(`no fuzz target ${unknown.join(", ")}; there are ${all.join(", ")}`);
 if (!(Number(values.seconds) >= 1)) fail("--seconds takes a number from 1 on");
 
+const sanitize = ["-O1", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"];
+// The supervisor's own entry is a function like any other here.
+const compile = ["-std=gnu17", "-D_GNU_SOURCE", "-Dmain=supervisor_main", "-Ibuild/native", ...sanitize];
+const supervisor = sources("src/supervisor", [".c"]);
+const objects = join(out, "objects");
+
+/** The supervisor, once for all targets. */
+const compiled = () =>
+  compileEach("clang-14", [...compile, "-fsanitize=fuzzer-no-link,address,undefined"], supervisor, objects);
+
 /** A target that includes a source file to reach its inside brings that one itself. */
-const linked = (name) => {
+const own = (name) => {
   const text = readFileSync(join(root, "fuzz", `${name}.c`), "utf8");
-  const own = [...text.matchAll(/#include "\.\.\/(src\/supervisor\/\w+\.c)"/g)].map((match) => match[1]);
-  return sources("src/supervisor", [".c"]).filter((file) => !own.includes(file));
+  return [...text.matchAll(/#include "\.\.\/(src\/supervisor\/\w+\.c)"/g)].map((match) => match[1]);
 };
 
-const build = (name) => {
-  const target = join(out, name);
-  const files = [`fuzz/${name}.c`, ...linked(name)];
+/** Makes all targets of this run, from the same inputs: `build/fuzz/NAME`. */
+const build = async () => {
   const headers = ["fuzz", "src/supervisor", "include"].flatMap((folder) => sources(folder, [".h"]));
-  const inputs = [...files, ...sources("src/supervisor", [".c"]), ...headers, "build/native/seccomp_filter.h"];
-  step(name, target, [...new Set(inputs)], () => {
-    const sanitize = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=fuzzer,address,undefined"];
-    // The supervisor's own entry is a function like any other here.
-    const args = ["-std=gnu17", "-D_GNU_SOURCE", "-Dmain=supervisor_main", ...sanitize, "-fno-sanitize-recover=all"];
-    run("clang-14", [...args, "-Ibuild/native", "-o", `${target}.new`, ...files]);
-    renameSync(`${target}.new`, target);
-  });
-  return target;
+  const inputs = [...supervisor, ...headers, "build/native/seccomp_filter.h"];
+  let parts;
+  for (const name of names) {
+    const target = join(out, name);
+    await step(name, target, [`fuzz/${name}.c`, ...inputs], async () => {
+      parts ??= await compiled();
+      const linked = parts.filter((_, at) => !own(name).includes(supervisor[at]));
+      const args = [...compile, "-fsanitize=fuzzer,address,undefined"];
+      run("clang-14", [...args, "-o", `${target}.new`, `fuzz/${name}.c`, ...linked]);
+      renameSync(`${target}.new`, target);
+    });
+  }
 };
 
 /** Resolves to the exit code and everything that was printed. */
@@ -56,7 +66,7 @@ const output = (command, args) =>
   });
 
 const fuzz = async (name) => {
-  const target = build(name);
+  const target = join(out, name);
   const corpus = join(root, "fuzz", "corpus", name);
   const learned = join(out, `${name}.learned`);
   const found = join(out, `${name}.found`);
@@ -100,10 +110,6 @@ const minimise = async (target, corpus, from) => {
 
 mkdirSync(out, { recursive: true });
 if (!existsSync(join(root, "build", "native", "seccomp_filter.h"))) run(process.execPath, ["scripts/build.mjs"]);
-const queue = [...names];
-const results = [];
-const worker = async () => {
-  for (let name = queue.shift(); name !== undefined; name = queue.shift()) results.push(await fuzz(name));
-};
-await Promise.all(Array.from({ length: Math.min(availableParallelism(), names.length) }, worker));
+await build();
+const results = await each(names, fuzz);
 process.exitCode = results.every(Boolean) ? 0 : 1;

@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { root, run, sources, step } from "./build-step.mjs";
+import { compileEach, root, run, sources, step } from "./build-step.mjs";
 import { nodeHeaders } from "./node-headers.mjs";
 
 const out = join(root, "build", "sanitize");
@@ -23,29 +23,31 @@ const compile = ["-D_GNU_SOURCE", ...sanitize, "-fno-sanitize-recover=all", "-fn
 const say = (text) => process.stdout.write(`${text}\n`);
 const runtime = () => run("clang-14", ["-print-file-name=libclang_rt.asan-x86_64.so"]).trim();
 
-const buildSupervisor = () => {
+const buildSupervisor = async () => {
   const target = join(out, "berth-supervisor");
   const files = [...sources("src/supervisor", [".c"]), "test/programs/sanitizer-reports.c"];
-  step("supervisor", target, [...files, ...headers, "build/native/seccomp_filter.h"], () => {
-    const args = ["-std=gnu17", ...compile, `-Wl,-rpath,${dirname(runtime())}`, "-Ibuild/native"];
-    run("clang-14", [...args, `-DBERTH_SANITIZER_REPORTS="${reports}"`, "-o", `${target}.new`, ...files]);
+  await step("supervisor", target, [...files, ...headers, "build/native/seccomp_filter.h"], async () => {
+    const args = ["-std=gnu17", ...compile, "-Ibuild/native", `-DBERTH_SANITIZER_REPORTS="${reports}"`];
+    const objects = await compileEach("clang-14", args, files, join(out, "supervisor"));
+    run("clang-14", [...sanitize, `-Wl,-rpath,${dirname(runtime())}`, "-o", `${target}.new`, ...objects]);
     renameSync(`${target}.new`, target);
   });
   return target;
 };
 
-const buildAddon = () => {
+const buildAddon = async () => {
   const target = join(out, "berth_native.node");
   const files = [...sources("src/addon", [".cc"]), "test/programs/planted-leak.cc"];
-  step("addon", target, [...files, ...sources("src/addon", [".h"]), ...sources("include", [".h"])], () => {
+  await step("addon", target, [...files, ...sources("src/addon", [".h"]), ...sources("include", [".h"])], async () => {
     const napi = dirname(createRequire(import.meta.url).resolve("node-addon-api"));
     const defines = ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"];
-    run("clang++-14", [
-      ...["-std=gnu++20", "-fno-exceptions", "-fPIC", "-shared", "-fvisibility=hidden", ...compile],
+    const args = [
+      ...["-std=gnu++20", "-fno-exceptions", "-fPIC", "-fvisibility=hidden", ...compile],
       ...defines.map((name) => `-D${name}`),
       ...["-DNODE_GYP_MODULE_NAME=berth_native", "-isystem", napi, "-isystem", nodeHeaders()],
-      ...["-o", `${target}.new`, ...files],
-    ]);
+    ];
+    const objects = await compileEach("clang++-14", args, files, join(out, "addon"));
+    run("clang++-14", ["-shared", ...sanitize, "-o", `${target}.new`, ...objects]);
     renameSync(`${target}.new`, target);
   });
 };
@@ -117,7 +119,7 @@ const leaks = () => {
 
 mkdirSync(out, { recursive: true });
 run(process.execPath, ["scripts/build.mjs"]);
-const supervisor = buildSupervisor();
-buildAddon();
+const supervisor = await buildSupervisor();
+await buildAddon();
 const results = [provoked(supervisor), tests(supervisor), leaks()];
 process.exitCode = results.every(Boolean) ? 0 : 1;

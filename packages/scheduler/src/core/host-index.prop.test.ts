@@ -12,12 +12,12 @@ import { expect, it } from "vitest";
 import { firstShort, STRIDE } from "./feasibility.ts";
 import { createHostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";
-import { explainFit, NO_VALUATION, valuate } from "./score.ts";
+import { createScorer, inverseOf, NO_VALUATION, valuate } from "./score.ts";
 
 const NAMES = ["cpuMillis", "memoryBytes", "pids"];
 type Amounts = readonly [number, number, number];
 const amounts = (max: number): fc.Arbitrary<Amounts> => fc.tuple(fc.nat(max), fc.nat(max), fc.nat(max));
-const padded = (given: readonly number[]): Float64Array => {
+const padded = (given: ArrayLike<number>): Float64Array => {
   const vector = new Float64Array(STRIDE);
   vector.set(given);
   return vector;
@@ -48,8 +48,9 @@ interface Model {
 const freeOf = (host: Model): Float64Array =>
   padded(host.all.map((amount, at) => amount - host.booked.reduce((sum, { request }) => sum + (request[at] ?? 0), 0)));
 
+/** In vectors as long as those of the index: a mean over more places rounds otherwise. */
 const scored = (valuation: typeof NO_VALUATION, host: Model, { request }: RequestClass): number =>
-  explainFit(valuation, padded(host.all).subarray(0, 3), freeOf(host).subarray(0, 3), request.subarray(0, 3)).total;
+  createScorer(valuation, NAMES.length).explain(freeOf(host), inverseOf(padded(host.all)), 0, padded(request)).total;
 
 it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () => {
   fc.assert(
@@ -85,12 +86,9 @@ it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () =
           if (step.kind === "mix") {
             version += 1;
             const largest = [0, 1, 2].map((at) => Math.max(0, ...[...model.values()].map(({ all }) => all[at] ?? 0)));
-            const mix = (size: number) => ({
-              version,
-              requests: [{ request: padded(step.request).subarray(0, size), weight: 1 }],
-            });
-            index.setMix(mix(STRIDE), padded(largest));
-            valuation = valuate(mix(3), largest);
+            const mix = { version, requests: [{ request: padded(step.request), weight: 1 }] };
+            index.setMix(mix, padded(largest));
+            valuation = valuate(mix, padded(largest));
             continue;
           }
           const host = of(step.host);
