@@ -8,8 +8,10 @@ export interface ChangeJournal {
   readonly mark: () => number;
   /** False when what has changed since this mark is no longer known, or is not worth telling. */
   readonly reaches: (mark: number) => boolean;
-  /** Each host that has changed since the mark, once. */
-  readonly since: (mark: number, each: (slot: number) => void) => void;
+  /** Writes each host that has changed since the mark into `into`, once, and returns how many they are. */
+  readonly since: (mark: number, into: Int32Array) => number;
+  /** As long as `into` must be. */
+  readonly longest: number;
 }
 
 const LEAST = 64;
@@ -30,11 +32,16 @@ export const createChangeJournal = (hosts: number): ChangeJournal => {
     },
     mark: () => now,
     reaches: (mark) => now - mark <= capacity,
-    since: (mark, each) => {
+    longest: capacity,
+    since: (mark, into) => {
+      let count = 0;
       for (let at = mark; at < now; at += 1) {
         const slot = ring[at & (capacity - 1)] as number;
-        if (lastOf[slot] === at) each(slot);
+        if (lastOf[slot] !== at) continue;
+        into[count] = slot;
+        count += 1;
       }
+      return count;
     },
   };
 };

@@ -12,7 +12,8 @@ import { expect, it } from "vitest";
 import { firstShort, STRIDE } from "./feasibility.ts";
 import { createHostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";
-import { createScorer, inverseOf, NO_VALUATION, valuate } from "./score.ts";
+import { inverseOf, NO_VALUATION, valuate } from "./score.ts";
+import { createScorer } from "./scorer.ts";
 
 const NAMES = ["cpuMillis", "memoryBytes", "pids"];
 type Amounts = readonly [number, number, number];

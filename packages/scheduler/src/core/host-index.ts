@@ -128,6 +128,8 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
     setHost: (slot, all, isReady, attributes = NO_ATTRIBUTES) => {
       const comesOrGoes = (table.rows().ready[slot] === 1) !== isReady;
       table.setHost(slot, all, isReady);
+      // It may have as much left as before, and be another one.
+      board.recount(slot);
       if (comesOrGoes || attributeKeys[slot] !== attributes.key) {
         lookups[slot] = attributes.lookup;
         attributeKeys[slot] = attributes.key;

@@ -12,7 +12,8 @@ import { partitionBy, placeBy, type Partition, type Place } from "./places.ts";
 import type { RequestClass } from "./request-class.ts";
 import { againstHost, checkOf, type RuleCheck } from "./rule-check.ts";
 import { createScoreForest, type ScoreForest } from "./score-forest.ts";
-import { CANNOT, createScorer, NO_VALUATION, ownSize, SCORE_UNITS, type Scorer, type Valuation } from "./score.ts";
+import { NO_VALUATION, ownSize, SCORE_UNITS, type Valuation } from "./score.ts";
+import { CANNOT, createScorer, type Scorer, type Standings } from "./scorer.ts";
 
 /** The scores of one class. */
 export interface Lane {
@@ -45,6 +46,22 @@ export interface ScoreBoard {
 
 /** A host whose counters have changed is another one, whatever its room. */
 const UNSEEN = 2;
+/** No number of hosts: all have to be looked at again. */
+const NONE_SEEN = -1;
+
+const standingsFor = (hosts: number, width: number, requests: number): Standings => ({
+  free: new Float64Array(hosts * width),
+  perUnit: new Float64Array(hosts * width),
+  places: new Float64Array(hosts * requests),
+  binding: new Int32Array(hosts),
+});
+
+/** Few sizes, so that a larger request than any before is rare. */
+const roundedUp = (amount: number): number => {
+  let size = 1;
+  while (size < amount) size *= 2;
+  return size;
+};
 
 export const createScoreBoard = (
   table: HostTable,
@@ -59,12 +76,16 @@ export const createScoreBoard = (
   let hosts = 0;
   const places = new Map<string, Place>();
   const partitions = new Map<string, { readonly partition: Partition; readonly forest: ScoreForest }>();
-  /** The rows as they were when last looked at: what was taken back in the meantime is no change. */
-  let seen = new Float64Array(0);
+  /**
+   * The hosts as they were when last looked at, as narrow as can be: what was taken back in the meantime is no change, and
+   * whoever scores reads from here.
+   */
+  let seen: Standings = standingsFor(0, 0, 0);
   let seenReady = new Uint8Array(0);
-  /** What each host is worth under the valuation. */
-  let worths = new Float64Array(0);
+  /** No request that is asked about is larger than this. */
+  const most = new Float64Array(stride);
   let journal = createChangeJournal(0);
+  let behind = new Int32Array(journal.longest);
   let isRevalued = false;
 
   const lanes = new LRUCache<number, Lane>({
@@ -78,52 +99,62 @@ export const createScoreBoard = (
     if (width === table.width()) return;
     width = table.width();
     scorer = createScorer(valuation, width);
-    isRevalued = true;
+    hosts = NONE_SEEN;
   };
 
   const reset = (): void => {
-    forget();
+    lanes.clear();
     hosts = table.ids.length;
     places.clear();
     partitions.clear();
     counts.forgetPlaces();
-    seen = new Float64Array(hosts * stride).fill(Number.NaN);
-    seenReady = new Uint8Array(hosts);
-    worths = new Float64Array(hosts);
+    seen = standingsFor(hosts, width, scorer.count);
+    seenReady = new Uint8Array(hosts).fill(UNSEEN);
     journal = createChangeJournal(hosts);
-    isRevalued = true;
+    behind = new Int32Array(journal.longest);
+    isRevalued = false;
+    for (let slot = 0; slot < hosts; slot += 1) look(slot);
   };
 
   const isSame = (slot: number, free: Float64Array, ready: Uint8Array): boolean => {
     if (seenReady[slot] !== ready[slot]) return false;
-    for (let at = slot * stride; at < slot * stride + width; at += 1) if (seen[at] !== free[at]) return false;
+    for (let at = 0, from = slot * stride, to = slot * width; at < width; at += 1) {
+      if (seen.free[to + at] !== free[from + at]) return false;
+    }
     return true;
   };
 
   const look = (slot: number): void => {
-    const { free, ready } = table.rows();
+    const { free, perUnit, ready } = table.rows();
     if (isSame(slot, free, ready)) return;
-    const from = slot * stride;
-    for (let at = from; at < from + width; at += 1) seen[at] = free[at] as number;
+    for (let at = 0, from = slot * stride, to = slot * width; at < width; at += 1) {
+      seen.free[to + at] = free[from + at] as number;
+      seen.perUnit[to + at] = perUnit[from + at] as number;
+    }
     seenReady[slot] = ready[slot] as number;
-    worths[slot] = scorer.worth(free, from);
+    scorer.survey(seen, slot, most);
     journal.note(slot);
   };
 
   const catchUp = (): void => {
     if (hosts !== table.ids.length) reset();
     table.takeChanged(look);
+    surveyAgain();
+  };
+
+  const surveyAgain = (): void => {
     if (!isRevalued) return;
     isRevalued = false;
-    const { free } = table.rows();
-    for (let slot = 0; slot < hosts; slot += 1) worths[slot] = scorer.worth(free, slot * stride);
+    if (seen.places.length !== hosts * scorer.count) {
+      seen = { ...seen, places: new Float64Array(hosts * scorer.count) };
+    }
+    for (let slot = 0; slot < hosts; slot += 1) scorer.survey(seen, slot, most);
   };
 
   const scoreOf = (lane: Lane, slot: number): number => {
-    const { free, perUnit, ready } = table.rows();
     const { check } = lane;
-    if (ready[slot] === 0 || (check !== null && check.allowed[slot] === 0)) return CANNOT;
-    const score = scorer.units(free, perUnit, slot * stride, worths[slot] as number, lane.request, 0, lane.own);
+    if (seenReady[slot] === 0 || (check !== null && check.allowed[slot] === 0)) return CANNOT;
+    const score = scorer.units(seen, slot, lane);
     if (score < 0 || check === null) return score;
     if (againstHost(check, counts, slot) !== undefined) return CANNOT;
     // With rules, the weights that may be added leave less to the packing.
@@ -131,8 +162,15 @@ export const createScoreBoard = (
     return Math.round((score + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
   };
 
-  const rescore = (lane: Lane, slot: number): void =>
-    lane.forest.set(lane.inside, lane.partition.positionOf[slot] as number, scoreOf(lane, slot));
+  /** Most hosts that have changed could not take the request before, and cannot take it now. */
+  const rescore = (lane: Lane): void => {
+    const { forest, inside, partition } = lane;
+    const count = journal.since(lane.mark, behind);
+    for (let at = 0; at < count; at += 1) {
+      const slot = behind[at] as number;
+      forest.set(inside, partition.positionOf[slot] as number, scoreOf(lane, slot));
+    }
+  };
 
   const scoreAll = (lane: Lane): void => {
     lane.scorer = scorer;
@@ -161,6 +199,12 @@ export const createScoreBoard = (
 
   const open = ({ id, request, rules }: RequestClass): Lane => {
     const { ready } = table.rows();
+    for (let at = 0; at < width; at += 1) {
+      if ((request[at] as number) <= (most[at] as number)) continue;
+      most[at] = roundedUp(request[at] as number);
+      isRevalued = true;
+    }
+    surveyAgain();
     const check = rules === null ? null : checkOf(rules, { lookups, ready, counts, placeOf });
     const { partition, forest } = partitionOf(check);
     const lane: Lane = { inside: forest.open(), forest, partition, check, request, own: 0, mark: 0, scorer };
@@ -178,7 +222,7 @@ export const createScoreBoard = (
       const lane = known ?? open(requestClass);
       if (known !== undefined) {
         if (lane.scorer !== scorer || !journal.reaches(lane.mark)) scoreAll(lane);
-        else journal.since(lane.mark, (slot) => rescore(lane, slot));
+        else rescore(lane);
       }
       lane.mark = journal.mark();
       return lane;

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { explainFit, NO_VALUATION, valuate, type Valuation } from "./score.ts";
+import { NO_VALUATION, valuate, type Valuation } from "./score.ts";
+import { explainFit } from "./scorer.ts";
 
 const all = Float64Array.of(4000, 8000, 100);
 const totalOf = (valuation: Valuation, host: Float64Array, free: Float64Array, request: Float64Array): number =>
