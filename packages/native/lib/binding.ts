@@ -42,6 +42,8 @@ export interface Binding {
     stateRoot: number,
     slot: string,
   ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
+  /** Asks the file system to keep the directories in this one far apart; whether it will. */
+  spread(directory: number): boolean;
   /** Renames `slot` to `id` and sends the spec to the supervisor behind `socket`. EEXIST: nothing was done. */
   claim(
     stateRoot: number,

@@ -69,6 +69,7 @@ export const openRuntime = async (options: RuntimeOptions): Promise<Runtime> => 
     closeSync(image);
     throw new NativeFailure(nativeError("state.lock", -lock, lockFailure(options.stateDir, -lock)));
   }
+  native.spread(stateRoot);
   return new OpenRuntime(options, prepared.layout, resources, { image, stateRoot, lock });
 };
 

@@ -1,4 +1,5 @@
 /** Many containers at once and one after the other: all of them work, and the host is afterwards as before. */
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -30,6 +31,18 @@ const isZombie = (pid: string): boolean => {
     return false;
   }
 };
+
+test("on ext4, what is written for one container does not search past what was deleted of others", async (context) => {
+  const kind = execFileSync("stat", ["-f", "-c", "%T", host.stateDir], { encoding: "utf8" }).trim();
+  context.skip(kind !== "ext2/ext3", `the state directory is on ${kind}`);
+  const attributes = (path: string): string =>
+    execFileSync("lsattr", ["-d", path], { encoding: "utf8" }).split(" ", 1)[0] ?? "";
+  expect(attributes(host.stateDir)).toContain("T");
+  const container = await host.start(["sleep", "1000"]);
+  expect(attributes(join(host.stateDir, container.id, "upper"))).not.toContain("T");
+  await container.stop({ signal: 9, graceMs: 10_000 });
+  await container.remove();
+});
 
 describe("many containers", () => {
   test("fifty at once, each with its own output and exit, and nothing left of them", async () => {

@@ -14,6 +14,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("reap", Napi::Function::New<reap>(env, "reap"));
   exports.Set("run", Napi::Function::New<run>(env, "run"));
+  exports.Set("spread", Napi::Function::New<spread>(env, "spread"));
   exports.Set("removeTree", Napi::Function::New<remove_tree>(env, "removeTree"));
   exports.Set("Poller", poller(env));
   exports.Set("eventFd", Napi::Function::New<event_fd>(env, "eventFd"));

@@ -21,6 +21,8 @@ Napi::Value lock_soon(const Napi::CallbackInfo& info);
 Napi::Value run(const Napi::CallbackInfo& info);
 // (pid) → true when that child is gone for good
 Napi::Value reap(const Napi::CallbackInfo& info);
+// (directory) → whether its file system keeps what is in each of its directories apart
+Napi::Value spread(const Napi::CallbackInfo& info);
 // (directory, name) → Promise of undefined or { stage, errno, detail }
 Napi::Value remove_tree(const Napi::CallbackInfo& info);
 // (directories by role, which of them are v1, ids) → Promise of { values, io }, see stats.cc and lib/stats.ts

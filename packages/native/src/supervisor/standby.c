@@ -29,9 +29,11 @@ void standby_prepare(int state_dir)
   (void)mkdirat(state_dir, "upper", 0755);
   (void)mkdirat(state_dir, "work", 0755);
   (void)mkdirat(state_dir, "log", 0700);
-  int status = openat(state_dir, "status.tmp", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (status >= 0)
-    (void)close(status);
+  static const char *const records[] = { "status.tmp", "exit.tmp" };
+  for (unsigned i = 0; i < sizeof records / sizeof *records; i++) {
+    cleanup_close int file = openat(state_dir, records[i], O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    (void)file;
+  }
   prepared_make();
   stack_trim();
 }
