@@ -1,9 +1,11 @@
 /**
  * The best host of a lane. Without rules about places it is the lane's top. With them the best of every domain is compared:
- * what the rules say is the same for all hosts of a domain, so it is asked once for each.
+ * what the rules say is the same for all hosts of a domain, so it is asked once for each. Which is the best of a domain is
+ * remembered until one of its scores changes.
  */
 import type { GroupCounts } from "./group-counts.ts";
-import { againstPlace, evenness, firstOf, sightOf } from "./rule-check.ts";
+import { evenness, mayStand, sightOf } from "./place-check.ts";
+import type { RuleCheck } from "./rule-check.ts";
 import type { Lane } from "./score-board.ts";
 import { SCORE_UNITS } from "./score.ts";
 
@@ -13,33 +15,43 @@ export interface Found {
   readonly score: number;
 }
 
-const inPlaces = (lane: Lane, counts: GroupCounts, rank: Int32Array): Found | undefined => {
-  const { forest, inside, partition } = lane;
-  const check = lane.check as NonNullable<Lane["check"]>;
+const inPlaces = (lane: Lane, check: RuleCheck, counts: GroupCounts, rank: Int32Array): Found | undefined => {
+  const { forest, inside, partition, tops } = lane;
+  const { slotAt, begins, values } = partition;
+  const width = check.places.length;
   const sight = sightOf(check, counts);
-  let best: Found | undefined;
+  let [bestSlot, bestScore] = [-1, -1];
   for (let domain = 0; domain < partition.domains; domain += 1) {
-    const position = forest.topIn(inside, partition.begins[domain] as number, partition.begins[domain + 1] as number);
-    if (position < 0) continue;
-    const stands = firstOf(partition, domain);
-    if (againstPlace(check, sight, stands) !== undefined) continue;
-    const even = Math.round((evenness(check, sight, stands) * SCORE_UNITS) / check.total);
+    if (tops[domain] === UNKNOWN_TOP) {
+      tops[domain] = forest.topIn(inside, begins[domain] as number, begins[domain + 1] as number);
+    }
+    const position = tops[domain] as number;
+    if (position < 0 || !mayStand(check, sight, values, domain * width)) continue;
+    const even = Math.round((evenness(check, sight, values, domain * width) * SCORE_UNITS) / check.total);
     const score = forest.at(inside, position) + even;
-    const slot = partition.slotAt[position] as number;
-    const isBetter =
-      best === undefined ||
-      score > best.score ||
-      (score === best.score && (rank[slot] as number) < (rank[best.slot] as number));
-    if (isBetter) best = { slot, score };
+    if (score < bestScore) continue;
+    const slot = slotAt[position] as number;
+    if (score === bestScore && (rank[slot] as number) > (rank[bestSlot] as number)) continue;
+    [bestSlot, bestScore] = [slot, score];
   }
-  return best;
+  return bestSlot < 0 ? undefined : { slot: bestSlot, score: bestScore };
 };
 
+/** In `tops`: has to be found again. */
+export const UNKNOWN_TOP = -2;
+
 export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array): Found | undefined => {
-  if (lane.check !== null && lane.check.places.length > 0) return inPlaces(lane, counts, rank);
+  if (lane.check !== null && lane.check.places.length > 0) return inPlaces(lane, lane.check, counts, rank);
   const position = lane.forest.top(lane.inside);
   if (position < 0) return undefined;
   return { slot: lane.partition.slotAt[position] as number, score: lane.forest.at(lane.inside, position) };
+};
+
+/** Sets the score at a position of a lane. */
+export const setScore = ({ forest, inside, partition, tops }: Lane, slot: number, score: number): void => {
+  if (forest.set(inside, partition.positionOf[slot] as number, score)) {
+    tops[partition.domainOf[slot] as number] = UNKNOWN_TOP;
+  }
 };
 
 /** The best hosts, best first, at most `limit`. */
@@ -50,12 +62,11 @@ export const bestFew = (lane: Lane, counts: GroupCounts, rank: Int32Array, limit
   while (found.length < limit) {
     const best = bestOf(lane, counts, rank);
     if (best === undefined) break;
-    const position = partition.positionOf[best.slot] as number;
     found.push(best);
-    kept.push(forest.at(inside, position));
+    kept.push(forest.at(inside, partition.positionOf[best.slot] as number));
     // Out of the race, so that the next best is found; put back below.
-    forest.set(inside, position, -1);
+    setScore(lane, best.slot, -1);
   }
-  found.forEach(({ slot }, at) => forest.set(inside, partition.positionOf[slot] as number, kept[at] as number));
+  found.forEach(({ slot }, at) => setScore(lane, slot, kept[at] as number));
   return found;
 };

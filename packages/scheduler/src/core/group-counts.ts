@@ -3,10 +3,11 @@ import type { Place } from "./places.ts";
 
 export interface GroupCounts {
   readonly total: (group: string) => number;
-  readonly onHost: (group: string, slot: number) => number;
+  /** By slot, where there is one; true until the next change. */
+  readonly hostsOf: (group: string) => ReadonlyMap<number, number>;
   /** By value of the place; true until the next change. */
   readonly at: (group: string, path: string, place: Place) => Int32Array;
-  readonly add: (groups: readonly string[], slot: number, by: 1 | -1) => void;
+  readonly add: (group: string, slot: number, by: 1 | -1) => void;
   /** Hosts have other labels: what is known by place holds no more. */
   readonly forgetPlaces: () => void;
 }
@@ -16,6 +17,8 @@ interface Group {
   readonly hosts: Map<number, number>;
   readonly places: Map<string, { readonly place: Place; readonly counts: Int32Array }>;
 }
+
+const NOWHERE: ReadonlyMap<number, number> = new Map();
 
 export const createGroupCounts = (): GroupCounts => {
   const groups = new Map<string, Group>();
@@ -28,7 +31,7 @@ export const createGroupCounts = (): GroupCounts => {
   };
   return {
     total: (name) => groups.get(name)?.total ?? 0,
-    onHost: (name, slot) => groups.get(name)?.hosts.get(slot) ?? 0,
+    hostsOf: (name) => groups.get(name)?.hosts ?? NOWHERE,
     at: (name, path, place) => {
       const group = groups.get(name);
       const known = group?.places.get(path);
@@ -43,19 +46,17 @@ export const createGroupCounts = (): GroupCounts => {
       group.places.set(path, { place, counts });
       return counts;
     },
-    add: (names, slot, by) => {
-      for (const name of names) {
-        const group = groupOf(name);
-        group.total += by;
-        const count = (group.hosts.get(slot) ?? 0) + by;
-        if (count === 0) group.hosts.delete(slot);
-        else group.hosts.set(slot, count);
-        for (const { place, counts } of group.places.values()) {
-          const value = place.valueOf[slot] as number;
-          if (value >= 0) counts[value] = (counts[value] as number) + by;
-        }
-        if (group.total === 0) groups.delete(name);
+    add: (name, slot, by) => {
+      const group = groupOf(name);
+      group.total += by;
+      const count = (group.hosts.get(slot) ?? 0) + by;
+      if (count === 0) group.hosts.delete(slot);
+      else group.hosts.set(slot, count);
+      for (const { place, counts } of group.places.values()) {
+        const value = place.valueOf[slot] as number;
+        if (value >= 0) counts[value] = (counts[value] as number) + by;
       }
+      if (group.total === 0) groups.delete(name);
     },
     forgetPlaces: () => {
       for (const group of groups.values()) group.places.clear();

@@ -14,7 +14,8 @@ import { STRIDE, type HostRoom, type Vector } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
 import { createHostTable } from "./host-table.ts";
 import type { RequestClass } from "./request-class.ts";
-import { againstHost, againstPlace, evenness, failing, sightOf, type RuleRejection } from "./rule-check.ts";
+import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
+import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard, type Lane } from "./score-board.ts";
 import { explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
 
@@ -65,7 +66,6 @@ export interface HostIndex {
 const MAX_SCORES = 2 ** 24;
 /** How many growths are remembered; whoever asks about an older mark is told "perhaps". */
 const GROWTHS = 1_024;
-const MAX_JOINED = 4_096;
 const NO_ATTRIBUTES: Attributes = { key: "", lookup: () => undefined };
 
 export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
@@ -79,8 +79,6 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
   let growthCount = 0;
   let valuation = NO_VALUATION;
   let mixVersion = 0;
-  /** Groups of which some class says that it must stand where they are: it matters whether there is one at all. */
-  const joined = new Set<string>();
 
   const noteGrowth = (slot: number): void => {
     growths[growthCount % GROWTHS] = slot;
@@ -89,25 +87,15 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
 
   const change = (slot: number, { request, groups }: RequestClass, sign: 1 | -1): void => {
     table.add(slot, request, sign === 1 ? -1 : 1);
-    if (groups.length === 0) return;
-    const before = groups.map((group) => counts.total(group) === 0);
-    counts.add(groups, slot, sign);
-    board.recount(slot);
-    if (groups.some((group, at) => joined.has(group) && before[at] !== (counts.total(group) === 0)))
-      board.forgetRules();
+    for (const group of groups) {
+      const before = counts.total(group);
+      counts.add(group, slot, sign);
+      board.recount(group, slot, before === 0 || counts.total(group) === 0);
+    }
   };
 
-  const laneOf = (requestClass: RequestClass): Lane | undefined => {
-    if (requestClass.unknown !== null) return undefined;
-    const together = requestClass.rules?.hostTogether ?? [];
-    if (together.length > 0 && joined.size > MAX_JOINED) {
-      joined.clear();
-      // Whoever is asked about again comes back into it.
-      board.forgetRules();
-    }
-    for (const { group } of together) joined.add(group);
-    return board.laneOf(requestClass);
-  };
+  const laneOf = (requestClass: RequestClass): Lane | undefined =>
+    requestClass.unknown === null ? board.laneOf(requestClass) : undefined;
 
   const largestNow = (): Float64Array => {
     const largest = new Float64Array(STRIDE);
@@ -129,8 +117,9 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
       const comesOrGoes = (table.rows().ready[slot] === 1) !== isReady;
       table.setHost(slot, all, isReady);
       // It may have as much left as before, and be another one.
-      board.recount(slot);
-      if (comesOrGoes || attributeKeys[slot] !== attributes.key) {
+      board.touch(slot);
+      if (comesOrGoes) board.forgetReady();
+      if (attributeKeys[slot] !== attributes.key) {
         lookups[slot] = attributes.lookup;
         attributeKeys[slot] = attributes.key;
         board.forgetRules();
@@ -192,7 +181,7 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
       const packed = board.scorer().explain(free, perUnit, slot * STRIDE, requestClass.request);
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
       if (check === null || check.total === 1) return packed;
-      const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), slot);
+      const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), valuesOf(check, slot), 0);
       return explainWithRules(packed, check.total, check.preferred[slot] as number, even);
     },
     mark: () => growthCount,

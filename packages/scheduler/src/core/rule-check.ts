@@ -1,10 +1,10 @@
 /**
- * Rules of placement against hosts as they are now: which hosts a class may use at all, what it prefers, and in which places
- * another of its tasks may stand. Everything that changes with each placement is a counter.
+ * Rules of placement against hosts as they are now: which hosts a class may use at all, what it prefers, and how many others
+ * may stand on the same. Everything that changes with each placement is a counter. Rules about places are in place-check.ts.
  */
-import { holds, pathsOf, type HostRejection, type Lookup } from "@berth/schema";
+import { holds, pathsOf, type Expression, type HostRejection, type Lookup } from "@berth/schema";
 import type { GroupCounts } from "./group-counts.ts";
-import type { Partition, Place } from "./places.ts";
+import type { Place } from "./places.ts";
 import type { Rules } from "./rules.ts";
 
 export type RuleRejection = Extract<HostRejection, { rule: string }>;
@@ -18,56 +18,105 @@ export interface RuleCheck {
   /** The weights of all that may be added to a score of 0 … 1, as shares of it. */
   readonly total: number;
   readonly places: readonly Place[];
-  /** By place and value: 1 where some ready host is allowed. */
-  readonly eligible: readonly Uint8Array[];
+  /** See `eligibleIn`. */
+  eligible: readonly Uint8Array[];
 }
 
 /** What is known of hosts: by slot. */
 export interface HostFacts {
   readonly lookups: readonly Lookup[];
   readonly ready: Uint8Array;
-  readonly counts: GroupCounts;
   readonly placeOf: (path: string) => Place;
 }
 
-export const checkOf = (rules: Rules, facts: HostFacts): RuleCheck => {
-  const { lookups, ready } = facts;
-  const allowed = Uint8Array.from(lookups, (lookup) =>
-    rules.require.every(({ expression }) => holds(expression, lookup)) ? 1 : 0,
-  );
-  const preferred = Float64Array.from(lookups, (lookup) =>
-    rules.prefer.reduce((sum, { expression, weight }) => {
-      const met = holds(expression, lookup) === weight > 0;
-      return met ? sum + Math.abs(weight) / 100 : sum;
-    }, 0),
-  );
-  const places = rules.places.map(facts.placeOf);
-  const eligible = places.map(({ names, valueOf }) => {
+/** By slot: 1 where the expression holds. Hosts that agree in all that it speaks of are asked once. */
+const verdicts = (expression: Expression, { lookups, placeOf }: HostFacts): Uint8Array => {
+  const places = [...pathsOf(expression)].map(placeOf);
+  const known = new Map<number, 0 | 1>();
+  const verdict = new Uint8Array(lookups.length);
+  for (let slot = 0; slot < verdict.length; slot += 1) {
+    let key = 0;
+    for (const { valueOf, names } of places) key = key * (names.length + 1) + (valueOf[slot] as number) + 1;
+    let met = known.get(key);
+    if (met === undefined || key > Number.MAX_SAFE_INTEGER) {
+      met = holds(expression, lookups[slot] as Lookup) ? 1 : 0;
+      known.set(key, met);
+    }
+    verdict[slot] = met;
+  }
+  return verdict;
+};
+
+/** By place and value: 1 where some ready host is allowed. */
+export const eligibleIn = (places: readonly Place[], allowed: Uint8Array, ready: Uint8Array): readonly Uint8Array[] =>
+  places.map(({ names, valueOf }) => {
     const values = new Uint8Array(names.length);
-    valueOf.forEach((value, slot) => {
+    for (let slot = 0; slot < valueOf.length; slot += 1) {
+      const value = valueOf[slot] as number;
       if (value >= 0 && allowed[slot] === 1 && ready[slot] === 1) values[value] = 1;
-    });
+    }
     return values;
   });
+
+export const checkOf = (rules: Rules, facts: HostFacts): RuleCheck => {
+  const hosts = facts.lookups.length;
+  const allowed = new Uint8Array(hosts).fill(1);
+  for (const { expression } of rules.require) {
+    const met = verdicts(expression, facts);
+    for (let slot = 0; slot < hosts; slot += 1) if (met[slot] === 0) allowed[slot] = 0;
+  }
+  const preferred = new Float64Array(hosts);
+  for (const { expression, weight } of rules.prefer) {
+    const met = verdicts(expression, facts);
+    const wanted = weight > 0 ? 1 : 0;
+    for (let slot = 0; slot < hosts; slot += 1) {
+      if (met[slot] === wanted) preferred[slot] = (preferred[slot] as number) + Math.abs(weight) / 100;
+    }
+  }
+  const places = rules.places.map(facts.placeOf);
   const weights = [...rules.prefer, ...rules.spread].reduce((sum, { weight }) => sum + Math.abs(weight) / 100, 0);
+  const eligible = eligibleIn(places, allowed, facts.ready);
   return { rules, allowed, preferred, total: 1 + weights, places, eligible };
+};
+
+/** The counters that decide about hosts, read once for many of them. */
+export interface HostSight {
+  readonly limits: readonly ReadonlyMap<number, number>[];
+  /** Null: there is none of the group anywhere. */
+  readonly together: readonly (ReadonlyMap<number, number> | null)[];
+}
+
+export const hostSightOf = ({ rules }: RuleCheck, counts: GroupCounts): HostSight => ({
+  limits: rules.hostLimits.map(({ group }) => counts.hostsOf(group)),
+  together: rules.hostTogether.map(({ group }) => (counts.total(group) === 0 ? null : counts.hostsOf(group))),
+});
+
+type Against = Rules["hostLimits"][number] | Rules["hostTogether"][number];
+
+/** The rule about others that stands against this host. */
+export const againstOthers = ({ rules }: RuleCheck, sight: HostSight, slot: number): Against | undefined => {
+  for (let at = 0; at < sight.limits.length; at += 1) {
+    const limit = rules.hostLimits[at] as Rules["hostLimits"][number];
+    if ((sight.limits[at]?.get(slot) ?? 0) >= limit.limit) return limit;
+  }
+  for (let at = 0; at < sight.together.length; at += 1) {
+    const hosts = sight.together[at];
+    if (hosts !== null && hosts !== undefined && !hosts.has(slot)) {
+      return rules.hostTogether[at] as Rules["hostTogether"][number];
+    }
+  }
+  return undefined;
 };
 
 /** What stands against this host by itself: not its room, not its place. */
 export const againstHost = (
-  { rules, allowed }: RuleCheck,
+  check: RuleCheck,
   counts: GroupCounts,
   slot: number,
-): { readonly reason: RuleRejection["reason"]; readonly rule: string } | undefined => {
-  if (allowed[slot] === 0) return { reason: "constraint", rule: "" };
-  for (const { group, limit, reason, rule } of rules.hostLimits) {
-    if (counts.onHost(group, slot) >= limit) return { reason, rule };
-  }
-  for (const { group, rule } of rules.hostTogether) {
-    if (counts.total(group) > 0 && counts.onHost(group, slot) === 0) return { reason: "together", rule };
-  }
-  return undefined;
-};
+): { readonly reason: RuleRejection["reason"]; readonly rule: string } | undefined =>
+  check.allowed[slot] === 0
+    ? { reason: "constraint", rule: "" }
+    : againstOthers(check, hostSightOf(check, counts), slot);
 
 /** The rule that `againstHost` found, and what the host has instead, in words. */
 export const failing = (
@@ -83,81 +132,3 @@ export const failing = (
   const actual = [...pathsOf(failed.expression)].map((path) => `${path} is ${lookup(path) ?? "not set"}`).join(", ");
   return { rule: failed.rule, actual: actual.slice(0, 600) };
 };
-
-/** The counters that decide about places, read once for a choice among all domains. */
-export interface PlaceSight {
-  readonly spread: readonly { readonly counts: Int32Array; readonly least: number; readonly most: number }[];
-  readonly apart: readonly Int32Array[];
-  readonly together: readonly (Int32Array | null)[];
-}
-
-export const sightOf = ({ rules, places, eligible }: RuleCheck, counts: GroupCounts): PlaceSight => {
-  const at = (group: string, place: number): Int32Array =>
-    counts.at(group, rules.places[place] as string, places[place] as Place);
-  return {
-    spread: rules.spread.map(({ group, place }) => {
-      const found = at(group, place);
-      const may = eligible[place] as Uint8Array;
-      let [least, most] = [Number.MAX_SAFE_INTEGER, 0];
-      for (let value = 0; value < found.length; value += 1) {
-        if (may[value] === 0) continue;
-        least = Math.min(least, found[value] as number);
-        most = Math.max(most, found[value] as number);
-      }
-      return { counts: found, least: least === Number.MAX_SAFE_INTEGER ? 0 : least, most };
-    }),
-    apart: rules.apart.map(({ group, place }) => at(group, place)),
-    together: rules.together.map(({ group, place }) => (counts.total(group) === 0 ? null : at(group, place))),
-  };
-};
-
-/** What stands against the place of this host, or undefined. */
-export const againstPlace = (
-  { rules, places }: RuleCheck,
-  sight: PlaceSight,
-  slot: number,
-): { readonly reason: RuleRejection["reason"]; readonly rule: string; readonly actual: string } | undefined => {
-  const valueAt = (place: number): number => (places[place] as Place).valueOf[slot] as number;
-  const nameOf = (place: number): string => (places[place] as Place).names[valueAt(place)] ?? "";
-  for (const [at, { place, maxSkew, rule }] of rules.spread.entries()) {
-    if (maxSkew === null) continue;
-    const value = valueAt(place);
-    if (value < 0) return { reason: "spread", rule, actual: `has no ${rules.places[place]}` };
-    const { counts, least } = sight.spread[at] as PlaceSight["spread"][number];
-    const count = counts[value] as number;
-    if (count + 1 - least > maxSkew) {
-      return { reason: "spread", rule, actual: `${nameOf(place)} has ${count}, the least has ${least}` };
-    }
-  }
-  for (const [at, { place, rule }] of rules.apart.entries()) {
-    const value = valueAt(place);
-    if (value >= 0 && (sight.apart[at]?.[value] ?? 0) > 0) {
-      return { reason: "apart", rule, actual: `${nameOf(place)} has ${sight.apart[at]?.[value]}` };
-    }
-  }
-  for (const [at, { place, rule }] of rules.together.entries()) {
-    const counts = sight.together[at];
-    if (counts === null || counts === undefined) continue;
-    const value = valueAt(place);
-    if (value < 0 || (counts[value] ?? 0) === 0)
-      return { reason: "together", rule, actual: `${nameOf(place)} has none` };
-  }
-  return undefined;
-};
-
-/** What evenness adds to the score of a host: for each soft spread its weight where the fewest are, less where there are more. */
-export const evenness = ({ rules, places }: RuleCheck, sight: PlaceSight, slot: number): number => {
-  let sum = 0;
-  for (let at = 0; at < rules.spread.length; at += 1) {
-    const { place, weight } = rules.spread[at] as Rules["spread"][number];
-    const { counts, least, most } = sight.spread[at] as PlaceSight["spread"][number];
-    const value = (places[place] as Place).valueOf[slot] as number;
-    const count = value < 0 ? most + 1 : (counts[value] as number);
-    sum += (weight / 100) * (1 - Math.min(1, (count - least) / (most + 1 - least)));
-  }
-  return sum;
-};
-
-/** A host of each domain stands for all of it: they share every place. */
-export const firstOf = ({ slotAt, begins }: Partition, domain: number): number =>
-  slotAt[begins[domain] as number] as number;

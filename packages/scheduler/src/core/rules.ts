@@ -27,7 +27,7 @@ export interface Rules {
   /** At most so many tasks of the group on one host. */
   readonly hostLimits: readonly (Stated & { readonly limit: number; readonly reason: "max_per_host" | "apart" })[];
   /** Only on hosts with a task of the group, once there is one. */
-  readonly hostTogether: readonly Stated[];
+  readonly hostTogether: readonly (Stated & { readonly reason: "together" })[];
   /** The labels that the rules below speak of; `place` is a position in it. */
   readonly places: readonly string[];
   readonly spread: readonly (Stated & {
@@ -110,7 +110,9 @@ export const rulesOf = (asking: Asking): Rules | null => {
         .filter(({ by }) => isHost(by))
         .map(({ group, rule }) => ({ group, rule, limit: 1, reason: "apart" as const })),
     ],
-    hostTogether: together.filter(({ by }) => isHost(by)).map(({ group, rule }) => ({ group, rule })),
+    hostTogether: together
+      .filter(({ by }) => isHost(by))
+      .map(({ group, rule }) => ({ group, rule, reason: "together" as const })),
     spread,
     apart: apart.flatMap(({ group, by, rule }) =>
       by === undefined || isHost(by) ? [] : [{ group, rule: `${rule} by ${by}`, place: placeOf(by) }],

@@ -10,7 +10,8 @@ import type { GroupCounts } from "./group-counts.ts";
 import type { HostTable } from "./host-table.ts";
 import { partitionBy, placeBy, type Partition, type Place } from "./places.ts";
 import type { RequestClass } from "./request-class.ts";
-import { againstHost, checkOf, type RuleCheck } from "./rule-check.ts";
+import { setScore, UNKNOWN_TOP } from "./choose-host.ts";
+import { againstOthers, checkOf, eligibleIn, hostSightOf, type HostSight, type RuleCheck } from "./rule-check.ts";
 import { createScoreForest, type ScoreForest } from "./score-forest.ts";
 import { NO_VALUATION, ownSize, SCORE_UNITS, type Valuation } from "./score.ts";
 import { CANNOT, createScorer, type Scorer, type Standings } from "./scorer.ts";
@@ -28,6 +29,14 @@ export interface Lane {
   /** True up to this mark of the journal, and under this valuation. */
   mark: number;
   scorer: Scorer;
+  /** The best position of each domain: -1 for none, UNKNOWN_TOP for one that has to be found again. */
+  readonly tops: Int32Array;
+  /** Hosts whose counters have changed. */
+  readonly recounted: Set<number>;
+  /** All scores are void. */
+  isVoid: boolean;
+  /** Which hosts were ready is known up to this change. */
+  readiness: number;
 }
 
 export interface ScoreBoard {
@@ -36,18 +45,28 @@ export interface ScoreBoard {
   /** The scorer of now. */
   readonly scorer: () => Scorer;
   readonly setValuation: (valuation: Valuation) => void;
-  /** The counters of this host have changed, perhaps without its room. */
-  readonly recount: (slot: number) => void;
-  /** Other labels, or hosts that come and go: what rules say of hosts and places is another thing. */
+  /** This host is another one, perhaps with as much room as before. */
+  readonly touch: (slot: number) => void;
+  /** More or fewer of a group stand on this host; `isFirst` when before or now there is none of it anywhere. */
+  readonly recount: (group: string, slot: number, isFirst: boolean) => void;
+  /** Other hosts are ready: which places count may be another thing. */
+  readonly forgetReady: () => void;
+  /** Other labels: what rules say of hosts and places is another thing. */
   readonly forgetRules: () => void;
   /** All that is known of classes is void. */
   readonly forget: () => void;
 }
 
-/** A host whose counters have changed is another one, whatever its room. */
+/** Neither ready nor not: has to be looked at again. */
 const UNSEEN = 2;
 /** No number of hosts: all have to be looked at again. */
 const NONE_SEEN = -1;
+
+const MAX_RECOUNTED = 4_096;
+
+/** The groups of which it matters to a lane how many stand on a host. */
+const groupsOf = ({ check }: Lane): readonly string[] =>
+  check === null ? [] : [...check.rules.hostLimits, ...check.rules.hostTogether].map(({ group }) => group);
 
 const standingsFor = (hosts: number, width: number, requests: number): Standings => ({
   free: new Float64Array(hosts * width),
@@ -87,11 +106,21 @@ export const createScoreBoard = (
   let journal = createChangeJournal(0);
   let behind = new Int32Array(journal.longest);
   let isRevalued = false;
+  let readiness = 0;
+  /** The lanes to which it matters how many of a group stand on a host. */
+  const watching = new Map<string, Set<Lane>>();
 
   const lanes = new LRUCache<number, Lane>({
     maxSize: maxScores,
     sizeCalculation: () => Math.max(1, hosts),
-    dispose: ({ inside, forest }) => forest.close(inside),
+    dispose: (lane) => {
+      lane.forest.close(lane.inside);
+      for (const group of groupsOf(lane)) {
+        const lanesOf = watching.get(group);
+        lanesOf?.delete(lane);
+        if (lanesOf?.size === 0) watching.delete(group);
+      }
+    },
   });
 
   const forget = (): void => {
@@ -151,33 +180,45 @@ export const createScoreBoard = (
     for (let slot = 0; slot < hosts; slot += 1) scorer.survey(seen, slot, most);
   };
 
-  const scoreOf = (lane: Lane, slot: number): number => {
+  const scoreOf = (lane: Lane, sight: HostSight | null, slot: number): number => {
     const { check } = lane;
     if (seenReady[slot] === 0 || (check !== null && check.allowed[slot] === 0)) return CANNOT;
     const score = scorer.units(seen, slot, lane);
     if (score < 0 || check === null) return score;
-    if (againstHost(check, counts, slot) !== undefined) return CANNOT;
+    if (sight !== null && againstOthers(check, sight, slot) !== undefined) return CANNOT;
     // With rules, the weights that may be added leave less to the packing.
     if (check.total === 1) return score;
     return Math.round((score + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
   };
 
+  const sightOf = ({ check }: Lane): HostSight | null =>
+    check === null || check.rules.hostLimits.length + check.rules.hostTogether.length === 0
+      ? null
+      : hostSightOf(check, counts);
+
   /** Most hosts that have changed could not take the request before, and cannot take it now. */
   const rescore = (lane: Lane): void => {
-    const { forest, inside, partition } = lane;
     const count = journal.since(lane.mark, behind);
+    if (count + lane.recounted.size === 0) return;
+    const sight = sightOf(lane);
     for (let at = 0; at < count; at += 1) {
       const slot = behind[at] as number;
-      forest.set(inside, partition.positionOf[slot] as number, scoreOf(lane, slot));
+      setScore(lane, slot, scoreOf(lane, sight, slot));
     }
+    for (const slot of lane.recounted) setScore(lane, slot, scoreOf(lane, sight, slot));
+    lane.recounted.clear();
   };
 
   const scoreAll = (lane: Lane): void => {
     lane.scorer = scorer;
     lane.own = ownSize(valuation, lane.request);
+    lane.isVoid = false;
+    lane.recounted.clear();
+    lane.tops.fill(UNKNOWN_TOP);
+    const sight = sightOf(lane);
     lane.forest.fill(lane.inside, (position) => {
       const slot = lane.partition.slotAt[position] as number;
-      return slot < 0 ? CANNOT : scoreOf(lane, slot);
+      return slot < 0 ? CANNOT : scoreOf(lane, sight, slot);
     });
   };
 
@@ -205,10 +246,13 @@ export const createScoreBoard = (
       isRevalued = true;
     }
     surveyAgain();
-    const check = rules === null ? null : checkOf(rules, { lookups, ready, counts, placeOf });
+    const check = rules === null ? null : checkOf(rules, { lookups, ready, placeOf });
     const { partition, forest } = partitionOf(check);
-    const lane: Lane = { inside: forest.open(), forest, partition, check, request, own: 0, mark: 0, scorer };
+    const tops = new Int32Array(partition.domains);
+    const known = { mark: 0, scorer, tops, recounted: new Set<number>(), isVoid: false, readiness };
+    const lane: Lane = { inside: forest.open(), forest, partition, check, request, own: 0, ...known };
     scoreAll(lane);
+    for (const group of groupsOf(lane)) watching.set(group, (watching.get(group) ?? new Set()).add(lane));
     lanes.set(id, lane);
     // More hosts than may be remembered: the answer is right, and gone with the next change.
     if (!lanes.has(id)) forest.close(lane.inside);
@@ -221,8 +265,13 @@ export const createScoreBoard = (
       const known = lanes.get(requestClass.id);
       const lane = known ?? open(requestClass);
       if (known !== undefined) {
-        if (lane.scorer !== scorer || !journal.reaches(lane.mark)) scoreAll(lane);
+        if (lane.isVoid || lane.scorer !== scorer || !journal.reaches(lane.mark)) scoreAll(lane);
         else rescore(lane);
+        const { check } = lane;
+        if (check !== null && lane.readiness !== readiness) {
+          lane.readiness = readiness;
+          check.eligible = eligibleIn(check.places, check.allowed, table.rows().ready);
+        }
       }
       lane.mark = journal.mark();
       return lane;
@@ -233,8 +282,24 @@ export const createScoreBoard = (
       scorer = createScorer(next, width);
       isRevalued = true;
     },
-    recount: (slot) => {
+    touch: (slot) => {
       if (slot < seenReady.length) seenReady[slot] = UNSEEN;
+    },
+    recount: (group, slot, isFirst) => {
+      const lanesOf = watching.get(group);
+      if (lanesOf === undefined) return;
+      for (const lane of lanesOf) {
+        if (isFirst && lane.check?.rules.hostTogether.some((rule) => rule.group === group) === true) lane.isVoid = true;
+        lane.recounted.add(slot);
+        // Whoever is not asked for long is scored anew some day.
+        if (lane.recounted.size > MAX_RECOUNTED) {
+          lane.isVoid = true;
+          lane.recounted.clear();
+        }
+      }
+    },
+    forgetReady: () => {
+      readiness += 1;
     },
     forgetRules: () => {
       for (const [id, { check }] of lanes) if (check !== null) lanes.delete(id);

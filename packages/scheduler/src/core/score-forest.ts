@@ -9,7 +9,8 @@ export interface ScoreForest {
   readonly close: (lane: number) => void;
   /** The score at a position; negative: it cannot take the request. */
   readonly at: (lane: number, position: number) => number;
-  readonly set: (lane: number, position: number, score: number) => void;
+  /** False when it is the one that it was. */
+  readonly set: (lane: number, position: number, score: number) => boolean;
   /** All of a lane at once. */
   readonly fill: (lane: number, scoreOf: (position: number) => number) => void;
   /** The best position, or -1 when none can take the request. */
@@ -64,7 +65,7 @@ export const createScoreForest = (count: number): ScoreForest => {
     set: (lane, position, score) => {
       const base = lane * stride;
       let before = scores[base + position] as number;
-      if (before === score) return;
+      if (before === score) return false;
       scores[base + position] = score;
       let index = position;
       let now = score;
@@ -74,13 +75,14 @@ export const createScoreForest = (count: number): ScoreForest => {
         const known = scores[at] as number;
         if (now < known) {
           // Only who held the group's highest can have lowered it.
-          if (before !== known) return;
+          if (before !== known) return true;
           now = highest(base + (begins[level - 1] as number) + (index << SHIFT));
         }
-        if (now === known) return;
+        if (now === known) return true;
         before = known;
         scores[at] = now;
       }
+      return true;
     },
     fill: (lane, scoreOf) => {
       const base = lane * stride;

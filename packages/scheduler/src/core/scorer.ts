@@ -60,6 +60,13 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
   /** What would be left of the host, and of its places. */
   const rest = new Float64Array(size);
   const left = new Float64Array(count);
+  /** The one host that is explained. */
+  const alone: Standings = {
+    free: new Float64Array(size),
+    perUnit: rest,
+    places: new Float64Array(count),
+    binding: new Int32Array(1),
+  };
 
   const survey = ({ free, places, binding }: Standings, slot: number, most: Float64Array): void => {
     const [from, to] = [slot * size, slot * count];
@@ -149,20 +156,15 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
       return unitsOf(fullness(perUnit, slot * size), kept(loss(places, slot * count, binding[slot] as number), own));
     },
     explain: (free, perUnit, from, request) => {
-      const standings = {
-        free: free.slice(from, from + size),
-        perUnit,
-        places: new Float64Array(count),
-        binding: new Int32Array(1),
-      };
-      survey(standings, 0, request);
+      for (let at = 0; at < size; at += 1) alone.free[at] = free[from + at] as number;
+      survey(alone, 0, request);
       take(free, from, request);
       const full = fullness(perUnit, from);
       if (count === 0) {
         const parts = [{ name: "fullness", value: roundScore(full), weight: 1 }];
         return { total: unitsOf(full, 1) / SCORE_UNITS, parts };
       }
-      const keeps = kept(loss(standings.places, 0, standings.binding[0] as number), ownSize(valuation, request));
+      const keeps = kept(loss(alone.places, 0, alone.binding[0] as number), ownSize(valuation, request));
       return {
         total: unitsOf(full, keeps) / SCORE_UNITS,
         parts: [

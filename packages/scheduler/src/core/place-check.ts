@@ -1,0 +1,110 @@
+/**
+ * Rules about places against the counters as they are now: in which places another task may stand, and how evenly it would.
+ * A host has one value in each place (see places.ts); what is asked here, is asked of such a list of values.
+ */
+import type { GroupCounts } from "./group-counts.ts";
+import type { Place } from "./places.ts";
+import type { RuleCheck, RuleRejection } from "./rule-check.ts";
+import type { Rules } from "./rules.ts";
+
+/** The counters that decide about places, read once for a choice among all domains. */
+export interface PlaceSight {
+  readonly spread: readonly { readonly counts: Int32Array; readonly least: number; readonly most: number }[];
+  readonly apart: readonly Int32Array[];
+  readonly together: readonly (Int32Array | null)[];
+}
+
+export const sightOf = ({ rules, places, eligible }: RuleCheck, counts: GroupCounts): PlaceSight => {
+  const at = (group: string, place: number): Int32Array =>
+    counts.at(group, rules.places[place] as string, places[place] as Place);
+  return {
+    spread: rules.spread.map(({ group, place }) => {
+      const found = at(group, place);
+      const may = eligible[place] as Uint8Array;
+      let [least, most] = [Number.MAX_SAFE_INTEGER, 0];
+      for (let value = 0; value < found.length; value += 1) {
+        if (may[value] === 0) continue;
+        const count = found[value] as number;
+        if (count < least) least = count;
+        if (count > most) most = count;
+      }
+      return { counts: found, least: least === Number.MAX_SAFE_INTEGER ? 0 : least, most };
+    }),
+    apart: rules.apart.map(({ group, place }) => at(group, place)),
+    together: rules.together.map(({ group, place }) => (counts.total(group) === 0 ? null : at(group, place))),
+  };
+};
+
+/** Which rule stands against the values that begin at `from`: a position in spread, apart and together, one after the other. */
+const firstAgainst = (rules: Rules, sight: PlaceSight, values: Int32Array, from: number): number => {
+  const { spread, apart, together } = sight;
+  for (let at = 0; at < spread.length; at += 1) {
+    const { place, maxSkew } = rules.spread[at] as Rules["spread"][number];
+    if (maxSkew === null) continue;
+    const { counts, least } = spread[at] as PlaceSight["spread"][number];
+    const value = values[from + place] as number;
+    if (value < 0 || (counts[value] as number) + 1 - least > maxSkew) return at;
+  }
+  for (let at = 0; at < apart.length; at += 1) {
+    const value = values[from + (rules.apart[at] as Rules["apart"][number]).place] as number;
+    if (value >= 0 && ((apart[at] as Int32Array)[value] as number) > 0) return spread.length + at;
+  }
+  for (let at = 0; at < together.length; at += 1) {
+    const counts = together[at];
+    if (counts === null || counts === undefined) continue;
+    const value = values[from + (rules.together[at] as Rules["together"][number]).place] as number;
+    if (value < 0 || counts[value] === 0) return spread.length + apart.length + at;
+  }
+  return -1;
+};
+
+/** Whether another task may stand where the values that begin at `from` are. */
+export const mayStand = ({ rules }: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): boolean =>
+  firstAgainst(rules, sight, values, from) < 0;
+
+/** The values of a host. */
+export const valuesOf = ({ places }: RuleCheck, slot: number): Int32Array =>
+  Int32Array.from(places, ({ valueOf }) => valueOf[slot] as number);
+
+/** What stands against the place of this host, or undefined. */
+export const againstPlace = (
+  check: RuleCheck,
+  sight: PlaceSight,
+  slot: number,
+): { readonly reason: RuleRejection["reason"]; readonly rule: string; readonly actual: string } | undefined => {
+  const { rules, places } = check;
+  const values = valuesOf(check, slot);
+  const first = firstAgainst(rules, sight, values, 0);
+  if (first < 0) return undefined;
+  const nameAt = (place: number): string => (places[place] as Place).names[values[place] as number] ?? "";
+  const spread = rules.spread[first];
+  if (spread !== undefined) {
+    const { place, rule } = spread;
+    const value = values[place] as number;
+    if (value < 0) return { reason: "spread", rule, actual: `has no ${rules.places[place]}` };
+    const { counts, least } = sight.spread[first] as PlaceSight["spread"][number];
+    return { reason: "spread", rule, actual: `${nameAt(place)} has ${counts[value]}, the least has ${least}` };
+  }
+  const behind = first - rules.spread.length;
+  const apart = rules.apart[behind];
+  if (apart !== undefined) {
+    const { place, rule } = apart;
+    const count = sight.apart[behind]?.[values[place] as number];
+    return { reason: "apart", rule, actual: `${nameAt(place)} has ${count}` };
+  }
+  const { place, rule } = rules.together[behind - rules.apart.length] as Rules["together"][number];
+  return { reason: "together", rule, actual: `${nameAt(place)} has none` };
+};
+
+/** What evenness adds to a score: for each soft spread its weight where the fewest are, less where there are more. */
+export const evenness = ({ rules }: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): number => {
+  let sum = 0;
+  for (let at = 0; at < rules.spread.length; at += 1) {
+    const { place, weight } = rules.spread[at] as Rules["spread"][number];
+    const { counts, least, most } = sight.spread[at] as PlaceSight["spread"][number];
+    const value = values[from + place] as number;
+    const count = value < 0 ? most + 1 : (counts[value] as number);
+    sum += (weight / 100) * (1 - Math.min(1, (count - least) / (most + 1 - least)));
+  }
+  return sum;
+};
