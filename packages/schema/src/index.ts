@@ -26,3 +26,4 @@ export * from "./result.ts";
 export * from "./routes.ts";
 export * from "./subjects.ts";
 export * from "./units.ts";
+export * from "./what-if.ts";
