@@ -33,7 +33,7 @@ test("every shard exactly once, whatever dies", async () => {
     readonly volumes: readonly object[];
   };
   const [shell, flag, script] = document.command;
-  const up = await cluster.up();
+  const up = await cluster.up("--host-path", "/usr/share:ro", "--host-path", work);
   await up.ready();
   const host = (await cluster.hosts())[0]?.id ?? "";
 

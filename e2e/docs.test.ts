@@ -11,7 +11,7 @@ import { Cluster, ROOT } from "./support/index.ts";
 const cluster = new Cluster();
 const directory = mkdtempSync("/tmp/berth-e2e-docs-");
 beforeAll(async () => {
-  await (await cluster.up()).ready();
+  await (await cluster.up("--host-path", "/usr/share:ro")).ready();
 });
 afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });

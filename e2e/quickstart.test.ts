@@ -43,7 +43,7 @@ describe("a first start", () => {
     expect(link.startsWith(cluster.apiUrl)).toBe(true);
     await eventually(
       "three commands to try",
-      () => /hosts\n.*run examples\/checksums.yaml\n.*ps\n/.exec(up.stderr) !== null,
+      () => /hosts\n.*run examples\/service.yaml\n.*ps\n/.exec(up.stderr) !== null,
     );
   });
 

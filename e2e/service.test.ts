@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AllocationView } from "@berth/schema";
+import type { AllocationView, VolumeDetail, VolumeList } from "@berth/schema";
 import { Cluster, eventually, inside, kill, namespaceOf, processes, statusOf } from "./support/index.ts";
 
 const cluster = new Cluster();
@@ -167,4 +167,45 @@ test("a replica that is asked to stop may say goodbye", async () => {
   const job = await cluster.job("ticker");
   expect(job).toMatchObject({ state: "stopped", tasks: { running: 0 } });
   await eventually("their processes are gone", () => replicas.every((replica) => inside(replica.id).length === 0));
+});
+
+describe("a volume", () => {
+  const job = (name: string, text: string) => ({
+    ...{ name, kind: "batch", image: "builtin://busybox", command: ["sh", "-c", text] },
+    resources: { cpu: { request: "10m" }, memory: { request: "16Mi" } },
+    volumes: [{ volume: "e2e-${INDEX}", target: "/data" }],
+  });
+
+  test("outlives the job that made it, is listed with who uses it, and is removed with its data", async () => {
+    await cluster.submit(job("writer", "echo kept > /data/file"));
+    await cluster.finished("writer");
+    await cluster.submit(job("reader", "cat /data/file; until [ -e /data/stop ]; do sleep 0.1; done"));
+    const found = await eventually("somebody uses it", async () => {
+      const { items } = JSON.parse(await cluster.must(["volume", "ls", "-o", "json"])) as VolumeList;
+      return items[0]?.usedBy.length === 1 ? items[0] : undefined;
+    });
+    expect(found).toMatchObject({ name: "e2e-0", state: "ready", hostState: "ready", createdBy: "default/writer" });
+    expect(found.usedBy).toMatchObject([{ job: "reader", index: 0, readOnly: false }]);
+    const refused = await cluster.cli(["volume", "rm", "e2e-0"]);
+    expect(refused).toMatchObject({
+      code: 75,
+      stderr: expect.stringContaining("default/reader[0] uses default/e2e-0"),
+    });
+    await eventually("the reader has read", async () => (await cluster.must(["logs", "reader"])).includes("kept"));
+    await cluster.must(["stop", "reader"]);
+    const inspected = JSON.parse(await cluster.must(["volume", "inspect", "e2e-0"])) as VolumeDetail;
+    expect(inspected).toMatchObject({ volume: { usedBy: [] }, onHost: { entries: 1 } });
+    const directory = join(cluster.dataDir, "hosts", found.host, "volumes");
+    expect(readFileSync(join(directory, found.id, "data", "file"), "utf8")).toBe("kept\n");
+    await cluster.must(["volume", "rm", "e2e-0"]);
+    expect(existsSync(join(directory, found.id))).toBe(false);
+    expect(await cluster.cli(["volume", "inspect", "e2e-0"])).toMatchObject({ code: 66 });
+  });
+
+  test("can be made before anything mounts it, and names are taken once", async () => {
+    expect(await cluster.must(["volume", "create", "made", "-o", "name"])).toBe("default/made\n");
+    expect(await cluster.cli(["volume", "create", "made", "--size", "1Mi"])).toMatchObject({ code: 65 });
+    expect(await cluster.must(["volume", "ls"])).toMatch(/default\/made +new +\S+ +- +- /);
+    await cluster.must(["volume", "rm", "made"]);
+  });
 });

@@ -68,6 +68,10 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
     "A task was given a host. When it replaces an attempt on a lost host, that one becomes `lost` here.",
   allocation_reported: "An agent reported a new state of an allocation.",
   allocation_stop: "An allocation shall stop.",
+  volume_created: "A user made a volume. Those that a placement makes are said by the placement itself.",
+  volume_filled: "What a volume was copied from is in it.",
+  volume_removing: "Nobody gets the volume any more; its host is told to delete it.",
+  volume_removed: "Its host has deleted it, or is no host any more.",
 };
 
 const isName = (name: string): name is Name => Object.hasOwn(Subjects, name);

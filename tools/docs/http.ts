@@ -48,11 +48,6 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
   },
   jobStop: { methods: "POST", answers: "`JobView`", what: "Stops every task of the job." },
   taskWhy: { methods: "GET", answers: "`Why`", what: "Why a task is where it is, or why it is nowhere." },
-  taskWhyNot: {
-    methods: "GET",
-    answers: "`WhyNot`",
-    what: "What stands against a host for this task now, or how it scores beside the one that was chosen.",
-  },
   hosts: {
     methods: "GET, POST",
     takes: "GET: `limit`, `cursor`. POST: `Enrolment`",
@@ -97,17 +92,6 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`RebalancePlan`",
     what: "Which services would move so that hosts become empty, or none is too full. Changes nothing.",
   },
-  whatIf: {
-    methods: "POST",
-    takes: "`WhatIfRequest`",
-    answers: "`WhatIfView`",
-    what: "What would happen if hosts were lost, emptied or added, or if there were more to run. Changes nothing.",
-  },
-  hostLosses: {
-    methods: "GET",
-    answers: "`HostLosses`",
-    what: "For each host: would everything that runs there fit elsewhere if it were lost now?",
-  },
   allocations: {
     methods: "GET",
     takes: "`project`, `job`, `index`, `host`, `state`, `limit`, `cursor`",
@@ -127,6 +111,18 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     what: "The files that the allocation left in its outputs.",
   },
   allocationOutput: { methods: "GET", answers: "bytes", what: "One of them." },
+  volumes: {
+    methods: "GET, POST",
+    takes: "GET: `project`, `host`, `limit`, `cursor`. POST: `VolumeRequest`",
+    answers: "`VolumeList`; `VolumeView`",
+    what: "Lists volumes, makes one.",
+  },
+  volume: { methods: "GET", answers: "`VolumeDetail`", what: "One volume, with what its host has of it." },
+  volumeRemove: {
+    methods: "POST",
+    answers: "`VolumeRemoved`",
+    what: "Deletes a volume that nothing uses, with its data.",
+  },
   images: {
     methods: "GET",
     takes: "`host`",
@@ -191,6 +187,11 @@ const documents = [
   ["ImageOrders", schema.ImageOrdersSchema],
   ["ImageOperation", schema.ImageOperationSchema],
   ["ImageDataTaken", schema.ImageDataTakenSchema],
+  ["VolumeRequest", schema.VolumeRequestSchema],
+  ["VolumeList", schema.VolumeListSchema],
+  ["VolumeView", schema.VolumeViewSchema],
+  ["VolumeDetail", schema.VolumeDetailSchema],
+  ["VolumeRemoved", schema.VolumeRemovedSchema],
   ["WatchMessage", schema.WatchMessageSchema],
   ["Event", schema.EventSchema],
   ["JobSpec", schema.JobSpecSchema],

@@ -35,6 +35,7 @@ test("flags become options", () => {
     "note=a=b",
     "--resource",
     "gpu=2",
+    ...["--host-path", "/srv/media", "--host-path", "photos=/srv/photos:ro"],
     "--exit-with-parent",
   ]);
   expect(parsed).toEqual({
@@ -50,6 +51,10 @@ test("flags become options", () => {
         share: { cpuMillis: 600, memoryBytes: 2 * 2 ** 30, pids: 99 },
         labels: { rack: "r1", note: "a=b" },
         resources: { gpu: 2 },
+        hostPaths: [
+          { project: undefined, prefix: "/srv/media", readOnly: false },
+          { project: "photos", prefix: "/srv/photos", readOnly: true },
+        ],
         idBase: 1_000_000,
         standby: 2,
       },

@@ -12,16 +12,20 @@ import {
   type Result,
 } from "@berth/schema";
 import type { Share } from "./core/capacity.ts";
+import { parseAllowedPath, type AllowedPath } from "./core/host-paths.ts";
 import type { AgentOptions } from "./run-agent.ts";
 
 export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine that joined with \`berth join\`, whose data directory is DIR
        berth-agent --host NAME --data-dir DIR --nats-url URL [--nats-url URL …] --seed-file FILE --cluster-key-file FILE
-                   [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--id-base N] [--id-count N] [--cgroup-parent PATH]
+                   [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--host-path PATH …]
+                   [--id-base N] [--id-count N] [--cgroup-parent PATH]
                    [--nats-ca-file FILE] [--standby N] [--log-level debug|info|warn|error] [--exit-with-parent]
 
   --cpu, --memory, --pids   the share of this machine that may be requested; default: all, minus a reserve for the host
   --label                   what rules of placement may ask of this host, as host.labels.NAME
   --resource                what else may be requested here: gpu=2, diskBytes=107374182400
+  --host-path               what of this machine jobs may mount, with all below it: /srv/media, /usr/share:ro (read-only),
+                            PROJECT=/srv/photos (for that project alone); default: nothing
   --nats-ca-file            who signs the certificate of the bus: with it nothing but TLS is spoken
   --id-base, --id-count     host user and group ids for containers, 65536 each
   --cgroup-parent           where containers' cgroups are made, below the root of each hierarchy
@@ -62,6 +66,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
         pids: text,
         label: { ...text, multiple: true },
         resource: { ...text, multiple: true },
+        "host-path": { ...text, multiple: true },
         "id-base": text,
         "id-count": text,
         "cgroup-parent": text,
@@ -102,6 +107,12 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
   const taken = DIMENSIONS.find((dimension) => Object.hasOwn(further.value, dimension));
   if (taken !== undefined) return err(`--resource ${taken}: has a flag of its own, see --cpu, --memory and --pids`);
   if (Object.keys(further.value).length > MAX_FURTHER) return err(`--resource is given more than ${MAX_FURTHER} times`);
+  const hostPaths: AllowedPath[] = [];
+  for (const path of values["host-path"] ?? []) {
+    const allowed = parseAllowedPath(path);
+    if (!allowed.ok) return err(`--host-path ${allowed.error}`);
+    hostPaths.push(allowed.value);
+  }
   const idBase = whole(values["id-base"], "--id-base");
   if (!idBase.ok) return idBase;
   const idCount = whole(values["id-count"], "--id-count");
@@ -124,6 +135,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
       ...(values["nats-ca-file"] === undefined ? {} : { natsCaFile: values["nats-ca-file"] }),
       share: share.value,
       labels: labels.value,
+      hostPaths,
       resources: Object.fromEntries(Object.entries(further.value).map(([name, amount]) => [name, Number(amount)])),
       ...(idBase.value === undefined ? {} : { idBase: idBase.value }),
       ...(idCount.value === undefined ? {} : { idCount: idCount.value }),

@@ -19,8 +19,10 @@ import { readMachine } from "./adapters/kernel/machine.ts";
 import { createHostProbe } from "./adapters/kernel/probe.ts";
 import { createSchedulerLine } from "./adapters/nats/scheduler-line.ts";
 import { createVerifier } from "./adapters/verifier.ts";
+import { openVolumes } from "./adapters/volumes/volume-store.ts";
 import { startAgent } from "./app/agent.ts";
 import { capacityOf, shareWarnings, withFurther, type Share } from "./core/capacity.ts";
+import type { AllowedPath } from "./core/host-paths.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
 import { DEFAULT_ID_BASE, DEFAULT_ID_COUNT, idRange } from "./core/slots.ts";
 
@@ -44,6 +46,8 @@ export interface AgentOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** What else may be requested here, by name of the dimension. */
   readonly resources?: Readonly<Record<string, number>>;
+  /** What of this machine jobs may mount; default: nothing. */
+  readonly hostPaths?: readonly AllowedPath[];
   readonly idBase?: number;
   readonly idCount?: number;
   /** Supervisors that wait for a start, 0 to 64; default 4. */
@@ -151,6 +155,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         journal,
         files: openAllocationFiles(layout),
         images,
+        volumes: await openVolumes(layout.volumes),
         line: createSchedulerLine({
           host,
           natsUrls: options.natsUrls,
@@ -167,6 +172,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         bootId: features.bootId,
         ids: ids.value,
         retention: options.retention ?? DEFAULT_RETENTION,
+        hostPaths: options.hostPaths ?? [],
         declared: new Set(dimensions.filter((dimension) => share[dimension] !== undefined)),
       },
       { inventory, capacity: withFurther(capacityOf(machine, share), options.resources ?? {}) },

@@ -43,13 +43,13 @@ describe("the help", () => {
         hosts [options]                 list hosts with what is reserved and used
         host [options] <action> <host>  close, open, empty or remove a host
         rebalance [options]             plan which services to move so that hosts become empty
-        what-if [options]               show what would happen without some hosts, or with more
         token [options] <action> [id]   let other machines join this cluster
         join [options] <line>           make this machine a host of a cluster
 
-      Images:
+      Images and data:
         image                           list, pull, import, export, check and remove the images that hosts
                                         keep
+        volume                          list, make, look at and remove the volumes of a project
 
       Work:
         run [options] <file>            run a job: a batch job to its end, a service until it is up

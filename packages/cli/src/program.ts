@@ -10,7 +10,6 @@ import { registerEvents } from "./commands/events.ts";
 import { registerHost } from "./commands/host.ts";
 import { registerHosts } from "./commands/hosts.ts";
 import { registerRebalance } from "./commands/rebalance.ts";
-import { registerWhatIf } from "./commands/what-if.ts";
 import { registerImage } from "./commands/image.ts";
 import { registerJob } from "./commands/job.ts";
 import { registerJoin } from "./commands/join.ts";
@@ -25,6 +24,7 @@ import { registerStop } from "./commands/stop.ts";
 import { registerToken } from "./commands/token.ts";
 import { registerUp } from "./commands/up.ts";
 import { ownVersion, registerVersion } from "./commands/version.ts";
+import { registerVolume } from "./commands/volume.ts";
 import { registerWhy } from "./commands/why.ts";
 import type { Host, Register } from "./commands/verb.ts";
 import { Exit, Failure } from "./failure.ts";
@@ -37,8 +37,8 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     "The cluster on this machine:",
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
-  ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
-  ["Images:", [registerImage]],
+  ["Hosts:", [registerHosts, registerHost, registerRebalance, registerToken, registerJoin]],
+  ["Images and data:", [registerImage, registerVolume]],
   ["Work:", [registerRun, registerPlan, registerStop]],
   [
     "What is going on:",

@@ -41,6 +41,8 @@ export const createChecker = (): Checker => {
   const jobs = new Map<string, CheckedJob>();
   const hosts = new Map<string, { allocatable: Resources | null; lost: boolean }>();
   const allocations = new Map<string, CheckedAllocation>();
+  /** Where each volume is, by its name, for as long as it is one. */
+  const volumes = new Map<string, string>();
   let epoch = 0;
 
   const end = (id: string, allocation: CheckedAllocation, succeeded: boolean): void => {
@@ -100,6 +102,13 @@ export const createChecker = (): Checker => {
     if (job.spec.maxRunning !== null && holding.length > job.spec.maxRunning) {
       wrong.push(`${key} has ${holding.length} tasks at a time, the limit is ${job.spec.maxRunning}`);
     }
+    for (const volume of job.spec.volumes) {
+      if (!("volume" in volume)) continue;
+      const volumeName = `${placement.project}/${volume.volume.replace("${INDEX}", String(placement.index))}`;
+      const at = volumes.get(volumeName);
+      if (at === undefined) volumes.set(volumeName, placement.hostId);
+      else if (at !== placement.hostId) wrong.push(`${name} placed on ${placement.hostId}, ${volumeName} is on ${at}`);
+    }
     const host = hosts.get(placement.hostId);
     if (host === undefined || host.allocatable === null)
       return [...wrong, `${name} placed on unknown ${placement.hostId}`];
@@ -157,7 +166,16 @@ export const createChecker = (): Checker => {
       case "join_token_created":
       case "join_token_used":
       case "join_token_revoked":
+      case "volume_filled":
+      case "volume_removing":
         return [];
+      case "volume_created":
+        volumes.set(`${record.project}/${record.volume}`, record.hostId);
+        return [];
+      case "volume_removed": {
+        const volumeName = `${record.project}/${record.volume}`;
+        return volumes.delete(volumeName) ? [] : [`${volumeName} removed, but there is no such volume`];
+      }
       case "job_submitted":
         return submitted(record);
       case "job_stopped": {

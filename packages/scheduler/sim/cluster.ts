@@ -46,6 +46,7 @@ import { describe } from "./describe.ts";
 import { dumpState } from "./dump.ts";
 import { randomSpec } from "./jobs.ts";
 import { seededRandom, type Random } from "./random.ts";
+import { volumeStep } from "./volumes.ts";
 
 export interface SimOptions {
   readonly seed: number;
@@ -114,7 +115,12 @@ export class SimulatedCluster {
 
   #hostSize(): Resources {
     const { below } = this.#random;
-    return { cpuMillis: 1000 * (1 + below(8)), memoryBytes: 512 * MiB * (1 + below(16)), pids: 100 * (1 + below(10)) };
+    return {
+      cpuMillis: 1000 * (1 + below(8)),
+      memoryBytes: 512 * MiB * (1 + below(16)),
+      pids: 100 * (1 + below(10)),
+      more: { diskBytes: 128 * MiB * (1 + below(8)) },
+    };
   }
 
   #makeAllocationId = (): AllocationId => {
@@ -309,8 +315,9 @@ export class SimulatedCluster {
     this.nowMs += below(3_000);
     const agent = pick(this.agents);
     if (agent === undefined) return;
-    const dice = below(104);
-    if (dice >= 100) this.#duty(agent);
+    const dice = below(108);
+    if (dice >= 104) this.append("volume", volumeStep(this.state, this.#random));
+    else if (dice >= 100) this.#duty(agent);
     else if (dice < 11) this.#submit();
     else if (dice < 17) {
       const job = pick([...this.state.jobs.values()].filter((one) => one.finishedAtMs === null || chance(0.1)));
@@ -374,9 +381,12 @@ export class SimulatedCluster {
           requests.memoryBytes <= allocatable.memoryBytes &&
           requests.pids <= allocatable.pids,
       );
-    return [...this.state.jobs.values()]
-      .filter((job) => job.finishedAtMs === null && fitsSomewhere(job.spec.requests))
-      .map((job) => `${job.key} is left over: ${JSON.stringify(job.counts)}`);
+    return (
+      [...this.state.jobs.values()]
+        // Data may lie on a host that is too small by now, or be written by a job that never ends.
+        .filter((job) => job.spec.volumes.length === 0 && job.finishedAtMs === null && fitsSomewhere(job.spec.requests))
+        .map((job) => `${job.key} is left over: ${JSON.stringify(job.counts)}`)
+    );
   }
 
   /** Ends the run: what is left over although it could have run is an error. */

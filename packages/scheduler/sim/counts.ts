@@ -35,6 +35,11 @@ const hostErrors = (state: ClusterState): string[] => {
     );
     if (here.length !== host.allocations.size)
       errors.push(`${host.id}: ${here.length} allocations, counted ${host.allocations.size}`);
+    const kept = [...state.volumes.values()].filter(({ hostId }) => hostId === host.id);
+    const disk = kept.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
+    if (disk !== (host.reserved.more?.["diskBytes"] ?? 0)) {
+      errors.push(`${host.id}: volumes of ${disk} bytes, counted ${host.reserved.more?.["diskBytes"]}`);
+    }
     for (const amount of AMOUNTS) {
       const sum = here.reduce((total, { spec }) => total + spec.requests[amount], 0);
       if (sum !== host.reserved[amount]) errors.push(`${host.id}: ${amount} ${sum}, counted ${host.reserved[amount]}`);

@@ -26,6 +26,11 @@ export const describe = (record: LogRecord): string => {
     case "join_token_used":
     case "join_token_revoked":
       return `${record.kind} ${record.id}`;
+    case "volume_created":
+    case "volume_filled":
+    case "volume_removing":
+    case "volume_removed":
+      return `${record.kind} ${record.project}/${record.volume}`;
     case "host_enrolled":
     case "host_registered":
     case "host_disconnected":

@@ -50,6 +50,7 @@ export const dumpState = (state: ClusterState): string =>
         .map((host) => plain({ ...host, slot: undefined }))
         .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
       allocations: [...state.allocations.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(withoutClass),
+      volumes: plain(state.volumes),
       idempotency: plain(state.idempotency),
       finished: [...state.finished],
       activeTaskCount: state.activeTaskCount,

@@ -4,7 +4,17 @@ import type { Random } from "./random.ts";
 
 const MiB = 2 ** 20;
 
-export const randomSpec = ({ below, chance, pick }: Random, number: number): JobSpec => {
+/** Few names, so that jobs meet at them. */
+const volumesOf = ({ below, chance }: Random, count: number): JobSpec["volumes"] => {
+  if (chance(0.8)) return [];
+  const own = { volume: `own${below(2)}-\${INDEX}`, readOnly: false, shared: false, sizeBytes: 16 * MiB * below(4) };
+  const readOnly = chance(0.4);
+  const common = { volume: `all${below(3)}`, readOnly, shared: !readOnly && (count > 1 || chance(0.5)), sizeBytes: 0 };
+  return [own, common].filter(() => chance(0.6)).map((one, at) => ({ ...one, target: `/v${at}` }));
+};
+
+export const randomSpec = (random: Random, number: number): JobSpec => {
+  const { below, chance, pick } = random;
   const kind = chance(0.3) ? "service" : "batch";
   const requests = {
     cpuMillis: 250 * (1 + below(8)),
@@ -24,7 +34,7 @@ export const randomSpec = ({ below, chance, pick }: Random, number: number): Job
     limits: { cpuMillis: null, memoryBytes: requests.memoryBytes, pids: requests.pids },
     count,
     maxRunning: kind === "batch" && chance(0.4) ? 1 + below(count) : null,
-    volumes: [],
+    volumes: volumesOf(random, count),
     outputs: [],
     restart: {
       on: kind === "service" ? "always" : (pick(["failure", "never", "failure"] as const) ?? "never"),

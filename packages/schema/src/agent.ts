@@ -9,6 +9,7 @@ import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } fr
 import { JobSpecSchema } from "./job.ts";
 import { ImageRpcSchemas } from "./image.ts";
 import { ProblemSchema } from "./problem.ts";
+import { DesiredVolumeSchema, VolumeRpcSchemas } from "./volume.ts";
 
 const strict = { additionalProperties: false } as const;
 const whole = Type.Integer({ minimum: 0 });
@@ -37,6 +38,8 @@ export const DesiredAllocationSchema = Type.Object(
     epoch: whole,
     desired: Type.Enum(["run", "stop"]),
     spec: Type.String(),
+    /** Those of its spec's volumes that are named, in their order; absent: none is. */
+    volumes: Type.Optional(Type.Array(DesiredVolumeSchema, { maxItems: 64 })),
   },
   strict,
 );
@@ -150,6 +153,7 @@ export const RpcSchema = Type.Object(
       ),
       Type.Object({ kind: Type.Literal("list_outputs"), allocation: AllocationIdSchema, offset: whole }, strict),
       ...ImageRpcSchemas,
+      ...VolumeRpcSchemas,
     ]),
   },
   strict,

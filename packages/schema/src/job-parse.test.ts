@@ -21,6 +21,27 @@ const specOf = (document: unknown) => {
   return parsed.value;
 };
 
+test("volumes of the project stay volumes, those in memory become mounts of the container", () => {
+  const parsed = parseJobDocument({
+    ...{ name: "db", kind: "service", image: "builtin://busybox", command: ["true"] },
+    volumes: [
+      { volume: "data-${INDEX}", target: "/data", size: "10Gi" },
+      { volume: "all", target: "/all", shared: true },
+      { tmpfs: true, target: "/scratch", size: "64Mi" },
+    ],
+  });
+  expect(parsed).toMatchObject({
+    ok: true,
+    value: {
+      volumes: [
+        { volume: "data-${INDEX}", target: "/data", readOnly: false, shared: false, sizeBytes: 10 * 2 ** 30 },
+        { volume: "all", target: "/all", readOnly: false, shared: true, sizeBytes: 0 },
+      ],
+      container: { mounts: [{ kind: "tmpfs", target: "/scratch", sizeBytes: 64 * 2 ** 20 }] },
+    },
+  });
+});
+
 describe("a good document", () => {
   test("gets every default", () => {
     expect(specOf(batch)).toEqual({
@@ -197,6 +218,48 @@ describe("a bad document", () => {
         { pointer: "/volumes/1/target", message: "lies under /proc, /sys, /dev, which the runtime mounts itself" },
         { pointer: "/volumes/2/target", message: 'must be an absolute path other than "/", without ".", ".." or "//"' },
         { pointer: "/outputs/0/path", message: '"/x" is used twice' },
+      ],
+    ],
+    [
+      "volumes",
+      {
+        ...batch,
+        array: { size: 3 },
+        volumes: [
+          { volume: "data", target: "/a" },
+          { volume: "Data", target: "/b", readOnly: true },
+          { volume: "data-${INDEX}", source: "/srv", target: "/c" },
+          { target: "/d" },
+          { source: "/srv", target: "/e", size: "1Gi", shared: true },
+          { tmpfs: true, target: "/f", readOnly: true, size: "1" },
+          { volume: "x-${INDEX}", target: "/g" },
+          { volume: "x-${INDEX}", target: "/h" },
+        ],
+      },
+      [
+        {
+          pointer: "/volumes/0",
+          message:
+            "3 tasks would write one volume: name it data-${INDEX} for one each, or say readOnly: true or shared: true",
+        },
+        {
+          pointer: "/volumes/1/volume",
+          message:
+            '"Data" cannot name a volume: 1 to 63 lower-case letters, digits and dashes; ${INDEX} is the index of the task',
+        },
+        {
+          pointer: "/volumes/2",
+          message: "must have one of volume (data of the project), source (a path of the host) and tmpfs (in memory)",
+        },
+        {
+          pointer: "/volumes/3",
+          message: "must have one of volume (data of the project), source (a path of the host) and tmpfs (in memory)",
+        },
+        { pointer: "/volumes/4/shared", message: "is said of volume only" },
+        { pointer: "/volumes/4/size", message: "is said of volume and tmpfs only" },
+        { pointer: "/volumes/5/readOnly", message: "is said of volume and source only" },
+        { pointer: "/volumes/5/size", message: "must be between 4Ki and 1024Ti" },
+        { pointer: "/volumes/7/volume", message: '"x-${INDEX}" is mounted twice, see /volumes/6' },
       ],
     ],
     [

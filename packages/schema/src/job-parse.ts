@@ -10,7 +10,9 @@ import { err, ok, type Result } from "./result.ts";
 import { parseExpression } from "./expression.ts";
 import { isPlace } from "./placement-rules.ts";
 import { DIMENSIONS } from "./resources.ts";
+import { isNormal } from "./paths.ts";
 import { parseBytes, parseCpuMillis, parseDurationMs } from "./units.ts";
+import { volumeMountsOf } from "./volume-parse.ts";
 
 export const DEFAULT_PROJECT = "default" as ProjectName;
 
@@ -32,14 +34,6 @@ const decodeDocument = decoder(JobDocumentSchema);
 const RESERVED_TARGETS = ["/proc", "/sys", "/dev"];
 
 const isUnder = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`);
-const isNormal = (path: string): boolean =>
-  path === "/" ||
-  (!path.includes("\0") &&
-    path
-      .slice(1)
-      .split("/")
-      .every((part) => part !== "" && part !== "." && part !== ".."));
-
 const resourcesOf = (document: JobDocument, errors: DocumentErrors): Pick<JobSpec, "requests" | "limits"> => {
   const at = "/resources";
   const { cpu, memory, pids, disk, more } = document.resources ?? {};
@@ -154,17 +148,14 @@ const mountsOf = (
     } else if (targets.has(path)) errors.add(pointer, `"${path}" is used twice`);
     targets.add(path);
   };
-  const volumes = (document.volumes ?? []).map((volume, at) => {
-    target(`/volumes/${at}/target`, volume.target);
-    if (!isNormal(volume.source))
-      errors.add(`/volumes/${at}/source`, 'must be an absolute path without ".", ".." or "//"');
-    return { source: volume.source, target: volume.target, readOnly: volume.readOnly ?? false };
-  });
+  const { volumes, inMemory } = volumeMountsOf(document, errors, target);
   const outputs = (document.outputs ?? []).map((output, at) => {
     target(`/outputs/${at}/path`, output.path);
     return { path: output.path };
   });
-  const container = containerSettingsOf(document.container, errors, target);
+  const settings = containerSettingsOf(document.container, errors, target);
+  const container =
+    inMemory.length === 0 ? settings : { ...settings, mounts: [...(settings?.mounts ?? []), ...inMemory] };
   return container === undefined ? { volumes, outputs } : { volumes, outputs, container };
 };
 

@@ -110,13 +110,31 @@ export const JobDocumentSchema = Type.Object(
       Type.Array(
         Type.Object(
           {
-            source: absolute("directory or file of the host, an absolute path without symbolic links"),
+            volume: Type.Optional(
+              Type.String({
+                minLength: 1,
+                maxLength: 63,
+                description: "a volume of the project by its name; data-${INDEX} is one for each task",
+              }),
+            ),
+            source: Type.Optional(
+              absolute(
+                "directory or file of the host, an absolute path without symbolic links, where the host allows it",
+              ),
+            ),
+            tmpfs: Type.Optional(Type.Boolean({ description: "true: in memory, gone with the container" })),
             target: absolute("where it appears in the container, an absolute path"),
             readOnly: Type.Optional(Type.Boolean()),
+            shared: Type.Optional(
+              Type.Boolean({ description: "other tasks may write the volume at the same time; default: false" }),
+            ),
+            size: Type.Optional(
+              quantity("of a volume: booked on its host, by whoever is placed first; of tmpfs: at most"),
+            ),
           },
           strict,
         ),
-        { maxItems: 64 },
+        { maxItems: 64, description: "each is one of volume, source and tmpfs" },
       ),
     ),
     outputs: Type.Optional(
@@ -184,7 +202,20 @@ export const JobSpecSchema = Type.Object(
     maxRunning: nullable(Type.Integer({ minimum: 1 })),
     placement: Type.Optional(PlacementRulesSchema),
     volumes: Type.Array(
-      Type.Object({ source: Type.String(), target: Type.String(), readOnly: Type.Boolean() }, strict),
+      Type.Union([
+        Type.Object({ source: Type.String(), target: Type.String(), readOnly: Type.Boolean() }, strict),
+        /** `volume` may hold `${INDEX}`. `sizeBytes` 0: nothing is booked when it is made. */
+        Type.Object(
+          {
+            volume: Type.String(),
+            target: Type.String(),
+            readOnly: Type.Boolean(),
+            shared: Type.Boolean(),
+            sizeBytes: ms,
+          },
+          strict,
+        ),
+      ]),
     ),
     outputs: Type.Array(Type.Object({ path: Type.String() }, strict)),
     container: Type.Optional(ContainerSettingsSchema),
@@ -206,3 +237,6 @@ export const JobSpecSchema = Type.Object(
 );
 /** What Berth keeps: complete, integers only, equal for equal documents. */
 export type JobSpec = Static<typeof JobSpecSchema>;
+/** A volume of the project, or a path of the host. */
+export type VolumeMount = Extract<JobSpec["volumes"][number], { volume: string }>;
+export type HostPathMount = Extract<JobSpec["volumes"][number], { source: string }>;

@@ -12,6 +12,7 @@ import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } fr
 import { JobSpecSchema } from "./job.ts";
 import { JoinDigestSchema, JoinTokenIdSchema } from "./join.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";
+import { VolumeNameSchema, VolumeStateSchema } from "./volume.ts";
 
 const strict = { additionalProperties: false } as const;
 const whole = Type.Integer({ minimum: 0 });
@@ -134,6 +135,42 @@ export const RecordSchema = Type.Union([
     strict,
   ),
   Type.Object({ kind: Type.Literal("allocation_stop"), id: AllocationIdSchema, reason: ReasonSchema }, strict),
+  /** Made by a user. Those that a placement makes are said by the placement itself. The sequence is the generation. */
+  Type.Object(
+    {
+      kind: Type.Literal("volume_created"),
+      project: ProjectNameSchema,
+      volume: VolumeNameSchema,
+      hostId: HostIdSchema,
+      sizeBytes: whole,
+      readOnly: Type.Boolean(),
+      state: VolumeStateSchema,
+      from: Type.Union([VolumeNameSchema, Type.Null()]),
+      by: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  /** Its content is there. */
+  Type.Object(
+    { kind: Type.Literal("volume_filled"), project: ProjectNameSchema, volume: VolumeNameSchema, generation: whole },
+    strict,
+  ),
+  /** Nobody gets it any more; its host is told to delete it. */
+  Type.Object(
+    {
+      kind: Type.Literal("volume_removing"),
+      project: ProjectNameSchema,
+      volume: VolumeNameSchema,
+      generation: whole,
+      by: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  /** Its host has deleted it, or is no host any more. */
+  Type.Object(
+    { kind: Type.Literal("volume_removed"), project: ProjectNameSchema, volume: VolumeNameSchema, generation: whole },
+    strict,
+  ),
 ]);
 export type LogRecord = Static<typeof RecordSchema>;
 

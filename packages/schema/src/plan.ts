@@ -27,6 +27,9 @@ export const CandidateSchema = Type.Object(
 );
 export type Candidate = Static<typeof CandidateSchema>;
 
+/** What may stand against a host beside its room. */
+const RULE_REASONS = ["constraint", "max_per_host", "apart", "together", "spread", "volume"] as const;
+
 /** Why one host cannot take a task: the first check that failed. `short` is how much more would be needed. */
 export const HostRejectionSchema = Type.Union([
   Type.Object(
@@ -49,7 +52,7 @@ export const HostRejectionSchema = Type.Union([
   Type.Object(
     {
       hostId: HostIdSchema,
-      reason: Type.Enum(["constraint", "max_per_host", "apart", "together", "spread"]),
+      reason: Type.Enum([...RULE_REASONS]),
       rule: Type.String({ maxLength: 600 }),
       actual: Type.String({ maxLength: 600 }),
     },
@@ -77,7 +80,7 @@ export const UnblockHintSchema = Type.Union([
   Type.Object(
     {
       kind: Type.Literal("relax_rule"),
-      reason: Type.Enum(["constraint", "max_per_host", "apart", "together", "spread"]),
+      reason: Type.Enum([...RULE_REASONS]),
       rule: Type.String({ maxLength: 600 }),
       hosts: whole,
     },
@@ -134,25 +137,6 @@ export const WhySchema = Type.Object(
   { additionalProperties: false },
 );
 export type Why = Static<typeof WhySchema>;
-
-/** `GET …/tasks/:index/why-not/:host`: what that host lacks now, or how it scores beside the chosen one. */
-export const WhyNotSchema = Type.Object(
-  {
-    project: ProjectNameSchema,
-    job: JobNameSchema,
-    index: Type.Integer({ minimum: 0 }),
-    host: HostIdSchema,
-    sentence: Type.String(),
-    /** The first check that fails there, or null. */
-    refusal: Type.Union([HostRejectionSchema, Type.Null()]),
-    /** Of that host, when nothing fails there. */
-    score: Type.Union([ScoreBreakdownSchema, Type.Null()]),
-    /** Where the task is, with the score that it had when it was placed. */
-    chosen: Type.Union([CandidateSchema, Type.Null()]),
-  },
-  { additionalProperties: false },
-);
-export type WhyNot = Static<typeof WhyNotSchema>;
 
 /** `POST /v1/jobs?dryRun=true`: what running this document would do now. Nothing is changed. */
 export const PlanViewSchema = Type.Object(

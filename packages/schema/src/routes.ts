@@ -18,7 +18,6 @@ export const Routes = {
   job: "/v1/jobs/:project/:job",
   jobStop: "/v1/jobs/:project/:job/stop",
   taskWhy: "/v1/jobs/:project/:job/tasks/:index/why",
-  taskWhyNot: "/v1/jobs/:project/:job/tasks/:index/why-not/:host",
   /** GET lists; POST admits a host (Enrolment → Enrolled). */
   hosts: "/v1/hosts",
   host: "/v1/hosts/:host",
@@ -34,8 +33,6 @@ export const Routes = {
   join: "/v1/join",
   /** POST: what moves would empty hosts or relieve full ones. */
   rebalancePlan: "/v1/rebalance/plan",
-  whatIf: "/v1/what-if",
-  hostLosses: "/v1/what-if/losses",
   /** `project`, `job`, `index`, `host`, `state`, `limit`, `cursor`. */
   allocations: "/v1/allocations",
   allocation: "/v1/allocations/:allocation",
@@ -43,6 +40,10 @@ export const Routes = {
   allocationLogs: "/v1/allocations/:allocation/logs",
   allocationOutputs: "/v1/allocations/:allocation/outputs",
   allocationOutput: "/v1/allocations/:allocation/outputs/*",
+  /** GET lists (`project`, `host`, `limit`, `cursor`); POST makes one (VolumeRequest → VolumeView). */
+  volumes: "/v1/volumes",
+  volume: "/v1/volumes/:project/:volume",
+  volumeRemove: "/v1/volumes/:project/:volume/remove",
   /** Of all hosts that answer, or with `host` of one. */
   images: "/v1/images",
   /** `image`, `host`. */

@@ -13,6 +13,8 @@ import type { AllocationFiles } from "../ports/files.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { HostProbe, Verifier } from "../ports/host.ts";
 import type { Images } from "../ports/images.ts";
+import type { AllowedPath } from "../core/host-paths.ts";
+import type { Volumes } from "../ports/volumes.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { SchedulerLine } from "../ports/line.ts";
 import type { Log } from "../ports/log.ts";
@@ -50,6 +52,7 @@ export interface Ports {
   readonly journal: Journal;
   readonly files: AllocationFiles;
   readonly images: Images;
+  readonly volumes: Volumes;
   readonly line: SchedulerLine;
   readonly verifier: Verifier;
   readonly probe: HostProbe;
@@ -62,6 +65,8 @@ export interface Settings {
   readonly bootId: string;
   readonly ids: IdRange;
   readonly retention: RetentionLimits;
+  /** What of this host jobs may mount. */
+  readonly hostPaths: readonly AllowedPath[];
   /** Dimensions that were declared: of these, only what containers use counts as used. */
   readonly declared: ReadonlySet<"cpuMillis" | "memoryBytes" | "pids">;
 }

@@ -10,9 +10,10 @@ import {
   type Rpc,
 } from "@berth/schema";
 import type { AgentContext } from "./context.ts";
+import type { VolumeOp } from "./volume-rpc.ts";
 
 const PAGE = 200;
-export type ImageOp = Exclude<Rpc["op"], { kind: "read" } | { kind: "list_outputs" }>;
+export type ImageOp = Exclude<Rpc["op"], { kind: "read" } | { kind: "list_outputs" } | VolumeOp>;
 
 const replyOf = <T>(result: Result<T, Problem>): Reply<T> =>
   result.ok ? result : { ok: false, problem: result.error };

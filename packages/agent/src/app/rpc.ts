@@ -22,6 +22,7 @@ import type { ReadableFile } from "../ports/files.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { answerImages } from "./image-rpc.ts";
+import { answerVolumes, isVolumeOp } from "./volume-rpc.ts";
 
 /** How often a file is looked at while somebody waits for it to grow. */
 const LOOK_MS = 50;
@@ -65,7 +66,7 @@ export const answerRpc = async (context: AgentContext, signed: Signed): Promise<
       case "list_outputs":
         return await listOutputs(context, rpc.op.allocation, rpc.op.offset);
       default:
-        return await answerImages(context, rpc.op);
+        return isVolumeOp(rpc.op) ? await answerVolumes(context, rpc.op) : await answerImages(context, rpc.op);
     }
   } catch (error) {
     context.log.error({ op: rpc.op.kind, error: errorFields(error) }, "rpc.failed");

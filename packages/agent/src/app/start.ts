@@ -2,11 +2,21 @@
  * Starting an allocation, and finding one that was started. The record with the id range is on disk before the runtime is
  * asked; whatever is killed afterwards, the next life of the agent asks the runtime first.
  */
-import { isTerminal, type AllocationId, type DesiredAllocation, type JobSpec, type Result } from "@berth/schema";
+import {
+  err,
+  isTerminal,
+  ok,
+  volumeNameOf,
+  type AllocationId,
+  type DesiredAllocation,
+  type JobSpec,
+  type Result,
+} from "@berth/schema";
 import { containerSpecOf } from "../core/container-spec.ts";
 import type { RuntimeError } from "../core/container.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
 import { exitOf } from "../core/exit.ts";
+import { refuseHostPath } from "../core/host-paths.ts";
 import { advance, completeOrphan, isOrphan, newRecord, orphanRecord } from "../core/record.ts";
 import { idBaseOf, nextSlot } from "../core/slots.ts";
 import type { StartResult } from "../ports/runtime.ts";
@@ -106,10 +116,8 @@ const prepare = async (
   if (spec.command.length === 0 && image.value.defaults.command.length === 0) {
     return refuse("image", `${spec.image} names no program: the job has to say what to run`);
   }
-  for (const volume of spec.volumes) {
-    const wrong = await files.checkVolume(volume.source);
-    if (wrong !== undefined) return refuse("volume", wrong);
-  }
+  const volumes = await prepareVolumes(context, allocation, spec);
+  if (!volumes.ok) return refuse("volume", volumes.error);
   let outputRoot = "";
   try {
     if (spec.outputs.length > 0) {
@@ -125,9 +133,37 @@ const prepare = async (
     ok: true,
     value: containerSpecOf(
       { host: settings.host, allocation, spec },
-      { id: allocation.id, image: image.value, idBase, outputRoot },
+      { id: allocation.id, image: image.value, idBase, outputRoot, volumes: volumes.value },
     ),
   };
+};
+
+/** Directories of the volumes, by name; host paths are looked at as well. The error is a sentence. */
+const prepareVolumes = async (
+  { files, settings, volumes }: AgentContext,
+  allocation: DesiredAllocation,
+  spec: JobSpec,
+): Promise<Result<ReadonlyMap<string, string>, string>> => {
+  const directories = new Map<string, string>();
+  try {
+    for (const volume of spec.volumes) {
+      if ("source" in volume) {
+        const wrong =
+          refuseHostPath(settings.hostPaths, allocation.project, volume) ?? (await files.checkVolume(volume.source));
+        if (wrong !== undefined) return err(wrong);
+        continue;
+      }
+      const name = volumeNameOf(volume.volume, allocation.index);
+      const wanted = allocation.volumes?.find((one) => one.name === name);
+      if (wanted === undefined) return err(`the volume ${name} is not bound to this host`);
+      const directory = await volumes.ensure(wanted);
+      if (!directory.ok) return directory;
+      directories.set(name, directory.value);
+    }
+  } catch (error) {
+    return err(messageOf(error));
+  }
+  return ok(directories);
 };
 
 /** A pull may take minutes: whoever stops the task meanwhile does not wait for it. */

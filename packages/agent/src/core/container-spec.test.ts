@@ -22,6 +22,7 @@ const place = {
   },
   idBase: 1_000_000,
   outputRoot: "/data/allocations/x/outputs",
+  volumes: new Map([["scratch-17", "/data/volumes/media.scratch-17.5/data"]]),
 };
 const task = (more: Partial<JobSpec> = {}) => ({
   host: "h1" as HostId,
@@ -68,12 +69,16 @@ test("host names have at most 63 characters", () => {
 test("volumes and outputs become mounts, outer ones first", () => {
   const { mounts } = containerSpecOf(
     task({
-      volumes: [{ source: "/srv/deep", target: "/a/b/c", readOnly: true }],
+      volumes: [
+        { source: "/srv/deep", target: "/a/b/c", readOnly: true },
+        { volume: "scratch-${INDEX}", target: "/s", readOnly: false, shared: false, sizeBytes: 0 },
+      ],
       outputs: [{ path: "/a/b" }, { path: "/a" }],
     }),
     place,
   );
   expect(mounts).toEqual([
+    { source: "/data/volumes/media.scratch-17.5/data", target: "/s", readOnly: false, recursive: false },
     { source: "/data/allocations/x/outputs/a", target: "/a", readOnly: false },
     { source: "/data/allocations/x/outputs/a/b", target: "/a/b", readOnly: false },
     { source: "/srv/deep", target: "/a/b/c", readOnly: true },

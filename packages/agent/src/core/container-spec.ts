@@ -5,7 +5,14 @@
  * `${INDEX}` and `${COUNT}` are replaced in the command and in values of the environment; nothing else is, so that shell
  * text like `${HOME}` reaches the shell as it was written.
  */
-import { taskName, type AllocationId, type DesiredAllocation, type HostId, type JobSpec } from "@berth/schema";
+import {
+  taskName,
+  volumeNameOf,
+  type AllocationId,
+  type DesiredAllocation,
+  type HostId,
+  type JobSpec,
+} from "@berth/schema";
 import type { ContainerSpec, Mount } from "./container.ts";
 import type { PreparedImage } from "./images/prepared.ts";
 
@@ -60,6 +67,8 @@ export interface Placement {
   readonly idBase: number;
   /** The host directory that holds one folder for each output. */
   readonly outputRoot: string;
+  /** Directories of volumes, by name. */
+  readonly volumes: ReadonlyMap<string, string>;
 }
 
 export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => {
@@ -68,7 +77,13 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
   const { cpuMillis, ...limits } = spec.limits;
   const settings = spec.container ?? {};
   const user = spec.user ?? defaults.user;
-  const volumes: Mount[] = spec.volumes.map(({ source, target, readOnly }) => ({ source, target, readOnly }));
+  const volumes: Mount[] = spec.volumes.map((volume) => {
+    const { readOnly, target } = volume;
+    if ("source" in volume) return { source: volume.source, target, readOnly };
+    const source = place.volumes.get(volumeNameOf(volume.volume, task.allocation.index));
+    if (source === undefined) throw new Error(`${task.allocation.id} has no directory for ${volume.volume}`);
+    return { source, target, readOnly, recursive: false };
+  });
   const outputs: Mount[] = spec.outputs.map(({ path }) => ({
     source: `${place.outputRoot}/${outputFolder(path)}`,
     target: path,

@@ -46,6 +46,8 @@ export const RecordSchema = Type.Object(
     /** The id range it runs in; null before one is given and after the container has ended. */
     slot: nullable(whole),
     outputs: Type.Array(Type.String()),
+    /** Ids of volumes that it mounts; absent: none. */
+    volumes: Type.Optional(Type.Array(Type.String())),
     runTimeoutMs: nullable(whole),
     stopTimeoutMs: whole,
     stopCause: nullable(StopCauseSchema),
@@ -72,6 +74,7 @@ export const newRecord = (allocation: DesiredAllocation, spec: JobSpec | undefin
   exit: null,
   slot: null,
   outputs: (spec?.outputs ?? []).map((output) => output.path),
+  ...(allocation.volumes === undefined ? {} : { volumes: allocation.volumes.map(({ id }) => id) }),
   runTimeoutMs: spec?.runTimeoutMs ?? null,
   stopTimeoutMs: spec?.stopTimeoutMs ?? DEFAULT_STOP_MS,
   stopCause: null,
@@ -110,8 +113,8 @@ export const completeOrphan = (
   allocation: DesiredAllocation,
   spec: JobSpec,
 ): AllocationRecord => {
-  const { outputs, runTimeoutMs, stopTimeoutMs, task } = newRecord(allocation, spec);
-  return { ...orphan, outputs, runTimeoutMs, stopTimeoutMs, task };
+  const { outputs, runTimeoutMs, stopTimeoutMs, task, volumes } = newRecord(allocation, spec);
+  return { ...orphan, ...(volumes === undefined ? {} : { volumes }), outputs, runTimeoutMs, stopTimeoutMs, task };
 };
 
 /** The record one step ahead, or the same record when that would not be a step forward. */

@@ -20,7 +20,8 @@ export interface TestCluster {
   readonly close: () => Promise<void>;
 }
 
-export const startCluster = async (): Promise<TestCluster> => {
+/** `flags` are those of every agent that is started here. */
+export const startCluster = async (flags: readonly string[] = ["--host-path", "/"]): Promise<TestCluster> => {
   const root = await mkdtemp(join(tmpdir(), "berth-agent-"));
   const dataDir = join(root, "host");
   const host = "h1" as HostId;
@@ -52,6 +53,7 @@ export const startCluster = async (): Promise<TestCluster> => {
           "--log-level",
           "debug",
         ],
+        ...flags,
         ...more,
       ]);
       agents.push(agent);

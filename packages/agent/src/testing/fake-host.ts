@@ -17,6 +17,7 @@ import type { AllocationFiles } from "../ports/files.ts";
 import type { Images } from "../ports/images.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { AdoptedContainer, Container, Runtime, StartResult } from "../ports/runtime.ts";
+import type { Volumes } from "../ports/volumes.ts";
 import { turns, type FakeClock } from "./fake-clock.ts";
 
 interface KernelContainer {
@@ -43,6 +44,8 @@ export class FakeHost {
   readonly prepared = new Map<AllocationId, readonly string[]>();
   /** Who holds an image. */
   readonly held = new Set<string>();
+  /** Volumes on disk. */
+  readonly volumes = new Set<string>();
   readonly kept = new Map<AllocationId, readonly string[]>();
   diskFull = false;
   startFailure: ((spec: ContainerSpec) => ExitRecord | undefined) | undefined;
@@ -60,6 +63,7 @@ export class FakeHost {
     readonly journal: Journal;
     readonly files: AllocationFiles;
     readonly images: Images;
+    readonly volumes: Volumes;
     readonly kill: () => void;
   } {
     const life = { alive: true };
@@ -108,6 +112,16 @@ export class FakeHost {
             this.damaged.delete(record.id);
           }),
         forget: (id) => write(() => void this.records.delete(id)),
+      },
+      volumes: {
+        ensure: ({ id, mustExist, name }) =>
+          write(() => {
+            if (mustExist && !this.volumes.has(id)) return { ok: false, error: `the volume ${name} is lost` };
+            this.volumes.add(id);
+            return { ok: true, value: `/volumes/${id}/data` };
+          }),
+        stat: (id) => act(() => (this.volumes.has(id) ? { id, usedBytes: 0, entries: 0 } : undefined)),
+        remove: (id) => write(() => void this.volumes.delete(id)),
       },
       files: {
         prepareOutputs: (id, outputs) =>

@@ -15,12 +15,13 @@ import { requireRoot } from "../manager/preflight.ts";
 import { openRecords } from "../manager/records.ts";
 import { localHostId } from "../manager/shares.ts";
 import { hasSystemd, installUnit, renderUnit, UNIT } from "../manager/systemd.ts";
-import { withExamples, type Register } from "./verb.ts";
+import { collectHostPath, withExamples, type Register } from "./verb.ts";
 
 interface JoinOptions {
   readonly host?: string;
   readonly dataDir?: string;
   readonly label?: readonly string[];
+  readonly hostPath?: readonly string[];
   readonly foreground?: boolean;
 }
 
@@ -36,6 +37,11 @@ export const registerJoin: Register = (program, { io, finish }) => {
     .option("--data-dir <dir>", `where everything is kept (or BERTH_DATA_DIR; default ${DEFAULT_DATA_DIR})`)
     .addOption(
       new Option("--label <name=text>", "what rules of placement may ask of it (repeatable)").argParser(collect),
+    )
+    .addOption(
+      new Option("--host-path <path>", "what of it jobs may mount: /srv/media, /usr/share:ro (repeatable)").argParser(
+        collectHostPath as () => readonly string[],
+      ),
     )
     .option("--foreground", "run the agent here instead of as a service of systemd")
     .action(async (line: string, options: JoinOptions) => {
@@ -84,7 +90,7 @@ const join = async (io: Io, text: string, options: JoinOptions): Promise<number>
         : await renew(io, line, known, dataDir);
     if (known === undefined)
       await say(io, `This machine is host ${membership.host} of cluster ${membership.cluster} now`);
-    const args = agentArguments(membership, options.label ?? []);
+    const args = agentArguments(membership, options.label ?? [], options.hostPath ?? []);
     if (options.foreground !== true && hasSystemd()) {
       await installUnit(renderUnit({ ...membership, command: [process.execPath, ...args] }));
       await say(io, `Its agent runs as ${UNIT}; containers go on when it is stopped`);
@@ -119,10 +125,15 @@ const belongsElsewhere = (known: Membership, dataDir: string): Failure =>
     ],
   });
 
-const agentArguments = ({ directory }: Membership, labels: readonly string[]): string[] => [
+const agentArguments = (
+  { directory }: Membership,
+  labels: readonly string[],
+  hostPaths: readonly string[],
+): string[] => [
   agentScript(),
   ...["--joined", directory],
   ...labels.flatMap((label) => ["--label", label]),
+  ...hostPaths.flatMap((path) => ["--host-path", path]),
 ];
 
 /** Until Ctrl-C; containers go on. */

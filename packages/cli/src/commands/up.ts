@@ -25,7 +25,7 @@ import { preflight, requireRoot } from "../manager/preflight.ts";
 import { openRecords } from "../manager/records.ts";
 import type { HostPlan } from "../manager/shares.ts";
 import { createLive, type Live } from "../output/live.ts";
-import { wholeNumber, withExamples, type Register } from "./verb.ts";
+import { collectHostPath, wholeNumber, withExamples, type Register } from "./verb.ts";
 
 interface UpOptions {
   readonly hosts?: number;
@@ -35,6 +35,7 @@ interface UpOptions {
   readonly natsPort: number;
   readonly listen?: string;
   readonly listenPort: number;
+  readonly hostPath?: readonly string[];
 }
 
 export const registerUp: Register = (program, { io, finish }) => {
@@ -56,6 +57,12 @@ export const registerUp: Register = (program, { io, finish }) => {
       new Option("--listen-port <port>", "where they reach the API, by HTTPS")
         .default(DEFAULT_LISTEN_PORT)
         .argParser(wholeNumber(0, 65_535)),
+    )
+    .addOption(
+      new Option(
+        "--host-path <path>",
+        "what of this machine jobs may mount, with all below it: /srv/media, /usr/share:ro, PROJECT=/srv/photos (repeatable)",
+      ).argParser(collectHostPath as () => readonly string[]),
     )
     .addOption(
       new Option("--nats-port <port>", "port of the bus").default(DEFAULT_NATS_PORT).argParser(wholeNumber(0, 65_535)),
@@ -97,7 +104,10 @@ const up = async (io: Io, options: UpOptions): Promise<number> => {
     await say(io, io.err.colors.dim(`Berth in ${dataDir}`));
     const live = createLive(io.err);
     const cluster = await startCluster(
-      { dataDir, apiHost, apiPort, natsPort, listen, hosts, env: io.env, records },
+      {
+        ...{ dataDir, apiHost, apiPort, natsPort, listen, hosts, env: io.env, records },
+        hostPaths: options.hostPath ?? [],
+      },
       plans,
       tell(io, live),
     );

@@ -54,6 +54,12 @@ export const withExamples = (command: Command, examples: readonly (readonly [str
 export const clientOf = (io: Io, options: ConnectionOptions): Client =>
   createClient(resolveConnection(options, io.env));
 
+/** As the agent takes it, which looks at the rest. */
+export const collectHostPath = (text: string, before: readonly string[] | undefined): readonly string[] => {
+  if (!/^([a-z0-9-]+=)?\//.test(text)) throw new InvalidArgumentError("write it like /srv/media or PROJECT=/srv/media");
+  return [...(before ?? []), text];
+};
+
 export const wholeNumber =
   (least: number, most: number) =>
   (text: string): number => {

@@ -70,7 +70,7 @@ describe("a broken document is shown where it is broken", () => {
     expect(shown(`${HEAD}command: [a]\nvolumes:\n  - &v { source: srv, target: /a }\n  - *v\n`)).toMatchInlineSnapshot(`
       "
       error: The job document is not valid
-        job.yaml:6:18: does not fit: directory or file of the host, an absolute path without symbolic links
+        job.yaml:6:18: does not fit: directory or file of the host, an absolute path without symbolic links, where the host allows it
              6 |   - &v { source: srv, target: /a }
                |                  ^
       exit 65"

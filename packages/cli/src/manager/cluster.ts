@@ -40,6 +40,8 @@ export interface ClusterOptions {
   readonly listen: { readonly host: string; readonly port: number } | undefined;
   /** Undefined: one host that is the whole machine. */
   readonly hosts: number | undefined;
+  /** What of this machine jobs may mount, as the agent's flag says it. */
+  readonly hostPaths: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly records: Records;
 }
@@ -259,6 +261,7 @@ const startAgent = async (options: ClusterOptions, start: AgentStart, events: Cl
     ...(start.natsCa === undefined ? [] : ["--nats-ca-file", caFile]),
     ...["--id-base", String(plan.idBase), "--id-count", String(plan.idCount)],
     ...shareFlags(plan.share),
+    ...options.hostPaths.flatMap((path) => ["--host-path", path]),
     "--exit-with-parent",
   ];
   const inside = network?.hosts.find((host) => host.id === plan.id);

@@ -61,7 +61,7 @@ export const tellWayIn = async (io: Io, client: Client): Promise<void> => {
   const lines = [
     "\nTry next, in another terminal:",
     `  ${io.command} hosts`,
-    `  ${io.command} run examples/checksums.yaml`,
+    `  ${io.command} run examples/service.yaml`,
     `  ${io.command} ps`,
     `\nCtrl-C stops Berth; containers go on. \`${io.command} down\` stops them too.`,
   ];

@@ -26,20 +26,18 @@ import {
   type Result,
   type Submitted,
   type Why,
-  type WhyNot,
 } from "@berth/schema";
-import { decideEnrol, decideStop, decideSubmit, dryRun, why, whyNot, type PlanEnv } from "../core/index.ts";
+import { decideEnrol, decideStop, decideSubmit, dryRun, why } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "./engine.ts";
 import { createHostDuties, type HostDuties } from "./host-duties.ts";
 import { createJoining, type Joining } from "./joining.ts";
-import { createInTurn } from "./one-at-a-time.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
 import { createRebalancer, type Rebalancer } from "./rebalance.ts";
+import type { VolumesApi } from "./volumes.ts";
 import type { Views } from "./views.ts";
 import type { Waits } from "./waits.ts";
-import { createWhatIf, type WhatIf } from "./what-if.ts";
 import { tellBus, writeRecords } from "./write.ts";
 
 type Answer<T> = Promise<Result<T, Problem>>;
@@ -52,7 +50,7 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api extends HostDuties, Joining, WhatIf {
+export interface Api extends HostDuties, Joining, VolumesApi {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -69,7 +67,6 @@ export interface Api extends HostDuties, Joining, WhatIf {
   ) => Promise<void>;
   readonly jobs: (project: string | undefined, page: PageRequest) => Result<JobList, Problem>;
   readonly why: (project: ProjectName, job: JobName, index: number) => Result<Why, Problem>;
-  readonly whyNot: (project: ProjectName, job: JobName, index: number, host: HostId) => Result<WhyNot, Problem>;
   readonly hosts: (page: PageRequest) => Result<HostList, Problem>;
   readonly host: (id: HostId) => Result<HostView, Problem>;
   readonly enrol: (enrolment: Enrolment, origin: Origin) => Answer<Enrolled>;
@@ -88,6 +85,7 @@ export interface ApiOptions {
   /** Why nothing new is taken now. */
   readonly complaint: () => string | undefined;
   readonly clock: Clock;
+  readonly volumes: VolumesApi;
 }
 
 const present = <T>(value: T | undefined): value is T => value !== undefined;
@@ -95,12 +93,6 @@ const present = <T>(value: T | undefined): value is T => value !== undefined;
 export const createApi = (options: ApiOptions): Api => {
   const { engine, views, waits, admission, clock } = options;
   const { state } = engine;
-
-  const inTurn = createInTurn();
-  const planEnv = (): PlanEnv => ({
-    nowMs: clock.nowMs(),
-    makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
-  });
 
   const jobNotFound = (project: string, job: string): Result<never, Problem> =>
     err(problem("job.not_found", `there is no job ${project}/${job}`));
@@ -121,9 +113,12 @@ export const createApi = (options: ApiOptions): Api => {
     ...createHostDuties({ engine, admission, clock, view: hostView }),
     ...createJoining({ engine, admission, clock, cluster: options.cluster, clusterKey: options.clusterKey }),
 
-    ...createWhatIf(state, planEnv, inTurn),
+    volumes: options.volumes.volumes,
+    volume: options.volumes.volume,
+    createVolume: options.volumes.createVolume,
+    removeVolume: options.volumes.removeVolume,
 
-    rebalancePlan: createRebalancer(state, inTurn),
+    rebalancePlan: createRebalancer(state),
 
     submit: async (document, origin, idempotencyKey) => {
       const spec = parseJobDocument(document);
@@ -149,7 +144,10 @@ export const createApi = (options: ApiOptions): Api => {
     plan: (document) => {
       const spec = parseJobDocument(document);
       if (!spec.ok) return spec;
-      return dryRun(state, spec.value, planEnv());
+      return dryRun(state, spec.value, {
+        nowMs: clock.nowMs(),
+        makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
+      });
     },
 
     stop: async (project, job, origin) => {
@@ -178,8 +176,6 @@ export const createApi = (options: ApiOptions): Api => {
     },
 
     why: (project, job, index) => why(state, project, job, index, clock.nowMs()),
-
-    whyNot: (project, job, index, host) => whyNot(state, project, job, index, host),
 
     hosts: (page) => {
       // Hosts that were admitted and have not said hello yet have nothing to show.

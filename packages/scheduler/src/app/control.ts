@@ -30,6 +30,7 @@ import { pause } from "./pause.ts";
 import { encodeSnapshot, type SnapshotSecrets } from "./snapshot-format.ts";
 import { createSnapshots, type SnapshotFilesPort, type SnapshotLimits, type Snapshots } from "./snapshots.ts";
 import { createViews } from "./views.ts";
+import { createVolumes } from "./volumes.ts";
 import { createWaits } from "./waits.ts";
 import { createWatchHub, WATCH_LIMITS, type WatchHub } from "./watch-hub.ts";
 
@@ -256,13 +257,21 @@ export const createControl = (options: ControlOptions): Control => {
       await pause(clock, TICK_MS, signal);
       if (signal.aborted) return;
       await judge();
+      tickVolumes();
       await remember();
       void snapshots.tick();
     }
   };
 
+  const volumes = createVolumes({ engine, askAgent, pause: (ms) => pause(clock, ms, new AbortController().signal) });
+  const tickVolumes = (): void => {
+    if (!isLeading()) return;
+    volumes.tick(clock.monotonicMs()).catch((error: unknown) => logger.error({ err: error }, "volume_removal_failed"));
+  };
+
   const local = createApi({
     engine,
+    volumes,
     views,
     waits,
     admission: options.admission,

@@ -27,6 +27,8 @@ export const WRITES = [
   "createJoinToken",
   "revokeJoinToken",
   "join",
+  "createVolume",
+  "removeVolume",
 ] as const;
 type WriteName = (typeof WRITES)[number];
 export type Writes = Pick<Api, WriteName>;
@@ -129,5 +131,7 @@ export const createForwarding = (options: ForwardOptions): Api => {
     createJoinToken: (draft, origin) => forward("createJoinToken", [draft, origin]),
     revokeJoinToken: (id, origin) => forward("revokeJoinToken", [id, origin]),
     join: (draft, origin) => forward("join", [draft, origin]),
+    createVolume: (request, project, origin) => forward("createVolume", [request, project, origin]),
+    removeVolume: (project, name, origin) => forward("removeVolume", [project, name, origin]),
   };
 };

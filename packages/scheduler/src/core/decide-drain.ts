@@ -9,6 +9,7 @@
  * there would hear of it. Changes nothing.
  */
 import type { JobKey, LogRecord } from "@berth/schema";
+import { placeTask } from "./place-task.ts";
 import { inside, type ClusterState, type MutableHost, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 
@@ -40,7 +41,9 @@ const leave = (
       if (job.spec.kind === "batch" || moving.has(job.key)) continue;
       const { pending, starting, stopping } = job.counts;
       if (pending + starting + stopping > 0) continue;
-      if (tentative.place(job.requestClass, 0) === undefined) continue;
+      const { requestClass, spec } = job;
+      const wanting = { spec, requestClass, index: allocation.index };
+      if (placeTask(state, tentative, wanting, "place").chosen === undefined) continue;
       moving.add(job.key);
     }
     records.push({ kind: "allocation_stop", id, reason: REASON });

@@ -1,6 +1,16 @@
 /** The desired document of one host, derived from the state: everything that has not ended there, to run or to stop. */
 import type { DesiredAllocation, DesiredDocument, HostId, JobSpec } from "@berth/schema";
-import type { ClusterState } from "./state.ts";
+import type { AllocationRecord, ClusterState } from "./state.ts";
+import { usesOf, volumeIdOf } from "./volumes.ts";
+
+/** Bound when it was placed, so all of them are there, until somebody removes one whose task has ended. */
+const volumesOf = (state: ClusterState, { index, spec }: AllocationRecord): Pick<DesiredAllocation, "volumes"> => {
+  const volumes = usesOf(spec, index).flatMap(({ key, name }) => {
+    const volume = state.volumes.get(key);
+    return volume === undefined ? [] : [{ name, id: volumeIdOf(volume), mustExist: volume.state !== "new" }];
+  });
+  return volumes.length === 0 ? {} : { volumes };
+};
 
 /** Allocations are sorted by id, so equal states make equal documents. Unknown hosts get an empty one. */
 export const desiredFor = (state: ClusterState, hostId: HostId): DesiredDocument => {
@@ -22,6 +32,7 @@ export const desiredFor = (state: ClusterState, hostId: HostId): DesiredDocument
       epoch: allocation.epoch,
       desired: allocation.desired,
       spec,
+      ...volumesOf(state, allocation),
     });
   }
   return { version: 1, host: hostId, epoch: state.epoch, rev: host?.desiredRev ?? 0, specs, allocations };

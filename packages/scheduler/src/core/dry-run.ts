@@ -16,6 +16,7 @@ import { planOn, type PlanEnv } from "./plan.ts";
 import { holdSentence } from "./sentences.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
+import { mountsVolumes } from "./volumes.ts";
 
 /** A plan lists at most this many tasks, and this many refusing hosts over all of them; a warning counts the rest. */
 const MAX_TASKS_LISTED = 1_000;
@@ -50,11 +51,12 @@ const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job:
       const hold = { kind: "max_running", limit, running: limit - Math.min(slots, 0) } as const;
       return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
     }
-    // One request: where the first did not fit, no other will.
+    // One request: where the first did not fit, no other will, unless its volumes are elsewhere.
     if (blocked !== undefined) return { ...blocked, sentence: `${subject} waits like the task before it` };
-    const explained = explainRequest(state, tentative, requestClass, subject, "place");
-    if (explained.chosen === undefined) blocked = explained;
-    else {
+    const explained = explainRequest(state, tentative, { spec, requestClass, index }, subject, "place");
+    if (explained.chosen === undefined) {
+      if (!mountsVolumes(spec)) blocked = explained;
+    } else {
       slots -= 1;
       hostsUsed.add(explained.chosen.hostId);
     }

@@ -94,6 +94,17 @@ const told = (record: LogRecord, locate: Locate): Told => {
       return [reported(record.report), { ...allocation(record.report.id), host: record.hostId }];
     case "allocation_stop":
       return [`shall stop (${record.reason})`, allocation(record.id)];
+    case "volume_created": {
+      const { from, hostId, project, volume } = record;
+      const copy = from === null ? "" : ` as a copy of ${from}`;
+      return [`the volume ${volume} is made on ${hostId}${copy}`, { project, host: hostId }];
+    }
+    case "volume_filled":
+      return [`the volume ${record.volume} has its content`, { project: record.project }];
+    case "volume_removing":
+      return [`the volume ${record.volume} shall be deleted`, { project: record.project }];
+    case "volume_removed":
+      return [`the volume ${record.volume} is gone`, { project: record.project }];
   }
 };
 

@@ -3,6 +3,7 @@
  * plans, so that they cannot tell another story.
  */
 import {
+  type HostId,
   type HostRejection,
   err,
   jobKey,
@@ -19,6 +20,7 @@ import {
 } from "@berth/schema";
 import { firstShort, rejection, type HostRoom, type Vector } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
+import { placeTask, type Wanting } from "./place-task.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { RuleRejection } from "./rule-check.ts";
 import { blockedSentence, holdSentence } from "./sentences.ts";
@@ -31,6 +33,7 @@ import {
   type TaskRecord,
 } from "./state.ts";
 import { tentatively, type Chosen, type Tentative } from "./tentative.ts";
+import type { VolumeSight } from "./volumes.ts";
 
 export interface Explained {
   readonly sentence: string;
@@ -47,12 +50,22 @@ interface Seen {
 }
 
 /** Every host that said hello, by id, with what it has left now (tentative bookings included). */
-const seenHosts = (state: MutableState, requestClass: RequestClass): Seen[] =>
+const seenHosts = (state: MutableState, requestClass: RequestClass, sight: VolumeSight): Seen[] =>
   state.index
     .inOrder()
     .map((slot) => ({ slot, room: state.index.room(slot) }))
     .filter(({ room }) => (state.hosts.get(room.hostId)?.capacity ?? null) !== null)
-    .map(({ slot, room }) => ({ room, rule: state.index.refusal(slot, requestClass) }));
+    .map(({ slot, room }) => ({
+      room,
+      rule: elsewhere(sight, room.hostId) ?? state.index.refusal(slot, requestClass),
+    }));
+
+/** What its volumes have against a host. */
+const elsewhere = (sight: VolumeSight, hostId: HostId): RuleRejection | undefined => {
+  if (sight.kind === "anywhere" || (sight.kind === "host" && sight.hostId === hostId)) return undefined;
+  const actual = sight.kind === "nowhere" ? sight.why : `its data is on ${sight.hostId}`;
+  return { hostId, reason: "volume", rule: `volume ${sight.name}`, actual };
+};
 
 /** The only dimension in which a request does not fit into `available`, or undefined when it is none or several. */
 const onlyShort = (available: ArrayLike<number>, request: Vector): number | undefined => {
@@ -65,7 +78,9 @@ const onlyShort = (available: ArrayLike<number>, request: Vector): number | unde
 const ruleHints = (seen: readonly Seen[], request: Vector): UnblockHint[] => {
   const byRule = new Map<string, { readonly rule: RuleRejection; hosts: number }>();
   for (const { room, rule } of seen) {
-    if (rule === undefined || !room.ready || firstShort(room.free, 0, request) >= 0) continue;
+    // Data is no rule that somebody could give up.
+    if (rule === undefined || rule.reason === "volume" || !room.ready || firstShort(room.free, 0, request) >= 0)
+      continue;
     const known = byRule.get(rule.rule);
     if (known === undefined) byRule.set(rule.rule, { rule, hosts: 1 });
     else known.hosts += 1;
@@ -84,6 +99,7 @@ const unblockHints = (
   seen: readonly Seen[],
   { request, unknown }: RequestClass,
   names: readonly string[],
+  sight: VolumeSight,
 ): UnblockHint[] => {
   if (unknown !== null) return [{ kind: "add_host" }];
   const free: { readonly hint: UnblockHint; readonly share: number }[] = [];
@@ -107,7 +123,7 @@ const unblockHints = (
       .slice(0, MAX_FREE_HINTS)
       .map(([dimension, to]): UnblockHint => ({ kind: "reduce_request", dimension, to })),
     ...ruleHints(seen, request),
-    { kind: "add_host" },
+    ...(sight.kind === "anywhere" ? [{ kind: "add_host" } as const] : []),
   ];
 };
 
@@ -115,18 +131,18 @@ const unblockHints = (
 const firstFailing = ({ room, rule }: Seen, requestClass: RequestClass, names: readonly string[]) => {
   const refused = rejection(room, requestClass, names);
   if (refused?.reason === "lost") return refused;
-  return rule?.reason === "constraint" ? rule : (refused ?? rule);
+  return rule?.reason === "constraint" || rule?.reason === "volume" ? rule : (refused ?? rule);
 };
 
 /** Where the request would go on these bookings, or why nowhere. `place` books it. */
 export const explainRequest = (
   state: MutableState,
   tentative: Tentative,
-  requestClass: RequestClass,
+  wanting: Wanting,
   subject: string,
   how: "look" | "place",
 ): Explained & { readonly chosen: Chosen | undefined } => {
-  const chosen = tentative[how](requestClass, RUNNERS_UP);
+  const { asked, chosen, sight } = placeTask(state, tentative, wanting, how, RUNNERS_UP);
   if (chosen !== undefined) {
     const { hostId, score, runnersUp } = chosen;
     return {
@@ -135,15 +151,15 @@ export const explainRequest = (
       outcome: { kind: "placed", hostId, score, runnersUp: [...runnersUp] },
     };
   }
-  const seen = seenHosts(state, requestClass);
+  const seen = seenHosts(state, asked, sight);
   const hosts = seen
-    .map((one) => firstFailing(one, requestClass, state.dimensions))
+    .map((one) => firstFailing(one, asked, state.dimensions))
     .filter((refused): refused is NonNullable<typeof refused> => refused !== undefined)
     .map((refused) => byState(state, refused));
   return {
     chosen,
     sentence: blockedSentence(subject, hosts),
-    outcome: { kind: "blocked", hosts, unblockedBy: unblockHints(seen, requestClass, state.dimensions) },
+    outcome: { kind: "blocked", hosts, unblockedBy: unblockHints(seen, asked, state.dimensions, sight) },
   };
 };
 
@@ -166,6 +182,8 @@ const VERBS = {
   running: "runs",
   stopping: "stops",
 };
+
+const wantingOf = ({ requestClass, spec }: MutableJob, index: number): Wanting => ({ spec, requestClass, index });
 
 const explainThrottle = (job: MutableJob, subject: string): Explained | undefined => {
   const limit = job.spec.maxRunning;
@@ -190,7 +208,7 @@ const explainActive = (
   const held = job.stranded.has(allocation.index) ? undefined : explainThrottle(job, subject);
   if (isLost) {
     if (held !== undefined) return held;
-    const next = explainRequest(state, tentative, job.requestClass, subject, "look");
+    const next = explainRequest(state, tentative, wantingOf(job, allocation.index), subject, "look");
     if (next.chosen !== undefined) return { ...next, sentence: `${next.sentence}, because ${hostId} is lost` };
     return { ...next, sentence: `${subject} is on ${hostId}, which is lost; ${next.sentence}` };
   }
@@ -227,29 +245,7 @@ export const explainTask = (
   }
   const held = explainThrottle(job, subject);
   if (held !== undefined) return held;
-  return explainRequest(state, tentative, job.requestClass, subject, "look");
-};
-
-/** A host's first failing check for a request, or undefined when it could take it now. */
-export const refusalAt = (state: MutableState, slot: number, requestClass: RequestClass): HostRejection | undefined => {
-  const seen = { room: state.index.room(slot), rule: state.index.refusal(slot, requestClass) };
-  const refused = firstFailing(seen, requestClass, state.dimensions);
-  return refused === undefined ? undefined : byState(state, refused);
-};
-
-/** The task with this index, or what there is instead. */
-export const taskAt = (
-  state: MutableState,
-  project: ProjectName,
-  name: JobName,
-  index: number,
-): Result<{ readonly job: MutableJob; readonly task: TaskRecord }, Problem> => {
-  const job = state.jobs.get(jobKey(project, name));
-  if (job === undefined) return err(problem("job.not_found", `there is no job ${project}/${name}`));
-  const task = job.tasks[index];
-  if (task !== undefined) return ok({ job, task });
-  const range = job.spec.count === 1 ? "its only task is 0" : `its tasks are 0 to ${job.spec.count - 1}`;
-  return err(problem("task.not_found", `${project}/${name} has no task ${index}; ${range}`));
+  return explainRequest(state, tentative, wantingOf(job, task.index), subject, "look");
 };
 
 /** Why this task is placed, held, blocked or over, with every host's first failing check when it is blocked. */
@@ -261,9 +257,13 @@ export const why = (
   nowMs: number,
 ): Result<Why, Problem> => {
   const state = inside(clusterState);
-  const found = taskAt(state, project, name, index);
-  if (!found.ok) return found;
-  const { job, task } = found.value;
+  const job = state.jobs.get(jobKey(project, name));
+  if (job === undefined) return err(problem("job.not_found", `there is no job ${project}/${name}`));
+  const task = job.tasks[index];
+  if (task === undefined) {
+    const range = job.spec.count === 1 ? "its only task is 0" : `its tasks are 0 to ${job.spec.count - 1}`;
+    return err(problem("task.not_found", `${project}/${name} has no task ${index}; ${range}`));
+  }
   const { sentence, outcome } = tentatively(state.index, (tentative) =>
     explainTask(state, tentative, job, task, nowMs),
   );

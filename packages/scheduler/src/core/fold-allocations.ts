@@ -2,6 +2,7 @@
 import { isForward, jobKey, type LogRecord } from "@berth/schema";
 import { addResources } from "./feasibility.ts";
 import { changeTask, endAllocation, touchDocument, type Folding } from "./fold-tasks.ts";
+import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import type { MutableAllocation } from "./state.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
@@ -48,6 +49,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   host.allocations.add(placement.id);
   host.reserved = addResources(host.reserved, job.spec.requests, 1);
   state.index.book(host.slot, allocation.requestClass, 1);
+  foldBinding(folding, allocation);
   state.demand.note(job.requestClass.demandKey, job.requestClass.request, state.hosts.size);
   state.index.setMix(state.demand.mix);
   folding.changes.allocations.add(placement.id);
@@ -70,6 +72,7 @@ export const foldReported = (folding: Folding, record: RecordOf<"allocation_repo
   if (allocation === undefined || allocation.hostId !== record.hostId) return false;
   // Nobody knows that a host is lost less well than the host itself.
   if (!isForward(allocation.state, report.state) || report.state === "lost") return false;
+  if (report.startedAtMs !== null) foldUsed(folding, allocation.spec, allocation.index);
   if (report.state === "exited" || report.state === "failed") {
     allocation.startedAtMs = report.startedAtMs ?? allocation.startedAtMs;
     endAllocation(folding, allocation, { state: report.state, reason: report.reason, exit: report.exit });

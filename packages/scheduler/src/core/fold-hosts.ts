@@ -4,6 +4,7 @@ import { attributesOf } from "./attributes.ts";
 import { bookable, learnNames, toVector } from "./feasibility.ts";
 import { changeTask, endAllocation, leaveQueue, refreshExtra, refreshQueue, type Folding } from "./fold-tasks.ts";
 import type { MutableHost, MutableState } from "./state.ts";
+import { bookVolume, volumesOn } from "./volumes.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
 
@@ -69,6 +70,8 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     desiredRev: folding.sequence,
     slot: state.index.slotOf(record.hostId),
   });
+  // It may have been one before: what it kept then is there again.
+  for (const volume of volumesOn(state, record.hostId)) bookVolume(state, volume, 1);
   folding.changes.hosts.add(record.hostId);
   folding.changes.documents.add(record.hostId);
   return true;
@@ -139,6 +142,7 @@ export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">):
     if (allocation === undefined) continue;
     endAllocation(folding, allocation, { state: "lost", reason: "host_removed", exit: null });
   }
+  for (const volume of volumesOn(state, host.id)) bookVolume(state, volume, -1);
   // Nor may its size go on to count among those of the hosts that are there.
   host.state = "lost";
   host.allocatable = noResources();

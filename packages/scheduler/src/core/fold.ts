@@ -20,6 +20,7 @@ import {
 import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
 import { foldJoinToken } from "./join-tokens.ts";
 import { refreshQueue, wake, type Folding } from "./fold-tasks.ts";
+import { foldVolumeCreated, foldVolumeStep } from "./fold-volumes.ts";
 import { UNKNOWN_EXIT_CODE } from "./restart-policy.ts";
 import { inside, type Changes, type ClusterState, type MutableJob } from "./state.ts";
 
@@ -67,6 +68,12 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
       return foldReported(folding, record);
     case "allocation_stop":
       return foldStop(folding, record);
+    case "volume_created":
+      return foldVolumeCreated(folding, record);
+    case "volume_filled":
+    case "volume_removing":
+    case "volume_removed":
+      return foldVolumeStep(folding, record);
     default:
       return unknownRecord(record);
   }

@@ -12,6 +12,7 @@ import { createDemand, type DemandFacts } from "./demand.ts";
 import { attributesOf } from "./attributes.ts";
 import { toVector } from "./feasibility.ts";
 import { refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
+import { bookVolume, type VolumeRecord } from "./volumes.ts";
 import {
   createState,
   inside,
@@ -37,6 +38,7 @@ type StateFacts = Omit<
   | "jobs"
   | "hosts"
   | "allocations"
+  | "volumes"
   | "idempotency"
   | "finished"
   | "toStop"
@@ -71,6 +73,8 @@ export type ImageLine =
   /** Tasks to which something has happened; the others are as they were submitted. */
   | { readonly kind: "tasks"; readonly job: JobKey; readonly tasks: readonly MutableTask[] }
   | { readonly kind: "allocation"; readonly facts: AllocationFacts; readonly spec: number }
+  /** Absent from images of versions that had none. */
+  | { readonly kind: "volumes"; readonly volumes: readonly VolumeRecord[] }
   | { readonly kind: "keys"; readonly entries: readonly (readonly [string, IdempotencyEntry])[] };
 
 const TASKS_PER_LINE = 500;
@@ -109,8 +113,21 @@ function* slices<T>(items: readonly T[], size: number): Generator<readonly T[]> 
 
 /** Must be walked to its end before the next fold. Costs a few microseconds per allocation and per task with a past. */
 export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
-  const { jobs, hosts, allocations, idempotency, finished, toStop, classes, queues, delayed, demand, index, ...facts } =
-    inside(clusterState);
+  const {
+    jobs,
+    hosts,
+    allocations,
+    volumes,
+    idempotency,
+    finished,
+    toStop,
+    classes,
+    queues,
+    delayed,
+    demand,
+    index,
+    ...facts
+  } = inside(clusterState);
   void classes;
   void queues;
   void delayed;
@@ -150,6 +167,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     void requestClass;
     yield { kind: "allocation", facts: plain(allocation), spec: numbers.get(spec) ?? -1 };
   }
+  for (const some of slices([...volumes.values()], KEYS_PER_LINE)) yield { kind: "volumes", volumes: some };
   for (const entries of slices([...idempotency], KEYS_PER_LINE)) yield { kind: "keys", entries };
 }
 
@@ -212,6 +230,9 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
         state.allocations.set(line.facts.id, { ...line.facts, spec, requestClass });
         break;
       }
+      case "volumes":
+        for (const volume of line.volumes) state.volumes.set(volume.key, volume);
+        break;
       case "keys":
         for (const [key, entry] of line.entries) state.idempotency.set(key, entry);
     }
@@ -237,6 +258,8 @@ const rebuild = (state: MutableState): void => {
     host.allocations.add(id);
     state.index.book(host.slot, requestClass, 1);
   }
+  // What it takes of its host is in the facts already, not in the index.
+  for (const volume of state.volumes.values()) bookVolume(state, volume, 1, "index");
   for (const job of state.jobs.values()) {
     for (const task of job.tasks) {
       refreshWanting(state, job, task);

@@ -12,13 +12,11 @@ export {
 } from "./decide-hosts.ts";
 export { decideStop, decideSubmit, type Submission, type SubmitAction, type SubmitDecision } from "./decide-jobs.ts";
 export { desiredFor } from "./desired.ts";
+export { decideRemoveVolume, decideVolume, decideVolumeStep, holdersOf, type NewVolume } from "./decide-volumes.ts";
 export { drainPlan } from "./drain-plan.ts";
 export { dryRun } from "./dry-run.ts";
 export { eventsOf, type Whereabouts } from "./event-of.ts";
 export { why } from "./explain.ts";
-export { whyNot } from "./why-not.ts";
-export { whatIf } from "./what-if.ts";
-export { hostLosses } from "./host-losses.ts";
 export { fold } from "./fold.ts";
 export { BrokenImage, imageOf, moveRevision, restoreImage, type ImageLine } from "./image.ts";
 export { decideJoin, decideJoinToken, decideRevokeJoinToken, type JoinTokenRecord } from "./join-tokens.ts";
@@ -36,6 +34,7 @@ export {
   type TaskRecord,
   type TaskStatus,
 } from "./state.ts";
+export { volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
 export { validatePlan } from "./validate.ts";
 export { allocationView, hostView, jobView, type LiveHost } from "./views.ts";
 export { searchRebalance, type RebalanceSearch } from "./rebalance/rebalance-plan.ts";

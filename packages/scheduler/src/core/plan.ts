@@ -8,6 +8,7 @@
  */
 import type { AllocationId, LogRecord } from "@berth/schema";
 import { isWaiting, slotsOf } from "./fold-tasks.ts";
+import { placeTask } from "./place-task.ts";
 import type { RequestClass } from "./request-class.ts";
 import { createSortedList } from "./sorted-list.ts";
 import {
@@ -19,6 +20,7 @@ import {
   type MutableTask,
 } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
+import { mountsVolumes } from "./volumes.ts";
 
 export interface PlanEnv {
   readonly nowMs: number;
@@ -160,8 +162,11 @@ const placeAll = (
     for (const task of wantingTasks(job, due.get(job))) {
       if (records.length >= room) return true;
       const untouched = tentative.bookings === 0;
-      const chosen = tentative.place(line.requestClass, 0);
+      const { requestClass } = line;
+      const { chosen } = placeTask(state, tentative, { spec: job.spec, requestClass, index: task.index }, "place");
       if (chosen === undefined) {
+        // The volumes of its next task may be elsewhere. Nobody else is of this class, and what wakes it may be no room.
+        if (mountsVolumes(job.spec)) continue;
         // Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied.
         // Rules may be met by changes elsewhere: such a class is asked again every time.
         if (untouched && line.queue !== undefined && line.requestClass.rules === null)

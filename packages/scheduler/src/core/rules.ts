@@ -3,6 +3,7 @@
  * speak of it. Counters are kept per group and host or per group and place, so that a rule costs as many steps as there are
  * places, whatever the number of tasks.
  */
+import { mountsVolumes } from "./volumes.ts";
 import {
   DEFAULT_SPREAD_WEIGHT,
   parseExpression,
@@ -13,7 +14,10 @@ import {
 } from "@berth/schema";
 
 /** What of a job spec decides which tasks are the same question. */
-export type Asking = Pick<JobSpec, "project" | "name" | "placement"> & { readonly requests: Resources };
+export type Asking = Pick<JobSpec, "project" | "name" | "placement"> & {
+  readonly requests: Resources;
+  readonly volumes?: JobSpec["volumes"];
+};
 
 interface Stated {
   /** As the job says it. */
@@ -55,12 +59,13 @@ export const groupsOf = (asking: Asking): string[] => {
   return [...groups];
 };
 
-/** What tells classes apart beside the request; empty without rules. */
+/** What tells classes apart beside the request; empty without rules. A job with volumes is a question of its own. */
 export const rulesKey = (asking: Asking): string => {
   const rules = asking.placement;
-  if (rules === undefined) return "";
-  const own = needsOwnGroup(rules) ? asking.name : "";
-  return `|${asking.project}|${own}|${JSON.stringify(rules)}`;
+  const isFixed = asking.volumes !== undefined && mountsVolumes({ volumes: asking.volumes });
+  if (rules === undefined) return isFixed ? `|${asking.project}|${asking.name}|volumes` : "";
+  const own = isFixed || needsOwnGroup(rules) ? asking.name : "";
+  return `|${asking.project}|${own}|${JSON.stringify(rules)}${isFixed ? "|volumes" : ""}`;
 };
 
 const parsed = (source: string): Expression => {

@@ -28,9 +28,9 @@ export const formatAmount = (dimension: AnyDimension, amount: number): string =>
 /** How many hosts a sentence names before it counts the rest. */
 const NAMED_HOSTS = 5;
 
-/** `h1 lacks memory (512 MiB short)`. */
-export const rejectionPhrase = (refused: HostRejection): string => {
+const rejectionPhrase = (refused: HostRejection): string => {
   if ("rule" in refused) {
+    if (refused.reason === "volume") return `${refused.hostId} cannot mount the ${refused.rule} (${refused.actual})`;
     return `${refused.hostId} is against the rule "${refused.rule}" (${refused.actual})`;
   }
   if (!("dimension" in refused)) return `${refused.hostId} is ${refused.reason}`;

@@ -28,6 +28,7 @@ import type { JoinTokenRecord } from "./join-tokens.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { SortedList } from "./sorted-list.ts";
 import { createTimeHeap, type TimeHeap } from "./time-heap.ts";
+import type { VolumeKey, VolumeRecord } from "./volumes.ts";
 
 /** `open`: still to be run to an end. The others are ends and final within a job version. */
 export type TaskStatus = "open" | "succeeded" | "failed" | "stopped";
@@ -91,7 +92,7 @@ export interface HostRecord {
   readonly capacity: Capacity | null;
   /** What may be booked in all: the reported allocatable, never above what capacity and system reserve leave. */
   readonly allocatable: Resources;
-  /** Sum of the requests of all allocations here that have not ended, those that are being stopped included. */
+  /** Sum of the requests of all allocations here that have not ended, those that are being stopped included, and of volumes. */
   readonly reserved: Resources;
   /** Those allocations. */
   readonly allocations: ReadonlySet<AllocationId>;
@@ -137,6 +138,8 @@ export interface ClusterState {
   readonly jobs: ReadonlyMap<JobKey, JobRecord>;
   readonly hosts: ReadonlyMap<HostId, HostRecord>;
   readonly allocations: ReadonlyMap<AllocationId, AllocationRecord>;
+  /** Those on hosts that are gone included, until somebody gives them up. */
+  readonly volumes: ReadonlyMap<VolumeKey, VolumeRecord>;
   /** The dimensions that hosts have, in the order in which they became known. */
   readonly dimensions: readonly string[];
   /** By user and Idempotency-Key (see `idempotencyKeyOf`); the newest MAX_IDEMPOTENCY_KEYS are kept. */
@@ -206,11 +209,12 @@ export interface ClassQueue {
 }
 
 export interface MutableState extends Writable<
-  Omit<ClusterState, "jobs" | "hosts" | "allocations" | "idempotency" | "finished">
+  Omit<ClusterState, "jobs" | "hosts" | "allocations" | "volumes" | "idempotency" | "finished">
 > {
   jobs: Map<JobKey, MutableJob>;
   hosts: Map<HostId, MutableHost>;
   allocations: Map<AllocationId, MutableAllocation>;
+  volumes: Map<VolumeKey, VolumeRecord>;
   idempotency: Map<string, IdempotencyEntry>;
   finished: Set<JobKey>;
   /** The order of the newest submission. */
@@ -232,6 +236,7 @@ export const createState = (): ClusterState => {
     jobs: new Map(),
     hosts: new Map(),
     allocations: new Map(),
+    volumes: new Map(),
     idempotency: new Map(),
     joinTokens: [],
     finished: new Set(),

@@ -4,7 +4,9 @@
  */
 import type { Candidate, HostId, ScoreBreakdown } from "@berth/schema";
 import type { HostIndex } from "./host-index.ts";
+import { firstShort } from "./feasibility.ts";
 import type { RequestClass } from "./request-class.ts";
+import type { PlannedVolumes, VolumeKey, VolumeUse } from "./volumes.ts";
 
 export interface Chosen {
   readonly hostId: HostId;
@@ -19,6 +21,13 @@ export interface Tentative {
   readonly place: (requestClass: RequestClass, runnersUp: number) => Chosen | undefined;
   /** The same choice without booking it. */
   readonly look: (requestClass: RequestClass, runnersUp: number) => Chosen | undefined;
+  /** The same two on one host: there or nowhere. */
+  readonly placeAt: (requestClass: RequestClass, slot: number) => Chosen | undefined;
+  readonly lookAt: (requestClass: RequestClass, slot: number) => Chosen | undefined;
+  /** Volumes that tasks placed here mount. */
+  readonly volumes: PlannedVolumes;
+  /** Says that a task was placed on `hostId` that mounts these. */
+  readonly mount: (uses: readonly VolumeUse[], hostId: HostId) => void;
 }
 
 const NO_RUNNERS_UP: readonly Candidate[] = [];
@@ -38,6 +47,21 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
           : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, requestClass) })),
     };
   };
+  const bookAt = (slot: number, requestClass: RequestClass): void => {
+    index.book(slot, requestClass, 1);
+    slots.push(slot);
+    classes.push(requestClass);
+  };
+  const lookAt = (requestClass: RequestClass, slot: number): Chosen | undefined => {
+    const { ready, free } = index.room(slot);
+    const fits = ready && requestClass.unknown === null && firstShort(free, 0, requestClass.request) < 0;
+    return fits && index.refusal(slot, requestClass) === undefined ? chosen(slot, requestClass, 0) : undefined;
+  };
+  const mounted = new Map<VolumeKey, { readonly hostId: HostId; readonly uses: VolumeUse[] }>();
+  const volumes: PlannedVolumes = {
+    hostOf: (key) => mounted.get(key)?.hostId,
+    usesOf: (key) => mounted.get(key)?.uses ?? [],
+  };
   try {
     return work({
       get bookings() {
@@ -47,10 +71,22 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
         const slot = index.pick(requestClass);
         if (slot < 0) return undefined;
         const found = chosen(slot, requestClass, runnersUp);
-        index.book(slot, requestClass, 1);
-        slots.push(slot);
-        classes.push(requestClass);
+        bookAt(slot, requestClass);
         return found;
+      },
+      placeAt: (requestClass, slot) => {
+        const found = lookAt(requestClass, slot);
+        if (found !== undefined) bookAt(slot, requestClass);
+        return found;
+      },
+      lookAt,
+      volumes,
+      mount: (uses, hostId) => {
+        for (const use of uses) {
+          const known = mounted.get(use.key);
+          if (known === undefined) mounted.set(use.key, { hostId, uses: [use] });
+          else known.uses.push(use);
+        }
       },
       look: (requestClass, runnersUp) => {
         const slot = index.pick(requestClass);

@@ -21,6 +21,7 @@ import { attributesOf } from "./attributes.ts";
 import { addResources, rejection, toVector, unknownIn } from "./feasibility.ts";
 import { groupsOf, rulesOf } from "./rules.ts";
 import type { ClusterState, HostRecord, JobRecord } from "./state.ts";
+import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
 
 interface Checking {
   readonly state: ClusterState;
@@ -31,6 +32,8 @@ interface Checking {
   readonly load: Map<HostId, Placement[]>;
   /** How many allocations of its current version this plan adds to each job. */
   readonly added: Map<JobKey, number>;
+  /** What placements that were looked at already do with volumes, and where. */
+  readonly mounted: Map<VolumeKey, { readonly hostId: HostId; readonly uses: VolumeUse[] }>;
 }
 
 const checkStop = (checking: Checking, id: AllocationId): void => {
@@ -114,6 +117,28 @@ const checkRules = (checking: Checking, host: HostRecord, placement: Placement, 
   }
 };
 
+/** Its volumes are here, or come to be; returns what they book here. */
+const checkVolumes = (checking: Checking, { hostId, index }: Placement, spec: JobSpec, name: string): number => {
+  const { state, wrong, mounted } = checking;
+  const uses = usesOf(spec, index);
+  if (uses.length === 0) return 0;
+  const planned = {
+    hostOf: (key: VolumeKey) => mounted.get(key)?.hostId,
+    usesOf: (key: VolumeKey) => mounted.get(key)?.uses ?? [],
+  };
+  const sight = sightOfVolumes(state, planned, { spec, index });
+  if (sight.kind === "nowhere") wrong.push(`${hostId}: ${name} cannot mount the volume ${sight.name}, ${sight.why}`);
+  if (sight.kind === "host" && sight.hostId !== hostId) {
+    wrong.push(`${hostId}: ${name} mounts the volume ${sight.name}, which is on ${sight.hostId}`);
+  }
+  for (const use of uses) {
+    const known = mounted.get(use.key);
+    if (known === undefined) mounted.set(use.key, { hostId, uses: [use] });
+    else known.uses.push(use);
+  }
+  return sight.kind === "nowhere" ? 0 : sight.newBytes;
+};
+
 const checkHost = (checking: Checking, hostId: HostId, placements: readonly Placement[]): void => {
   const { state, wrong } = checking;
   const host = state.hosts.get(hostId);
@@ -127,19 +152,21 @@ const checkHost = (checking: Checking, hostId: HostId, placements: readonly Plac
     const allocation = state.allocations.get(id);
     if (allocation !== undefined) left = addResources(left, allocation.spec.requests, -1);
   }
+  for (const { sizeBytes } of volumesOn(state, hostId)) left = addResources(left, diskOf(sizeBytes), -1);
   for (const placement of placements) {
     const job = state.jobs.get(jobKey(placement.project, placement.job));
     if (job === undefined) continue;
     const names = state.dimensions;
     const room = { hostId, ready: true, allocatable: toVector(names, host.allocatable), free: toVector(names, left) };
-    const asked = { request: toVector(names, job.spec.requests), unknown: unknownIn(names, job.spec.requests) };
+    const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
+    const newBytes = checkVolumes(checking, placement, job.spec, name);
+    const requests = addResources(job.spec.requests, diskOf(newBytes), 1);
+    const asked = { request: toVector(names, requests), unknown: unknownIn(names, requests) };
     const refused = rejection(room, asked, names);
     if (refused !== undefined && refused.reason !== "lost") {
-      wrong.push(
-        `${hostId}: ${placement.project}/${taskName(placement.job, placement.index)} does not fit, ${refused.dimension} is ${refused.short} short`,
-      );
+      wrong.push(`${hostId}: ${name} does not fit, ${refused.dimension} is ${refused.short} short`);
     }
-    left = addResources(left, job.spec.requests, -1);
+    left = addResources(left, requests, -1);
     checkRules(checking, host, placement, job.spec);
   }
 };
@@ -154,6 +181,7 @@ export const validatePlan = (state: ClusterState, records: readonly LogRecord[])
     stopped: new Set(),
     load: new Map(),
     added: new Map(),
+    mounted: new Map(),
   };
   for (const record of records) {
     if (record.kind === "allocation_stop") checkStop(checking, record.id);

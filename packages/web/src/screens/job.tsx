@@ -54,7 +54,7 @@ const specFacts = (job: JobView): Fact[] => {
             <li key={volume.target}>
               <code>{volume.target}</code>{" "}
               <span className="muted">
-                from {volume.source}
+                from {"source" in volume ? volume.source : `the volume ${volume.volume}`}
                 {volume.readOnly ? ", read-only" : ""}
               </span>
             </li>

@@ -17,6 +17,7 @@ export interface Layout {
   readonly fence: string;
   readonly allocations: string;
   readonly outputs: string;
+  readonly volumes: string;
   readonly seed: string;
   readonly allocation: (id: AllocationId) => string;
   readonly record: (id: AllocationId) => string;
@@ -41,6 +42,7 @@ export const layoutOf = (dataDir: string): Layout => {
     fence: join(dataDir, "fence.json"),
     allocations,
     outputs,
+    volumes: join(dataDir, "volumes"),
     seed: join(dataDir, "identity.seed"),
     allocation: (id) => join(allocations, id),
     record: (id) => join(allocations, id, "record.json"),

@@ -12,6 +12,7 @@ beforeAll(async () => {
 const values = {
   project: "default",
   job: "a",
+  volume: "v",
   index: 0,
   host: "h",
   allocation: "alloc_06f0000000000000000000000a",
@@ -22,13 +23,13 @@ const values = {
 const PUBLIC = new Set<string>([Routes.livez, Routes.readyz, Routes.login]);
 /** Asks for a join token instead, see below. */
 const FOR_MACHINES = new Set<string>([Routes.join]);
-const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan, tickets, whatIf } = Routes;
-const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke } = Routes;
+const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan, tickets } = Routes;
+const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke, volumeRemove } = Routes;
 const ONLY_POSTED = new Set<string>([
-  ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
-  ...[imageOperations, imageOperationCancel, imageData],
+  ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke],
+  ...[imageOperations, imageOperationCancel, imageData, volumeRemove],
 ]);
-const POSTED = new Set<string>([Routes.jobs, Routes.hosts, Routes.joinTokens, ...ONLY_POSTED]);
+const POSTED = new Set<string>([Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, ...ONLY_POSTED]);
 const guarded = Object.values(Routes)
   .filter((route) => !PUBLIC.has(route) && !FOR_MACHINES.has(route))
   .flatMap((route) => [

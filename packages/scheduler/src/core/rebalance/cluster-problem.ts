@@ -7,6 +7,7 @@ import { DIMENSIONS, holds, type AllocationId, type HostId, type RebalanceGoal, 
 import { attributesOf } from "../attributes.ts";
 import { STRIDE } from "../feasibility.ts";
 import { inside, type ClusterState, type MutableAllocation, type MutableJob } from "../state.ts";
+import { mountsVolumes } from "../volumes.ts";
 import type { Reassignment } from "./reassignment.ts";
 
 export interface ClusterProblem {
@@ -32,6 +33,7 @@ const whyStays = (allocation: MutableAllocation, job: MutableJob | undefined): S
   const { pending = 0, starting = 0, stopping = 0 } = job?.counts ?? {};
   const isSettled = job?.version === allocation.jobVersion && pending + starting + stopping === 0;
   if (!isSettled || allocation.desired === "stop" || allocation.state !== "running") return "not_settled";
+  if (mountsVolumes(allocation.spec)) return "volumes";
   const rules = allocation.requestClass.rules;
   // These speak of where others are, which a plan of many moves changes under them.
   if (rules !== null && (rules.places.length > 0 || rules.hostTogether.length > 0)) return "rules";

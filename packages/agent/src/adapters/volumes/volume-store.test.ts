@@ -1,0 +1,67 @@
+// The store on a real directory: what a kill at any point leaves, and what is asked of it all at once.
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { eventually } from "../../testing/eventually.ts";
+import { openVolumes } from "./volume-store.ts";
+
+let directory: string;
+beforeEach(() => {
+  directory = join(mkdtempSync(join(tmpdir(), "berth-volumes-")), "volumes");
+});
+afterEach(() => rmSync(join(directory, ".."), { recursive: true, force: true }));
+
+const id = "media.data-0.17";
+const wanted = { name: "data-0", id, mustExist: false };
+
+test("a volume is made once, keeps what is in it, and is gone after it was removed", async () => {
+  const volumes = await openVolumes(directory);
+  const made = await Promise.all(Array.from({ length: 8 }, () => volumes.ensure(wanted)));
+  expect(new Set(made.map((one) => (one.ok ? one.value : one.error)))).toEqual(new Set([join(directory, id, "data")]));
+  await writeFile(join(directory, id, "data", "kept"), "yes");
+  const again = await openVolumes(directory);
+  expect(await again.ensure({ ...wanted, mustExist: true })).toMatchObject({ ok: true });
+  expect(await readFile(join(directory, id, "data", "kept"), "utf8")).toBe("yes");
+  await again.remove(id);
+  expect(existsSync(join(directory, id))).toBe(false);
+  await again.remove(id);
+  await eventually("its files are deleted", () => readdirSync(directory).length === 0);
+});
+
+test("one that has been used is never made anew without a word", async () => {
+  const volumes = await openVolumes(directory);
+  expect(await volumes.ensure({ ...wanted, mustExist: true })).toMatchObject({
+    ok: false,
+    error: expect.stringContaining("berth volume rm data-0 gives it up"),
+  });
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+test("what a kill left half made or half deleted is swept, whole ones stay", async () => {
+  for (const name of [`.new-${id}`, ".gone-media.old.3", "media.whole.4"]) {
+    await mkdir(join(directory, name, "data"), { recursive: true });
+    writeFileSync(join(directory, name, "data", "file"), "x");
+  }
+  const volumes = await openVolumes(directory);
+  expect(readdirSync(directory)).toEqual(["media.whole.4"]);
+  expect(await volumes.stat("media.whole.4")).toMatchObject({ entries: 1, usedBytes: expect.any(Number) });
+  expect(await volumes.stat(id)).toBeUndefined();
+});
+
+test("counting never follows a link out of the volume, and counts names that are no text", async () => {
+  const volumes = await openVolumes(directory);
+  await volumes.ensure(wanted);
+  const data = join(directory, id, "data");
+  await symlink("/usr", join(data, "elsewhere"));
+  await writeFile(Buffer.concat([Buffer.from(`${data}/`), Buffer.from([0xff, 0xfe])]), Buffer.alloc(100_000, 1));
+  expect(await volumes.stat(id)).toMatchObject({ entries: 2 });
+  expect((await volumes.stat(id))?.usedBytes).toBeGreaterThanOrEqual(100_000);
+});
+
+test.each(["../x", "media.data", "a.b.c", "a/b.c.1", "", "media.data.1/.."])("%j is no id", async (wrong) => {
+  const volumes = await openVolumes(directory);
+  await expect((async () => volumes.ensure({ ...wanted, id: wrong }))()).rejects.toThrow("is no id of a volume");
+  await expect((async () => volumes.remove(wrong))()).rejects.toThrow("is no id of a volume");
+});

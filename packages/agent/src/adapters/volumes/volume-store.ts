@@ -1,0 +1,101 @@
+/**
+ * Volumes on disk: one directory each, named by the volume's id, with its content in `data`. A volume is complete or
+ * absent: it is made beside its place and renamed into it, and removed by renaming it away before anything is deleted.
+ * What a kill has left half made or half deleted is swept at the next start.
+ *
+ *   .new-ID ─rename─► ID ─rename─► .gone-ID ─► (deleted)
+ */
+import { lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { decoder, err, ok, VolumeIdSchema, type Result } from "@berth/schema";
+import type { Volumes } from "../../ports/volumes.ts";
+import { isMissing, syncDirectory } from "../files/atomic-file.ts";
+import { walkTree } from "./walk-tree.ts";
+
+const NEW = ".new-";
+const GONE = ".gone-";
+const decodeId = decoder(VolumeIdSchema);
+
+/** Ids come from the scheduler, signed; that they are plain names is checked here all the same, before they are paths. */
+const checked = (id: string): string => {
+  if (!decodeId(id).ok) throw new Error(`"${id.slice(0, 200)}" is no id of a volume`);
+  return id;
+};
+
+const isThere = async (path: string): Promise<boolean> => {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+};
+
+/** `directory` is closed to everybody but root: a set-user-id file in a volume is of no use to a user of this host. */
+export const openVolumes = async (directory: string): Promise<Volumes> => {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(NEW) || name.startsWith(GONE))
+      await rm(join(directory, name), { recursive: true, force: true });
+  }
+  /** One thing at a time is done with a volume. */
+  const turns = new Map<string, Promise<unknown>>();
+  const inTurn = <T>(id: string, work: () => Promise<T>): Promise<T> => {
+    const turn = (turns.get(id) ?? Promise.resolve()).then(work, work);
+    const settled = turn
+      .catch(() => undefined)
+      .finally(() => {
+        if (turns.get(id) === settled) turns.delete(id);
+      });
+    turns.set(id, settled);
+    return turn;
+  };
+
+  const make = async (id: string): Promise<void> => {
+    const temporary = join(directory, `${NEW}${id}`);
+    await rm(temporary, { recursive: true, force: true });
+    await mkdir(join(temporary, "data"), { recursive: true, mode: 0o755 });
+    await syncDirectory(temporary);
+    await rename(temporary, join(directory, id));
+    await syncDirectory(directory);
+  };
+
+  return {
+    ensure: ({ id, mustExist, name }) =>
+      inTurn(checked(id), async (): Promise<Result<string, string>> => {
+        const data = join(directory, id, "data");
+        if (await isThere(data)) return ok(data);
+        if (mustExist) {
+          return err(
+            `the volume ${name} has been used and is not on this host any more, so its data is lost; berth volume rm ${name} gives it up, and the next start makes an empty one`,
+          );
+        }
+        await make(id);
+        return ok(data);
+      }),
+
+    stat: async (id) => {
+      const data = join(directory, checked(id), "data");
+      if (!(await isThere(data))) return undefined;
+      let [entries, usedBytes] = [0, 0];
+      await walkTree(data, (entry) => {
+        entries += 1;
+        usedBytes += entry.blocks * 512;
+      });
+      return { id, usedBytes, entries };
+    },
+
+    remove: (id) =>
+      inTurn(checked(id), async () => {
+        const gone = join(directory, `${GONE}${id}`);
+        try {
+          await rename(join(directory, id), gone);
+        } catch (error) {
+          if (!isMissing(error)) throw error;
+        }
+        await syncDirectory(directory);
+        // However long that takes: what fails is tried again at the next start.
+        void rm(gone, { recursive: true, force: true }).catch(() => undefined);
+      }),
+  };
+};

@@ -1,0 +1,14 @@
+/** What the agent needs of volumes: directories that outlive the allocations that mount them. */
+import type { DesiredVolume, Result, VolumeOnHost } from "@berth/schema";
+
+export interface Volumes {
+  /**
+   * The directory to mount; made when the volume is new here. The error is a sentence for the user; I/O errors reject.
+   * Whoever calls it keeps `remove` away until the allocation that mounts it has ended.
+   */
+  readonly ensure: (volume: DesiredVolume) => Promise<Result<string, string>>;
+  /** What it holds now, counted by walking it; undefined when it is not here. */
+  readonly stat: (id: string) => Promise<VolumeOnHost | undefined>;
+  /** Nothing finds it any more once this resolves; its files are deleted from then on. What is not there is no error. */
+  readonly remove: (id: string) => Promise<void>;
+}

@@ -1,0 +1,148 @@
+// Volumes through real containers: what stays, what is shared, what is refused, and what kill -9 of the agent cannot undo.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AllocationId, Chunk, DesiredVolume, JobSpec } from "@berth/schema";
+import type { AgentProcess } from "./testing/agent-process.ts";
+import { startCluster, type TestCluster } from "./testing/cluster.ts";
+import { eventually } from "./testing/eventually.ts";
+import { testSpec } from "./testing/fake-scheduler.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "berth-host-path-"));
+mkdirSync(join(folder, "allowed", "deep"), { recursive: true });
+mkdirSync(join(folder, "secret"));
+symlinkSync("../secret", join(folder, "allowed", "link"));
+
+let made: TestCluster;
+let agent: AgentProcess;
+beforeAll(async () => {
+  const flags = [join(folder, "allowed"), `other=${join(folder, "secret")}`].flatMap((path) => ["--host-path", path]);
+  made = await startCluster(flags);
+  agent = await made.startAgent();
+});
+afterAll(async () => {
+  await made.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Each test has volumes of its own. */
+const stored = (id = ""): string => join(made.dataDir, "volumes", id);
+
+const named = (volume: string, more: Partial<Extract<JobSpec["volumes"][number], { volume: string }>> = {}) => ({
+  ...{ volume, target: "/data", readOnly: false, shared: false, sizeBytes: 0 },
+  ...more,
+});
+const bound = (name: string, mustExist = false, generation = 5): DesiredVolume => ({
+  ...{ name, id: `default.${name}.${generation}`, mustExist },
+});
+const script = (text: string, more: Partial<JobSpec>) => testSpec(["sh", "-c", text], more);
+
+const ended = async (id: AllocationId) => {
+  made.scheduler.publish();
+  return await eventually(`the end of ${id}`, () => made.scheduler.end(id));
+};
+const stdout = async (allocation: AllocationId): Promise<string> => {
+  const op = { kind: "read", allocation, file: { kind: "stdout" }, offset: 0, maxBytes: 65_536, waitMs: 0 } as const;
+  const reply = await made.scheduler.rpc(op);
+  if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
+  return Buffer.from((reply.value as Chunk).data, "base64").toString();
+};
+
+describe("a volume", () => {
+  test("keeps what a task left, for the next one in another range of ids, also when the agent was killed between", async () => {
+    const spec = script("cat /data/log; id -u > /data/owner; echo $BERTH_ATTEMPT >> /data/log; stat -c %u /data/log", {
+      volumes: [named("data-${INDEX}")],
+    });
+    const place = (attempt: number) =>
+      made.scheduler.place(spec, { index: 3, attempt, volumes: [bound("data-3", attempt > 1)] });
+    const first = place(1);
+    expect(await ended(first)).toMatchObject({ exit: { code: 0 } });
+    expect(await stdout(first)).toBe("0\n");
+    await agent.kill("SIGKILL");
+    agent = await made.startAgent();
+    const second = place(2);
+    expect(await ended(second)).toMatchObject({ exit: { code: 0 } });
+    expect(await stdout(second)).toBe("1\n0\n");
+  });
+
+  test("is seen by all that mount it, and whoever mounts it for reading cannot write", async () => {
+    const all = { volumes: [named("all", { shared: true })] };
+    const waiter = script("until [ -e /data/hello ]; do sleep 0.05; done; cat /data/hello", all);
+    const reader = script("until [ -e /data/hello ]; do sleep 0.05; done; touch /data/x || cat /data/hello", {
+      volumes: [named("all", { readOnly: true })],
+    });
+    const ids = [waiter, reader, script("echo from-writer > /data/hello", all)].map((spec) =>
+      made.scheduler.place(spec, { volumes: [bound("all")] }),
+    );
+    expect(await Promise.all(ids.map(async (id) => (await ended(id)).exit?.code))).toEqual([0, 0, 0]);
+    expect(await Promise.all(ids.slice(0, 2).map((id) => stdout(id)))).toEqual(["from-writer\n", "from-writer\n"]);
+  });
+
+  test("that was used and is gone is a failure that says so, not an empty directory", async () => {
+    const id = made.scheduler.place(script("true", { volumes: [named("lost")] }), { volumes: [bound("lost", true)] });
+    expect(await ended(id)).toMatchObject({
+      state: "failed",
+      exit: { detail: expect.stringContaining("the volume lost has been used and is not on this host any more") },
+    });
+    expect(existsSync(stored("default.lost.5"))).toBe(false);
+  });
+
+  test("is not removed while something mounts it; afterwards it is, with its data", async () => {
+    const spec = script("touch /data/up; until [ -e /data/stop ]; do sleep 0.05; done", { volumes: [named("data")] });
+    const task = made.scheduler.place(spec, { volumes: [bound("data")] });
+    made.scheduler.publish();
+    const directory = stored("default.data.5");
+    await eventually("the task runs", () => existsSync(join(directory, "data", "up")));
+    const remove = () => made.scheduler.rpc({ kind: "volume_remove", id: "default.data.5" });
+    expect(await remove()).toMatchObject({ ok: false, problem: { code: "volume.in_use" } });
+    expect(await made.scheduler.rpc({ kind: "volume_stat", id: "default.data.5" })).toMatchObject({
+      ok: true,
+      value: { entries: 1 },
+    });
+    writeFileSync(join(directory, "data", "stop"), "");
+    await ended(task);
+    made.scheduler.publish();
+    await eventually("it is removed", async () => (await remove()).ok);
+    await eventually("its data is gone", () => readdirSync(stored()).every((name) => !name.includes(".data.")));
+    expect(await made.scheduler.rpc({ kind: "volume_stat", id: "default.data.5" })).toMatchObject({
+      problem: { code: "volume.not_found" },
+    });
+  });
+
+  test("in memory has the size that it was given, and is empty at each start", async () => {
+    const spec = script(
+      "ls /mem; dd if=/dev/zero of=/mem/x bs=64k count=64 2>/dev/null; stat -c %s /mem/x; df -k /mem | tail -1",
+      {
+        container: { mounts: [{ kind: "tmpfs", target: "/mem", sizeBytes: 2 ** 20 }] },
+      },
+    );
+    const id = made.scheduler.place(spec);
+    await ended(id);
+    expect(await stdout(id)).toMatch(/^1048576\n\S+\s+1024\s/);
+  });
+});
+
+describe("a path of the host", () => {
+  const mount = (source: string, readOnly = false) =>
+    script("ls /in && touch /in/x", { volumes: [{ source, target: "/in", readOnly }] });
+
+  test("is mounted only where the operator allows it, and never through a link out of there", async () => {
+    const ends = await Promise.all(
+      ["allowed/deep", "secret", "allowed/link", "allowed/../secret"].map(async (below) => {
+        const end = await ended(made.scheduler.place(mount(`${folder}/${below}`)));
+        return [end.state, end.exit?.code, end.exit?.detail ?? ""] as const;
+      }),
+    );
+    expect(ends.map(([state, code]) => [state, code])).toEqual([
+      ["exited", 0],
+      ["failed", 125],
+      ["failed", 125],
+      ["failed", 125],
+    ]);
+    expect(ends[1]?.[2]).toContain("lets project default mount no path like");
+    expect(ends[2]?.[2]).toContain("symbolic link");
+    expect(ends[3]?.[2]).toContain("is not a plain path");
+    expect(readdirSync(join(folder, "secret"))).toEqual([]);
+  });
+});

@@ -1,0 +1,189 @@
+/**
+ * Volumes as users ask about them. Deleting one takes two steps: first nobody gets it any more, which is in the log, then
+ * its host deletes it, which is in the log when the host has said so. Whatever is killed in between, the second step is
+ * taken again, by the next one who asks or by `tick`.
+ */
+import {
+  decoder,
+  err,
+  ok,
+  parseBytes,
+  problem,
+  VolumeOnHostSchema,
+  type HostId,
+  type Origin,
+  type Problem,
+  type ProjectName,
+  type Result,
+  type VolumeDetail,
+  type VolumeList,
+  type VolumeRemoved,
+  type VolumeRequest,
+  type VolumeView,
+} from "@berth/schema";
+import {
+  decideRemoveVolume,
+  decideVolume,
+  decideVolumeStep,
+  holdersOf,
+  volumeIdOf,
+  volumeKey,
+  volumeUseOf,
+  type VolumeRecord,
+} from "../core/index.ts";
+import type { AskAgent } from "./agent-rpc.ts";
+import type { Engine } from "./engine.ts";
+import { pageOf, type PageRequest } from "./pages.ts";
+import { writeRecords } from "./write.ts";
+
+type Answer<T> = Promise<Result<T, Problem>>;
+
+export interface VolumesApi {
+  readonly volumes: (
+    filter: { readonly project: string | undefined; readonly host: string | undefined },
+    page: PageRequest,
+  ) => Result<VolumeList, Problem>;
+  /** Asks its host as well. */
+  readonly volume: (project: ProjectName, name: string) => Answer<VolumeDetail>;
+  readonly createVolume: (request: VolumeRequest, project: ProjectName, origin: Origin) => Answer<VolumeView>;
+  readonly removeVolume: (project: ProjectName, name: string, origin: Origin) => Answer<VolumeRemoved>;
+}
+
+const MAX_LISTED_USERS = 1_000;
+/** A task that has just ended is still in the document that its host read last. */
+const STILL_HELD_MS = 250;
+const STILL_HELD_TRIES = 12;
+const RETRY_EVERY_MS = 15_000;
+const RETRY_AT_ONCE = 32;
+
+const decodeOnHost = decoder(VolumeOnHostSchema);
+
+export const createVolumes = ({
+  engine,
+  askAgent,
+  pause,
+}: {
+  readonly engine: Engine;
+  readonly askAgent: AskAgent;
+  readonly pause: (ms: number) => Promise<void>;
+}): VolumesApi & { readonly tick: (nowMs: number) => Promise<void> } => {
+  const { state } = engine;
+  let nextTryMs = 0;
+
+  const viewOf = (volume: VolumeRecord): VolumeView => {
+    const { createdAtMs, createdBy, from, hostId, name, project, readOnly, sizeBytes } = volume;
+    return {
+      ...{ project, name, id: volumeIdOf(volume), host: hostId, state: volume.state, sizeBytes, readOnly, from },
+      ...{ createdAtMs, createdBy, hostState: state.hosts.get(hostId)?.state ?? "removed" },
+      usedBy: holdersOf(state, volume)
+        .slice(0, MAX_LISTED_USERS)
+        .map(({ id, index, job, spec }) => ({
+          ...{ allocation: id, job, index },
+          readOnly: volumeUseOf(spec, index, volume.key)?.writes !== true,
+        })),
+    };
+  };
+
+  const find = (project: ProjectName, name: string): Result<VolumeRecord, Problem> => {
+    const volume = state.volumes.get(volumeKey(project, name));
+    return volume === undefined
+      ? err(problem("volume.not_found", `there is no volume ${project}/${name}`))
+      : ok(volume);
+  };
+
+  /** Has its host delete it, and writes that it did. */
+  const finishRemoval = async (volume: VolumeRecord, origin: Origin | null): Answer<"removed" | "removing"> => {
+    const id = volumeIdOf(volume);
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await askAgent(volume.hostId, { kind: "volume_remove", id });
+      if (answer.ok) break;
+      const { code } = answer.error;
+      if (code === "volume.in_use" && attempt < STILL_HELD_TRIES) {
+        await pause(STILL_HELD_MS);
+        continue;
+      }
+      // Its host hears of it when it is there again.
+      return code === "agent.unreachable" || code === "message.stale" ? ok("removing") : err(answer.error);
+    }
+    const done = await engine.submit({
+      cause: "volume removal",
+      ...(origin === null ? {} : { origin }),
+      splittable: false,
+      decide: (now) => ok({ records: decideVolumeStep(now, "volume_removed", volume), value: undefined }),
+    });
+    return done.ok ? ok("removed") : done;
+  };
+
+  return {
+    volumes: ({ host, project }, page) => {
+      const matching = function* (): Generator<string> {
+        for (const volume of state.volumes.values()) {
+          if (project !== undefined && volume.project !== project) continue;
+          if (host !== undefined && volume.hostId !== host) continue;
+          yield volume.key;
+        }
+      };
+      const found = pageOf(matching(), page);
+      if (!found.ok) return found;
+      const items = found.value.keys.flatMap((key) => {
+        const volume = state.volumes.get(key);
+        return volume === undefined ? [] : [viewOf(volume)];
+      });
+      return ok({ items, next: found.value.next, revision: state.revision });
+    },
+
+    volume: async (project, name) => {
+      const found = find(project, name);
+      if (!found.ok) return found;
+      const { hostId } = found.value;
+      const answer = await askAgent(hostId, { kind: "volume_stat", id: volumeIdOf(found.value) });
+      const onHost = answer.ok ? decodeOnHost(answer.value) : undefined;
+      return ok({
+        volume: viewOf(found.value),
+        onHost: onHost?.ok === true ? onHost.value : null,
+        revision: state.revision,
+      });
+    },
+
+    createVolume: async ({ host, name, size }, project, origin) => {
+      const sizeBytes = size === undefined ? ok(0) : parseBytes(size);
+      if (!sizeBytes.ok) {
+        const errors = [{ pointer: "/size", message: sizeBytes.error }];
+        return err(problem("request.invalid", `body/size: ${sizeBytes.error}`, { errors }));
+      }
+      const wish = { project, name, hostId: host ?? null, sizeBytes: sizeBytes.value, readOnly: false };
+      const done = await writeRecords(engine, "volume creation", origin, (now) =>
+        decideVolume(now, { ...wish, state: "new", from: null, by: origin.who }),
+      );
+      if (!done.ok) return done;
+      const made = find(project, name);
+      return made.ok ? ok(viewOf(made.value)) : made;
+    },
+
+    removeVolume: async (project, name, origin) => {
+      const before = find(project, name);
+      const done = await writeRecords(engine, "volume removal", origin, (now) =>
+        decideRemoveVolume(now, project, name, origin.who),
+      );
+      if (!done.ok) return done;
+      if (!before.ok) return before;
+      const { hostId: host } = before.value;
+      const removing = state.volumes.get(before.value.key);
+      const isLeft = removing?.generation === before.value.generation;
+      const reached = isLeft ? await finishRemoval(removing, origin) : ok("removed" as const);
+      return reached.ok ? ok({ project, name, host, state: reached.value, revision: state.revision }) : reached;
+    },
+
+    tick: async (nowMs) => {
+      if (nowMs < nextTryMs) return;
+      nextTryMs = nowMs + RETRY_EVERY_MS;
+      const left = [...state.volumes.values()].filter(({ state: reached }) => reached === "removing");
+      const answering = (id: HostId): boolean => {
+        const host = state.hosts.get(id);
+        return host !== undefined && host.session !== null && host.state !== "lost" && host.state !== "disconnected";
+      };
+      const due = left.filter(({ hostId }) => answering(hostId)).slice(0, RETRY_AT_ONCE);
+      await Promise.all(due.map((volume) => finishRemoval(volume, null)));
+    },
+  };
+};

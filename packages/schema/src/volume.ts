@@ -1,0 +1,130 @@
+/**
+ * Volumes: data of a project that outlives the allocations that use it. A volume lies on one host. Which one, its first
+ * placement decides, and from then on whatever mounts it goes there.
+ */
+import Type, { type Static } from "typebox";
+import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
+
+const strict = { additionalProperties: false } as const;
+const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
+
+export const VolumeNameSchema = Type.String({
+  pattern: `^${LABEL}$`,
+  description: "Volume: 1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or digit",
+});
+
+export const isVolumeName = (text: string): boolean => new RegExp(`^${LABEL}$`).test(text);
+
+/**
+ * `project.name.generation`. A generation is never used again, so that nothing that was said of a volume can be taken for
+ * something about a later one of the same name. Also the name of its directory.
+ */
+export const VolumeIdSchema = Type.String({ pattern: `^${LABEL}\\.${LABEL}\\.[0-9]{1,16}$`, maxLength: 144 });
+
+/** The name of a volume as a task has it: `${INDEX}` is its index, so that each task of a job keeps its own. */
+export const volumeNameOf = (template: string, index: number): string => template.replaceAll("${INDEX}", String(index));
+
+/** Dimension in which sizes of volumes are booked. */
+export const DISK = "diskBytes";
+
+/**
+ *   new ─(first use)─► ready ─► removing ─► (gone)
+ *   filling ─(copied)──► ready
+ *
+ * `new`: nothing has used it, so it may have no directory yet. `filling`: its content is being brought. Only `new` and
+ * `ready` ones can be mounted.
+ */
+export const VOLUME_STATES = ["new", "filling", "ready", "removing"] as const;
+export const VolumeStateSchema = Type.Enum([...VOLUME_STATES]);
+export type VolumeState = Static<typeof VolumeStateSchema>;
+
+/** What an agent has to know of a volume that an allocation mounts. `mustExist`: an empty one would be a loss. */
+export const DesiredVolumeSchema = Type.Object(
+  { name: VolumeNameSchema, id: VolumeIdSchema, mustExist: Type.Boolean() },
+  strict,
+);
+export type DesiredVolume = Static<typeof DesiredVolumeSchema>;
+
+/** A volume as the API shows it. `sizeBytes` 0: nothing is booked for it. */
+export const VolumeViewSchema = Type.Object(
+  {
+    project: ProjectNameSchema,
+    name: VolumeNameSchema,
+    id: VolumeIdSchema,
+    host: HostIdSchema,
+    /** `removed`: the host is no longer one of the cluster. */
+    hostState: Type.String({ maxLength: 32 }),
+    state: VolumeStateSchema,
+    sizeBytes: whole,
+    readOnly: Type.Boolean(),
+    /** The volume it was copied from. */
+    from: Type.Union([VolumeNameSchema, Type.Null()]),
+    createdAtMs: whole,
+    createdBy: Type.String({ maxLength: 256 }),
+    usedBy: Type.Array(
+      Type.Object(
+        {
+          allocation: AllocationIdSchema,
+          job: JobNameSchema,
+          index: Type.Integer({ minimum: 0 }),
+          readOnly: Type.Boolean(),
+        },
+        strict,
+      ),
+      { maxItems: 1000 },
+    ),
+  },
+  strict,
+);
+export type VolumeView = Static<typeof VolumeViewSchema>;
+
+export const VolumeListSchema = Type.Object(
+  { items: Type.Array(VolumeViewSchema), next: Type.Union([Type.String(), Type.Null()]), revision: whole },
+  strict,
+);
+export type VolumeList = Static<typeof VolumeListSchema>;
+
+/** `POST /v1/volumes`. Without a host, the one with the best room is chosen. */
+export const VolumeRequestSchema = Type.Object(
+  {
+    project: Type.Optional(ProjectNameSchema),
+    name: VolumeNameSchema,
+    host: Type.Optional(HostIdSchema),
+    size: Type.Optional(
+      Type.Union([Type.String({ maxLength: 32 }), Type.Number()], { description: "booked on its host: 10Gi" }),
+    ),
+  },
+  strict,
+);
+export type VolumeRequest = Static<typeof VolumeRequestSchema>;
+
+/** A volume as its host has it on disk. `usedBytes`: blocks of its files. */
+export const VolumeOnHostSchema = Type.Object({ id: VolumeIdSchema, usedBytes: whole, entries: whole }, strict);
+export type VolumeOnHost = Static<typeof VolumeOnHostSchema>;
+
+/** One volume in full. `onHost` is null when its host does not answer, or has nothing of it yet. */
+export const VolumeDetailSchema = Type.Object(
+  { volume: VolumeViewSchema, onHost: Type.Union([VolumeOnHostSchema, Type.Null()]), revision: whole },
+  strict,
+);
+export type VolumeDetail = Static<typeof VolumeDetailSchema>;
+
+/** `removing`: its host does not answer, and deletes it when it does. */
+export const VolumeRemovedSchema = Type.Object(
+  {
+    project: ProjectNameSchema,
+    name: VolumeNameSchema,
+    host: HostIdSchema,
+    state: Type.Enum(["removed", "removing"]),
+    revision: whole,
+  },
+  strict,
+);
+export type VolumeRemoved = Static<typeof VolumeRemovedSchema>;
+
+export const VolumeRpcSchemas = [
+  Type.Object({ kind: Type.Literal("volume_stat"), id: VolumeIdSchema }, strict),
+  /** Deletes it; what is not there counts as deleted. */
+  Type.Object({ kind: Type.Literal("volume_remove"), id: VolumeIdSchema }, strict),
+] as const;
