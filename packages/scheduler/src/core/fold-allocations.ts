@@ -1,6 +1,6 @@
 /** Folding what happens to allocations: placed, reported, stopped. Each returns false when it contradicts the state. */
 import { isForward, jobKey, type LogRecord } from "@berth/schema";
-import { addResources } from "./feasibility.ts";
+import { addInto } from "./feasibility.ts";
 import { changeTask, endAllocation, touchDocument, type Folding } from "./fold-tasks.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import type { MutableAllocation } from "./state.ts";
@@ -47,7 +47,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     job.activeTasks += 1;
   });
   host.allocations.add(placement.id);
-  host.reserved = addResources(host.reserved, job.spec.requests, 1);
+  addInto(host.reserved, job.spec.requests, 1);
   state.index.book(host.slot, allocation.requestClass, 1);
   foldBinding(folding, allocation);
   state.demand.note(job.requestClass.demandKey, job.requestClass.request, state.hosts.size);

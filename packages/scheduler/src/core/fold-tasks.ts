@@ -3,7 +3,7 @@
  * that want work and the queues always say the same as the facts.
  */
 import type { AllocationId, Exit, TaskCounts } from "@berth/schema";
-import { addResources } from "./feasibility.ts";
+import { addInto } from "./feasibility.ts";
 import { afterEnd } from "./restart-policy.ts";
 import { createSortedList } from "./sorted-list.ts";
 import {
@@ -177,7 +177,7 @@ const release = (folding: Folding, allocation: MutableAllocation): void => {
   const { state } = folding;
   const host = state.hosts.get(allocation.hostId);
   if (host === undefined || !host.allocations.delete(allocation.id)) return;
-  host.reserved = addResources(host.reserved, allocation.spec.requests, -1);
+  addInto(host.reserved, allocation.spec.requests, -1);
   state.index.book(host.slot, allocation.requestClass, -1);
 };
 
@@ -194,7 +194,9 @@ export const endAllocation = (
   const job = state.jobs.get(allocation.key);
   const task = job?.tasks[allocation.index];
   const finish = (): void => {
-    Object.assign(allocation, end);
+    allocation.state = end.state;
+    allocation.reason = end.reason;
+    allocation.exit = end.exit;
     release(folding, allocation);
     state.toStop.delete(allocation.id);
     touchDocument(folding, allocation);

@@ -252,10 +252,10 @@ export const createScoreBoard = (
     const known = { mark: 0, scorer, tops, recounted: new Set<number>(), isVoid: false, readiness };
     const lane: Lane = { inside: forest.open(), forest, partition, check, request, own: 0, ...known };
     scoreAll(lane);
-    for (const group of groupsOf(lane)) watching.set(group, (watching.get(group) ?? new Set()).add(lane));
     lanes.set(id, lane);
     // More hosts than may be remembered: the answer is right, and gone with the next change.
     if (!lanes.has(id)) forest.close(lane.inside);
+    else for (const group of groupsOf(lane)) watching.set(group, (watching.get(group) ?? new Set()).add(lane));
     return lane;
   };
 

@@ -114,7 +114,7 @@ export const hostView = (state: ClusterState, id: HostId, live: LiveHost | null)
     inventory: host.inventory,
     // What may be booked is what the packer books: see `bookable`.
     capacity: { ...host.capacity, allocatable: host.allocatable },
-    reserved: host.reserved,
+    reserved: { ...host.reserved, ...(host.reserved.more && { more: { ...host.reserved.more } }) },
     allocations: host.allocations.size,
     drainDeadlineAtMs: host.drainDeadlineAtMs,
     usage: live?.usage ?? null,

@@ -13,7 +13,7 @@ import {
   type ProjectName,
   type VolumeState,
 } from "@berth/schema";
-import { addResources } from "./feasibility.ts";
+import { addInto, addResources } from "./feasibility.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { ClusterState, MutableState } from "./state.ts";
 
@@ -186,7 +186,7 @@ export const bookVolume = (
 ): void => {
   const host = state.hosts.get(volume.hostId);
   if (host === undefined || volume.sizeBytes === 0) return;
-  if (where === "everywhere") host.reserved = addResources(host.reserved, diskOf(volume.sizeBytes), sign);
+  if (where === "everywhere") addInto(host.reserved, diskOf(volume.sizeBytes), sign);
   state.index.book(host.slot, sizeClass(state, volume), sign);
 };
 
