@@ -47,7 +47,8 @@ export default defineConfig({
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
           exclude: never,
-          fileParallelism: false,
+          // Each file has a cluster of its own, and waits for it most of the time.
+          maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 180_000,
           pool: "forks",

@@ -99,6 +99,21 @@ test("small tasks are packed together, large ones go where there is room", async
   expect(new Set(placed.map((one) => one.hostId)).size).toBe(2);
 });
 
+test("which host could be lost is answered before it is, and nothing changes by asking", async () => {
+  const large = (await runningOf("large")).map((one): string => one.hostId);
+  const before = await cluster.job("large");
+  const losses = await cluster.must(["what-if"]);
+  expect(losses).toMatch(/host-1 .*\nhost-2 .*\nhost-3 /s);
+  expect(losses).not.toContain("would not fit");
+  const one = await cluster.must(["what-if", "--lose", large[0] ?? "", "-o", "json"]);
+  const free = ["host-1", "host-2", "host-3"].filter((host) => !large.includes(host));
+  const moved = JSON.parse(one).placed.filter(({ job }: { job: string }) => job === "large");
+  expect(moved).toMatchObject([{ from: large[0], to: free[0] }]);
+  const two = await cluster.cli(["what-if", "--lose", large[0] ?? "", "--lose", free[0] ?? ""]);
+  expect({ code: two.code, stdout: two.stdout }).toMatchObject({ code: 2, stdout: expect.stringMatching(/lacks cpu/) });
+  expect(await cluster.job("large")).toEqual(before);
+});
+
 test("more than there is waits, and every host is named", async () => {
   const share = (await cluster.hosts())[0]?.capacity.allocatable.cpuMillis ?? 0;
   await cluster.submit(service("surplus", 2, `${Math.floor(share * 0.6)}m`, "16Mi"));

@@ -48,6 +48,11 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
   },
   jobStop: { methods: "POST", answers: "`JobView`", what: "Stops every task of the job." },
   taskWhy: { methods: "GET", answers: "`Why`", what: "Why a task is where it is, or why it is nowhere." },
+  taskWhyNot: {
+    methods: "GET",
+    answers: "`WhyNot`",
+    what: "What stands against a host for this task now, or how it scores beside the one that was chosen.",
+  },
   hosts: {
     methods: "GET, POST",
     takes: "GET: `limit`, `cursor`. POST: `Enrolment`",
@@ -91,6 +96,17 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     takes: "`RebalanceRequest`",
     answers: "`RebalancePlan`",
     what: "Which services would move so that hosts become empty, or none is too full. Changes nothing.",
+  },
+  whatIf: {
+    methods: "POST",
+    takes: "`WhatIfRequest`",
+    answers: "`WhatIfView`",
+    what: "What would happen if hosts were lost, emptied or added, or if there were more to run. Changes nothing.",
+  },
+  hostLosses: {
+    methods: "GET",
+    answers: "`HostLosses`",
+    what: "For each host: would everything that runs there fit elsewhere if it were lost now?",
   },
   allocations: {
     methods: "GET",

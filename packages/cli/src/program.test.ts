@@ -43,6 +43,7 @@ describe("the help", () => {
         hosts [options]                 list hosts with what is reserved and used
         host [options] <action> <host>  close, open, empty or remove a host
         rebalance [options]             plan which services to move so that hosts become empty
+        what-if [options]               show what would happen without some hosts, or with more
         token [options] <action> [id]   let other machines join this cluster
         join [options] <line>           make this machine a host of a cluster
 

@@ -10,6 +10,7 @@ import { registerEvents } from "./commands/events.ts";
 import { registerHost } from "./commands/host.ts";
 import { registerHosts } from "./commands/hosts.ts";
 import { registerRebalance } from "./commands/rebalance.ts";
+import { registerWhatIf } from "./commands/what-if.ts";
 import { registerImage } from "./commands/image.ts";
 import { registerJob } from "./commands/job.ts";
 import { registerJoin } from "./commands/join.ts";
@@ -37,7 +38,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     "The cluster on this machine:",
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
-  ["Hosts:", [registerHosts, registerHost, registerRebalance, registerToken, registerJoin]],
+  ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
   ["Images and data:", [registerImage, registerVolume]],
   ["Work:", [registerRun, registerPlan, registerStop]],
   [

@@ -28,3 +28,4 @@ export * from "./routes.ts";
 export * from "./subjects.ts";
 export * from "./units.ts";
 export * from "./volume.ts";
+export * from "./what-if.ts";

@@ -138,6 +138,25 @@ export const WhySchema = Type.Object(
 );
 export type Why = Static<typeof WhySchema>;
 
+/** `GET …/tasks/:index/why-not/:host`: what that host lacks now, or how it scores beside the chosen one. */
+export const WhyNotSchema = Type.Object(
+  {
+    project: ProjectNameSchema,
+    job: JobNameSchema,
+    index: Type.Integer({ minimum: 0 }),
+    host: HostIdSchema,
+    sentence: Type.String(),
+    /** The first check that fails there, or null. */
+    refusal: Type.Union([HostRejectionSchema, Type.Null()]),
+    /** Of that host, when nothing fails there. */
+    score: Type.Union([ScoreBreakdownSchema, Type.Null()]),
+    /** Where the task is, with the score that it had when it was placed. */
+    chosen: Type.Union([CandidateSchema, Type.Null()]),
+  },
+  { additionalProperties: false },
+);
+export type WhyNot = Static<typeof WhyNotSchema>;
+
 /** `POST /v1/jobs?dryRun=true`: what running this document would do now. Nothing is changed. */
 export const PlanViewSchema = Type.Object(
   {

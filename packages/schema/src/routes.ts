@@ -18,6 +18,7 @@ export const Routes = {
   job: "/v1/jobs/:project/:job",
   jobStop: "/v1/jobs/:project/:job/stop",
   taskWhy: "/v1/jobs/:project/:job/tasks/:index/why",
+  taskWhyNot: "/v1/jobs/:project/:job/tasks/:index/why-not/:host",
   /** GET lists; POST admits a host (Enrolment → Enrolled). */
   hosts: "/v1/hosts",
   host: "/v1/hosts/:host",
@@ -33,6 +34,8 @@ export const Routes = {
   join: "/v1/join",
   /** POST: what moves would empty hosts or relieve full ones. */
   rebalancePlan: "/v1/rebalance/plan",
+  whatIf: "/v1/what-if",
+  hostLosses: "/v1/what-if/losses",
   /** `project`, `job`, `index`, `host`, `state`, `limit`, `cursor`. */
   allocations: "/v1/allocations",
   allocation: "/v1/allocations/:allocation",

@@ -1,9 +1,9 @@
 /** `berth why TASK`: why a task is where it is, or why it is nowhere. */
-import { decoder, routePath, Routes, taskName, WhySchema } from "@berth/schema";
+import { decoder, routePath, Routes, taskName, WhyNotSchema, WhySchema } from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { attemptsOf, taskRef } from "../client/queries.ts";
 import { printDocument } from "../output/format.ts";
-import { evidence } from "../output/outcome.ts";
+import { evidence, score } from "../output/outcome.ts";
 import { plainLine } from "../output/style.ts";
 import { endOfAttempt } from "./run-wait.ts";
 import {
@@ -18,16 +18,37 @@ import {
 } from "./verb.ts";
 
 const decodeWhy = decoder(WhySchema);
+const decodeWhyNot = decoder(WhyNotSchema);
 const MAX_ENDS = 5;
+
+interface Options extends ConnectionOptions, FormatOptions, ProjectOptions {
+  readonly not?: string;
+}
 
 export const registerWhy: Register = (program, { io, finish }) => {
   const command = program
     .command("why")
     .description("explain why a task runs where it does, or why it does not run")
     .argument("<task>", "job for its first task, 'job[3]', or project/job")
-    .action(async (text: string, options: ConnectionOptions & FormatOptions & ProjectOptions) => {
+    .option("--not <host>", "explain why it is not on this host")
+    .action(async (text: string, options: Options) => {
       const client = clientOf(io, options);
       const ref = taskRef(text, options.project);
+      if (options.not !== undefined) {
+        const where = { project: ref.project, job: ref.job, index: ref.index, host: options.not };
+        const { value: answer } = await client.get(decodeWhyNot, routePath(Routes.taskWhyNot, where));
+        const scores = [
+          ...(answer.score === null ? [] : [`  ${answer.host}: ${score(answer.score)}`]),
+          ...(answer.chosen === null ? [] : [`  ${answer.chosen.hostId}: ${score(answer.chosen.score)}`]),
+        ];
+        await printDocument(io, options.output, {
+          document: answer,
+          name: answer.host,
+          text: () => `${[plainLine(answer.sentence), ...scores].join("\n")}\n`,
+        });
+        finish(0);
+        return;
+      }
       const path = routePath(Routes.taskWhy, { project: ref.project, job: ref.job, index: ref.index });
       const { value: why } = await client.get(decodeWhy, path);
       const people = options.output === "table" || options.output === "wide";
@@ -49,5 +70,6 @@ export const registerWhy: Register = (program, { io, finish }) => {
   withExamples(withProject(withConnection(withFormat(command))), [
     ["berth why 'thumbs[17]'", "which host took it, or what every host lacks"],
     ["berth why hello -o json", "the decision with all scores"],
+    ["berth why hello --not h2", "what h2 lacks, or how it scores beside the chosen host"],
   ]);
 };

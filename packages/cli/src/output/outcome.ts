@@ -54,7 +54,7 @@ const hint = (one: UnblockHint): string => {
   }
 };
 
-const score = (breakdown: ScoreBreakdown): string => {
+export const score = (breakdown: ScoreBreakdown): string => {
   const parts = breakdown.parts.map((part) => `${part.name} ${part.value.toFixed(3)} × ${part.weight}`).join(", ");
   return `${breakdown.total.toFixed(3)}${parts === "" ? "" : ` (${parts})`}`;
 };

@@ -26,18 +26,21 @@ import {
   type Result,
   type Submitted,
   type Why,
+  type WhyNot,
 } from "@berth/schema";
-import { decideEnrol, decideStop, decideSubmit, dryRun, why } from "../core/index.ts";
+import { decideEnrol, decideStop, decideSubmit, dryRun, why, whyNot, type PlanEnv } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "./engine.ts";
 import { createHostDuties, type HostDuties } from "./host-duties.ts";
 import { createJoining, type Joining } from "./joining.ts";
+import { createInTurn } from "./one-at-a-time.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
 import { createRebalancer, type Rebalancer } from "./rebalance.ts";
 import type { VolumesApi } from "./volumes.ts";
 import type { Views } from "./views.ts";
 import type { Waits } from "./waits.ts";
+import { createWhatIf, type WhatIf } from "./what-if.ts";
 import { tellBus, writeRecords } from "./write.ts";
 
 type Answer<T> = Promise<Result<T, Problem>>;
@@ -50,7 +53,7 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api extends HostDuties, Joining, VolumesApi {
+export interface Api extends HostDuties, Joining, VolumesApi, WhatIf {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -67,6 +70,7 @@ export interface Api extends HostDuties, Joining, VolumesApi {
   ) => Promise<void>;
   readonly jobs: (project: string | undefined, page: PageRequest) => Result<JobList, Problem>;
   readonly why: (project: ProjectName, job: JobName, index: number) => Result<Why, Problem>;
+  readonly whyNot: (project: ProjectName, job: JobName, index: number, host: HostId) => Result<WhyNot, Problem>;
   readonly hosts: (page: PageRequest) => Result<HostList, Problem>;
   readonly host: (id: HostId) => Result<HostView, Problem>;
   readonly enrol: (enrolment: Enrolment, origin: Origin) => Answer<Enrolled>;
@@ -94,6 +98,12 @@ export const createApi = (options: ApiOptions): Api => {
   const { engine, views, waits, admission, clock } = options;
   const { state } = engine;
 
+  const inTurn = createInTurn();
+  const planEnv = (): PlanEnv => ({
+    nowMs: clock.nowMs(),
+    makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
+  });
+
   const jobNotFound = (project: string, job: string): Result<never, Problem> =>
     err(problem("job.not_found", `there is no job ${project}/${job}`));
 
@@ -118,7 +128,9 @@ export const createApi = (options: ApiOptions): Api => {
     createVolume: options.volumes.createVolume,
     removeVolume: options.volumes.removeVolume,
 
-    rebalancePlan: createRebalancer(state),
+    ...createWhatIf(state, planEnv, inTurn),
+
+    rebalancePlan: createRebalancer(state, inTurn),
 
     submit: async (document, origin, idempotencyKey) => {
       const spec = parseJobDocument(document);
@@ -144,10 +156,7 @@ export const createApi = (options: ApiOptions): Api => {
     plan: (document) => {
       const spec = parseJobDocument(document);
       if (!spec.ok) return spec;
-      return dryRun(state, spec.value, {
-        nowMs: clock.nowMs(),
-        makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
-      });
+      return dryRun(state, spec.value, planEnv());
     },
 
     stop: async (project, job, origin) => {
@@ -176,6 +185,8 @@ export const createApi = (options: ApiOptions): Api => {
     },
 
     why: (project, job, index) => why(state, project, job, index, clock.nowMs()),
+
+    whyNot: (project, job, index, host) => whyNot(state, project, job, index, host),
 
     hosts: (page) => {
       // Hosts that were admitted and have not said hello yet have nothing to show.

@@ -248,6 +248,28 @@ export const explainTask = (
   return explainRequest(state, tentative, wantingOf(job, task.index), subject, "look");
 };
 
+/** A host's first failing check for a request, or undefined when it could take it now. */
+export const refusalAt = (state: MutableState, slot: number, requestClass: RequestClass): HostRejection | undefined => {
+  const seen = { room: state.index.room(slot), rule: state.index.refusal(slot, requestClass) };
+  const refused = firstFailing(seen, requestClass, state.dimensions);
+  return refused === undefined ? undefined : byState(state, refused);
+};
+
+/** The task with this index, or what there is instead. */
+export const taskAt = (
+  state: MutableState,
+  project: ProjectName,
+  name: JobName,
+  index: number,
+): Result<{ readonly job: MutableJob; readonly task: TaskRecord }, Problem> => {
+  const job = state.jobs.get(jobKey(project, name));
+  if (job === undefined) return err(problem("job.not_found", `there is no job ${project}/${name}`));
+  const task = job.tasks[index];
+  if (task !== undefined) return ok({ job, task });
+  const range = job.spec.count === 1 ? "its only task is 0" : `its tasks are 0 to ${job.spec.count - 1}`;
+  return err(problem("task.not_found", `${project}/${name} has no task ${index}; ${range}`));
+};
+
 /** Why this task is placed, held, blocked or over, with every host's first failing check when it is blocked. */
 export const why = (
   clusterState: ClusterState,
@@ -257,13 +279,9 @@ export const why = (
   nowMs: number,
 ): Result<Why, Problem> => {
   const state = inside(clusterState);
-  const job = state.jobs.get(jobKey(project, name));
-  if (job === undefined) return err(problem("job.not_found", `there is no job ${project}/${name}`));
-  const task = job.tasks[index];
-  if (task === undefined) {
-    const range = job.spec.count === 1 ? "its only task is 0" : `its tasks are 0 to ${job.spec.count - 1}`;
-    return err(problem("task.not_found", `${project}/${name} has no task ${index}; ${range}`));
-  }
+  const found = taskAt(state, project, name, index);
+  if (!found.ok) return found;
+  const { job, task } = found.value;
   const { sentence, outcome } = tentatively(state.index, (tentative) =>
     explainTask(state, tentative, job, task, nowMs),
   );

@@ -28,7 +28,8 @@ export const formatAmount = (dimension: AnyDimension, amount: number): string =>
 /** How many hosts a sentence names before it counts the rest. */
 const NAMED_HOSTS = 5;
 
-const rejectionPhrase = (refused: HostRejection): string => {
+/** `h1 lacks memory (512 MiB short)`. */
+export const rejectionPhrase = (refused: HostRejection): string => {
   if ("rule" in refused) {
     if (refused.reason === "volume") return `${refused.hostId} cannot mount the ${refused.rule} (${refused.actual})`;
     return `${refused.hostId} is against the rule "${refused.rule}" (${refused.actual})`;

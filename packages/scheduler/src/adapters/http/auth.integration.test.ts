@@ -23,10 +23,10 @@ const values = {
 const PUBLIC = new Set<string>([Routes.livez, Routes.readyz, Routes.login]);
 /** Asks for a join token instead, see below. */
 const FOR_MACHINES = new Set<string>([Routes.join]);
-const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan, tickets } = Routes;
+const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan, tickets, whatIf } = Routes;
 const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke, volumeRemove } = Routes;
 const ONLY_POSTED = new Set<string>([
-  ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke],
+  ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
   ...[imageOperations, imageOperationCancel, imageData, volumeRemove],
 ]);
 const POSTED = new Set<string>([Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, ...ONLY_POSTED]);

@@ -17,6 +17,7 @@ import { addAllocationRoutes } from "./routes/allocations.ts";
 import { addEventRoutes } from "./routes/events.ts";
 import { addHostRoutes } from "./routes/hosts.ts";
 import { addRebalanceRoutes } from "./routes/rebalance.ts";
+import { addWhatIfRoutes } from "./routes/what-if.ts";
 import { addImageRoutes } from "./routes/images.ts";
 import { addVolumeRoutes } from "./routes/volumes.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
@@ -107,6 +108,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addHostRoutes(routes, control);
     addJoinTokenRoutes(routes, control, joining);
     addRebalanceRoutes(routes, control);
+    addWhatIfRoutes(routes, control);
     addAllocationRoutes(routes, control);
     addImageRoutes(routes, control);
     addVolumeRoutes(routes, control);

@@ -10,6 +10,7 @@ export const TaskParams = Type.Object(
   { project: ProjectNameSchema, job: JobNameSchema, index: Type.Integer({ minimum: 0 }) },
   strict,
 );
+export const TaskOnHostParams = Type.Object({ ...TaskParams.properties, host: HostIdSchema }, strict);
 export const HostParams = Type.Object({ host: HostIdSchema }, strict);
 export const AllocationParams = Type.Object({ allocation: AllocationIdSchema }, strict);
 

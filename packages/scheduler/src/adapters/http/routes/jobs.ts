@@ -11,13 +11,14 @@ import {
   routePath,
   Routes,
   SubmittedSchema,
+  WhyNotSchema,
   WhySchema,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
 import { originOf } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
-import { JobParams, pageProperties, pageRequest, problems, TaskParams } from "../shapes.ts";
+import { JobParams, pageProperties, pageRequest, problems, TaskOnHostParams, TaskParams } from "../shapes.ts";
 import { describedOnly } from "../validation.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -129,5 +130,17 @@ export const addJobRoutes = (server: Server, { api }: Control): void => {
       },
     },
     async (request) => orRefuse(api.why(request.params.project, request.params.job, request.params.index)),
+  );
+
+  server.get(
+    Routes.taskWhyNot,
+    {
+      schema: {
+        summary: "Why a task is not on a certain host",
+        params: TaskOnHostParams,
+        response: { 200: WhyNotSchema, ...problems },
+      },
+    },
+    async ({ params: { project, job, index, host } }) => orRefuse(api.whyNot(project, job, index, host)),
   );
 };

@@ -1,0 +1,144 @@
+/** What is said of a cluster that is not, is checked against one that is: the same change made in the log. */
+import type { HostId, JobName, ProjectName, WhatIfRequest, WhatIfView } from "@berth/schema";
+import * as fc from "fast-check";
+import { describe, expect, it, test } from "vitest";
+import { drainPlan, hostLosses, whatIf, whyNot } from "./index.ts";
+import { host, idMaker, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+
+const amounts = fc.tuple(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 }));
+const toResources = ([cpu, memory]: [number, number], pids: number) => resources(cpu * 1000, memory * 1024, pids);
+
+const ask = (world: World, request: WhatIfRequest): WhatIfView =>
+  unwrap(whatIf(world.state, request, { nowMs: world.nowMs, makeAllocationId: idMaker() }));
+
+const build = (hosts: readonly [number, number][], jobs: readonly [number, number][]): World => {
+  const world = new World();
+  hosts.forEach((all, at) => world.host(`h${at}`, toResources(all, 100)));
+  jobs.forEach((requests, at) => world.submit(makeSpec(`job${at}`, { requests: toResources(requests, 1) })));
+  world.plan();
+  return world;
+};
+
+const placements = (world: World): string[] =>
+  [...world.state.jobs.values()].map((job) => {
+    const active = job.tasks[0]?.active ?? null;
+    return `${job.name} ${active === null ? null : world.state.allocations.get(active)?.hostId}`;
+  });
+
+describe("what if", () => {
+  it("a lost host is followed by what follows when it is lost", () => {
+    fc.assert(
+      fc.property(
+        fc.array(amounts, { minLength: 1, maxLength: 4 }),
+        fc.array(amounts, { maxLength: 6 }),
+        (hosts, jobs) => {
+          const world = build(hosts, jobs);
+          const before = placements(world);
+          const revision = world.state.revision;
+          const view = ask(world, { lose: [host("h0")] });
+          expect(world.state.revision).toBe(revision);
+          expect(placements(world)).toEqual(before);
+          expect(world.plan()).toEqual([]);
+
+          const loss = [...hostLosses(world.state)].find((one) => one.host === "h0");
+          world.append([{ kind: "host_lost", hostId: host("h0"), silentMs: 0 }]);
+          world.plan();
+          const expected = placements(world).filter((line, at) => line !== before[at]);
+          expect(view.placed.map(({ job, to }) => `${job} ${to}`).sort()).toEqual([...expected].sort());
+          const left = placements(world).filter((line) => line.endsWith(" h0"));
+          expect(view.blocked.map(({ job }) => `${job} h0`).sort()).toEqual([...left].sort());
+          // Each by itself: the standing answer counts the same tasks when nothing else waits for room.
+          const waiting = before.some((line) => line.endsWith(" null"));
+          if (!waiting) expect(loss?.stranded).toBe(left.length);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  it("more tasks and more hosts are what a submission and a hello make of them", () => {
+    fc.assert(
+      fc.property(
+        amounts,
+        amounts,
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 9 }),
+        (size, asked, hosts, more) => {
+          const world = build([size], [asked]);
+          const runsAlready = !(placements(world)[0] ?? "").endsWith(" null");
+          const name = { project: "media" as ProjectName, job: "job0" as JobName };
+          const view = ask(world, { add: [{ like: host("h0"), count: hosts }], more: [{ ...name, count: more }] });
+          expect(view.added).toHaveLength(hosts);
+          const each = Math.min(Math.floor(size[0] / asked[0]), Math.floor(size[1] / asked[1]));
+          const room = each * (hosts + 1) - (runsAlready ? 1 : 0);
+          // The one that waits comes first.
+          const wanted = more + (runsAlready ? 0 : 1);
+          expect(view.totals.placed).toBe(Math.min(room, wanted));
+          expect(view.totals.blocked).toBe(Math.max(0, more - Math.max(0, room)));
+          if (view.totals.blocked > 0) expect(view.blocked[0]?.outcome).toMatchObject({ kind: "blocked" });
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test("services leave a host that is drained, batch tasks finish there, and the drain plan says the same", () => {
+    const world = new World();
+    world.host("h0");
+    world.submit(makeSpec("web", { kind: "service", count: 2 }));
+    world.submit(makeSpec("sums", { count: 1 }));
+    world.plan();
+    world.host("h1");
+    const view = ask(world, { drain: [host("h0")] });
+    expect(view.placed.map(({ job, from, to }) => [job, from, to])).toEqual([
+      ["web", "h0", "h1"],
+      ["web", "h0", "h1"],
+    ]);
+    expect(view.finish).toEqual([world.active("sums")]);
+    expect(view.hosts).toEqual({ open: 1, empty: 0 });
+    const { steps } = drainPlan(world.state, host("h0"), 60_000);
+    expect(steps.map(({ job, kind, to }) => [job, kind, to])).toEqual([
+      ["web", "move", "h1"],
+      ["web", "move", "h1"],
+      ["sums", "finish", null],
+    ]);
+  });
+
+  test("hosts and jobs that are not there are named", () => {
+    const world = build([[1, 1]], []);
+    const env = { nowMs: 0, makeAllocationId: idMaker() };
+    const of = (request: WhatIfRequest) => {
+      const answer = whatIf(world.state, request, env);
+      return answer.ok ? "ok" : `${answer.error.code}: ${answer.error.detail}`;
+    };
+    expect(of({ lose: ["h9" as HostId] })).toBe("host.not_found: there is no host h9; see berth hosts");
+    expect(of({ add: [{ like: "h9" as HostId, count: 1 }] })).toMatch("host.not_found: there is no host h9");
+    expect(of({ more: [{ project: "media" as ProjectName, job: "x" as JobName, count: 1 }] })).toMatch(
+      "job.not_found: there is no job media/x",
+    );
+  });
+});
+
+test("why not: where it is, what a host lacks, and how one with room scores beside the chosen one", () => {
+  const world = new World();
+  world.host("h0", resources(4_000, 8_192));
+  world.host("h1", resources(8_000, 16_384));
+  world.host("h2", resources(100, 16_384));
+  world.submit(makeSpec("task", { requests: resources(1_000, 1_024) }));
+  world.plan();
+  const of = (name: string) =>
+    unwrap(whyNot(world.state, "media" as ProjectName, "task" as JobName, 0, name as HostId));
+  expect(of("h0").sentence).toBe("media/task[0] is on h0");
+  expect(of("h1").sentence).toMatch(
+    /^h1 could take media\/task\[0\] now, with a score of 0\.\d{3}; h0 was chosen with 0\.\d{3}$/,
+  );
+  const [other, chosen] = [of("h1").score?.total ?? 1, of("h1").chosen?.score.total ?? 0];
+  expect(other).toBeLessThan(chosen);
+  expect(of("h2")).toMatchObject({
+    sentence: "h2 is too small (cpu: 0.9 CPUs more than it has in all), so it cannot take media/task[0] now",
+    refusal: { reason: "too_small", dimension: "cpuMillis", short: 900 },
+    score: null,
+  });
+  const missing = whyNot(world.state, "media" as ProjectName, "task" as JobName, 0, "h9" as HostId);
+  expect(missing).toMatchObject({ ok: false, error: { code: "host.not_found" } });
+});

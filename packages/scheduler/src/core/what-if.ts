@@ -1,0 +1,199 @@
+/**
+ * What would happen if hosts were lost, emptied or added, or if there were more to run. The change is made in a copy, with
+ * the records that would tell of it, and the planner of every day says what follows.
+ */
+import {
+  err,
+  jobKey,
+  MAX_WHAT_IF_TASKS,
+  ok,
+  problem,
+  taskName,
+  type AllocationId,
+  type HostId,
+  type LogRecord,
+  type Problem,
+  type Result,
+  type WhatIfRequest,
+  type WhatIfView,
+} from "@berth/schema";
+import { explainRequest, type Explained } from "./explain.ts";
+import { close, copyOf, lastingOn, suppose } from "./hypothesis.ts";
+import { placeTask, type Wanting } from "./place-task.ts";
+import { planOn, type PlanEnv } from "./plan.ts";
+import type { RequestClass } from "./request-class.ts";
+import type { AllocationRecord, ClusterState, MutableHost, MutableJob, MutableState } from "./state.ts";
+import { tentatively, type Tentative } from "./tentative.ts";
+import { usesOf } from "./volumes.ts";
+
+type Placed = WhatIfView["placed"][number];
+type Blocked = WhatIfView["blocked"][number];
+
+const EVERYTHING = { maxPlacements: 1_000_000 } as const;
+
+const noHost = (id: HostId): Problem => problem("host.not_found", `there is no host ${id}; see berth hosts`);
+
+const hostsOf = (copy: MutableState, ids: readonly HostId[]): Result<MutableHost[], Problem> => {
+  const hosts: MutableHost[] = [];
+  for (const id of new Set(ids)) {
+    const host = copy.hosts.get(id);
+    if (host === undefined) return err(noHost(id));
+    hosts.push(host);
+  }
+  return ok(hosts);
+};
+
+/** The records of hosts that are like known ones and run nothing; their names are ones that nobody has. */
+const newHosts = (copy: MutableState, add: NonNullable<WhatIfRequest["add"]>): Result<LogRecord[], Problem> => {
+  const records: LogRecord[] = [];
+  let number = 0;
+  for (const { like, count } of add) {
+    const model = copy.hosts.get(like);
+    if (model === undefined) return err(noHost(like));
+    const { inventory, capacity, session, bootId, publicKey } = model;
+    if (inventory === null || capacity === null || session === null || bootId === null) {
+      return err(problem("host.not_found", `host ${like} has not said yet what it has`));
+    }
+    for (let made = 0; made < count; made += 1) {
+      let hostId = `what-if-${(number += 1)}` as HostId;
+      while (copy.hosts.has(hostId)) hostId = `what-if-${(number += 1)}` as HostId;
+      records.push({ kind: "host_enrolled", hostId, publicKey, by: "what-if" });
+      records.push({ kind: "host_registered", hostId, session, bootId, inventory, capacity });
+    }
+  }
+  return ok(records);
+};
+
+/** Lists what it is given up to the bound, and counts all. */
+const listed = <T>() => {
+  const items: T[] = [];
+  let total = 0;
+  return {
+    items,
+    total: () => total,
+    add: (make: () => T): void => {
+      total += 1;
+      if (items.length < MAX_WHAT_IF_TASKS) items.push(make());
+    },
+  };
+};
+
+interface Moved {
+  readonly homeless: readonly AllocationRecord[];
+  readonly leaving: readonly AllocationRecord[];
+  readonly made: readonly LogRecord[];
+}
+
+type Subject = Omit<Placed, "to">;
+
+const subjectOf = ({ project, job, index }: Subject): string =>
+  `${project}/${index === null ? `${job} (one more)` : taskName(job, index)}`;
+
+/** Where a task with volumes may go depends on more than its class. */
+const isPlain = ({ spec, index }: Wanting): boolean => usesOf(spec, index).length === 0;
+
+/** Answers for tasks one after another; of each class the first that fits nowhere is explained, and no other is tried. */
+const createBlockedClasses = (copy: MutableState, tentative: Tentative) => {
+  const known = new Set<RequestClass>();
+  return {
+    isBlocked: (wanting: Wanting): boolean => isPlain(wanting) && known.has(wanting.requestClass),
+    explain: (wanting: Wanting, subject: string): Explained => {
+      if (isPlain(wanting) && known.has(wanting.requestClass)) {
+        return {
+          sentence: `${subject} fits nowhere either`,
+          outcome: { kind: "blocked", hosts: [], unblockedBy: [] },
+        };
+      }
+      if (isPlain(wanting)) known.add(wanting.requestClass);
+      return explainRequest(copy, tentative, wanting, subject, "look");
+    },
+  };
+};
+
+const wantingOf = ({ spec, requestClass }: MutableJob, index: number): Wanting => ({ spec, requestClass, index });
+
+const answer = (
+  copy: MutableState,
+  tentative: Tentative,
+  request: WhatIfRequest,
+  env: PlanEnv,
+  { homeless, leaving, made }: Moved,
+): Omit<WhatIfView, "revision"> => {
+  const [placed, blocked, finish] = [listed<Placed>(), listed<Blocked>(), listed<AllocationId>()];
+  const used = new Set<HostId>();
+  const replaced = new Set<AllocationId>();
+  const classes = createBlockedClasses(copy, tentative);
+
+  const place = (task: Subject, to: HostId): void => {
+    used.add(to);
+    placed.add(() => ({ ...task, to }));
+  };
+  const block = (wanting: Wanting, task: Subject): void => {
+    const { sentence, outcome } = classes.explain(wanting, subjectOf(task));
+    blocked.add(() => ({ ...task, sentence, outcome }));
+  };
+  const settle = (wanting: Wanting, task: Subject): void => {
+    const chosen = classes.isBlocked(wanting) ? undefined : placeTask(copy, tentative, wanting, "place").chosen;
+    if (chosen === undefined) block(wanting, task);
+    else place(task, chosen.hostId);
+  };
+
+  for (const record of planOn(copy, tentative, env, EVERYTHING).records) {
+    if (record.kind !== "allocation_placed") continue;
+    const { project, job, index, hostId, replaces } = record.placement;
+    if (replaces !== null) replaced.add(replaces);
+    const from = replaces === null ? null : (copy.allocations.get(replaces)?.hostId ?? null);
+    place({ project, job, index, from }, hostId);
+  }
+  for (const { id, key, project, job: name, index, hostId } of homeless) {
+    const job = copy.jobs.get(key);
+    if (job !== undefined && !replaced.has(id))
+      block(wantingOf(job, index), { project, job: name, index, from: hostId });
+  }
+  for (const { id, key, project, job: name, index, hostId } of leaving) {
+    const job = copy.jobs.get(key);
+    if (job === undefined) continue;
+    if (job.spec.kind === "batch") finish.add(() => id);
+    else settle(wantingOf(job, index), { project, job: name, index, from: hostId });
+  }
+  for (const { project, job: name, count } of request.more ?? []) {
+    const job = copy.jobs.get(jobKey(project, name));
+    for (let one = 0; job !== undefined && one < count; one += 1) {
+      settle(wantingOf(job, job.spec.count + one), { project, job: name, index: null, from: null });
+    }
+  }
+
+  const gone = new Set<HostId>([...(request.lose ?? []), ...(request.drain ?? [])]);
+  const open = [...copy.hosts.values()].filter((host) => host.state === "ready" && !gone.has(host.id));
+  const empty = open.filter((host) => host.allocations.size === 0 && !used.has(host.id));
+  return {
+    added: made.flatMap((record) => (record.kind === "host_enrolled" ? [record.hostId] : [])),
+    ...{ placed: placed.items, blocked: blocked.items, finish: finish.items },
+    totals: { placed: placed.total(), blocked: blocked.total(), finish: finish.total() },
+    hosts: { open: open.length, empty: empty.length },
+  };
+};
+
+/** Costs a copy of the state and a plan of everything that waits in it. */
+export const whatIf = (state: ClusterState, request: WhatIfRequest, env: PlanEnv): Result<WhatIfView, Problem> => {
+  const copy = copyOf(state);
+  const lost = hostsOf(copy, request.lose ?? []);
+  if (!lost.ok) return lost;
+  const drained = hostsOf(copy, request.drain ?? []);
+  if (!drained.ok) return drained;
+  const made = newHosts(copy, request.add ?? []);
+  if (!made.ok) return made;
+  for (const { project, job } of request.more ?? []) {
+    if (!copy.jobs.has(jobKey(project, job))) {
+      return err(problem("job.not_found", `there is no job ${project}/${job}; berth plan FILE tries one that is new`));
+    }
+  }
+  const homeless = lost.value.flatMap((host) => lastingOn(copy, host));
+  const leaving = drained.value.flatMap((host) => lastingOn(copy, host));
+  const losses = lost.value.map(({ id }): LogRecord => ({ kind: "host_lost", hostId: id, silentMs: 0 }));
+  suppose(copy, [...made.value, ...losses], env.nowMs);
+  for (const host of drained.value) close(copy, host);
+  const given = { homeless, leaving, made: made.value };
+  const found = tentatively(copy.index, (tentative) => answer(copy, tentative, request, env, given));
+  return ok({ revision: state.revision, ...found });
+};
