@@ -75,6 +75,17 @@ const buildTypeScript = (run) =>
     () => run(bin("tsc"), ["-b"]),
   );
 
+/** What the built programs load instead of hundreds of modules. */
+const bundleTypebox = (run) =>
+  whenChanged(
+    "typebox",
+    {
+      inputs: ["packages/schema/scripts", "packages/schema/package.json", "pnpm-lock.yaml"],
+      outputs: ["index", "compile", "value"].map((name) => `packages/schema/build/typebox/${name}.js`),
+    },
+    () => run(process.execPath, ["packages/schema/scripts/bundle-typebox.mjs"]),
+  );
+
 /** It has its own, finer check of what has changed; this one saves starting it. */
 const buildNative = (run) =>
   whenChanged(
@@ -112,6 +123,7 @@ export const setup = async ({ tests, command }) => {
   });
   await step("npm packages", async (run) => upToDate(await install(run)));
   await step("TypeScript", async (run) => upToDate(await buildTypeScript(run)));
+  await step("TypeBox", async (run) => upToDate(await bundleTypebox(run)));
   await step("native package", async (run) => upToDate(await buildNative(run)));
   await step("dashboard", async (run) => upToDate(await buildWeb(run)));
   process.stderr.write(`Ready after ${seconds(performance.now() - started)}\n`);

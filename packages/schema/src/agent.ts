@@ -2,7 +2,7 @@
  * What agents and the scheduler say to each other over NATS. An agent is who its subject says it is: no payload names
  * its sender. Every request is answered with `{ok: true, value}` or `{ok: false, problem}`.
  */
-import Type, { type Static, type TSchema } from "typebox";
+import Type, { type Static, type TSchema } from "#typebox";
 import { AllocationStateSchema, ExitSchema, ReasonSchema } from "./allocation.ts";
 import { CapacitySchema, ContainerUsageSchema, HostUsageSchema, InventorySchema, PressureSchema } from "./host.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";

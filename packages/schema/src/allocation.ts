@@ -6,7 +6,7 @@
  * `exited`: the container ran and ended, whatever its code. `failed`: it could not be started. `lost`: its host fell
  * silent and another attempt took its place. Any state may skip ahead; none may go back.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { ContainerUsageSchema } from "./host.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";

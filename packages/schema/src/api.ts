@@ -1,5 +1,5 @@
 /** Bodies and answers of the HTTP API, and the messages of the live feed. Addresses are in routes.ts. */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { PublicKeySchema } from "./agent.ts";
 import { AllocationViewSchema } from "./allocation.ts";
 import { ContainerUsageSchema, HostUsageSchema, HostViewSchema, PressureSchema } from "./host.ts";

@@ -3,7 +3,7 @@
  * a spec. The names of the kept form are those of the runtime, so that an agent passes it on as it is. What needs an
  * operator's consent (dangerous capabilities, host programs, doing without the system call filter) is not among it.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 
 const strict = { additionalProperties: false } as const;
 

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { TSchema } from "typebox";
+import type { TSchema } from "#typebox";
 import { describe, expect, test } from "vitest";
 import * as schema from "./index.ts";
 import { arbitrary } from "./testing/arbitraries.ts";

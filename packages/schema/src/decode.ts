@@ -2,8 +2,8 @@
  * From unknown input to a typed value: the only way anything from outside gets in. Validators are compiled once, at
  * their first use. What does not fit is explained by field-errors.ts.
  */
-import type { Static, TSchema } from "typebox";
-import { Compile } from "typebox/compile";
+import type { Static, TSchema } from "#typebox";
+import { Compile } from "#typebox/compile";
 import { explain } from "./field-errors.ts";
 import { problem, type FieldError, type Problem, type ProblemCode } from "./problem.ts";
 import { err, ok, type Result } from "./result.ts";

@@ -1,5 +1,5 @@
 /** What has happened, for people and programs that look on: every record of the log as an event, in the log's order. */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { OriginSchema } from "./log.ts";
 

@@ -3,8 +3,8 @@
  * key comes with the nearest known one. Only runs after a check has failed. The work is bounded whatever the value is:
  * a hostile document must make neither a long answer nor a long wait.
  */
-import type { TSchema } from "typebox";
-import { Errors } from "typebox/value";
+import type { TSchema } from "#typebox";
+import { Errors } from "#typebox/value";
 import type { FieldError } from "./problem.ts";
 
 /** At most this many places are named. */

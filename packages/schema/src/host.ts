@@ -1,5 +1,5 @@
 /** What a host says of itself: what it is (inventory), what it has (capacity), what is going on (usage, pressure). */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { ResourcesSchema } from "./resources.ts";
 

@@ -5,7 +5,7 @@
  * segments, so no dot, no wildcard, no slash can ever be in one. Ids that Berth makes are UUIDv7 (RFC 9562) rendered in
  * Crockford base32 behind a kind: sortable by time, selectable by double click, readable in a log line.
  */
-import Type from "typebox";
+import Type from "#typebox";
 
 declare const brand: unique symbol;
 type Branded<T, B extends string> = T & { readonly [brand]: B };

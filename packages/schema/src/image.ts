@@ -2,7 +2,7 @@
  * Images as hosts keep them, and what can be asked about them: lists, and operations (pull, push, import, …), which take
  * their time on a host and tell how far they are. All of it goes through the signed requests of agent.ts.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { HostIdSchema } from "./ids.ts";
 import { ProblemSchema } from "./problem.ts";
 

@@ -2,7 +2,7 @@
  * The job document as people write it, and the job spec that Berth keeps: the same thing with every default filled in and
  * every quantity an integer. `parseJobDocument` is the only way from one to the other.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { ContainerOptionsSchema, ContainerSettingsSchema } from "./container-options.ts";
 import { JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { PlacementRulesSchema } from "./placement-rules.ts";

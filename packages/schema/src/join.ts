@@ -2,7 +2,7 @@
  * How a machine becomes a host: a token that an operator makes (single use, short-lived), the line that carries it to the
  * machine, what the machine sends and what it gets back. The log only ever holds a token's SHA-256.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { PublicKeySchema } from "./agent.ts";
 import { HostIdSchema } from "./ids.ts";
 import { err, ok, type Result } from "./result.ts";

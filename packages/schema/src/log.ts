@@ -4,7 +4,7 @@
  * Record kinds are versioned by `version` of the transaction; a reader upgrades old ones (log-upgrade.ts), a writer writes
  * the newest.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { AllocationReportSchema, PublicKeySchema, SessionSchema } from "./agent.ts";
 import { ReasonSchema } from "./allocation.ts";
 import { CapacitySchema, InventorySchema } from "./host.ts";

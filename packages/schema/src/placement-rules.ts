@@ -4,7 +4,7 @@
  * Groups are names within the project: a task belongs to the groups that its job names, and rules of any job may refer to
  * them. `by` is a place that hosts share: `host` for the host itself, or a label of it.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { isHostPath, MAX_EXPRESSION } from "./expression.ts";
 
 const strict = { additionalProperties: false } as const;

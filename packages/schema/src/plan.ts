@@ -1,5 +1,5 @@
 /** What the core decides, with the reasons inside: placements with their score, refusals with every host's first failing check. */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { AnyDimensionSchema } from "./resources.ts";
 

@@ -3,7 +3,7 @@
  * The same document travels over HTTP, WebSocket and NATS. Codes are API: add, never rename.
  * `exit` is the exit status of the CLI for it (see docs/reference/exit-codes.md).
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 
 interface Entry {
   readonly status: number;

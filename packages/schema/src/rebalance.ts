@@ -1,5 +1,5 @@
 /** Moving what runs: what is asked for, and the plan that answers. A plan changes nothing. */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 
 const strict = { additionalProperties: false } as const;

@@ -3,7 +3,7 @@
  * says under `more` what else it has, a task says under `more` what else it asks for, and packing, validation, explanations
  * and tables treat both alike.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 
 export const DIMENSIONS = ["cpuMillis", "memoryBytes", "pids"] as const;
 export type Dimension = (typeof DIMENSIONS)[number];

@@ -1,5 +1,5 @@
 /** Questions about a cluster that is not: hosts gone or added, more work. The answers come from a copy; nothing is changed. */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { OutcomeSchema } from "./plan.ts";
 

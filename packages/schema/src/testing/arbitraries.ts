@@ -1,6 +1,6 @@
 /** Random values of the wire types for property tests, derived from the schemas so that new fields are covered at once. */
 import fc from "fast-check";
-import type { Static, TSchema } from "typebox";
+import type { Static, TSchema } from "#typebox";
 
 interface Node {
   readonly type?: string;
