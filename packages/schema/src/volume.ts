@@ -2,7 +2,7 @@
  * Volumes: data of a project that outlives the allocations that use it. A volume lies on one host. Which one, its first
  * placement decides, and from then on whatever mounts it goes there.
  */
-import Type, { type Static } from "typebox";
+import Type, { type Static } from "#typebox";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 
 const strict = { additionalProperties: false } as const;
