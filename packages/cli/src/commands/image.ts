@@ -14,6 +14,7 @@ import {
   ImageDetailsSchema,
   ImageListSchema,
   isLabel,
+  MAX_IMAGE_COPIES,
   MAX_IMAGE_DATA_BYTES,
   routePath,
   Routes,
@@ -45,6 +46,7 @@ const decodeTaken = decoder(ImageDataTakenSchema);
 
 interface HostsOptions extends ConnectionOptions {
   readonly host?: readonly string[];
+  readonly copies?: number;
   readonly quiet?: boolean;
 }
 
@@ -64,7 +66,23 @@ const withHosts = (command: Command): Command =>
       .option("-q, --quiet", "no progress"),
   );
 
+const copiesOf = (text: string): number => {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number >= 1 && number <= MAX_IMAGE_COPIES) return number;
+  throw new InvalidArgumentError(`write a number from 1 to ${MAX_IMAGE_COPIES}`);
+};
+
+const withCopies = (command: Command): Command =>
+  withHosts(
+    command.addOption(
+      new Option("--copies <n>", "to so many hosts; the others take it from there when they need it")
+        .argParser(copiesOf)
+        .conflicts("host"),
+    ),
+  );
+
 const orderOf = (options: HostsOptions, request: ImageOrder["request"]): ImageOrder => ({
+  ...(options.copies === undefined ? {} : { copies: options.copies }),
   ...(options.host === undefined ? {} : { hosts: [...options.host] as HostId[] }),
   request,
 });
@@ -209,7 +227,7 @@ const registerOrders = (image: Command, { io, finish }: Host): void => {
     .action(async (name: string, options: HostsOptions) =>
       finish(await perform(io, options, { kind: "pull", image: name })),
     );
-  withExamples(withHosts(pull), [
+  withExamples(withCopies(pull), [
     ["berth image pull oci://registry.lan/app:2", "on all hosts"],
     ["berth image pull oci://registry.lan/app:2 --host cedar", "on one"],
   ]);
@@ -310,8 +328,9 @@ const registerImport = (image: Command, { io, finish }: Host): void => {
         await source.close();
       }
     });
-  withExamples(withHosts(command), [
+  withExamples(withCopies(command), [
     ["berth image import app.tar", "under the name that it was saved with"],
+    ["berth image import app.tar --copies 2", "one upload to two hosts: all others take it from these"],
     ["berth image import app.tar oci://local/app:1", "under this one"],
   ]);
 };
