@@ -5,7 +5,7 @@
 import { createWriteStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import {
   decoder,
   formatBytes,
@@ -13,12 +13,9 @@ import {
   ImageDataTakenSchema,
   ImageDetailsSchema,
   ImageListSchema,
-  isLabel,
-  MAX_IMAGE_COPIES,
   MAX_IMAGE_DATA_BYTES,
   routePath,
   Routes,
-  type HostId,
   type ImageOnHost,
   type ImageOrder,
   type ImageResult,
@@ -30,6 +27,7 @@ import { Exit, Failure } from "../failure.ts";
 import { say, type Io } from "../io.ts";
 import { documentText, printListing } from "../output/format.ts";
 import { createLive } from "../output/live.ts";
+import { orderOf, withCopies, withHosts, type HostsOptions } from "./image-hosts.ts";
 import {
   clientOf,
   withConnection,
@@ -43,49 +41,6 @@ import {
 const decodeList = decoder(ImageListSchema);
 const decodeDetails = decoder(ImageDetailsSchema);
 const decodeTaken = decoder(ImageDataTakenSchema);
-
-interface HostsOptions extends ConnectionOptions {
-  readonly host?: readonly string[];
-  readonly copies?: number;
-  readonly quiet?: boolean;
-}
-
-const collectHost = (text: string, before: readonly string[] | undefined): readonly string[] => {
-  if (!isLabel(text)) throw new InvalidArgumentError("that is no name of a host");
-  return [...(before ?? []), text];
-};
-
-const withHosts = (command: Command): Command =>
-  withConnection(
-    command
-      .addOption(
-        new Option("--host <name>", "only there; may be given several times").argParser(
-          collectHost as () => readonly string[],
-        ),
-      )
-      .option("-q, --quiet", "no progress"),
-  );
-
-const copiesOf = (text: string): number => {
-  const number = Number(text);
-  if (Number.isSafeInteger(number) && number >= 1 && number <= MAX_IMAGE_COPIES) return number;
-  throw new InvalidArgumentError(`write a number from 1 to ${MAX_IMAGE_COPIES}`);
-};
-
-const withCopies = (command: Command): Command =>
-  withHosts(
-    command.addOption(
-      new Option("--copies <n>", "to so many hosts; the others take it from there when they need it")
-        .argParser(copiesOf)
-        .conflicts("host"),
-    ),
-  );
-
-const orderOf = (options: HostsOptions, request: ImageOrder["request"]): ImageOrder => ({
-  ...(options.copies === undefined ? {} : { copies: options.copies }),
-  ...(options.host === undefined ? {} : { hosts: [...options.host] as HostId[] }),
-  request,
-});
 
 const resultText = (result: ImageResult): string => {
   switch (result.kind) {

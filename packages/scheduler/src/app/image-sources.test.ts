@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { err, ok, problem, type HostId, type ImageDetail, type ImageDetails, type Problem, type Result } from "@berth/schema";
+import {
+  err,
+  ok,
+  problem,
+  type HostId,
+  type ImageDetail,
+  type ImageDetails,
+  type Problem,
+  type Result,
+} from "@berth/schema";
 import { someOf } from "./agent-images.ts";
 import { chooseSource, createImageSources } from "./image-sources.ts";
 

@@ -49,7 +49,9 @@ export const wholeImage = async (parts: Parts, name: string, options: ImageWork)
     const found = absent.size > 0 && isOurs ? await parts.cluster.find(name) : undefined;
     if (found?.manifest === record.manifest) await fetchFromCluster(parts, name, [...absent.values()], options);
     else if (absent.size > 0 && reference.registry === LOCAL_REGISTRY) {
-      throw new Error(`${name}: the archives of its layers are not kept here, and neither a registry nor another host has them`);
+      throw new Error(
+        `${name}: the archives of its layers are not kept here, and neither a registry nor another host has them`,
+      );
     } else if (absent.size > 0) await fetchArchives(parts, reference, [...absent.values()], options);
     return { reference, manifest: record.manifest, contents, release };
   } catch (error) {

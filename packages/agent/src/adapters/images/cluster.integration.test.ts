@@ -18,7 +18,11 @@ const image = "oci://local/app:1";
 let directory: string;
 let giver: OciStore;
 /** How the line treats an answer. */
-let spoil: (read: ReturnType<ClusterImages["read"]>, offset: number, count: number) => ReturnType<ClusterImages["read"]>;
+let spoil: (
+  read: ReturnType<ClusterImages["read"]>,
+  offset: number,
+  count: number,
+) => ReturnType<ClusterImages["read"]>;
 let reads: number;
 
 const open = (name: string, cluster?: ClusterImages): Promise<OciStore> =>

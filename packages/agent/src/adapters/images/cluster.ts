@@ -51,7 +51,12 @@ async function* pieces(
 }
 
 /** Verified, shared by all who want it, and continued where it ended: that is what blobs.fetch does. */
-const fetchBlob = (parts: Parts, name: string, descriptor: Descriptor, { progress, signal }: ImageWork): Promise<void> => {
+const fetchBlob = (
+  parts: Parts,
+  name: string,
+  descriptor: Descriptor,
+  { progress, signal }: ImageWork,
+): Promise<void> => {
   const source: Source = (at, aborted) =>
     Promise.resolve({ body: pieces(parts, name, descriptor, at, aborted), restarted: false });
   return parts.blobs.fetch(descriptor, source, signal, (done) =>
