@@ -83,10 +83,13 @@ int main(int argc, char **argv)
   ssize_t size = file < 0 ? -1 : read(file, bytes, sizeof bytes);
   if (size < 0 || spec_decode(&spec, bytes, (size_t)size, &err) < 0)
     fail(argv[1]);
-  int state = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int userns = make_userns(spec.header->id_base, &err);
-  if (state < 0 || userns < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+  if (userns < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
     fail("prepare");
+  /* Of this mount namespace: an overlay has its upper directory nowhere else. */
+  int state = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (state < 0)
+    fail(argv[2]);
   for (long round = 0; round < atol(argv[3]); round++) {
     char name[32];
     (void)snprintf(name, sizeof name, "own-%ld", round);

@@ -1,6 +1,6 @@
 /** Other tools that pull and unpack images, as far as they are installed. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "../runtime/contestant.ts";
 
@@ -11,7 +11,8 @@ export interface PullPeer {
   readonly absent: string | undefined;
   /** Pulls and unpacks into an empty directory; milliseconds. */
   readonly pull: (directory: string) => Promise<number>;
-  readonly clean: (directory: string) => void;
+  /** Lets go of the directory, so that its file system can be unmounted. */
+  readonly release: (directory: string) => void;
 }
 
 /** Asks apt-get for the missing ones; what cannot be had stays missing, and its row says so. */
@@ -78,7 +79,7 @@ export const pullPeers = (image: string, scratch: string): readonly PullPeer[] =
           ]);
           await run("umoci", ["unpack", "--image", `${layout}:1`, join(directory, "bundle")]);
         }),
-      clean: (directory) => rmSync(directory, { recursive: true, force: true }),
+      release: () => undefined,
     },
     {
       name: "buildah",
@@ -96,11 +97,8 @@ export const pullPeers = (image: string, scratch: string): readonly PullPeer[] =
             `docker://${image}`,
           );
         }),
-      clean: (directory) => {
-        /* Its storage mounts itself on itself. */
-        spawnSync("umount", [join(directory, "root", "overlay")], { stdio: "ignore" });
-        rmSync(directory, { recursive: true, force: true });
-      },
+      /* Its storage mounts itself on itself. */
+      release: (directory) => void spawnSync("umount", [join(directory, "root", "overlay")], { stdio: "ignore" }),
     },
   ];
 };

@@ -22,6 +22,28 @@ const flush = (directory: string): number => {
   return performance.now() - begin;
 };
 
+interface FreshFileSystem {
+  readonly directory: string;
+  readonly close: () => void;
+}
+
+/** A new ext4 of its own for every pull: nobody inherits a full journal, and taking it away deletes one file. */
+const freshFileSystem = (scratch: string, name: string): FreshFileSystem => {
+  const file = join(scratch, `${name}.ext4`);
+  const directory = join(scratch, name);
+  mkdirSync(directory);
+  execFileSync("truncate", ["-s", "16G", file]);
+  execFileSync("mkfs.ext4", ["-q", file], { stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync("mount", ["-o", "loop", file, directory]);
+  return {
+    directory,
+    close: () => {
+      execFileSync("umount", [directory]);
+      rmSync(file);
+    },
+  };
+};
+
 export const pullOwn = async (directory: string, image: string): Promise<Pulled> => {
   mkdirSync(directory, { recursive: true });
   const words = ["--import", "tsx", "--conditions=source", puller, directory, image];
@@ -51,18 +73,26 @@ export const pullFigures = async (
     present.map(({ name }) => [name, { ms: [], flushed: [] }]),
   );
   for (let round = 0; round < options.rounds; round += 1) {
-    const own = join(scratch, `own-${round}`);
-    flush(scratch);
-    pulls.push(await pullOwn(own, image.name));
-    rmSync(own, { recursive: true, force: true });
-    for (const peer of present) {
-      const directory = join(scratch, `peer-${round}`);
+    const own = freshFileSystem(scratch, `own-${round}`);
+    try {
       flush(scratch);
-      const ms = await peer.pull(directory);
-      const flushed = ms + flush(scratch);
-      times.get(peer.name)?.ms.push(ms);
-      times.get(peer.name)?.flushed.push(flushed);
-      peer.clean(directory);
+      pulls.push(await pullOwn(join(own.directory, "store"), image.name));
+    } finally {
+      own.close();
+    }
+    for (const peer of present) {
+      const place = freshFileSystem(scratch, `${peer.name.replaceAll(" ", "-")}-${round}`);
+      const directory = join(place.directory, "store");
+      try {
+        flush(scratch);
+        const ms = await peer.pull(directory);
+        const flushed = ms + flush(place.directory);
+        times.get(peer.name)?.ms.push(ms);
+        times.get(peer.name)?.flushed.push(flushed);
+      } finally {
+        peer.release(directory);
+        place.close();
+      }
     }
   }
   const own = pulls.map(({ ms }) => ms);

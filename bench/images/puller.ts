@@ -28,6 +28,14 @@ const field = (pid: string, name: string): number => {
   }
 };
 
+const isUnpacker = (pid: string): boolean => {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "berth-unpack";
+  } catch {
+    return false;
+  }
+};
+
 /** Programs below this process, and below those. */
 const below = (parent: string): string[] => {
   try {
@@ -55,7 +63,9 @@ let unpackBytes = 0;
 const timer = setInterval(() => {
   unpackBytes = Math.max(
     unpackBytes,
-    below(self).reduce((sum, pid) => sum + field(pid, "RssAnon"), 0),
+    below(self)
+      .filter(isUnpacker)
+      .reduce((sum, pid) => sum + field(pid, "RssAnon"), 0),
   );
 }, 20);
 const begin = performance.now();
