@@ -5,6 +5,7 @@ import { openRuntime, type Container } from "@berth/native";
 import type { OciStore } from "../../packages/agent/src/adapters/images/store.ts";
 import { plainSpec } from "../../packages/native/test/scratch.ts";
 import { figure, type Figure } from "../runtime/figures.ts";
+import { PROGRAM } from "./made-image.ts";
 
 const TARGET_KIB = 64;
 
@@ -33,7 +34,7 @@ export const diskFigures = async (
     const before = one + blocksOf(stateDir);
     for (let at = 0; at < count; at += 1) {
       const { layers } = await store.prepare(image, `disk${at}`, new AbortController().signal);
-      const result = await runtime.start({ ...plainSpec(at, "/", ["/usr/bin/sleep", "1000"]), layers });
+      const result = await runtime.start({ ...plainSpec(at, "/", [`/${PROGRAM}`, "sleep", "1000"]), layers });
       if (!result.ok) throw new Error(`${result.error.stage}: ${result.error.detail}`);
       running.push(result.value);
     }
