@@ -197,7 +197,15 @@ describe("a volume", () => {
     expect(inspected).toMatchObject({ volume: { usedBy: [] }, onHost: { entries: 1 } });
     const directory = join(cluster.dataDir, "hosts", found.host, "volumes");
     expect(readFileSync(join(directory, found.id, "data", "file"), "utf8")).toBe("kept\n");
+    await cluster.must(["volume", "snapshot", "e2e-0", "kept"]);
     await cluster.must(["volume", "rm", "e2e-0"]);
+    await cluster.submit({
+      ...job("later", "cat /data/file; touch /data/x || echo read-only"),
+      volumes: [{ volume: "kept", target: "/data", readOnly: true }],
+    });
+    await cluster.finished("later");
+    expect(await cluster.must(["logs", "later"])).toContain("kept\nread-only");
+    await cluster.must(["volume", "rm", "kept"]);
     expect(existsSync(join(directory, found.id))).toBe(false);
     expect(await cluster.cli(["volume", "inspect", "e2e-0"])).toMatchObject({ code: 66 });
   });
@@ -205,6 +213,8 @@ describe("a volume", () => {
   test("can be made before anything mounts it, and names are taken once", async () => {
     expect(await cluster.must(["volume", "create", "made", "-o", "name"])).toBe("default/made\n");
     expect(await cluster.cli(["volume", "create", "made", "--size", "1Mi"])).toMatchObject({ code: 65 });
+    const huge = await cluster.cli(["volume", "create", "huge", "--size", "900Ti"]);
+    expect(huge).toMatchObject({ code: 75, stderr: expect.stringContaining("has 900 TiB of disk left") });
     expect(await cluster.must(["volume", "ls"])).toMatch(/default\/made +new +\S+ +- +- /);
     await cluster.must(["volume", "rm", "made"]);
   });

@@ -134,6 +134,12 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     what: "Lists volumes, makes one.",
   },
   volume: { methods: "GET", answers: "`VolumeDetail`", what: "One volume, with what its host has of it." },
+  volumeCopies: {
+    methods: "POST",
+    takes: "`VolumeCopyRequest`",
+    answers: "`VolumeView`",
+    what: "Copies a volume that nobody writes, on its host: a clone, or a snapshot. `filling` until it is complete.",
+  },
   volumeRemove: {
     methods: "POST",
     answers: "`VolumeRemoved`",
@@ -207,6 +213,7 @@ const documents = [
   ["VolumeList", schema.VolumeListSchema],
   ["VolumeView", schema.VolumeViewSchema],
   ["VolumeDetail", schema.VolumeDetailSchema],
+  ["VolumeCopyRequest", schema.VolumeCopyRequestSchema],
   ["VolumeRemoved", schema.VolumeRemovedSchema],
   ["WatchMessage", schema.WatchMessageSchema],
   ["Event", schema.EventSchema],

@@ -7,24 +7,26 @@ import { readFileSync, type PathLike } from "node:fs";
 import { mkdir, readFile, realpath } from "node:fs/promises";
 import { openRuntime } from "@berth/native";
 import { pino, type DestinationStream } from "pino";
-import { isLabel, type HostId, type Resources } from "@berth/schema";
+import { DISK, isLabel, VOLUME_SIZES_NOT_ENFORCED, type HostId, type Resources } from "@berth/schema";
 import { systemClock } from "./adapters/clock.ts";
 import { openAllocationFiles } from "./adapters/files/allocation-files.ts";
 import { openJournal, sweepLeftovers } from "./adapters/files/journal.ts";
-import { layoutOf } from "./adapters/files/layout.ts";
+import { layoutOf, type Layout } from "./adapters/files/layout.ts";
 import { rememberSettings } from "./adapters/files/settings.ts";
 import { openImages } from "./adapters/images/images.ts";
 import { readInventory } from "./adapters/inventory.ts";
+import { bookableDisk } from "./adapters/kernel/disk.ts";
 import { readMachine } from "./adapters/kernel/machine.ts";
 import { createHostProbe } from "./adapters/kernel/probe.ts";
 import { createSchedulerLine } from "./adapters/nats/scheduler-line.ts";
 import { createVerifier } from "./adapters/verifier.ts";
 import { openVolumes } from "./adapters/volumes/volume-store.ts";
 import { startAgent } from "./app/agent.ts";
-import { createClusterImages } from "./app/cluster-images.ts";
 import { capacityOf, shareWarnings, withFurther, type Share } from "./core/capacity.ts";
 import type { AllowedPath } from "./core/host-paths.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
+import type { Log } from "./ports/log.ts";
+import type { Volumes } from "./ports/volumes.ts";
 import { DEFAULT_ID_BASE, DEFAULT_ID_COUNT, idRange } from "./core/slots.ts";
 
 export interface AgentOptions {
@@ -84,8 +86,11 @@ export const agentVersion = (): string => {
 export const defaultCgroupParent = (host: string, dataDir: string): string =>
   `berth/${host}-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`;
 
-/** What may be requested on this machine when nothing is declared. */
-export const measureAllocatable = (): Promise<Resources> => Promise.resolve(capacityOf(readMachine(), {}).allocatable);
+/** What may be requested on this machine when nothing is declared, with the disk below `directory`. */
+export const measureAllocatable = async (directory: string): Promise<Resources> => {
+  const capacity = capacityOf(readMachine(), {});
+  return withFurther(capacity, { [DISK]: await bookableDisk(directory, 0) }).allocatable;
+};
 
 const readText = async (path: string, what: string): Promise<string> => {
   try {
@@ -133,32 +138,22 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     await rememberSettings(layout, { host, cgroupParent });
     const journal = await openJournal(layout, log);
     await sweepLeftovers(layout);
-    const session = randomBytes(18).toString("base64url");
-    const line = createSchedulerLine({
-      host,
-      natsUrls: options.natsUrls,
-      seedFile: options.seedFile,
-      log,
-      ...(ca === undefined ? {} : { ca }),
-    });
     const images = await attempt(
-      () =>
-        openImages(
-          { directory: layout.images, registries: layout.registries, settings: layout.imageSettings },
-          createClusterImages(line, session, log),
-        ),
+      () => openImages({ directory: layout.images, registries: layout.registries, settings: layout.imageSettings }),
       "the store of images",
     );
+    const volumes = await attempt(() => openVolumes(layout.volumes), "the volumes");
     const features = runtime.features();
     const machine = readMachine();
     const share = options.share ?? {};
     for (const warning of shareWarnings(machine, share)) log.warn({ warning }, "capacity.share_too_large");
     const inventory = readInventory({
       cgroupVersion: features.cgroup,
-      notEnforced: features.missing,
+      notEnforced: [...features.missing, VOLUME_SIZES_NOT_ENFORCED],
       agentVersion: agentVersion(),
       ...(options.labels === undefined ? {} : { labels: options.labels }),
     });
+    const disk = options.resources?.[DISK] === undefined ? await diskOf(layout, volumes, log) : {};
     const dimensions = ["cpuMillis", "memoryBytes", "pids"] as const;
     const agent = await startAgent(
       {
@@ -168,21 +163,27 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         journal,
         files: openAllocationFiles(layout),
         images,
-        volumes: await openVolumes(layout.volumes),
-        line,
+        volumes,
+        line: createSchedulerLine({
+          host,
+          natsUrls: options.natsUrls,
+          seedFile: options.seedFile,
+          log,
+          ...(ca === undefined ? {} : { ca }),
+        }),
         verifier,
         probe: createHostProbe(),
       },
       {
         host,
-        session,
+        session: randomBytes(18).toString("base64url"),
         bootId: features.bootId,
         ids: ids.value,
         retention: options.retention ?? DEFAULT_RETENTION,
         hostPaths: options.hostPaths ?? [],
         declared: new Set(dimensions.filter((dimension) => share[dimension] !== undefined)),
       },
-      { inventory, capacity: withFurther(capacityOf(machine, share), options.resources ?? {}) },
+      { inventory, capacity: withFurther(capacityOf(machine, share), { ...disk, ...options.resources }) },
     );
     log.info({ dataDir, cgroupParent, version: agentVersion() }, "agent.ready");
     return {
@@ -196,6 +197,15 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     await runtime.close();
     throw error;
   }
+};
+
+/** Counting what volumes hold must not hold up the start: without it, less may be booked until the next one. */
+const COUNT_MS = 3_000;
+
+const diskOf = async (layout: Layout, volumes: Volumes, log: Log): Promise<Readonly<Record<string, number>>> => {
+  const held = await volumes.usedBytes(COUNT_MS);
+  if (held === undefined) log.warn({ withinMs: COUNT_MS }, "volumes.not_counted");
+  return { [DISK]: await bookableDisk(layout.root, held ?? 0) };
 };
 
 const attempt = async <T>(work: () => T | Promise<T>, what: string): Promise<T> => {

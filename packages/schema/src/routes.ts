@@ -46,6 +46,8 @@ export const Routes = {
   /** GET lists (`project`, `host`, `limit`, `cursor`); POST makes one (VolumeRequest → VolumeView). */
   volumes: "/v1/volumes",
   volume: "/v1/volumes/:project/:volume",
+  /** POST a VolumeCopyRequest: a snapshot or a clone of it. */
+  volumeCopies: "/v1/volumes/:project/:volume/copies",
   volumeRemove: "/v1/volumes/:project/:volume/remove",
   /** Of all hosts that answer, or with `host` of one. */
   images: "/v1/images",

@@ -28,6 +28,10 @@ export const volumeNameOf = (template: string, index: number): string => templat
 /** Dimension in which sizes of volumes are booked. */
 export const DISK = "diskBytes";
 
+/** In the inventory of a host without project quotas. Told to whoever asks for sizes. */
+export const VOLUME_SIZES_NOT_ENFORCED =
+  "sizes of volumes: booked, but a volume may grow beyond its size while the disk has room";
+
 /**
  *   new ─(first use)─► ready ─► removing ─► (gone)
  *   filling ─(copied)──► ready
@@ -123,8 +127,28 @@ export const VolumeRemovedSchema = Type.Object(
 );
 export type VolumeRemoved = Static<typeof VolumeRemovedSchema>;
 
+/** `POST /v1/volumes/:project/:volume/copies`. A snapshot can be mounted for reading alone. */
+export const VolumeCopyRequestSchema = Type.Object(
+  { name: VolumeNameSchema, snapshot: Type.Optional(Type.Boolean()) },
+  strict,
+);
+export type VolumeCopyRequest = Static<typeof VolumeCopyRequestSchema>;
+
+/** How far a host is with bringing the content of a volume. `absent`: it has not begun. */
+export const VolumeFillSchema = Type.Object(
+  {
+    state: Type.Enum(["absent", "copying", "ready", "failed"]),
+    /** Why it failed, as a sentence. */
+    error: Type.Union([Type.String(), Type.Null()]),
+  },
+  strict,
+);
+export type VolumeFill = Static<typeof VolumeFillSchema>;
+
 export const VolumeRpcSchemas = [
   Type.Object({ kind: Type.Literal("volume_stat"), id: VolumeIdSchema }, strict),
+  /** Begins to copy it from another one, unless it is there or being copied already; says how far that is. */
+  Type.Object({ kind: Type.Literal("volume_fill"), id: VolumeIdSchema, from: VolumeIdSchema }, strict),
   /** Deletes it; what is not there counts as deleted. */
   Type.Object({ kind: Type.Literal("volume_remove"), id: VolumeIdSchema }, strict),
 ] as const;

@@ -19,7 +19,6 @@ import {
 } from "@berth/schema";
 import { isFinished } from "../core/record.ts";
 import type { ReadableFile } from "../ports/files.ts";
-import type { BlobPiece } from "../ports/line.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { answerImages } from "./image-rpc.ts";
@@ -37,7 +36,7 @@ const refusal = (context: AgentContext, reason: Problem): Reply<never> => {
   return { ok: false, problem: reason };
 };
 
-export const answerRpc = async (context: AgentContext, signed: Signed): Promise<Reply<unknown> | BlobPiece> => {
+export const answerRpc = async (context: AgentContext, signed: Signed): Promise<Reply<unknown>> => {
   const { settings, state, verifier } = context;
   const payload = verifier.verify(signed);
   if (payload === undefined)

@@ -28,6 +28,12 @@ export const answerVolumes = async (context: AgentContext, op: VolumeOp): Promis
       if (found !== undefined) return { ok: true, value: found };
       return { ok: false, problem: problem("volume.not_found", `${settings.host} has nothing of the volume ${op.id}`) };
     }
+    case "volume_fill":
+      try {
+        return { ok: true, value: await volumes.fill(op.id, op.from) };
+      } catch (error) {
+        return { ok: false, problem: problem("volume.failed", `${settings.host}: ${messageOf(error)}`) };
+      }
     case "volume_remove": {
       const holder = holderOf(context, op.id);
       if (holder !== undefined) {

@@ -121,6 +121,12 @@ export class FakeHost {
             return { ok: true, value: `/volumes/${id}/data` };
           }),
         stat: (id) => act(() => (this.volumes.has(id) ? { id, usedBytes: 0, entries: 0 } : undefined)),
+        fill: (id) =>
+          write(() => {
+            this.volumes.add(id);
+            return { state: "ready", error: null };
+          }),
+        usedBytes: () => act(() => 0),
         remove: (id) => write(() => void this.volumes.delete(id)),
       },
       files: {

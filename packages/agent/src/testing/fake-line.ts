@@ -11,6 +11,7 @@ import {
   type Heartbeat,
   type HostId,
   type JobSpec,
+  type Reply,
   type Signed,
 } from "@berth/schema";
 import type { Verifier } from "../ports/host.ts";
@@ -78,7 +79,7 @@ export class FakeCluster {
     if (this.up) this.#handlers?.onDesired(signed, false);
   }
 
-  rpc(value: unknown): ReturnType<LineHandlers["onRpc"]> {
+  rpc(value: unknown): Promise<Reply<unknown>> {
     if (this.#handlers === undefined) throw new Error("no agent");
     return this.#handlers.onRpc(fakeSign(value));
   }
@@ -134,8 +135,6 @@ export class FakeCluster {
             }
             return { ok: true, value: { rev: this.rev } };
           }),
-        findImage: () => Promise.resolve({ ok: true, value: { found: null } }),
-        readBlob: () => Promise.resolve(down),
         heartbeat: (heartbeat) => {
           if (life.alive) this.heartbeats.push(heartbeat);
         },

@@ -99,7 +99,7 @@ const up = async (io: Io, options: UpOptions): Promise<number> => {
       nowMs: io.nowMs(),
     });
     const { measureAllocatable } = await import("@berth/agent");
-    const plans = planMachine(hosts, await measureAllocatable());
+    const plans = planMachine(hosts, await measureAllocatable(dataDir));
     await stopForeignHosts(io, dataDir, plans);
     await say(io, io.err.colors.dim(`Berth in ${dataDir}`));
     const live = createLive(io.err);

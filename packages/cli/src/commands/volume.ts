@@ -1,4 +1,5 @@
 /** `berth volume ACTION`: data of projects that outlives the tasks that use it. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import {
   decoder,
@@ -15,7 +16,7 @@ import {
 } from "@berth/schema";
 import type { Client } from "../client/client.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
-import { Exit } from "../failure.ts";
+import { Exit, Failure } from "../failure.ts";
 import { say } from "../io.ts";
 import { documentText, printDocument, printListing } from "../output/format.ts";
 import type { Column } from "../output/table.ts";
@@ -37,6 +38,7 @@ const decodeDetail = decoder(VolumeDetailSchema);
 const decodeRemoved = decoder(VolumeRemovedSchema);
 
 const PAGE = 1_000;
+const COPY_LOOK_MS = 1_000;
 
 export const registerVolume: Register = (program, host) => {
   const volume = program
@@ -50,6 +52,8 @@ export const registerVolume: Register = (program, host) => {
   registerLs(volume, host);
   registerCreate(volume, host);
   registerInspect(volume, host);
+  registerCopy(volume, host, "snapshot");
+  registerCopy(volume, host, "clone");
   registerRm(volume, host);
 };
 
@@ -160,6 +164,55 @@ const registerInspect = (volume: Command, { io, finish }: Host): void => {
     ["berth volume inspect data", "where it is, how much is in it, who uses it"],
     ["berth volume inspect data -p media -o yaml", "of another project"],
   ]);
+};
+
+const COPY_TEXTS = {
+  snapshot: {
+    description: "keep a volume as it is now: a copy that can only be read",
+    examples: [
+      ["berth volume snapshot data before-update", "while nobody writes it"],
+      ["berth volume clone before-update data-again", "to go back to it"],
+    ],
+  },
+  clone: {
+    description: "copy a volume that nobody writes, on its host",
+    examples: [
+      ["berth volume clone data data-test", "a copy to try something with"],
+      ["berth volume clone data data-test -p media", "of another project"],
+    ],
+  },
+} as const;
+
+const registerCopy = (volume: Command, { io, finish }: Host, kind: keyof typeof COPY_TEXTS): void => {
+  const { description, examples } = COPY_TEXTS[kind];
+  const command = volume
+    .command(kind)
+    .argument("<volume>")
+    .argument("<copy>", "its name")
+    .description(description)
+    .action(async (name: string, copy: string, options: ConnectionOptions & ProjectOptions) => {
+      const client = clientOf(io, options);
+      const { project } = options;
+      const path = routePath(Routes.volumeCopies, { project, volume: name });
+      let { value } = await client.post(decodeView, path, { name: copy, snapshot: kind === "snapshot" });
+      while (value.state === "filling") {
+        await sleep(COPY_LOOK_MS, undefined, { signal: io.stop });
+        const answer = await client.get(decodeDetail, routePath(Routes.volume, { project, volume: copy }));
+        value = answer.value.volume;
+      }
+      if (value.state === "removing") {
+        throw new Failure(`${project}/${name} could not be copied`, {
+          exit: Exit.failed,
+          next: ["berth events     (says why)"],
+        });
+      }
+      await say(
+        io,
+        `${project}/${copy} is ${kind === "snapshot" ? "a snapshot" : "a clone"} of ${name}, on ${value.host}`,
+      );
+      finish(Exit.ok);
+    });
+  withExamples(withConnection(withProject(command)), examples);
 };
 
 const registerRm = (volume: Command, { io, finish }: Host): void => {

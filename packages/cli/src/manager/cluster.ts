@@ -281,4 +281,7 @@ const startAgent = async (options: ClusterOptions, start: AgentStart, events: Cl
 const shareFlags = (share: Resources | undefined): string[] =>
   share === undefined
     ? []
-    : ["--cpu", `${share.cpuMillis}m`, "--memory", String(share.memoryBytes), "--pids", String(share.pids)];
+    : [
+        ...["--cpu", `${share.cpuMillis}m`, "--memory", String(share.memoryBytes), "--pids", String(share.pids)],
+        ...Object.entries(share.more ?? {}).flatMap(([name, amount]) => ["--resource", `${name}=${amount}`]),
+      ];

@@ -38,4 +38,9 @@ const shareOf = (all: Resources, hosts: number): Resources => ({
   cpuMillis: Math.floor(all.cpuMillis / hosts),
   memoryBytes: Math.floor(all.memoryBytes / hosts),
   pids: Math.floor(all.pids / hosts),
+  ...(all.more === undefined
+    ? {}
+    : {
+        more: Object.fromEntries(Object.entries(all.more).map(([name, amount]) => [name, Math.floor(amount / hosts)])),
+      }),
 });

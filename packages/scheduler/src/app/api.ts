@@ -126,6 +126,7 @@ export const createApi = (options: ApiOptions): Api => {
     volumes: options.volumes.volumes,
     volume: options.volumes.volume,
     createVolume: options.volumes.createVolume,
+    copyVolume: options.volumes.copyVolume,
     removeVolume: options.volumes.removeVolume,
 
     ...createWhatIf(state, planEnv, inTurn),

@@ -28,6 +28,7 @@ export const WRITES = [
   "revokeJoinToken",
   "join",
   "createVolume",
+  "copyVolume",
   "removeVolume",
 ] as const;
 type WriteName = (typeof WRITES)[number];
@@ -132,6 +133,7 @@ export const createForwarding = (options: ForwardOptions): Api => {
     revokeJoinToken: (id, origin) => forward("revokeJoinToken", [id, origin]),
     join: (draft, origin) => forward("join", [draft, origin]),
     createVolume: (request, project, origin) => forward("createVolume", [request, project, origin]),
+    copyVolume: (request, project, from, origin) => forward("copyVolume", [request, project, from, origin]),
     removeVolume: (project, name, origin) => forward("removeVolume", [project, name, origin]),
   };
 };

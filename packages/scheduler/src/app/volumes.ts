@@ -9,12 +9,14 @@ import {
   ok,
   parseBytes,
   problem,
+  VolumeFillSchema,
   VolumeOnHostSchema,
   type HostId,
   type Origin,
   type Problem,
   type ProjectName,
   type Result,
+  type VolumeCopyRequest,
   type VolumeDetail,
   type VolumeList,
   type VolumeRemoved,
@@ -22,6 +24,7 @@ import {
   type VolumeView,
 } from "@berth/schema";
 import {
+  decideCopyVolume,
   decideRemoveVolume,
   decideVolume,
   decideVolumeStep,
@@ -46,6 +49,13 @@ export interface VolumesApi {
   /** Asks its host as well. */
   readonly volume: (project: ProjectName, name: string) => Answer<VolumeDetail>;
   readonly createVolume: (request: VolumeRequest, project: ProjectName, origin: Origin) => Answer<VolumeView>;
+  /** Begins a copy on the same host; `filling` until it is complete. */
+  readonly copyVolume: (
+    request: VolumeCopyRequest,
+    project: ProjectName,
+    from: string,
+    origin: Origin,
+  ) => Answer<VolumeView>;
   readonly removeVolume: (project: ProjectName, name: string, origin: Origin) => Answer<VolumeRemoved>;
 }
 
@@ -53,10 +63,14 @@ const MAX_LISTED_USERS = 1_000;
 /** A task that has just ended is still in the document that its host read last. */
 const STILL_HELD_MS = 250;
 const STILL_HELD_TRIES = 12;
-const RETRY_EVERY_MS = 15_000;
+const RETRY_EVERY_MS = 5_000;
+/** Small copies are done by then; whoever asked for a large one looks again. */
+const COPY_TRIES = 6;
+const COPY_LOOK_MS = 200;
 const RETRY_AT_ONCE = 32;
 
 const decodeOnHost = decoder(VolumeOnHostSchema);
+const decodeFill = decoder(VolumeFillSchema);
 
 export const createVolumes = ({
   engine,
@@ -114,6 +128,39 @@ export const createVolumes = ({
     return done.ok ? ok("removed") : done;
   };
 
+  /** Asks its host how far the copy is, which begins it, and writes what came of it. */
+  const followCopy = async (volume: VolumeRecord): Answer<"filling" | "ready"> => {
+    const { from, generation, hostId, key, name, project } = volume;
+    const source = from === null ? undefined : state.volumes.get(volumeKey(project, from));
+    if (source === undefined) return ok("filling");
+    const asked = { kind: "volume_fill", id: volumeIdOf(volume), from: volumeIdOf(source) } as const;
+    const answer = await askAgent(hostId, asked);
+    const fill = answer.ok ? decodeFill(answer.value) : undefined;
+    if (fill?.ok !== true) return ok("filling");
+    const { error, state: reached } = fill.value;
+    if (reached === "copying" || reached === "absent") return ok("filling");
+    const isFilling = (now: Engine["state"]): boolean => {
+      const known = now.volumes.get(key);
+      return known?.generation === generation && known.state === "filling";
+    };
+    const by = `failed copy: ${error ?? "unknown"}`.slice(0, 128);
+    const done = await engine.submit({
+      cause: "volume copy",
+      splittable: false,
+      decide: (now) => {
+        if (!isFilling(now)) return ok({ records: [], value: undefined });
+        const record =
+          reached === "ready"
+            ? ({ kind: "volume_filled", project, volume: name, generation } as const)
+            : ({ kind: "volume_removing", project, volume: name, generation, by } as const);
+        return ok({ records: [record], value: undefined });
+      },
+    });
+    if (!done.ok) return done;
+    if (reached === "ready") return ok("ready");
+    return err(problem("volume.failed", `${hostId} could not copy ${project}/${from}: ${error ?? ""}`));
+  };
+
   return {
     volumes: ({ host, project }, page) => {
       const matching = function* (): Generator<string> {
@@ -160,6 +207,22 @@ export const createVolumes = ({
       return made.ok ? ok(viewOf(made.value)) : made;
     },
 
+    copyVolume: async ({ name, snapshot = false }, project, from, origin) => {
+      const done = await writeRecords(engine, "volume copy", origin, (now) =>
+        decideCopyVolume(now, { project, from, name, snapshot, by: origin.who }),
+      );
+      if (!done.ok) return done;
+      for (let attempt = 0; attempt < COPY_TRIES; attempt += 1) {
+        const made = find(project, name);
+        if (!made.ok || made.value.state !== "filling") break;
+        const reached = await followCopy(made.value);
+        if (!reached.ok) return reached;
+        if (reached.value === "filling") await pause(COPY_LOOK_MS);
+      }
+      const made = find(project, name);
+      return made.ok ? ok(viewOf(made.value)) : made;
+    },
+
     removeVolume: async (project, name, origin) => {
       const before = find(project, name);
       const done = await writeRecords(engine, "volume removal", origin, (now) =>
@@ -177,13 +240,20 @@ export const createVolumes = ({
     tick: async (nowMs) => {
       if (nowMs < nextTryMs) return;
       nextTryMs = nowMs + RETRY_EVERY_MS;
+      const copies = [...state.volumes.values()].filter(({ state: reached }) => reached === "filling");
       const left = [...state.volumes.values()].filter(({ state: reached }) => reached === "removing");
       const answering = (id: HostId): boolean => {
         const host = state.hosts.get(id);
         return host !== undefined && host.session !== null && host.state !== "lost" && host.state !== "disconnected";
       };
       const due = left.filter(({ hostId }) => answering(hostId)).slice(0, RETRY_AT_ONCE);
-      await Promise.all(due.map((volume) => finishRemoval(volume, null)));
+      await Promise.all([
+        ...due.map((volume) => finishRemoval(volume, null)),
+        ...copies
+          .filter(({ hostId }) => answering(hostId))
+          .slice(0, RETRY_AT_ONCE)
+          .map(followCopy),
+      ]);
     },
   };
 };

@@ -13,7 +13,7 @@ import {
 import { rejection } from "./feasibility.ts";
 import { formatAmount } from "./sentences.ts";
 import { inside, type AllocationRecord, type ClusterState } from "./state.ts";
-import { sizeClass, usesOf, volumeKey, type VolumeRecord } from "./volumes.ts";
+import { sizeClass, usesOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
 
 /** Of a cluster. */
 export const MAX_VOLUMES = 20_000;
@@ -60,8 +60,9 @@ export const decideVolume = (state: ClusterState, volume: NewVolume): Result<Log
   const known = state.volumes.get(volumeKey(project, name));
   if (known !== undefined) {
     // Said twice by a follower whose answer was lost.
-    const same = known.createdBy === by && known.sizeBytes === sizeBytes && known.state === reached;
-    if (same && known.from === from && (volume.hostId ?? known.hostId) === known.hostId) return ok([]);
+    const same = known.createdBy === by && known.sizeBytes === sizeBytes && known.readOnly === readOnly;
+    if (same && known.state !== "removing" && known.from === from && (volume.hostId ?? known.hostId) === known.hostId)
+      return ok([]);
     return err(problem("volume.exists", `there is a volume ${project}/${name} already, on ${known.hostId}`));
   }
   if (state.volumes.size >= MAX_VOLUMES) {
@@ -75,6 +76,41 @@ export const decideVolume = (state: ClusterState, volume: NewVolume): Result<Log
       ...{ project, volume: name, hostId: hostId.value, sizeBytes, readOnly, state: reached, from, by },
     },
   ]);
+};
+
+export interface VolumeCopy {
+  readonly project: ProjectName;
+  readonly from: string;
+  readonly name: string;
+  readonly snapshot: boolean;
+  readonly by: string;
+}
+
+/** On the host of the other one, of the same size. Nobody may write the other one meanwhile. */
+export const decideCopyVolume = (state: ClusterState, copy: VolumeCopy): Result<LogRecord[], Problem> => {
+  const { by, from, name, project, snapshot } = copy;
+  const source = findVolume(state, project, from);
+  if (!source.ok) return source;
+  const { hostId, key, sizeBytes, state: reached } = source.value;
+  if (reached === "removing" || reached === "filling") {
+    return err(
+      problem(
+        "volume.in_use",
+        `${project}/${from} is ${reached === "removing" ? "being removed" : "a copy that is not complete"}`,
+      ),
+    );
+  }
+  if (!state.hosts.has(hostId)) {
+    return err(problem("volume.not_found", `${project}/${from} was on ${hostId}, which is no longer a host`));
+  }
+  const writer = holdersOf(state, source.value).find(
+    ({ spec, index }) => volumeUseOf(spec, index, key)?.writes === true,
+  );
+  if (writer !== undefined) {
+    const detail = `${writer.job}[${writer.index}] writes ${project}/${from}; stop it first, so that the copy is of one moment`;
+    return err(problem("volume.in_use", detail));
+  }
+  return decideVolume(state, { project, name, hostId, sizeBytes, readOnly: snapshot, state: "filling", from, by });
 };
 
 /** Allocations that have not ended and mount it. */

@@ -3,6 +3,7 @@ import {
   jobKey,
   ok,
   taskName,
+  VOLUME_SIZES_NOT_ENFORCED,
   type JobSpec,
   type Outcome,
   type PlanView,
@@ -79,11 +80,13 @@ const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job:
 };
 
 /** What hosts that would get work cannot enforce, each sentence once with the hosts it is true of. */
-const notEnforced = (state: MutableState, hosts: ReadonlySet<string>): string[] => {
+const notEnforced = (state: MutableState, hosts: ReadonlySet<string>, spec: JobSpec): string[] => {
+  const asksForSizes = spec.volumes.some((volume) => "volume" in volume && volume.sizeBytes > 0);
   const bySentence = new Map<string, string[]>();
   for (const host of [...state.hosts.values()].sort((a, b) => (a.id < b.id ? -1 : 1))) {
     if (!hosts.has(host.id)) continue;
     for (const sentence of host.inventory?.notEnforced ?? []) {
+      if (sentence === VOLUME_SIZES_NOT_ENFORCED && !asksForSizes) continue;
       bySentence.set(sentence, [...(bySentence.get(sentence) ?? []), host.id]);
     }
   }
@@ -125,7 +128,7 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
     }
     planOn(state, tentative, env, ALL_QUEUED);
     const { tasks, hostsUsed, totals } = simulate(state, tentative, spec, job);
-    const warnings = notEnforced(state, hostsUsed);
+    const warnings = notEnforced(state, hostsUsed, spec);
     if (tasks.length < spec.count) {
       warnings.unshift(
         `only the first ${tasks.length} of ${spec.count} tasks are listed; of all, ${totals.placed} would be placed now, ${totals.held} held, ${totals.blocked} blocked`,

@@ -102,7 +102,7 @@ const told = (record: LogRecord, locate: Locate): Told => {
     case "volume_filled":
       return [`the volume ${record.volume} has its content`, { project: record.project }];
     case "volume_removing":
-      return [`the volume ${record.volume} shall be deleted`, { project: record.project }];
+      return [`the volume ${record.volume} shall be deleted (${record.by})`, { project: record.project }];
     case "volume_removed":
       return [`the volume ${record.volume} is gone`, { project: record.project }];
   }

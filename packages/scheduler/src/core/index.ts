@@ -12,7 +12,14 @@ export {
 } from "./decide-hosts.ts";
 export { decideStop, decideSubmit, type Submission, type SubmitAction, type SubmitDecision } from "./decide-jobs.ts";
 export { desiredFor } from "./desired.ts";
-export { decideRemoveVolume, decideVolume, decideVolumeStep, holdersOf, type NewVolume } from "./decide-volumes.ts";
+export {
+  decideCopyVolume,
+  decideRemoveVolume,
+  decideVolume,
+  decideVolumeStep,
+  holdersOf,
+  type NewVolume,
+} from "./decide-volumes.ts";
 export { drainPlan } from "./drain-plan.ts";
 export { dryRun } from "./dry-run.ts";
 export { eventsOf, type Whereabouts } from "./event-of.ts";

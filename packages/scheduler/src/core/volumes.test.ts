@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { JobSpec, ProjectName } from "@berth/schema";
 import {
   createState,
+  decideCopyVolume,
   decideLost,
   decideReady,
   decideRemove,
@@ -236,6 +237,58 @@ describe("sizes", () => {
     });
     expect(make("a", 1)).toMatchObject({ error: { code: "volume.exists" } });
     expect(make("b", 1, "nowhere")).toMatchObject({ error: { code: "host.not_found" } });
+  });
+});
+
+describe("copies", () => {
+  const copy = (world: World, from: string, name: string, snapshot = false) =>
+    decideCopyVolume(world.state, { project: media, from, name, snapshot, by: "ann" });
+  const filled = (world: World, name: string): void => {
+    const volume = world.state.volumes.get(`media/${name}`);
+    if (volume === undefined) throw new Error(`no volume ${name}`);
+    world.append(decideVolumeStep(world.state, "volume_filled", volume));
+  };
+  const cluster = () => {
+    const world = new World();
+    world.host("h1", disk(10));
+    world.host("h2", disk(10));
+    world.submit(makeSpec("db", { volumes: [volume("data", { sizeBytes: 4 * GiB })] }));
+    world.plan();
+    return world;
+  };
+
+  test("are of one moment: not while somebody writes, and nobody writes meanwhile", () => {
+    const world = cluster();
+    expect(copy(world, "data", "snap")).toMatchObject({
+      error: { code: "volume.in_use", detail: expect.stringContaining("db[0] writes media/data; stop it first") },
+    });
+    world.exit("db", 0, 0);
+    world.append(unwrap(copy(world, "data", "snap", true)));
+    world.submit(makeSpec("again", { volumes: [volume("data")] }));
+    world.submit(makeSpec("reader", { volumes: [volume("data", { readOnly: true })] }));
+    world.submit(makeSpec("early", { volumes: [volume("snap", { readOnly: true })] }));
+    expect(lines(world)).toEqual(["media/reader[0]#1 → h1"]);
+    expect(sentenceOf(world, "again")).toContain("it is being copied");
+    expect(sentenceOf(world, "early")).toContain("its content is still being copied");
+    filled(world, "snap");
+    expect(lines(world)).toEqual(["media/again[0]#1 → h1", "media/early[0]#1 → h1"]);
+  });
+
+  test("lie beside what they are of, take as much, and a snapshot is only read", () => {
+    const world = cluster();
+    world.exit("db", 0, 0);
+    world.append(unwrap(copy(world, "data", "snap", true)));
+    expect(world.state.hosts.get(host("h1"))?.reserved.more).toEqual({ diskBytes: 8 * GiB });
+    expect(copy(world, "data", "more")).toMatchObject({ error: { code: "volume.no_room" } });
+    // A copy that is not complete is not copied, and saying it again changes nothing.
+    expect(copy(world, "snap", "x")).toMatchObject({ error: { code: "volume.in_use" } });
+    expect(copy(world, "data", "snap", true)).toEqual({ ok: true, value: [] });
+    filled(world, "snap");
+    world.submit(makeSpec("w", { volumes: [volume("snap")] }));
+    expect(world.plan()).toEqual([]);
+    expect(sentenceOf(world, "w")).toContain("it is a snapshot, to be mounted with readOnly: true");
+    expect(copy(world, "no", "x")).toMatchObject({ error: { code: "volume.not_found" } });
+    expect(copy(world, "data", "snap")).toMatchObject({ error: { code: "volume.exists" } });
   });
 });
 

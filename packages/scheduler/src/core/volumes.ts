@@ -112,6 +112,14 @@ const writerBeside = (
   return undefined;
 };
 
+/** Whoever writes it now would change the copy under way. */
+const isBeingCopied = (state: ClusterState, project: ProjectName, name: string): boolean => {
+  for (const volume of state.volumes.values()) {
+    if (volume.state === "filling" && volume.from === name && volume.project === project) return true;
+  }
+  return false;
+};
+
 const whyNot = (state: ClusterState, planned: PlannedVolumes, use: VolumeUse, mounter: Mounter): string | undefined => {
   const known = state.volumes.get(use.key);
   if (known?.state === "removing") return "it is being removed";
@@ -121,6 +129,7 @@ const whyNot = (state: ClusterState, planned: PlannedVolumes, use: VolumeUse, mo
     return `its data was on ${known.hostId}, which is no longer a host; berth volume rm ${use.name} gives it up`;
   }
   if (planned.usesOf(use.key).some((other) => clashes(use, other))) return "another task is about to write it";
+  if (use.writes && isBeingCopied(state, mounter.spec.project, use.name)) return "it is being copied";
   const writer = known === undefined ? undefined : writerBeside(state, known.hostId, use, mounter);
   return writer === undefined ? undefined : `${writer} writes it, and does not share it`;
 };

@@ -28,8 +28,6 @@ export interface AgentRequest {
   readonly host: HostId;
   readonly operation: string;
   readonly body: string;
-  /** The sender's inbox for this answer. */
-  readonly replyTo: string;
 }
 
 export interface AgentLine {
@@ -39,8 +37,6 @@ export interface AgentLine {
   readonly onRequest: (handler: (request: AgentRequest) => Promise<Reply<unknown> | undefined>) => void;
   /** Asks an agent; `agent.unreachable` when nobody answers in time. The answer's value is not decoded yet. */
   readonly ask: (host: HostId, request: Signed, timeoutMs: number) => Promise<Result<unknown, Problem>>;
-  /** Has an agent answer somebody else: whose request has this reply address. Whether it does is never known here. */
-  readonly introduce: (host: HostId, request: Signed, replyTo: string) => void;
 }
 
 /** What scheduler instances tell each other about who leads. */

@@ -1,6 +1,6 @@
 // The store on a real directory: what a kill at any point leaves, and what is asked of it all at once.
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, link, mkdir, readFile, readlink, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -48,6 +48,55 @@ test("what a kill left half made or half deleted is swept, whole ones stay", asy
   expect(readdirSync(directory)).toEqual(["media.whole.4"]);
   expect(await volumes.stat("media.whole.4")).toMatchObject({ entries: 1, usedBytes: expect.any(Number) });
   expect(await volumes.stat(id)).toBeUndefined();
+});
+
+test("a copy has everything of the other one, and nothing of it is there before all of it is", async () => {
+  const volumes = await openVolumes(directory);
+  const to = "media.copy.18";
+  await volumes.ensure(wanted);
+  const data = join(directory, id, "data");
+  await writeFile(join(data, "file"), "content");
+  await link(join(data, "file"), join(data, "hard"));
+  await symlink("/nowhere", join(data, "soft"));
+  await chown(join(data, "file"), 1234, 4321);
+  await chmod(join(data, "file"), 0o4751);
+  await utimes(join(data, "file"), 1, 2);
+  await chmod(data, 0o1777);
+  expect(await volumes.fill(to, id)).toEqual({ state: "copying", error: null });
+  await eventually("the copy is complete", async () => (await volumes.fill(to, id)).state === "ready");
+  const copy = join(directory, to, "data");
+  const [file, hard] = await Promise.all(["file", "hard"].map((name) => stat(join(copy, name))));
+  expect(file).toMatchObject({ uid: 1234, gid: 4321, mode: 0o104751, mtimeMs: 2000, nlink: 2, ino: hard?.ino });
+  expect(await readlink(join(copy, "soft"))).toBe("/nowhere");
+  expect((await stat(copy)).mode & 0o7777).toBe(0o1777);
+  await writeFile(join(copy, "file"), "changed");
+  expect(await readFile(join(data, "file"), "utf8")).toBe("content");
+  expect(readdirSync(directory).toSorted()).toEqual([to, id].toSorted());
+});
+
+test("a copy of one that nobody has used is empty, and one that fails leaves nothing and says why, once", async () => {
+  const volumes = await openVolumes(directory);
+  await volumes.fill("media.empty.2", "media.unused.1");
+  await eventually(
+    "it is there",
+    async () => (await volumes.fill("media.empty.2", "media.unused.1")).state === "ready",
+  );
+  await volumes.ensure(wanted);
+  const path = process.env["PATH"];
+  process.env["PATH"] = "/nowhere";
+  try {
+    await volumes.fill("media.bad.3", id);
+    const failed = await eventually("it has failed", async () => {
+      const told = await volumes.fill("media.bad.3", id);
+      return told.state === "failed" ? told : undefined;
+    });
+    expect(failed.error).toContain("cp");
+    expect(readdirSync(directory).toSorted()).toEqual(["media.empty.2", id].toSorted());
+  } finally {
+    process.env["PATH"] = path;
+  }
+  await volumes.fill("media.bad.3", id);
+  await eventually("the next one works", async () => (await volumes.fill("media.bad.3", id)).state === "ready");
 });
 
 test("counting never follows a link out of the volume, and counts names that are no text", async () => {

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { decoder, err, ok, VolumeIdSchema, type Result } from "@berth/schema";
 import type { Volumes } from "../../ports/volumes.ts";
 import { isMissing, syncDirectory } from "../files/atomic-file.ts";
+import { copyTree } from "./copy-tree.ts";
 import { walkTree } from "./walk-tree.ts";
 
 const NEW = ".new-";
@@ -51,10 +52,18 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
     return turn;
   };
 
-  const make = async (id: string): Promise<void> => {
+  /** Copies that have not ended, or whose failure nobody has been told. */
+  const copies = new Map<string, { error: string | null }>();
+  const make = async (id: string, content: (data: string) => Promise<void> = async () => undefined): Promise<void> => {
     const temporary = join(directory, `${NEW}${id}`);
     await rm(temporary, { recursive: true, force: true });
     await mkdir(join(temporary, "data"), { recursive: true, mode: 0o755 });
+    try {
+      await content(join(temporary, "data"));
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true });
+      throw error;
+    }
     await syncDirectory(temporary);
     await rename(temporary, join(directory, id));
     await syncDirectory(directory);
@@ -83,6 +92,47 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
         usedBytes += entry.blocks * 512;
       });
       return { id, usedBytes, entries };
+    },
+
+    fill: async (id, from) => {
+      if (await isThere(join(directory, checked(id), "data"))) return { state: "ready", error: null };
+      const known = copies.get(id);
+      if (known !== undefined) {
+        if (known.error === null) return { state: "copying", error: null };
+        copies.delete(id);
+        return { state: "failed", error: known.error };
+      }
+      const copy: { error: string | null } = { error: null };
+      copies.set(id, copy);
+      const source = join(directory, checked(from), "data");
+      void inTurn(id, async () => {
+        // Nobody has used it yet, so it has no directory: a copy of nothing.
+        await make(id, async (data) => ((await isThere(source)) ? copyTree(source, data) : undefined));
+      }).then(
+        () => copies.delete(id),
+        (error: unknown) => {
+          copy.error = error instanceof Error ? error.message : String(error);
+        },
+      );
+      return { state: "copying", error: null };
+    },
+
+    usedBytes: async (withinMs) => {
+      const late = AbortSignal.timeout(withinMs);
+      let usedBytes = 0;
+      try {
+        await walkTree(
+          directory,
+          (entry) => {
+            usedBytes += entry.blocks * 512;
+          },
+          late,
+        );
+        return usedBytes;
+      } catch (error) {
+        if (late.aborted) return undefined;
+        throw error;
+      }
     },
 
     remove: (id) =>

@@ -10,11 +10,16 @@ const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOL
 /** Descriptors of a walk; what lies deeper is counted by nobody. */
 const MAX_DEPTH = 256;
 
-/** Calls with everything below `root`, in no order. What vanishes meanwhile is left out. */
-export const walkTree = async (root: string, each: (entry: Stats) => void): Promise<void> => {
+/** Rejects when `signal` aborts. Calls with everything below `root`, in no order. What vanishes meanwhile is left out. */
+export const walkTree = async (
+  root: string,
+  each: (entry: Stats) => void,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> => {
   const visit = async (directory: FileHandle, depth: number): Promise<void> => {
     const here = `/proc/self/fd/${directory.fd}`;
     for (const name of await readdir(here, { encoding: "buffer" })) {
+      signal.throwIfAborted();
       const path = Buffer.concat([Buffer.from(`${here}/`), name]);
       let child: FileHandle | undefined;
       try {

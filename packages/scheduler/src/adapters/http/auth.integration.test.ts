@@ -24,10 +24,10 @@ const PUBLIC = new Set<string>([Routes.livez, Routes.readyz, Routes.login]);
 /** Asks for a join token instead, see below. */
 const FOR_MACHINES = new Set<string>([Routes.join]);
 const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan, tickets, whatIf } = Routes;
-const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke, volumeRemove } = Routes;
+const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke, volumeCopies, volumeRemove } = Routes;
 const ONLY_POSTED = new Set<string>([
   ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
-  ...[imageOperations, imageOperationCancel, imageData, volumeRemove],
+  ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove],
 ]);
 const POSTED = new Set<string>([Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, ...ONLY_POSTED]);
 const guarded = Object.values(Routes)

@@ -5,6 +5,7 @@ import {
   HostIdSchema,
   ProjectNameSchema,
   Routes,
+  VolumeCopyRequestSchema,
   VolumeDetailSchema,
   VolumeListSchema,
   VolumeNameSchema,
@@ -63,6 +64,22 @@ export const addVolumeRoutes = (server: Server, { api }: Control): void => {
       },
     },
     async (request) => orRefuse(await api.volume(request.params.project, request.params.volume)),
+  );
+
+  server.post(
+    Routes.volumeCopies,
+    {
+      schema: {
+        summary: "Copy a volume that nobody writes: a clone, or a snapshot, which stays as it is",
+        params: VolumeParams,
+        body: VolumeCopyRequestSchema,
+        response: { 200: VolumeViewSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { project, volume } = request.params;
+      return orRefuse(await api.copyVolume(request.body, project, volume, originOf(request)));
+    },
   );
 
   server.post(
