@@ -38,8 +38,10 @@ const meanings: Readonly<Record<Name, readonly [direction: string, what: string]
   desired: ["scheduler → agent", "the desired document, republished from its bucket: a hint that may be lost."],
   rpc: [
     "scheduler → agent, request, signed",
-    "reads of logs and outputs; lists of images and operations on them, archives in pieces.",
+    "reads of logs and outputs; opens sessions; lists of images and operations on them, archives in pieces.",
   ],
+  sessionIn: ["scheduler → agent", "a session's frames: input, credit, size, signals."],
+  sessionOut: ["agent → scheduler", "a session's frames: output, credit, the exit."],
   leader: ["leader → other schedulers", "who leads, and since which epoch: a hint."],
   write: ["follower → leader", "a change that a user asked a follower for; only the leader answers."],
   inboxPrefix: ["→ agent", "prefix of the agent's reply inboxes; answers go nowhere else."],
@@ -77,7 +79,7 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
 const isName = (name: string): name is Name => Object.hasOwn(Subjects, name);
 const subjectOf = (name: Name): string => {
   const subject = Subjects[name];
-  return typeof subject === "string" ? subject : subject(host);
+  return typeof subject === "string" ? subject : subject(host, "SESSION");
 };
 
 export const render = (): string => {

@@ -121,6 +121,12 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "text",
     what: "What the container printed. With `follow` the answer ends when the container does.",
   },
+  allocationExec: {
+    methods: "WebSocket",
+    takes: "`SessionControl`",
+    answers: "`SessionEvent`",
+    what: "Another program in the container, or what its own writes and reads.",
+  },
   allocationOutputs: {
     methods: "GET",
     answers: "`OutputList`",
@@ -217,6 +223,8 @@ const documents = [
   ["VolumeRemoved", schema.VolumeRemovedSchema],
   ["WatchMessage", schema.WatchMessageSchema],
   ["Event", schema.EventSchema],
+  ["SessionControl", schema.SessionControlSchema],
+  ["SessionEvent", schema.SessionEventSchema],
   ["JobSpec", schema.JobSpecSchema],
   ["TaskCounts", schema.TaskCountsSchema],
   ["Resources", schema.ResourcesSchema],
@@ -263,6 +271,9 @@ export const render = (): string =>
     `## Events
 
 \`/v1/events\` answers with server-sent events: every record of the log is one, in the log's order, as an \`Event\` in \`data\`. \`id\` is the sequence of its transaction; only the last event of a transaction carries it. With \`since=SEQUENCE\` (or the header \`Last-Event-ID\`, which browsers send by themselves and which goes first) what follows that sequence comes first, from memory or from the log; with \`tail=N\` about the newest N events, by whole transactions; without either, only what comes. \`follow=false\` ends the answer with what is there now. Snapshots let the log be cut: what follows a sequence that is gone is refused as \`events.gone\`, and \`oldestSequence\` says how far back it goes. A cut connection may bring the events of one transaction again: \`sequence\` and \`part\` name an event for good.`,
+    `## Sessions
+
+\`/v1/allocations/ID/exec\` is a WebSocket. The first frame is \`{"kind": "open", "request": …}\` as text; then binary frames carry standard input, and of what comes back the first byte says whether the rest is standard output (1) or standard error (2). Each side may have 256 KiB on the way that the other has not given back by \`credit\`; who does not read stops the program. The last text frame is \`exit\`, or a problem. When the connection ends, the program gets SIGHUP and is then killed.`,
     "## Documents",
     ...documents.map(([name, one]) => document(name, one)),
   );

@@ -2,6 +2,7 @@
  * Everything a verb may touch of the process it runs in: two output streams, standard input, the environment and the
  * wish to stop. Verbs take it as a parameter, so that tests read what a person would have read.
  */
+import type { Readable } from "node:stream";
 import { type Colors, createColors } from "./output/style.ts";
 
 export interface Sink {
@@ -13,6 +14,19 @@ export interface Sink {
   readonly colors: Colors;
 }
 
+/** Where keys are pressed, or what is piped in; and the terminal's size. */
+export interface Keyboard {
+  readonly isTty: boolean;
+  readonly bytes: () => Readable;
+  /** Undefined without a terminal. */
+  readonly size: () => { readonly columns: number; readonly rows: number } | undefined;
+  readonly onResize: (listener: () => void) => () => void;
+  /** Every key goes to the program, Ctrl-C too. Undone by `false`, and at the latest when this process ends. */
+  readonly setRaw: (raw: boolean) => void;
+  /** Lets go of standard input, so that the process can end. */
+  readonly close: () => void;
+}
+
 export interface Io {
   /** Data. */
   readonly out: Sink;
@@ -21,8 +35,11 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** All of standard input, or undefined when it is longer than `maxBytes`. */
   readonly readStdin: (maxBytes: number) => Promise<Buffer | undefined>;
+  readonly keyboard: () => Keyboard;
   /** Aborted by the first Ctrl-C or SIGTERM. */
   readonly stop: AbortSignal;
+  /** Which signal it was that aborted `stop`. */
+  readonly stoppedBy: () => NodeJS.Signals | undefined;
   /** Standard output leads nowhere any more. */
   readonly readerGone: () => boolean;
   readonly nowMs: () => number;
@@ -75,6 +92,27 @@ const readAll = async (stream: NodeJS.ReadStream, maxBytes: number): Promise<Buf
   return Buffer.concat(parts);
 };
 
+const processKeyboard = (): Keyboard => {
+  const { stdin, stdout } = process;
+  const isTty = stdin.isTTY === true;
+  return {
+    isTty,
+    bytes: () => stdin,
+    size: () => (stdout.isTTY === true ? { columns: stdout.columns, rows: stdout.rows } : undefined),
+    onResize: (listener) => {
+      stdout.on("resize", listener);
+      return () => void stdout.off("resize", listener);
+    },
+    setRaw: (raw) => {
+      if (isTty) stdin.setRawMode(raw);
+    },
+    close: () => {
+      stdin.pause();
+      stdin.destroy();
+    },
+  };
+};
+
 /** npm passes Ctrl-C on to a program that the terminal has told already: one keypress is one wish. */
 const ECHO_MS = 500;
 
@@ -82,10 +120,12 @@ const ECHO_MS = 500;
 export const processIo = (onSecondStop: () => void): Io => {
   const controller = new AbortController();
   let firstAtMs = 0;
+  let stoppedBy: NodeJS.Signals | undefined;
   let readerGone = false;
-  const onSignal = (): void => {
+  const onSignal = (signal: NodeJS.Signals): void => {
     if (!controller.signal.aborted) {
       firstAtMs = performance.now();
+      stoppedBy = signal;
       controller.abort();
     } else if (performance.now() - firstAtMs > ECHO_MS) onSecondStop();
   };
@@ -102,7 +142,9 @@ export const processIo = (onSecondStop: () => void): Io => {
     err: sinkOf(process.stderr, process.env),
     env: process.env,
     readStdin: (maxBytes) => readAll(process.stdin, maxBytes),
+    keyboard: processKeyboard,
     stop: controller.signal,
+    stoppedBy: () => stoppedBy,
     readerGone: () => readerGone,
     nowMs: () => Date.now(),
     command: process.env["npm_command"] === undefined ? "berth" : "npx berth",

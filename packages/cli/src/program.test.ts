@@ -62,6 +62,8 @@ describe("the help", () => {
         job [options] <job>             show one job and its tasks
         ps [options] [job]              list tasks that are placed or running
         logs [options] <task>           print what a task has written
+        exec [options] <task> <cmd...>  run a program beside a running task, in its container
+        attach [options] <task>         show what a running task writes, and pass standard input on
         outputs [options] <job>         list or fetch the files that a job's tasks have handed in
         why [options] <task>            explain why a task runs where it does, or why it does not run
         events [options]                print what has happened in the cluster

@@ -1,12 +1,14 @@
 /** The command tree, and the one place where a command's end becomes an exit status and an error becomes text. */
 import { Command, CommanderError } from "commander";
 import { suggest } from "@berth/schema";
+import { registerAttach } from "./commands/attach.ts";
 import { registerBackup } from "./commands/backup.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDashboard } from "./commands/dashboard.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerDown } from "./commands/down.ts";
 import { registerEvents } from "./commands/events.ts";
+import { registerExec } from "./commands/exec.ts";
 import { registerHost } from "./commands/host.ts";
 import { registerHosts } from "./commands/hosts.ts";
 import { registerRebalance } from "./commands/rebalance.ts";
@@ -43,7 +45,17 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
   ["Work:", [registerRun, registerPlan, registerStop]],
   [
     "What is going on:",
-    [registerJobs, registerJob, registerPs, registerLogs, registerOutputs, registerWhy, registerEvents],
+    [
+      registerJobs,
+      registerJob,
+      registerPs,
+      registerLogs,
+      registerExec,
+      registerAttach,
+      registerOutputs,
+      registerWhy,
+      registerEvents,
+    ],
   ],
   ["This program:", [registerCompletion, registerVersion]],
 ];

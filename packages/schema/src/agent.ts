@@ -5,6 +5,7 @@
 import Type, { type Static, type TSchema } from "#typebox";
 import { AllocationStateSchema, ExitSchema, ReasonSchema } from "./allocation.ts";
 import { CapacitySchema, ContainerUsageSchema, HostUsageSchema, InventorySchema, PressureSchema } from "./host.ts";
+import { SessionIdSchema, SessionRequestSchema } from "./exec.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { JobSpecSchema } from "./job.ts";
 import { ImageRpcSchemas } from "./image.ts";
@@ -154,6 +155,18 @@ export const RpcSchema = Type.Object(
       Type.Object({ kind: Type.Literal("list_outputs"), allocation: AllocationIdSchema, offset: whole }, strict),
       ...ImageRpcSchemas,
       ...VolumeRpcSchemas,
+      Type.Object(
+        {
+          kind: Type.Literal("open"),
+          allocation: AllocationIdSchema,
+          /** Also what makes the request unique: an agent opens each id once. */
+          id: SessionIdSchema,
+          /** On the scheduler's clock; not obeyed later. */
+          expiresAtMs: whole,
+          request: SessionRequestSchema,
+        },
+        strict,
+      ),
     ]),
   },
   strict,

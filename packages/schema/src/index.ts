@@ -6,6 +6,7 @@ export * from "./container-options.ts";
 export { signalOf } from "./container-parse.ts";
 export * from "./decode.ts";
 export * from "./event.ts";
+export * from "./exec.ts";
 export * from "./expression.ts";
 export * from "./field-errors.ts";
 export * from "./host.ts";

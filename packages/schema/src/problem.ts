@@ -52,6 +52,7 @@ export const Problems = defineProblems({
   "volume.no_room": { status: 409, title: "No host has room for the volume", exit: 75 },
   "volume.failed": { status: 422, title: "The volume could not be changed", exit: 65 },
   "operation.not_found": { status: 404, title: "No such operation", exit: 66 },
+  "allocation.not_running": { status: 409, title: "The allocation does not run", exit: 75 },
   "agent.unreachable": { status: 503, title: "The host does not answer", exit: 69, retryable: true },
   "idempotency.reused": { status: 422, title: "The Idempotency-Key was used for another request", exit: 65 },
   "message.invalid": { status: 400, title: "The message does not have the expected form", exit: 65 },

@@ -41,6 +41,8 @@ export const Routes = {
   allocation: "/v1/allocations/:allocation",
   /** text; `stream=stdout|stderr`, `follow=true`, `offset`. Ends with the container when it follows. */
   allocationLogs: "/v1/allocations/:allocation/logs",
+  /** WebSocket: another program in the container, or its own (SessionControl, SessionEvent). */
+  allocationExec: "/v1/allocations/:allocation/exec",
   allocationOutputs: "/v1/allocations/:allocation/outputs",
   allocationOutput: "/v1/allocations/:allocation/outputs/*",
   /** GET lists (`project`, `host`, `limit`, `cursor`); POST makes one (VolumeRequest → VolumeView). */

@@ -14,6 +14,10 @@ export const Subjects = {
   desired: (host: HostId) => `host.${host}.desired`,
   /** scheduler → agent, request, signed. */
   rpc: (host: HostId) => `host.${host}.rpc`,
+  /** scheduler → agent, core, credit window: frames of one session, which a signed request has opened. */
+  sessionIn: (host: HostId, session: string) => `host.${host}.x.${session}.in`,
+  /** agent → scheduler, core, credit window. */
+  sessionOut: (host: HostId, session: string) => `st.${host}.${session}.out`,
   /** leader → other scheduler instances, core. */
   leader: "ctl.leader",
   /** follower → leader, request: a change that a user asked a follower for. */
@@ -48,6 +52,6 @@ export const hostOfSubject = (subject: string): HostId | undefined => {
 
 /** What an agent of this host may do on the bus, as nats-server permissions (no JetStream right at all). */
 export const agentPermissions = (host: HostId) => ({
-  publish: [`hb.${host}`, `api.${host}.>`],
+  publish: [`hb.${host}`, `api.${host}.>`, `st.${host}.*.out`],
   subscribe: [`_INBOX_${host}.>`, `host.${host}.>`],
 });

@@ -6,6 +6,7 @@
 import type { Capacity, Inventory } from "@berth/schema";
 import { emptyState, type AgentContext, type Ports, type Settings } from "./context.ts";
 import { Turns } from "../core/turns.ts";
+import { createExecSessions } from "./exec-sessions.ts";
 import { createHeart } from "./heartbeat.ts";
 import { createImageOperations } from "./image-operations.ts";
 import { createKeeper } from "./keeper.ts";
@@ -44,12 +45,14 @@ export const startAgent = async (
     },
   });
   const reporter = createReporter({ getContext, onUnknownSession: session.greetAgain });
+  const sessions = createExecSessions(getContext);
   const context: AgentContext = {
     ...ports,
     operations: createImageOperations(ports),
     starts: new Turns(STARTS_AT_ONCE),
     settings,
     state: emptyState(),
+    sessions,
     wake: reconciler.wake,
     wakeReporter: reporter.wake,
   };
@@ -71,6 +74,7 @@ export const startAgent = async (
       keeper.close();
       session.close();
       context.operations.close();
+      await sessions.close();
       await reconciler.close(FINISH_MS);
       await reporter.close(TELL_MS);
       await ports.line.close();

@@ -20,6 +20,7 @@ import type { SchedulerLine } from "../ports/line.ts";
 import type { Log } from "../ports/log.ts";
 import type { Container, Runtime } from "../ports/runtime.ts";
 import type { ImageOperations } from "./image-operations.ts";
+import type { ExecSessions } from "./exec-sessions.ts";
 
 /** A container of the runtime, with what the loop has learned of it. */
 export interface LiveContainer {
@@ -80,6 +81,7 @@ export interface AgentContext extends Ports {
   readonly state: AgentState;
   /** Something may have to be done: look again. */
   readonly wake: () => void;
+  readonly sessions: ExecSessions;
   /** Something may have to be told. */
   readonly wakeReporter: () => void;
 }

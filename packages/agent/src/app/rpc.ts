@@ -1,8 +1,8 @@
 /**
- * Answers the scheduler's requests: pieces of logs and outputs, and what concerns images (image-rpc.ts). A request is answered only if the cluster key signed it,
+ * Answers the scheduler's requests: pieces of logs and outputs, sessions in containers, and what concerns images (image-rpc.ts). A request is answered only if the cluster key signed it,
  * it names this host and this life of the agent, and no newer leader has been seen; everything else is refused with a
  * problem and a line in the log. Reading changes nothing, and an operation on images has an id that is used once: a request
- * that is played again does nothing and tells nobody anything new.
+ * that is played again does nothing and tells nobody anything new. One that opens a session expires, and is obeyed once.
  */
 import {
   decodeJson,
@@ -65,6 +65,8 @@ export const answerRpc = async (context: AgentContext, signed: Signed): Promise<
         return await readChunk(context, rpc.op);
       case "list_outputs":
         return await listOutputs(context, rpc.op.allocation, rpc.op.offset);
+      case "open":
+        return await context.sessions.open(rpc.op);
       default:
         return isVolumeOp(rpc.op) ? await answerVolumes(context, rpc.op) : await answerImages(context, rpc.op);
     }

@@ -26,6 +26,12 @@ export interface LineHandlers {
   readonly onRpc: (request: Signed) => Promise<Reply<unknown>>;
 }
 
+/** The frames of one session. Sending while the line is down loses them; the sequence shows it. */
+export interface SessionLine {
+  readonly send: (frame: Uint8Array) => void;
+  readonly close: () => void;
+}
+
 export interface SchedulerLine {
   /** Begins to connect; goes on for ever, through every outage. To be called once. */
   readonly open: (handlers: LineHandlers) => void;
@@ -35,5 +41,7 @@ export interface SchedulerLine {
   readonly sync: (sync: Sync) => Promise<Result<Synced, Problem>>;
   /** Not stored anywhere: dropped while the line is down. */
   readonly heartbeat: (heartbeat: Heartbeat) => void;
+  /** Listens to a session's frames; undefined while the line is down. */
+  readonly openSession: (id: string, onFrame: (frame: Uint8Array) => void) => SessionLine | undefined;
   readonly close: () => Promise<void>;
 }

@@ -1,5 +1,45 @@
 /** What the agent needs from the container runtime. The shape is that of the native package, which is the real one. */
+import type { Readable, Writable } from "node:stream";
 import type { ContainerSpec, ExitRecord, RuntimeError } from "../core/container.ts";
+
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+export interface ExecSpec {
+  readonly command: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly workdir?: string;
+  readonly stdin?: "null" | "pipe";
+  readonly terminal?: TerminalSize;
+  readonly user?: string;
+}
+
+/** Bytes of a running program. Both outputs must be read: one that is not holds up the other, and the program. */
+interface Streams {
+  readonly terminal: boolean;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  resize(size: TerminalSize): Promise<void>;
+}
+
+export interface ExecProcess extends Streams {
+  readonly exited: Promise<ExitRecord>;
+  signal(signal: number): Promise<void>;
+  /** Kills it when it still runs. */
+  close(): void;
+}
+
+export interface Attachment extends Streams {
+  readonly closed: Promise<"ended" | "detached" | "dropped">;
+  detach(): void;
+}
+
+export type ExecResult =
+  | { readonly ok: true; readonly value: ExecProcess }
+  | { readonly ok: false; readonly error: RuntimeError; readonly exit: ExitRecord };
 
 export interface ContainerStats {
   readonly cpuUsageMicros: number;
@@ -17,6 +57,9 @@ export interface Container {
   readonly exited: Promise<ExitRecord>;
   /** The signal that its spec names, then after `graceMs` everything in the container is killed. */
   stop(options: { readonly graceMs: number }): Promise<ExitRecord>;
+  /** Rejects when its supervisor cannot be asked; a program that cannot be started is a result. */
+  exec(spec: ExecSpec): Promise<ExecResult>;
+  attach(options?: { readonly scrollbackBytes?: number }): Promise<Attachment>;
   /** Deletes what is left of an ended container, its logs included. */
   remove(): Promise<void>;
 }

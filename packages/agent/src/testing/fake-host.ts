@@ -256,6 +256,9 @@ export class FakeHost {
         if (life.alive) this.exit(id, 143, { cause: "signalled", signal: 15 });
         return await exited;
       },
+      // Its programs are states of a table: there is nothing to run another one beside.
+      exec: () => Promise.reject(new Error("this host runs no programs")),
+      attach: () => Promise.reject(new Error("this host runs no programs")),
       remove: async () => {
         await turns(1);
         if (!life.alive) return await new Promise<void>(() => undefined);

@@ -138,6 +138,7 @@ export class FakeCluster {
         heartbeat: (heartbeat) => {
           if (life.alive) this.heartbeats.push(heartbeat);
         },
+        openSession: () => undefined,
         close: () => Promise.resolve(),
       },
     };

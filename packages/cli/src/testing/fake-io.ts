@@ -1,4 +1,5 @@
 /** An Io that remembers what a person would have read. Columns and colours as the test wants them. */
+import { Readable } from "node:stream";
 import type { Io, Sink } from "../io.ts";
 import { createColors } from "../output/style.ts";
 
@@ -38,6 +39,7 @@ export const fakeIo = (
     err,
     env: options.env ?? {},
     stop: stop.signal,
+    stoppedBy: () => (stop.signal.aborted ? "SIGINT" : undefined),
     readerGone: () => false,
     nowMs: () => options.nowMs ?? 1_000_000,
     command: "berth",
@@ -45,6 +47,14 @@ export const fakeIo = (
       const bytes = Buffer.from(options.stdin ?? "");
       return bytes.length > maxBytes ? undefined : bytes;
     },
+    keyboard: () => ({
+      isTty: false,
+      bytes: () => Readable.from([Buffer.from(options.stdin ?? "")]),
+      size: () => undefined,
+      onResize: () => () => undefined,
+      setRaw: () => undefined,
+      close: () => undefined,
+    }),
     text: out.text,
     errText: err.text,
     interrupt: () => stop.abort(),

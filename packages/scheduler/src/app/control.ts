@@ -22,6 +22,7 @@ import { createDocuments, type Documents } from "./documents.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { createEventFeed, EVENT_LIMITS, type EventFeed } from "./event-feed.ts";
 import { createEvaluator } from "./evaluator.ts";
+import { createExecSessions, type ExecSessions } from "./exec-sessions.ts";
 import { createFileStreams, type FileStreams } from "./file-stream.ts";
 import { createForwarding } from "./forward.ts";
 import { createLiveHosts } from "./live-hosts.ts";
@@ -73,6 +74,7 @@ export interface Control {
   readonly files: AgentFiles;
   readonly streams: FileStreams;
   readonly images: AgentImages;
+  readonly sessions: ExecSessions;
   readonly hub: WatchHub;
   readonly events: EventFeed;
   /** A snapshot of this moment with the cluster's secrets; undefined before the log has been read. */
@@ -139,6 +141,7 @@ export const createControl = (options: ControlOptions): Control => {
   const events = createEventFeed({ state, log: options.log, clock, limits: EVENT_LIMITS });
   const askAgent = createAskAgent(state, options.agents, options.signer);
   const files = createAgentFiles(state, askAgent);
+  const sessions = createExecSessions(state, options.agents, askAgent, clock);
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
 
   let onServing = (): void => {};
@@ -290,6 +293,7 @@ export const createControl = (options: ControlOptions): Control => {
     files,
     streams: createFileStreams(state, files),
     images: createAgentImages({ state, askAgent, randomBytes: clock.randomBytes }),
+    sessions,
     hub,
     events,
     serving,
@@ -297,6 +301,7 @@ export const createControl = (options: ControlOptions): Control => {
       hub.close();
       events.close();
       waits.close();
+      sessions.close();
     },
     backup: async () => {
       const secrets = await options.secrets();

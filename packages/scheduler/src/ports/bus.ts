@@ -30,6 +30,12 @@ export interface AgentRequest {
   readonly body: string;
 }
 
+/** The frames of one session with an agent. */
+export interface SessionCarrier {
+  readonly send: (frame: Uint8Array) => void;
+  readonly close: () => void;
+}
+
 export interface AgentLine {
   /** Heartbeats as text, with the host of their subject. */
   readonly onHeartbeat: (handler: (host: HostId, body: string) => void) => void;
@@ -37,6 +43,8 @@ export interface AgentLine {
   readonly onRequest: (handler: (request: AgentRequest) => Promise<Reply<unknown> | undefined>) => void;
   /** Asks an agent; `agent.unreachable` when nobody answers in time. The answer's value is not decoded yet. */
   readonly ask: (host: HostId, request: Signed, timeoutMs: number) => Promise<Result<unknown, Problem>>;
+  /** Listens to what this host, and no other, sends for a session. */
+  readonly openSession: (host: HostId, id: string, onFrame: (frame: Uint8Array) => void) => SessionCarrier;
 }
 
 /** What scheduler instances tell each other about who leads. */

@@ -218,6 +218,23 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     heartbeat: (heartbeat) => {
       if (up) connection?.publish(Subjects.heartbeat(host), encoder.encode(JSON.stringify(heartbeat)));
     },
+    openSession: (id, onFrame) => {
+      const on = connection;
+      if (on === undefined || !up) return undefined;
+      const subject = Subjects.sessionOut(host, id);
+      const subscription = on.subscribe(Subjects.sessionIn(host, id), {
+        callback: (error, message) => {
+          if (error === null) onFrame(message.data);
+          else log.error({ error: errorFields(error) }, "line.subscription_failed");
+        },
+      });
+      return {
+        send: (frame) => {
+          if (!on.isClosed()) on.publish(subject, frame);
+        },
+        close: () => subscription.unsubscribe(),
+      };
+    },
     close: async () => {
       closed = true;
       wakeRedial();

@@ -5,7 +5,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import websocket from "@fastify/websocket";
 import fastify, { LogController, type FastifyBaseLogger, type FastifyError } from "fastify";
 import type { Logger } from "pino";
-import { problem } from "@berth/schema";
+import { problem, SESSION_REQUEST_BYTES } from "@berth/schema";
 import type { Control } from "../../app/control.ts";
 import type { Clock } from "../../ports/clock.ts";
 import { createAuthHook } from "./auth.ts";
@@ -15,6 +15,7 @@ import { acceptJson } from "./json-body.ts";
 import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems.ts";
 import { addAllocationRoutes } from "./routes/allocations.ts";
 import { addEventRoutes } from "./routes/events.ts";
+import { addExecRoute } from "./routes/exec.ts";
 import { addHostRoutes } from "./routes/hosts.ts";
 import { addRebalanceRoutes } from "./routes/rebalance.ts";
 import { addWhatIfRoutes } from "./routes/what-if.ts";
@@ -89,7 +90,8 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
       security: [{ token: [] }],
     },
   });
-  await server.register(websocket, { options: { maxPayload: 4_096, perMessageDeflate: false } });
+  // One limit for all addresses, before which a socket has proved who it is: the live feed closes at the first frame.
+  await server.register(websocket, { options: { maxPayload: SESSION_REQUEST_BYTES, perMessageDeflate: false } });
 
   const sessions = createSessions(options.adminToken);
   const system = { ...options, sessions };
@@ -114,6 +116,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addVolumeRoutes(routes, control);
     addWatchRoute(routes, control);
     addEventRoutes(routes, control);
+    addExecRoute(routes, control);
   });
   await addDashboard(server, options.dashboardDir);
   return server;

@@ -126,6 +126,22 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
         },
       });
     },
+    openSession: (host, id, onFrame) => {
+      const subject = Subjects.sessionIn(host, id);
+      const subscription = bus.nats.subscribe(Subjects.sessionOut(host, id), {
+        callback: (error, message) => {
+          if (error !== null) log.warn({ err: error }, "session_subscription_failed");
+          else onFrame(message.data);
+        },
+      });
+      return {
+        // While the bus is down frames are lost; the sequence shows it, and the session ends.
+        send: (frame) => {
+          if (!bus.nats.isClosed()) bus.nats.publish(subject, frame);
+        },
+        close: () => subscription.unsubscribe(),
+      };
+    },
     ask: async (host, request, timeoutMs) => {
       const unreachable = (why: string) =>
         err(problem("agent.unreachable", `the agent of ${host} does not answer: ${why}`, { retryAfterMs: 1_000 }));

@@ -3,11 +3,11 @@ import Type from "typebox";
 import type { WebSocket } from "ws";
 import { problem, Routes, type Problem } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
+import { keepAlive } from "../keep-alive.ts";
 import { Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { problems } from "../shapes.ts";
 
-const PING_MS = 20_000;
 /** WebSocket close codes: try again later, policy violation, going away (RFC 6455 and its registry). */
 const TRY_AGAIN = 1013;
 const POLICY = 1008;
@@ -16,21 +16,6 @@ const GOING_AWAY = 1001;
 const refuse = (socket: WebSocket, refused: Problem, code: number): void => {
   socket.send(JSON.stringify(refused));
   socket.close(code, refused.code);
-};
-
-/** Ends a connection whose other side has gone without a word. */
-const keepAlive = (socket: WebSocket): void => {
-  let answered = true;
-  const timer = setInterval(() => {
-    if (!answered) return socket.terminate();
-    answered = false;
-    socket.ping();
-  }, PING_MS);
-  timer.unref();
-  socket.on("pong", () => {
-    answered = true;
-  });
-  socket.once("close", () => clearInterval(timer));
 };
 
 export const addWatchRoute = (server: Server, { hub }: Control): void => {
