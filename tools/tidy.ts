@@ -29,6 +29,7 @@ const readTree = (): checks.Files => {
 
 const all: readonly ((files: checks.Files) => string[])[] = [
   checks.corePurity,
+  checks.bundledTypebox,
   checks.orphans,
   checks.todos,
   checks.lengths,

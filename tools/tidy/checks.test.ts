@@ -35,6 +35,15 @@ describe("corePurity", () => {
   });
 });
 
+test("bundledTypebox: the schema asks for the bundle, and its tests may ask for what they like", () => {
+  const schema = (path: string, name: string) =>
+    checks.bundledTypebox(files({ [`packages/schema/src/${path}`]: `import Type from "${name}";` }));
+  expect(schema("a.ts", "typebox")).toHaveLength(1);
+  expect(schema("a.ts", "typebox/value")).toHaveLength(1);
+  expect(schema("a.ts", "#typebox")).toEqual([]);
+  expect(schema("a.test.ts", "typebox")).toEqual([]);
+});
+
 describe("orphans", () => {
   test("what is imported, included, built or started is none", () => {
     const tree = files({

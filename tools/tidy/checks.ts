@@ -56,6 +56,17 @@ export const corePurity: Check = (files) =>
     ],
   );
 
+/** Built programs load TypeBox as three files (packages/schema/scripts/bundle-typebox.mjs), if the schema asks for those. */
+export const bundledTypebox: Check = (files) =>
+  each(
+    files,
+    (path) => path.startsWith("packages/schema/src/") && !isTest(path),
+    (path, text) =>
+      importsOf(text)
+        .filter((name) => /^typebox(\/|$)/.test(name))
+        .map((name) => `${path}: imports "${name}"; the schema imports "#${name}"`),
+  );
+
 /** Types leave nothing behind: importing them brings no effect into a core. */
 const withoutTypes = (text: string): string => text.replace(/^(import|export) type \{[^}]*\} from [^\n]*$/gm, "");
 
