@@ -3,9 +3,14 @@
  * checks that no host has more booked than it may have.
  */
 import { execFileSync } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { DIMENSIONS, type AllocationView, type HostView } from "@berth/schema";
+import { archiveImage } from "../packages/agent/src/testing/registry.ts";
 import { Cluster, eventually, inside, kill } from "./support/index.ts";
 
 const cluster = new Cluster();
@@ -172,4 +177,40 @@ test("an agent that is killed over and over keeps its containers", async () => {
 test("no host ever had more booked than it may have", () => {
   expect(looks).toBeGreaterThan(20);
   expect(overcommitted).toEqual([]);
+});
+
+test("an image that was imported to one host runs on every other, which takes it from there", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "berth-e2e-hosts-"));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const archive = join(directory, "shared.tar");
+  archiveImage(directory, archive, {
+    layers: [{ "bin/busybox": readFileSync("/bin/busybox") }, { "etc/motd": "from afar" }],
+  });
+  const image = "oci://local/shared:1";
+  const imported = await cluster.cli(["image", "import", archive, image, "--copies", "1"]);
+  expect(imported.stderr).toContain(image);
+  const here = (await cluster.cli(["image", "ls", "-o", "json"])).stdout;
+  expect(JSON.parse(here).items).toHaveLength(1);
+
+  const document = join(directory, "everywhere.json");
+  const command = ["/bin/busybox", "cat", "/etc/motd"];
+  const resources = { cpu: { request: "20m" }, memory: { request: "32Mi" } };
+  const placement = { spread: [{ by: "host", maxSkew: 1 }] };
+  writeFileSync(
+    document,
+    JSON.stringify({ name: "everywhere", kind: "batch", image, command, array: { size: 6 }, resources, placement }),
+  );
+  const run = await cluster.cli(["run", "--wait", document]);
+  expect(run.code, run.stderr).toBe(0);
+  const ran = await cluster.allocations("&job=everywhere");
+  expect(new Set(ran.map((one) => one.hostId)).size).toBe(3);
+  const after = JSON.parse((await cluster.cli(["image", "ls", "-o", "json"])).stdout);
+  const sources = after.items.map((item: { image: { source: string } }) => item.image.source);
+  expect(sources.toSorted()).toEqual(["cluster", "cluster", "import"]);
+});
+
+test("an image that no host has says what to do", async () => {
+  const pulled = await cluster.cli(["image", "pull", "oci://local/nobody:1"]);
+  expect(pulled.code).toBe(1);
+  expect(pulled.stderr).toContain("no other host that answers has oci://local/nobody:1: import it");
 });

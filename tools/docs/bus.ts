@@ -34,6 +34,12 @@ const meanings: Readonly<Record<Name, readonly [direction: string, what: string]
   hello: ["agent → leader, request", "the first request of a session; the answer carries the desired document."],
   report: ["agent → leader, request", "states of allocations; answered only after they are in the log."],
   sync: ["agent → leader, request", "“this is what I have”; the answer is a newer document, if there is one."],
+  image: ["agent → leader, request", "which image of this name other hosts have."],
+  blob: [
+    "agent → leader, request",
+    "bytes of a blob that another host has. The leader asks that host, whose answer goes straight to the asking agent: " +
+      "the bytes, with the size of the blob in the header `Berth-Size`.",
+  ],
   requests: ["scheduler subscribes", "all requests of agents."],
   desired: ["scheduler → agent", "the desired document, republished from its bucket: a hint that may be lost."],
   rpc: [

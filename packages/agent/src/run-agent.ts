@@ -22,6 +22,7 @@ import { createSchedulerLine } from "./adapters/nats/scheduler-line.ts";
 import { createVerifier } from "./adapters/verifier.ts";
 import { openVolumes } from "./adapters/volumes/volume-store.ts";
 import { startAgent } from "./app/agent.ts";
+import { createClusterImages } from "./app/cluster-images.ts";
 import { capacityOf, shareWarnings, withFurther, type Share } from "./core/capacity.ts";
 import type { AllowedPath } from "./core/host-paths.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
@@ -138,8 +139,20 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     await rememberSettings(layout, { host, cgroupParent });
     const journal = await openJournal(layout, log);
     await sweepLeftovers(layout);
+    const session = randomBytes(18).toString("base64url");
+    const line = createSchedulerLine({
+      host,
+      natsUrls: options.natsUrls,
+      seedFile: options.seedFile,
+      log,
+      ...(ca === undefined ? {} : { ca }),
+    });
     const images = await attempt(
-      () => openImages({ directory: layout.images, registries: layout.registries, settings: layout.imageSettings }),
+      () =>
+        openImages(
+          { directory: layout.images, registries: layout.registries, settings: layout.imageSettings },
+          createClusterImages(line, session, log),
+        ),
       "the store of images",
     );
     const volumes = await attempt(() => openVolumes(layout.volumes), "the volumes");
@@ -164,19 +177,13 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         files: openAllocationFiles(layout),
         images,
         volumes,
-        line: createSchedulerLine({
-          host,
-          natsUrls: options.natsUrls,
-          seedFile: options.seedFile,
-          log,
-          ...(ca === undefined ? {} : { ca }),
-        }),
+        line,
         verifier,
         probe: createHostProbe(),
       },
       {
         host,
-        session: randomBytes(18).toString("base64url"),
+        session,
         bootId: features.bootId,
         ids: ids.value,
         retention: options.retention ?? DEFAULT_RETENTION,

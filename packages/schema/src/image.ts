@@ -13,10 +13,15 @@ const digest = Type.String({ pattern: "^sha256:[0-9a-f]{64}$" });
 
 /** Long enough for the longest reference: host, repository, tag and digest. */
 export const ImageNameSchema = Type.String({ minLength: 1, maxLength: 640 });
+/** As in agent.ts, which imports this file. */
+const ImageSessionSchema = Type.String({ pattern: "^[A-Za-z0-9_-]{16,64}$" });
 /** Made by whoever starts an operation, so that a request that is repeated starts nothing twice. */
 export const ImageOperationIdSchema = Type.String({ pattern: "^[A-Za-z0-9_-]{16,64}$" });
-/** An import has no copy elsewhere: it is never collected, only removed by name. */
-export const IMAGE_SOURCES = ["registry", "import"] as const;
+/**
+ * Where a host has it from. An import may have no copy elsewhere: it is never collected, only removed by name. `cluster`:
+ * another host had it imported, or kept its archives.
+ */
+export const IMAGE_SOURCES = ["registry", "import", "cluster"] as const;
 
 /** An image on one host. `uses`: allocations there that hold it; `sizeBytes`: its unpacked layers, shared ones included. */
 export const ImageOnHostSchema = Type.Object(
@@ -91,6 +96,7 @@ export const LayerProgressSchema = Type.Object(
 export type LayerProgress = Static<typeof LayerProgressSchema>;
 
 export const IMAGE_FORMATS = ["oci", "docker"] as const;
+export const MAX_IMAGE_COPIES = 16;
 /** What an operation shall do. */
 export const ImageRequestSchema = Type.Union([
   /** Asks the registry again, also for a tag that is here. */
@@ -163,10 +169,14 @@ export const ImageOperationSchema = Type.Object(
 );
 export type ImageOperation = Static<typeof ImageOperationSchema>;
 
-/** `POST /v1/images/operations`. Without `hosts`: every host that answers. */
+/**
+ * `POST /v1/images/operations`. Without `hosts`: every host that answers. `copies`, of a pull or an import: so many of
+ * them, as the scheduler likes; the others take it from there when they need it.
+ */
 export const ImageOrderSchema = Type.Object(
   {
     hosts: Type.Optional(Type.Array(HostIdSchema, { minItems: 1, maxItems: 1000 })),
+    copies: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_IMAGE_COPIES })),
     request: Type.Union([
       Type.Object({ kind: Type.Literal("pull"), image: ImageNameSchema }, strict),
       Type.Object({ kind: Type.Literal("push"), image: ImageNameSchema, to: nullable(ImageNameSchema) }, strict),
@@ -254,7 +264,32 @@ export const ImageRpcSchemas = [
   ),
   /** The next bytes of an archive that is exported; the same offset again gives the same bytes again. */
   Type.Object({ kind: Type.Literal("image_read"), id: ImageOperationIdSchema, offset: whole }, strict),
+  /**
+   * Bytes of a blob, for another host: the answer goes there, not to the scheduler, and is no JSON but the bytes, with
+   * the size of the whole blob in the header `Berth-Size`.
+   */
+  Type.Object({ kind: Type.Literal("blob_read"), digest, offset: whole }, strict),
 ] as const;
 /** Answer to `image_write`: how many bytes were taken so far. */
 export const ImageWrittenSchema = Type.Object({ offset: whole }, strict);
 export type ImageWritten = Static<typeof ImageWrittenSchema>;
+
+/** `api.<host>.image`: has another host of the cluster all archives of this image? */
+export const FindImageSchema = Type.Object({ session: ImageSessionSchema, image: ImageNameSchema }, strict);
+export type FindImage = Static<typeof FindImageSchema>;
+/** `imported`: its name is the cluster's own, whatever a registry says. Null: nobody has it. */
+export const FoundImageSchema = Type.Object(
+  { found: nullable(Type.Object({ manifest: digest, imported: Type.Boolean() }, strict)) },
+  strict,
+);
+export type FoundImage = Static<typeof FoundImageSchema>;
+
+/** `api.<host>.blob`: bytes of a blob of such an image. Answered by a host that has it, or by the leader with a problem. */
+export const BlobRequestSchema = Type.Object(
+  { session: ImageSessionSchema, image: ImageNameSchema, digest, offset: whole },
+  strict,
+);
+export type BlobRequest = Static<typeof BlobRequestSchema>;
+/** Of one answer: half of what the bus carries. */
+export const BLOB_CHUNK_BYTES = 524_288;
+export const BLOB_SIZE_HEADER = "Berth-Size";

@@ -9,6 +9,9 @@ export const Subjects = {
   hello: (host: HostId) => `api.${host}.hello`,
   report: (host: HostId) => `api.${host}.report`,
   sync: (host: HostId) => `api.${host}.sync`,
+  /** Which image of this name other hosts have, and bytes of it: a host that has them answers. */
+  image: (host: HostId) => `api.${host}.image`,
+  blob: (host: HostId) => `api.${host}.blob`,
   requests: "api.*.*",
   /** republished from KV `desired` → agent, core: a hint that may be lost. */
   desired: (host: HostId) => `host.${host}.desired`,

@@ -9,6 +9,7 @@ import {
   type Result,
   type Rpc,
 } from "@berth/schema";
+import type { BlobPiece } from "../ports/line.ts";
 import type { AgentContext } from "./context.ts";
 import type { VolumeOp } from "./volume-rpc.ts";
 
@@ -18,7 +19,7 @@ export type ImageOp = Exclude<Rpc["op"], { kind: "read" | "list_outputs" | "open
 const replyOf = <T>(result: Result<T, Problem>): Reply<T> =>
   result.ok ? result : { ok: false, problem: result.error };
 
-export const answerImages = async (context: AgentContext, op: ImageOp): Promise<Reply<unknown>> => {
+export const answerImages = async (context: AgentContext, op: ImageOp): Promise<Reply<unknown> | BlobPiece> => {
   const { images, operations } = context;
   switch (op.kind) {
     case "images":
@@ -44,6 +45,11 @@ export const answerImages = async (context: AgentContext, op: ImageOp): Promise<
       const { data, done } = piece.value;
       const size = op.offset + data.length;
       return { ok: true, value: { data: Buffer.from(data).toString("base64"), offset: op.offset, size, done } };
+    }
+    case "blob_read": {
+      const piece = await images.verbs.blob(op.digest, op.offset);
+      if (piece !== undefined) return piece;
+      return { ok: false, problem: problem("image.not_found", `${context.settings.host} has no blob ${op.digest}`) };
     }
     default:
       return absurd(op);

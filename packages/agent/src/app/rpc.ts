@@ -19,6 +19,7 @@ import {
 } from "@berth/schema";
 import { isFinished } from "../core/record.ts";
 import type { ReadableFile } from "../ports/files.ts";
+import type { BlobPiece } from "../ports/line.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { answerImages } from "./image-rpc.ts";
@@ -36,7 +37,7 @@ const refusal = (context: AgentContext, reason: Problem): Reply<never> => {
   return { ok: false, problem: reason };
 };
 
-export const answerRpc = async (context: AgentContext, signed: Signed): Promise<Reply<unknown>> => {
+export const answerRpc = async (context: AgentContext, signed: Signed): Promise<Reply<unknown> | BlobPiece> => {
   const { settings, state, verifier } = context;
   const payload = verifier.verify(signed);
   if (payload === undefined)

@@ -1,5 +1,6 @@
 /** What the agent needs of images. */
-import type { ImageDetail, ImageOnHost, ImageResult, Result } from "@berth/schema";
+import type { ImageDetail, ImageOnHost, ImageResult, Problem, Result } from "@berth/schema";
+import type { BlobPiece } from "./line.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
 import type { Progress } from "../core/images/progress.ts";
 
@@ -8,6 +9,14 @@ type ResultOf<K extends ImageResult["kind"]> = Extract<ImageResult, { kind: K }>
 export interface ImageWork {
   readonly progress: Progress;
   readonly signal: AbortSignal;
+}
+
+/** Images that other hosts of the cluster have; how they are reached is the line's business. */
+export interface ClusterImages {
+  /** Undefined when nobody has it, or nobody can be asked now. Never rejects. */
+  readonly find: (image: string) => Promise<{ readonly manifest: string; readonly imported: boolean } | undefined>;
+  /** At most BLOB_CHUNK_BYTES from `offset` on, and the size of the whole blob. */
+  readonly read: (image: string, digest: string, offset: number) => Promise<Result<BlobPiece, Problem>>;
 }
 
 /** What can be asked of a host's images. Whatever fails rejects with a sentence for the user. */
@@ -29,6 +38,8 @@ export interface ImageVerbs {
   ) => Promise<string[]>;
   /** Exports an archive, piece by piece. */
   readonly give: (image: string, format: "oci" | "docker", work: ImageWork) => AsyncIterable<Uint8Array>;
+  /** Bytes of a blob from `offset` on, at most BLOB_CHUNK_BYTES; undefined when it is not here. */
+  readonly blob: (digest: string, offset: number) => Promise<BlobPiece | undefined>;
   readonly remove: (image: string) => Promise<ResultOf<"removed">>;
   readonly prune: (all: boolean) => Promise<ResultOf<"removed">>;
   readonly check: (repair: boolean, work: ImageWork) => Promise<ResultOf<"checked">>;

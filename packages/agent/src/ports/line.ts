@@ -4,6 +4,9 @@
  * the line itself (`cluster.unreachable`, `leader.unknown`); they never reject.
  */
 import type {
+  BlobRequest,
+  FindImage,
+  FoundImage,
   Heartbeat,
   Hello,
   Problem,
@@ -22,8 +25,14 @@ export interface LineHandlers {
   readonly onChange: (up: boolean) => void;
   /** A desired document was announced. `afterGap`: one before it was missed. */
   readonly onDesired: (document: Signed, afterGap: boolean) => void;
-  /** A request of the scheduler; the answer goes back to it. */
-  readonly onRpc: (request: Signed) => Promise<Reply<unknown>>;
+  /** A request of the scheduler; the answer goes back to it, or to the host that it was made for. */
+  readonly onRpc: (request: Signed) => Promise<Reply<unknown> | BlobPiece>;
+}
+
+/** Bytes of a blob, and the size of the whole blob. */
+export interface BlobPiece {
+  readonly bytes: Uint8Array;
+  readonly size: number;
 }
 
 /** The frames of one session. Sending while the line is down loses them; the sequence shows it. */
@@ -39,6 +48,10 @@ export interface SchedulerLine {
   readonly hello: (hello: Hello) => Promise<Result<Welcome, Problem>>;
   readonly report: (report: Report) => Promise<Result<Reported, Problem>>;
   readonly sync: (sync: Sync) => Promise<Result<Synced, Problem>>;
+  /** Which image of this name other hosts have. */
+  readonly findImage: (find: FindImage) => Promise<Result<FoundImage, Problem>>;
+  /** From another host, which answers for the scheduler. */
+  readonly readBlob: (request: BlobRequest) => Promise<Result<BlobPiece, Problem>>;
   /** Not stored anywhere: dropped while the line is down. */
   readonly heartbeat: (heartbeat: Heartbeat) => void;
   /** Listens to a session's frames; undefined while the line is down. */

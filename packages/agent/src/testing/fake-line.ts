@@ -11,7 +11,6 @@ import {
   type Heartbeat,
   type HostId,
   type JobSpec,
-  type Reply,
   type Signed,
 } from "@berth/schema";
 import type { Verifier } from "../ports/host.ts";
@@ -79,7 +78,7 @@ export class FakeCluster {
     if (this.up) this.#handlers?.onDesired(signed, false);
   }
 
-  rpc(value: unknown): Promise<Reply<unknown>> {
+  rpc(value: unknown): ReturnType<LineHandlers["onRpc"]> {
     if (this.#handlers === undefined) throw new Error("no agent");
     return this.#handlers.onRpc(fakeSign(value));
   }
@@ -135,6 +134,8 @@ export class FakeCluster {
             }
             return { ok: true, value: { rev: this.rev } };
           }),
+        findImage: () => Promise.resolve({ ok: true, value: { found: null } }),
+        readBlob: () => Promise.resolve(down),
         heartbeat: (heartbeat) => {
           if (life.alive) this.heartbeats.push(heartbeat);
         },

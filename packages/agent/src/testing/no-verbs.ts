@@ -10,6 +10,7 @@ export const noVerbs: ImageVerbs = {
   push: refuse,
   take: refuse,
   give: () => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) }),
+  blob: () => Promise.resolve(undefined),
   remove: refuse,
   prune: refuse,
   check: refuse,

@@ -132,13 +132,8 @@ export interface ImageSource {
   readonly format?: "oci" | "docker";
 }
 
-/** Makes an OCI layout with umoci, and gives it to a registry with skopeo. */
-export const pushImage = (
-  directory: string,
-  target: string,
-  source: ImageSource,
-  login: readonly string[] = [],
-): void => {
+/** An OCI layout made with umoci; its image is called `made`. */
+const makeLayout = (directory: string, source: ImageSource): string => {
   const layout = join(directory, "layout");
   rmSync(layout, { recursive: true, force: true });
   const umoci = (...args: string[]) => execFileSync("umoci", args, { cwd: directory, stdio: "pipe" });
@@ -156,6 +151,22 @@ export const pushImage = (
     umoci("raw", "add-layer", "--image", `${layout}:made`, archive);
   });
   if (source.config !== undefined) umoci("config", "--image", `${layout}:made`, ...source.config);
+  return layout;
+};
+
+/** An archive of an image, as it is imported: a tar of an OCI layout. */
+export const archiveImage = (directory: string, target: string, source: ImageSource): void => {
+  execFileSync("tar", ["-C", makeLayout(directory, source), "-cf", target, "."]);
+};
+
+/** Gives such an image to a registry with skopeo. */
+export const pushImage = (
+  directory: string,
+  target: string,
+  source: ImageSource,
+  login: readonly string[] = [],
+): void => {
+  const layout = makeLayout(directory, source);
   const format = source.format === "docker" ? ["--format", "v2s2"] : [];
   const flags = ["--insecure-policy", "copy", "-q", "--dest-tls-verify=false", ...format, ...login];
   execFileSync("skopeo", [...flags, `oci:${layout}:made`, `docker://${target}`], { stdio: "pipe" });

@@ -5,7 +5,7 @@
 import { createWriteStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import {
   decoder,
   formatBytes,
@@ -13,11 +13,9 @@ import {
   ImageDataTakenSchema,
   ImageDetailsSchema,
   ImageListSchema,
-  isLabel,
   MAX_IMAGE_DATA_BYTES,
   routePath,
   Routes,
-  type HostId,
   type ImageOnHost,
   type ImageOrder,
   type ImageResult,
@@ -29,6 +27,7 @@ import { Exit, Failure } from "../failure.ts";
 import { say, type Io } from "../io.ts";
 import { documentText, printListing } from "../output/format.ts";
 import { createLive } from "../output/live.ts";
+import { orderOf, withCopies, withHosts, type HostsOptions } from "./image-hosts.ts";
 import {
   clientOf,
   withConnection,
@@ -42,32 +41,6 @@ import {
 const decodeList = decoder(ImageListSchema);
 const decodeDetails = decoder(ImageDetailsSchema);
 const decodeTaken = decoder(ImageDataTakenSchema);
-
-interface HostsOptions extends ConnectionOptions {
-  readonly host?: readonly string[];
-  readonly quiet?: boolean;
-}
-
-const collectHost = (text: string, before: readonly string[] | undefined): readonly string[] => {
-  if (!isLabel(text)) throw new InvalidArgumentError("that is no name of a host");
-  return [...(before ?? []), text];
-};
-
-const withHosts = (command: Command): Command =>
-  withConnection(
-    command
-      .addOption(
-        new Option("--host <name>", "only there; may be given several times").argParser(
-          collectHost as () => readonly string[],
-        ),
-      )
-      .option("-q, --quiet", "no progress"),
-  );
-
-const orderOf = (options: HostsOptions, request: ImageOrder["request"]): ImageOrder => ({
-  ...(options.host === undefined ? {} : { hosts: [...options.host] as HostId[] }),
-  request,
-});
 
 const resultText = (result: ImageResult): string => {
   switch (result.kind) {
@@ -209,7 +182,7 @@ const registerOrders = (image: Command, { io, finish }: Host): void => {
     .action(async (name: string, options: HostsOptions) =>
       finish(await perform(io, options, { kind: "pull", image: name })),
     );
-  withExamples(withHosts(pull), [
+  withExamples(withCopies(pull), [
     ["berth image pull oci://registry.lan/app:2", "on all hosts"],
     ["berth image pull oci://registry.lan/app:2 --host cedar", "on one"],
   ]);
@@ -310,8 +283,9 @@ const registerImport = (image: Command, { io, finish }: Host): void => {
         await source.close();
       }
     });
-  withExamples(withHosts(command), [
+  withExamples(withCopies(command), [
     ["berth image import app.tar", "under the name that it was saved with"],
+    ["berth image import app.tar --copies 2", "one upload to two hosts: all others take it from these"],
     ["berth image import app.tar oci://local/app:1", "under this one"],
   ]);
 };

@@ -2,6 +2,7 @@
  * Images of hosts, through their agents: lists that are merged, and orders that become one operation on each host, under
  * one id. Archives pass through in pieces, never whole: in to several hosts at once, out of one.
  */
+import { createHash } from "node:crypto";
 import {
   ChunkSchema,
   decoder,
@@ -80,6 +81,12 @@ const inParallel = async <T, R>(items: readonly T[], work: (item: T) => Promise<
     results.push(...(await Promise.all(items.slice(at, at + PARALLEL).map(work))));
   }
   return results;
+};
+
+/** So many of them, others each time: those whose names come first when mixed with `seed`. */
+export const someOf = (hosts: readonly HostId[], count: number, seed: string): HostId[] => {
+  const place = new Map(hosts.map((host) => [host, createHash("sha256").update(`${seed} ${host}`).digest("hex")]));
+  return hosts.toSorted((a, b) => ((place.get(a) ?? "") < (place.get(b) ?? "") ? -1 : 1)).slice(0, count);
 };
 
 export const createAgentImages = ({ state, askAgent, randomBytes }: Options): AgentImages => {
@@ -178,12 +185,16 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
       return err(problem("image.not_found", `${hosts === undefined ? "no host" : hosts.join(", ")} has ${image}`));
     },
 
-    order: async ({ hosts, request }) => {
-      const chosen = hosts ?? answering();
+    order: async ({ copies, hosts, request }) => {
+      const mayCopy = request.kind === "pull" || request.kind === "import";
+      if (copies !== undefined && (hosts !== undefined || !mayCopy)) {
+        return err(problem("request.invalid", "body/copies: only of a pull or an import, and not together with hosts"));
+      }
+      const id = newId();
+      const chosen = hosts ?? (copies === undefined ? answering() : someOf(answering(), copies, id));
       const unknown = chosen.find((host) => !state.hosts.has(host));
       if (unknown !== undefined) return err(problem("host.not_found", `there is no host ${unknown}`));
       if (chosen.length === 0) return err(problem("agent.unreachable", "no host answers now", { retryAfterMs: 2_000 }));
-      const id = newId();
       const items = await inParallel([...new Set(chosen)], async (host) => {
         const answer = await ask(host, { kind: "image_start", id, request }, decodeOperation);
         return answer.ok

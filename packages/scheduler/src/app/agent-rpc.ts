@@ -11,6 +11,18 @@ const MAX_ASKED = 256;
 /** The answer's value is not decoded yet. `waitMs`: how much longer than usual the agent may take. */
 export type AskAgent = (host: HostId, op: Rpc["op"], waitMs?: number) => Promise<Result<unknown, Problem>>;
 
+/** Has one agent answer another one's request, see AgentLine. False when the agent that should is not there. */
+export type Introduce = (host: HostId, op: Rpc["op"], replyTo: string) => boolean;
+
+export const createIntroduce =
+  (state: ClusterState, line: AgentLine, signer: Signer): Introduce =>
+  (id, op, replyTo) => {
+    const host = state.hosts.get(id);
+    if (host === undefined || host.session === null || host.state === "lost") return false;
+    line.introduce(id, signer.sign({ host: id, session: host.session, epoch: state.epoch, op }), replyTo);
+    return true;
+  };
+
 export const createAskAgent = (state: ClusterState, line: AgentLine, signer: Signer): AskAgent => {
   let asked = 0;
   return async (id, op, waitMs = 0) => {

@@ -8,6 +8,9 @@ import {
   problem,
   ReportSchema,
   SyncSchema,
+  FindImageSchema,
+  BlobRequestSchema,
+  type FoundImage,
   type HostId,
   type Problem,
   type Reply,
@@ -20,14 +23,18 @@ import { decideHello, decideReports, desiredFor } from "../core/index.ts";
 import type { AgentRequest } from "../ports/bus.ts";
 import type { Documents } from "./documents.ts";
 import type { Engine } from "./engine.ts";
+import type { ImageSources } from "./image-sources.ts";
 
 const decodeHello = decoder(HelloSchema);
 const decodeReport = decoder(ReportSchema);
 const decodeSync = decoder(SyncSchema);
+const decodeFind = decoder(FindImageSchema);
+const decodeBlob = decoder(BlobRequestSchema);
 
 export interface AgentServiceOptions {
   readonly engine: Engine;
   readonly documents: Documents;
+  readonly sources: ImageSources;
   readonly heartbeatMs: number;
   /** The host has shown that it is alive. */
   readonly heard: (host: HostId) => void;
@@ -38,7 +45,7 @@ type Answer<T> = Promise<Result<T, Problem>>;
 export const createAgentService = (
   options: AgentServiceOptions,
 ): ((request: AgentRequest) => Promise<Reply<unknown> | undefined>) => {
-  const { engine, documents, heartbeatMs } = options;
+  const { engine, documents, heartbeatMs, sources } = options;
   const { state } = engine;
 
   const inSession = (host: HostId, session: string): Result<true, Problem> => {
@@ -100,22 +107,42 @@ export const createAgentService = (
     return ok({ desired: isNewer ? documents.signed(host) : null });
   };
 
-  return async ({ host, operation, body }) => {
+  const image = async (host: HostId, body: string): Answer<FoundImage> => {
+    const decoded = decodeJson(decodeFind, body, "the question for an image");
+    if (!decoded.ok) return decoded;
+    const current = inSession(host, decoded.value.session);
+    return current.ok ? sources.find(host, decoded.value.image) : current;
+  };
+
+  /** Undefined: another host answers. */
+  const blob = async (host: HostId, body: string, replyTo: string): Promise<Result<undefined, Problem>> => {
+    const decoded = decodeJson(decodeBlob, body, "the request for a blob");
+    if (!decoded.ok) return decoded;
+    const current = inSession(host, decoded.value.session);
+    if (!current.ok) return current;
+    const given = await sources.give(host, decoded.value, replyTo);
+    return given.ok ? ok(undefined) : given;
+  };
+
+  return async ({ host, operation, body, replyTo }) => {
     // Another instance leads and answers; two answers would be one too many.
     if (engine.othersLead()) return undefined;
-    const handlers: Readonly<Record<string, (host: HostId, body: string) => Answer<unknown>>> = { hello, report, sync };
+    const handlers: Readonly<Record<string, (host: HostId, body: string, replyTo: string) => Answer<unknown>>> = {
+      ...{ hello, report, sync, image, blob },
+    };
     const handler = Object.hasOwn(handlers, operation) ? handlers[operation] : undefined;
     if (handler === undefined) {
       return {
         ok: false,
         problem: problem(
           "message.invalid",
-          `there is no operation "${operation.slice(0, 64)}"; there are hello, report and sync`,
+          `there is no operation "${operation.slice(0, 64)}"; there are ${Object.keys(handlers).join(", ")}`,
         ),
       };
     }
     if (!state.hosts.has(host)) return { ok: false, problem: problem("host.unknown", `host ${host} is not admitted`) };
-    const result = await handler(host, body);
+    const result = await handler(host, body, replyTo);
+    if (result.ok && operation === "blob") return undefined;
     return result.ok ? { ok: true, value: result.value } : { ok: false, problem: result.error };
   };
 };

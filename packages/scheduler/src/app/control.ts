@@ -14,7 +14,7 @@ import type { SnapshotStore } from "../ports/snapshots.ts";
 import { StartupProblem } from "../ports/startup-problem.ts";
 import { createAgentFiles, type AgentFiles } from "./agent-files.ts";
 import { createAgentImages, type AgentImages } from "./agent-images.ts";
-import { createAskAgent } from "./agent-rpc.ts";
+import { createAskAgent, createIntroduce } from "./agent-rpc.ts";
 import { createAgentService } from "./agent-service.ts";
 import { createApi, type Api } from "./api.ts";
 import type { Counters } from "./counters.ts";
@@ -24,6 +24,7 @@ import { createEventFeed, EVENT_LIMITS, type EventFeed } from "./event-feed.ts";
 import { createEvaluator } from "./evaluator.ts";
 import { createExecSessions, type ExecSessions } from "./exec-sessions.ts";
 import { createFileStreams, type FileStreams } from "./file-stream.ts";
+import { createImageSources } from "./image-sources.ts";
 import { createForwarding } from "./forward.ts";
 import { createLiveHosts } from "./live-hosts.ts";
 import { createLiveness } from "./liveness.ts";
@@ -142,6 +143,8 @@ export const createControl = (options: ControlOptions): Control => {
   const askAgent = createAskAgent(state, options.agents, options.signer);
   const files = createAgentFiles(state, askAgent);
   const sessions = createExecSessions(state, options.agents, askAgent, clock);
+  const images = createAgentImages({ state, askAgent, randomBytes: clock.randomBytes });
+  const sources = createImageSources(images, createIntroduce(state, options.agents, options.signer));
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
 
   let onServing = (): void => {};
@@ -196,7 +199,7 @@ export const createControl = (options: ControlOptions): Control => {
     documents.changed([]);
   });
 
-  options.agents.onRequest(createAgentService({ engine, documents, heartbeatMs: options.heartbeatMs, heard }));
+  options.agents.onRequest(createAgentService({ engine, documents, sources, heartbeatMs: options.heartbeatMs, heard }));
 
   const comingBack = new Set<HostId>();
   options.agents.onHeartbeat((host, body) => {
@@ -292,7 +295,13 @@ export const createControl = (options: ControlOptions): Control => {
     documents,
     files,
     streams: createFileStreams(state, files),
-    images: createAgentImages({ state, askAgent, randomBytes: clock.randomBytes }),
+    images: {
+      ...images,
+      order: (order) => {
+        sources.forget();
+        return images.order(order);
+      },
+    },
     sessions,
     hub,
     events,

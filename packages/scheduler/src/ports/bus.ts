@@ -28,6 +28,8 @@ export interface AgentRequest {
   readonly host: HostId;
   readonly operation: string;
   readonly body: string;
+  /** The sender's inbox for this answer. */
+  readonly replyTo: string;
 }
 
 /** The frames of one session with an agent. */
@@ -45,6 +47,8 @@ export interface AgentLine {
   readonly ask: (host: HostId, request: Signed, timeoutMs: number) => Promise<Result<unknown, Problem>>;
   /** Listens to what this host, and no other, sends for a session. */
   readonly openSession: (host: HostId, id: string, onFrame: (frame: Uint8Array) => void) => SessionCarrier;
+  /** Has an agent answer somebody else: whose request has this reply address. Whether it does is never known here. */
+  readonly introduce: (host: HostId, request: Signed, replyTo: string) => void;
 }
 
 /** What scheduler instances tell each other about who leads. */

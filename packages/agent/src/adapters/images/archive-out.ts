@@ -8,6 +8,7 @@ import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
 import { TAR_END, tarHeader, tarPadding } from "../../core/images/tar.ts";
 import { MEDIA_TYPES } from "../../core/images/manifest.ts";
 import type { ImageWork } from "../../ports/images.ts";
+import { fetchFromCluster } from "./cluster.ts";
 import { readContents, valueOf, type Contents } from "./contents.ts";
 import { pin, type Parts } from "./parts.ts";
 import { fetchArchives } from "./pull.ts";
@@ -43,11 +44,15 @@ export const wholeImage = async (parts: Parts, name: string, options: ImageWork)
     for (const descriptor of descriptors) {
       if (!(await parts.blobs.has(descriptor.digest))) absent.set(descriptor.digest, descriptor);
     }
-    if (absent.size > 0 && reference.registry === LOCAL_REGISTRY) {
-      throw new Error(`${name}: the archives of its layers are not kept, and no registry has them`);
-    }
     fetched.push(...absent.keys());
-    if (absent.size > 0) await fetchArchives(parts, reference, [...absent.values()], options);
+    const isOurs = record.source === "cluster" || reference.registry === LOCAL_REGISTRY;
+    const found = absent.size > 0 && isOurs ? await parts.cluster.find(name) : undefined;
+    if (found?.manifest === record.manifest) await fetchFromCluster(parts, name, [...absent.values()], options);
+    else if (absent.size > 0 && reference.registry === LOCAL_REGISTRY) {
+      throw new Error(
+        `${name}: the archives of its layers are not kept here, and neither a registry nor another host has them`,
+      );
+    } else if (absent.size > 0) await fetchArchives(parts, reference, [...absent.values()], options);
     return { reference, manifest: record.manifest, contents, release };
   } catch (error) {
     await release();

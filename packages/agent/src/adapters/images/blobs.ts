@@ -44,6 +44,12 @@ export interface Blobs {
     progress?: (bytes: number) => void,
   ) => Promise<{ readonly digest: string; readonly size: number; readonly start: Uint8Array }>;
   readonly size: (digest: string) => Promise<number | undefined>;
+  /** At most `most` bytes from `at` on; undefined when it is not here. */
+  readonly piece: (
+    digest: string,
+    at: number,
+    most: number,
+  ) => Promise<{ readonly bytes: Uint8Array; readonly size: number } | undefined>;
   /** Digests of complete blobs, and how many beginnings of others there are. */
   readonly list: () => Promise<{ readonly whole: readonly string[]; readonly parts: readonly string[] }>;
   /** Reads it all and compares; undefined when it is what it is called, else what is wrong. */
@@ -165,6 +171,22 @@ export const openBlobs = async (directory: string): Promise<Blobs> => {
         if (!(await has(descriptor.digest))) await fetchAgain(descriptor, source, shared, progress);
       }),
     size: (digest) => sizeOf(path(digest)),
+    piece: async (digest, at, most) => {
+      try {
+        const file = await open(path(digest), "r");
+        try {
+          const { size } = await file.stat();
+          const bytes = Buffer.alloc(Math.min(most, Math.max(0, size - at)));
+          const { bytesRead } = await file.read(bytes, 0, bytes.length, at);
+          return { bytes: bytes.subarray(0, bytesRead), size };
+        } finally {
+          await file.close();
+        }
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
     take: async (body, expected, progress) => {
       const temporary = join(root, `${TAKING}${process.pid}-${(taking += 1)}`);
       const hash = createHash("sha256");

@@ -19,6 +19,8 @@ const SettingsSchema = Type.Object(
     /** Layers of one image that are fetched at a time, and images. */
     parallelLayers: Type.Optional(Type.Integer({ minimum: 1, maximum: 16 })),
     parallelPulls: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
+    /** What may come from other hosts in a second, as a size. */
+    clusterBandwidth: Type.Optional(Type.String({ maxLength: 32 })),
     limits: Type.Optional(
       Type.Object(
         {
@@ -35,11 +37,15 @@ const SettingsSchema = Type.Object(
 );
 const decode = decoder(SettingsSchema);
 
+const LEAST_BANDWIDTH = 65_536;
+
 export interface ImageSettings {
   readonly marks: Marks;
   readonly keepArchives: "imported" | "all";
   readonly parallelLayers: number;
   readonly parallelPulls: number;
+  /** What may come from other hosts in a second. */
+  readonly clusterBytesPerSecond: number;
   readonly limits: UnpackLimits;
 }
 
@@ -48,6 +54,7 @@ export const DEFAULT_IMAGE_SETTINGS: ImageSettings = {
   keepArchives: "imported",
   parallelLayers: 3,
   parallelPulls: 4,
+  clusterBytesPerSecond: 64 * 2 ** 20,
   limits: UNPACK_LIMITS,
 };
 
@@ -62,12 +69,16 @@ const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSe
   if (!marks.ok) return wrong("highWater and lowWater", marks.error);
   const size = given.limits?.size === undefined ? undefined : parseBytes(given.limits.size);
   if (size?.ok === false) return wrong("/limits/size", size.error);
+  const rate = given.clusterBandwidth === undefined ? undefined : parseBytes(given.clusterBandwidth);
+  if (rate?.ok === false) return wrong("/clusterBandwidth", rate.error);
+  if (rate !== undefined && rate.value < LEAST_BANDWIDTH) return wrong("/clusterBandwidth", "must be at least 64Ki");
   const usual = DEFAULT_IMAGE_SETTINGS;
   return {
     marks: marks.value,
     keepArchives: given.keepArchives ?? usual.keepArchives,
     parallelLayers: given.parallelLayers ?? usual.parallelLayers,
     parallelPulls: given.parallelPulls ?? usual.parallelPulls,
+    clusterBytesPerSecond: rate?.value ?? usual.clusterBytesPerSecond,
     limits: {
       bytes: size?.value ?? usual.limits.bytes,
       entries: given.limits?.entries ?? usual.limits.entries,

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { BUILTIN_IMAGE, isImageReference } from "@berth/schema";
 import { NO_DEFAULTS } from "../../core/images/prepared.ts";
-import type { Images } from "../../ports/images.ts";
+import type { ClusterImages, Images } from "../../ports/images.ts";
 import { ensureBuiltin } from "./builtin.ts";
 import { openImageSettings } from "./image-settings.ts";
 import { openRegistrySettings } from "./registry-settings.ts";
@@ -16,12 +16,16 @@ export interface ImageFiles {
   readonly settings: string;
 }
 
-export const openImages = async ({ directory, registries, settings }: ImageFiles): Promise<Images> => {
+export const openImages = async (
+  { directory, registries, settings }: ImageFiles,
+  cluster: ClusterImages,
+): Promise<Images> => {
   const busybox = await ensureBuiltin(directory);
   const store = await openOciStore(
     join(directory, "oci"),
     openRegistrySettings(registries),
     openImageSettings(settings),
+    cluster,
   );
   return {
     prepare: async (image, holder, signal) => {

@@ -3,7 +3,9 @@
  * or needs is not collected meanwhile. The gate: whoever removes holds it from the decision to the removal, and so does
  * whoever pins or begins to use, so that nothing is taken from under a foot that was just set down.
  */
+import type { Pace } from "../../core/pace.ts";
 import type { Turns } from "../../core/turns.ts";
+import type { ClusterImages } from "../../ports/images.ts";
 import type { Blobs } from "./blobs.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
 import type { Layers } from "./layers.ts";
@@ -21,6 +23,9 @@ export interface Parts {
   readonly gate: Turns;
   readonly settings: ReadImageSettings;
   readonly registries: RegistrySettings;
+  readonly cluster: ClusterImages;
+  /** Of all that comes from other hosts. */
+  readonly pace: Pace;
 }
 
 /** How often each digest is pinned. Bounded by the operations that run. */

@@ -3,7 +3,7 @@
  * as soon as it has come. Everything it brings stays pinned until its name is written.
  */
 import { arch } from "node:os";
-import type { ImageReference } from "@berth/schema";
+import type { ImageOnHost, ImageReference } from "@berth/schema";
 import {
   architectureOf,
   checkConfig,
@@ -94,7 +94,7 @@ export const settleImage = async (
     readonly name: string;
     readonly manifestDigest: string;
     readonly contents: Contents;
-    readonly source: "registry" | "import";
+    readonly source: ImageOnHost["source"];
   },
   fetch: (descriptor: Descriptor, options: ImageWork) => Promise<void>,
   options: ImageWork,

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import Type, { type Static } from "typebox";
-import { decoder } from "@berth/schema";
+import { decoder, IMAGE_SOURCES } from "@berth/schema";
 import { isMissing, readSealed, syncDirectory, writeSealed } from "../files/atomic-file.ts";
 
 const RecordSchema = Type.Object({
@@ -25,7 +25,7 @@ const RecordSchema = Type.Object({
     stopSignal: Type.Union([Type.Integer(), Type.Null()]),
   }),
   /** Absent in records of older versions: from a registry. */
-  source: Type.Optional(Type.Enum(["registry", "import"])),
+  source: Type.Optional(Type.Enum([...IMAGE_SOURCES])),
   broughtAtMs: Type.Optional(Type.Integer({ minimum: 0 })),
 });
 export type ImageRecord = Static<typeof RecordSchema>;

@@ -6,8 +6,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  BLOB_CHUNK_BYTES,
+  err,
   formatImageReference,
   parseImageReference,
+  problem,
   type ImageDetail,
   type ImageOnHost,
   type ImageReference,
@@ -15,14 +18,16 @@ import {
 import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
 import type { PreparedImage } from "../../core/images/prepared.ts";
 import { createProgress, type Progress } from "../../core/images/progress.ts";
+import { Pace } from "../../core/pace.ts";
 import { SharedWork } from "../../core/shared-work.ts";
 import { Turns } from "../../core/turns.ts";
-import type { ImageVerbs, ImageWork } from "../../ports/images.ts";
+import type { ClusterImages, ImageVerbs, ImageWork } from "../../ports/images.ts";
 import { hasCode } from "../files/atomic-file.ts";
 import { importArchive } from "./archive-in.ts";
 import { exportArchive } from "./archive-out.ts";
 import { openBlobs } from "./blobs.ts";
 import { checkStore } from "./check.ts";
+import { bringFromCluster } from "./cluster.ts";
 import { collect, prune, removeImage, usesOf, type Removed } from "./collect.ts";
 import { readContents, valueOf } from "./contents.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
@@ -44,6 +49,12 @@ export interface OciStore extends ImageVerbs {
   readonly collect: () => Promise<Removed>;
 }
 
+/** Of a host that has no others. */
+const ALONE: ClusterImages = {
+  find: () => Promise.resolve(undefined),
+  read: (_image, digest) => Promise.resolve(err(problem("image.not_found", `there is no other host with ${digest}`))),
+};
+
 class Store implements OciStore {
   readonly #parts: Parts;
   readonly #running = new SharedWork<ImageRecord>();
@@ -60,17 +71,17 @@ class Store implements OciStore {
     const name = formatImageReference(reference);
     const known = await this.#parts.records.read(name);
     const isFixed = reference.digest !== undefined || reference.tag !== "latest";
-    const isOurs = known?.source === "import" || reference.registry === LOCAL_REGISTRY;
-    if (isFixed || isOurs) {
+    const isOurs = known?.source === "import" || (known === undefined && reference.registry === LOCAL_REGISTRY);
+    const isBorrowed = known?.source === "cluster";
+    /* What was imported elsewhere may have been imported again since; what is here will do when nobody answers. */
+    const elsewhere = isBorrowed ? await this.#parts.cluster.find(name) : undefined;
+    const isSame = elsewhere === undefined || elsewhere.manifest === known?.manifest;
+    if ((isFixed || isOurs || isBorrowed) && isSame) {
       const here = await this.#hold(name, holder);
       if (here !== undefined) return here;
     }
-    if (isOurs) {
-      throw new Error(
-        known === undefined
-          ? `there is no ${name} on this host: import it first (berth image import)`
-          : `${name} was imported, and parts of it are not here any more: import it again`,
-      );
+    if (known?.source === "import" && (await this.#parts.cluster.find(name))?.imported !== true) {
+      throw new Error(`${name} was imported, and parts of it are not here any more: import it again`);
     }
     try {
       await this.#bring(reference, name, signal);
@@ -96,7 +107,6 @@ class Store implements OciStore {
   async pull(image: string, { progress, signal }: ImageWork): Promise<string> {
     const reference = valueOf(parseImageReference(image), image);
     const name = formatImageReference(reference);
-    if (reference.registry === LOCAL_REGISTRY) throw new Error(`${name} names no registry: it can only be imported`);
     await this.#bring(reference, name, signal, progress);
     return name;
   }
@@ -170,6 +180,10 @@ class Store implements OciStore {
     return removeImage(this.#parts, this.#named(image));
   }
 
+  blob(digest: string, offset: number) {
+    return this.#parts.blobs.piece(digest, offset, BLOB_CHUNK_BYTES);
+  }
+
   prune(all: boolean): Promise<Removed> {
     return prune(this.#parts, all);
   }
@@ -236,14 +250,35 @@ class Store implements OciStore {
   /** A full disk is cleaned once, whatever the marks say, and then the pull goes on where it ended. */
   async #pullWithRoom(reference: ImageReference, name: string, options: ImageWork): Promise<ImageRecord> {
     try {
-      return await pullImage(this.#parts, reference, name, options);
+      return await this.#pullFromAny(reference, name, options);
     } catch (error) {
       if (options.signal.aborted || !isFull(error)) throw error;
       const { freedBytes } = await collect(this.#parts, Number.MAX_SAFE_INTEGER);
       if (freedBytes === 0) throw explained(error);
-      return await pullImage(this.#parts, reference, name, options).catch((again: unknown) => {
+      return await this.#pullFromAny(reference, name, options).catch((again: unknown) => {
         throw explained(again);
       });
+    }
+  }
+
+  /**
+   * What was imported anywhere in the cluster comes from there, whatever a registry has under its name. Anything else is
+   * the registry's to say; other hosts give what it does not.
+   */
+  async #pullFromAny(reference: ImageReference, name: string, options: ImageWork): Promise<ImageRecord> {
+    const parts = this.#parts;
+    const found = await parts.cluster.find(name);
+    const bring = (manifest: string) => bringFromCluster(parts, reference, manifest, options);
+    if (found?.imported === true) return bring(found.manifest);
+    if (reference.registry === LOCAL_REGISTRY) {
+      throw new Error(`no other host that answers has ${name}: import it (berth image import)`);
+    }
+    try {
+      return await pullImage(parts, reference, name, options);
+    } catch (error) {
+      const mayDo = found !== undefined && !options.signal.aborted && error instanceof RegistryFailure && error.retry;
+      if (!mayDo) throw error;
+      return bring(found.manifest);
     }
   }
 }
@@ -268,6 +303,7 @@ export const openOciStore = async (
   directory: string,
   registries: RegistrySettings,
   settings: ReadImageSettings,
+  cluster: ClusterImages = ALONE,
 ): Promise<OciStore> => {
   await mkdir(directory, { recursive: true, mode: 0o711 });
   const parts: Parts = {
@@ -280,6 +316,8 @@ export const openOciStore = async (
     gate: new Turns(1),
     settings,
     registries,
+    cluster,
+    pace: new Pace(),
   };
   const { parallelPulls } = await settings();
   return new Store(parts, parallelPulls);

@@ -10,6 +10,7 @@ import {
   connect,
   ErrorCode,
   Events,
+  headers,
   NatsError,
   nkeyAuthenticator,
   type ConnectionOptions,
@@ -17,17 +18,23 @@ import {
   type NatsConnection,
   type Subscription,
 } from "nats";
+import Type from "typebox";
 import {
+  BLOB_CHUNK_BYTES,
+  BLOB_SIZE_HEADER,
   decodeJson,
   decoder,
   err,
+  ok,
   problem,
+  FoundImageSchema,
   replySchema,
   ReportedSchema,
   SignedSchema,
   Subjects,
   SyncedSchema,
   WelcomeSchema,
+  type BlobRequest,
   type Decoder,
   type HostId,
   type Problem,
@@ -35,7 +42,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { errorFields, type Log } from "../../ports/log.ts";
-import type { LineHandlers, SchedulerLine } from "../../ports/line.ts";
+import type { BlobPiece, LineHandlers, SchedulerLine } from "../../ports/line.ts";
 
 export interface LineOptions {
   readonly host: HostId;
@@ -56,6 +63,8 @@ const decodeSigned = decoder(SignedSchema);
 const decodeWelcome = decoder(replySchema(WelcomeSchema));
 const decodeReported = decoder(replySchema(ReportedSchema));
 const decodeSynced = decoder(replySchema(SyncedSchema));
+const decodeFound = decoder(replySchema(FoundImageSchema));
+const decodeRefused = decoder(replySchema(Type.Null()));
 const encoder = new TextEncoder();
 const text = new TextDecoder();
 
@@ -77,15 +86,20 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     handlers?.onChange(now);
   };
 
-  const request = async <T>(subject: string, body: unknown, decode: Decoder<Reply<T>>): Promise<Result<T, Problem>> => {
+  const send = async (subject: string, body: unknown): Promise<Result<Msg, Problem>> => {
     const line = connection;
     if (line === undefined || !up) return err(problem("cluster.unreachable", "the bus is not connected"));
-    let answer: Msg;
     try {
-      answer = await line.request(subject, encoder.encode(JSON.stringify(body)), { timeout: REQUEST_TIMEOUT_MS });
+      return ok(await line.request(subject, encoder.encode(JSON.stringify(body)), { timeout: REQUEST_TIMEOUT_MS }));
     } catch (error) {
       return err(requestProblem(subject, error));
     }
+  };
+
+  const request = async <T>(subject: string, body: unknown, decode: Decoder<Reply<T>>): Promise<Result<T, Problem>> => {
+    const sent = await send(subject, body);
+    if (!sent.ok) return sent;
+    const answer = sent.value;
     const reply = decodeJson(decode, text.decode(answer.data), `the answer to ${subject}`);
     if (!reply.ok) return reply;
     return reply.value.ok ? { ok: true, value: reply.value.value } : err(reply.value.problem as Problem);
@@ -101,9 +115,29 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     else handlers?.onDesired(signed.value, afterGap);
   };
 
+  /** Bytes carry their size in a header; a problem is JSON, as everywhere. */
+  const readBlob = async (body: BlobRequest): Promise<Result<BlobPiece, Problem>> => {
+    const sent = await send(Subjects.blob(host), body);
+    if (!sent.ok) return sent;
+    const said = sent.value.headers?.get(BLOB_SIZE_HEADER) ?? "";
+    const size = Number(said);
+    const bytes = sent.value.data;
+    if (said !== "" && Number.isSafeInteger(size) && bytes.length <= BLOB_CHUNK_BYTES) return ok({ bytes, size });
+    const reply = decodeJson(decodeRefused, text.decode(bytes), "the answer to a request for a blob");
+    if (!reply.ok) return reply;
+    return reply.value.ok
+      ? err(problem("message.invalid", "a blob came without its size"))
+      : err(reply.value.problem as Problem);
+  };
+
   const answerRpc = async (message: Msg): Promise<void> => {
-    const answer = (reply: Reply<unknown>): void => {
-      message.respond(encoder.encode(JSON.stringify(reply)));
+    const answer = (reply: Reply<unknown> | BlobPiece): void => {
+      if ("ok" in reply) message.respond(encoder.encode(JSON.stringify(reply)));
+      else {
+        const head = headers();
+        head.set(BLOB_SIZE_HEADER, String(reply.size));
+        message.respond(reply.bytes, { headers: head });
+      }
     };
     const signed = decodeJson(decodeSigned, text.decode(message.data), "a request");
     if (!signed.ok) {
@@ -215,6 +249,8 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     hello: (hello) => request(Subjects.hello(host), hello, decodeWelcome),
     report: (report) => request(Subjects.report(host), report, decodeReported),
     sync: (sync) => request(Subjects.sync(host), sync, decodeSynced),
+    findImage: (find) => request(Subjects.image(host), find, decodeFound),
+    readBlob,
     heartbeat: (heartbeat) => {
       if (up) connection?.publish(Subjects.heartbeat(host), encoder.encode(JSON.stringify(heartbeat)));
     },

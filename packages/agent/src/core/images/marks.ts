@@ -64,8 +64,8 @@ export interface Candidate {
   readonly usedAtMs: number;
 }
 
-/** What may be removed, least recently used first. An imported image is nowhere else; one in use is needed. */
+/** What may be removed, least recently used first. An imported image may be nowhere else; one in use is needed. */
 export const removable = <T extends Candidate>(images: readonly T[]): readonly T[] =>
   images
-    .filter(({ source, uses }) => source === "registry" && uses === 0)
+    .filter(({ source, uses }) => source !== "import" && uses === 0)
     .toSorted((a, b) => a.usedAtMs - b.usedAtMs || (a.name < b.name ? -1 : 1));

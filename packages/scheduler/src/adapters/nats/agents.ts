@@ -92,7 +92,7 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
     total += 1;
     inFlight.set(host, mine + 1);
     try {
-      const reply = await handler({ host, operation, body });
+      const reply = await handler({ host, operation, body, replyTo: message.reply });
       if (reply !== undefined) answer(message, reply);
     } catch (error) {
       log.error({ err: error, host, operation }, "agent_request_failed");
@@ -160,6 +160,9 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
       const { code, detail } = decoded.value.problem;
       // Made anew from its code: an agent chooses among our problems, it does not write their text, status and type.
       return err(problem(isProblemCode(code) ? code : "internal", detail ?? `the agent of ${host} gave no reason`));
+    },
+    introduce: (host, request, replyTo) => {
+      bus.nats.publish(Subjects.rpc(host), bytesOf(JSON.stringify(request)), { reply: replyTo });
     },
   };
 };

@@ -1,0 +1,147 @@
+/** Images from another host: two real stores, and a line between them that can do what a bad one does. */
+import { randomBytes } from "node:crypto";
+import { createReadStream, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { err, problem } from "@berth/schema";
+import { NO_PROGRESS } from "../../core/images/progress.ts";
+import type { ClusterImages } from "../../ports/images.ts";
+import { archiveImage } from "../../testing/registry.ts";
+import { openImageSettings } from "./image-settings.ts";
+import { openRegistrySettings } from "./registry-settings.ts";
+import { openOciStore, type OciStore } from "./store.ts";
+
+const never = new AbortController().signal;
+const work = { progress: NO_PROGRESS, signal: never };
+const image = "oci://local/app:1";
+let directory: string;
+let giver: OciStore;
+/** How the line treats an answer. */
+let spoil: (
+  read: ReturnType<ClusterImages["read"]>,
+  offset: number,
+  count: number,
+) => ReturnType<ClusterImages["read"]>;
+let reads: number;
+
+const open = (name: string, cluster?: ClusterImages): Promise<OciStore> =>
+  openOciStore(
+    join(directory, name),
+    openRegistrySettings(join(directory, "registries.json")),
+    openImageSettings(join(directory, `${name}.json`)),
+    cluster,
+  );
+const others: ClusterImages = {
+  find: async (name) => {
+    const found = await giver.inspect(name);
+    return found === undefined ? undefined : { manifest: found.manifest, imported: found.source === "import" };
+  },
+  read: (_name, digest, offset) => {
+    reads += 1;
+    const read = giver
+      .blob(digest, offset)
+      .then((piece) =>
+        piece === undefined ? err(problem("image.not_found", "gone")) : { ok: true as const, value: piece },
+      );
+    return spoil(read, offset, reads);
+  },
+};
+const offer = async (content: string, size = 3 * 2 ** 20): Promise<void> => {
+  const archive = join(directory, "image.tar");
+  archiveImage(directory, archive, { layers: [{ "etc/motd": content, "srv/data": randomBytes(size) }] });
+  await giver.take(createReadStream(archive), { ...work, name: image });
+};
+const motd = async (store: OciStore, holder: string): Promise<string> => {
+  const { layers } = await store.prepare(image, holder, never);
+  return readFileSync(join(layers[0] ?? "", "etc/motd"), "utf8");
+};
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "berth-cluster-images-"));
+  reads = 0;
+  spoil = (read) => read;
+  giver = await open("giver");
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+test("what another host has imported comes from there, once for all who wait, and is not kept twice", async () => {
+  await offer("one");
+  const reader = await open("reader", others);
+  const all = await Promise.all(["a", "b", "c"].map((holder) => motd(reader, holder)));
+  expect(all).toEqual(["one", "one", "one"]);
+  /* 3 MiB in pieces of 512 KiB, manifest and configuration; nothing twice. */
+  expect(reads).toBeLessThanOrEqual(10);
+  expect(await reader.list()).toMatchObject([{ name: image, source: "cluster" }]);
+  /* The archive is dropped once its tree is there: manifest and configuration stay. */
+  expect(readdirSync(join(directory, "reader/blobs/sha256"))).toHaveLength(2);
+});
+
+test("an image that is imported again is taken again; with nobody to ask, what is here will do", async () => {
+  await offer("one");
+  const reader = await open("reader", others);
+  expect(await motd(reader, "a")).toBe("one");
+  await offer("two");
+  expect(await motd(reader, "b")).toBe("two");
+  const alone = await open("reader", { ...others, find: () => Promise.resolve(undefined) });
+  expect(await motd(alone, "c")).toBe("two");
+});
+
+test("bytes that do not fit their digest are never believed: they are asked for once more", async () => {
+  await offer("one");
+  const reader = await open("reader", others);
+  let spoiled = 0;
+  spoil = async (read, offset) => {
+    const answer = await read;
+    if (!answer.ok || offset !== 524_288 || spoiled > 0) return answer;
+    spoiled += 1;
+    return { ok: true, value: { ...answer.value, bytes: Buffer.alloc(answer.value.bytes.length, 7) } };
+  };
+  expect(await motd(reader, "a")).toBe("one");
+  expect(spoiled).toBe(1);
+  /* All of the layer came twice: nothing of what did not fit was kept. */
+  expect(reads).toBeGreaterThan(14);
+});
+
+test("a transfer that breaks off goes on where it ended", async () => {
+  await offer("one");
+  const reader = await open("reader", others);
+  let broken = 0;
+  const offsets: number[] = [];
+  spoil = (read, offset, count) => {
+    if (count >= 8 && broken === 0) {
+      broken += 1;
+      return Promise.resolve(err(problem("cluster.unreachable", "the line broke")));
+    }
+    offsets.push(offset);
+    return read;
+  };
+  expect(await motd(reader, "a")).toBe("one");
+  expect(broken).toBe(1);
+  /* The first pieces of the layer were asked for once: it did not begin anew. */
+  expect(offsets.filter((offset) => offset === 524_288)).toHaveLength(1);
+});
+
+test("no more comes in a second than images.json allows", async () => {
+  await offer("one", 1_500_000);
+  writeFileSync(join(directory, "reader.json"), JSON.stringify({ clusterBandwidth: "1Mi" }));
+  const reader = await open("reader", others);
+  const begin = performance.now();
+  expect(await motd(reader, "a")).toBe("one");
+  /* One MiB is saved up; the rest of 1.43 MiB has to wait. */
+  expect(performance.now() - begin).toBeGreaterThan(350);
+});
+
+test("a name of the cluster that no host has says so", async () => {
+  const reader = await open("reader", others);
+  await expect(reader.prepare(image, "a", never)).rejects.toThrow(`no other host that answers has ${image}`);
+});
+
+test("an image of another host can be exported: its archives come from there", async () => {
+  await offer("one", 1000);
+  const reader = await open("reader", others);
+  await motd(reader, "a");
+  let size = 0;
+  for await (const bytes of reader.give(image, "oci", work)) size += bytes.length;
+  expect(size).toBeGreaterThan(1000);
+});
