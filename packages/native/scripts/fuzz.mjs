@@ -37,10 +37,17 @@ const own = (name) => {
   return [...text.matchAll(/#include "\.\.\/(src\/supervisor\/\w+\.c)"/g)].map((match) => match[1]);
 };
 
+/** The program that unpacks archives has its own sources, and libraries. */
+const unpacking = ["archive", "tree", "seal", "report"].map((file) => `src/unpack/${file}.c`);
+const further = (name) =>
+  readFileSync(join(root, "fuzz", `${name}.c`), "utf8").includes('#include "../src/unpack/')
+    ? [...unpacking, "-larchive", "-lcrypto"]
+    : [];
+
 /** Makes all targets of this run, from the same inputs: `build/fuzz/NAME`. */
 const build = async () => {
-  const headers = ["fuzz", "src/supervisor", "include"].flatMap((folder) => sources(folder, [".h"]));
-  const inputs = [...supervisor, ...headers, "build/native/seccomp_filter.h"];
+  const headers = ["fuzz", "src/supervisor", "src/unpack", "include"].flatMap((folder) => sources(folder, [".h"]));
+  const inputs = [...supervisor, ...unpacking, ...headers, "build/native/seccomp_filter.h"];
   let parts;
   for (const name of names) {
     const target = join(out, name);
@@ -48,7 +55,7 @@ const build = async () => {
       parts ??= await compiled();
       const linked = parts.filter((_, at) => !own(name).includes(supervisor[at]));
       const args = [...compile, "-fsanitize=fuzzer,address,undefined"];
-      run("clang-14", [...args, "-o", `${target}.new`, `fuzz/${name}.c`, ...linked]);
+      run("clang-14", [...args, "-o", `${target}.new`, `fuzz/${name}.c`, ...linked, ...further(name)]);
       renameSync(`${target}.new`, target);
     });
   }

@@ -79,6 +79,8 @@ static int reader_open(struct reader *reader, int blob, uint64_t blob_size, cons
   reader->plain = archive_read_new();
   reader->tar = archive_read_new();
   reader->hash = EVP_MD_CTX_new();
+  reader->read = 0;
+  reader->too_much = false;
   reader->most = most_plain(limits, blob_size);
   if (reader->plain == NULL || reader->tar == NULL || reader->hash == NULL ||
       EVP_DigestInit_ex(reader->hash, EVP_sha256(), NULL) != 1)

@@ -47,10 +47,10 @@ const others: ClusterImages = {
     return spoil(read, offset, reads);
   },
 };
-const offer = async (content: string, size = 3 * 2 ** 20): Promise<void> => {
+const offer = async (content: string, size = 3 * 2 ** 20, name = image): Promise<void> => {
   const archive = join(directory, "image.tar");
   archiveImage(directory, archive, { layers: [{ "etc/motd": content, "srv/data": randomBytes(size) }] });
-  await giver.take(createReadStream(archive), { ...work, name: image });
+  await giver.take(createReadStream(archive), { ...work, name });
 };
 const motd = async (store: OciStore, holder: string): Promise<string> => {
   const { layers } = await store.prepare(image, holder, never);
@@ -144,4 +144,21 @@ test("an image of another host can be exported: its archives come from there", a
   let size = 0;
   for await (const bytes of reader.give(image, "oci", work)) size += bytes.length;
   expect(size).toBeGreaterThan(1000);
+});
+
+test("above the high mark, what was not used for longest goes until the low mark; what is in use stays", async () => {
+  const names = [1, 2, 3, 4].map((tag) => `oci://local/app:${tag}`);
+  for (const name of names) await offer(name, 1_000_000, name);
+  writeFileSync(join(directory, "reader.json"), JSON.stringify({ highWater: "3500Ki", lowWater: "2500Ki" }));
+  const reader = await open("reader", others);
+  const [first = "", second = "", third = "", fourth = ""] = names;
+  await reader.prepare(first, "stays", never);
+  for (const name of [second, third]) {
+    await reader.prepare(name, "passes", never);
+    await reader.release("passes");
+  }
+  expect((await reader.list()).map(({ name }) => name)).toEqual([first, second, third]);
+  await reader.prepare(fourth, "comes", never);
+  expect((await reader.list()).map(({ name }) => name)).toEqual([first, fourth]);
+  expect((await reader.check(false, work)).faults).toEqual([]);
 });
