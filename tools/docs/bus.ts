@@ -63,6 +63,8 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   host_enrolled: "A host's public key was admitted.",
   host_registered: "An agent began a session and said what its host has.",
   host_disconnected: "A host has been silent for a moment: it gets nothing new.",
+  access_created: "A token of the API was made, with its role and projects; the log holds its SHA-256.",
+  access_revoked: "An access token is good no longer.",
   host_cordoned: "A host takes nothing new; also how a drain ends.",
   host_uncordoned: "A host takes work again.",
   host_draining: "A host gives away what it runs, until a deadline.",

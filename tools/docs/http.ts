@@ -1,5 +1,6 @@
 /** docs/reference/http.md: every address, what it takes and what it answers. An address without a row does not compile. */
 import * as schema from "../../packages/schema/src/index.ts";
+import { RIGHTS } from "../../packages/scheduler/src/adapters/http/rights.ts";
 import { document, page, table } from "./markdown.ts";
 
 interface Row {
@@ -21,6 +22,18 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     what: "The whole state with the cluster's secrets, as a file for `berth restore`.",
   },
   tickets: { methods: "POST", answers: "`Ticket`", what: "A one-time ticket for a browser." },
+  access: {
+    methods: "GET, POST",
+    takes: "POST: `AccessRequest`",
+    answers: "`AccessList`; `AccessMade`",
+    what: "Lists access tokens, makes one: the only time that it is shown.",
+  },
+  self: { methods: "GET", answers: "`Self`", what: "Whom the API takes the caller for: name, role, projects." },
+  accessRevoke: {
+    methods: "POST",
+    answers: "`AccessRevoked`",
+    what: "Revokes an access token, by its id or its name. What is open with it is cut off.",
+  },
   login: { methods: "GET", takes: "`ticket`", answers: "redirect", what: "Turns a ticket into a session cookie." },
   watch: {
     methods: "WebSocket",
@@ -199,6 +212,10 @@ const documents = [
   ["AllocationView", schema.AllocationViewSchema],
   ["Enrolment", schema.EnrolmentSchema],
   ["Enrolled", schema.EnrolledSchema],
+  ["AccessRequest", schema.AccessRequestSchema],
+  ["AccessMade", schema.AccessMadeSchema],
+  ["AccessView", schema.AccessViewSchema],
+  ["Self", schema.SelfSchema],
   ["JoinTokenRequest", schema.JoinTokenRequestSchema],
   ["JoinTokenMade", schema.JoinTokenMadeSchema],
   ["JoinTokenView", schema.JoinTokenViewSchema],
@@ -245,18 +262,28 @@ const documents = [
 
 const isRoute = (name: string): name is keyof typeof schema.Routes => Object.hasOwn(schema.Routes, name);
 
+/** What it needs, by method where they differ. */
+const roles = (name: keyof typeof schema.Routes): string => {
+  const needed = Object.entries(RIGHTS[name]).map(([method, right]) => {
+    const text = right === "public" ? "none" : `${right.role}${right.of === "own" ? " of the project" : ""}`;
+    return { method, text };
+  });
+  if (new Set(needed.map(({ text }) => text)).size === 1) return needed[0]?.text ?? "";
+  return needed.map(({ method, text }) => `${method}: ${text}`).join("; ");
+};
+
 export const render = (): string =>
   page(
     "The HTTP API",
-    "JSON over HTTP under `/v1`. Send `Authorization: Bearer TOKEN`; the token of a cluster that `berth up` started is in its data directory. Browsers use a session cookie instead (`berth dashboard` prints a login link). Every error is a [problem](problems.md).",
+    "JSON over HTTP under `/v1`. Send `Authorization: Bearer TOKEN`; the admin token of a cluster that `berth up` started is in its data directory, others are made with `berth access create`. Browsers use a session cookie instead (`berth dashboard` prints a login link). Every error is a [problem](problems.md).",
     "## Addresses",
     table(
-      ["Address", "Methods", "Takes", "Answers", "What it does"],
+      ["Address", "Methods", "Role", "Takes", "Answers", "What it does"],
       Object.keys(schema.Routes)
         .filter(isRoute)
         .map((name) => {
           const row = rows[name];
-          return [`\`${schema.Routes[name]}\``, row.methods, row.takes ?? "", row.answers, row.what];
+          return [`\`${schema.Routes[name]}\``, row.methods, roles(name), row.takes ?? "", row.answers, row.what];
         }),
     ),
     `## Lists

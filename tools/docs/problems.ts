@@ -13,6 +13,8 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
     "The server is working on as many requests of this kind as it may. Try again after `retryAfterMs`.",
   "auth.required": "Send `Authorization: Bearer TOKEN`, or open a fresh login link (`berth dashboard`).",
   "auth.forbidden": "The token is known, but may not do this; or a browser on another site sent the request.",
+  "access.not_found": "No access token has this id or name: it was revoked, or has expired.",
+  "access.exists": "Names of access tokens are unique, since the log names people by them. Revoke the old one first.",
   "route.not_found": "There is nothing at this address; the addresses are in [http.md](http.md).",
   "job.document_malformed": "The document is not YAML or JSON; `detail` names line and column.",
   "job.spec_invalid":

@@ -86,7 +86,9 @@ export class Failure extends Error {
 /** What usually helps, by code. A verb that knows better says so. */
 const NEXT: Partial<Record<ProblemCode, readonly string[]>> = {
   "auth.required": ["run it as the user who started `berth up`, or pass --token-file FILE or BERTH_TOKEN"],
-  "auth.forbidden": ["use a token that permits it: --token-file FILE or BERTH_TOKEN"],
+  "auth.forbidden": ["berth access self     (what your token may)", "--token-file FILE or BERTH_TOKEN for another one"],
+  "access.not_found": ["berth access ls"],
+  "access.exists": ["berth access ls"],
   "route.not_found": ["berth version     (this program and the scheduler may be of different versions)"],
   "events.gone": ["berth events --tail 100"],
   "job.not_found": ["berth jobs"],

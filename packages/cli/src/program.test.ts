@@ -27,51 +27,54 @@ describe("the help", () => {
       A private cloud of containers from a few Linux machines.
 
       Options:
-        -V, --version                   print the version of this program
-        -h, --help                      display help for command
+        -V, --version                     print the version of this program
+        -h, --help                        display help for command
 
       The cluster on this machine:
-        up [options]                    start a cluster on this machine and keep it running
-        down [options]                  stop the cluster on this machine, and its containers
-        doctor [options]                check whether this machine can run Berth, and say what to do where
-                                        not
-        dashboard [options]             print a link that logs a browser in, once
-        backup [options] <file>         write the whole cluster into one file
-        restore [options] <file>        make the cluster of a backup at the next start
+        up [options]                      start a cluster on this machine and keep it running
+        down [options]                    stop the cluster on this machine, and its containers
+        doctor [options]                  check whether this machine can run Berth, and say what to do
+                                          where not
+        dashboard [options]               print a link that logs a browser in, once
+        backup [options] <file>           write the whole cluster into one file
+        restore [options] <file>          make the cluster of a backup at the next start
 
       Hosts:
-        hosts [options]                 list hosts with what is reserved and used
-        host [options] <action> <host>  close, open, empty or remove a host
-        rebalance [options]             plan which services to move so that hosts become empty
-        what-if [options]               show what would happen without some hosts, or with more
-        token [options] <action> [id]   let other machines join this cluster
-        join [options] <line>           make this machine a host of a cluster
+        hosts [options]                   list hosts with what is reserved and used
+        host [options] <action> <host>    close, open, empty or remove a host
+        rebalance [options]               plan which services to move so that hosts become empty
+        what-if [options]                 show what would happen without some hosts, or with more
+        token [options] <action> [id]     let other machines join this cluster
+        join [options] <line>             make this machine a host of a cluster
+
+      Who may do what:
+        access [options] <action> [name]  who may do what: make, list and revoke tokens of the API
 
       Images and data:
-        image                           list, pull, import, export, check and remove the images that hosts
-                                        keep
-        volume                          list, make, look at and remove the volumes of a project
+        image                             list, pull, import, export, check and remove the images that
+                                          hosts keep
+        volume                            list, make, look at and remove the volumes of a project
 
       Work:
-        run [options] <file>            run a job: a batch job to its end, a service until it is up
-        plan [options] <file>           show what running a job would do, without doing it
-        stop [options] <job>            stop a job and wait until none of its tasks runs
+        run [options] <file>              run a job: a batch job to its end, a service until it is up
+        plan [options] <file>             show what running a job would do, without doing it
+        stop [options] <job>              stop a job and wait until none of its tasks runs
 
       What is going on:
-        jobs [options]                  list jobs
-        job [options] <job>             show one job and its tasks
-        ps [options] [job]              list tasks that are placed or running
-        logs [options] <task>           print what a task has written
-        exec [options] <task> <cmd...>  run a program beside a running task, in its container
-        attach [options] <task>         show what a running task writes, and pass standard input on
-        outputs [options] <job>         list or fetch the files that a job's tasks have handed in
-        why [options] <task>            explain why a task runs where it does, or why it does not run
-        events [options]                print what has happened in the cluster
+        jobs [options]                    list jobs
+        job [options] <job>               show one job and its tasks
+        ps [options] [job]                list tasks that are placed or running
+        logs [options] <task>             print what a task has written
+        exec [options] <task> <cmd...>    run a program beside a running task, in its container
+        attach [options] <task>           show what a running task writes, and pass standard input on
+        outputs [options] <job>           list or fetch the files that a job's tasks have handed in
+        why [options] <task>              explain why a task runs where it does, or why it does not run
+        events [options]                  print what has happened in the cluster
 
       This program:
-        completion <shell>              print a completion script for a shell
-        version [options]               print the version of this program and of the cluster
-        help [verb]                     show the help of a verb
+        completion <shell>                print a completion script for a shell
+        version [options]                 print the version of this program and of the cluster
+        help [verb]                       show the help of a verb
       "
     `);
   });

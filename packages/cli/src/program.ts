@@ -1,6 +1,7 @@
 /** The command tree, and the one place where a command's end becomes an exit status and an error becomes text. */
 import { Command, CommanderError } from "commander";
 import { suggest } from "@berth/schema";
+import { registerAccess } from "./commands/access.ts";
 import { registerAttach } from "./commands/attach.ts";
 import { registerBackup } from "./commands/backup.ts";
 import { registerCompletion } from "./commands/completion.ts";
@@ -41,6 +42,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
+  ["Who may do what:", [registerAccess]],
   ["Images and data:", [registerImage, registerVolume]],
   ["Work:", [registerRun, registerPlan, registerStop]],
   [

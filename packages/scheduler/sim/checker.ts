@@ -168,6 +168,8 @@ export const createChecker = (): Checker => {
       case "join_token_revoked":
       case "volume_filled":
       case "volume_removing":
+      case "access_created":
+      case "access_revoked":
         return [];
       case "volume_created":
         volumes.set(`${record.project}/${record.volume}`, record.hostId);

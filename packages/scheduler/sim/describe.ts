@@ -25,6 +25,8 @@ export const describe = (record: LogRecord): string => {
     case "join_token_created":
     case "join_token_used":
     case "join_token_revoked":
+    case "access_created":
+    case "access_revoked":
       return `${record.kind} ${record.id}`;
     case "volume_created":
     case "volume_filled":

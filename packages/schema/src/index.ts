@@ -1,4 +1,5 @@
 /** The whole public surface: every wire type, once. */
+export * from "./access.ts";
 export * from "./agent.ts";
 export * from "./allocation.ts";
 export * from "./api.ts";

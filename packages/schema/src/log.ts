@@ -5,6 +5,7 @@
  * the newest.
  */
 import Type, { type Static } from "#typebox";
+import { AccessDigestSchema, AccessIdSchema, AccessNameSchema, AccessProjectsSchema, RoleSchema } from "./access.ts";
 import { AllocationReportSchema, PublicKeySchema, SessionSchema } from "./agent.ts";
 import { ReasonSchema } from "./allocation.ts";
 import { CapacitySchema, InventorySchema } from "./host.ts";
@@ -129,6 +130,29 @@ export const RecordSchema = Type.Union([
     { kind: Type.Literal("join_token_revoked"), id: JoinTokenIdSchema, by: Type.String({ maxLength: 128 }) },
     strict,
   ),
+  /** Whoever has the secret with this SHA-256 may do what the role says, until then or until it is revoked. */
+  Type.Object(
+    {
+      kind: Type.Literal("access_created"),
+      id: AccessIdSchema,
+      name: AccessNameSchema,
+      digest: AccessDigestSchema,
+      role: RoleSchema,
+      projects: AccessProjectsSchema,
+      expiresAtMs: Type.Union([whole, Type.Null()]),
+      by: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("access_revoked"),
+      id: AccessIdSchema,
+      name: AccessNameSchema,
+      by: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
   Type.Object({ kind: Type.Literal("allocation_placed"), placement: PlacementSchema }, strict),
   Type.Object(
     { kind: Type.Literal("allocation_reported"), hostId: HostIdSchema, report: AllocationReportSchema },
@@ -181,6 +205,8 @@ export const OriginSchema = Type.Object(
     via: Type.Enum(["token", "session"]),
     /** The address of the other end of the connection. */
     from: Type.String({ maxLength: 64 }),
+    /** The access token that it was asked with. Absent: the token of the data directory, or one of joining. */
+    access: Type.Optional(AccessIdSchema),
   },
   strict,
 );

@@ -23,6 +23,8 @@ export const Problems = defineProblems({
   "request.too_many": { status: 429, title: "Too many requests at a time", exit: 75, retryable: true },
   "auth.required": { status: 401, title: "A token is required", exit: 77 },
   "auth.forbidden": { status: 403, title: "This is not permitted", exit: 77 },
+  "access.not_found": { status: 404, title: "No such access token", exit: 66 },
+  "access.exists": { status: 409, title: "There is an access token of this name", exit: 65 },
   "route.not_found": { status: 404, title: "No such address", exit: 66 },
   "job.document_malformed": { status: 400, title: "The job document is not valid YAML or JSON", exit: 65 },
   "job.spec_invalid": { status: 422, title: "The job document is not valid", exit: 65 },

@@ -9,6 +9,12 @@ export const Routes = {
   backup: "/v1/backup",
   tickets: "/v1/tickets",
   login: "/login",
+  /** GET lists; POST makes a token (AccessRequest → AccessMade). */
+  access: "/v1/access",
+  /** Whom the API takes the caller for. */
+  self: "/v1/access/self",
+  /** By id or by name. */
+  accessRevoke: "/v1/access/:access/revoke",
   watch: "/v1/watch",
   /** Server-sent events: `since` or the header Last-Event-ID, `tail`, `follow=false`, `project`, `job`, `host`. */
   events: "/v1/events",

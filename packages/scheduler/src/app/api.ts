@@ -7,6 +7,7 @@ import {
   ok,
   parseJobDocument,
   problem,
+  type AccessProjects,
   type AllocationId,
   type AllocationList,
   type AllocationState,
@@ -18,6 +19,7 @@ import {
   type HostView,
   type JobList,
   type JobName,
+  type JobSpec,
   type JobView,
   type Origin,
   type PlanView,
@@ -28,9 +30,21 @@ import {
   type Why,
   type WhyNot,
 } from "@berth/schema";
-import { decideEnrol, decideStop, decideSubmit, dryRun, why, whyNot, type PlanEnv } from "../core/index.ts";
+import {
+  decideEnrol,
+  decideStop,
+  decideSubmit,
+  dryRun,
+  refusalAtWrite,
+  seesProject,
+  why,
+  whyNot,
+  type Need,
+  type PlanEnv,
+} from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
+import { createAccessWrites, type AccessWrites } from "./access.ts";
 import type { Engine } from "./engine.ts";
 import { createHostDuties, type HostDuties } from "./host-duties.ts";
 import { createJoining, type Joining } from "./joining.ts";
@@ -53,9 +67,9 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api extends HostDuties, Joining, VolumesApi, WhatIf {
+export interface Api extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
-  readonly plan: (document: unknown) => Result<PlanView, Problem>;
+  readonly plan: (document: unknown, origin: Origin) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
   readonly job: (
     project: ProjectName,
@@ -68,13 +82,18 @@ export interface Api extends HostDuties, Joining, VolumesApi, WhatIf {
     waitMs: number,
     signal: AbortSignal,
   ) => Promise<void>;
-  readonly jobs: (project: string | undefined, page: PageRequest) => Result<JobList, Problem>;
+  /** Of all projects that are seen, or of one of them. */
+  readonly jobs: (project: string | undefined, page: PageRequest, projects: AccessProjects) => Result<JobList, Problem>;
   readonly why: (project: ProjectName, job: JobName, index: number) => Result<Why, Problem>;
   readonly whyNot: (project: ProjectName, job: JobName, index: number, host: HostId) => Result<WhyNot, Problem>;
   readonly hosts: (page: PageRequest) => Result<HostList, Problem>;
   readonly host: (id: HostId) => Result<HostView, Problem>;
   readonly enrol: (enrolment: Enrolment, origin: Origin) => Answer<Enrolled>;
-  readonly allocations: (filter: AllocationFilter, page: PageRequest) => Result<AllocationList, Problem>;
+  readonly allocations: (
+    filter: AllocationFilter,
+    page: PageRequest,
+    projects: AccessProjects,
+  ) => Result<AllocationList, Problem>;
   readonly allocation: (id: AllocationId) => Result<AllocationView, Problem>;
   readonly rebalancePlan: Rebalancer;
 }
@@ -91,6 +110,12 @@ export interface ApiOptions {
   readonly clock: Clock;
   readonly volumes: VolumesApi;
 }
+
+/** A path of a host is the host's: who may give it to a container may read what lies there. */
+const needOf = ({ project, volumes }: JobSpec): Need => ({
+  role: volumes.some((mount) => "source" in mount) ? "operator" : "submitter",
+  project,
+});
 
 const present = <T>(value: T | undefined): value is T => value !== undefined;
 
@@ -121,6 +146,7 @@ export const createApi = (options: ApiOptions): Api => {
 
   return {
     ...createHostDuties({ engine, admission, clock, view: hostView }),
+    ...createAccessWrites({ engine, clock }),
     ...createJoining({ engine, admission, clock, cluster: options.cluster, clusterKey: options.clusterKey }),
 
     volumes: options.volumes.volumes,
@@ -143,6 +169,7 @@ export const createApi = (options: ApiOptions): Api => {
       const done = await engine.submit({
         cause: "submission",
         origin,
+        need: needOf(spec.value),
         splittable: false,
         decide: (now) => {
           const decided = decideSubmit(now, { spec: spec.value, by: origin.who, idempotencyKey, requestDigest });
@@ -154,14 +181,18 @@ export const createApi = (options: ApiOptions): Api => {
       return job.ok ? ok({ job: job.value, action: done.value.value, revision: done.value.revision }) : job;
     },
 
-    plan: (document) => {
+    plan: (document, origin) => {
       const spec = parseJobDocument(document);
       if (!spec.ok) return spec;
+      const refused = refusalAtWrite(state, origin, needOf(spec.value), clock.nowMs());
+      if (refused !== undefined) return err(refused);
       return dryRun(state, spec.value, planEnv());
     },
 
     stop: async (project, job, origin) => {
-      const done = await writeRecords(engine, "stop", origin, (now) => decideStop(now, project, job, origin.who));
+      const done = await writeRecords(engine, "stop", origin, { role: "submitter", project }, (now) =>
+        decideStop(now, project, job, origin.who),
+      );
       return done.ok ? viewOf(project, job) : done;
     },
 
@@ -173,9 +204,10 @@ export const createApi = (options: ApiOptions): Api => {
     waitForJob: (project, job, revision, waitMs, signal) =>
       waits.changed(jobKey(project, job), revision, waitMs, signal),
 
-    jobs: (project, page) => {
-      const prefix = project === undefined ? "" : `${project}/`;
-      const keys = [...state.jobs.keys()].filter((key) => key.startsWith(prefix));
+    jobs: (project, page, projects) => {
+      const keys = [...state.jobs.values()]
+        .filter((job) => (project === undefined || job.project === project) && seesProject({ projects }, job.project))
+        .map((job) => job.key);
       const found = pageOf(keys, page);
       if (!found.ok) return found;
       return ok({
@@ -204,7 +236,7 @@ export const createApi = (options: ApiOptions): Api => {
     host: hostView,
 
     enrol: async (enrolment, origin) => {
-      const done = await writeRecords(engine, "enrolment", origin, (now) =>
+      const done = await writeRecords(engine, "enrolment", origin, { role: "operator" }, (now) =>
         decideEnrol(now, { ...enrolment, by: origin.who }),
       );
       if (!done.ok) return done;
@@ -223,9 +255,10 @@ export const createApi = (options: ApiOptions): Api => {
       });
     },
 
-    allocations: (filter, page) => {
+    allocations: (filter, page, projects) => {
       const matching = function* (): Generator<AllocationId> {
         for (const record of state.allocations.values()) {
+          if (!seesProject({ projects }, record.project)) continue;
           if (filter.project !== undefined && record.project !== filter.project) continue;
           if (filter.job !== undefined && record.job !== filter.job) continue;
           if (filter.index !== undefined && record.index !== filter.index) continue;

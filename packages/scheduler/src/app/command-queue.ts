@@ -4,7 +4,7 @@
  */
 import { err, problem, type LogRecord, type Origin, type Problem, type Result } from "@berth/schema";
 import type { Clock } from "../ports/clock.ts";
-import type { ClusterState } from "../core/index.ts";
+import type { ClusterState, Need } from "../core/index.ts";
 
 /** What a decision wants to happen: records (none: nothing to do) and what the caller is told. */
 export interface Decision<T> {
@@ -22,6 +22,8 @@ export interface Command<T> {
   readonly cause: string;
   /** Who asked for it; absent for what nobody did. */
   readonly origin?: Origin;
+  /** What whoever asked must be allowed to; absent: everything. */
+  readonly need?: Need;
   readonly decide: (state: ClusterState) => Result<Decision<T>, Problem>;
   /** The records are independent of each other and may be appended as several transactions. */
   readonly splittable: boolean;

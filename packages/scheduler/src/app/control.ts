@@ -12,6 +12,7 @@ import type { Log, LogEnd } from "../ports/log.ts";
 import type { Signer } from "../ports/signer.ts";
 import type { SnapshotStore } from "../ports/snapshots.ts";
 import { StartupProblem } from "../ports/startup-problem.ts";
+import { createAccessCheck, type AccessCheck } from "./access.ts";
 import { createAgentFiles, type AgentFiles } from "./agent-files.ts";
 import { createAgentImages, type AgentImages } from "./agent-images.ts";
 import { createAskAgent, createIntroduce } from "./agent-rpc.ts";
@@ -78,6 +79,7 @@ export interface Control {
   readonly sessions: ExecSessions;
   readonly hub: WatchHub;
   readonly events: EventFeed;
+  readonly access: AccessCheck;
   /** A snapshot of this moment with the cluster's secrets; undefined before the log has been read. */
   readonly backup: () => Promise<{ readonly revision: number; readonly chunks: readonly Uint8Array[] } | undefined>;
   /** Everything that must be true before this instance serves well. */
@@ -140,6 +142,7 @@ export const createControl = (options: ControlOptions): Control => {
   });
   const hub = createWatchHub({ views, clock, limits: WATCH_LIMITS, dropped: counters.watcherDropped });
   const events = createEventFeed({ state, log: options.log, clock, limits: EVENT_LIMITS });
+  const access = createAccessCheck({ state, clock });
   const askAgent = createAskAgent(state, options.agents, options.signer);
   const files = createAgentFiles(state, askAgent);
   const sessions = createExecSessions(state, options.agents, askAgent, clock);
@@ -170,6 +173,7 @@ export const createControl = (options: ControlOptions): Control => {
     waits.folded(changes, sequence);
     hub.folded(changes);
     events.folded(sequence, transaction);
+    access.folded(transaction);
     if (isLeading()) documents.changed(changes.documents);
     for (const host of changes.removed.hosts) {
       live.forget(host);
@@ -305,6 +309,7 @@ export const createControl = (options: ControlOptions): Control => {
     sessions,
     hub,
     events,
+    access,
     serving,
     letGo: () => {
       hub.close();

@@ -232,3 +232,19 @@ test("background work that throws does not end in elections", async () => {
   expect(engine.state.epoch).toBe(1);
   expect(calls).toBeGreaterThan(0);
 });
+
+test("asks again, right before it decides, whether whoever asked may: by its own state, and without a need only an admin may", async () => {
+  const { engine } = start(memoryLog(), "one");
+  await leads(engine);
+  const access = { id: "abcdefghij", name: "ci", digest: "0".repeat(64), role: "operator", projects: null } as const;
+  const made = [{ kind: "access_created", ...access, expiresAtMs: null, by: "admin" }] as const;
+  await engine.submit({ cause: "test", splittable: false, decide: () => ok({ records: [...made], value: 0 }) });
+  const origin = { who: "ci", via: "token", from: "::1", access: "abcdefghij" } as const;
+  const need = { role: "operator" } as const;
+  expect(await engine.submit({ ...enrol("a"), origin, need })).toMatchObject({ ok: true });
+  expect(await engine.submit({ ...enrol("b"), origin })).toMatchObject({ error: { code: "auth.forbidden" } });
+  const revoked = [{ kind: "access_revoked", id: "abcdefghij", name: "ci", by: "admin" }] as const;
+  await engine.submit({ cause: "test", splittable: false, decide: () => ok({ records: [...revoked], value: 0 }) });
+  expect(await engine.submit({ ...enrol("b"), origin, need })).toMatchObject({ error: { code: "auth.required" } });
+  expect([...engine.state.hosts.keys()]).toEqual(["a"]);
+});

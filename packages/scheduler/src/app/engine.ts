@@ -22,7 +22,7 @@ import {
   type Transaction,
 } from "@berth/schema";
 import type { Logger } from "pino";
-import { createState, fold, type Changes, type ClusterState } from "../core/index.ts";
+import { createState, fold, refusalAtWrite, type Changes, type ClusterState } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LeaderLine, Line } from "../ports/bus.ts";
 import { UndecodableRecord, type Log, type LogEnd } from "../ports/log.ts";
@@ -201,6 +201,9 @@ export const createEngine = (options: EngineOptions): Engine => {
 
   const execute = async (waiting: Waiting): Promise<void> => {
     const { command, settle } = waiting;
+    const { origin, need = { role: "admin" } } = command;
+    const refused = origin === undefined ? undefined : refusalAtWrite(state, origin, need, clock.nowMs());
+    if (refused !== undefined) return settle(err(refused));
     let decided: ReturnType<typeof command.decide>;
     try {
       decided = command.decide(state);

@@ -30,6 +30,8 @@ export const WRITES = [
   "createVolume",
   "copyVolume",
   "removeVolume",
+  "createAccess",
+  "revokeAccess",
 ] as const;
 type WriteName = (typeof WRITES)[number];
 export type Writes = Pick<Api, WriteName>;
@@ -135,5 +137,7 @@ export const createForwarding = (options: ForwardOptions): Api => {
     createVolume: (request, project, origin) => forward("createVolume", [request, project, origin]),
     copyVolume: (request, project, from, origin) => forward("copyVolume", [request, project, from, origin]),
     removeVolume: (project, name, origin) => forward("removeVolume", [project, name, origin]),
+    createAccess: (draft, origin) => forward("createAccess", [draft, origin]),
+    revokeAccess: (idOrName, origin) => forward("revokeAccess", [idOrName, origin]),
   };
 };

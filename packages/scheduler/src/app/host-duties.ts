@@ -45,7 +45,7 @@ export const createHostDuties = (options: {
   const { engine, admission, clock, view } = options;
 
   const change = async (cause: string, id: HostId, origin: Origin, decide: Decide): Answer<HostView> => {
-    const done = await writeRecords(engine, cause, origin, decide);
+    const done = await writeRecords(engine, cause, origin, { role: "operator" }, decide);
     return done.ok ? view(id) : done;
   };
 
@@ -60,7 +60,7 @@ export const createHostDuties = (options: {
     },
     removeHost: async (id, force, origin) => {
       let allocations = 0;
-      const done = await writeRecords(engine, "host removal", origin, (now) => {
+      const done = await writeRecords(engine, "host removal", origin, { role: "operator" }, (now) => {
         allocations = now.hosts.get(id)?.allocations.size ?? 0;
         return decideRemove(now, id, origin.who, force);
       });

@@ -58,7 +58,7 @@ export const createJoining = (options: {
 
   return {
     createJoinToken: async ({ id, digest, host, ttlMs }, origin) => {
-      const done = await writeRecords(engine, "join token", origin, (now) => {
+      const done = await writeRecords(engine, "join token", origin, { role: "operator" }, (now) => {
         const nowMs = clock.nowMs();
         const token = { id, digest, hostId: host, expiresAtMs: nowMs + ttlMs, by: origin.who };
         return decideJoinToken(now, token, nowMs);
@@ -71,7 +71,7 @@ export const createJoining = (options: {
     },
 
     revokeJoinToken: async (id, origin) => {
-      const done = await writeRecords(engine, "join token revoked", origin, (now) =>
+      const done = await writeRecords(engine, "join token revoked", origin, { role: "operator" }, (now) =>
         decideRevokeJoinToken(now, id, origin.who),
       );
       return done.ok ? ok({ id, revision: done.value }) : done;
@@ -80,7 +80,8 @@ export const createJoining = (options: {
     joinTokens: () => state.joinTokens.map(viewOf),
 
     join: async ({ token, digest, host, publicKey }, origin) => {
-      const done = await writeRecords(engine, `join of ${host}`, origin, (now) =>
+      // The join token is the right, and is looked at by the decision.
+      const done = await writeRecords(engine, `join of ${host}`, origin, { role: "viewer" }, (now) =>
         decideJoin(now, { token, digest, hostId: host, publicKey }, clock.nowMs()),
       );
       if (!done.ok) return done;

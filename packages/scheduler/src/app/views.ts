@@ -55,6 +55,7 @@ export const createViews = (options: {
     host,
     job,
     allocation,
+    projectOf: (id) => state.allocations.get(id)?.project,
     hosts,
     waitingJobs: () => {
       const keys: JobKey[] = [];

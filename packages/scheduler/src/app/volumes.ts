@@ -11,6 +11,7 @@ import {
   problem,
   VolumeFillSchema,
   VolumeOnHostSchema,
+  type AccessProjects,
   type HostId,
   type Origin,
   type Problem,
@@ -29,6 +30,7 @@ import {
   decideVolume,
   decideVolumeStep,
   holdersOf,
+  seesProject,
   volumeIdOf,
   volumeKey,
   volumeUseOf,
@@ -45,6 +47,7 @@ export interface VolumesApi {
   readonly volumes: (
     filter: { readonly project: string | undefined; readonly host: string | undefined },
     page: PageRequest,
+    projects: AccessProjects,
   ) => Result<VolumeList, Problem>;
   /** Asks its host as well. */
   readonly volume: (project: ProjectName, name: string) => Answer<VolumeDetail>;
@@ -122,6 +125,7 @@ export const createVolumes = ({
     const done = await engine.submit({
       cause: "volume removal",
       ...(origin === null ? {} : { origin }),
+      need: { role: "submitter", project: volume.project },
       splittable: false,
       decide: (now) => ok({ records: decideVolumeStep(now, "volume_removed", volume), value: undefined }),
     });
@@ -162,9 +166,10 @@ export const createVolumes = ({
   };
 
   return {
-    volumes: ({ host, project }, page) => {
+    volumes: ({ host, project }, page, projects) => {
       const matching = function* (): Generator<string> {
         for (const volume of state.volumes.values()) {
+          if (!seesProject({ projects }, volume.project)) continue;
           if (project !== undefined && volume.project !== project) continue;
           if (host !== undefined && volume.hostId !== host) continue;
           yield volume.key;
@@ -199,7 +204,7 @@ export const createVolumes = ({
         return err(problem("request.invalid", `body/size: ${sizeBytes.error}`, { errors }));
       }
       const wish = { project, name, hostId: host ?? null, sizeBytes: sizeBytes.value, readOnly: false };
-      const done = await writeRecords(engine, "volume creation", origin, (now) =>
+      const done = await writeRecords(engine, "volume creation", origin, { role: "submitter", project }, (now) =>
         decideVolume(now, { ...wish, state: "new", from: null, by: origin.who }),
       );
       if (!done.ok) return done;
@@ -208,7 +213,7 @@ export const createVolumes = ({
     },
 
     copyVolume: async ({ name, snapshot = false }, project, from, origin) => {
-      const done = await writeRecords(engine, "volume copy", origin, (now) =>
+      const done = await writeRecords(engine, "volume copy", origin, { role: "submitter", project }, (now) =>
         decideCopyVolume(now, { project, from, name, snapshot, by: origin.who }),
       );
       if (!done.ok) return done;
@@ -225,7 +230,7 @@ export const createVolumes = ({
 
     removeVolume: async (project, name, origin) => {
       const before = find(project, name);
-      const done = await writeRecords(engine, "volume removal", origin, (now) =>
+      const done = await writeRecords(engine, "volume removal", origin, { role: "submitter", project }, (now) =>
         decideRemoveVolume(now, project, name, origin.who),
       );
       if (!done.ok) return done;

@@ -17,6 +17,7 @@ const make = (limits: Partial<WatchLimits> = {}) => {
       host: () => undefined,
       job: (key) => ({ name: key }) as never,
       allocation: (id) => ({ id }) as never,
+      projectOf: () => undefined,
       waitingJobs: () => ["p/waiting" as JobKey],
       snapshot: () => ({ kind: "snapshot", revision, cluster: "c", hosts: [], jobs: [], allocations: [] }),
       usage: () => ({ kind: "usage", hosts: {}, allocations: {} }),
@@ -64,7 +65,7 @@ const make = (limits: Partial<WatchLimits> = {}) => {
 test("a snapshot, then deltas that chain; changes close in time become one", () => {
   const { hub, clock, fold, client } = make();
   const one = client();
-  hub.join(one.value, undefined);
+  hub.join(one.value, undefined, null);
   fold({ jobs: ["p/a"] });
   fold({ jobs: ["p/a", "p/b"], allocations: ["x"] });
   expect(one.kinds()).toEqual(["snapshot"]);
@@ -89,7 +90,7 @@ test("a snapshot, then deltas that chain; changes close in time become one", () 
 test("something made and removed within one delta is removed, something removed and made again is there", () => {
   const { hub, clock, fold, client } = make();
   const one = client();
-  hub.join(one.value, undefined);
+  hub.join(one.value, undefined, null);
   fold({ jobs: ["p/a"], allocations: ["x"] });
   fold({ removedJobs: ["p/a"], removedAllocations: ["x"] });
   fold({ removedJobs: ["p/b"] });
@@ -105,10 +106,10 @@ test("something made and removed within one delta is removed, something removed 
 test("a newcomer between two deltas does not break the chain of the others, nor its own", () => {
   const { hub, clock, fold, client } = make();
   const old = client();
-  hub.join(old.value, undefined);
+  hub.join(old.value, undefined, null);
   fold({ jobs: ["p/a"] });
   const late = client();
-  hub.join(late.value, undefined);
+  hub.join(late.value, undefined, null);
   expect(late.messages).toMatchObject([{ kind: "snapshot", revision: 11 }]);
   expect(old.messages[1]).toMatchObject({ kind: "delta", previous: 10, revision: 11 });
   fold();
@@ -125,17 +126,17 @@ test("since: what was missed, nothing when nothing was, a snapshot when it is no
     clock.advance(50);
   }
   const recent = client();
-  hub.join(recent.value, 13);
+  hub.join(recent.value, 13, null);
   expect(recent.messages).toMatchObject([
     { previous: 13, revision: 14 },
     { previous: 14, revision: 15 },
   ]);
   const current = client();
-  hub.join(current.value, 15);
+  hub.join(current.value, 15, null);
   expect(current.messages).toEqual([]);
   for (const since of [10, 11, 99]) {
     const lost = client();
-    hub.join(lost.value, since);
+    hub.join(lost.value, since, null);
     expect(lost.kinds(), `since ${since}`).toEqual(["snapshot"]);
   }
 });
@@ -147,10 +148,10 @@ test("what is kept for those who come back is bounded in bytes", () => {
     clock.advance(50);
   }
   const old = client();
-  hub.join(old.value, 20);
+  hub.join(old.value, 20, null);
   expect(old.kinds()).toEqual(["snapshot"]);
   const recent = client();
-  hub.join(recent.value, 29);
+  hub.join(recent.value, 29, null);
   expect(recent.messages).toMatchObject([{ previous: 29, revision: 30 }]);
 });
 
@@ -159,8 +160,8 @@ test("a client that does not read is dropped, the others go on", () => {
   let buffered = 0;
   const slow = client(() => buffered);
   const quick = client();
-  hub.join(slow.value, undefined);
-  hub.join(quick.value, undefined);
+  hub.join(slow.value, undefined, null);
+  hub.join(quick.value, undefined, null);
   // A large snapshot that is still on its way is not held against it.
   buffered = 150;
   fold();
@@ -181,8 +182,8 @@ test("a client that does not read is dropped, the others go on", () => {
 test("usage and pings come while somebody listens, and the number of clients is bounded", () => {
   const { hub, clock, client } = make({ clients: 1 });
   const one = client();
-  const leave = hub.join(one.value, undefined);
-  expect(hub.join(client().value, undefined)).toBeUndefined();
+  const leave = hub.join(one.value, undefined, null);
+  expect(hub.join(client().value, undefined, null)).toBeUndefined();
   clock.advance(15_000);
   expect(one.kinds().filter((kind) => kind === "usage")).toHaveLength(7);
   expect(one.kinds().filter((kind) => kind === "ping")).toHaveLength(1);
@@ -190,7 +191,7 @@ test("usage and pings come while somebody listens, and the number of clients is 
   clock.advance(60_000);
   expect(one.messages).toHaveLength(9);
   const two = client();
-  hub.join(two.value, undefined);
+  hub.join(two.value, undefined, null);
   hub.close();
   expect(two.closed).toEqual(["stopping"]);
 });
@@ -198,7 +199,7 @@ test("usage and pings come while somebody listens, and the number of clients is 
 test("when a host has changed, jobs that wait are shown anew: their reason may be another one", () => {
   const { hub, clock, fold, client } = make();
   const one = client();
-  hub.join(one.value, undefined);
+  hub.join(one.value, undefined, null);
   fold({ hosts: ["h1"] });
   clock.advance(50);
   expect(one.messages[1]).toMatchObject({ jobs: [{ name: "p/waiting" }] });

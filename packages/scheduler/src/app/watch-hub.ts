@@ -4,6 +4,7 @@
  * can go on; one that has missed more gets a new snapshot. A client that does not read is dropped: it can come back.
  */
 import type {
+  AccessProjects,
   AllocationId,
   AllocationView,
   HostId,
@@ -16,6 +17,7 @@ import type {
 } from "@berth/schema";
 import type { Changes } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
+import { scoped } from "./watch-scope.ts";
 
 export interface WatchClient {
   readonly send: (text: string) => void;
@@ -30,6 +32,7 @@ export interface WatchViews {
   readonly host: (id: HostId) => HostView | undefined;
   readonly job: (key: JobKey) => JobView | undefined;
   readonly allocation: (id: AllocationId) => AllocationView | undefined;
+  readonly projectOf: (id: AllocationId) => ProjectName | undefined;
   /** Jobs whose reason to wait may be another one when hosts have changed; a bounded number of them. */
   readonly waitingJobs: () => readonly JobKey[];
   readonly snapshot: () => Extract<WatchMessage, { kind: "snapshot" }>;
@@ -39,8 +42,8 @@ export interface WatchViews {
 
 export interface WatchHub {
   readonly folded: (changes: Changes) => void;
-  /** Undefined when there are as many clients as there may be. Returns how to leave. */
-  readonly join: (client: WatchClient, since: number | undefined) => (() => void) | undefined;
+  /** For somebody who sees these projects. Undefined when there are as many clients as there may be. Returns how to leave. */
+  readonly join: (client: WatchClient, since: number | undefined, projects: AccessProjects) => (() => void) | undefined;
   readonly clients: () => number;
   /** Begins to publish; before, the state is still being read. */
   readonly start: () => void;
@@ -75,6 +78,7 @@ interface Delta {
 
 interface Member {
   readonly client: WatchClient;
+  readonly projects: AccessProjects;
   /** More may be buffered until a large snapshot has gone out once. */
   allowanceBytes: number;
 }
@@ -128,9 +132,26 @@ export const createWatchHub = (options: {
     member.client.send(text);
   };
 
+  const textFor = (message: WatchMessage, projects: AccessProjects): string =>
+    JSON.stringify(
+      projects === null ? message : scoped(message, (project) => projects.includes(project), views.projectOf),
+    );
+
   const broadcast = (message: WatchMessage): string => {
     const text = JSON.stringify(message);
-    for (const member of [...members]) send(member, text);
+    /** Rendered once for all who see the same. */
+    const others = new Map<string, string>();
+    for (const member of [...members]) {
+      const { projects } = member;
+      if (projects === null) {
+        send(member, text);
+        continue;
+      }
+      const key = projects.join("/");
+      const theirs = others.get(key) ?? textFor(message, projects);
+      others.set(key, theirs);
+      send(member, theirs);
+    }
     return text;
   };
 
@@ -209,17 +230,19 @@ export const createWatchHub = (options: {
       }
       later("flush", limits.coalesceMs, flush);
     },
-    join: (client, since) => {
+    join: (client, since, projects) => {
       if (members.size >= limits.clients) return undefined;
       flush();
-      const member: Member = { client, allowanceBytes: limits.bufferBytes };
+      const member: Member = { client, projects, allowanceBytes: limits.bufferBytes };
       const deltas = since === undefined ? undefined : missed(since);
       if (deltas === undefined) {
-        const text = JSON.stringify(views.snapshot());
+        const text = textFor(views.snapshot(), projects);
         member.allowanceBytes += Buffer.byteLength(text);
         client.send(text);
       } else {
-        for (const delta of deltas) client.send(delta.text);
+        for (const { text } of deltas) {
+          client.send(projects === null ? text : textFor(JSON.parse(text) as WatchMessage, projects));
+        }
       }
       members.add(member);
       later("usage", limits.usageMs, tickUsage);

@@ -1,19 +1,21 @@
 /** The two steps that most changes of an operator are made of: records into the log, and, for hosts, word to the bus. */
 import { err, ok, problem, type LogRecord, type Origin, type Problem, type Result } from "@berth/schema";
-import type { ClusterState } from "../core/index.ts";
+import type { ClusterState, Need } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { Engine } from "./engine.ts";
 
-/** Appends what `decide` makes of the state as it is then, as one transaction; resolves to its revision. */
+/** If whoever asks may: appends what `decide` makes of the state as it is then, as one transaction; resolves to its revision. */
 export const writeRecords = async (
   engine: Engine,
   cause: string,
   origin: Origin,
+  need: Need,
   decide: (now: ClusterState) => Result<LogRecord[], Problem>,
 ): Promise<Result<number, Problem>> => {
   const done = await engine.submit({
     cause,
     origin,
+    need,
     splittable: false,
     decide: (now) => {
       const records = decide(now);

@@ -85,6 +85,12 @@ const told = (record: LogRecord, locate: Locate): Told => {
       return [`has joined with token ${record.id}`, { host: record.hostId }];
     case "join_token_revoked":
       return [`nobody can join with token ${record.id} any more`, {}];
+    case "access_created": {
+      const where = record.projects === null ? "everywhere" : `in ${record.projects.join(", ")}`;
+      return [`token ${record.name} is ${record.role} ${where}`, {}];
+    }
+    case "access_revoked":
+      return [`token ${record.name} is revoked`, {}];
     case "allocation_placed": {
       const { id, project, job, index, attempt, hostId, replaces } = record.placement;
       const instead = replaces === null ? "" : ", in the place of one on a lost host";

@@ -18,6 +18,7 @@ import {
   foldRemoved,
 } from "./fold-hosts.ts";
 import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
+import { foldAccess } from "./access.ts";
 import { foldJoinToken } from "./join-tokens.ts";
 import { refreshQueue, wake, type Folding } from "./fold-tasks.ts";
 import { foldVolumeCreated, foldVolumeStep } from "./fold-volumes.ts";
@@ -62,6 +63,9 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
     case "join_token_used":
     case "join_token_revoked":
       return foldJoinToken(folding, record);
+    case "access_created":
+    case "access_revoked":
+      return foldAccess(folding, record);
     case "allocation_placed":
       return foldPlaced(folding, record);
     case "allocation_reported":

@@ -1,4 +1,16 @@
 /** The pure core: the state folded from the log, and every decision about it. The only door for the rest of the package. */
+export {
+  accessOf,
+  decideAccess,
+  decideRevokeAccess,
+  refusalAtWrite,
+  refusalOf,
+  seesProject,
+  type AccessRecord,
+  type Need,
+  type NewAccess,
+  type Rights,
+} from "./access.ts";
 export { decideForget } from "./decide-forget.ts";
 export { decideDrain } from "./decide-drain.ts";
 export { decideCordon, decideDraining, decideRemove, decideUncordon } from "./decide-duty.ts";

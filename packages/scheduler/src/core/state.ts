@@ -24,6 +24,7 @@ import {
 import type { Bitset } from "./bitset.ts";
 import { createDemand, type Demand } from "./demand.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
+import type { AccessRecord } from "./access.ts";
 import type { JoinTokenRecord } from "./join-tokens.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { SortedList } from "./sorted-list.ts";
@@ -146,6 +147,8 @@ export interface ClusterState {
   readonly idempotency: ReadonlyMap<string, IdempotencyEntry>;
   /** With which machines may join; see join-tokens.ts. */
   readonly joinTokens: readonly JoinTokenRecord[];
+  /** Who may do what; see access.ts. */
+  readonly access: readonly AccessRecord[];
   /** Finished jobs, the one that finished first first. */
   readonly finished: ReadonlySet<JobKey>;
   /** Tasks of jobs that have not finished, and of those that have. */
@@ -239,6 +242,7 @@ export const createState = (): ClusterState => {
     volumes: new Map(),
     idempotency: new Map(),
     joinTokens: [],
+    access: [],
     finished: new Set(),
     activeTaskCount: 0,
     finishedTaskCount: 0,

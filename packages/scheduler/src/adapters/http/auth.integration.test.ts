@@ -17,6 +17,7 @@ const values = {
   host: "h",
   allocation: "alloc_06f0000000000000000000000a",
   token: "abcdefghij",
+  access: "abcdefghij",
   operation: "operation-0000000001",
   "*": "x",
 };
@@ -27,9 +28,12 @@ const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan,
 const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke, volumeCopies, volumeRemove } = Routes;
 const ONLY_POSTED = new Set<string>([
   ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
-  ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove],
+  ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove, Routes.accessRevoke],
 ]);
-const POSTED = new Set<string>([Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, ...ONLY_POSTED]);
+const POSTED = new Set<string>([
+  ...[Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, Routes.access],
+  ...ONLY_POSTED,
+]);
 const guarded = Object.values(Routes)
   .filter((route) => !PUBLIC.has(route) && !FOR_MACHINES.has(route))
   .flatMap((route) => [
@@ -60,7 +64,7 @@ describe("every guarded route", () => {
       { authorization: "Bearer" },
       { authorization: "Bearer wrong" },
       { authorization: `Basic ${Buffer.from(`admin:${scheduler.token}`).toString("base64")}` },
-      { cookie: "berth_session_00000000=1.a.b" },
+      { cookie: "berth_session_00000000=1.admin.a.b" },
     ] as Record<string, string>[]) {
       const answer = await bare(method, path, headers);
       expect(answer.status, `${method} ${path} ${JSON.stringify(headers)}`).toBe(401);
@@ -127,9 +131,10 @@ describe("a session", () => {
     const [name, value] = cookie.split("=") as [string, string];
     const parts = value.split(".");
     for (const forged of [
-      `${Number(parts[0]) + 1}.${parts[1]}.${parts[2]}`,
-      `${parts[0]}.${parts[1]}.`,
-      `${parts[0]}.${parts[1]}`,
+      `${Number(parts[0]) + 1}.${parts.slice(1).join(".")}`,
+      `${parts[0]}.abcdefghij.${parts[2]}.${parts[3]}`,
+      `${parts.slice(0, 3).join(".")}.`,
+      parts.slice(0, 3).join("."),
       "",
       "x".repeat(5_000),
     ]) {

@@ -1,8 +1,23 @@
-/** Lets a request in or refuses it, before anything of it is read. */
-import type { FastifyRequest } from "fastify";
-import { err, ok, problem, type Origin, type Problem, type Result } from "@berth/schema";
+/** Lets a request in or refuses it, before anything of it is read: who is it, and may it use this address. */
+import type { FastifyRequest, RouteOptions } from "fastify";
+import {
+  ADMIN_NAME,
+  err,
+  includesRole,
+  ok,
+  problem,
+  Routes,
+  type AllocationId,
+  type Origin,
+  type Problem,
+  type ProjectName,
+  type Result,
+} from "@berth/schema";
+import type { Control } from "../../app/control.ts";
+import { refusalOf, seesProject, type AccessRecord } from "../../core/index.ts";
 import type { Clock } from "../../ports/clock.ts";
 import { Refusal } from "./problems.ts";
+import { RIGHTS, type Method, type Right } from "./rights.ts";
 import type { Principal } from "./server-type.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -24,15 +39,31 @@ const bearerOf = (request: FastifyRequest): string | undefined => {
   return match?.[1];
 };
 
-const identify = (request: FastifyRequest, sessions: Sessions, clock: Clock): Result<Principal, Problem> => {
+const principal = (access: AccessRecord | null, via: "token" | "session"): Principal =>
+  access === null
+    ? { name: ADMIN_NAME, via, role: "admin", projects: null, access: null }
+    : { name: access.name, via, role: access.role, projects: access.projects, access };
+
+export interface AuthOptions {
+  readonly sessions: Sessions;
+  readonly clock: Clock;
+  readonly control: Pick<Control, "access" | "engine">;
+}
+
+const identify = (request: FastifyRequest, { sessions, clock, control }: AuthOptions): Result<Principal, Problem> => {
+  const { access } = control;
   const bearer = bearerOf(request);
   if (bearer !== undefined) {
-    return sessions.isAdminToken(bearer)
-      ? ok({ name: "admin", via: "token" })
-      : err(problem("auth.required", "the token is not valid; it is in admin.token of the scheduler's data directory"));
+    if (sessions.isAdminToken(bearer)) return ok(principal(null, "token"));
+    const found = access.byToken(bearer);
+    if (found !== undefined) return ok(principal(found, "token"));
+    const detail =
+      "the token is not valid: it was revoked, has expired or never was; that of the cluster is in admin.token of the scheduler's data directory";
+    return err(problem("auth.required", detail));
   }
   const cookie = request.cookies[sessions.cookieName];
-  if (cookie === undefined || !sessions.isSession(cookie, clock.nowMs())) {
+  const session = cookie === undefined ? undefined : sessions.sessionOf(cookie, clock.nowMs());
+  if (session === undefined) {
     return err(problem("auth.required", "send Authorization: Bearer TOKEN, or open a login link"));
   }
   const isUpgrade = request.headers.upgrade !== undefined;
@@ -41,25 +72,100 @@ const identify = (request: FastifyRequest, sessions: Sessions, clock: Clock): Re
       problem("auth.forbidden", `requests from pages of ${request.headers.origin ?? "elsewhere"} are not accepted`),
     );
   }
-  return ok({ name: "admin", via: "session" });
+  if (session.owner === null) return ok(principal(null, "session"));
+  const found = access.byId(session.owner);
+  if (found !== undefined) return ok(principal(found, "session"));
+  return err(problem("auth.required", "the token that this session came from was revoked or has expired"));
 };
 
+const ROUTE_NAMES = new Map(
+  Object.entries(Routes).map(([name, address]) => [address as string, name as keyof typeof Routes]),
+);
+
+const rightOf = (address: string, method: string): Right | undefined => {
+  const name = ROUTE_NAMES.get(address);
+  // Whoever may read a document may ask for its head.
+  return name === undefined ? undefined : RIGHTS[name][(method === "HEAD" ? "GET" : method) as Method];
+};
+
+/**
+ * For a part of the server whose routes are all `public`, or all not: registering one that the table does not have, or has
+ * as the other kind, throws, so that such a server never starts.
+ */
+export const checkRights =
+  (kind: "public" | "guarded") =>
+  ({ method, url }: Pick<RouteOptions, "method" | "url">): void => {
+    for (const one of [method].flat()) {
+      const right = rightOf(url, one);
+      if (right === undefined) throw new Error(`${one} ${url} has no entry in the table of rights (rights.ts)`);
+      if ((right === "public") !== (kind === "public")) throw new Error(`${one} ${url} is not ${kind} by its right`);
+    }
+  };
+
+const allocationNotFound = (id: string): Problem => problem("allocation.not_found", `there is no allocation ${id}`);
+
+/** Why this principal may not use this address; undefined when it may, as far as the address tells. */
+const refusedAddress = (
+  request: FastifyRequest,
+  who: Principal,
+  state: Control["engine"]["state"],
+): Problem | undefined => {
+  const right = rightOf(request.routeOptions.url ?? "", request.method);
+  if (right === undefined || right === "public") return problem("auth.forbidden", "nobody may use this address");
+  const { role } = right;
+  if (right.of === "cluster") return refusalOf(who, { role });
+  const params = (request.params ?? {}) as Readonly<Record<string, string | undefined>>;
+  const allocation = params["allocation"];
+  const found = allocation === undefined ? undefined : state.allocations.get(allocation as AllocationId);
+  // What one may not see is not there.
+  if (found !== undefined && !seesProject(who, found.project)) return allocationNotFound(found.id);
+  const project = found?.project ?? (params["project"] as ProjectName | undefined);
+  if (project !== undefined) return refusalOf(who, { role, project });
+  // The handler knows whose it is; the role is asked here all the same.
+  return includesRole(who.role, role) ? undefined : refusalOf(who, { role });
+};
+
+/** A token that is revoked ends what is open with it: feeds, followed logs, sessions in containers. */
+const endWithToken = (request: FastifyRequest, access: AccessRecord, check: Control["access"], done: Ended): void => {
+  const { socket } = request.raw;
+  const giveUp = check.whenEnded(access, () => socket.destroy());
+  // An upgraded connection is not an answer any more: it lasts as long as its socket.
+  if (request.headers.upgrade === undefined) done(giveUp);
+  else socket.once("close", giveUp);
+};
+type Ended = (listener: () => void) => void;
+
 export const createAuthHook =
-  (sessions: Sessions, clock: Clock) =>
-  async (request: FastifyRequest): Promise<void> => {
-    const principal = identify(request, sessions, clock);
-    if (!principal.ok) throw new Refusal(principal.error);
-    request.principal = principal.value;
+  (options: AuthOptions) =>
+  async (
+    request: FastifyRequest,
+    reply: { readonly raw: { once: (name: "close", listener: () => void) => unknown } },
+  ): Promise<void> => {
+    const found = identify(request, options);
+    if (!found.ok) throw new Refusal(found.error);
+    const refused = refusedAddress(request, found.value, options.control.engine.state);
+    if (refused !== undefined) throw new Refusal(refused);
+    request.principal = found.value;
+    const { access } = found.value;
+    if (access === null) return;
+    endWithToken(request, access, options.control.access, (listener) => void reply.raw.once("close", listener));
   };
 
 /** What the log says about who asked. */
 export const originOf = (request: FastifyRequest): Origin => {
-  const { name, via } = principalOf(request);
-  return { who: name, via, from: request.ip };
+  const { name, via, access } = principalOf(request);
+  return { who: name, via, from: request.ip, ...(access === null ? {} : { access: access.id }) };
 };
 
-/** The name for the audit trail. Every route behind the hook has one. */
+/** Every route behind the hook has one. */
 export const principalOf = (request: FastifyRequest): Principal => {
   if (request.principal === null) throw new Refusal(problem("auth.required", "send Authorization: Bearer TOKEN"));
   return request.principal;
+};
+
+/** A filter by a project that the caller does not see is refused, rather than answered with nothing. */
+export const refuseForeignProject = (request: FastifyRequest, project: ProjectName | undefined): void => {
+  if (project === undefined) return;
+  const refused = refusalOf(principalOf(request), { role: "viewer", project });
+  if (refused !== undefined) throw new Refusal(refused);
 };

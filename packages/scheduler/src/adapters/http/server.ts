@@ -8,11 +8,12 @@ import type { Logger } from "pino";
 import { problem, SESSION_REQUEST_BYTES } from "@berth/schema";
 import type { Control } from "../../app/control.ts";
 import type { Clock } from "../../ports/clock.ts";
-import { createAuthHook } from "./auth.ts";
+import { checkRights, createAuthHook } from "./auth.ts";
 import { API_FLAGS, cannotListen } from "./cannot-listen.ts";
 import { addDashboard } from "./dashboard.ts";
 import { acceptJson } from "./json-body.ts";
 import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems.ts";
+import { addAccessRoutes } from "./routes/access.ts";
 import { addAllocationRoutes } from "./routes/allocations.ts";
 import { addEventRoutes } from "./routes/events.ts";
 import { addExecRoute } from "./routes/exec.ts";
@@ -96,16 +97,23 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
   const sessions = createSessions(options.adminToken);
   const system = { ...options, sessions };
   const joining = { joinAddress: options.joinAddress, joined: metrics.joined };
-  addPublicRoutes(server, control, system);
-  addJoinRoute(server, control, joining);
+  await server.register(async (open) => {
+    const routes: Server = open.withTypeProvider<TypeBoxTypeProvider>();
+    routes.addHook("onRoute", checkRights("public"));
+    addPublicRoutes(routes, control, system);
+    addJoinRoute(routes, control, joining);
+  });
   await server.register(async (guarded) => {
     const routes: Server = guarded.withTypeProvider<TypeBoxTypeProvider>();
-    routes.addHook("onRequest", createAuthHook(sessions, clock));
+    routes.addHook("onRoute", checkRights("guarded"));
+    // Before anybody is asked who it is: tokens are in the log, too.
     routes.addHook("onRequest", async () => {
       if (control.engine.role() !== "starting") return;
       throw new Refusal(problem("leader.unknown", "the scheduler is reading its log", { retryAfterMs: 1_000 }));
     });
+    routes.addHook("onRequest", createAuthHook({ sessions, clock, control }));
     addSystemRoutes(routes, control, system);
+    addAccessRoutes(routes, control);
     addJobRoutes(routes, control);
     addHostRoutes(routes, control);
     addJoinTokenRoutes(routes, control, joining);

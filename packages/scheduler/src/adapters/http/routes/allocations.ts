@@ -17,6 +17,7 @@ import {
   type AllocationId,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
+import { principalOf, refuseForeignProject } from "../auth.ts";
 import { orRefuse } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { AllocationParams, pageProperties, pageRequest, problems } from "../shapes.ts";
@@ -52,7 +53,9 @@ export const addAllocationRoutes = (server: Server, { api, files, streams }: Con
     },
     async (request) => {
       const { project, job, index, host, state } = request.query;
-      return orRefuse(api.allocations({ project, job, index, host, state }, pageRequest(request.query)));
+      refuseForeignProject(request, project);
+      const filter = { project, job, index, host, state };
+      return orRefuse(api.allocations(filter, pageRequest(request.query), principalOf(request).projects));
     },
   );
 

@@ -2,11 +2,21 @@
 import { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
-import { HostIdSchema, JobNameSchema, MAX_EVENT_TAIL, problem, ProjectNameSchema, Routes } from "@berth/schema";
+import {
+  HostIdSchema,
+  JobNameSchema,
+  MAX_EVENT_TAIL,
+  problem,
+  ProjectNameSchema,
+  Routes,
+  type Event,
+} from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
 import type { EventBlock } from "../../../app/event-feed.ts";
+import { seesProject } from "../../../core/index.ts";
+import { principalOf, refuseForeignProject } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
-import type { Server } from "../server-type.ts";
+import type { Principal, Server } from "../server-type.ts";
 import { problems } from "../shapes.ts";
 import { goneSignal } from "./jobs.ts";
 
@@ -30,6 +40,13 @@ async function* texts(blocks: AsyncIterable<EventBlock>): AsyncGenerator<string>
   yield `retry: ${RETRY_MS}\n\n`;
   for await (const block of blocks) yield textOf(block);
 }
+
+/** Who may what is an admin's affair; of others' work, and of what nobody knows whose it was, one sees nothing. */
+const sees = (who: Principal, { kind, project, allocation }: Event): boolean => {
+  if (kind.startsWith("access_") && who.role !== "admin") return false;
+  if (who.projects === null) return true;
+  return project === null ? allocation === null : seesProject(who, project);
+};
 
 /** What a browser that comes back says goes before what the address says. */
 const sinceOf = (request: FastifyRequest, asked: number | undefined): number | undefined => {
@@ -68,6 +85,8 @@ export const addEventRoutes = (server: Server, { events }: Control): void => {
     },
     async (request, reply) => {
       const { tail, follow = true, project, job, host } = request.query;
+      refuseForeignProject(request, project);
+      const who = principalOf(request);
       const since = sinceOf(request, request.query.since);
       const blocks = orRefuse(
         await events.open({
@@ -75,6 +94,7 @@ export const addEventRoutes = (server: Server, { events }: Control): void => {
           tail: since === undefined ? tail : undefined,
           follow,
           wants: (event) =>
+            sees(who, event) &&
             (project === undefined || event.project === project) &&
             (job === undefined || event.job === job) &&
             (host === undefined || event.host === host),

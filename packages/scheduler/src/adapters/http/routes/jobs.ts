@@ -15,7 +15,7 @@ import {
   WhySchema,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
-import { originOf } from "../auth.ts";
+import { originOf, principalOf, refuseForeignProject } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { JobParams, pageProperties, pageRequest, problems, TaskOnHostParams, TaskParams } from "../shapes.ts";
@@ -62,7 +62,7 @@ export const addJobRoutes = (server: Server, { api }: Control): void => {
       const document: unknown = request.body;
       if (document === undefined || document === null)
         throw new Refusal(problem("job.document_malformed", "the body is empty; send a job document as JSON"));
-      if (request.query.dryRun === true) return orRefuse(api.plan(document));
+      if (request.query.dryRun === true) return orRefuse(api.plan(document, originOf(request)));
       const key = idempotencyKeyOf(request.headers["idempotency-key"]);
       const submitted = orRefuse(await api.submit(document, originOf(request), key));
       const { project, name } = submitted.job;
@@ -83,7 +83,11 @@ export const addJobRoutes = (server: Server, { api }: Control): void => {
         response: { 200: JobListSchema, ...problems },
       },
     },
-    async (request) => orRefuse(api.jobs(request.query.project, pageRequest(request.query))),
+    async (request) => {
+      const { project } = request.query;
+      refuseForeignProject(request, project);
+      return orRefuse(api.jobs(project, pageRequest(request.query), principalOf(request).projects));
+    },
   );
 
   server.get(

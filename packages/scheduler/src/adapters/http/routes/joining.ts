@@ -17,6 +17,7 @@ import {
 import type { Control } from "../../../app/control.ts";
 import { originOf } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
+import { randomLabel } from "../random-label.ts";
 import type { Server } from "../server-type.ts";
 import { problems } from "../shapes.ts";
 
@@ -50,10 +51,6 @@ const ttlOf = (text: string | undefined): number => {
 
 const digestOf = (secret: string): string => createHash("sha256").update(secret).digest("hex");
 
-/** 32 symbols, five bits of each byte. */
-const idOf = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => "abcdefghijkmnpqrstuvwxyz23456789"[byte % 32]).join("");
-
 export const addJoinTokenRoutes = (server: Server, { api }: Control, options: JoinRouteOptions): void => {
   server.post(
     Routes.joinTokens,
@@ -72,7 +69,7 @@ export const addJoinTokenRoutes = (server: Server, { api }: Control, options: Jo
         throw new Refusal(problem("join.closed", detail));
       }
       const secret = randomBytes(32).toString("base64url");
-      const draft = { id: idOf(randomBytes(10)), digest: digestOf(secret), host: request.body.host ?? null, ttlMs };
+      const draft = { id: randomLabel(), digest: digestOf(secret), host: request.body.host ?? null, ttlMs };
       const { id, host, expiresAtMs } = orRefuse(await api.createJoinToken(draft, originOf(request)));
       const line = formatJoinLine({ ...where, token: `${id}.${secret}` });
       return reply.header("cache-control", "no-store").send({ id, line, host, expiresAtMs });

@@ -26,6 +26,7 @@ const CAPABILITIES = [
   "jobs.wait",
   "watch.since",
   "events",
+  "access",
   "logs.follow",
   "outputs",
   "images",
@@ -72,13 +73,14 @@ export const addPublicRoutes = (server: Server, control: Control, options: Syste
       },
     },
     async (request, reply): Promise<FastifyReply> => {
-      if (!sessions.redeemTicket(request.query.ticket)) {
+      const redeemed = sessions.redeemTicket(request.query.ticket);
+      if (redeemed === undefined) {
         return sendProblem(
           reply,
           problem("auth.required", "this login link was used or has expired; make a new one with: berth dashboard"),
         );
       }
-      const { value, maxAgeSeconds } = sessions.createSession(clock.nowMs());
+      const { value, maxAgeSeconds } = sessions.createSession(redeemed.owner, clock.nowMs());
       return reply
         .setCookie(sessions.cookieName, value, {
           path: "/",
@@ -111,10 +113,11 @@ export const addSystemRoutes = (server: Server, control: Control, options: Syste
     Routes.tickets,
     { schema: { summary: "Make a one-time login ticket", response: { 200: TicketSchema, ...problems } } },
     async (request, reply) => {
-      if (principalOf(request).via !== "token") {
+      const { via, access } = principalOf(request);
+      if (via !== "token") {
         throw new Refusal(problem("auth.forbidden", "a session cannot make login tickets; use the token"));
       }
-      return reply.header("cache-control", "no-store").send(sessions.createTicket());
+      return reply.header("cache-control", "no-store").send(sessions.createTicket(access?.id ?? null));
     },
   );
 

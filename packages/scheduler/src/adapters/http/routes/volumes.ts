@@ -14,7 +14,7 @@ import {
   VolumeViewSchema,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
-import { originOf } from "../auth.ts";
+import { originOf, principalOf, refuseForeignProject } from "../auth.ts";
 import { orRefuse } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { pageProperties, pageRequest, problems } from "../shapes.ts";
@@ -37,7 +37,8 @@ export const addVolumeRoutes = (server: Server, { api }: Control): void => {
     },
     async (request) => {
       const { host, project } = request.query;
-      return orRefuse(api.volumes({ host, project }, pageRequest(request.query)));
+      refuseForeignProject(request, project);
+      return orRefuse(api.volumes({ host, project }, pageRequest(request.query), principalOf(request).projects));
     },
   );
 

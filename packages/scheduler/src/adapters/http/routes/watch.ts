@@ -3,6 +3,7 @@ import Type from "typebox";
 import type { WebSocket } from "ws";
 import { problem, Routes, type Problem } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
+import { principalOf } from "../auth.ts";
 import { keepAlive } from "../keep-alive.ts";
 import { Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
@@ -42,6 +43,7 @@ export const addWatchRoute = (server: Server, { hub }: Control): void => {
             why === "slow" ? socket.close(TRY_AGAIN, "slow-consumer") : socket.close(GOING_AWAY, "stopping"),
         },
         (request.query as { since?: number }).since,
+        principalOf(request).projects,
       );
       if (leave === undefined) {
         return refuse(

@@ -1,0 +1,69 @@
+/**
+ * Who may use which address: the one table. A route that is not in it is not served: registering it throws. `cluster` is
+ * what concerns everybody: reading it needs no more than a token, changing it one that is not bound to projects. `own`
+ * belongs to a project; the address names it, or the handler looks at whose it is.
+ */
+import type { Role, Routes } from "@berth/schema";
+
+export type Method = "GET" | "POST";
+/** `public` is served to whoever asks: it has no token, or one of another kind. */
+export type Right = "public" | { readonly role: Role; readonly of: "cluster" | "own" };
+
+const read = { role: "viewer", of: "cluster" } as const;
+const readOwn = { role: "viewer", of: "own" } as const;
+const changeOwn = { role: "submitter", of: "own" } as const;
+const operate = { role: "operator", of: "cluster" } as const;
+const administer = { role: "admin", of: "cluster" } as const;
+
+export const RIGHTS: Readonly<Record<keyof typeof Routes, Readonly<Partial<Record<Method, Right>>>>> = {
+  livez: { GET: "public" },
+  readyz: { GET: "public" },
+  login: { GET: "public" },
+  /** The join token is the right. */
+  join: { POST: "public" },
+  metrics: { GET: read },
+  openapi: { GET: read },
+  version: { GET: read },
+  self: { GET: read },
+  tickets: { POST: read },
+  backup: { GET: administer },
+  access: { GET: administer, POST: administer },
+  accessRevoke: { POST: administer },
+  watch: { GET: readOwn },
+  events: { GET: readOwn },
+  jobs: { GET: readOwn, POST: changeOwn },
+  job: { GET: readOwn },
+  jobStop: { POST: changeOwn },
+  taskWhy: { GET: readOwn },
+  taskWhyNot: { GET: readOwn },
+  volumes: { GET: readOwn, POST: changeOwn },
+  volume: { GET: readOwn },
+  volumeCopies: { POST: changeOwn },
+  volumeRemove: { POST: changeOwn },
+  allocations: { GET: readOwn },
+  allocation: { GET: readOwn },
+  allocationLogs: { GET: readOwn },
+  /** What runs there may do whatever the container may. */
+  allocationExec: { GET: changeOwn },
+  allocationOutputs: { GET: readOwn },
+  allocationOutput: { GET: readOwn },
+  hosts: { GET: read, POST: operate },
+  host: { GET: read },
+  hostCordon: { POST: operate },
+  hostUncordon: { POST: operate },
+  hostDrain: { POST: operate },
+  hostRemove: { POST: operate },
+  joinTokens: { GET: operate, POST: operate },
+  joinTokenRevoke: { POST: operate },
+  /** They speak of the tasks of all projects. */
+  rebalancePlan: { POST: operate },
+  whatIf: { POST: operate },
+  hostLosses: { GET: operate },
+  images: { GET: read },
+  imageInspect: { GET: read },
+  imageOperations: { POST: operate },
+  imageData: { POST: operate },
+  imageExport: { GET: operate },
+  imageOperation: { GET: read },
+  imageOperationCancel: { POST: operate },
+};
