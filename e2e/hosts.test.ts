@@ -135,9 +135,19 @@ test("a silent host is lost, its tasks run elsewhere, and when it returns it sto
   if (victim === undefined) throw new Error("nothing runs");
   const before = lasting(victim.id);
   expect(before.length).toBeGreaterThan(0);
+  // Beside it one that may never run twice, and one that is to wait for its host.
+  const preferred = { placement: { prefer: [{ rule: `host.id == "${victim.hostId}"`, weight: 100 }] } };
+  await cluster.submit({ ...service("alone", 1, "10m", "16Mi"), ...preferred, disconnect: { singleton: true } });
+  await cluster.submit({ ...service("loyal", 1, "10m", "16Mi"), ...preferred, disconnect: { action: "keep" } });
+  const [[alone], [loyal]] = await Promise.all([settle("alone", 1), settle("loyal", 1)]);
+  if (alone === undefined || loyal === undefined) throw new Error("nothing runs");
+  expect([alone.hostId, loyal.hostId]).toEqual([victim.hostId, victim.hostId]);
   const agent = cluster.agentOf(victim.hostId);
   kill(agent.pid, "SIGSTOP");
   onTestFinished(() => kill(agent.pid, "SIGCONT"));
+  await eventually("the singleton has stopped without its agent", () => inside(alone.id).length === 0);
+  // Seen to be gone first; only then is there another.
+  expect((await cluster.allocations("&job=alone")).map((one) => one.id)).toEqual([alone.id]);
 
   await eventually(
     `${victim.hostId} is lost`,
@@ -151,6 +161,12 @@ test("a silent host is lost, its tasks run elsewhere, and when it returns it sto
   expect(elsewhere.attempt).toBe(victim.attempt + 1);
   // Nobody is there to stop it: the container itself is untouched.
   expect(lasting(victim.id)).toEqual(before);
+  const again = await eventually("the singleton runs elsewhere", async () => {
+    const [now] = await runningOf("alone");
+    return now !== undefined && now.id !== alone.id && now;
+  });
+  expect(again.hostId).not.toBe(victim.hostId);
+  expect((await cluster.allocations("&job=loyal")).map((one) => one.id)).toEqual([loyal.id]);
 
   kill(agent.pid, "SIGCONT");
   await eventually("the host is back", async () => (await cluster.hosts()).every((host) => host.state === "ready"));
@@ -158,6 +174,9 @@ test("a silent host is lost, its tasks run elsewhere, and when it returns it sto
   const history = await cluster.allocations(`&job=large&index=${victim.index}`);
   expect(history.find((one) => one.id === victim.id)?.state).toBe("lost");
   expect((await runningOf("large")).find((one) => one.index === victim.index)?.id).toBe(elsewhere.id);
+  expect((await runningOf("alone")).map((one) => one.id)).toEqual([again.id]);
+  expect((await runningOf("loyal")).map((one) => one.id)).toEqual([loyal.id]);
+  for (const job of ["alone", "loyal"]) await cluster.must(["stop", job]);
 });
 
 test("an agent that is killed over and over keeps its containers", async () => {

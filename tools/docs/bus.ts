@@ -40,6 +40,10 @@ const meanings: Readonly<Record<Name, readonly [direction: string, what: string]
     "bytes of a blob that another host has. The leader asks that host, whose answer goes straight to the asking agent: " +
       "the bytes, with the size of the blob in the header `Berth-Size`.",
   ],
+  lease: [
+    "agent → leader, request",
+    "“may my singletons go on?”, every heartbeat while there are any; the answer is signed and holds for their leases.",
+  ],
   requests: ["scheduler subscribes", "all requests of agents."],
   desired: ["scheduler → agent", "the desired document, republished from its bucket: a hint that may be lost."],
   rpc: [
@@ -54,6 +58,8 @@ const meanings: Readonly<Record<Name, readonly [direction: string, what: string]
 };
 
 const kinds: Readonly<Record<LogRecord["kind"], string>> = {
+  leader_confirmed:
+    "Changes nothing: that the log took it proves that the instance still leads. Written before leases are granted.",
   leader_elected: "An instance leads from here on; the epoch is this record's sequence number.",
   cluster_keyed: "The public half of the key that signs what agents may believe: every scheduler must have this one.",
   log_restored: "The log begins with a backup.",
@@ -73,6 +79,7 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   join_token_used: "A machine has joined with it; in the transaction that enrols the host.",
   join_token_revoked: "Nobody may join with it any more.",
   host_lost: "A host was silent for too long.",
+  host_silent: "A silent host has been silent for longer than some of its jobs wait (`disconnect.after`).",
   host_ready: "A lost host is back.",
   allocation_placed:
     "A task was given a host. When it replaces an attempt on a lost host, that one becomes `lost` here.",

@@ -28,6 +28,7 @@ volumes: [{ source: /srv/images, target: /in, readOnly: true }]
 outputs: [{ path: /out }]
 restart: { on: failure, max: 3, backoff: 1s..60s, exitCodes: { retry: [75], fatal: [64] } }
 timeouts: { run: 30m, stop: 10s }
+disconnect: { after: 90s, action: replace, singleton: false }
 \`\`\``,
     "## Fields",
     table(["Field", "Type", "Required", "Meaning"], fieldRows(JobDocumentSchema)),

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 #define BERTH_CONTROL_VERSION 1u
-/* 3: a request to execute may bring a system call filter of its own. */
-#define BERTH_CONTROL_LEVEL 3u
+/* 3: a request to execute may bring a system call filter of its own. 4: leases. */
+#define BERTH_CONTROL_LEVEL 4u
 
 enum berth_op {
   BERTH_OP_STATUS = 1,    /* answered with `status` */
@@ -28,7 +28,9 @@ enum berth_op {
   BERTH_OP_CLOSE_INPUT = 7, /* standard input ends; on a terminal: its end-of-file character */
   BERTH_OP_RESIZE = 8,      /* a = rows << 16 | columns, of the terminal of the container or of exec b */
   BERTH_OP_EXEC = 9,        /* a bytes follow: struct berth_exec; this connection becomes the program's */
-  BERTH_OP_LAST = BERTH_OP_EXEC,
+  /* Level 4. */
+  BERTH_OP_RENEW = 10, /* it may run until b << 32 | a milliseconds of CLOCK_BOOTTIME; ESTALE: too late */
+  BERTH_OP_LAST = BERTH_OP_RENEW,
 };
 
 struct berth_request {

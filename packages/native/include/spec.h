@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define BERTH_SPEC_MAGIC 0x48545242u /* "BRTH" */
-#define BERTH_SPEC_VERSION 2u
+#define BERTH_SPEC_VERSION 3u
 
 #define BERTH_SPEC_MAX_BYTES 4194304u
 #define BERTH_MAX_LAYERS 64u
@@ -238,6 +238,13 @@ struct berth_hooks {
   struct berth_list hooks; /* in the order of their execution */
 };
 
+/* It is stopped at that time, and killed after the grace, unless BERTH_OP_RENEW comes before. */
+struct berth_lease {
+  uint64_t until_ms; /* on CLOCK_BOOTTIME */
+  uint32_t grace_ms;
+  uint32_t reserved;
+};
+
 /* Optional parts. One that nobody asked for has length 0 and costs nothing. */
 enum berth_section {
   BERTH_SECTION_PROCESS,
@@ -246,6 +253,7 @@ enum berth_section {
   BERTH_SECTION_NAMESPACES,
   BERTH_SECTION_HOOKS,
   BERTH_SECTION_NETWORK,
+  BERTH_SECTION_LEASE,
   BERTH_SECTION_COUNT,
 };
 

@@ -27,7 +27,7 @@ import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import type { FramingError } from "./frames.ts";
 import { dial, discard, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
 import { openLog } from "./log.ts";
-import { lostRecord, notStartedRecord, tooOld, unreachable } from "./lost.ts";
+import { lostRecord, notStartedRecord, requireLevel, unreachable } from "./lost.ts";
 import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
 import { attach } from "./session.ts";
 import { isTerminalSize } from "./spec/output.ts";
@@ -182,6 +182,11 @@ export class TrackedContainer implements Container {
     if (options.graceMs > 0) await this.#goOn().catch(() => undefined);
     const ended = await Promise.race([this.exited, unrefSleep(options.graceMs)]);
     return ended ?? (await this.#kill());
+  }
+
+  async renew(untilMs: number): Promise<void> {
+    this.#require(4, "renew");
+    await this.#connected().renew(Math.floor(untilMs));
   }
 
   async pause(): Promise<void> {
@@ -353,12 +358,8 @@ export class TrackedContainer implements Container {
     }
   }
 
-  /** A container outlives the agent that started it, and so may its supervisor's idea of the protocol. */
   #require(level: number, what: string): void {
-    if (this.#refused !== undefined) throw unreachable(this.id, this.#refused);
-    const spoken = this.#status?.controlLevel;
-    if (spoken === undefined || spoken >= level) return;
-    throw tooOld(this.id, what, spoken, level);
+    requireLevel(this.id, what, this.#refused, this.#status?.controlLevel, level);
   }
 
   /** Nobody supervises: decide from the records, under the lock. */
@@ -394,7 +395,6 @@ export class TrackedContainer implements Container {
 
   /** Its socket ends a moment before the process does. */
   async #reap(pid: number): Promise<void> {
-    for (let pauseMs = 1; !this.#host.binding.reap(pid); pauseMs = Math.min(pauseMs * 2, 1000))
-      await unrefSleep(pauseMs);
+    for (let ms = 1; !this.#host.binding.reap(pid); ms = Math.min(ms * 2, 1000)) await unrefSleep(ms);
   }
 }

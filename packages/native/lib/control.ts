@@ -62,6 +62,10 @@ export class ControlConnection {
     return this.#request(op.kill, 0, exec);
   }
 
+  renew(untilMs: number): Promise<void> {
+    return this.#request(op.renew, untilMs % 2 ** 32, Math.floor(untilMs / 2 ** 32));
+  }
+
   subscribe(): Promise<void> {
     return this.#request(op.subscribe);
   }

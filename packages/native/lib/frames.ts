@@ -19,6 +19,7 @@ export const op = {
   closeInput: 7,
   resize: 8,
   exec: 9,
+  renew: 10,
 } as const;
 
 export const reply = {

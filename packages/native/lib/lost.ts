@@ -45,11 +45,20 @@ export const unreachable = (id: string, refused: FramingError | undefined): Nati
 };
 
 /** A container outlives the agent that started it, and so may its supervisor's idea of the protocol. */
-export const tooOld = (id: string, what: string, spoken: number, needed: number): NativeFailure =>
-  control(
+export const requireLevel = (
+  id: string,
+  what: string,
+  refused: FramingError | undefined,
+  spoken: number | undefined,
+  needed: number,
+): void => {
+  if (refused !== undefined) throw unreachable(id, refused);
+  if (spoken === undefined || spoken >= needed) return;
+  throw control(
     constants.errno.ENOSYS,
     `${what}: the supervisor of ${id} is of an older version (level ${spoken}, ${needed} is needed)`,
   );
+};
 
 const control = (errno: number, detail: string): NativeFailure =>
   new NativeFailure(nativeError("control", errno, detail));

@@ -21,7 +21,15 @@ export interface StatusRecord {
 }
 
 type Fields = Readonly<Record<string, unknown>>;
-const causes: readonly ExitCause[] = ["exited", "signalled", "oom", "start_failed", "supervisor_lost", "host_rebooted"];
+const causes: readonly ExitCause[] = [
+  "exited",
+  "signalled",
+  "oom",
+  "start_failed",
+  "supervisor_lost",
+  "host_rebooted",
+  "lease_ended",
+];
 
 const isFields = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -23,6 +23,7 @@ import {
 } from "./spec/check.ts";
 import { deviceWrites, encodeDevices } from "./spec/devices.ts";
 import { encodeHooks } from "./spec/hooks.ts";
+import { encodeLease } from "./spec/lease.ts";
 import { limitsOf } from "./spec/limits.ts";
 import { encodeMounts } from "./spec/mounts.ts";
 import { encodeNamespaces, joinsOf, type Join } from "./spec/namespaces.ts";
@@ -33,8 +34,8 @@ import { encodeSecurity } from "./spec/security.ts";
 import type { ContainerSpec, LogLimits, NativeError, SpecPolicy } from "./types.ts";
 
 const MAGIC = 0x48545242;
-const VERSION = 2;
-const HEADER_BYTES = 192;
+const VERSION = 3;
+const HEADER_BYTES = 200;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_STRING = 131_071;
 const ID_COUNT = 65_536;
@@ -115,6 +116,7 @@ const KEYS = Object.keys({
   maskedPaths: true,
   readOnlyPaths: true,
   hooks: true,
+  lease: true,
 } satisfies Record<keyof ContainerSpec, true>) as (keyof ContainerSpec)[];
 
 const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
@@ -143,6 +145,7 @@ const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
     encodeNamespaces(spec, out),
     encodeHooks(spec, context.policy, out),
     encodeNetwork(spec, context.stateDir, out),
+    encodeLease(spec, out),
   ];
   const idBase = whole(ID_COUNT, 0xffff_ffff - 2 * ID_COUNT)("idBase", spec.idBase);
   const limits = limitsOf(spec.limits);

@@ -72,6 +72,7 @@ const supervisorSources = [
   "init.c",
   "input.c",
   "join.c",
+  "lease.c",
   "log.c",
   "loop.c",
   "main.c",

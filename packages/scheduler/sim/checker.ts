@@ -22,6 +22,8 @@ interface CheckedJob {
 interface CheckedAllocation {
   readonly placement: Placement;
   readonly requests: Resources;
+  /** Of its own version. */
+  readonly spec: JobSpec;
   /** True when an exit with code 0 ends the task for good. */
   readonly settles: boolean;
   rank: number;
@@ -39,7 +41,7 @@ export interface Checker {
 
 export const createChecker = (): Checker => {
   const jobs = new Map<string, CheckedJob>();
-  const hosts = new Map<string, { allocatable: Resources | null; lost: boolean }>();
+  const hosts = new Map<string, { allocatable: Resources | null; lost: boolean; silentMs: number | null }>();
   const allocations = new Map<string, CheckedAllocation>();
   /** Where each volume is, by its name, for as long as it is one. */
   const volumes = new Map<string, string>();
@@ -65,6 +67,17 @@ export const createChecker = (): Checker => {
     return sum;
   };
 
+  /** As the job document promises, in its own words. */
+  const mayReplace = ({ placement, spec }: CheckedAllocation): boolean => {
+    const host = hosts.get(placement.hostId);
+    if (host === undefined || host.silentMs === null) return false;
+    if (spec.disconnect === undefined) return host.lost;
+    const { action, afterMs, singleton } = spec.disconnect;
+    if (action === "keep") return false;
+    if (singleton) return host.silentMs > spec.stopTimeoutMs + 6_000 && host.silentMs >= (afterMs ?? 0);
+    return afterMs === null ? host.lost : host.silentMs >= afterMs;
+  };
+
   const checkPlaced = (placement: Placement): string[] => {
     const wrong: string[] = [];
     const key = `${placement.project}/${placement.job}`;
@@ -84,8 +97,7 @@ export const createChecker = (): Checker => {
     if (task.active !== placement.replaces) wrong.push(`${name} placed while ${task.active} has not ended`);
     if (placement.replaces !== null) {
       const old = allocations.get(placement.replaces);
-      if (old === undefined || hosts.get(old.placement.hostId)?.lost !== true)
-        wrong.push(`${name} replaces on a host that is not lost`);
+      if (old === undefined || !mayReplace(old)) wrong.push(`${name} replaces on a host that is still waited for`);
       if (old !== undefined) end(placement.replaces, old, false);
     }
     task.active = placement.id;
@@ -93,11 +105,11 @@ export const createChecker = (): Checker => {
     job.holding.add(placement.id);
     const { requests, kind, restart } = job.spec;
     const settles = kind === "batch" && restart.on !== "always" && !restart.retryCodes.includes(0);
-    allocations.set(placement.id, { placement, requests, settles, rank: 0, stopped: false });
+    allocations.set(placement.id, { placement, requests, spec: job.spec, settles, rank: 0, stopped: false });
     // What an earlier version left on a lost host may never end, so it does not count.
     const holding = [...job.holding].filter((id) => {
-      const held = allocations.get(id)?.placement;
-      return held?.jobVersion === job.version || hosts.get(held?.hostId ?? "")?.lost !== true;
+      const held = allocations.get(id);
+      return held?.placement.jobVersion === job.version || held === undefined || !mayReplace(held);
     });
     if (job.spec.maxRunning !== null && holding.length > job.spec.maxRunning) {
       wrong.push(`${key} has ${holding.length} tasks at a time, the limit is ${job.spec.maxRunning}`);
@@ -112,7 +124,7 @@ export const createChecker = (): Checker => {
     const host = hosts.get(placement.hostId);
     if (host === undefined || host.allocatable === null)
       return [...wrong, `${name} placed on unknown ${placement.hostId}`];
-    if (host.lost) wrong.push(`${name} placed on ${placement.hostId}, which is lost`);
+    if (host.silentMs !== null) wrong.push(`${name} placed on ${placement.hostId}, which is silent`);
     const sum = booked(placement.hostId);
     for (const amount of AMOUNTS) {
       // A dimension that the task does not ask for may be over after the host has shrunk.
@@ -161,6 +173,7 @@ export const createChecker = (): Checker => {
   const checkRecord = (record: LogRecord): string[] => {
     switch (record.kind) {
       case "leader_elected":
+      case "leader_confirmed":
       case "cluster_keyed":
       case "log_restored":
       case "join_token_created":
@@ -193,7 +206,7 @@ export const createChecker = (): Checker => {
         return holding === 0 ? [] : [`${key} forgotten while it holds ${holding} allocations`];
       }
       case "host_enrolled":
-        hosts.set(record.hostId, { allocatable: null, lost: false });
+        hosts.set(record.hostId, { allocatable: null, lost: false, silentMs: null });
         return [];
       case "host_registered": {
         const host = hosts.get(record.hostId);
@@ -201,17 +214,20 @@ export const createChecker = (): Checker => {
         host.allocatable = record.capacity.allocatable;
         return [];
       }
-      case "host_disconnected":
       case "host_cordoned":
       case "host_uncordoned":
       case "host_draining":
         return [];
       case "host_removed":
         return removed(record.hostId);
+      case "host_disconnected":
+      case "host_silent":
       case "host_lost":
       case "host_ready": {
         const host = hosts.get(record.hostId);
-        if (host !== undefined) host.lost = record.kind === "host_lost";
+        if (host === undefined) return [];
+        host.lost = record.kind === "host_lost" || (host.lost && record.kind !== "host_ready");
+        host.silentMs = record.kind === "host_ready" ? null : record.silentMs;
         return [];
       }
       case "allocation_placed":

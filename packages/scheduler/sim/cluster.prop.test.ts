@@ -19,7 +19,7 @@ describe("a simulated cluster", () => {
   }, 120_000);
 
   it("does the same again from the same seed", () => {
-    const [left, right] = [run(9, 3, 400), run(9, 3, 400)];
+    const [left, right] = [run(9, 3, 800), run(9, 3, 800)];
     expect(right.trace).toEqual(left.trace);
     expect(left.trace.filter((line) => line.includes(" place ")).length).toBeGreaterThan(20);
   });

@@ -16,15 +16,14 @@ import {
 import {
   createState,
   decideCordon,
-  decideDisconnected,
   decideDrain,
   decideDraining,
   decideEnrol,
   decideForget,
   decideHello,
-  decideLost,
   decideRemove,
   decideReports,
+  decideSilence,
   decideStop,
   decideSubmit,
   decideUncordon,
@@ -54,6 +53,7 @@ export interface SimOptions {
 }
 
 const MiB = 2 ** 20;
+const PATIENCE = { disconnectedAfterMs: 4_000, lostAfterMs: 10_000 };
 const PUBLIC_KEY = `U${"A".repeat(55)}`;
 
 export class SimulatedCluster {
@@ -304,8 +304,7 @@ export class SimulatedCluster {
   #judgeSilence(): void {
     for (const [id, since] of this.#silentSince) {
       const silentMs = this.nowMs - since;
-      if (silentMs > 10_000) this.append("silence", decideLost(this.state, id, silentMs));
-      else if (silentMs > 4_000) this.append("silence", decideDisconnected(this.state, id, silentMs));
+      this.append("silence", decideSilence(this.state, id, silentMs, PATIENCE));
     }
   }
 

@@ -16,6 +16,8 @@ export const describe = (record: LogRecord): string => {
     case "job_stopped":
     case "job_forgotten":
       return `${record.kind} ${record.project}/${record.job}`;
+    case "leader_confirmed":
+      return "confirmed";
     case "cluster_keyed":
       return "keyed";
     case "log_restored":
@@ -40,6 +42,7 @@ export const describe = (record: LogRecord): string => {
     case "host_uncordoned":
     case "host_draining":
     case "host_removed":
+    case "host_silent":
     case "host_lost":
     case "host_ready":
       return `${record.kind} ${record.hostId}`;

@@ -4,6 +4,13 @@ import type { Random } from "./random.ts";
 
 const MiB = 2 ** 20;
 
+const DISCONNECTS = [
+  { afterMs: 5_000, action: "replace", singleton: false },
+  { afterMs: 30_000, action: "replace", singleton: false },
+  { afterMs: null, action: "keep", singleton: false },
+  { afterMs: null, action: "replace", singleton: true },
+] as const;
+
 /** Few names, so that jobs meet at them. */
 const volumesOf = ({ below, chance }: Random, count: number): JobSpec["volumes"] => {
   if (chance(0.8)) return [];
@@ -46,5 +53,6 @@ export const randomSpec = (random: Random, number: number): JobSpec => {
     },
     runTimeoutMs: null,
     stopTimeoutMs: 10_000,
+    ...(chance(0.4) && { disconnect: pick(DISCONNECTS) ?? DISCONNECTS[0] }),
   };
 };

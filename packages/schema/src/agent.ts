@@ -110,6 +110,30 @@ export type Sync = Static<typeof SyncSchema>;
 export const SyncedSchema = Type.Object({ desired: Type.Union([SignedSchema, Type.Null()]) }, strict);
 export type Synced = Static<typeof SyncedSchema>;
 
+/** `api.<host>.lease`: asked again and again by a host that may run singletons. The nonce is of one question. */
+export const NonceSchema = Type.String({ pattern: "^[A-Za-z0-9_-]{16,64}$" });
+export const LeaseRequestSchema = Type.Object({ session: SessionSchema, nonce: NonceSchema }, strict);
+export type LeaseRequest = Static<typeof LeaseRequestSchema>;
+
+/**
+ * What the leader signs: whoever asked with this nonce may run its singletons for their leases (lease.ts), counted from
+ * before the question, as far as a document of at least this `rev` wants them. A host that has an older one asks for it first.
+ */
+export const LeaseSchema = Type.Object(
+  {
+    kind: Type.Literal("lease"),
+    host: HostIdSchema,
+    session: SessionSchema,
+    epoch: whole,
+    rev: whole,
+    nonce: NonceSchema,
+  },
+  strict,
+);
+export type Lease = Static<typeof LeaseSchema>;
+export const LeasedSchema = Type.Object({ lease: SignedSchema }, strict);
+export type Leased = Static<typeof LeasedSchema>;
+
 /** `hb.<host>`: never stored, the last one wins. `digest` covers ids and states of all allocations the agent holds. */
 export const HeartbeatSchema = Type.Object(
   {

@@ -16,6 +16,7 @@ export * from "./image-reference.ts";
 export * from "./image.ts";
 export * from "./job-parse.ts";
 export * from "./job.ts";
+export * from "./lease.ts";
 export * from "./log-upgrade.ts";
 export * from "./join.ts";
 export * from "./log.ts";

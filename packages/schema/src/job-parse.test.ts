@@ -42,6 +42,33 @@ test("volumes of the project stay volumes, those in memory become mounts of the 
   });
 });
 
+describe("what happens when its host is cut off", () => {
+  const disconnectOf = (disconnect: object) => specOf({ ...service, disconnect }).disconnect;
+  test("is nothing special unless something is said", () => {
+    expect(specOf({ ...service, disconnect: { action: "replace", singleton: false } })).toEqual(specOf(service));
+  });
+
+  test("is said by patience, action, and whether it may ever run twice", () => {
+    expect(disconnectOf({ after: "90s" })).toEqual({ afterMs: 90_000, action: "replace", singleton: false });
+    expect(disconnectOf({ action: "keep" })).toEqual({ afterMs: null, action: "keep", singleton: false });
+    expect(disconnectOf({ singleton: true, after: "30s" })).toEqual({
+      afterMs: 30_000,
+      action: "replace",
+      singleton: true,
+    });
+  });
+
+  test.each<[object, string, RegExp]>([
+    [{ action: "keep", after: "1m" }, "/disconnect/after", /however long/],
+    [{ action: "keep", singleton: true }, "/disconnect/singleton", /anyway/],
+    [{ singleton: true, after: "20s" }, "/disconnect/after", /after 21\.\d+s at the earliest.*timeouts\.stop/],
+    [{ after: "soon" }, "/disconnect/after", /./],
+  ])("%j is refused", (disconnect, pointer, message) => {
+    const errors = errorsOf({ ...service, disconnect });
+    expect(errors).toEqual([{ pointer, message: expect.stringMatching(message) as string }]);
+  });
+});
+
 describe("a good document", () => {
   test("gets every default", () => {
     expect(specOf(batch)).toEqual({

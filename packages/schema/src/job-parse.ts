@@ -8,6 +8,7 @@ import { BUILTIN_IMAGE, isImageReference, parseImageReference } from "./image-re
 import { problem, type FieldError, type Problem } from "./problem.ts";
 import { err, ok, type Result } from "./result.ts";
 import { parseExpression } from "./expression.ts";
+import { leastSingletonAfterMs } from "./lease.ts";
 import { isPlace } from "./placement-rules.ts";
 import { DIMENSIONS } from "./resources.ts";
 import { isNormal } from "./paths.ts";
@@ -228,6 +229,28 @@ const restartOf = (document: JobDocument, errors: DocumentErrors): JobSpec["rest
   };
 };
 
+const disconnectOf = (
+  document: JobDocument,
+  stopTimeoutMs: number,
+  errors: DocumentErrors,
+): Pick<JobSpec, "disconnect"> => {
+  const { after, action = "replace", singleton = false } = document.disconnect ?? {};
+  const afterMs = after === undefined ? null : durationOf("/disconnect/after", after, errors);
+  if (action === "keep" && after !== undefined)
+    errors.add("/disconnect/after", "with action: keep the task waits for its host, however long that takes");
+  if (action === "keep" && singleton)
+    errors.add("/disconnect/singleton", "with action: keep the task never runs in two places anyway");
+  const least = leastSingletonAfterMs(stopTimeoutMs);
+  if (action === "replace" && singleton && afterMs !== null && afterMs < least) {
+    errors.add(
+      "/disconnect/after",
+      `a singleton is replaced after ${least / 1_000}s at the earliest: it has to be stopped on its host before, which takes up to timeouts.stop`,
+    );
+  }
+  if (afterMs === null && action === "replace" && !singleton) return {};
+  return { disconnect: { afterMs, action, singleton } };
+};
+
 const checkImage = ({ image, command }: JobDocument, errors: DocumentErrors): void => {
   if (image === BUILTIN_IMAGE) {
     if (command === undefined) errors.add("/command", `${BUILTIN_IMAGE} names no program: say what to run`);
@@ -271,6 +294,10 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
     else if (text.includes("\0")) errors.add(`/env/${key}`, "must not contain a NUL character");
     else env[key] = text;
   }
+  const stopTimeoutMs =
+    document.timeouts?.stop === undefined
+      ? DEFAULT_STOP_MS
+      : durationOf("/timeouts/stop", document.timeouts.stop, errors);
   const spec: JobSpec = {
     name: document.name,
     project: document.project ?? DEFAULT_PROJECT,
@@ -287,10 +314,8 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
     restart: restartOf(document, errors),
     runTimeoutMs:
       document.timeouts?.run === undefined ? null : durationOf("/timeouts/run", document.timeouts.run, errors),
-    stopTimeoutMs:
-      document.timeouts?.stop === undefined
-        ? DEFAULT_STOP_MS
-        : durationOf("/timeouts/stop", document.timeouts.stop, errors),
+    stopTimeoutMs,
+    ...disconnectOf(document, stopTimeoutMs, errors),
   };
   return errors.list.length === 0 ? ok(spec) : err(invalid(errors.list));
 };

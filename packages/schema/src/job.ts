@@ -165,6 +165,29 @@ export const JobDocumentSchema = Type.Object(
         strict,
       ),
     ),
+    disconnect: Type.Optional(
+      Type.Object(
+        {
+          after: Type.Optional(
+            duration(
+              "silence of its host before anything is done, though never before the host is disconnected: 90s; default: until the host is lost",
+            ),
+          ),
+          action: Type.Optional(
+            Type.Enum(["replace", "keep"], {
+              description:
+                "replace: another attempt runs elsewhere; keep: the task waits for its host; default: replace",
+            }),
+          ),
+          singleton: Type.Optional(
+            Type.Boolean({
+              description: "never in two places: on a host that is cut off it is stopped before it may run elsewhere",
+            }),
+          ),
+        },
+        strict,
+      ),
+    ),
     timeouts: Type.Optional(
       Type.Object(
         {
@@ -232,6 +255,10 @@ export const JobSpecSchema = Type.Object(
     ),
     runTimeoutMs: nullable(ms),
     stopTimeoutMs: ms,
+    /** Absent: placed elsewhere when its host is lost. `afterMs` null: the cluster's own patience. */
+    disconnect: Type.Optional(
+      Type.Object({ afterMs: nullable(ms), action: Type.Enum(["replace", "keep"]), singleton: Type.Boolean() }, strict),
+    ),
   },
   { additionalProperties: false },
 );

@@ -39,6 +39,8 @@ export type Placement = Static<typeof PlacementSchema>;
 export const RecordSchema = Type.Union([
   /** Whoever appended this leads from here on; the epoch is its sequence number. */
   Type.Object({ kind: Type.Literal("leader_elected"), instance: Type.String({ maxLength: 128 }) }, strict),
+  /** Changes nothing: that the log took it proves that the instance still led. Written before leases are granted. */
+  Type.Object({ kind: Type.Literal("leader_confirmed") }, strict),
   /** The public half of the cluster's key: an instance with another one must not lead, since agents would believe nothing it says. */
   Type.Object({ kind: Type.Literal("cluster_keyed"), publicKey: Type.String({ maxLength: 1024 }) }, strict),
   /** The first record of a log that begins with a backup: how far that went, and when it was made. */
@@ -88,6 +90,8 @@ export const RecordSchema = Type.Union([
   ),
   Type.Object({ kind: Type.Literal("host_disconnected"), hostId: HostIdSchema, silentMs: whole }, strict),
   Type.Object({ kind: Type.Literal("host_lost"), hostId: HostIdSchema, silentMs: whole }, strict),
+  /** So long that a job's own patience, shorter or longer than the cluster's, has come to its end. */
+  Type.Object({ kind: Type.Literal("host_silent"), hostId: HostIdSchema, silentMs: whole }, strict),
   Type.Object({ kind: Type.Literal("host_ready"), hostId: HostIdSchema }, strict),
   /** It takes nothing new from here on. Also how a drain ends, or is cancelled. */
   Type.Object(

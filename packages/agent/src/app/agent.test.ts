@@ -1,6 +1,6 @@
 /** The whole agent on fake ports: what it does with the world, one situation at a time. */
 import { afterEach, expect, test } from "vitest";
-import { isTerminal, type AllocationId } from "@berth/schema";
+import { isTerminal, leaseTermsOf, type AllocationId } from "@berth/schema";
 import { FakeAgent } from "../testing/fake-agent.ts";
 import { turns } from "../testing/fake-clock.ts";
 import { allocationId, testSpec } from "../testing/fake-scheduler.ts";
@@ -124,6 +124,67 @@ test("reports the containers of a host that rebooted, and starts none of them ag
   await turns(60);
   expect(made.cluster.log.get(id)?.at(-1)?.exit?.cause).toBe("host_rebooted");
   expect(made.host.starts.get(id)).toBe(1);
+});
+
+const SINGLETON = { afterMs: null, action: "replace", singleton: true } as const;
+
+test("a machine that comes back cut off runs again what it ran, singletons excepted, and is told what to stop later", async () => {
+  const made = await agent();
+  const [kept, dropped, single] = [allocationId(), allocationId(), allocationId()];
+  for (const id of [kept, dropped]) made.cluster.place(id, testSpec(["true"]));
+  made.cluster.announce();
+  await turns(40);
+  made.cluster.specs["alone"] = testSpec(["true"], { disconnect: SINGLETON });
+  made.cluster.place(single, testSpec(["true"]));
+  const placed = made.cluster.allocations.get(single);
+  if (placed !== undefined) made.cluster.allocations.set(single, { ...placed, spec: "alone" });
+  made.cluster.announce();
+  await made.clock.advance(3_000);
+  expect(made.host.running().length).toBe(3);
+  made.cluster.setUp(false);
+  made.kill();
+  made.host.reboot();
+  await made.start();
+  await made.clock.advance(10_000);
+  expect(made.host.running()).toEqual([]);
+  await made.clock.advance(6_000);
+  await turns(40);
+  expect(made.host.running().toSorted()).toEqual([kept, dropped].toSorted());
+  made.cluster.drop(dropped);
+  made.cluster.setUp(true);
+  await made.clock.advance(3_000);
+  await turns(40);
+  expect(made.host.running()).toEqual([kept]);
+  expect(new Set(states(made, kept))).toEqual(new Set(["running"]));
+  expect(made.cluster.log.get(single)?.at(-1)?.exit?.cause).toBe("host_rebooted");
+});
+
+test("a singleton waits for a lease, goes on while it is renewed, and has ended before anybody may replace it", async () => {
+  const made = await agent();
+  const id = allocationId();
+  made.cluster.leases = false;
+  const spec = testSpec(["true"], { disconnect: SINGLETON });
+  made.cluster.place(id, spec);
+  made.cluster.announce();
+  await made.clock.advance(10_000);
+  expect(made.host.running()).toEqual([]);
+  made.cluster.leases = true;
+  await made.clock.advance(4_000);
+  expect(made.host.running()).toEqual([id]);
+  await made.clock.advance(60_000);
+  expect(made.host.running()).toEqual([id]);
+  made.cluster.setUp(false);
+  // Whoever is killed now has told the supervisor before.
+  made.kill();
+  await made.start();
+  await made.clock.advance((leaseTermsOf(spec)?.leaseMs ?? 0) - 2_100);
+  expect(made.host.running()).toEqual([id]);
+  await made.clock.advance(2_100);
+  expect(made.host.running()).toEqual([]);
+  made.cluster.setUp(true);
+  await made.clock.advance(3_000);
+  await turns(60);
+  expect(made.cluster.log.get(id)?.at(-1)?.exit).toMatchObject({ cause: "stopped" });
 });
 
 test("refuses new work while the disk is full, tells ends nevertheless, and recovers by itself", async () => {

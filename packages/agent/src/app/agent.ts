@@ -10,6 +10,7 @@ import { createExecSessions } from "./exec-sessions.ts";
 import { createHeart } from "./heartbeat.ts";
 import { createImageOperations } from "./image-operations.ts";
 import { createKeeper } from "./keeper.ts";
+import { createLeases } from "./leases.ts";
 import { createReconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
 import { createReporter } from "./reporter.ts";
@@ -17,6 +18,8 @@ import { answerRpc } from "./rpc.ts";
 import { createSession } from "./session.ts";
 
 const FINISH_MS = 5000;
+/** A leader that is there answers within this time after a start; a new one is elected in less. */
+const CUT_OFF_MS = 15_000;
 const STARTS_AT_ONCE = 8;
 const TELL_MS = 2000;
 
@@ -42,7 +45,13 @@ export const startAgent = async (
       reporter.forgiveRefused();
       reporter.wake();
       heart.beat(heartbeatMs);
+      leases.beat(heartbeatMs);
     },
+  });
+  const leases = createLeases({
+    getContext,
+    onBehind: session.askNow,
+    onUnknownSession: session.greetAgain,
   });
   const reporter = createReporter({ getContext, onUnknownSession: session.greetAgain });
   const sessions = createExecSessions(getContext);
@@ -59,6 +68,12 @@ export const startAgent = async (
   await recover(context);
   const keeper = createKeeper(getContext);
   reconciler.wake();
+  const cancelCutOff = ports.clock.after(CUT_OFF_MS, () => {
+    if (context.state.confirmed) return;
+    context.state.cutOff = true;
+    ports.log.warn({ afterMs: CUT_OFF_MS }, "agent.cut_off");
+    reconciler.wake();
+  });
   ports.line.open({
     onChange: (up) => {
       session.lineChanged(up);
@@ -71,6 +86,8 @@ export const startAgent = async (
     context,
     close: async () => {
       heart.close();
+      leases.close();
+      cancelCutOff();
       keeper.close();
       session.close();
       context.operations.close();

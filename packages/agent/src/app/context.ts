@@ -5,6 +5,7 @@
 import type { AllocationId, DesiredDocument, HostId } from "@berth/schema";
 import { NO_VERSION, type Version } from "../core/accept.ts";
 import type { ExitRecord } from "../core/container.ts";
+import type { Grant } from "../core/lease.ts";
 import type { AllocationRecord } from "../core/record.ts";
 import type { RetentionLimits } from "../core/retention.ts";
 import type { IdRange } from "../core/slots.ts";
@@ -37,6 +38,10 @@ export interface AgentState {
   fence: number;
   /** The scheduler has answered in this life of the agent. */
   confirmed: boolean;
+  /** It has not answered for long since the start. */
+  cutOff: boolean;
+  /** The newest lease of singletons. */
+  grant: Grant | undefined;
   /** The scheduler knows this session: it may be told and asked things. */
   greeted: boolean;
   readonly records: Map<AllocationId, AllocationRecord>;
@@ -91,6 +96,8 @@ export const emptyState = (): AgentState => ({
   version: NO_VERSION,
   fence: 0,
   confirmed: false,
+  cutOff: false,
+  grant: undefined,
   greeted: false,
   records: new Map(),
   containers: new Map(),

@@ -9,7 +9,7 @@ import type { ContainerFact } from "../core/container.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { finishContainer, release, settle, stop } from "./end.ts";
-import { adopt, bookSlot, start } from "./start.ts";
+import { adopt, bookSlot, revive, start } from "./start.ts";
 
 /**
  * Steps of one kind at a time. Stopping is waiting, so it has no bound but the number of containers. Most of a start may
@@ -17,6 +17,7 @@ import { adopt, bookSlot, start } from "./start.ts";
  */
 const MAX_AT_ONCE: Readonly<Record<Action["kind"], number>> = {
   start: 256,
+  revive: 8,
   adopt: 16,
   stop: Number.POSITIVE_INFINITY,
   finish: 8,
@@ -53,6 +54,9 @@ export const createReconciler = (getContext: () => AgentContext): Reconciler => 
     const work = diff({
       document: context.state.document,
       confirmed: context.state.confirmed,
+      cutOff: context.state.cutOff,
+      grant: context.state.grant,
+      boottimeMs: context.clock.boottimeMs(),
       records: context.state.records,
       containers: factsOf(context),
       busy,
@@ -60,8 +64,8 @@ export const createReconciler = (getContext: () => AgentContext): Reconciler => 
     // One warning and one search are enough: ranges do not become free while we look.
     let hasRanges = true;
     for (const action of work.actions) {
-      if (action.kind !== "start") begin(context, action);
-      else if (hasRanges && hasRoom("start")) {
+      if (action.kind !== "start" && action.kind !== "revive") begin(context, action);
+      else if (hasRanges && hasRoom(action.kind)) {
         hasRanges = bookSlot(context, action);
         if (hasRanges) begin(context, action);
         else context.log.debug({ allocationId: action.allocation.id }, "allocation.no_free_id_range");
@@ -74,7 +78,7 @@ export const createReconciler = (getContext: () => AgentContext): Reconciler => 
 
   const begin = (context: AgentContext, action: Action): void => {
     if (!hasRoom(action.kind)) return;
-    const id = action.kind === "start" ? action.allocation.id : action.id;
+    const id = action.kind === "start" || action.kind === "revive" ? action.allocation.id : action.id;
     busy.add(id);
     underWay.set(action.kind, (underWay.get(action.kind) ?? 0) + 1);
     const step = perform(context, action)
@@ -111,6 +115,8 @@ const perform = (context: AgentContext, action: Action): Promise<void> => {
   switch (action.kind) {
     case "start":
       return start(context, action);
+    case "revive":
+      return revive(context, action);
     case "adopt":
       return adopt(context, action);
     case "stop":

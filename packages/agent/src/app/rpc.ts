@@ -22,6 +22,7 @@ import type { ReadableFile } from "../ports/files.ts";
 import type { BlobPiece } from "../ports/line.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
+import { raiseFence } from "./fence.ts";
 import { answerImages } from "./image-rpc.ts";
 import { answerVolumes, isVolumeOp } from "./volume-rpc.ts";
 
@@ -75,14 +76,6 @@ export const answerRpc = async (context: AgentContext, signed: Signed): Promise<
     context.log.error({ op: rpc.op.kind, error: errorFields(error) }, "rpc.failed");
     return { ok: false, problem: problem("internal", `${settings.host} could not answer`) };
   }
-};
-
-const raiseFence = async ({ journal, log, state }: AgentContext, epoch: number): Promise<void> => {
-  state.fence = epoch;
-  await journal.saveFence(epoch).catch((error: unknown) => {
-    // The document of the new leader carries the same epoch.
-    log.warn({ epoch, error: errorFields(error) }, "journal.write_failed");
-  });
 };
 
 const unknownAllocation = (context: AgentContext, id: AllocationId): Reply<never> => ({

@@ -45,6 +45,8 @@ export interface Session {
   readonly announced: (signed: Signed, afterGap: boolean) => void;
   /** The scheduler has forgotten us: greet it again. */
   readonly greetAgain: () => void;
+  /** A newer document is known to exist. */
+  readonly askNow: () => void;
   readonly close: () => void;
 }
 
@@ -200,6 +202,7 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
       getContext().state.greeted = false;
       schedule(backoffMs(RETRY, 1, getContext().clock.random()));
     },
+    askNow: ask,
     close: () => {
       closed = true;
       cancelTimer();

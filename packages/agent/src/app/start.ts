@@ -13,7 +13,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { containerSpecOf } from "../core/container-spec.ts";
-import type { RuntimeError } from "../core/container.ts";
+import type { ContainerSpec, RuntimeError } from "../core/container.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
 import { exitOf } from "../core/exit.ts";
 import { refuseHostPath } from "../core/host-paths.ts";
@@ -21,6 +21,7 @@ import { advance, completeOrphan, isOrphan, newRecord, orphanRecord } from "../c
 import { idBaseOf, nextSlot } from "../core/slots.ts";
 import type { StartResult } from "../ports/runtime.ts";
 import type { AgentContext } from "./context.ts";
+import { leaseForStart } from "./leases.ts";
 import { berthError, change, end, fail, messageOf, put, type ActionOf } from "./record-changes.ts";
 import { watch } from "./recover.ts";
 
@@ -30,8 +31,19 @@ const STILL_WANTED_MS = 1000;
 /** What is not wanted any more by then is started nevertheless, and stopped at once. */
 const NEVER = new AbortController().signal;
 
+/** Runs again what ended with its machine; its log begins anew. */
+export const revive = async (context: AgentContext, action: ActionOf<"revive">): Promise<void> => {
+  const { id } = action.allocation;
+  const live = context.state.containers.get(id);
+  if (live?.exit === undefined) return;
+  context.log.warn({ allocationId: id, task: context.state.records.get(id)?.task }, "allocation.revived");
+  await live.container.remove();
+  context.state.containers.delete(id);
+  await start(context, { ...action, kind: "start" });
+};
+
 /** Books an id range; false when all are in use, and the start has to wait for one. */
-export const bookSlot = (context: AgentContext, { allocation, spec }: ActionOf<"start">): boolean => {
+export const bookSlot = (context: AgentContext, { allocation, spec }: ActionOf<"start" | "revive">): boolean => {
   const { settings, state } = context;
   const record = state.records.get(allocation.id) ?? newRecord(allocation, spec);
   if (record.slot !== null) return true;
@@ -62,7 +74,10 @@ const startPrepared = async (
   image: Result<PreparedImage, string>,
 ): Promise<void> => {
   const { id } = allocation;
-  const prepared = await prepare(context, allocation, spec, image);
+  const lease = leaseForStart(context, id, spec);
+  // Looked at again as soon as there is one.
+  if (lease === "waits") return;
+  const prepared = await prepare(context, allocation, spec, image, lease === "none" ? undefined : lease);
   if (!prepared.ok) {
     await fail(context, id, prepared.error);
     return;
@@ -101,6 +116,7 @@ const prepare = async (
   allocation: DesiredAllocation,
   spec: JobSpec,
   image: Result<PreparedImage, string>,
+  lease: ContainerSpec["lease"],
 ): Promise<Prepared> => {
   const { files, journal, settings, state } = context;
   const record = state.records.get(allocation.id);
@@ -133,7 +149,14 @@ const prepare = async (
     ok: true,
     value: containerSpecOf(
       { host: settings.host, allocation, spec },
-      { id: allocation.id, image: image.value, idBase, outputRoot, volumes: volumes.value },
+      {
+        id: allocation.id,
+        image: image.value,
+        idBase,
+        outputRoot,
+        volumes: volumes.value,
+        ...(lease === undefined ? {} : { lease }),
+      },
     ),
   };
 };

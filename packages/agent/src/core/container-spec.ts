@@ -69,6 +69,8 @@ export interface Placement {
   readonly outputRoot: string;
   /** Directories of volumes, by name. */
   readonly volumes: ReadonlyMap<string, string>;
+  /** Of a singleton. */
+  readonly lease?: ContainerSpec["lease"];
 }
 
 export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => {
@@ -102,6 +104,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
       (a, b) => a.target.split("/").length - b.target.split("/").length,
     ),
     idBase: place.idBase,
+    ...(place.lease === undefined ? {} : { lease: place.lease }),
     ...(user === "" ? {} : { user }),
     ...(settings.stopSignal === undefined && defaults.stopSignal !== null ? { stopSignal: defaults.stopSignal } : {}),
     limits: { ...limits, cpuRequestMillis: spec.requests.cpuMillis, cpuLimitMillis: cpuMillis },

@@ -7,7 +7,14 @@ import type { NativeError } from "@berth/native";
 export type { ContainerSpec, Mount } from "@berth/native";
 export type RuntimeError = NativeError;
 
-export type RuntimeExitCause = "exited" | "signalled" | "oom" | "start_failed" | "supervisor_lost" | "host_rebooted";
+export type RuntimeExitCause =
+  | "exited"
+  | "signalled"
+  | "oom"
+  | "start_failed"
+  | "supervisor_lost"
+  | "host_rebooted"
+  | "lease_ended";
 
 /** How a container ended, in the words of the runtime, which does not know why it was told to stop. */
 export interface ExitRecord {

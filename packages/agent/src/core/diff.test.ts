@@ -35,7 +35,7 @@ const record = (state: AllocationState, more: Partial<AllocationRecord> = {}): A
   ...more,
 });
 const running = (runningForMs = 0): ContainerFact => ({ phase: "running", startedAtMs: 1, runningForMs });
-const ended: ContainerFact = {
+const ended: Extract<ContainerFact, { phase: "ended" }> = {
   phase: "ended",
   exit: { code: 0, signal: null, oom: false, cause: "exited", error: null, startedAtMs: 1, finishedAtMs: 2 },
 };
@@ -43,6 +43,8 @@ const ended: ContainerFact = {
 interface Situation {
   readonly document?: DesiredDocument | undefined;
   readonly confirmed?: boolean;
+  readonly cutOff?: boolean;
+  readonly grant?: Facts["grant"];
   readonly record?: AllocationRecord;
   readonly container?: ContainerFact;
   readonly busy?: boolean;
@@ -50,6 +52,9 @@ interface Situation {
 const facts = (situation: Situation): Facts => ({
   document: "document" in situation ? situation.document : document([allocation()]),
   confirmed: situation.confirmed ?? true,
+  cutOff: situation.cutOff ?? false,
+  grant: situation.grant,
+  boottimeMs: 100_000,
   records: new Map(situation.record === undefined ? [] : [[id, situation.record]]),
   containers: new Map(situation.container === undefined ? [] : [[id, situation.container]]),
   busy: new Set(situation.busy === true ? [id] : []),
@@ -63,6 +68,11 @@ const kinds = (situation: Situation): readonly string[] =>
         : action.kind,
   );
 
+const singleton = {
+  ...spec,
+  disconnect: { afterMs: null, action: "replace", singleton: true },
+} as unknown as JobSpec;
+const alone = document([allocation()], { s: singleton });
 const stopped = document([allocation("stop")]);
 const empty = document([]);
 
@@ -85,6 +95,10 @@ describe("without a container", () => {
       ["settle spec_missing"],
     ],
     ["something is being done: waits", { busy: true }, []],
+    ["a singleton without a lease: waits", { document: alone }, []],
+    ["with one: started", { document: alone, grant: { askedAtMs: 99_000, rev: 1 } }, ["start"]],
+    ["with one that rests on a newer document: waits", { document: alone, grant: { askedAtMs: 99_000, rev: 2 } }, []],
+    ["with one that is about to end: waits", { document: alone, grant: { askedAtMs: 95_500, rev: 1 } }, []],
   ])("%s", (_, situation, expected) => expect(kinds(situation)).toEqual(expected));
 });
 
@@ -123,4 +137,21 @@ test("with a container that has ended: recorded first, released afterwards", () 
   expect(kinds({ container: ended })).toEqual(["finish"]);
   expect(kinds({ container: ended, document: undefined, record: record("preparing") })).toEqual(["finish"]);
   expect(kinds({ container: ended, record: record("exited") })).toEqual(["release"]);
+});
+
+describe("with a container that ended with its machine", () => {
+  const gone: ContainerFact = { phase: "ended", exit: { ...ended.exit, code: 137, cause: "host_rebooted" } };
+  const cutOff = { confirmed: false, cutOff: true };
+  test.each<[string, Situation, readonly string[]]>([
+    ["the scheduler has answered: it decides", {}, ["finish"]],
+    ["it may answer any moment: waits", { confirmed: false }, []],
+    ["cut off: runs again", cutOff, ["revive"]],
+    ["cut off, but a singleton: over", { ...cutOff, document: alone }, ["finish"]],
+    ["cut off, but to be stopped: over", { ...cutOff, document: stopped }, ["finish"]],
+    ["cut off, but not listed: over", { ...cutOff, document: empty }, ["finish"]],
+    ["cut off, but nothing is known of it: over", { ...cutOff, document: undefined }, ["finish"]],
+    ["cut off, and another end: over", { ...cutOff, container: ended }, ["finish"]],
+  ])("%s", (_, situation, expected) =>
+    expect(kinds({ record: record("running"), container: gone, ...situation })).toEqual(expected),
+  );
 });

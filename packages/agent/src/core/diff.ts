@@ -4,15 +4,18 @@
  *
  * It never starts an allocation that has a container, an exit, or a record from which it may have run; it never starts
  * anything before the scheduler has confirmed in this life of the agent what it wants, because tasks of a host that was
- * silent may run elsewhere by now. Without any document it stops nothing: not to know is not a wish.
+ * silent may run elsewhere by now. The one exception is a machine that boots while it is cut off: what ran there and is
+ * no singleton runs again. Without any document it stops nothing: not to know is not a wish.
  */
 import {
   isTerminal,
+  leaseTermsOf,
   type AllocationId,
   type DesiredAllocation,
   type DesiredDocument,
   type JobSpec,
 } from "@berth/schema";
+import { mayStart, type Grant } from "./lease.ts";
 import type { ContainerFact } from "./container.ts";
 import { isOrphan, type AllocationRecord, type StopCause } from "./record.ts";
 
@@ -25,6 +28,8 @@ export type Action =
       readonly allocation: DesiredAllocation | undefined;
       readonly spec: JobSpec | undefined;
     }
+  /** It ended with its machine, which has come back cut off: it runs again under the same id. */
+  | { readonly kind: "revive"; readonly allocation: DesiredAllocation; readonly spec: JobSpec }
   | { readonly kind: "stop"; readonly id: AllocationId; readonly cause: StopCause }
   /** The container has ended: collect, record, report. */
   | {
@@ -51,6 +56,11 @@ export interface Facts {
   readonly confirmed: boolean;
   readonly records: ReadonlyMap<AllocationId, AllocationRecord>;
   readonly containers: ReadonlyMap<AllocationId, ContainerFact>;
+  /** It has not answered for so long since the start of this agent that it will not soon. */
+  readonly cutOff: boolean;
+  /** The newest lease, and the time now on the clock it counts on. */
+  readonly grant: Grant | undefined;
+  readonly boottimeMs: number;
   /** Something is being done for these: they are looked at again when it is done. */
   readonly busy: ReadonlySet<AllocationId>;
 }
@@ -116,6 +126,8 @@ const withoutContainer = (
       if (!facts.confirmed || allocation === undefined) return undefined;
       const spec = specOf(facts, allocation);
       if (spec === undefined) return { kind: "settle", id, allocation, outcome: "spec_missing" };
+      // A singleton waits for a lease that rests on this very document.
+      if (!mayStart(spec, facts.document?.rev ?? 0, facts.grant, facts.boottimeMs)) return undefined;
       return { kind: "start", allocation, spec };
     }
   }
@@ -132,11 +144,18 @@ const withContainer = (
   // Told to have ended, and yet it runs: a start that seemed to fail. It must not go on unseen.
   if (isOver && container.phase === "running") return { kind: "stop", id, cause: "stopped" };
   if (isOver) return { kind: "release", id };
-  if (container.phase === "ended") return { kind: "finish", id, allocation, spec: specOf(facts, allocation) };
   const spec = specOf(facts, allocation);
+  if (container.phase === "ended") {
+    const isWaiting = container.exit.cause === "host_rebooted" && !facts.confirmed && allocation?.desired === "run";
+    // The leader may answer any moment; if it does not, the last thing that it wanted still holds. Singletons may run
+    // elsewhere by now.
+    if (!isWaiting || spec === undefined || leaseTermsOf(spec) !== null)
+      return { kind: "finish", id, allocation, spec };
+    return facts.cutOff ? { kind: "revive", allocation, spec } : undefined;
+  }
   const isKnown = record !== undefined && (record.state === "running" || record.state === "stopping");
   const isCompletable = record !== undefined && isOrphan(record) && spec !== undefined;
-  if (!isKnown || isCompletable) return { kind: "adopt", id, allocation, spec: specOf(facts, allocation) };
+  if (!isKnown || isCompletable) return { kind: "adopt", id, allocation, spec };
   if (record.stopCause !== null) return { kind: "stop", id, cause: record.stopCause };
   if (wish(facts, allocation) === "stop") return { kind: "stop", id, cause: "stopped" };
   if (record.runTimeoutMs !== null && container.runningForMs >= record.runTimeoutMs)

@@ -56,12 +56,18 @@ export const vanishedExit = (startedAtMs: number | null, nowMs: number): Exit =>
 /** A container that ended. `stopCause`: the agent had asked it to. */
 export const exitOf = (record: ExitRecord, stopCause: StopCause | null): Exit => {
   const byItself = record.cause === "exited" || record.cause === "signalled";
+  const cause = record.cause === "lease_ended" ? "stopped" : record.cause;
   return {
     code: bounded(record.code, 0, 255),
     signal: record.signal === null ? null : bounded(record.signal, 1, 64),
     oom: record.oom,
-    cause: byItself && stopCause !== null ? stopCause : record.cause,
-    detail: record.error === null ? null : describeError(record.error),
+    cause: (byItself || record.cause === "lease_ended") && stopCause !== null ? stopCause : cause,
+    detail:
+      record.error !== null
+        ? describeError(record.error)
+        : record.cause === "lease_ended"
+          ? "a singleton without a lease: no leader has answered this host for too long"
+          : null,
     startedAtMs: record.startedAtMs === null ? null : Math.max(0, Math.trunc(record.startedAtMs)),
     finishedAtMs: Math.max(0, Math.trunc(record.finishedAtMs)),
   };

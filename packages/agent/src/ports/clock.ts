@@ -5,6 +5,8 @@
 export interface Clock {
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
+  /** Goes on while the machine sleeps (CLOCK_BOOTTIME): for what others count on meanwhile. */
+  readonly boottimeMs: () => number;
   /** Calls `run` once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
   /** In [0, 1). */

@@ -9,6 +9,8 @@ import type {
   FoundImage,
   Heartbeat,
   Hello,
+  Leased,
+  LeaseRequest,
   Problem,
   Reply,
   Report,
@@ -52,6 +54,7 @@ export interface SchedulerLine {
   readonly findImage: (find: FindImage) => Promise<Result<FoundImage, Problem>>;
   /** From another host, which answers for the scheduler. */
   readonly readBlob: (request: BlobRequest) => Promise<Result<BlobPiece, Problem>>;
+  readonly lease: (request: LeaseRequest) => Promise<Result<Leased, Problem>>;
   /** Not stored anywhere: dropped while the line is down. */
   readonly heartbeat: (heartbeat: Heartbeat) => void;
   /** Listens to a session's frames; undefined while the line is down. */

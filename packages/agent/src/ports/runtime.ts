@@ -60,6 +60,8 @@ export interface Container {
   /** Rejects when its supervisor cannot be asked; a program that cannot be started is a result. */
   exec(spec: ExecSpec): Promise<ExecResult>;
   attach(options?: { readonly scrollbackBytes?: number }): Promise<Attachment>;
+  /** A container with a lease may run until then, on the clock of the boot. Rejects when that comes too late. */
+  renew(untilMs: number): Promise<void>;
   /** Deletes what is left of an ended container, its logs included. */
   remove(): Promise<void>;
 }

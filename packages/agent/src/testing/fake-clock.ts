@@ -13,6 +13,7 @@ export class FakeClock implements Clock {
 
   readonly nowMs = (): number => 1_700_000_000_000 + this.#nowMs;
   readonly monotonicMs = (): number => this.#nowMs;
+  readonly boottimeMs = (): number => this.#nowMs;
   readonly random = (): number => this.#random();
 
   readonly after = (delayMs: number, run: () => void): (() => void) => {

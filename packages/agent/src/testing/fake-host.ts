@@ -25,6 +25,8 @@ interface KernelContainer {
   readonly pid: number;
   readonly startedAtMs: number;
   exit: ExitRecord | undefined;
+  /** When its supervisor ends it, on the clock of the boot. */
+  untilMs: number | undefined;
   listeners: ((exit: ExitRecord) => void)[];
 }
 
@@ -222,9 +224,20 @@ export class FakeHost {
       pid: this.#pids,
       startedAtMs: this.clock.nowMs(),
       exit: undefined,
+      untilMs: spec.lease?.untilMs,
       listeners: [],
     });
+    this.#supervise(spec.id);
     return { ok: true, value: this.#handle(spec.id, life) };
+  }
+
+  /** As the supervisor does, whether there is an agent or not. */
+  #supervise(id: string): void {
+    const container = this.containers.get(id);
+    if (container?.untilMs === undefined || container.exit !== undefined) return;
+    const leftMs = container.untilMs - this.clock.boottimeMs();
+    if (leftMs > 0) this.clock.after(leftMs, () => this.#supervise(id));
+    else this.exit(id, 143, { cause: "lease_ended", signal: 15 });
   }
 
   #adopt(life: { readonly alive: boolean }): readonly AdoptedContainer[] {
@@ -259,6 +272,10 @@ export class FakeHost {
       // Its programs are states of a table: there is nothing to run another one beside.
       exec: () => Promise.reject(new Error("this host runs no programs")),
       attach: () => Promise.reject(new Error("this host runs no programs")),
+      renew: async (untilMs) => {
+        await turns(1);
+        if (life.alive && found.untilMs !== undefined) found.untilMs = Math.max(found.untilMs, untilMs);
+      },
       remove: async () => {
         await turns(1);
         if (!life.alive) return await new Promise<void>(() => undefined);

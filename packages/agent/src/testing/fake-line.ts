@@ -31,6 +31,8 @@ export class FakeCluster {
   /** What the scheduler has in its log, by allocation, in order. */
   readonly log = new Map<AllocationId, AllocationReport[]>();
   readonly heartbeats: Heartbeat[] = [];
+  /** False: nobody grants any. */
+  leases = true;
   reportsFail = false;
   hellos = 0;
   up = true;
@@ -136,6 +138,12 @@ export class FakeCluster {
           }),
         findImage: () => Promise.resolve({ ok: true, value: { found: null } }),
         readBlob: () => Promise.resolve(down),
+        lease: ({ session, nonce }) =>
+          answer(() => {
+            if (!this.up || !this.leases) return down;
+            const { epoch, host, rev } = this;
+            return { ok: true, value: { lease: fakeSign({ kind: "lease", host, session, epoch, rev, nonce }) } };
+          }),
         heartbeat: (heartbeat) => {
           if (life.alive) this.heartbeats.push(heartbeat);
         },

@@ -9,6 +9,7 @@ import {
   HeartbeatSchema,
   HelloSchema,
   isTerminal,
+  LeaseRequestSchema,
   makeId,
   problem,
   ReportSchema,
@@ -23,6 +24,7 @@ import {
   type Hello,
   type HostId,
   type JobSpec,
+  type Lease,
   type Problem,
   type Reply,
   type Rpc,
@@ -32,6 +34,7 @@ import {
 const encoder = new TextEncoder();
 const decodeHello = decoder(HelloSchema);
 const decodeReport = decoder(ReportSchema);
+const decodeLeaseRequest = decoder(LeaseRequestSchema);
 const decodeSync = decoder(SyncSchema);
 const decodeHeartbeat = decoder(HeartbeatSchema);
 
@@ -78,6 +81,8 @@ export class FakeScheduler {
   epoch = 7;
   rev = 1;
   heartbeatMs = 200;
+  /** Changes what leases say. */
+  lease: Partial<Lease> = {};
   /** Set to refuse reports. */
   reportProblem: Problem | undefined;
   readonly hellos: Hello[] = [];
@@ -226,6 +231,12 @@ export class FakeScheduler {
         // As the real one: what has ended is no longer desired.
         for (const { id, state } of report.value.allocations) if (isTerminal(state)) this.#allocations.delete(id);
         return reply({ ok: true, value: { rev: this.rev } });
+      }
+      case "lease": {
+        const asked = decodeLeaseRequest(body);
+        if (!asked.ok) return reply({ ok: false, problem: problem("message.invalid", JSON.stringify(asked.error)) });
+        const lease = { kind: "lease", host, session: asked.value.session, epoch: this.epoch, rev: this.rev };
+        return reply({ ok: true, value: { lease: this.sign({ ...lease, nonce: asked.value.nonce, ...this.lease }) } });
       }
       default:
         return reply({ ok: false, problem: problem("message.invalid", `no operation ${operation}`) });

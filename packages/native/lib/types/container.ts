@@ -7,7 +7,14 @@ import type { NativeError } from "./error.ts";
 import type { AttachOptions, Attachment, ExecResult, ExecSpec } from "./exec.ts";
 import type { TerminalSize } from "./spec.ts";
 
-export type ExitCause = "exited" | "signalled" | "oom" | "start_failed" | "supervisor_lost" | "host_rebooted";
+export type ExitCause =
+  | "exited"
+  | "signalled"
+  | "oom"
+  | "start_failed"
+  | "supervisor_lost"
+  | "host_rebooted"
+  | "lease_ended";
 
 /** How a container ended; also kept as a record on disk until `remove`. */
 export interface ExitRecord {
@@ -95,6 +102,8 @@ export interface Container {
    * the `stopSignal` of the spec. A paused container goes on once it has the signal, unless it is given no grace.
    */
   stop(options: { readonly signal?: number; readonly graceMs: number }): Promise<ExitRecord>;
+  /** It may run until then: see Lease. Rejects with ESTALE when that comes too late, with ENOENT when it has no lease. */
+  renew(untilMs: number): Promise<void>;
   stats(): Promise<ContainerStats>;
   /** What it may use now; undefined when its records were lost. */
   readonly limits: Resources | undefined;

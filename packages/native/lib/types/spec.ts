@@ -61,6 +61,16 @@ export interface ContainerSpec {
    * `stopped`: failures change nothing.
    */
   readonly hooks?: Partial<Readonly<Record<HookPoint, readonly Hook[]>>>;
+  readonly lease?: Lease;
+}
+
+/**
+ * At `untilMs` on CLOCK_BOOTTIME it gets the `stopSignal`, and `graceMs` later it is killed, unless `renew` was called before:
+ * by its supervisor, whatever has become of the agent. Its exit is then `lease_ended`.
+ */
+export interface Lease {
+  readonly untilMs: number;
+  readonly graceMs: number;
 }
 
 export interface TerminalSize {

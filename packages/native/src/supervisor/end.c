@@ -13,6 +13,7 @@
 #include "exec.h"
 #include "fd.h"
 #include "hook.h"
+#include "lease.h"
 #include "payload.h"
 #include "supervisor.h"
 
@@ -45,6 +46,8 @@ static void judge(void)
     record->code = 128 + record->signal;
     record->cause = CAUSE_SIGNALLED;
   }
+  if (lease_has_ended())
+    record->cause = CAUSE_LEASE_ENDED;
   /* A shell whose last child was killed reports 137 itself. */
   if (record->oom && record->code == 128 + SIGKILL)
     record->cause = CAUSE_OOM;

@@ -31,6 +31,7 @@
 #include "hook.h"
 #include "init.h"
 #include "join.h"
+#include "lease.h"
 #include "network.h"
 #include "payload.h"
 #include "prepared.h"
@@ -186,6 +187,8 @@ static int start(int joins, struct err *err)
   if (started < 0 || hand_over_mounts(err) < 0)
     return -1;
   if (loop_add(&self.sync, EPOLLIN, err) < 0 || loop_add(&self.pidfd, EPOLLIN, err) < 0)
+    return -1;
+  if (lease_open(&self.spec, err) < 0)
     return -1;
   return output_watch(&self.output, err) < 0 ? -1 : control_watch(&self.control, err);
 }

@@ -70,7 +70,7 @@ size_t record_format_status(char *buffer, size_t size, const struct status_recor
 
 size_t record_format_exit(char *buffer, size_t size, const struct exit_record *record)
 {
-  static const char *const causes[] = { "exited", "signalled", "oom", "start_failed" };
+  static const char *const causes[] = { "exited", "signalled", "oom", "start_failed", "lease_ended" };
   char signal[24], started[24], cpu[24], peak[24], detail[2 * sizeof record->err.detail], stage[2 * sizeof record->err.stage];
   char error[sizeof detail + sizeof stage + 64] = "null";
   number_or_null(signal, sizeof signal, (uint64_t)record->signal);

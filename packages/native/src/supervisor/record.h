@@ -11,7 +11,7 @@
 
 #define RECORD_MAX 1536
 
-enum exit_cause { CAUSE_EXITED, CAUSE_SIGNALLED, CAUSE_OOM, CAUSE_START_FAILED };
+enum exit_cause { CAUSE_EXITED, CAUSE_SIGNALLED, CAUSE_OOM, CAUSE_START_FAILED, CAUSE_LEASE_ENDED };
 
 struct status_record {
   const char *state; /* "starting" or "running" */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "exec.h"
+#include "lease.h"
 #include "supervisor.h"
 #include "sync.h"
 #include "terminal.h"
@@ -16,6 +17,14 @@ static struct exec *target(const struct control_client *client)
   return client->request.b == 0 ? client->exec : exec_find(client->request.b);
 }
 
+uint32_t signal_payload(int number)
+{
+  if (is_alone() && self.phase == RUNNING ? pidfd_send_signal(self.pidfd.fd, number, NULL, 0) == 0
+                                          : sync_send(self.sync.fd, SYNC_SIGNAL, number, NULL) == 0)
+    return 0;
+  return errno == EAGAIN ? EAGAIN : ESRCH;
+}
+
 static uint32_t send_signal(const struct control_client *client, uint32_t number)
 {
   struct exec *exec = target(client);
@@ -23,13 +32,7 @@ static uint32_t send_signal(const struct control_client *client, uint32_t number
     return EINVAL;
   if (exec != NULL)
     return exec_signal(exec, (int)number);
-  if (client->request.b != 0)
-    return ESRCH;
-  if (is_alone() && self.phase == RUNNING
-          ? pidfd_send_signal(self.pidfd.fd, (int)number, NULL, 0) == 0
-          : sync_send(self.sync.fd, SYNC_SIGNAL, (int32_t)number, NULL) == 0)
-    return 0;
-  return errno == EAGAIN ? EAGAIN : ESRCH;
+  return client->request.b != 0 ? ESRCH : signal_payload((int)number);
 }
 
 static uint32_t resize(const struct control_client *client, uint32_t size)
@@ -105,6 +108,9 @@ static void on_request(struct control_client *client)
   case BERTH_OP_CLOSE_INPUT:
     if (client->input != NULL)
       input_end(client->input);
+    break;
+  case BERTH_OP_RENEW:
+    error = lease_renew((uint64_t)request->b << 32 | request->a);
     break;
   case BERTH_OP_KILL:
     error = kill_target(client);

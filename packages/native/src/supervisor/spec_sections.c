@@ -176,6 +176,16 @@ static int check_security(const struct spec *spec, struct err *err)
   return check_sysctls(spec, security->sysctls, err);
 }
 
+static int check_lease(const struct spec *spec, struct err *err)
+{
+  const struct berth_lease *lease;
+  if (find(spec, BERTH_SECTION_LEASE, "lease", sizeof *lease, (const void **)&lease, err) < 0)
+    return -1;
+  if (lease != NULL && (lease->until_ms > INT64_MAX / 1000000 || lease->reserved != 0))
+    return err_set(err, EINVAL, STAGE_SPEC, "lease: is no time");
+  return 0;
+}
+
 static int check_hooks(const struct spec *spec, struct err *err)
 {
   const struct berth_hooks *hooks;
@@ -201,7 +211,8 @@ static int check_hooks(const struct spec *spec, struct err *err)
 int check_sections(const struct spec *spec, struct err *err)
 {
   if (check_process(spec, err) < 0 || check_security(spec, err) < 0 || check_devices(spec, err) < 0 ||
-      check_namespaces(spec, err) < 0 || check_hooks(spec, err) < 0 || check_network(spec, err) < 0)
+      check_namespaces(spec, err) < 0 || check_hooks(spec, err) < 0 || check_network(spec, err) < 0 ||
+      check_lease(spec, err) < 0)
     return -1;
   return 0;
 }

@@ -39,6 +39,8 @@ extern struct supervisor self;
 bool is_alone(void);
 /* With init every process of its pid namespace dies. */
 void kill_all(void);
+/* To the program. Returns an errno. */
+uint32_t signal_payload(int number);
 /* Answers requests of clients on the control socket. */
 void requests_install(void);
 

@@ -1,9 +1,11 @@
-/** Answers agents: hello, report, sync. Who asks is the subject's host; a report counts only in the session that said hello. */
+/** Answers agents: hello, report, sync, lease. Who asks is the subject's host; a report counts only in the session that said hello. */
 import {
   decodeJson,
   decoder,
   err,
   HelloSchema,
+  LEADER_TERM_MS,
+  LeaseRequestSchema,
   ok,
   problem,
   ReportSchema,
@@ -12,6 +14,7 @@ import {
   BlobRequestSchema,
   type FoundImage,
   type HostId,
+  type Leased,
   type Problem,
   type Reply,
   type Reported,
@@ -19,9 +22,10 @@ import {
   type Synced,
   type Welcome,
 } from "@berth/schema";
-import { decideHello, decideReports, desiredFor } from "../core/index.ts";
+import { decideHello, decideLease, decideReports, desiredFor } from "../core/index.ts";
 import type { AgentRequest } from "../ports/bus.ts";
 import type { Documents } from "./documents.ts";
+import type { Signer } from "../ports/signer.ts";
 import type { Engine } from "./engine.ts";
 import type { ImageSources } from "./image-sources.ts";
 
@@ -30,12 +34,14 @@ const decodeReport = decoder(ReportSchema);
 const decodeSync = decoder(SyncSchema);
 const decodeFind = decoder(FindImageSchema);
 const decodeBlob = decoder(BlobRequestSchema);
+const decodeLeaseRequest = decoder(LeaseRequestSchema);
 
 export interface AgentServiceOptions {
   readonly engine: Engine;
   readonly documents: Documents;
   readonly sources: ImageSources;
   readonly heartbeatMs: number;
+  readonly signer: Signer;
   /** The host has shown that it is alive. */
   readonly heard: (host: HostId) => void;
 }
@@ -124,11 +130,35 @@ export const createAgentService = (
     return given.ok ? ok(undefined) : given;
   };
 
+  /**
+   * Decided in the engine's turn, between appends: a host whose silence is being written down gets nothing until that, and
+   * what follows from it, is known here. Said only while it is certain that nobody else leads.
+   */
+  const lease = async (host: HostId, body: string): Answer<Leased> => {
+    const decoded = decodeJson(decodeLeaseRequest, body, "the question for a lease");
+    if (!decoded.ok) return decoded;
+    options.heard(host);
+    const done = await engine.submit({
+      cause: "leases",
+      splittable: false,
+      decide: (now) => {
+        const granted = decideLease(now, host, decoded.value);
+        if (!granted.ok) return granted;
+        const isFresh = engine.confirmedAgoMs() < LEADER_TERM_MS / 2;
+        return ok({ records: isFresh ? [] : [{ kind: "leader_confirmed" as const }], value: granted.value });
+      },
+    });
+    if (!done.ok) return done;
+    if (engine.confirmedAgoMs() > LEADER_TERM_MS)
+      return err(problem("leader.unknown", "it is not certain that this scheduler still leads", { retryAfterMs: 500 }));
+    return ok({ lease: options.signer.sign(done.value.value) });
+  };
+
   return async ({ host, operation, body, replyTo }) => {
     // Another instance leads and answers; two answers would be one too many.
     if (engine.othersLead()) return undefined;
     const handlers: Readonly<Record<string, (host: HostId, body: string, replyTo: string) => Answer<unknown>>> = {
-      ...{ hello, report, sync, image, blob },
+      ...{ hello, report, sync, lease, image, blob },
     };
     const handler = Object.hasOwn(handlers, operation) ? handlers[operation] : undefined;
     if (handler === undefined) {

@@ -4,7 +4,7 @@
  */
 import { ok, type HostId } from "@berth/schema";
 import type { Logger } from "pino";
-import { decideDisconnected, decideLost, decideReady } from "../core/index.ts";
+import { decideReady, decideSilence, nextSilenceMs } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { AgentLine, DesiredStore, LeaderLine, Line, PeerLine } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -203,7 +203,7 @@ export const createControl = (options: ControlOptions): Control => {
     documents.changed([]);
   });
 
-  options.agents.onRequest(createAgentService({ engine, documents, sources, heartbeatMs: options.heartbeatMs, heard }));
+  options.agents.onRequest(createAgentService({ ...options, engine, documents, sources, heard }));
 
   const comingBack = new Set<HostId>();
   options.agents.onHeartbeat((host, body) => {
@@ -224,17 +224,12 @@ export const createControl = (options: ControlOptions): Control => {
   });
 
   const silentHosts = (): ReturnType<typeof liveness.judge> => {
-    const waiting = [...state.hosts.values()]
-      .filter((host) => host.state !== "enrolled" && host.state !== "lost")
-      .map(({ id, state: reached }) => {
-        const afterMs = reached === "disconnected" ? options.lostAfterMs : options.disconnectedAfterMs;
-        return [id, afterMs] as const;
-      });
+    const waiting = [...state.hosts.keys()].flatMap((id) => {
+      const afterMs = nextSilenceMs(state, id, options);
+      return afterMs === undefined ? [] : [[id, afterMs] as const];
+    });
     return liveness.judge(waiting, clock.monotonicMs());
   };
-
-  const decideSilent = (now: typeof state, host: HostId, silentMs: number) =>
-    silentMs > options.lostAfterMs ? decideLost(now, host, silentMs) : decideDisconnected(now, host, silentMs);
 
   const judge = async (): Promise<void> => {
     if (!isLeading() || !line.isUp()) return liveness.restart(clock.monotonicMs());
@@ -254,7 +249,7 @@ export const createControl = (options: ControlOptions): Control => {
           splittable: false,
           decide: (now) =>
             ok({
-              records: liveness.lastHeardMs(host) === sinceMs ? decideSilent(now, host, silentMs) : [],
+              records: liveness.lastHeardMs(host) === sinceMs ? decideSilence(now, host, silentMs, options) : [],
               value: undefined,
             }),
         });

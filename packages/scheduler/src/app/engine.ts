@@ -75,6 +75,11 @@ export interface Engine {
   readonly nudge: () => void;
   /** True when another instance has announced itself within the lease. */
   readonly othersLead: () => boolean;
+  /**
+   * How long ago this instance began an append that the log took: then it led for certain. Infinite when it does not lead;
+   * 0 when there is nobody else.
+   */
+  readonly confirmedAgoMs: () => number;
   /** What is known of the log's end. */
   readonly end: () => LogEnd | undefined;
   /** Runs until `signal` aborts. Rejects only for reasons that must end the process. */
@@ -123,6 +128,7 @@ export const createEngine = (options: EngineOptions): Engine => {
   let known: LogEnd | undefined;
   let deposedBy: string | undefined;
   let heardLeaderAtMs = Number.NEGATIVE_INFINITY;
+  let confirmedAtMs = Number.NEGATIVE_INFINITY;
   let wanted = true;
   let leaderLeft: (() => void) | undefined;
 
@@ -178,9 +184,11 @@ export const createEngine = (options: EngineOptions): Engine => {
       origin,
       records: [...records],
     };
+    const sinceMs = clock.monotonicMs();
     const outcome = await log.append(transaction, state.revision);
     switch (outcome.kind) {
       case "appended":
+        confirmedAtMs = sinceMs;
         apply(outcome.sequence, transaction);
         return ok(outcome.sequence);
       case "rejected":
@@ -354,6 +362,10 @@ export const createEngine = (options: EngineOptions): Engine => {
     nudge,
     othersLead: () =>
       role !== "leading" && clock.monotonicMs() - heardLeaderAtMs < Math.max(options.leaseMs, 4 * ANNOUNCE_MS),
+    confirmedAgoMs: () => {
+      if (role !== "leading") return Number.POSITIVE_INFINITY;
+      return options.leaseMs === 0 ? 0 : clock.monotonicMs() - confirmedAtMs;
+    },
     end: () => (known === undefined ? undefined : { ...known, lastSequence: state.revision }),
     run: async (signal) => {
       const wake = (): void => work.open();

@@ -1,7 +1,7 @@
 import type { AllocationReport } from "@berth/schema";
 import { describe, expect, it } from "vitest";
-import { decideEnrol, decideHello, decideLost, decideReady, decideReports } from "./index.ts";
-import { host, makeExit, makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { decideEnrol, decideHello, decideReady, decideReports } from "./index.ts";
+import { host, makeExit, makeHello, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const key = (letter: string): string => `U${letter.repeat(55)}`;
 const all = resources(4000, 8192, 1000);
@@ -25,7 +25,7 @@ describe("a host", () => {
     world.append(unwrap(hello()));
     expect(world.state.hosts.get(host("h1"))).toMatchObject({ state: "ready", allocatable: all });
     expect(kinds()).toEqual([]);
-    world.append(decideLost(world.state, host("h1"), 5_000.7));
+    world.append(silence(world.state, host("h1"), 5_000.7));
     expect(kinds()).toEqual(["host_ready"]);
     expect(kinds("session-0000000002")).toEqual(["host_registered", "host_ready"]);
   });
@@ -34,13 +34,13 @@ describe("a host", () => {
     const world = new World();
     const h1 = world.host("h1");
     expect(decideReady(world.state, h1)).toEqual([]);
-    const lost = decideLost(world.state, h1, 5_000.7);
+    const lost = silence(world.state, h1, 5_000.7);
     expect(lost).toEqual([{ kind: "host_lost", hostId: "h1", silentMs: 5000 }]);
     world.append(lost);
-    expect(decideLost(world.state, h1, 9_000)).toEqual([]);
+    expect(silence(world.state, h1, 9_000)).toEqual([]);
     world.append(decideReady(world.state, h1));
     expect(decideReady(world.state, h1)).toEqual([]);
-    expect(decideLost(world.state, host("nobody"), 9_000)).toEqual([]);
+    expect(silence(world.state, host("nobody"), 9_000)).toEqual([]);
   });
 });
 

@@ -13,6 +13,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { sameValue } from "./decide-jobs.ts";
+import { isSilent, nextSilenceMs, type Patience } from "./patience.ts";
 import type { ClusterState, HostRecord } from "./state.ts";
 
 /** Admits a host's key. Repeating it changes nothing; another key for a known host is refused. */
@@ -81,16 +82,20 @@ const answers = (host: HostRecord | undefined): boolean =>
 
 const whole = (silentMs: number): number => Math.max(0, Math.trunc(silentMs));
 
-export const decideDisconnected = (state: ClusterState, hostId: HostId, silentMs: number): LogRecord[] =>
-  answers(state.hosts.get(hostId)) ? [{ kind: "host_disconnected", hostId, silentMs: whole(silentMs) }] : [];
-
-export const decideLost = (state: ClusterState, hostId: HostId, silentMs: number): LogRecord[] => {
+/** What a silence of this length means: the host is disconnected, lost, or the patience of some of its jobs has ended. */
+export const decideSilence = (
+  state: ClusterState,
+  hostId: HostId,
+  silentMs: number,
+  patience: Patience,
+): LogRecord[] => {
   const host = state.hosts.get(hostId);
-  if (!answers(host) && host?.state !== "disconnected") return [];
-  return [{ kind: "host_lost", hostId, silentMs: whole(silentMs) }];
+  const next = nextSilenceMs(state, hostId, patience);
+  if (host === undefined || next === undefined || silentMs <= next) return [];
+  const record = { hostId, silentMs: whole(silentMs) };
+  if (silentMs > patience.lostAfterMs && host.state !== "lost") return [{ kind: "host_lost", ...record }];
+  return [{ kind: answers(host) ? "host_disconnected" : "host_silent", ...record }];
 };
-
-const isSilent = (host: HostRecord | undefined): boolean => host?.state === "lost" || host?.state === "disconnected";
 
 export const decideReady = (state: ClusterState, hostId: HostId): LogRecord[] =>
   isSilent(state.hosts.get(hostId)) ? [{ kind: "host_ready", hostId }] : [];

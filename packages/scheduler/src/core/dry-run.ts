@@ -11,7 +11,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { submitAction } from "./decide-jobs.ts";
-import { isOnLostHost } from "./fold-tasks.ts";
+import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { holdSentence } from "./sentences.ts";
@@ -35,7 +35,7 @@ const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job:
   const totals = { placed: 0, blocked: 0, held: 0 };
   // What an earlier version has left on lost hosts does not count, and gives way.
   const holding = [...(job?.tasks ?? []).map((task) => task.active), ...(job?.extra.values() ?? [])].filter(
-    (id) => id !== null && !isOnLostHost(state, id),
+    (id) => id !== null && !isGivenUp(state, id),
   ).length;
   let slots = (spec.maxRunning ?? Number.POSITIVE_INFINITY) - holding;
   let hostsListed = 0;
@@ -43,7 +43,7 @@ const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job:
 
   const outcomeOf = (index: number, subject: string): { readonly outcome: Outcome; readonly sentence: string } => {
     const previous = job?.tasks[index]?.active ?? job?.extra.get(index) ?? null;
-    if (previous !== null && !isOnLostHost(state, previous)) {
+    if (previous !== null && !isGivenUp(state, previous)) {
       const hold = { kind: "previous_stopping" } as const;
       return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
     }

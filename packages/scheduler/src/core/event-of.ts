@@ -48,6 +48,8 @@ const told = (record: LogRecord, locate: Locate): Told => {
   switch (record.kind) {
     case "leader_elected":
       return [`${record.instance} leads from here on`, {}];
+    case "leader_confirmed":
+      return ["still leads", {}];
     case "cluster_keyed":
       return ["the cluster has got its key", {}];
     case "log_restored":
@@ -69,6 +71,11 @@ const told = (record: LogRecord, locate: Locate): Told => {
       return [`silent for ${formatDuration(record.silentMs)}: it gets nothing new`, { host: record.hostId }];
     case "host_lost":
       return [`silent for ${formatDuration(record.silentMs)}: its tasks are placed elsewhere`, { host: record.hostId }];
+    case "host_silent":
+      return [
+        `silent for ${formatDuration(record.silentMs)}: what waits no longer is placed elsewhere`,
+        { host: record.hostId },
+      ];
     case "host_ready":
       return ["answers again", { host: record.hostId }];
     case "host_cordoned":
@@ -116,7 +123,9 @@ const told = (record: LogRecord, locate: Locate): Told => {
 
 export const eventsOf = (sequence: number, transaction: Transaction, locate: Locate): Event[] => {
   const { atMs, cause, origin } = transaction;
-  return transaction.records.map((record, part) => {
+  return transaction.records.flatMap((record, part) => {
+    // As often as leases need it, and no news to anybody.
+    if (record.kind === "leader_confirmed") return [];
     const [message, { project = null, job = null, index = null, allocation = null, host = null }] = told(
       record,
       locate,

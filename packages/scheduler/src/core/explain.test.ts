@@ -1,7 +1,7 @@
 import type { JobName, ProjectName } from "@berth/schema";
 import { describe, expect, it } from "vitest";
-import { decideLost, decideStop, dryRun, jobView, why } from "./index.ts";
-import { host, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { decideStop, dryRun, jobView, why } from "./index.ts";
+import { host, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const ask = (world: World, job: string, index = 0) =>
   unwrap(why(world.state, "media" as ProjectName, job as JobName, index, world.nowMs));
@@ -16,7 +16,7 @@ describe("why", () => {
     world.host("h4", resources(3000, 1024));
     world.submit(makeSpec("fill", { requests: resources(1000, 7680, 10) }));
     world.plan();
-    world.append(decideLost(world.state, host("h2"), 9_000));
+    world.append(silence(world.state, host("h2"), 9_000));
     world.submit(makeSpec("thumbs", { requests: resources(1500, 1024, 10), count: 3 }));
     world.plan();
     const { sentence: text, outcome } = ask(world, "thumbs", 1);
@@ -114,7 +114,7 @@ describe("why", () => {
     world.plan();
     world.submit(makeSpec("web", { kind: "service", command: ["new"] }));
     note("web");
-    world.append(decideLost(world.state, host("h1"), 9_000));
+    world.append(silence(world.state, host("h1"), 9_000));
     note("web");
     const { project, name } = world.job("web");
     world.append(unwrap(decideStop(world.state, project, name, "ann")));
@@ -173,7 +173,7 @@ describe("a job's pending reason", () => {
     world.exit("a", 0, 0);
     world.plan();
     expect(reason(world, "a")).toBeNull();
-    world.append(decideLost(world.state, host("h1"), 9_000));
+    world.append(silence(world.state, host("h1"), 9_000));
     expect(reason(world, "a")).toBe("media/a[1] is on h1, which is lost; 0 of 1 host can take media/a[1]: h1 is lost");
   });
 });

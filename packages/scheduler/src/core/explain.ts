@@ -11,6 +11,7 @@ import {
   problem,
   taskName,
   type JobName,
+  type JobSpec,
   type Outcome,
   type Problem,
   type ProjectName,
@@ -20,6 +21,7 @@ import {
 } from "@berth/schema";
 import { firstShort, rejection, type HostRoom, type Vector } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
+import { isGivenUp, patienceOf } from "./patience.ts";
 import { placeTask, type Wanting } from "./place-task.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { RuleRejection } from "./rule-check.ts";
@@ -192,6 +194,14 @@ const explainThrottle = (job: MutableJob, subject: string): Explained | undefine
   return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
 };
 
+const waitSentence = (spec: JobSpec): string => {
+  const patienceMs = patienceOf(spec);
+  if (patienceMs === null || patienceMs === Number.POSITIVE_INFINITY)
+    return "it waits for it, as disconnect.action says";
+  const why = spec.disconnect?.singleton === true ? "since it is a singleton" : "as disconnect.after says";
+  return `it is placed elsewhere after ${Math.ceil(patienceMs / 1_000)} s of silence, ${why}`;
+};
+
 const explainActive = (
   state: MutableState,
   tentative: Tentative,
@@ -200,22 +210,24 @@ const explainActive = (
   allocation: AllocationRecord,
 ): Explained => {
   const { hostId } = allocation;
-  const isLost = state.hosts.get(hostId)?.state === "lost";
+  const reached = state.hosts.get(hostId)?.state;
+  const isLost = reached === "lost";
   if (job.desired === "stop") {
     const wait = isLost ? `, which is lost: it is stopped there when ${hostId} returns` : "";
     return onHost(allocation, `${subject} is being stopped on ${hostId}${wait}`);
   }
   const held = job.stranded.has(allocation.index) ? undefined : explainThrottle(job, subject);
-  if (isLost) {
+  if (isGivenUp(state, allocation.id)) {
     if (held !== undefined) return held;
     const next = explainRequest(state, tentative, wantingOf(job, allocation.index), subject, "look");
-    if (next.chosen !== undefined) return { ...next, sentence: `${next.sentence}, because ${hostId} is lost` };
-    return { ...next, sentence: `${subject} is on ${hostId}, which is lost; ${next.sentence}` };
+    if (next.chosen !== undefined) return { ...next, sentence: `${next.sentence}, because ${hostId} is ${reached}` };
+    return { ...next, sentence: `${subject} is on ${hostId}, which is ${reached}; ${next.sentence}` };
   }
   if (allocation.jobVersion !== job.version) {
     const hold = { kind: "previous_stopping" } as const;
     return { sentence: `${holdSentence(subject, hold, 0)} on ${hostId}`, outcome: { kind: "held", hold } };
   }
+  if (isLost) return onHost(allocation, `${subject} is on ${hostId}, which is lost; ${waitSentence(allocation.spec)}`);
   const verb = VERBS[allocation.state as keyof typeof VERBS] ?? allocation.state;
   return onHost(allocation, `${subject} ${verb} on ${hostId}`);
 };

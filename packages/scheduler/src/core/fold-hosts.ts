@@ -1,8 +1,9 @@
 /** Folding what is known of hosts: admitted, registered, silent, back, closed, removed. Each returns false when it contradicts the state. */
-import { noResources, type LogRecord } from "@berth/schema";
+import { leaseTermsOf, noResources, type LogRecord } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
 import { bookable, learnNames, toVector } from "./feasibility.ts";
 import { changeTask, endAllocation, leaveQueue, refreshExtra, refreshQueue, type Folding } from "./fold-tasks.ts";
+import { isGivenUp, isSilent } from "./patience.ts";
 import type { MutableHost, MutableState } from "./state.ts";
 import { bookVolume, volumesOn } from "./volumes.ts";
 
@@ -58,6 +59,7 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     enrolledBy: record.by,
     enrolledAtMs: folding.atMs,
     state: "enrolled",
+    silentMs: 0,
     duty: "open",
     drainDeadlineAtMs: null,
     session: null,
@@ -97,6 +99,7 @@ export const foldDisconnected = (folding: Folding, record: RecordOf<"host_discon
   const host = folding.state.hosts.get(record.hostId);
   if (host === undefined || !answers(host)) return false;
   host.state = "disconnected";
+  host.silentMs = record.silentMs;
   announce(folding, host);
   return true;
 };
@@ -105,14 +108,24 @@ export const foldLost = (folding: Folding, record: RecordOf<"host_lost">): boole
   const host = folding.state.hosts.get(record.hostId);
   if (host === undefined || !(answers(host) || host.state === "disconnected")) return false;
   host.state = "lost";
+  host.silentMs = Math.max(host.silentMs, record.silentMs);
+  announce(folding, host);
+  return true;
+};
+
+export const foldSilent = (folding: Folding, record: RecordOf<"host_silent">): boolean => {
+  const host = folding.state.hosts.get(record.hostId);
+  if (host === undefined || !isSilent(host) || record.silentMs <= host.silentMs) return false;
+  host.silentMs = record.silentMs;
   announce(folding, host);
   return true;
 };
 
 export const foldReady = (folding: Folding, record: RecordOf<"host_ready">): boolean => {
   const host = folding.state.hosts.get(record.hostId);
-  if (host === undefined || !(host.state === "lost" || host.state === "disconnected")) return false;
+  if (host === undefined || !isSilent(host)) return false;
   host.state = stateByDuty[host.duty];
+  host.silentMs = 0;
   announce(folding, host);
   return true;
 };
@@ -140,7 +153,9 @@ export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">):
   for (const id of [...host.allocations]) {
     const allocation = state.allocations.get(id);
     if (allocation === undefined) continue;
-    endAllocation(folding, allocation, { state: "lost", reason: "host_removed", exit: null });
+    // It cannot renew its lease any more, and runs until that has ended.
+    const waitMs = isGivenUp(state, id) ? 0 : (leaseTermsOf(allocation.spec)?.replaceAfterMs ?? 0);
+    endAllocation(folding, allocation, { state: "lost", reason: "host_removed", exit: null }, waitMs);
   }
   for (const volume of volumesOn(state, host.id)) bookVolume(state, volume, -1);
   // Nor may its size go on to count among those of the hosts that are there.

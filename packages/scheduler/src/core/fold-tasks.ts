@@ -4,6 +4,7 @@
  */
 import type { AllocationId, Exit, TaskCounts } from "@berth/schema";
 import { addInto } from "./feasibility.ts";
+import { isGivenUp } from "./patience.ts";
 import { afterEnd } from "./restart-policy.ts";
 import { createSortedList } from "./sorted-list.ts";
 import {
@@ -33,11 +34,6 @@ export const bucketOf = (state: MutableState, job: MutableJob, task: MutableTask
   return active.state === "running" ? "running" : "starting";
 };
 
-export const isOnLostHost = (state: MutableState, id: AllocationId | null | undefined): boolean => {
-  const allocation = id === null || id === undefined ? undefined : state.allocations.get(id);
-  return allocation !== undefined && state.hosts.get(allocation.hostId)?.state === "lost";
-};
-
 const mark = (set: Set<number>, index: number, isMember: boolean): void => {
   if (isMember) set.add(index);
   else set.delete(index);
@@ -45,17 +41,17 @@ const mark = (set: Set<number>, index: number, isMember: boolean): void => {
 
 /** Brings what is known about an index beyond the count of the current version up to date. */
 export const refreshExtra = (state: MutableState, job: MutableJob, index: number): void =>
-  mark(job.displaced, index, isOnLostHost(state, job.extra.get(index)));
+  mark(job.displaced, index, isGivenUp(state, job.extra.get(index)));
 
 /** Brings `wanting`, `stranded` and `displaced` up to date for one task. */
 export const refreshWanting = (state: MutableState, job: MutableJob, task: MutableTask): void => {
   const open = job.desired === "run" && task.status === "open";
-  const onLost = isOnLostHost(state, task.active);
+  const givenUp = isGivenUp(state, task.active);
   const isOld = task.active !== null && state.allocations.get(task.active)?.jobVersion !== job.version;
-  if (open && (onLost || (task.active === null && task.notBeforeMs === 0))) job.wanting.add(task.index);
+  if (open && (givenUp || (task.active === null && task.notBeforeMs === 0))) job.wanting.add(task.index);
   else job.wanting.delete(task.index);
-  mark(job.stranded, task.index, open && onLost && !isOld);
-  mark(job.displaced, task.index, onLost && isOld);
+  mark(job.stranded, task.index, open && givenUp && !isOld);
+  mark(job.displaced, task.index, givenUp && isOld);
 };
 
 /** Applies `change` to a task (and to its allocation) and keeps everything derived from it. */
@@ -172,6 +168,12 @@ const settle = (folding: Folding, job: MutableJob, task: MutableTask, allocation
   folding.state.delayed.push({ atMs: task.notBeforeMs, key: job.key, version: job.version, index: task.index });
 };
 
+const postpone = ({ atMs, state }: Folding, job: MutableJob, task: MutableTask, waitMs: number): void => {
+  if (task.status !== "open" || job.desired !== "run" || task.notBeforeMs >= atMs + waitMs) return;
+  task.notBeforeMs = atMs + waitMs;
+  state.delayed.push({ atMs: task.notBeforeMs, key: job.key, version: job.version, index: task.index });
+};
+
 /** Gives back what an ended allocation had booked on its host. */
 const release = (folding: Folding, allocation: MutableAllocation): void => {
   const { state } = folding;
@@ -183,12 +185,13 @@ const release = (folding: Folding, allocation: MutableAllocation): void => {
 
 /**
  * Moves an allocation into a terminal state: frees what it had booked and settles its task, which is over, waits for its
- * next attempt, or may start in its new version.
+ * next attempt, or may start in its new version, either of them not before `waitMs` have passed.
  */
 export const endAllocation = (
   folding: Folding,
   allocation: MutableAllocation,
   end: { readonly state: "exited" | "failed" | "lost"; readonly reason: string; readonly exit: Exit | null },
+  waitMs = 0,
 ): void => {
   const { state } = folding;
   const job = state.jobs.get(allocation.key);
@@ -212,6 +215,7 @@ export const endAllocation = (
       if (allocation.jobVersion === job.version) settle(folding, job, task, allocation);
       // Its new version was stopped before it could start.
       else if (job.desired === "stop") task.status = "stopped";
+      if (waitMs > 0) postpone(folding, job, task, waitMs);
     });
     return;
   }

@@ -16,6 +16,7 @@ import {
   foldReady,
   foldRegistered,
   foldRemoved,
+  foldSilent,
 } from "./fold-hosts.ts";
 import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
 import { foldAccess } from "./access.ts";
@@ -29,6 +30,8 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
   switch (record.kind) {
     case "leader_elected":
       // Handled before: it is what makes a transaction current.
+      return true;
+    case "leader_confirmed":
       return true;
     case "cluster_keyed":
       if (folding.state.clusterKey !== null) return false;
@@ -57,6 +60,8 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
       return foldRemoved(folding, record);
     case "host_lost":
       return foldLost(folding, record);
+    case "host_silent":
+      return foldSilent(folding, record);
     case "host_ready":
       return foldReady(folding, record);
     case "join_token_created":

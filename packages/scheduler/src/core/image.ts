@@ -200,7 +200,8 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
         break;
       case "host":
         state.hosts.set(line.facts.id, {
-          ...line.facts,
+          // Before jobs had a patience of their own, none was told.
+          ...{ ...line.facts, silentMs: (line.facts as Partial<HostFacts>).silentMs ?? 0 },
           allocations: new Set(),
           slot: state.index.slotOf(line.facts.id),
         });

@@ -14,15 +14,9 @@ export {
 export { decideForget } from "./decide-forget.ts";
 export { decideDrain } from "./decide-drain.ts";
 export { decideCordon, decideDraining, decideRemove, decideUncordon } from "./decide-duty.ts";
-export {
-  decideDisconnected,
-  decideEnrol,
-  decideHello,
-  decideLost,
-  decideReady,
-  decideReports,
-} from "./decide-hosts.ts";
+export { decideEnrol, decideHello, decideReady, decideReports, decideSilence } from "./decide-hosts.ts";
 export { decideStop, decideSubmit, type Submission, type SubmitAction, type SubmitDecision } from "./decide-jobs.ts";
+export { decideLease } from "./decide-lease.ts";
 export { desiredFor } from "./desired.ts";
 export {
   decideCopyVolume,
@@ -43,6 +37,7 @@ export { fold } from "./fold.ts";
 export { BrokenImage, imageOf, moveRevision, restoreImage, type ImageLine } from "./image.ts";
 export { decideJoin, decideJoinToken, decideRevokeJoinToken, type JoinTokenRecord } from "./join-tokens.ts";
 export { jobState } from "./job-state.ts";
+export { nextSilenceMs, type Patience } from "./patience.ts";
 export { planEvaluations, type PlanBounds, type PlanEnv, type Planned } from "./plan.ts";
 export {
   createState,

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { decideHello, decideLost, decideReady, decideStop, planEvaluations } from "./index.ts";
-import { host, makeExit, makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { decideHello, decideReady, decideStop, planEvaluations } from "./index.ts";
+import { host, makeExit, makeHello, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const small = resources(1000, 1024, 10);
 const stop = (world: World, job: string): void => {
   const { project, name } = world.job(job);
   world.append(unwrap(decideStop(world.state, project, name, "ann")));
 };
-const lose = (world: World, name: string): void => void world.append(decideLost(world.state, host(name), 10_000));
+const lose = (world: World, name: string): void => void world.append(silence(world.state, host(name), 10_000));
 const counts = (world: World, job: string) =>
   Object.fromEntries(Object.entries(world.job(job).counts).filter(([, count]) => count > 0));
 

@@ -82,6 +82,8 @@ export interface HostRecord {
   readonly enrolledAtMs: number;
   /** `enrolled`: admitted, has not said hello yet. */
   readonly state: "enrolled" | HostState;
+  /** How long it has been silent as far as the log says; 0 while it answers. */
+  readonly silentMs: number;
   /** What it should be when it answers: of two hosts that return, one may still be closed. */
   readonly duty: "open" | "cordoned" | "draining";
   /** When what is left on a draining host is stopped. */

@@ -2,8 +2,8 @@
 import type { LogRecord, Placement } from "@berth/schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { decideLost, planEvaluations, validatePlan } from "./index.ts";
-import { host, makeSpec, resources, World } from "./testing/world.ts";
+import { planEvaluations, validatePlan } from "./index.ts";
+import { host, makeSpec, resources, silence, World } from "./testing/world.ts";
 
 const clusters = fc.record({
   hosts: fc.array(fc.tuple(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 })), {
@@ -28,7 +28,7 @@ const build = (cluster: { hosts: [number, number][]; jobs: [number, number, numb
   // Too small for anything, and one that is lost: both known, neither usable.
   world.host("tiny", resources(1, 1, 1));
   world.host("gone", resources(64_000, 65_536, 1000));
-  world.append(decideLost(world.state, host("gone"), 10_000));
+  world.append(silence(world.state, host("gone"), 10_000));
   cluster.jobs.forEach(([cpu, memory, count], at) =>
     world.submit(makeSpec(`j${at}`, { count, requests: resources(cpu * 1000, memory * 1024, 10), maxRunning: count })),
   );

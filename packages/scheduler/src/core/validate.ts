@@ -19,6 +19,7 @@ import {
 } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
 import { addResources, rejection, toVector, unknownIn } from "./feasibility.ts";
+import { isGivenUp, isSilent } from "./patience.ts";
 import { groupsOf, rulesOf } from "./rules.ts";
 import type { ClusterState, HostRecord, JobRecord } from "./state.ts";
 import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
@@ -72,8 +73,8 @@ const checkPlacement = (checking: Checking, placement: Placement): void => {
     complain(`replaces ${placement.replaces ?? "nothing"}, but holds ${task.active ?? "nothing"}`);
   }
   const active = task.active === null ? undefined : state.allocations.get(task.active);
-  if (active !== undefined && state.hosts.get(active.hostId)?.state !== "lost") {
-    complain(`its host ${active.hostId} is not lost`);
+  if (active !== undefined && !isGivenUp(state, active.id)) {
+    complain(`its host ${active.hostId} is not silent for long enough`);
   }
   if (active?.jobVersion !== job.version) added.set(key, (added.get(key) ?? 0) + 1);
 };
@@ -82,10 +83,10 @@ const checkPlacement = (checking: Checking, placement: Placement): void => {
 const runningOf = (state: ClusterState, job: JobRecord): number => {
   let displaced = 0;
   for (const host of state.hosts.values()) {
-    if (host.state !== "lost") continue;
+    if (!isSilent(host)) continue;
     for (const id of host.allocations) {
       const allocation = state.allocations.get(id);
-      if (allocation?.key === job.key && allocation.jobVersion !== job.version) displaced += 1;
+      if (allocation?.key === job.key && allocation.jobVersion !== job.version && isGivenUp(state, id)) displaced += 1;
     }
   }
   return job.activeTasks - displaced;

@@ -1,7 +1,7 @@
 import { decoder, AllocationViewSchema, HostViewSchema, JobViewSchema } from "@berth/schema";
 import { describe, expect, it } from "vitest";
-import { allocationView, decideEnrol, decideLost, decideStop, hostView, jobView } from "./index.ts";
-import { host, makeExit, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { allocationView, decideEnrol, decideStop, hostView, jobView } from "./index.ts";
+import { host, makeExit, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const view = (world: World, job: string) => jobView(world.state, world.job(job).key, world.nowMs);
 const state = (world: World, job: string): string => `${view(world, job)?.state} ${view(world, job)?.exitCode}`;
@@ -29,7 +29,7 @@ describe("views", () => {
     world.host("h1");
     world.submit(makeSpec("a", { count: 2 }));
     world.plan();
-    world.append(decideLost(world.state, host("h1"), 9_000));
+    world.append(silence(world.state, host("h1"), 9_000));
     expect(hostView(world.state, host("h1"), null)).toMatchObject({
       state: "lost",
       reserved: resources(2000, 2048, 20),

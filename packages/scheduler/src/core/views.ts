@@ -13,6 +13,7 @@ import {
 import { explainTask } from "./explain.ts";
 import { slotsOf } from "./fold-tasks.ts";
 import { jobState } from "./job-state.ts";
+import { isGivenUp } from "./patience.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively } from "./tentative.ts";
 
@@ -39,8 +40,7 @@ const pendingReason = (state: MutableState, job: MutableJob, nowMs: number): str
   const task = firstKept(job);
   if (task === undefined) return null;
   const allocation = task.active === null ? undefined : state.allocations.get(task.active);
-  const isLost = allocation !== undefined && state.hosts.get(allocation.hostId)?.state === "lost";
-  if (allocation !== undefined && !isLost) return null;
+  if (allocation !== undefined && !isGivenUp(state, allocation.id)) return null;
   const { sentence, outcome } = tentatively(state.index, (tentative) =>
     explainTask(state, tentative, job, task, nowMs),
   );

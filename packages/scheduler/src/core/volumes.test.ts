@@ -4,7 +4,6 @@ import type { JobSpec, ProjectName } from "@berth/schema";
 import {
   createState,
   decideCopyVolume,
-  decideLost,
   decideReady,
   decideRemove,
   decideRemoveVolume,
@@ -18,7 +17,7 @@ import {
   why,
   type ImageLine,
 } from "./index.ts";
-import { host, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { host, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const media = "media" as ProjectName;
 const GiB = 2 ** 30;
@@ -69,7 +68,7 @@ describe("a volume for each task", () => {
     expect(desiredFor(cluster.state, hostId).allocations).toMatchObject([
       { index: 1, volumes: [{ name: "data-1", id: expect.stringMatching(/^media\.data-1\.\d+$/), mustExist: false }] },
     ]);
-    cluster.append(decideLost(cluster.state, hostId, 60_000));
+    cluster.append(silence(cluster.state, hostId, 60_000));
     cluster.nowMs += 60_000;
     expect(cluster.plan()).toEqual([]);
     const sentence = sentenceOf(cluster, "db", 1);
@@ -84,7 +83,7 @@ describe("a volume for each task", () => {
     const cluster = world();
     const hostId = cluster.state.volumes.get("media/data-0")?.hostId ?? host("none");
     for (const index of [0, 1, 2]) cluster.exit("db", index, 1);
-    cluster.append(decideLost(cluster.state, hostId, 60_000));
+    cluster.append(silence(cluster.state, hostId, 60_000));
     cluster.nowMs += 120_000;
     expect(lines(cluster).map((line) => line.split("#")[0])).toEqual(["media/db[1]", "media/db[2]"]);
   });

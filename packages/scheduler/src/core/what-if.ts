@@ -190,7 +190,9 @@ export const whatIf = (state: ClusterState, request: WhatIfRequest, env: PlanEnv
   }
   const homeless = lost.value.flatMap((host) => lastingOn(copy, host));
   const leaving = drained.value.flatMap((host) => lastingOn(copy, host));
-  const losses = lost.value.map(({ id }): LogRecord => ({ kind: "host_lost", hostId: id, silentMs: 0 }));
+  // For good: whoever has patience of its own has lost it by then.
+  const silentMs = Number.MAX_SAFE_INTEGER;
+  const losses = lost.value.map(({ id }): LogRecord => ({ kind: "host_lost", hostId: id, silentMs }));
   suppose(copy, [...made.value, ...losses], env.nowMs);
   for (const host of drained.value) close(copy, host);
   const given = { homeless, leaving, made: made.value };

@@ -26,6 +26,7 @@ import {
   decoder,
   err,
   ok,
+  LeasedSchema,
   problem,
   FoundImageSchema,
   replySchema,
@@ -62,6 +63,7 @@ const MAX_RPCS = 64;
 const decodeSigned = decoder(SignedSchema);
 const decodeWelcome = decoder(replySchema(WelcomeSchema));
 const decodeReported = decoder(replySchema(ReportedSchema));
+const decodeLeased = decoder(replySchema(LeasedSchema));
 const decodeSynced = decoder(replySchema(SyncedSchema));
 const decodeFound = decoder(replySchema(FoundImageSchema));
 const decodeRefused = decoder(replySchema(Type.Null()));
@@ -251,6 +253,7 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     sync: (sync) => request(Subjects.sync(host), sync, decodeSynced),
     findImage: (find) => request(Subjects.image(host), find, decodeFound),
     readBlob,
+    lease: (asked) => request(Subjects.lease(host), asked, decodeLeased),
     heartbeat: (heartbeat) => {
       if (up) connection?.publish(Subjects.heartbeat(host), encoder.encode(JSON.stringify(heartbeat)));
     },

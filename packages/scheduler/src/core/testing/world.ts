@@ -21,6 +21,7 @@ import {
   decideEnrol,
   decideHello,
   decideReports,
+  decideSilence,
   decideSubmit,
   fold,
   planEvaluations,
@@ -225,3 +226,7 @@ export class World {
     return job;
   }
 }
+
+/** What a silence means where hosts are disconnected after 2 s and lost after 5. */
+export const silence = (state: ClusterState, hostId: HostId, silentMs: number): LogRecord[] =>
+  decideSilence(state, hostId, silentMs, { disconnectedAfterMs: 2_000, lostAfterMs: 5_000 });

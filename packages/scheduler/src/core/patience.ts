@@ -1,0 +1,44 @@
+/**
+ * How long a host may be silent before an allocation there is given up, which is when another attempt may take its place.
+ * What counts is the silence that the log holds: every instance that reads it gives up the same allocations.
+ */
+import { isTerminal, leaseTermsOf, type AllocationId, type HostId, type JobSpec } from "@berth/schema";
+import type { ClusterState, HostRecord } from "./state.ts";
+
+/** The cluster's own: what a host is told for, and what holds for jobs that say nothing. */
+export interface Patience {
+  readonly disconnectedAfterMs: number;
+  readonly lostAfterMs: number;
+}
+
+/** In milliseconds of silence; infinite: never; null: when the cluster calls the host lost. */
+export const patienceOf = (spec: JobSpec): number | null => {
+  if (spec.disconnect?.action === "keep") return Number.POSITIVE_INFINITY;
+  return leaseTermsOf(spec)?.replaceAfterMs ?? spec.disconnect?.afterMs ?? null;
+};
+
+export const isSilent = (host: HostRecord | undefined): boolean =>
+  host?.state === "lost" || host?.state === "disconnected";
+
+export const isGivenUp = (state: ClusterState, id: AllocationId | null | undefined): boolean => {
+  const allocation = id === null || id === undefined ? undefined : state.allocations.get(id);
+  const host = allocation === undefined ? undefined : state.hosts.get(allocation.hostId);
+  if (allocation === undefined || host === undefined || !isSilent(host)) return false;
+  const patienceMs = patienceOf(allocation.spec);
+  return patienceMs === null ? host.state === "lost" : host.silentMs >= patienceMs;
+};
+
+/** The next length of silence of this host that changes something; undefined when none does. */
+export const nextSilenceMs = (state: ClusterState, hostId: HostId, patience: Patience): number | undefined => {
+  const host = state.hosts.get(hostId);
+  if (host === undefined || host.state === "enrolled") return undefined;
+  if (!isSilent(host)) return patience.disconnectedAfterMs;
+  let next = host.state === "lost" ? Number.POSITIVE_INFINITY : patience.lostAfterMs;
+  for (const id of host.allocations) {
+    const allocation = state.allocations.get(id);
+    if (allocation === undefined || isTerminal(allocation.state)) continue;
+    const own = patienceOf(allocation.spec);
+    if (own !== null && own > host.silentMs) next = Math.min(next, own);
+  }
+  return Number.isFinite(next) ? next : undefined;
+};
