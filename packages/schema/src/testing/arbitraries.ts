@@ -16,6 +16,7 @@ interface Node {
   readonly maximum?: number;
   readonly minItems?: number;
   readonly maxItems?: number;
+  readonly uniqueItems?: boolean;
   readonly minLength?: number;
   readonly maxLength?: number;
 }
@@ -37,11 +38,13 @@ const build = (node: Node): fc.Arbitrary<unknown> => {
         noNullPrototype: true,
       });
     }
-    case "array":
-      return fc.array(build(node.items ?? {}), {
-        minLength: node.minItems ?? 0,
-        maxLength: Math.min(node.maxItems ?? 3, 3),
-      });
+    case "array": {
+      const bounds = { minLength: node.minItems ?? 0, maxLength: Math.min(node.maxItems ?? 3, 3) };
+      const items = build(node.items ?? {});
+      return node.uniqueItems === true
+        ? fc.uniqueArray(items, { ...bounds, selector: (item) => JSON.stringify(item) })
+        : fc.array(items, bounds);
+    }
     case "string":
       if (node.pattern !== undefined) return fc.stringMatching(new RegExp(node.pattern));
       return fc.string({ minLength: node.minLength ?? 0, maxLength: Math.min(node.maxLength ?? 20, 20) });

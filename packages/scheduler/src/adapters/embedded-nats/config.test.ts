@@ -44,7 +44,7 @@ test("agents may speak as themselves, listen to themselves, answer what they wer
   { nkey: UCONTROL }
   # h7
   { nkey: UAGENT, permissions {
-      publish { allow: ["hb.h7", "api.h7.>"] }
+      publish { allow: ["hb.h7", "api.h7.>", "st.h7.*.out"] }
       subscribe { allow: ["_INBOX_h7.>", "host.h7.>"] }
       allow_responses { max: 1, ttl: "1m" } } }
 ]
