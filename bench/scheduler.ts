@@ -1,7 +1,9 @@
 /**
- * `pnpm bench:scheduler [rate|rules|idle|huawei|openb|roadef]…`: how fast the core decides, and how well it packs, beside the rules that
- * others pack by. A readable table on stdout; `--json` prints the numbers instead.
+ * `pnpm bench:scheduler [rate|rules|idle|huawei|openb|roadef]… [--seconds N] [--json]`: how fast the core decides, and how
+ * well it packs, beside the rules that others pack by. Compiled code is measured, as it runs. Figures on stdout, one a line;
+ * with --json each is an object.
  */
+import { figure, showFigure, type Figure } from "./runtime/figures.ts";
 import { huaweiCompaction, type PackingRow } from "./scheduler/huawei.ts";
 import { measureIdle } from "./scheduler/idle.ts";
 import { openbInflation } from "./scheduler/openb.ts";
@@ -9,11 +11,76 @@ import { measureRate } from "./scheduler/rate.ts";
 import { roadefRows } from "./scheduler/roadef.ts";
 import { hasTraces, tracesDirectory } from "./scheduler/traces.ts";
 
-const arguments_ = process.argv.slice(2);
-const asJson = arguments_.includes("--json");
-const chosen = arguments_.filter((word) => /^[a-z]/.test(word));
-const wants = (name: string): boolean => chosen.length === 0 || chosen.includes(name);
-const results: Record<string, unknown> = {};
+const HOSTS = 10_000;
+
+/** Placements a second that a row is held against. */
+interface RateRow {
+  readonly name: string;
+  readonly perPlan: number;
+  readonly rules: boolean;
+  readonly placements: number;
+  readonly atLeast?: number;
+}
+
+const rate = ({ name, perPlan, rules, placements, atLeast }: RateRow): Figure[] => {
+  const result = measureRate({ hosts: HOSTS, classes: 64, placements, perPlan, rules });
+  const versus = `${HOSTS} hosts ${(result.filledRatio * 100).toFixed(1)} % full, 64 classes, 5 dimensions, ${
+    rules ? "a constraint, spread over 100 racks and a bound per host" : "a constraint"
+  } on every task, plans of ${perPlan}`;
+  const wanted = { versus, ...(atLeast !== undefined && { atLeast }) };
+  return [
+    // A departure and a placement folded for every decision: what a leader's one thread can keep up.
+    figure(`${name}: placements, end and fold of each included`, result.perSecond, "1/s", wanted),
+    figure(`${name}: placements decided, planning alone`, result.planPerSecond, "1/s", { versus }),
+    figure(`${name}: placements per second of processor time, fold included`, result.perCpuSecond, "1/s", { versus }),
+    figure(`${name}: one plan, median`, result.planMsP50, "ms", { versus }),
+    figure(`${name}: one plan, p99`, result.planMsP99, "ms", { versus }),
+    figure(`${name}: memory of a host`, result.bytesPerHost, "bytes", { versus }),
+    figure(`${name}: memory of a task`, result.bytesPerTask, "bytes", { versus }),
+  ];
+};
+
+const idle = (): Figure[] => {
+  const result = measureIdle({ hosts: HOSTS, placements: 2_000, parkedJobs: 100, tasksPerParkedJob: 1_000 });
+  const versus = `${HOSTS} empty hosts, fold included`;
+  const beside = `beside ${result.parked} tasks that fit nowhere`;
+  return [
+    figure("idle: one placement, median", result.msP50, "ms", { versus }),
+    figure("idle: one placement, p99", result.msP99, "ms", { versus, atMost: 2 }),
+    figure(`idle: one placement ${beside}, median`, result.besideParkedMsP50, "ms", { versus }),
+    figure(`idle: one placement ${beside}, p99`, result.besideParkedMsP99, "ms", { versus }),
+    figure(`idle: slow-down ${beside}, processor time`, result.slowDown, "ratio", { versus: "without", atMost: 1.1 }),
+  ];
+};
+
+const packing = (title: string, rows: readonly PackingRow[], versus: string, targets = {}): Figure[] =>
+  rows.flatMap(({ policy, values }) =>
+    Object.entries(values).map(([name, value]) =>
+      figure(`${title}, ${policy}: ${name}`, value, "%", {
+        versus,
+        ...(policy === "berth" ? targetOf(targets, name) : {}),
+      }),
+    ),
+  );
+
+const targetOf = (targets: Readonly<Record<string, number>>, name: string): { readonly atMost?: number } => {
+  const atMost = targets[name] ?? targets["each"];
+  return atMost === undefined ? {} : { atMost };
+};
+
+function* roadef(seconds: number): Generator<Figure[]> {
+  for (const { instance, objective, published, overPercent, targetPercent, triesPerSecond } of roadefRows(seconds)) {
+    const versus = `S41's published objective ${published} after 300 s; here ${seconds} s, ${triesPerSecond} moves tried a second`;
+    yield [
+      figure(`roadef ${instance}: objective`, objective, "cost", { versus }),
+      figure(`roadef ${instance}: over the published objective`, overPercent, "%", { versus, atMost: targetPercent }),
+    ];
+  }
+}
+
+function* measured(these: readonly RateRow[]): Generator<Figure[]> {
+  for (const row of these) yield rate(row);
+}
 
 /** `--seconds N`: for each instance of ROADEF. */
 const secondsOf = (words: readonly string[]): number => {
@@ -23,80 +90,36 @@ const secondsOf = (words: readonly string[]): number => {
   return seconds;
 };
 
-const say = (line: string): void => {
-  if (!asJson) console.log(line);
+const RATES: readonly RateRow[] = [
+  { name: "rate, one at a time", perPlan: 1, rules: false, placements: 20_000 },
+  { name: "rate", perPlan: 256, rules: false, placements: 50_000, atLeast: 100_000 },
+];
+const RULES: RateRow = { name: "rate with rules", perPlan: 256, rules: true, placements: 50_000, atLeast: 50_000 };
+
+const words = process.argv.slice(2);
+/** Each is measured when its figures are asked for. */
+const rows: Readonly<Record<string, () => Iterable<Figure[]>>> = {
+  rate: () => measured(RATES),
+  rules: () => measured([RULES]),
+  idle: () => [idle()],
+  huawei: () => [packing("huawei", huaweiCompaction(), "lower bound of hosts; less is better", { mean: 2, each: 4 })],
+  openb: () => [packing("openb", openbInflation(), "GPUs allocated at 100 % arrived; more is better")],
+  roadef: () => roadef(secondsOf(words)),
 };
+const NEED_TRACES = ["huawei", "openb", "roadef"];
 
-const table = (title: string, rows: readonly PackingRow[]): void => {
-  const columns = Object.keys(rows[0]?.values ?? {});
-  const width = Math.max(...rows.map((row) => row.policy.length));
-  say(`\n${title}`);
-  say(`  ${"".padEnd(width)} ${columns.map((name) => name.padStart(10)).join(" ")}`);
-  for (const { policy, values } of rows) {
-    say(
-      `  ${policy.padEnd(width)} ${columns.map((name) => (values[name] ?? Number.NaN).toFixed(2).padStart(10)).join(" ")}`,
-    );
+const asJson = words.includes("--json");
+const named = words.filter((word) => /^[a-z]/.test(word));
+const unknown = named.find((word) => rows[word] === undefined);
+if (unknown !== undefined)
+  throw new Error(`${unknown}: there is no such row; there are ${Object.keys(rows).join(", ")}`);
+for (const [name, measure] of Object.entries(rows)) {
+  if (named.length > 0 && !named.includes(name)) continue;
+  if (NEED_TRACES.includes(name) && !hasTraces()) {
+    console.error(`SKIPPED: ${name}: there are no traces in ${tracesDirectory()}; set BERTH_TRACES`);
+    continue;
   }
-};
-
-const rate = (name: string, perPlan: number, rules: boolean, placements: number): void => {
-  const options = { hosts: 10_000, classes: 64, placements, perPlan, rules };
-  const result = measureRate(options);
-  results[name] = { ...options, ...result };
-  say(
-    `rate, ${options.hosts} hosts ${(result.filledRatio * 100).toFixed(1)} % full, ${options.classes} classes, 5 dimensions, ` +
-      `${rules ? "a constraint, spread over 100 racks and a bound per host" : "a constraint"} on every task, plans of ${perPlan}: ` +
-      `${Math.round(result.perSecond)}/s with fold, ${Math.round(result.planPerSecond)}/s planning alone, ${Math.round(result.perCpuSecond)} per CPU second; ` +
-      `plan p50 ${result.planMsP50.toFixed(2)} ms, p99 ${result.planMsP99.toFixed(2)} ms; ` +
-      `${Math.round(result.bytesPerHost)} bytes per host, ${Math.round(result.bytesPerTask)} per task`,
-  );
-};
-
-if (wants("rate")) {
-  rate("rate_1", 1, false, 5_000);
-  rate("rate_256", 256, false, 50_000);
-}
-if (wants("rules")) rate("rules_256", 256, true, 50_000);
-
-if (wants("idle")) {
-  const options = { hosts: 10_000, placements: 2_000, parkedJobs: 100, tasksPerParkedJob: 1_000 };
-  const result = measureIdle(options);
-  results["idle"] = { ...options, ...result };
-  say(
-    `one placement on an idle cell of ${options.hosts} hosts, fold included: p50 ${result.msP50.toFixed(3)} ms, p99 ${result.msP99.toFixed(3)} ms; ` +
-      `beside ${result.parked} tasks that fit nowhere: p50 ${result.besideParkedMsP50.toFixed(3)} ms, p99 ${result.besideParkedMsP99.toFixed(3)} ms, ` +
-      `${result.slowDown.toFixed(2)} times the processor time`,
-  );
-}
-
-const packing = ["huawei", "openb", "roadef"].filter(wants);
-if (packing.length > 0 && !hasTraces()) {
-  console.error(`SKIPPED: ${packing.join(", ")}: there are no traces in ${tracesDirectory()}; set BERTH_TRACES`);
-} else {
-  if (wants("huawei")) {
-    const rows = huaweiCompaction();
-    results["huawei"] = rows;
-    table("Huawei, hosts needed: % over the lower bound, in order of arrival (less is better)", rows);
-  }
-  if (wants("roadef")) {
-    const seconds = secondsOf(arguments_);
-    say(`\nROADEF 2012, objective after ${seconds} s beside what S41 published after 300 s (less is better)`);
-    const rows = [];
-    for (const row of roadefRows(seconds)) {
-      rows.push(row);
-      const { instance, objective, published, overPercent, targetPercent } = row;
-      say(
-        `  ${instance.padEnd(5)} ${String(objective).padStart(14)} of ${String(published).padStart(14)}: ` +
-          `${overPercent.toFixed(2).padStart(9)} % (target ${targetPercent} %), ${Math.round(row.triesPerSecond / 1000)}k moves tried a second`,
-      );
-    }
-    results["roadef"] = rows;
-  }
-  if (wants("openb")) {
-    const rows = openbInflation();
-    results["openb"] = rows;
-    table("openb, GPU allocation % at 100 % arrived (more is better)", rows);
+  for (const figures of measure()) {
+    for (const one of figures) console.log(asJson ? JSON.stringify(one) : showFigure(one));
   }
 }
-
-if (asJson) console.log(JSON.stringify(results, null, 2));

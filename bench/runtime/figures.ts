@@ -1,6 +1,18 @@
 /** What the benchmark reports: one figure a line, with the target it is held against where there is one. */
 
-export type Unit = "ms" | "us" | "ratio" | "1/s" | "MiB" | "KiB" | "containers" | "text";
+export type Unit =
+  | "ms"
+  | "us"
+  | "ratio"
+  | "1/s"
+  | "MiB"
+  | "KiB"
+  | "bytes"
+  | "%"
+  | "containers"
+  | "tasks"
+  | "cost"
+  | "text";
 
 export interface Figure {
   readonly name: string;

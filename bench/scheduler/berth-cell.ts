@@ -1,4 +1,4 @@
-/** The real core as a packer: its state, its planEvaluations and its fold, with a log that nobody keeps. */
+/** The real core as a packer, as it is compiled: its state, its planEvaluations and its fold, with a log that nobody keeps. */
 import type {
   AllocationId,
   HostId,
@@ -9,7 +9,7 @@ import type {
   ProjectName,
   Resources,
 } from "@berth/schema";
-import { createState, fold, planEvaluations } from "../../packages/scheduler/src/core/index.ts";
+import { createState, fold, planEvaluations } from "@berth/scheduler/core";
 
 /** Between two transactions every wait before another attempt is over, so that whatever has ended wants a place again. */
 const TICK_MS = 60_000;
