@@ -177,13 +177,33 @@ export const createScoreBoard = (
     if (seen.places.length !== hosts * scorer.count) {
       seen = { ...seen, places: new Float64Array(hosts * scorer.count) };
     }
-    for (let slot = 0; slot < hosts; slot += 1) scorer.survey(seen, slot, most);
+    const { count } = scorer;
+    for (let slot = 0; slot < hosts; slot += 1) {
+      if (slot === 0 || !isTwin(slot - 1, slot)) {
+        scorer.survey(seen, slot, most);
+        continue;
+      }
+      seen.places.copyWithin(slot * count, (slot - 1) * count, slot * count);
+      seen.binding[slot] = seen.binding[slot - 1] as number;
+    }
   };
 
-  const scoreOf = (lane: Lane, sight: HostSight | null, slot: number): number => {
-    const { check } = lane;
-    if (seenReady[slot] === 0 || (check !== null && check.allowed[slot] === 0)) return CANNOT;
-    const score = scorer.units(seen, slot, lane);
+  /** Whether two hosts have the same and as much of it left: in an idle cluster most have. */
+  const isTwin = (one: number, other: number): boolean => {
+    const { free, perUnit } = seen;
+    for (let at = 0, left = one * width, right = other * width; at < width; at += 1, left += 1, right += 1) {
+      if (free[left] !== free[right] || perUnit[left] !== perUnit[right]) return false;
+    }
+    return true;
+  };
+
+  const isOut = ({ check }: Lane, slot: number): boolean =>
+    seenReady[slot] === 0 || (check !== null && check.allowed[slot] === 0);
+
+  const scoreOf = (lane: Lane, sight: HostSight | null, slot: number): number =>
+    isOut(lane, slot) ? CANNOT : withRules(lane, sight, slot, scorer.units(seen, slot, lane));
+
+  const withRules = ({ check }: Lane, sight: HostSight | null, slot: number, score: number): number => {
     if (score < 0 || check === null) return score;
     if (sight !== null && againstOthers(check, sight, slot) !== undefined) return CANNOT;
     // With rules, the weights that may be added leave less to the packing.
@@ -216,9 +236,12 @@ export const createScoreBoard = (
     lane.recounted.clear();
     lane.tops.fill(UNKNOWN_TOP);
     const sight = sightOf(lane);
+    let [last, units] = [-1, CANNOT];
     lane.forest.fill(lane.inside, (position) => {
       const slot = lane.partition.slotAt[position] as number;
-      return slot < 0 ? CANNOT : scoreOf(lane, sight, slot);
+      if (slot < 0 || isOut(lane, slot)) return CANNOT;
+      if (last < 0 || !isTwin(last, slot)) [last, units] = [slot, scorer.units(seen, slot, lane)];
+      return withRules(lane, sight, slot, units);
     });
   };
 
