@@ -48,7 +48,7 @@ int main(int n, char **v) {
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   snprintf(at.sun_path, sizeof at.sun_path, "%s", n > 1 ? v[1] : "");
   if (connect(fd, (struct sockaddr *)&at, sizeof at) < 0) return perror("connect"), 0;
-  if (write(fd, request, sizeof request) < 0) return perror("write"), 0;
+  if (send(fd, request, sizeof request, MSG_NOSIGNAL) < 0) return perror("write"), 0;
   printf("%s\\n", read(fd, answer, sizeof answer) > 0 ? "ANSWERED" : "no answer");
   return 0;
 }`;
