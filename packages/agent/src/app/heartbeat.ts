@@ -5,16 +5,11 @@
  */
 import type { AllocationId, ContainerUsage, Heartbeat } from "@berth/schema";
 import { stateDigest } from "../core/digest.ts";
+import { createBeat, type Beat } from "./beat.ts";
 import type { AgentContext, LiveContainer } from "./context.ts";
 
 /** More than this per heartbeat are read in turn: 2,000 containers are all seen within a few heartbeats. */
 const MAX_READ = 400;
-
-export interface Heart {
-  /** Beats every `everyMs` from now on. */
-  readonly beat: (everyMs: number) => void;
-  readonly close: () => void;
-}
 
 interface Reading {
   readonly usage: ContainerUsage;
@@ -22,13 +17,11 @@ interface Reading {
   readonly atMs: number;
 }
 
-export const createHeart = (getContext: () => AgentContext): Heart => {
+export const createHeart = (getContext: () => AgentContext): Beat => {
   const readings = new Map<AllocationId, Reading>();
   let sequence = 0;
   let next = 0;
   let reading = false;
-  let everyMs = 0;
-  let cancel: () => void = () => undefined;
 
   const readAll = async (): Promise<void> => {
     const { clock, runtime, state } = getContext();
@@ -61,7 +54,6 @@ export const createHeart = (getContext: () => AgentContext): Heart => {
 
   const tick = (): void => {
     const context = getContext();
-    cancel = context.clock.after(everyMs, tick);
     if (context.line.isUp() && context.state.greeted) {
       sequence += 1;
       context.line.heartbeat(heartbeatOf(context, sequence, readings));
@@ -76,14 +68,7 @@ export const createHeart = (getContext: () => AgentContext): Heart => {
       .catch(() => undefined);
   };
 
-  return {
-    beat: (ms) => {
-      everyMs = Math.max(100, ms);
-      cancel();
-      tick();
-    },
-    close: () => cancel(),
-  };
+  return createBeat(() => getContext().clock, tick);
 };
 
 const isRunning = (live: LiveContainer | undefined): boolean => live !== undefined && live.exit === undefined;

@@ -6,16 +6,11 @@
 import { decodeJson, decoder, LeaseSchema, leaseTermsOf, type AllocationId, type JobSpec } from "@berth/schema";
 import { acceptLease, mayRunUntil } from "../core/lease.ts";
 import { errorFields } from "../ports/log.ts";
+import { createBeat, type Beat } from "./beat.ts";
 import type { AgentContext } from "./context.ts";
 import { raiseFence } from "./fence.ts";
 
 const decodeLease = decoder(LeaseSchema);
-
-export interface Leases {
-  /** Asks every `everyMs` from now on. */
-  readonly beat: (everyMs: number) => void;
-  readonly close: () => void;
-}
 
 export interface LeasesOptions {
   readonly getContext: () => AgentContext;
@@ -24,12 +19,10 @@ export interface LeasesOptions {
   readonly onUnknownSession: () => void;
 }
 
-export const createLeases = ({ getContext, onBehind, onUnknownSession }: LeasesOptions): Leases => {
-  let everyMs = 0;
+export const createLeases = ({ getContext, onBehind, onUnknownSession }: LeasesOptions): Beat => {
   let questions = 0;
   let asking = false;
   let refused: string | undefined;
-  let cancel: () => void = () => undefined;
 
   /** A refusal is told when it begins, and when it is another one. */
   const note = (context: AgentContext, reason: string | undefined): void => {
@@ -66,7 +59,6 @@ export const createLeases = ({ getContext, onBehind, onUnknownSession }: LeasesO
 
   const tick = (): void => {
     const context = getContext();
-    cancel = context.clock.after(everyMs, tick);
     if (asking || !context.state.greeted || !context.line.isUp() || !hasSingletons(context)) return;
     asking = true;
     // The document may have come since the last answer.
@@ -79,14 +71,7 @@ export const createLeases = ({ getContext, onBehind, onUnknownSession }: LeasesO
       .catch(() => undefined);
   };
 
-  return {
-    beat: (ms) => {
-      everyMs = Math.max(100, ms);
-      cancel();
-      tick();
-    },
-    close: () => cancel(),
-  };
+  return createBeat(() => getContext().clock, tick);
 };
 
 const hasSingletons = ({ state }: AgentContext): boolean =>

@@ -35,6 +35,11 @@ export class FakeHost {
   readonly containers = new Map<string, KernelContainer>();
   /** How often each id was really started. */
   readonly starts = new Map<string, number>();
+  /** How often each id ended because the machine did. */
+  readonly rebooted = new Map<string, number>();
+  /** Ids that one boot of the machine started more than once: must stay empty. */
+  readonly twiceInOneBoot: string[] = [];
+  #startedInThisBoot = new Set<string>();
   /** Id ranges that two live containers shared: must stay empty. */
   readonly sharedRanges: string[] = [];
   readonly records = new Map<AllocationId, AllocationRecord>();
@@ -201,7 +206,11 @@ export class FakeHost {
 
   /** Everything that ran is gone; what was written stays. */
   reboot(): void {
-    for (const id of this.running()) this.exit(id, 137, { cause: "host_rebooted" });
+    for (const id of this.running()) {
+      this.rebooted.set(id, (this.rebooted.get(id) ?? 0) + 1);
+      this.exit(id, 137, { cause: "host_rebooted" });
+    }
+    this.#startedInThisBoot = new Set();
   }
 
   #start(spec: ContainerSpec, life: { readonly alive: boolean }): StartResult {
@@ -218,6 +227,8 @@ export class FakeHost {
         this.sharedRanges.push(`${id} and ${spec.id}: ${spec.idBase}`);
     }
     this.starts.set(spec.id, (this.starts.get(spec.id) ?? 0) + 1);
+    if (this.#startedInThisBoot.has(spec.id)) this.twiceInOneBoot.push(spec.id);
+    this.#startedInThisBoot.add(spec.id);
     this.#pids += 1;
     this.containers.set(spec.id, {
       spec,
