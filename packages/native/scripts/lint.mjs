@@ -6,13 +6,11 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { each, root } from "./build-step.mjs";
 import { nodeHeaders } from "./node-headers.mjs";
 import { CPPCHECK_EXCEPTIONS, TIDY_CHECKS, TIDY_EXCEPTIONS } from "./lint.config.mjs";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamps = join(root, "build", "lint");
 const C = ["src/supervisor", "src/unpack", "src/seccomp"];
 const CXX = ["src/addon"];
@@ -95,19 +93,17 @@ const total = work.length;
 let failed = 0;
 mkdirSync(stamps, { recursive: true });
 
-const worker = async () => {
-  for (let file = work.pop(); file !== undefined; file = work.pop()) {
-    const before = digest(file);
-    const found = [await complaint(cppcheck(file)), await complaint(tidy(file))].filter((text) => text !== undefined);
-    if (found.length === 0) writeFileSync(join(stamps, `${basename(file)}.stamp`), before);
-    else {
-      failed += 1;
-      process.stdout.write(found.join("\n"));
-    }
+const look = async (file) => {
+  const before = digest(file);
+  const found = [await complaint(cppcheck(file)), await complaint(tidy(file))].filter((text) => text !== undefined);
+  if (found.length === 0) writeFileSync(join(stamps, `${basename(file)}.stamp`), before);
+  else {
+    failed += 1;
+    process.stdout.write(found.join("\n"));
   }
 };
 try {
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), Math.max(total, 1)) }, worker));
+  await each(work, look);
   process.stdout.write(`lint: ${sources.length} files, ${total} of them changed, ${failed} with findings\n`);
   process.exitCode = failed === 0 ? 0 : 1;
 } catch (error) {

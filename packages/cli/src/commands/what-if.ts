@@ -14,13 +14,23 @@ import {
   type WhatIfView,
 } from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
+import { jobRef } from "../client/queries.ts";
 import { Exit } from "../failure.ts";
 import { printDocument } from "../output/format.ts";
 import { evidence } from "../output/outcome.ts";
 import { plainLine, type Colors } from "../output/style.ts";
 import { renderTable } from "../output/table.ts";
 import { plural } from "./up.ts";
-import { clientOf, withConnection, withExamples, withFormat, type FormatOptions, type Register } from "./verb.ts";
+import {
+  clientOf,
+  withConnection,
+  withExamples,
+  withFormat,
+  withProject,
+  type FormatOptions,
+  type ProjectOptions,
+  type Register,
+} from "./verb.ts";
 
 const decodeView = decoder(WhatIfViewSchema);
 const decodeLosses = decoder(HostLossesSchema);
@@ -32,7 +42,7 @@ interface Counted {
   readonly count: number;
 }
 
-interface Options extends ConnectionOptions, FormatOptions {
+interface Options extends ConnectionOptions, FormatOptions, ProjectOptions {
   readonly lose: readonly string[];
   readonly drain: readonly string[];
   readonly add: readonly Counted[];
@@ -49,11 +59,6 @@ const counted = (text: string, before: readonly Counted[] = []): readonly Counte
   const [, name, digits = "1"] = /^([^=]+)(?:=([1-9][0-9]{0,5}))?$/.exec(text) ?? [];
   if (name === undefined) throw new InvalidArgumentError("it is NAME=COUNT, with a whole number from 1 on");
   return [...before, { name, count: Number(digits) }];
-};
-
-const jobOf = ({ name, count }: Counted) => {
-  const [first = "", second] = name.split("/");
-  return second === undefined ? { project: "default", job: first, count } : { project: first, job: second, count };
 };
 
 export const registerWhatIf: Register = (program, { io, finish }) => {
@@ -80,7 +85,8 @@ export const registerWhatIf: Register = (program, { io, finish }) => {
         return;
       }
       const like = add.map(({ name, count }) => ({ like: name, count }));
-      const body = { lose, drain, add: like, more: more.map(jobOf) };
+      const tasks = more.map(({ name, count }) => ({ ...jobRef(name, options.project), count }));
+      const body = { lose, drain, add: like, more: tasks };
       const { value } = await client.post(decodeView, Routes.whatIf, body);
       await printDocument(io, options.output, {
         document: value,
@@ -89,7 +95,7 @@ export const registerWhatIf: Register = (program, { io, finish }) => {
       });
       finish(value.totals.blocked > 0 ? Exit.blocked : Exit.ok);
     });
-  withExamples(withConnection(withFormat(command)), [
+  withExamples(withProject(withConnection(withFormat(command))), [
     ["berth what-if", "which host could be lost now"],
     ["berth what-if --lose h2", "what would move where, and what would not fit"],
     ["berth what-if --add h1=3 --more default/web=200", "three more hosts like h1, 200 more tasks of web"],

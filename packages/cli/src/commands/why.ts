@@ -1,7 +1,9 @@
 /** `berth why TASK`: why a task is where it is, or why it is nowhere. */
 import { decoder, routePath, Routes, taskName, WhyNotSchema, WhySchema } from "@berth/schema";
+import type { Client } from "../client/client.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
-import { attemptsOf, taskRef } from "../client/queries.ts";
+import { attemptsOf, taskRef, type TaskRef } from "../client/queries.ts";
+import type { Io } from "../io.ts";
 import { printDocument } from "../output/format.ts";
 import { evidence, score } from "../output/outcome.ts";
 import { plainLine } from "../output/style.ts";
@@ -34,37 +36,7 @@ export const registerWhy: Register = (program, { io, finish }) => {
     .action(async (text: string, options: Options) => {
       const client = clientOf(io, options);
       const ref = taskRef(text, options.project);
-      if (options.not !== undefined) {
-        const where = { project: ref.project, job: ref.job, index: ref.index, host: options.not };
-        const { value: answer } = await client.get(decodeWhyNot, routePath(Routes.taskWhyNot, where));
-        const scores = [
-          ...(answer.score === null ? [] : [`  ${answer.host}: ${score(answer.score)}`]),
-          ...(answer.chosen === null ? [] : [`  ${answer.chosen.hostId}: ${score(answer.chosen.score)}`]),
-        ];
-        await printDocument(io, options.output, {
-          document: answer,
-          name: answer.host,
-          text: () => `${[plainLine(answer.sentence), ...scores].join("\n")}\n`,
-        });
-        finish(0);
-        return;
-      }
-      const path = routePath(Routes.taskWhy, { project: ref.project, job: ref.job, index: ref.index });
-      const { value: why } = await client.get(decodeWhy, path);
-      const people = options.output === "table" || options.output === "wide";
-      const ended = people ? (await attemptsOf(client, ref)).filter((one) => one.exit !== null) : [];
-      const lines = [
-        plainLine(why.sentence),
-        ...evidence(why.outcome).map((line) => `  ${plainLine(line)}`),
-        ...ended
-          .slice(0, MAX_ENDS)
-          .map((one) => `  attempt ${one.attempt} of version ${one.jobVersion}: ${endOfAttempt(one)}`),
-      ];
-      await printDocument(io, options.output, {
-        document: why,
-        name: `${why.project}/${taskName(why.job, why.index)}`,
-        text: () => `${lines.join("\n")}\n`,
-      });
+      await (options.not === undefined ? why(io, client, ref, options) : whyNot(io, client, ref, options.not, options));
       finish(0);
     });
   withExamples(withProject(withConnection(withFormat(command))), [
@@ -72,4 +44,37 @@ export const registerWhy: Register = (program, { io, finish }) => {
     ["berth why hello -o json", "the decision with all scores"],
     ["berth why hello --not h2", "what h2 lacks, or how it scores beside the chosen host"],
   ]);
+};
+
+const why = async (io: Io, client: Client, ref: TaskRef, { output }: FormatOptions): Promise<void> => {
+  const { project, job, index } = ref;
+  const { value } = await client.get(decodeWhy, routePath(Routes.taskWhy, { project, job, index }));
+  const people = output === "table" || output === "wide";
+  const ended = people ? (await attemptsOf(client, ref)).filter((one) => one.exit !== null) : [];
+  const lines = [
+    plainLine(value.sentence),
+    ...evidence(value.outcome).map((line) => `  ${plainLine(line)}`),
+    ...ended
+      .slice(0, MAX_ENDS)
+      .map((one) => `  attempt ${one.attempt} of version ${one.jobVersion}: ${endOfAttempt(one)}`),
+  ];
+  await printDocument(io, output, {
+    document: value,
+    name: `${value.project}/${taskName(value.job, value.index)}`,
+    text: () => `${lines.join("\n")}\n`,
+  });
+};
+
+const whyNot = async (io: Io, client: Client, ref: TaskRef, host: string, { output }: FormatOptions): Promise<void> => {
+  const { project, job, index } = ref;
+  const { value } = await client.get(decodeWhyNot, routePath(Routes.taskWhyNot, { project, job, index, host }));
+  const scores = [
+    ...(value.score === null ? [] : [`  ${value.host}: ${score(value.score)}`]),
+    ...(value.chosen === null ? [] : [`  ${value.chosen.hostId}: ${score(value.chosen.score)}`]),
+  ];
+  await printDocument(io, output, {
+    document: value,
+    name: value.host,
+    text: () => `${[plainLine(value.sentence), ...scores].join("\n")}\n`,
+  });
 };

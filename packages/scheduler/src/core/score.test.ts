@@ -1,8 +1,11 @@
 import { expect, it } from "vitest";
-import { NO_VALUATION, valuate, type Valuation } from "./score.ts";
-import { explainFit } from "./scorer.ts";
+import { inverseOf, NO_VALUATION, valuate, type Valuation } from "./score.ts";
+import { createScorer } from "./scorer.ts";
 
 const all = Float64Array.of(4000, 8000, 100);
+/** For a host that is given by itself. */
+const explainFit = (valuation: Valuation, allocatable: Float64Array, free: Float64Array, request: Float64Array) =>
+  createScorer(valuation, request.length).explain(free, inverseOf(allocatable), 0, request);
 const totalOf = (valuation: Valuation, host: Float64Array, free: Float64Array, request: Float64Array): number =>
   explainFit(valuation, host, free, request).total;
 

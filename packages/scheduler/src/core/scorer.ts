@@ -4,7 +4,7 @@
  * a few multiplications, whatever the number of dimensions.
  */
 import type { ScoreBreakdown } from "@berth/schema";
-import { FULLNESS_WEIGHT, HAIR, inverseOf, ownSize, roundScore, SCORE_UNITS, type Valuation } from "./score.ts";
+import { FULLNESS_WEIGHT, HAIR, ownSize, roundScore, SCORE_UNITS, type Valuation } from "./score.ts";
 
 /** Hosts as a scorer sees them: flat arrays, one row for each. */
 export interface Standings {
@@ -175,11 +175,3 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
     },
   };
 };
-
-/** For a host that is given by itself. */
-export const explainFit = (
-  valuation: Valuation,
-  allocatable: Float64Array,
-  free: Float64Array,
-  request: Float64Array,
-): ScoreBreakdown => createScorer(valuation, request.length).explain(free, inverseOf(allocatable), 0, request);
