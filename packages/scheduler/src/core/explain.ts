@@ -187,9 +187,10 @@ const VERBS = {
 
 const wantingOf = ({ requestClass, spec }: MutableJob, index: number): Wanting => ({ spec, requestClass, index });
 
-const explainThrottle = (job: MutableJob, subject: string): Explained | undefined => {
+/** `own`: the slots that the task holds already. */
+const explainThrottle = (job: MutableJob, subject: string, own: 0 | 1): Explained | undefined => {
   const limit = job.spec.maxRunning;
-  if (limit === null || slotsOf(job) > 0) return undefined;
+  if (limit === null || slotsOf(job) + own > 0) return undefined;
   const hold = { kind: "max_running", limit, running: limit - slotsOf(job) } as const;
   return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
 };
@@ -216,7 +217,7 @@ const explainActive = (
     const wait = isLost ? `, which is lost: it is stopped there when ${hostId} returns` : "";
     return onHost(allocation, `${subject} is being stopped on ${hostId}${wait}`);
   }
-  const held = job.stranded.has(allocation.index) ? undefined : explainThrottle(job, subject);
+  const held = explainThrottle(job, subject, job.stranded.has(allocation.index) ? 1 : 0);
   if (isGivenUp(state, allocation.id)) {
     if (held !== undefined) return held;
     const next = explainRequest(state, tentative, wantingOf(job, allocation.index), subject, "look");
@@ -255,7 +256,7 @@ export const explainTask = (
     const code = task.exit === null ? "" : `; attempt ${task.attempts} ended with exit code ${task.exit.code}`;
     return { sentence: `${holdSentence(subject, hold, nowMs)}${code}`, outcome: { kind: "held", hold } };
   }
-  const held = explainThrottle(job, subject);
+  const held = explainThrottle(job, subject, 0);
   if (held !== undefined) return held;
   return explainRequest(state, tentative, wantingOf(job, task.index), subject, "look");
 };

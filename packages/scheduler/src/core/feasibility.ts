@@ -101,10 +101,14 @@ export const bookable = ({ capacity, systemReserved, allocatable }: Capacity): R
   return { ...result, ...further };
 };
 
-/** The first dimension in which `request` exceeds what is at `from` in `available`, or -1 when all of it fits. */
+/**
+ * The first dimension in which `request` exceeds what is at `from` in `available`, or -1 when all of it fits. Nothing always
+ * fits: where volumes hold more than a host that has shrunk has left, work that asks for no disk goes on.
+ */
 export const firstShort = (available: ArrayLike<number>, from: number, request: ArrayLike<number>): number => {
   for (let at = 0; at < request.length; at += 1) {
-    if ((request[at] as number) > (available[from + at] as number)) return at;
+    const wanted = request[at] as number;
+    if (wanted > 0 && wanted > (available[from + at] as number)) return at;
   }
   return -1;
 };

@@ -125,7 +125,8 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
     fits: (slot, request) => {
       if (ready[slot] === 0) return false;
       for (let at = 0, from = slot * stride; at < width; at += 1, from += 1) {
-        if ((request[at] as number) > (free[from] as number)) return false;
+        const wanted = request[at] as number;
+        if (wanted > 0 && wanted > (free[from] as number)) return false;
       }
       return true;
     },

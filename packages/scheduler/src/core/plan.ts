@@ -118,25 +118,28 @@ const advance = (line: Line, job: MutableJob): void => {
   else line.queueAt += 1;
 };
 
+/** How many more tasks of a job may hold a place; whoever places one takes one, but for the stranded, who hold one already. */
+interface Slots {
+  left: number;
+}
+
 /** The tasks of a job that want a placement now, by index; without a free slot only those that have one on a lost host. */
-function* wantingTasks(job: MutableJob, due: ReadonlySet<number> | undefined): Generator<MutableTask> {
-  let slots = slotsOf(job);
+function* wantingTasks(job: MutableJob, due: ReadonlySet<number> | undefined, slots: Slots): Generator<MutableTask> {
   const late = [...(due ?? [])].sort((a, b) => a - b);
   let lateAt = 0;
   let at = job.wanting.next(0);
   while (at >= 0 || lateAt < late.length) {
-    if (slots <= 0) break;
+    if (slots.left <= 0) break;
     const next = late[lateAt];
     const takeLate = next !== undefined && (at < 0 || next < at);
     const task = job.tasks[takeLate ? next : at];
     if (takeLate) lateAt += 1;
     else at = job.wanting.next(at + 1);
-    if (task === undefined) continue;
-    if (!job.stranded.has(task.index)) slots -= 1;
-    yield task;
+    if (task !== undefined) yield task;
   }
-  // No slot is left: of the rest, only the stranded may go on, since they hold one already.
-  if (at < 0) return;
+  // No slot is left: of the rest, only the stranded may go on, since they hold one already; none while the job holds more
+  // than it may, as when a host returns with what an earlier version had there.
+  if (at < 0 || slots.left < 0) return;
   for (const index of [...job.stranded].sort((a, b) => a - b)) {
     const task = index < at ? undefined : job.tasks[index];
     if (task !== undefined) yield task;
@@ -159,7 +162,8 @@ const placeAll = (
     lines.remove(line);
     if (job === undefined) continue;
     let blocked = false;
-    for (const task of wantingTasks(job, due.get(job))) {
+    const slots = { left: slotsOf(job) };
+    for (const task of wantingTasks(job, due.get(job), slots)) {
       if (records.length >= room) return true;
       const untouched = tentative.bookings === 0;
       const { requestClass } = line;
@@ -174,6 +178,7 @@ const placeAll = (
         blocked = true;
         break;
       }
+      if (!job.stranded.has(task.index)) slots.left -= 1;
       records.push({
         kind: "allocation_placed",
         placement: {

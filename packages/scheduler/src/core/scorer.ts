@@ -141,9 +141,12 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
   /** False when the request is more than there is. */
   const take = (free: Float64Array, from: number, request: Float64Array): boolean => {
     for (let at = 0; at < size; at += 1) {
-      const remains = (free[from + at] as number) - (request[at] as number);
-      if (remains < 0) return false;
-      rest[at] = remains;
+      const wanted = request[at] as number;
+      const remains = (free[from + at] as number) - wanted;
+      if (remains >= 0) rest[at] = remains;
+      else if (wanted > 0) return false;
+      // Overbooked already, which whoever asks for nothing of it does not make worse: it counts as full.
+      else rest[at] = 0;
     }
     return true;
   };
