@@ -11,8 +11,8 @@ const patience = process.env["BERTH_V2_VM"] === undefined ? 60_000 : 240_000;
 const never = ["**/dist/**", "**/node_modules/**", "**/build/**"];
 
 /**
- * Three rings: `unit` needs nothing but Node; `integration` uses the real kernel and a real nats-server and runs one
- * file at a time (cgroups, mounts and ports are shared); `e2e` drives the built programs as a user would.
+ * Four rings: `unit` needs nothing but Node; `native` is the runtime on the real kernel, one file at a time (its tests count
+ * what the whole kernel holds); `integration` adds a real nats-server; `e2e` drives the built programs as a user would.
  */
 export default defineConfig({
   test: {
@@ -32,10 +32,24 @@ export default defineConfig({
       {
         ...shared,
         test: {
-          name: "integration",
-          include: ["packages/*/{src,lib,test}/**/*.integration.test.ts", "packages/native/test/**/*.test.ts"],
+          name: "native",
+          include: ["packages/native/test/**/*.test.ts"],
           exclude: never,
           fileParallelism: false,
+          testTimeout: patience,
+          hookTimeout: patience,
+          pool: "forks",
+          retry,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: "integration",
+          include: ["packages/*/{src,lib,test}/**/*.integration.test.ts"],
+          exclude: never,
+          // Each file has servers and directories of its own, and waits for them most of the time.
+          maxWorkers: 2,
           testTimeout: patience,
           hookTimeout: patience,
           pool: "forks",

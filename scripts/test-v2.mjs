@@ -37,7 +37,7 @@ const result = join(directory, "result.json");
 // Inside, nothing can be written: the tests' agent is compiled here.
 const built = spawnSync(bin("tsc"), ["-b", "packages/native"], inherit).status === 0;
 const vitest = [
-  ...[process.execPath, "node_modules/vitest/vitest.mjs", "run", "--project", "integration"],
+  ...[process.execPath, "node_modules/vitest/vitest.mjs", "run", "--project", "native"],
   ...tests,
   ...["--configLoader", "runner", "--cache=false", "--no-isolate"],
   ...["--reporter=verbose", "--reporter=json", "--outputFile.json=/dev/ttyS1", ...options],

@@ -2,7 +2,7 @@
 // failed; the exit status is 0 only if nothing failed. The last line counts the tests.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { guarded, setup } from "./setup.mjs";
 import { root, seconds } from "./lib/steps.mjs";
 
@@ -26,6 +26,7 @@ const SANITIZED = [
 /** Each runs vitest in the end; what it reports is counted. */
 const TESTS = [
   ["unit", ...vitest("unit")],
+  ["native", ...vitest("native")],
   ["integration", ...vitest("integration")],
   ["sanitized", process.execPath, ["packages/native/scripts/sanitized.mjs", ...SANITIZED]],
   ["v2", process.execPath, ["scripts/test-v2.mjs", "--quick"]],
@@ -52,20 +53,24 @@ const check = ([name, command, args]) => {
   return ok;
 };
 
+/** One failed test as the end of the log shows it: its file, its name and the first lines of what was wrong. */
+const failure = (file, name, message) =>
+  `${relative(root, file)}: ${name}\n${message.split("\n").slice(0, 12).join("\n").replaceAll(/^/gm, "    ")}`;
+
 /** What vitest wrote; a file that could not even be loaded counts as one failure, as does a run without a result. */
-const count = (file) => {
+const read = (file) => {
   try {
     const result = JSON.parse(readFileSync(file, "utf8"));
-    const broken = result.testResults.filter(
-      (one) => one.status === "failed" && one.assertionResults.length === 0,
-    ).length;
-    return {
-      passed: result.numPassedTests,
-      failed: result.numFailedTests + broken,
-      skipped: result.numPendingTests + result.numTodoTests,
-    };
-  } catch {
-    return { passed: 0, failed: 1, skipped: 0 };
+    const failures = result.testResults.flatMap((one) =>
+      one.status === "failed" && one.assertionResults.every(({ status }) => status !== "failed")
+        ? [failure(one.name, "the file itself", one.message)]
+        : one.assertionResults
+            .filter(({ status }) => status === "failed")
+            .map((test) => failure(one.name, test.fullName, test.failureMessages.join("\n"))),
+    );
+    return { passed: result.numPassedTests, skipped: result.numPendingTests + result.numTodoTests, failures };
+  } catch (error) {
+    return { passed: 0, skipped: 0, failures: [`${relative(root, file)}: no result: ${error.message}`] };
   }
 };
 
@@ -76,7 +81,7 @@ const test = ([name, command, args]) => {
   const started = performance.now();
   const ok = runs(command, [...args, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`]);
   say(`  ${name}: ${ok ? "" : "FAILED after "}${seconds(performance.now() - started)}`);
-  return { name, ok, ...count(file) };
+  return { name, ok, ...read(file) };
 };
 
 await guarded(() => setup({ tests: true, command: "npm test" }));
@@ -86,10 +91,13 @@ const failedChecks = CHECKS.filter((one) => !check(one)).map(([name]) => name);
 const tested = TESTS.map(test);
 
 const sum = (key) => tested.reduce((total, one) => total + one[key], 0);
+const failures = tested.flatMap((one) => one.failures);
 const failedTests = tested.filter((one) => !one.ok).map((one) => one.name);
 say("");
+// Again at the end, where whoever reads a long log looks first.
+for (const one of failures) say(`${one}\n`);
 if (failedChecks.length > 0) say(`failed checks: ${failedChecks.join(", ")}`);
 if (failedTests.length > 0) say(`failed tests: ${failedTests.join(", ")}`);
 if (sum("skipped") > 0) say(`${sum("skipped")} skipped`);
-process.stdout.write(`${sum("passed")} passed, ${sum("failed")} failed\n`);
+process.stdout.write(`${sum("passed")} passed, ${failures.length} failed\n`);
 process.exitCode = failedChecks.length + failedTests.length > 0 ? 1 : 0;

@@ -59,7 +59,7 @@ const escape = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, 
 const run = (tree: string, { file, test }: { readonly file: string; readonly test: string }): Outcome => {
   const output = join(tree, "mutant-result.json");
   rmSync(output, { force: true });
-  const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "integration", `packages/native/test/${file}`];
+  const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "native", `packages/native/test/${file}`];
   const options = ["-t", escape(test), "--reporter=json", `--outputFile=${output}`, "--testTimeout=30000"];
   const done = spawnSync(process.execPath, [...args, ...options], {
     cwd: tree,

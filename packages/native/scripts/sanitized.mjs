@@ -88,7 +88,7 @@ const tests = (supervisor) => {
   const args = process.argv.slice(2);
   const wanted = args.some((arg) => !arg.startsWith("-")) ? args : ["packages/native", ...args];
   const env = preloaded({ ASAN_OPTIONS: "detect_leaks=0" });
-  const { status } = spawnSync(process.execPath, [vitest, "run", "--project", "integration", ...wanted], {
+  const { status } = spawnSync(process.execPath, [vitest, "run", "--project", "native", ...wanted], {
     cwd: checkout,
     stdio: ["ignore", "inherit", "inherit"],
     env,
