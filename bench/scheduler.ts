@@ -1,11 +1,12 @@
 /**
- * `pnpm bench:scheduler [rate|rules|idle|huawei|openb|roadef]… [--seconds N] [--json]`: how fast the core decides, and how
+ * `pnpm bench:scheduler [rate|rules|idle|million|huawei|openb|roadef]… [--seconds N] [--json]`: how fast the core decides, and how
  * well it packs, beside the rules that others pack by. Compiled code is measured, as it runs. Figures on stdout, one a line;
  * with --json each is an object.
  */
 import { figure, showFigure, type Figure } from "./runtime/figures.ts";
 import { huaweiCompaction, type PackingRow } from "./scheduler/huawei.ts";
 import { measureIdle } from "./scheduler/idle.ts";
+import { measureMillion } from "./scheduler/million.ts";
 import { openbInflation } from "./scheduler/openb.ts";
 import { measureRate } from "./scheduler/rate.ts";
 import { roadefRows } from "./scheduler/roadef.ts";
@@ -50,6 +51,21 @@ const idle = (): Figure[] => {
     figure(`idle: one placement ${beside}, median`, result.besideParkedMsP50, "ms", { versus }),
     figure(`idle: one placement ${beside}, p99`, result.besideParkedMsP99, "ms", { versus }),
     figure(`idle: slow-down ${beside}, processor time`, result.slowDown, "ratio", { versus: "without", atMost: 1.1 }),
+  ];
+};
+
+const million = (): Figure[] => {
+  const { bytes, foldSeconds, hostsUsed, placed, planSeconds } = measureMillion({
+    hosts: 5_000,
+    jobs: 10,
+    tasks: 100_000,
+  });
+  const versus = `${placed} tasks in ten arrays on 5,000 empty hosts, of which ${hostsUsed} are used`;
+  return [
+    figure("million: scheduling, plans and fold", planSeconds + foldSeconds, "s", { versus, atMost: 30 }),
+    figure("million: plans alone", planSeconds, "s", { versus }),
+    figure("million: memory of all of it", bytes / 2 ** 20, "MiB", { versus }),
+    figure("million: memory of a task", bytes / placed, "bytes", { versus }),
   ];
 };
 
@@ -102,6 +118,7 @@ const rows: Readonly<Record<string, () => Iterable<Figure[]>>> = {
   rate: () => measured(RATES),
   rules: () => measured([RULES]),
   idle: () => [idle()],
+  million: () => [million()],
   huawei: () => [packing("huawei", huaweiCompaction(), "lower bound of hosts; less is better", { mean: 2, each: 4 })],
   openb: () => [packing("openb", openbInflation(), "GPUs allocated at 100 % arrived; more is better")],
   roadef: () => roadef(secondsOf(words)),

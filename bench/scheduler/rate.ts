@@ -3,11 +3,10 @@
  * with rules also spread over racks within a skew and with few tasks per host. Every placement follows an end elsewhere, so
  * that the cell stays as full as it is. Fold is counted with it: a placement that is not folded is none.
  */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import type { AllocationId, HostId, LogRecord, PlacementRules, Resources } from "@berth/schema";
 import { seededRandom } from "../../packages/scheduler/sim/random.ts";
 import { createBerthCell, jobOf } from "./berth-cell.ts";
+import { usedBytes } from "./used-bytes.ts";
 
 const GIB = 2 ** 30;
 const MBIT = 1_000_000;
@@ -54,14 +53,6 @@ export interface RateResult {
 
 const percentile = (sorted: readonly number[], at: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * at))] ?? 0;
-
-/** Bytes in use after a collection, arrays outside of the heap included. */
-const usedBytes = (): number => {
-  setFlagsFromString("--expose-gc");
-  (runInNewContext("gc") as () => void)();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-};
 
 const requestsOf = (classes: number): Resources[] => {
   const random = seededRandom(42);
