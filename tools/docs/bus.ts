@@ -86,6 +86,9 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   allocation_reported: "An agent reported a new state of an allocation.",
   allocation_stop: "An allocation shall stop.",
   volume_created: "A user made a volume. Those that a placement makes are said by the placement itself.",
+  request_made:
+    "Somebody ran a program in a container, ordered something of images, or took a backup. For the audit trail.",
+  request_refused: "Somebody asked for a change and was refused. For the audit trail.",
   volume_filled: "What a volume was copied from is in it.",
   volume_removing: "Nobody gets the volume any more; its host is told to delete it.",
   volume_removed: "Its host has deleted it, or is no host any more.",

@@ -47,6 +47,12 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "server-sent events of `Event`",
     what: "What has happened, by sequence of the log, and what happens from here on; see [below](#events).",
   },
+  audit: {
+    methods: "GET",
+    takes: "`since` or `tail`, `limit`, `who`, `project`, `job`, `host`, `kind`, `result`",
+    answers: "`AuditList`",
+    what: "Who changed what, from where, and who was refused; the oldest first.",
+  },
   jobs: {
     methods: "POST, GET",
     takes: "POST: job document, `dryRun`, `Idempotency-Key`. GET: `project`, `limit`, `cursor`",
@@ -216,6 +222,7 @@ const documents = [
   ["AccessMade", schema.AccessMadeSchema],
   ["AccessView", schema.AccessViewSchema],
   ["Self", schema.SelfSchema],
+  ["AuditEntry", schema.AuditEntrySchema],
   ["JoinTokenRequest", schema.JoinTokenRequestSchema],
   ["JoinTokenMade", schema.JoinTokenMadeSchema],
   ["JoinTokenView", schema.JoinTokenViewSchema],

@@ -49,6 +49,7 @@ describe("the help", () => {
 
       Who may do what:
         access [options] <action> [name]  who may do what: make, list and revoke tokens of the API
+        audit [options]                   who changed what, from where, and who was refused
 
       Images and data:
         image                             list, pull, import, export, check and remove the images that

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { suggest } from "@berth/schema";
 import { registerAccess } from "./commands/access.ts";
 import { registerAttach } from "./commands/attach.ts";
+import { registerAudit } from "./commands/audit.ts";
 import { registerBackup } from "./commands/backup.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDashboard } from "./commands/dashboard.ts";
@@ -42,7 +43,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
-  ["Who may do what:", [registerAccess]],
+  ["Who may do what:", [registerAccess, registerAudit]],
   ["Images and data:", [registerImage, registerVolume]],
   ["Work:", [registerRun, registerPlan, registerStop]],
   [

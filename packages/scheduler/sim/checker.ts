@@ -183,6 +183,8 @@ export const createChecker = (): Checker => {
       case "volume_removing":
       case "access_created":
       case "access_revoked":
+      case "request_made":
+      case "request_refused":
         return [];
       case "volume_created":
         volumes.set(`${record.project}/${record.volume}`, record.hostId);

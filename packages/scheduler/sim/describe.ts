@@ -30,6 +30,9 @@ export const describe = (record: LogRecord): string => {
     case "access_created":
     case "access_revoked":
       return `${record.kind} ${record.id}`;
+    case "request_made":
+    case "request_refused":
+      return `${record.kind} ${record.request}`;
     case "volume_created":
     case "volume_filled":
     case "volume_removing":

@@ -3,10 +3,10 @@
  * log is read afterwards, record by record: it is the one witness that cannot be mistaken.
  */
 import { expect, test } from "vitest";
-import type { Transaction } from "@berth/schema";
+import type { AuditEntry, Transaction } from "@berth/schema";
 import { openLog } from "./adapters/nats/log.ts";
 import { startEnsemble, startProxy, type Ensemble, type Instance } from "./testing/processes.ts";
-import { batch } from "./testing/scheduler.ts";
+import { batch, clientOf } from "./testing/scheduler.ts";
 import { eventually } from "./testing/temp.ts";
 
 const leaderOf = (instances: readonly Instance[]): Promise<Instance> =>
@@ -70,8 +70,8 @@ test("any instance takes writes and shows them at once", async () => {
   const two = await ensemble.start("two");
   const leader = await leaderOf([one, two]);
   const follower = leader === one ? two : one;
-  const made = await follower.call("POST", "/v1/jobs", batch("a"));
-  expect([made.status, made.body.action]).toEqual([201, "create"]);
+  const first = await follower.call("POST", "/v1/jobs", batch("a"));
+  expect([first.status, first.body.action]).toEqual([201, "create"]);
   // Read your writes, at the one that was asked.
   expect((await follower.call("GET", "/v1/jobs/default/a")).body.version).toBe(1);
   expect((await follower.call("POST", "/v1/jobs", batch("a"))).body.code).toBe("job.active");
@@ -80,6 +80,21 @@ test("any instance takes writes and shows them at once", async () => {
   expect((await follower.call("POST", "/v1/jobs/default/nothing/stop")).body.code).toBe("job.not_found");
   const origins = (await readAll(ensemble)).map(({ origin }) => origin?.who ?? null);
   expect(origins).toContain("admin");
+
+  // The leader's audit trail names who asked the follower, not the follower; a refusal there is noted here.
+  const made = await follower.call("POST", "/v1/access", { name: "ci", role: "submitter" });
+  const ci = clientOf(follower.url, made.body.token as string);
+  expect((await ci("POST", "/v1/jobs", batch("of-ci"))).status).toBe(201);
+  expect((await ci("POST", "/v1/hosts/h1/drain", {})).status).toBe(403);
+  const entries = await eventually("both are in the trail", async () => {
+    const { body } = await leader.call("GET", "/v1/audit?who=ci");
+    return body.items.length === 2 ? (body.items as AuditEntry[]) : undefined;
+  });
+  const from = expect.stringContaining("127.0.0.1") as string;
+  expect(entries).toMatchObject([
+    { kind: "job_submitted", job: "of-ci", result: "done", origin: { who: "ci", via: "token", from } },
+    { kind: "request_refused", host: "h1", result: "refused", code: "auth.forbidden", origin: { who: "ci", from } },
+  ]);
 });
 
 test("kill -9 of the leader, three times: a follower leads, nothing acknowledged is lost, nothing is written twice", async ({

@@ -106,6 +106,8 @@ test("kill -9, then a second start in the same directory: the server left behind
   expect(isAlive(leftOver)).toBe(false);
   const { body } = await clientOf(second.api, token)("GET", "/v1/jobs");
   expect(body.items.map((job: { name: string }) => job.name)).toEqual(["a", "b", "c"]);
+  const audit = await clientOf(second.api, token)("GET", "/v1/audit?kind=job_submitted");
+  expect(audit.body.items.map((entry: { job: string }) => entry.job)).toEqual(["a", "b", "c"]);
 
   const third = start(["--data-dir", dataDir, ...free]);
   expect(await third.exit).toBe(1);

@@ -1,5 +1,6 @@
 /** The whole public surface: every wire type, once. */
 export * from "./access.ts";
+export * from "./audit.ts";
 export * from "./agent.ts";
 export * from "./allocation.ts";
 export * from "./api.ts";

@@ -36,6 +36,14 @@ export const PlacementSchema = Type.Object(
 );
 export type Placement = Static<typeof PlacementSchema>;
 
+/** Method and address with its placeholders, and what those stood for, where it is the name of something. */
+const aboutRequest = {
+  request: Type.String({ maxLength: 256 }),
+  project: Type.Union([ProjectNameSchema, Type.Null()]),
+  job: Type.Union([JobNameSchema, Type.Null()]),
+  host: Type.Union([HostIdSchema, Type.Null()]),
+};
+
 export const RecordSchema = Type.Union([
   /** Whoever appended this leads from here on; the epoch is its sequence number. */
   Type.Object({ kind: Type.Literal("leader_elected"), instance: Type.String({ maxLength: 128 }) }, strict),
@@ -178,6 +186,16 @@ export const RecordSchema = Type.Union([
     },
     strict,
   ),
+  /**
+   * Somebody asked for something that changes no other record but is worth knowing: a program in a container, an operation
+   * on images, a backup. Written before it is done.
+   */
+  Type.Object({ kind: Type.Literal("request_made"), ...aboutRequest }, strict),
+  /** Somebody asked for a change and was refused. */
+  Type.Object(
+    { kind: Type.Literal("request_refused"), ...aboutRequest, code: Type.String({ pattern: "^[a-z_.]{1,64}$" }) },
+    strict,
+  ),
   /** Its content is there. */
   Type.Object(
     { kind: Type.Literal("volume_filled"), project: ProjectNameSchema, volume: VolumeNameSchema, generation: whole },
@@ -201,6 +219,8 @@ export const RecordSchema = Type.Union([
   ),
 ]);
 export type LogRecord = Static<typeof RecordSchema>;
+/** What only the audit trail is made for. */
+export type RequestRecord = Extract<LogRecord, { kind: "request_made" | "request_refused" }>;
 
 /** Who asked for a change and from where: what the audit trail is made of. */
 export const OriginSchema = Type.Object(

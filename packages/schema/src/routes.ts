@@ -18,6 +18,8 @@ export const Routes = {
   watch: "/v1/watch",
   /** Server-sent events: `since` or the header Last-Event-ID, `tail`, `follow=false`, `project`, `job`, `host`. */
   events: "/v1/events",
+  /** What was changed, by whom: `since` or `tail`, `limit`, `who`, `project`, `job`, `host`, `kind`, `result`. */
+  audit: "/v1/audit",
   /** POST a job document; `?dryRun=true` answers with the plan. GET lists (`project`, `limit`, `cursor`). */
   jobs: "/v1/jobs",
   /** `?wait=30s&revision=N` answers when the job differs from revision N, or after the wait. */

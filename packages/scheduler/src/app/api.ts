@@ -45,6 +45,7 @@ import {
 import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
 import { createAccessWrites, type AccessWrites } from "./access.ts";
+import { createAudit, type Audit } from "./audit.ts";
 import type { Engine } from "./engine.ts";
 import { createHostDuties, type HostDuties } from "./host-duties.ts";
 import { createJoining, type Joining } from "./joining.ts";
@@ -67,7 +68,7 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf {
+export interface Api extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf, Audit {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown, origin: Origin) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -147,6 +148,7 @@ export const createApi = (options: ApiOptions): Api => {
   return {
     ...createHostDuties({ engine, admission, clock, view: hostView }),
     ...createAccessWrites({ engine, clock }),
+    ...createAudit(engine),
     ...createJoining({ engine, admission, clock, cluster: options.cluster, clusterKey: options.clusterKey }),
 
     volumes: options.volumes.volumes,

@@ -22,8 +22,8 @@ export interface Command<T> {
   readonly cause: string;
   /** Who asked for it; absent for what nobody did. */
   readonly origin?: Origin;
-  /** What whoever asked must be allowed to; absent: everything. */
-  readonly need?: Need;
+  /** What whoever asked must be allowed to; absent: everything. Null: it is only written down that somebody asked. */
+  readonly need?: Need | null;
   readonly decide: (state: ClusterState) => Result<Decision<T>, Problem>;
   /** The records are independent of each other and may be appended as several transactions. */
   readonly splittable: boolean;

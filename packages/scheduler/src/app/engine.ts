@@ -210,7 +210,8 @@ export const createEngine = (options: EngineOptions): Engine => {
   const execute = async (waiting: Waiting): Promise<void> => {
     const { command, settle } = waiting;
     const { origin, need = { role: "admin" } } = command;
-    const refused = origin === undefined ? undefined : refusalAtWrite(state, origin, need, clock.nowMs());
+    const refused =
+      origin === undefined || need === null ? undefined : refusalAtWrite(state, origin, need, clock.nowMs());
     if (refused !== undefined) return settle(err(refused));
     let decided: ReturnType<typeof command.decide>;
     try {

@@ -32,6 +32,7 @@ export const WRITES = [
   "removeVolume",
   "createAccess",
   "revokeAccess",
+  "note",
 ] as const;
 type WriteName = (typeof WRITES)[number];
 export type Writes = Pick<Api, WriteName>;
@@ -139,5 +140,6 @@ export const createForwarding = (options: ForwardOptions): Api => {
     removeVolume: (project, name, origin) => forward("removeVolume", [project, name, origin]),
     createAccess: (draft, origin) => forward("createAccess", [draft, origin]),
     revokeAccess: (idOrName, origin) => forward("revokeAccess", [idOrName, origin]),
+    note: (id, record, origin) => forward("note", [id, record, origin]),
   };
 };

@@ -9,7 +9,7 @@ export const writeRecords = async (
   engine: Engine,
   cause: string,
   origin: Origin,
-  need: Need,
+  need: Need | null,
   decide: (now: ClusterState) => Result<LogRecord[], Problem>,
 ): Promise<Result<number, Problem>> => {
   const done = await engine.submit({

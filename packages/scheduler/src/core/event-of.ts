@@ -112,6 +112,14 @@ const told = (record: LogRecord, locate: Locate): Told => {
       const copy = from === null ? "" : ` as a copy of ${from}`;
       return [`the volume ${volume} is made on ${hostId}${copy}`, { project, host: hostId }];
     }
+    case "request_made": {
+      const { project, job, host, request } = record;
+      return [`${request} was asked for`, { project, job, host }];
+    }
+    case "request_refused": {
+      const { project, job, host, request, code } = record;
+      return [`${request} was refused (${code})`, { project, job, host }];
+    }
     case "volume_filled":
       return [`the volume ${record.volume} has its content`, { project: record.project }];
     case "volume_removing":

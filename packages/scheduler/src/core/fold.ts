@@ -20,6 +20,7 @@ import {
 } from "./fold-hosts.ts";
 import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
 import { foldAccess } from "./access.ts";
+import { foldAudit } from "./audit.ts";
 import { foldJoinToken } from "./join-tokens.ts";
 import { refreshQueue, wake, type Folding } from "./fold-tasks.ts";
 import { foldVolumeCreated, foldVolumeStep } from "./fold-volumes.ts";
@@ -77,6 +78,10 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
       return foldReported(folding, record);
     case "allocation_stop":
       return foldStop(folding, record);
+    case "request_made":
+    case "request_refused":
+      // Only the audit trail is made of it.
+      return true;
     case "volume_created":
       return foldVolumeCreated(folding, record);
     case "volume_filled":
@@ -148,5 +153,6 @@ export const fold = (clusterState: ClusterState, sequence: number, transaction: 
     finishIfOver(folding, job);
     refreshQueue(state, job);
   }
+  foldAudit(state, sequence, transaction);
   return changes;
 };

@@ -6,7 +6,8 @@
  * Facts are written as they are, so that a new field of a job or a host needs no line here. What cannot be written as
  * JSON (a map, a set, an index) must be named below: `Plain` makes the compiler insist.
  */
-import { isTerminal, type AllocationId, type JobKey, type JobSpec } from "@berth/schema";
+import { isTerminal, type AllocationId, type AuditEntry, type JobKey, type JobSpec } from "@berth/schema";
+import { restoreAudit } from "./audit.ts";
 import { createBitset } from "./bitset.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
 import { attributesOf } from "./attributes.ts";
@@ -41,6 +42,7 @@ type StateFacts = Omit<
   | "volumes"
   | "idempotency"
   | "finished"
+  | "audit"
   | "toStop"
   | "classes"
   | "queues"
@@ -75,6 +77,8 @@ export type ImageLine =
   | { readonly kind: "allocation"; readonly facts: AllocationFacts; readonly spec: number }
   /** Absent from images of versions that had none. */
   | { readonly kind: "volumes"; readonly volumes: readonly VolumeRecord[] }
+  /** Absent from images of versions that kept no audit trail. */
+  | { readonly kind: "audit"; readonly droppedUpTo: number; readonly entries: readonly AuditEntry[] }
   | { readonly kind: "keys"; readonly entries: readonly (readonly [string, IdempotencyEntry])[] };
 
 const TASKS_PER_LINE = 500;
@@ -120,6 +124,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     volumes,
     idempotency,
     finished,
+    audit,
     toStop,
     classes,
     queues,
@@ -168,6 +173,9 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     yield { kind: "allocation", facts: plain(allocation), spec: numbers.get(spec) ?? -1 };
   }
   for (const some of slices([...volumes.values()], KEYS_PER_LINE)) yield { kind: "volumes", volumes: some };
+  for (const entries of slices([...audit.changes, ...audit.refusals], KEYS_PER_LINE)) {
+    yield { kind: "audit", droppedUpTo: audit.droppedUpTo, entries };
+  }
   for (const entries of slices([...idempotency], KEYS_PER_LINE)) yield { kind: "keys", entries };
 }
 
@@ -233,6 +241,9 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
       }
       case "volumes":
         for (const volume of line.volumes) state.volumes.set(volume.key, volume);
+        break;
+      case "audit":
+        restoreAudit(state.audit, line);
         break;
       case "keys":
         for (const [key, entry] of line.entries) state.idempotency.set(key, entry);

@@ -25,6 +25,7 @@ import type { Bitset } from "./bitset.ts";
 import { createDemand, type Demand } from "./demand.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
 import type { AccessRecord } from "./access.ts";
+import { createAuditTrail, type AuditTrail } from "./audit.ts";
 import type { JoinTokenRecord } from "./join-tokens.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { SortedList } from "./sorted-list.ts";
@@ -151,6 +152,8 @@ export interface ClusterState {
   readonly joinTokens: readonly JoinTokenRecord[];
   /** Who may do what; see access.ts. */
   readonly access: readonly AccessRecord[];
+  /** Who changed what, and who was refused; see audit.ts. */
+  readonly audit: AuditTrail;
   /** Finished jobs, the one that finished first first. */
   readonly finished: ReadonlySet<JobKey>;
   /** Tasks of jobs that have not finished, and of those that have. */
@@ -245,6 +248,7 @@ export const createState = (): ClusterState => {
     idempotency: new Map(),
     joinTokens: [],
     access: [],
+    audit: createAuditTrail(),
     finished: new Set(),
     activeTaskCount: 0,
     finishedTaskCount: 0,

@@ -143,9 +143,10 @@ export const createAuthHook =
   ): Promise<void> => {
     const found = identify(request, options);
     if (!found.ok) throw new Refusal(found.error);
+    // Before it is refused: the audit trail names who was.
+    request.principal = found.value;
     const refused = refusedAddress(request, found.value, options.control.engine.state);
     if (refused !== undefined) throw new Refusal(refused);
-    request.principal = found.value;
     const { access } = found.value;
     if (access === null) return;
     endWithToken(request, access, options.control.access, (listener) => void reply.raw.once("close", listener));

@@ -29,6 +29,8 @@ export const RIGHTS: Readonly<Record<keyof typeof Routes, Readonly<Partial<Recor
   backup: { GET: administer },
   access: { GET: administer, POST: administer },
   accessRevoke: { POST: administer },
+  /** It says what admins do, and from where: of no concern to whom they give less. */
+  audit: { GET: administer },
   watch: { GET: readOwn },
   events: { GET: readOwn },
   jobs: { GET: readOwn, POST: changeOwn },

@@ -8,12 +8,14 @@ import type { Logger } from "pino";
 import { problem, SESSION_REQUEST_BYTES } from "@berth/schema";
 import type { Control } from "../../app/control.ts";
 import type { Clock } from "../../ports/clock.ts";
+import { createAuditHook } from "./audit.ts";
 import { checkRights, createAuthHook } from "./auth.ts";
 import { API_FLAGS, cannotListen } from "./cannot-listen.ts";
 import { addDashboard } from "./dashboard.ts";
 import { acceptJson } from "./json-body.ts";
 import { answerBrokenRequest, problemOf, Refusal, sendProblem } from "./problems.ts";
 import { addAccessRoutes } from "./routes/access.ts";
+import { addAuditRoutes } from "./routes/audit.ts";
 import { addAllocationRoutes } from "./routes/allocations.ts";
 import { addEventRoutes } from "./routes/events.ts";
 import { addExecRoute } from "./routes/exec.ts";
@@ -45,6 +47,7 @@ export interface HttpOptions {
     readonly render: () => Promise<string>;
     readonly answered: (method: string, route: string, status: number, seconds: number) => void;
     readonly joined: (outcome: "joined" | "refused") => void;
+    readonly auditDropped: () => void;
   };
 }
 
@@ -67,13 +70,16 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     clientErrorHandler: answerBrokenRequest,
   }).withTypeProvider<TypeBoxTypeProvider>();
 
+  const audit = createAuditHook({ control, clock, dropped: metrics.auditDropped });
   server.setValidatorCompiler(validatorCompiler);
   // Answers are made of our own views: what a serialiser would drop or coerce would be a bug hidden.
   server.setSerializerCompiler(() => (value) => JSON.stringify(value));
   server.setErrorHandler((error: FastifyError, request, reply) => {
     // A stream that breaks after its first byte cannot become a problem any more: the connection ends instead.
     if (reply.raw.headersSent) return reply.raw.destroy(error);
-    return sendProblem(reply, problemOf(error, request));
+    const refused = problemOf(error, request);
+    audit.refused(request, refused);
+    return sendProblem(reply, refused);
   });
   acceptJson(server);
   addSecurityHeaders(server);
@@ -112,7 +118,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
       throw new Refusal(problem("leader.unknown", "the scheduler is reading its log", { retryAfterMs: 1_000 }));
     });
     routes.addHook("onRequest", createAuthHook({ sessions, clock, control }));
-    addSystemRoutes(routes, control, system);
+    addSystemRoutes(routes, control, { ...system, audit });
     addAccessRoutes(routes, control);
     addJobRoutes(routes, control);
     addHostRoutes(routes, control);
@@ -120,11 +126,12 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addRebalanceRoutes(routes, control);
     addWhatIfRoutes(routes, control);
     addAllocationRoutes(routes, control);
-    addImageRoutes(routes, control);
+    addImageRoutes(routes, control, audit);
     addVolumeRoutes(routes, control);
     addWatchRoute(routes, control);
     addEventRoutes(routes, control);
-    addExecRoute(routes, control);
+    addAuditRoutes(routes, control);
+    addExecRoute(routes, control, audit);
   });
   await addDashboard(server, options.dashboardDir);
   return server;

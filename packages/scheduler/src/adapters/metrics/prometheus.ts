@@ -9,6 +9,7 @@ export interface Metrics {
   readonly render: () => Promise<string>;
   readonly answered: (method: string, route: string, status: number, seconds: number) => void;
   readonly joined: (outcome: "joined" | "refused") => void;
+  readonly auditDropped: () => void;
   /** Gauges are read from it when somebody asks. */
   readonly observe: (control: Control) => void;
 }
@@ -39,6 +40,10 @@ export const createMetrics = (version: string): Metrics => {
     "reason",
   ]);
   const joins = counter("berth_joins_total", "Machines that asked to join, by what became of it", ["outcome"]);
+  const auditDropped = counter(
+    "berth_audit_entries_dropped_total",
+    "Refusals and requests that the audit trail does not have: too many at once, or the log did not take them",
+  );
   const requests = counter("berth_http_requests_total", "HTTP requests", ["method", "route", "status"]);
   const requestSeconds = new Histogram({
     name: "berth_http_request_duration_seconds",
@@ -67,6 +72,7 @@ export const createMetrics = (version: string): Metrics => {
       requestSeconds.observe({ route }, seconds);
     },
     joined: (outcome) => joins.inc({ outcome }),
+    auditDropped: () => auditDropped.inc(),
     observe: ({ engine, documents, hub, events, streams }) => {
       const { state } = engine;
       gauge("berth_scheduler_leading", "1 while this instance leads", () => (engine.role() === "leading" ? 1 : 0));

@@ -43,7 +43,7 @@ async function* texts(blocks: AsyncIterable<EventBlock>): AsyncGenerator<string>
 
 /** Who may what is an admin's affair; of others' work, and of what nobody knows whose it was, one sees nothing. */
 const sees = (who: Principal, { kind, project, allocation }: Event): boolean => {
-  if (kind.startsWith("access_") && who.role !== "admin") return false;
+  if (/^(access|request)_/.test(kind) && who.role !== "admin") return false;
   if (who.projects === null) return true;
   return project === null ? allocation === null : seesProject(who, project);
 };

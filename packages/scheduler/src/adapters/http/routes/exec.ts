@@ -17,6 +17,7 @@ import {
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
 import type { Session } from "../../../app/exec-sessions.ts";
+import type { AuditHook } from "../audit.ts";
 import { principalOf } from "../auth.ts";
 import { keepAlive } from "../keep-alive.ts";
 import { orRefuse, Refusal } from "../problems.ts";
@@ -45,7 +46,7 @@ const bytesOf = (data: RawData): Buffer =>
 const allocationOf = (request: FastifyRequest): AllocationId =>
   (request.params as { readonly allocation: AllocationId }).allocation;
 
-export const addExecRoute = (server: Server, { api, sessions }: Control): void => {
+export const addExecRoute = (server: Server, { api, sessions }: Control, audit: AuditHook): void => {
   server.route({
     method: "GET",
     url: Routes.allocationExec,
@@ -59,6 +60,8 @@ export const addExecRoute = (server: Server, { api, sessions }: Control): void =
       orRefuse(api.allocation(allocationOf(request)));
       const refused = sessions.check(allocationOf(request));
       if (refused !== undefined) throw new Refusal(refused);
+      // Whoever does not speak WebSocket is refused by the handler.
+      if (request.headers.upgrade !== undefined) await audit.made(request);
     },
     handler: async () => {
       throw new Refusal(

@@ -20,6 +20,7 @@ import {
   type HostId,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
+import type { AuditHook } from "../audit.ts";
 import { orRefuse, Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { problems } from "../shapes.ts";
@@ -43,7 +44,7 @@ const waitOf = (text: string | undefined): number => {
   throw new Refusal(problem("request.invalid", `querystring/wait: ${parsed.error}`));
 };
 
-export const addImageRoutes = (server: Server, { images }: Control): void => {
+export const addImageRoutes = (server: Server, { images }: Control, audit: AuditHook): void => {
   server.get(
     Routes.images,
     {
@@ -81,7 +82,10 @@ export const addImageRoutes = (server: Server, { images }: Control): void => {
         response: { 200: ImageOrdersSchema, ...problems },
       },
     },
-    async (request) => orRefuse(await images.order(request.body)),
+    async (request) => {
+      await audit.made(request);
+      return orRefuse(await images.order(request.body));
+    },
   );
 
   server.get(
@@ -116,7 +120,10 @@ export const addImageRoutes = (server: Server, { images }: Control): void => {
         response: { 200: ImageOperationSchema, ...problems },
       },
     },
-    async (request) => orRefuse(await images.cancel(request.params.host, request.params.operation)),
+    async (request) => {
+      await audit.made(request);
+      return orRefuse(await images.cancel(request.params.host, request.params.operation));
+    },
   );
 
   server.get(

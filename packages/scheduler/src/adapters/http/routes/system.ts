@@ -5,6 +5,7 @@ import Type from "typebox";
 import { problem, Routes, TicketSchema, VersionSchema } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
 import type { Clock } from "../../../ports/clock.ts";
+import type { AuditHook } from "../audit.ts";
 import { principalOf } from "../auth.ts";
 import { Refusal, sendProblem } from "../problems.ts";
 import type { Server } from "../server-type.ts";
@@ -95,7 +96,11 @@ export const addPublicRoutes = (server: Server, control: Control, options: Syste
   );
 };
 
-export const addSystemRoutes = (server: Server, control: Control, options: SystemRouteOptions): void => {
+export const addSystemRoutes = (
+  server: Server,
+  control: Control,
+  options: SystemRouteOptions & { readonly audit: AuditHook },
+): void => {
   const { sessions, metrics } = options;
 
   server.get(
@@ -143,6 +148,7 @@ export const addSystemRoutes = (server: Server, control: Control, options: Syste
           problem("auth.forbidden", "a session cannot make backups, which hold secrets; use the token"),
         );
       }
+      await options.audit.made(request);
       const made = await control.backup();
       if (made === undefined) {
         throw new Refusal(problem("leader.unknown", "the scheduler is reading its log", { retryAfterMs: 1_000 }));
