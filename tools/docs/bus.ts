@@ -83,6 +83,8 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   host_ready: "A lost host is back.",
   allocation_placed:
     "A task was given a host. When it replaces an attempt on a lost host, that one becomes `lost` here.",
+  room_reserved:
+    "A task gets the room of less important ones: they shall stop, and what they free is kept for it on that host until it is placed, its job changes, or the host goes away.",
   allocation_reported: "An agent reported a new state of an allocation.",
   allocation_stop: "An allocation shall stop.",
   volume_created: "A user made a volume. Those that a placement makes are said by the placement itself.",

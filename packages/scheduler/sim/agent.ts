@@ -9,6 +9,7 @@ import {
   type AllocationState,
   type DesiredDocument,
   type Exit,
+  type Hello,
   type HostId,
   type Resources,
 } from "@berth/schema";
@@ -125,3 +126,33 @@ export const reboot = (agent: SimAgent, nowMs: number): void => {
     if (!isTerminal(container.state)) end(agent, id, container, nowMs, 137, "host_rebooted");
   }
 };
+
+/** What it says of itself when it connects. */
+export const helloOf = ({ id, session, boot, allocatable, epoch, rev }: SimAgent): Hello => ({
+  version: 1,
+  session: `session-${String(session).padStart(16, "0")}`,
+  bootId: `boot-${boot}`,
+  inventory: {
+    hostname: id,
+    arch: "x64",
+    os: "linux",
+    kernel: "6",
+    cpuModel: "cpu",
+    cpuCount: 8,
+    memoryBytes: allocatable.memoryBytes,
+    cgroupVersion: "v2",
+    notEnforced: [],
+    agentVersion: "0",
+  },
+  capacity: { capacity: allocatable, systemReserved: { cpuMillis: 0, memoryBytes: 0, pids: 0 }, allocatable },
+  epoch,
+  rev,
+});
+
+/** So many tasks of a kind fit on all of them together while they are empty. */
+export const fitting = (agents: readonly SimAgent[], { cpuMillis, memoryBytes, pids }: Resources): number =>
+  agents.reduce(
+    (sum, { allocatable: all }) =>
+      sum + Math.floor(Math.min(all.cpuMillis / cpuMillis, all.memoryBytes / memoryBytes, all.pids / pids)),
+    0,
+  );

@@ -26,13 +26,30 @@ interface CheckedAllocation {
   readonly spec: JobSpec;
   /** True when an exit with code 0 ends the task for good. */
   readonly settles: boolean;
+  readonly priority: number;
   rank: number;
   stopped: boolean;
 }
 
+/** A task for which room is kept. */
+interface Kept {
+  readonly hostId: string;
+  readonly requests: Resources;
+}
+
+/** More is more important. */
+const rankOf = ({ priority }: JobSpec): number =>
+  ["besteffort", "batch", "production", "system"].indexOf(priority?.band ?? "production") * 1_000 +
+  (priority?.level ?? 50);
+
 const RANKS = ["placed", "preparing", "starting", "running", "stopping"];
 const ENDED = RANKS.length;
 const AMOUNTS = ["cpuMillis", "memoryBytes", "pids"] as const;
+
+const isLess = (now: Resources, before: Resources | null): boolean =>
+  before !== null &&
+  (AMOUNTS.some((amount) => now[amount] < before[amount]) ||
+    Object.entries(before.more ?? {}).some(([name, amount]) => (now.more?.[name] ?? 0) < amount));
 
 export interface Checker {
   /** Folds one transaction; returns a sentence for everything in it that must not be. */
@@ -45,13 +62,111 @@ export const createChecker = (): Checker => {
   const allocations = new Map<string, CheckedAllocation>();
   /** Where each volume is, by its name, for as long as it is one. */
   const volumes = new Map<string, string>();
+  const kept = new Map<string, Kept>();
   let epoch = 0;
+
+  /** Whether all that shall stay on a host and all that is to come there fit together. */
+  const promisedTooMuch = (hostId: string, requests: Resources): string[] => {
+    const allocatable = hosts.get(hostId)?.allocatable;
+    const wrong: string[] = [];
+    for (const amount of AMOUNTS) {
+      let sum = 0;
+      for (const { placement, rank, stopped, requests: own } of allocations.values()) {
+        if (placement.hostId === hostId && rank !== ENDED && !stopped) sum += own[amount];
+      }
+      for (const one of kept.values()) if (one.hostId === hostId) sum += one.requests[amount];
+      if (requests[amount] > 0 && sum > (allocatable?.[amount] ?? 0))
+        wrong.push(`${hostId} ${amount}: ${sum} of ${allocatable?.[amount]} booked and kept`);
+    }
+    return wrong;
+  };
+
+  const currentOf = (key: string): CheckedAllocation[] => {
+    const job = jobs.get(key);
+    return [...(job?.holding ?? [])]
+      .map((id) => allocations.get(id))
+      .filter((one) => one !== undefined)
+      .filter(({ placement }) => placement.jobVersion === job?.version);
+  };
+
+  const jobOf = (name: string): string => name.slice(0, name.lastIndexOf("["));
+  const taskNamed = (name: string): CheckedTask | undefined =>
+    jobs.get(jobOf(name))?.tasks.get(Number(name.slice(name.lastIndexOf("[") + 1, -1)));
+
+  const checkKept = (record: Extract<LogRecord, { kind: "room_reserved" }>): string[] => {
+    const wrong: string[] = [];
+    const key = `${record.project}/${record.job}`;
+    const name = `${key}[${record.index}]`;
+    const job = jobs.get(key);
+    if (job === undefined) return [`room kept for ${name}, but there is no such job`];
+    if (kept.has(name)) wrong.push(`room kept twice for ${name}`);
+    if (job.tasks.get(record.index)?.succeeded === true) wrong.push(`room kept for ${name}, which has succeeded`);
+    const preempted = new Set<string>();
+    for (const id of record.victims) {
+      const victim = allocations.get(id);
+      const owner = jobs.get(`${victim?.placement.project}/${victim?.placement.job}`);
+      if (victim === undefined || victim.rank === ENDED) {
+        wrong.push(`${name} stops ${id}, which has ended`);
+        continue;
+      }
+      if (victim.stopped) wrong.push(`${name} stops ${id}, which is stopped already`);
+      if (victim.placement.hostId !== record.hostId) wrong.push(`${name} stops ${id} on another host`);
+      if (victim.priority >= rankOf(job.spec)) wrong.push(`${name} stops ${id}, which is as important`);
+      victim.stopped = true;
+      if (owner?.version === victim.placement.jobVersion)
+        preempted.add(`${victim.placement.project}/${victim.placement.job}`);
+    }
+    for (const owner of preempted) {
+      loosen(owner);
+      const budget = jobs.get(owner)?.spec.disruption;
+      const running = currentOf(owner).filter(({ rank, stopped }) => rank === 3 && !stopped).length;
+      const going = currentOf(owner).filter(({ stopped }) => stopped).length;
+      if (running < (budget?.minAvailable ?? 0)) wrong.push(`${owner} has ${running} left, less than its budget`);
+      if (going > (budget?.maxUnavailable ?? going)) wrong.push(`${owner} has ${going} away, more than its budget`);
+    }
+    kept.set(name, { hostId: record.hostId, requests: job.spec.requests });
+    return [...wrong, ...promisedTooMuch(record.hostId, job.spec.requests)];
+  };
+
+  /** Nobody holds room for whom the host or the wish is gone; a gang that loses some of it may give up the rest. */
+  const letGo = (gone: (name: string, one: Kept) => boolean): void => {
+    const gangs = new Set<string>();
+    for (const [name, one] of kept) {
+      if (!gone(name, one)) continue;
+      kept.delete(name);
+      const key = jobOf(name);
+      if (jobs.get(key)?.spec.gangMin !== undefined) gangs.add(key);
+    }
+    for (const name of kept.keys()) if (gangs.has(jobOf(name))) kept.delete(name);
+  };
+
+  /** A gang that has lost one of it may give up the rest, also what is kept for it. */
+  const loosen = (key: string): void => {
+    if (jobs.get(key)?.spec.gangMin !== undefined) letGo((name) => jobOf(name) === key);
+  };
+
+  const partialGangs = (records: readonly LogRecord[]): string[] => {
+    const keys = new Set(
+      records.flatMap((record) =>
+        record.kind === "allocation_placed" ? [`${record.placement.project}/${record.placement.job}`] : [],
+      ),
+    );
+    return [...keys].flatMap((key) => {
+      const job = jobs.get(key);
+      if (job?.spec.gangMin === undefined) return [];
+      const runs = currentOf(key).filter((one) => !one.stopped && !mayReplace(one)).length;
+      // Those that have ended may be over for good.
+      const ended = [...job.tasks.values()].filter(({ active, attempts }) => active === null && attempts > 0).length;
+      return runs + ended < job.spec.gangMin ? [`${key} runs ${runs} of a gang of ${job.spec.gangMin}`] : [];
+    });
+  };
 
   const end = (id: string, allocation: CheckedAllocation, succeeded: boolean): void => {
     allocation.rank = ENDED;
     const { project, job: name, index, jobVersion } = allocation.placement;
     const job = jobs.get(`${project}/${name}`);
     job?.holding.delete(id);
+    loosen(`${project}/${name}`);
     const task = job?.tasks.get(index);
     if (job === undefined || task === undefined || task.active !== id) return;
     task.active = null;
@@ -105,7 +220,16 @@ export const createChecker = (): Checker => {
     job.holding.add(placement.id);
     const { requests, kind, restart } = job.spec;
     const settles = kind === "batch" && restart.on !== "always" && !restart.retryCodes.includes(0);
-    allocations.set(placement.id, { placement, requests, spec: job.spec, settles, rank: 0, stopped: false });
+    allocations.set(placement.id, {
+      placement,
+      requests,
+      spec: job.spec,
+      settles,
+      priority: rankOf(job.spec),
+      rank: 0,
+      stopped: false,
+    });
+    kept.delete(name);
     // What an earlier version left on a lost host may never end, so it does not count.
     const holding = [...job.holding].filter((id) => {
       const held = allocations.get(id);
@@ -132,7 +256,7 @@ export const createChecker = (): Checker => {
         wrong.push(`${placement.hostId} ${amount}: ${sum[amount]} of ${host.allocatable[amount]} booked by ${name}`);
       }
     }
-    return wrong;
+    return [...wrong, ...promisedTooMuch(placement.hostId, requests)];
   };
 
   const checkReported = (record: Extract<LogRecord, { kind: "allocation_reported" }>): string[] => {
@@ -153,12 +277,14 @@ export const createChecker = (): Checker => {
       if (allocation.placement.hostId === hostId && allocation.rank !== ENDED) end(id, allocation, false);
     }
     hosts.delete(hostId);
+    letGo((_name, one) => one.hostId === hostId);
     return [];
   };
 
   const submitted = (record: Extract<LogRecord, { kind: "job_submitted" }>): string[] => {
     const key = `${record.spec.project}/${record.spec.name}`;
     const old = jobs.get(key);
+    letGo((name) => name.startsWith(`${key}[`));
     const tasks = new Map<number, CheckedTask>();
     for (const [index, task] of old?.tasks ?? []) {
       if (task.active !== null) tasks.set(index, { active: task.active, attempts: 0, succeeded: false });
@@ -199,6 +325,7 @@ export const createChecker = (): Checker => {
         const job = jobs.get(`${record.project}/${record.job}`);
         if (job === undefined) return [`${record.job} stopped, but there is no such job`];
         job.stopped = true;
+        letGo((name) => name.startsWith(`${record.project}/${record.job}[`));
         return [];
       }
       case "job_forgotten": {
@@ -213,12 +340,15 @@ export const createChecker = (): Checker => {
       case "host_registered": {
         const host = hosts.get(record.hostId);
         if (host === undefined) return [`${record.hostId} registered without being admitted`];
+        if (isLess(record.capacity.allocatable, host.allocatable)) letGo((_name, one) => one.hostId === record.hostId);
         host.allocatable = record.capacity.allocatable;
         return [];
       }
       case "host_cordoned":
-      case "host_uncordoned":
       case "host_draining":
+        letGo((_name, one) => one.hostId === record.hostId);
+        return [];
+      case "host_uncordoned":
         return [];
       case "host_removed":
         return removed(record.hostId);
@@ -230,8 +360,22 @@ export const createChecker = (): Checker => {
         if (host === undefined) return [];
         host.lost = record.kind === "host_lost" || (host.lost && record.kind !== "host_ready");
         host.silentMs = record.kind === "host_ready" ? null : record.silentMs;
+        if (host.silentMs !== null) {
+          letGo((_name, one) => one.hostId === record.hostId);
+          for (const one of allocations.values())
+            if (one.placement.hostId === record.hostId && one.rank !== ENDED && mayReplace(one))
+              loosen(`${one.placement.project}/${one.placement.job}`);
+          return [];
+        }
+        // A task whose host is back wants no other.
+        letGo((name) => {
+          const { active } = taskNamed(name) ?? {};
+          return active !== undefined && active !== null && allocations.get(active)?.placement.hostId === record.hostId;
+        });
         return [];
       }
+      case "room_reserved":
+        return checkKept(record);
       case "allocation_placed":
         return checkPlaced(record.placement);
       case "allocation_reported":
@@ -241,6 +385,7 @@ export const createChecker = (): Checker => {
         if (allocation === undefined || allocation.rank === ENDED) return [`${record.id} stopped after its end`];
         if (allocation.stopped) return [`${record.id} stopped twice`];
         allocation.stopped = true;
+        loosen(`${allocation.placement.project}/${allocation.placement.job}`);
         return [];
       }
     }
@@ -250,7 +395,7 @@ export const createChecker = (): Checker => {
     check: (sequence, transaction) => {
       if (transaction.records.some((record) => record.kind === "leader_elected")) epoch = sequence;
       else if (transaction.epoch < epoch) return [];
-      return transaction.records.flatMap(checkRecord);
+      return [...transaction.records.flatMap(checkRecord), ...partialGangs(transaction.records)];
     },
   };
 };

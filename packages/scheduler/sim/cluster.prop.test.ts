@@ -2,11 +2,13 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SimulatedCluster } from "./cluster.ts";
 
-const run = (seed: number, hosts: number, steps: number): SimulatedCluster => {
-  const cluster = new SimulatedCluster({ seed, hosts });
+const run = (seed: number, hosts: number, steps: number, policy = false): SimulatedCluster => {
+  const cluster = new SimulatedCluster({ seed, hosts, policy });
   for (let at = 0; at < steps; at += 1) cluster.step();
   return cluster;
 };
+
+const seeds = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 
 describe("a simulated cluster", () => {
   it("keeps every rule through silence, crashes, lost reports and late leaders, and comes to an end", () => {
@@ -20,16 +22,30 @@ describe("a simulated cluster", () => {
     ] as const)
       run(seed, hosts, 200).finish();
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.integer({ min: 1, max: 5 }), (seed, hosts) => {
+      fc.property(seeds, fc.integer({ min: 1, max: 5 }), (seed, hosts) => {
         run(seed, hosts, 150).finish();
       }),
       { numRuns: 40 },
     );
   }, 120_000);
 
+  it("does so with priorities, budgets, gangs, run limits and several projects", () => {
+    // Seeds that once found something come first: a victim stopped twice, room kept beside room that is used, a gang half
+    // stopped, a plan that differed after a restart.
+    for (const seed of [4, 22, 30, 44]) run(seed, 3, 200, true).finish();
+    fc.assert(
+      fc.property(seeds, fc.integer({ min: 1, max: 5 }), (seed, hosts) => {
+        run(seed, hosts, 150, true).finish();
+      }),
+      { numRuns: 25 },
+    );
+  }, 120_000);
+
   it("does the same again from the same seed", () => {
-    const [left, right] = [run(9, 3, 800), run(9, 3, 800)];
-    expect(right.trace).toEqual(left.trace);
-    expect(left.trace.filter((line) => line.includes(" place ")).length).toBeGreaterThan(20);
-  });
+    for (const policy of [false, true]) {
+      const [left, right] = [run(9, 3, 600, policy), run(9, 3, 600, policy)];
+      expect(right.trace).toEqual(left.trace);
+      expect(left.trace.filter((line) => line.includes(" place ")).length).toBeGreaterThan(20);
+    }
+  }, 60_000);
 });

@@ -38,7 +38,8 @@ import {
   type ClusterState,
   type ImageLine,
 } from "../src/core/index.ts";
-import { createAgent, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
+import { inside } from "../src/core/state.ts";
+import { createAgent, fitting, helloOf, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
 import { createChecker } from "./checker.ts";
 import { countErrors } from "./counts.ts";
 import { describe } from "./describe.ts";
@@ -50,6 +51,8 @@ import { volumeStep } from "./volumes.ts";
 export interface SimOptions {
   readonly seed: number;
   readonly hosts: number;
+  /** Whether jobs have priorities, budgets, gangs, run limits and projects of their own. */
+  readonly policy: boolean;
 }
 
 const MiB = 2 ** 20;
@@ -63,6 +66,7 @@ export class SimulatedCluster {
   /** One line per event, fixed columns: what a failing run is read by. */
   readonly trace: string[] = [];
   readonly #random: Random;
+  readonly #policy: boolean;
   readonly #checker = createChecker();
   readonly #silentSince = new Map<HostId, number>();
   nowMs = 1_700_000_000_000;
@@ -72,6 +76,7 @@ export class SimulatedCluster {
 
   constructor(options: SimOptions) {
     this.#random = seededRandom(options.seed);
+    this.#policy = options.policy;
     this.append("election", [{ kind: "leader_elected", instance: "s1" }]);
     for (let at = 0; at < options.hosts; at += 1) {
       const agent = createAgent(`h${at + 1}` as HostId, this.#hostSize());
@@ -136,32 +141,11 @@ export class SimulatedCluster {
   #spec(): JobSpec {
     const again = this.#random.chance(0.3) && this.#jobs > 0;
     if (!again) this.#jobs += 1;
-    return randomSpec(this.#random, again ? 1 + this.#random.below(this.#jobs) : this.#jobs);
+    return randomSpec(this.#random, again ? 1 + this.#random.below(this.#jobs) : this.#jobs, this.#policy);
   }
 
   #hello(agent: SimAgent): void {
-    const zero = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
-    const { allocatable } = agent;
-    const hello = decideHello(this.state, agent.id, {
-      version: 1,
-      session: `session-${String(agent.session).padStart(16, "0")}`,
-      bootId: `boot-${agent.boot}`,
-      inventory: {
-        hostname: agent.id,
-        arch: "x64",
-        os: "linux",
-        kernel: "6",
-        cpuModel: "cpu",
-        cpuCount: 8,
-        memoryBytes: allocatable.memoryBytes,
-        cgroupVersion: "v2",
-        notEnforced: [],
-        agentVersion: "0",
-      },
-      capacity: { capacity: allocatable, systemReserved: zero, allocatable },
-      epoch: agent.epoch,
-      rev: agent.rev,
-    });
+    const hello = decideHello(this.state, agent.id, helloOf(agent));
     if (hello.ok) this.append("hello", hello.value);
     this.#silentSince.delete(agent.id);
   }
@@ -201,10 +185,28 @@ export class SimulatedCluster {
     }
     this.append("plan", planned.records);
     if (planned.more || planned.records.length === 0) return planned.records.length > 0;
-    const again = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
-    if (again.records.length > 0) this.#fail([`planning again gives ${again.records.map(describe).join(", ")}`]);
+    this.#comeToRest();
     this.#explain();
     return true;
+  }
+
+  /**
+   * A plan leads to one more at most (what is promised to whoever waits first may move, once it stands what others got); but
+   * where it has broken a gang, the rest of that is stopped first.
+   */
+  #comeToRest(): void {
+    let isLast = false;
+    for (let rounds = 0; ; rounds += 1) {
+      const isBroken = inside(this.state).toStop.size > 0;
+      const again = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
+      if (again.records.length === 0) return;
+      const mayPlan = isBroken || (this.#policy && !isLast);
+      if (!mayPlan || rounds > 20) this.#fail([`planning again gives ${again.records.map(describe).join(", ")}`]);
+      isLast = !isBroken;
+      const verdict = validatePlan(this.state, again.records);
+      if (!verdict.ok) this.#fail(verdict.error.map((wrong) => `invalid plan: ${wrong}`));
+      this.append("plan", again.records);
+    }
   }
 
   /** After a complete plan every task that has no allocation must be said to be held or blocked, never placeable. */
@@ -254,14 +256,15 @@ export class SimulatedCluster {
     this.#ids = ids;
     const right = planEvaluations(again, this.#env(), { maxPlacements: 1_000 });
     this.#ids = ids;
-    if (JSON.stringify(left) !== JSON.stringify(right)) this.#fail([`${what} plans otherwise`]);
+    const [was, is] = [JSON.stringify(left), JSON.stringify(right)];
+    if (was !== is) this.#fail([`${what} plans otherwise: ${was}`, `and now: ${is}`]);
   }
 
   #submit(): void {
     const spec = this.#spec();
     const idempotencyKey = this.#random.chance(0.3) ? `key-${this.#random.below(10)}` : null;
     const request = { spec, by: "ann", idempotencyKey, requestDigest: JSON.stringify(spec) };
-    // A dry run of a queue that is empty must foretell the plan exactly.
+    // A dry run must foretell the plan exactly.
     while (this.plan(false, 1_000));
     const forecast = dryRun(this.state, spec, this.#env());
     const decision = decideSubmit(this.state, request);
@@ -272,11 +275,10 @@ export class SimulatedCluster {
     const foretold = forecast.value.tasks.flatMap(({ index, outcome }) =>
       outcome.kind === "placed" ? [`${index} ${outcome.hostId} ${outcome.score.total}`] : [],
     );
-    const planned = plan.records.flatMap((record) =>
-      record.kind === "allocation_placed" && record.placement.job === spec.name
-        ? [`${record.placement.index} ${record.placement.hostId} ${record.placement.score.total}`]
-        : [],
-    );
+    const planned = plan.records.flatMap((record) => {
+      if (record.kind !== "allocation_placed" || record.placement.job !== spec.name) return [];
+      return [`${record.placement.index} ${record.placement.hostId} ${record.placement.score.total}`];
+    });
     if (foretold.join() !== planned.join()) {
       this.#fail([`dry run of ${spec.name}: ${foretold.join(", ")}`, `but planned: ${planned.join(", ")}`]);
     }
@@ -373,19 +375,11 @@ export class SimulatedCluster {
       quiet = this.log.length === before ? quiet + 1 : 0;
     }
     if (quiet < 3) this.#fail(["the drain does not end"]);
-    const fitsSomewhere = (requests: Resources): boolean =>
-      this.agents.some(
-        ({ allocatable }) =>
-          requests.cpuMillis <= allocatable.cpuMillis &&
-          requests.memoryBytes <= allocatable.memoryBytes &&
-          requests.pids <= allocatable.pids,
-      );
-    return (
-      [...this.state.jobs.values()]
-        // Data may lie on a host that is too small by now, or be written by a job that never ends.
-        .filter((job) => job.spec.volumes.length === 0 && job.finishedAtMs === null && fitsSomewhere(job.spec.requests))
-        .map((job) => `${job.key} is left over: ${JSON.stringify(job.counts)}`)
-    );
+    // Data may lie on a host that is too small by now, or be written by a job that never ends.
+    return [...this.state.jobs.values()]
+      .filter(({ spec, finishedAtMs }) => spec.volumes.length === 0 && finishedAtMs === null)
+      .filter(({ spec }) => fitting(this.agents, spec.requests) >= (spec.gangMin ?? 1))
+      .map((job) => `${job.key} is left over: ${JSON.stringify(job.counts)}`);
   }
 
   /** Ends the run: what is left over although it could have run is an error. */

@@ -7,6 +7,10 @@ export const describe = (record: LogRecord): string => {
       const { project, job, index, attempt, hostId, replaces } = record.placement;
       return `place ${project}/${job}[${index}]#${attempt} on ${hostId}${replaces === null ? "" : ` for ${replaces.slice(-4)}`}`;
     }
+    case "room_reserved": {
+      const { project, job, index, hostId, victims } = record;
+      return `keep ${hostId} for ${project}/${job}[${index}], stop ${victims.map((id) => id.slice(-4)).join(" ")}`;
+    }
     case "allocation_reported":
       return `report ${record.report.id.slice(-4)} ${record.report.state} ${record.report.exit?.code ?? ""} by ${record.hostId}`;
     case "allocation_stop":

@@ -1,5 +1,6 @@
 /** The facts of a state as text, equal for equal states: what replays are compared by. */
 import type { ClusterState } from "../src/core/index.ts";
+import { inside } from "../src/core/state.ts";
 
 /** Maps become sorted entries, sets sorted lists, objects lose the order of their keys; everything else is JSON. */
 const plain = (value: unknown): unknown => {
@@ -24,6 +25,7 @@ const JOB = [
   "spec",
   "desired",
   "order",
+  "waitingSinceMs",
   "finishedAtMs",
   "exitCode",
   "tasks",
@@ -47,11 +49,13 @@ export const dumpState = (state: ClusterState): string =>
         .sort((a, b) => Number(a["order"]) - Number(b["order"])),
       // Their places in the index depend on when they were first seen, and nothing else depends on them.
       hosts: [...state.hosts.values()]
-        .map((host) => plain({ ...host, slot: undefined }))
+        .map((host) => plain({ ...host, slot: undefined, reservations: undefined }))
         .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
       allocations: [...state.allocations.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(withoutClass),
       volumes: plain(state.volumes),
       idempotency: plain(state.idempotency),
+      reservations: [...inside(state).reservations].map(({ job, index, hostId }) => `${job.key}[${index}] ${hostId}`),
+      usage: inside(state).usage.facts(),
       finished: [...state.finished],
       activeTaskCount: state.activeTaskCount,
       finishedTaskCount: state.finishedTaskCount,

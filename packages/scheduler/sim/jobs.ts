@@ -1,5 +1,5 @@
 /** Jobs of every kind, small enough for the hosts of a simulation. */
-import type { JobName, JobSpec, ProjectName } from "@berth/schema";
+import { PRIORITY_BANDS, type JobName, type JobSpec, type ProjectName } from "@berth/schema";
 import type { Random } from "./random.ts";
 
 const MiB = 2 ** 20;
@@ -20,7 +20,14 @@ const volumesOf = ({ below, chance }: Random, count: number): JobSpec["volumes"]
   return [own, common].filter(() => chance(0.6)).map((one, at) => ({ ...one, target: `/v${at}` }));
 };
 
-export const randomSpec = (random: Random, number: number): JobSpec => {
+/** Where it stands among others. Most say nothing, as most do. */
+const policy = ({ below, chance, pick }: Random, count: number): Partial<JobSpec> => ({
+  ...(chance(0.5) && { priority: { band: pick(PRIORITY_BANDS) ?? "batch", level: 50 + below(2) } }),
+  ...(chance(0.2) && { disruption: chance(0.5) ? { maxUnavailable: below(3) } : { minAvailable: below(3) } }),
+  ...(count > 1 && chance(0.3) && { gangMin: 2 + below(count - 1) }),
+});
+
+export const randomSpec = (random: Random, number: number, usesPolicy: boolean): JobSpec => {
   const { below, chance, pick } = random;
   const kind = chance(0.3) ? "service" : "batch";
   const requests = {
@@ -29,9 +36,13 @@ export const randomSpec = (random: Random, number: number): JobSpec => {
     pids: 10 * (1 + below(12)),
   };
   const count = 1 + below(6);
+  const more = usesPolicy ? policy(random, count) : {};
+  const maxRunning = kind === "batch" && chance(0.4) ? Math.max(1 + below(count), more.gangMin ?? 1) : null;
   return {
+    ...more,
     name: `j${number}` as JobName,
-    project: "sim" as ProjectName,
+    // Of one project each, since names are asked for without it.
+    project: (usesPolicy && number % 3 === 0 ? "lab" : "sim") as ProjectName,
     kind,
     image: "builtin://busybox",
     command: ["true"],
@@ -40,7 +51,7 @@ export const randomSpec = (random: Random, number: number): JobSpec => {
     requests,
     limits: { cpuMillis: null, memoryBytes: requests.memoryBytes, pids: requests.pids },
     count,
-    maxRunning: kind === "batch" && chance(0.4) ? 1 + below(count) : null,
+    maxRunning,
     volumes: volumesOf(random, count),
     outputs: [],
     restart: {
@@ -51,7 +62,7 @@ export const randomSpec = (random: Random, number: number): JobSpec => {
       retryCodes: chance(0.2) ? [75] : [],
       fatalCodes: chance(0.2) ? [64] : [],
     },
-    runTimeoutMs: null,
+    runTimeoutMs: usesPolicy && kind === "batch" && chance(0.4) ? 1_000 * (1 + below(60)) : null,
     stopTimeoutMs: 10_000,
     ...(chance(0.4) && { disconnect: pick(DISCONNECTS) ?? DISCONNECTS[0] }),
   };

@@ -90,6 +90,13 @@ export const AllocationViewSchema = Type.Object(
     state: AllocationStateSchema,
     desired: Type.Enum(["run", "stop"]),
     reason: ReasonSchema,
+    /** The task that got its room. */
+    preemptedBy: Type.Optional(
+      Type.Object(
+        { project: ProjectNameSchema, job: JobNameSchema, index: Type.Integer({ minimum: 0 }) },
+        { additionalProperties: false },
+      ),
+    ),
     resources: ResourcesSchema,
     score: ScoreBreakdownSchema,
     placedAtMs: time,

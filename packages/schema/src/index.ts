@@ -24,6 +24,7 @@ export * from "./log.ts";
 export { isNormal } from "./paths.ts";
 export * from "./placement-rules.ts";
 export * from "./plan.ts";
+export * from "./policy.ts";
 export * from "./problem.ts";
 export * from "./rebalance.ts";
 export * from "./resources.ts";

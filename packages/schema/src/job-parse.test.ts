@@ -432,3 +432,31 @@ describe("any document", () => {
     );
   });
 });
+
+describe("priority, disruption and gangs", () => {
+  test("are left out where they say what holds anyway", () => {
+    expect(specOf({ ...batch, priority: "production", gang: false })).toEqual(specOf(batch));
+    expect(
+      specOf({ ...batch, priority: "batch", disruption: { maxUnavailable: 1 }, array: { size: 4 }, gang: true }),
+    ).toMatchObject({
+      priority: { band: "batch", level: 50 },
+      disruption: { maxUnavailable: 1 },
+      gangMin: 4,
+    });
+    expect(specOf({ ...service, priority: { band: "system", level: 7 } }).priority).toEqual({
+      band: "system",
+      level: 7,
+    });
+  });
+
+  test.each([
+    [{ disruption: { maxUnavailable: 1, minAvailable: 1 } }, "/disruption"],
+    [{ gang: { min: 3 }, array: { size: 2 } }, "/gang/min"],
+    [{ gang: true, array: { size: 300 } }, "/gang"],
+    [{ gang: true, array: { size: 4, maxRunning: 2 } }, "/array/maxRunning"],
+    [{ priority: "urgent" }, "/priority"],
+    [{ priority: { band: "batch", level: 100 } }, "/priority/level"],
+  ])("that contradict themselves are named: %j", (part, pointer) => {
+    expect(errorsOf({ ...batch, ...part }).map((error) => error.pointer)).toEqual([pointer]);
+  });
+});

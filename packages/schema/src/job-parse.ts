@@ -10,6 +10,7 @@ import { err, ok, type Result } from "./result.ts";
 import { parseExpression } from "./expression.ts";
 import { leastSingletonAfterMs } from "./lease.ts";
 import { isPlace } from "./placement-rules.ts";
+import { policyOf } from "./policy-parse.ts";
 import { DIMENSIONS } from "./resources.ts";
 import { isNormal } from "./paths.ts";
 import { parseBytes, parseCpuMillis, parseDurationMs } from "./units.ts";
@@ -310,6 +311,7 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
     ...resourcesOf(document, errors),
     ...countOf(document, errors),
     ...placementOf(document, errors),
+    ...policyOf(document, errors),
     ...mountsOf(document, errors),
     restart: restartOf(document, errors),
     runTimeoutMs:

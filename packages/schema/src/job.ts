@@ -6,6 +6,13 @@ import Type, { type Static } from "#typebox";
 import { ContainerOptionsSchema, ContainerSettingsSchema } from "./container-options.ts";
 import { JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { PlacementRulesSchema } from "./placement-rules.ts";
+import {
+  DisruptionSchema,
+  GangDocumentSchema,
+  GangMinSchema,
+  PriorityDocumentSchema,
+  PrioritySchema,
+} from "./policy.ts";
 import { FURTHER_DIMENSION, LimitsSchema, MAX_FURTHER, ResourcesSchema } from "./resources.ts";
 
 const quantity = (description: string) => Type.Union([Type.String({ maxLength: 32 }), Type.Number()], { description });
@@ -105,6 +112,9 @@ export const JobDocumentSchema = Type.Object(
       ),
     ),
     placement: Type.Optional(PlacementRulesSchema),
+    priority: Type.Optional(PriorityDocumentSchema),
+    disruption: Type.Optional(DisruptionSchema),
+    gang: Type.Optional(GangDocumentSchema),
     container: Type.Optional(ContainerOptionsSchema),
     volumes: Type.Optional(
       Type.Array(
@@ -224,6 +234,11 @@ export const JobSpecSchema = Type.Object(
     count: Type.Integer({ minimum: 1, maximum: MAX_TASKS }),
     maxRunning: nullable(Type.Integer({ minimum: 1 })),
     placement: Type.Optional(PlacementRulesSchema),
+    /** Absent: production, level 50. */
+    priority: Type.Optional(PrioritySchema),
+    disruption: Type.Optional(DisruptionSchema),
+    /** Absent: each task for itself. */
+    gangMin: Type.Optional(GangMinSchema),
     volumes: Type.Array(
       Type.Union([
         Type.Object({ source: Type.String(), target: Type.String(), readOnly: Type.Boolean() }, strict),

@@ -19,6 +19,9 @@ const strict = { additionalProperties: false } as const;
 const whole = Type.Integer({ minimum: 0 });
 const version = Type.Integer({ minimum: 1 });
 
+/** So many allocations may be stopped for one task. */
+export const MAX_VICTIMS = 256;
+
 export const PlacementSchema = Type.Object(
   {
     id: AllocationIdSchema,
@@ -162,6 +165,22 @@ export const RecordSchema = Type.Union([
       id: AccessIdSchema,
       name: AccessNameSchema,
       by: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  /**
+   * The room of less important work goes to this task: `victims` are stopped, and what they free is kept for it until it is
+   * placed there, its job changes or its host goes away.
+   */
+  Type.Object(
+    {
+      kind: Type.Literal("room_reserved"),
+      project: ProjectNameSchema,
+      job: JobNameSchema,
+      jobVersion: version,
+      index: whole,
+      hostId: HostIdSchema,
+      victims: Type.Array(AllocationIdSchema, { maxItems: MAX_VICTIMS }),
     },
     strict,
   ),

@@ -1,6 +1,6 @@
 /** What the core decides, with the reasons inside: placements with their score, refusals with every host's first failing check. */
 import Type, { type Static } from "#typebox";
-import { HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
+import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { AnyDimensionSchema } from "./resources.ts";
 
 const whole = Type.Integer();
@@ -86,6 +86,13 @@ export const UnblockHintSchema = Type.Union([
     },
     { additionalProperties: false },
   ),
+  /** By what is known of run limits there will be room then. */
+  Type.Object({ kind: Type.Literal("wait"), hostId: HostIdSchema, untilMs: whole }, { additionalProperties: false }),
+  /** A job of this priority would get the room of less important work. */
+  Type.Object(
+    { kind: Type.Literal("raise_priority"), above: Type.String({ maxLength: 64 }), victims: whole },
+    { additionalProperties: false },
+  ),
   Type.Object({ kind: Type.Literal("add_host") }, { additionalProperties: false }),
 ]);
 export type UnblockHint = Static<typeof UnblockHintSchema>;
@@ -95,8 +102,56 @@ export const HoldSchema = Type.Union([
   Type.Object({ kind: Type.Literal("max_running"), limit: whole, running: whole }, { additionalProperties: false }),
   Type.Object({ kind: Type.Literal("backoff"), untilMs: whole, attempt: whole }, { additionalProperties: false }),
   Type.Object({ kind: Type.Literal("previous_stopping") }, { additionalProperties: false }),
+  /** Its room is kept for it on this host, and becomes free when so many others have ended. */
+  Type.Object(
+    { kind: Type.Literal("room_reserved"), hostId: HostIdSchema, waitsFor: whole },
+    { additionalProperties: false },
+  ),
+  /** There is room for some of a gang, not for as many as it needs. */
+  Type.Object({ kind: Type.Literal("gang"), needed: whole, able: whole }, { additionalProperties: false }),
+  /** It fits on this host, whose room is kept for a task that waits longer: null when nobody knows until when. */
+  Type.Object(
+    {
+      kind: Type.Literal("backfill"),
+      hostId: HostIdSchema,
+      keptFor: Type.String({ maxLength: 256 }),
+      untilMs: Type.Union([whole, Type.Null()]),
+    },
+    { additionalProperties: false },
+  ),
 ]);
 export type Hold = Static<typeof HoldSchema>;
+
+/** A task that would be, or was, stopped for a more important one. */
+export const VictimSchema = Type.Object(
+  {
+    id: AllocationIdSchema,
+    project: ProjectNameSchema,
+    job: JobNameSchema,
+    index: Type.Integer({ minimum: 0 }),
+    priority: Type.String({ maxLength: 64 }),
+  },
+  { additionalProperties: false },
+);
+export type Victim = Static<typeof VictimSchema>;
+
+/** Where the job of a task that waits stands among the jobs that wait. */
+export const QueuePlaceSchema = Type.Object(
+  {
+    /** From 1. */
+    position: Type.Integer({ minimum: 1 }),
+    of: Type.Integer({ minimum: 1 }),
+    priority: Type.String({ maxLength: 64 }),
+    /** Whole bands that it has risen by waiting. */
+    risen: whole,
+    waitedMs: whole,
+    /** Of the cluster, 0…1: what its project holds of its dominant resource, and held on average lately. */
+    share: Type.Number(),
+    recentShare: Type.Number(),
+  },
+  { additionalProperties: false },
+);
+export type QueuePlace = Static<typeof QueuePlaceSchema>;
 
 export const OutcomeSchema = Type.Union([
   Type.Object(
@@ -116,6 +171,11 @@ export const OutcomeSchema = Type.Union([
     },
     { additionalProperties: false },
   ),
+  /** It gets the room of less important tasks, which are stopped first. */
+  Type.Object(
+    { kind: Type.Literal("preempts"), hostId: HostIdSchema, victims: Type.Array(VictimSchema) },
+    { additionalProperties: false },
+  ),
   Type.Object({ kind: Type.Literal("held"), hold: HoldSchema }, { additionalProperties: false }),
   Type.Object(
     { kind: Type.Literal("finished"), result: Type.Enum(["succeeded", "failed", "stopped"]) },
@@ -133,6 +193,8 @@ export const WhySchema = Type.Object(
     index: Type.Integer({ minimum: 0 }),
     sentence: Type.String(),
     outcome: OutcomeSchema,
+    /** Absent for a task that does not wait. */
+    queue: Type.Optional(QueuePlaceSchema),
   },
   { additionalProperties: false },
 );

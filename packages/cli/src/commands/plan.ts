@@ -1,5 +1,5 @@
 /** `berth plan FILE`: what running a document would do now, without doing it. Exit status 2 when something would wait for room. */
-import { decoder, PlanViewSchema, Routes, type PlanView } from "@berth/schema";
+import { decoder, PlanViewSchema, Routes, type Outcome, type PlanView } from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { locateIn } from "../document/locate.ts";
 import { Exit, Failure } from "../failure.ts";
@@ -34,13 +34,16 @@ export const registerPlan: Register = (program, { io, finish }) => {
         text: (width) => planText(plan.value, { width, colors: io.out.colors, all: options.output === "wide" }),
       });
       for (const warning of plan.value.warnings) await say(io, `warning: ${plainLine(warning)}`);
-      finish(plan.value.tasks.some((task) => task.outcome.kind === "blocked") ? Exit.blocked : Exit.ok);
+      finish(plan.value.tasks.some((task) => lacksRoom(task.outcome)) ? Exit.blocked : Exit.ok);
     });
   withExamples(withConnection(withFormat(command)), [
     ["berth plan examples/checksums.yaml", "where its tasks would go"],
     ["berth plan thumbs.yaml -o json", "with every host's score or refusal"],
   ]);
 };
+
+const lacksRoom = (outcome: Outcome): boolean =>
+  outcome.kind === "blocked" || (outcome.kind === "held" && outcome.hold.kind === "gang");
 
 const heading = (plan: PlanView): string => {
   const name = `${plan.project}/${plan.job}`;

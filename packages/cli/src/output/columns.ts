@@ -72,7 +72,11 @@ const ranText = (nowMs: number, one: AllocationView): string => {
 };
 
 export const allocationWideColumns: Column<AllocationView>[] = [
-  { title: "REASON", value: (one) => one.reason },
+  {
+    title: "REASON",
+    value: ({ reason, preemptedBy: by }) =>
+      by === undefined ? reason : `${reason} by ${by.project}/${taskName(by.job, by.index)}`,
+  },
   { title: "VERSION", value: (one) => String(one.jobVersion), align: "right" },
   { title: "ALLOCATION", value: (one) => one.id },
   { title: "DETAIL", value: (one) => one.exit?.detail ?? "" },

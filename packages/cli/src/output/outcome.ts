@@ -3,9 +3,12 @@ import {
   absurd,
   formatBytes,
   formatCpu,
+  formatDuration,
+  taskName,
   type AnyDimension,
   type HostRejection,
   type Outcome,
+  type QueuePlace,
   type ScoreBreakdown,
   type UnblockHint,
 } from "@berth/schema";
@@ -47,6 +50,10 @@ const hint = (one: UnblockHint): string => {
       return `a request of at most ${amount(one.dimension, one.to)}`;
     case "relax_rule":
       return `giving up the rule "${one.rule}", which alone stands against ${one.hosts} ${one.hosts === 1 ? "host" : "hosts"} with room`;
+    case "wait":
+      return `the end of what runs on ${one.hostId}, at ${new Date(one.untilMs).toISOString()} at the latest`;
+    case "raise_priority":
+      return `a priority above ${one.above}, for which ${one.victims === 1 ? "1 task" : `${one.victims} tasks`} would be stopped`;
     case "add_host":
       return "another host";
     default:
@@ -68,6 +75,8 @@ export const outcomeState = (outcome: Outcome): string => {
       return "blocked";
     case "held":
       return "waits";
+    case "preempts":
+      return "preempts";
     case "finished":
       return outcome.result;
   }
@@ -86,8 +95,24 @@ export const evidence = (outcome: Outcome): string[] => {
         ...outcome.hosts.map(rejection),
         ...(outcome.unblockedBy.length === 0 ? [] : [`would help: ${outcome.unblockedBy.map(hint).join("; or ")}`]),
       ];
+    case "preempts":
+      return outcome.victims.map(
+        ({ project, job, index, priority }) =>
+          `stops ${project}/${taskName(job, index)} (${priority}) on ${outcome.hostId}`,
+      );
     case "held":
     case "finished":
       return [];
   }
+};
+
+const percent = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+
+/** Where a waiting task's job stands in the queue, as one line. */
+export const queueLine = ({ position, of, priority, risen, waitedMs, share, recentShare }: QueuePlace): string => {
+  const rise = risen === 0 ? "" : `, risen by ${risen === 1 ? "1 band" : `${risen} bands`} in waiting`;
+  return (
+    `queue: ${position} of ${of} jobs, ${priority}${rise}, waits ${formatDuration(waitedMs)}; ` +
+    `its project holds ${percent(share)} of the cluster, ${percent(recentShare)} lately`
+  );
 };

@@ -1,49 +1,65 @@
 /** What running a document would do now, down to the host of each task. Nothing is changed. */
 import {
+  type AllocationId,
   jobKey,
   ok,
+  priorityOf,
   taskName,
   VOLUME_SIZES_NOT_ENFORCED,
   type JobSpec,
   type Outcome,
   type PlanView,
   type Problem,
+  type ProjectName,
   type Result,
 } from "@berth/schema";
 import { submitAction } from "./decide-jobs.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
-import { holdSentence } from "./sentences.ts";
+import { standing } from "./queue-order.ts";
+import { holdSentence, preemptsSentence } from "./sentences.ts";
+import type { Serving } from "./serve.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 import { mountsVolumes } from "./volumes.ts";
+import { victimOf } from "./victims.ts";
 
 /** A plan lists at most this many tasks, and this many refusing hosts over all of them; a warning counts the rest. */
 const MAX_TASKS_LISTED = 1_000;
 const MAX_HOSTS_LISTED = 20_000;
+
+const RUNNERS_UP = 3;
 
 type TaskPlan = PlanView["tasks"][number];
 
 /** Work that is queued already goes first, as it would. */
 const ALL_QUEUED = { maxPlacements: 100_000 } as const;
 
-const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job: MutableJob | undefined) => {
+const simulate = (
+  state: MutableState,
+  tentative: Tentative,
+  serving: Serving,
+  spec: JobSpec,
+  job: MutableJob | undefined,
+) => {
   const tasks: TaskPlan[] = [];
   const hostsUsed = new Set<string>();
   const requestClass = state.classes.passing(state.dimensions, spec);
-  const totals = { placed: 0, blocked: 0, held: 0 };
+  const totals = { placed: 0, preempts: 0, blocked: 0, held: 0 };
   // What an earlier version has left on lost hosts does not count, and gives way.
+  const holds = (id: AllocationId | null): boolean => id !== null && !isGivenUp(state, id);
+  const previousOf = (index: number): AllocationId | null => job?.tasks[index]?.active ?? job?.extra.get(index) ?? null;
   const holding = [...(job?.tasks ?? []).map((task) => task.active), ...(job?.extra.values() ?? [])].filter(
-    (id) => id !== null && !isGivenUp(state, id),
+    holds,
   ).length;
   let slots = (spec.maxRunning ?? Number.POSITIVE_INFINITY) - holding;
   let hostsListed = 0;
+  let served = 0;
   let blocked: { readonly outcome: Outcome; readonly sentence: string } | undefined;
 
   const outcomeOf = (index: number, subject: string): { readonly outcome: Outcome; readonly sentence: string } => {
-    const previous = job?.tasks[index]?.active ?? job?.extra.get(index) ?? null;
-    if (previous !== null && !isGivenUp(state, previous)) {
+    if (holds(previousOf(index))) {
       const hold = { kind: "previous_stopping" } as const;
       return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
     }
@@ -54,15 +70,60 @@ const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job:
     }
     // One request: where the first did not fit, no other will, unless its volumes are elsewhere.
     if (blocked !== undefined) return { ...blocked, sentence: `${subject} waits like the task before it` };
-    const explained = explainRequest(state, tentative, { spec, requestClass, index }, subject, "place");
-    if (explained.chosen === undefined) {
+    const found = oneMore(index, subject);
+    if (found === undefined) {
+      const explained = explainRequest(state, tentative, { ...asking, index }, subject, "look");
       if (!mountsVolumes(spec)) blocked = explained;
-    } else {
-      slots -= 1;
-      hostsUsed.add(explained.chosen.hostId);
+      return explained;
     }
-    return explained;
+    slots -= 1;
+    served += 1;
+    const { outcome } = found;
+    if (outcome.kind === "placed" || outcome.kind === "preempts") hostsUsed.add(outcome.hostId);
+    if (!gang.waits) return found;
+    // Nobody starts before all of the gang have their room; the others of the job come after that.
+    if (served === gangMin) blocked = heldByGang(subject, gangMin);
+    if (outcome.kind !== "placed") return found;
+    const hold = { kind: "room_reserved", hostId: outcome.hostId, waitsFor: 0 } as const;
+    return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
   };
+
+  const asking = { spec, requestClass };
+  /** Where one more of these tasks goes, with whose room; books it. */
+  const oneMore = (
+    index: number,
+    subject: string,
+  ): { readonly outcome: Outcome; readonly sentence: string } | undefined => {
+    const chosen = serving.find({ ...asking, index }, RUNNERS_UP);
+    if (chosen !== undefined) {
+      const { hostId, score, runnersUp } = chosen;
+      const outcome: Outcome = { kind: "placed", hostId, score, runnersUp: [...runnersUp] };
+      return { sentence: `${subject} would be placed on ${hostId}`, outcome };
+    }
+    const eviction = serving.evict(asking);
+    if (eviction === undefined) return undefined;
+    const { hostId } = eviction;
+    const victims = eviction.victims.map(({ id }) => victimOf(state, id)).filter((victim) => victim !== undefined);
+    return { sentence: preemptsSentence(subject, hostId, victims), outcome: { kind: "preempts", hostId, victims } };
+  };
+
+  const gangMin = spec.gangMin ?? 0;
+  const indices = Array.from({ length: gangMin === 0 ? 0 : spec.count }, (_, index) => index);
+  const members = indices.filter((index) => !holds(previousOf(index))).slice(0, gangMin);
+  const wanting = Math.max(0, Math.min(members.length, slots));
+  const heldByGang = (subject: string, able: number): { readonly outcome: Outcome; readonly sentence: string } => {
+    const hold = { kind: "gang", needed: gangMin, able } as const;
+    return { outcome: { kind: "held", hold }, sentence: holdSentence(subject, hold, 0) };
+  };
+  const gang =
+    wanting < gangMin ? { able: wanting, waits: false } : gangIn(members, serving, (index) => oneMore(index, ""));
+  if (gang.able < gangMin) {
+    const name = `${spec.project}/${spec.name}`;
+    blocked =
+      gang.able === 0 && wanting > 0
+        ? explainRequest(state, tentative, { ...asking, index: members[0] ?? 0 }, name, "look")
+        : heldByGang(name, gang.able);
+  }
 
   for (let index = 0; index < spec.count; index += 1) {
     const subject = `${spec.project}/${taskName(spec.name, index)}`;
@@ -77,6 +138,25 @@ const simulate = (state: MutableState, tentative: Tentative, spec: JobSpec, job:
     tasks.push({ index, sentence, outcome: listed });
   }
   return { tasks, hostsUsed, totals };
+};
+
+/** How many of a gang find room, and whether some of it has to wait until others have ended. Leaves nothing booked. */
+const gangIn = (
+  members: readonly number[],
+  serving: Serving,
+  oneMore: (index: number) => { readonly outcome: Outcome } | undefined,
+): { readonly able: number; readonly waits: boolean } => {
+  let [able, waits] = [0, false];
+  serving.attempt(() => {
+    for (const index of members) {
+      const one = oneMore(index);
+      if (one === undefined) break;
+      able += 1;
+      waits ||= one.outcome.kind === "preempts";
+    }
+    return false;
+  });
+  return { able, waits };
 };
 
 /** What hosts that would get work cannot enforce, each sentence once with the hosts it is true of. */
@@ -126,12 +206,22 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
       const tasks = unchanged(state, tentative, job, env.nowMs);
       return ok({ ...head, version: job.version, stops: 0, tasks, warnings: [] });
     }
-    planOn(state, tentative, env, ALL_QUEUED);
-    const { tasks, hostsUsed, totals } = simulate(state, tentative, spec, job);
+    const share = (project: ProjectName): number => {
+      const { now, recent } = state.usage.sharesOf(project, env.nowMs);
+      return now + recent;
+    };
+    const isAhead = (other: MutableJob): boolean => {
+      const higher = standing(other, env.nowMs) - priorityOf(spec);
+      return higher > 0 || (higher === 0 && share(other.project) <= share(spec.project));
+    };
+    const ahead = { ...ALL_QUEUED, isAhead, replaced: job };
+    const { tasks, hostsUsed, totals } = planOn(state, tentative, env, ahead, (_planned, serving) =>
+      simulate(state, tentative, serving, spec, job),
+    );
     const warnings = notEnforced(state, hostsUsed, spec);
     if (tasks.length < spec.count) {
       warnings.unshift(
-        `only the first ${tasks.length} of ${spec.count} tasks are listed; of all, ${totals.placed} would be placed now, ${totals.held} held, ${totals.blocked} blocked`,
+        `only the first ${tasks.length} of ${spec.count} tasks are listed; of all, ${totals.placed + totals.preempts} would be placed now, ${totals.held} held, ${totals.blocked} blocked`,
       );
     }
     const active = [...(job?.tasks ?? [])].filter((task) => task.active !== null).map((task) => task.active);

@@ -103,6 +103,11 @@ const told = (record: LogRecord, locate: Locate): Told => {
       const instead = replaces === null ? "" : ", in the place of one on a lost host";
       return [`attempt ${attempt} on ${hostId}${instead}`, { project, job, index, allocation: id, host: hostId }];
     }
+    case "room_reserved": {
+      const { hostId, index, job, project, victims } = record;
+      const whose = victims.length === 0 ? "" : `, for which ${victims.length} less important shall stop`;
+      return [`gets room on ${hostId}${whose}`, { project, job, index, host: hostId }];
+    }
     case "allocation_reported":
       return [reported(record.report), { ...allocation(record.report.id), host: record.hostId }];
     case "allocation_stop":

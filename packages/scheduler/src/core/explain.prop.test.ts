@@ -41,6 +41,7 @@ it("every hint, followed by itself, lets the task run", () => {
         for (const hint of outcome.unblockedBy) {
           const world = build();
           let requests = toResources(wanted);
+          const isRaised = hint.kind === "raise_priority";
           if (hint.kind === "add_host") world.host("new", requests);
           else if (hint.kind === "reduce_request") requests = { ...requests, [hint.dimension]: hint.to };
           else if (hint.kind === "free_resources") {
@@ -49,7 +50,7 @@ it("every hint, followed by itself, lets the task run", () => {
             const more = { ...all, [hint.dimension]: all[hint.dimension as Dimension] + hint.short };
             world.append(unwrap(decideHello(world.state, hint.hostId, makeHello(more, "session-0000000002"))));
           }
-          world.submit(makeSpec("task", { requests }));
+          world.submit(makeSpec("task", { requests, ...(isRaised && { priority: { band: "system", level: 50 } }) }));
           expect(world.plan(), JSON.stringify(hint)).toHaveLength(1);
         }
       },

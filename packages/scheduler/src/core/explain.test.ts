@@ -80,6 +80,11 @@ describe("why", () => {
             "to": 500,
           },
           {
+            "above": "production",
+            "kind": "raise_priority",
+            "victims": 1,
+          },
+          {
             "kind": "add_host",
           },
         ],

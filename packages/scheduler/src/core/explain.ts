@@ -4,6 +4,7 @@
  */
 import {
   type HostId,
+  type AllocationId,
   type HostRejection,
   err,
   jobKey,
@@ -21,11 +22,15 @@ import {
 } from "@berth/schema";
 import { firstShort, rejection, type HostRoom, type Vector } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
+import { planOn, type PlanEnv } from "./plan.ts";
+import { explainGang, explainKept, explainReserved, priorityHint, waitHint } from "./explain-policy.ts";
 import { isGivenUp, patienceOf } from "./patience.ts";
-import { placeTask, type Wanting } from "./place-task.ts";
+import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
+import { queuePlace } from "./queue-place.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { RuleRejection } from "./rule-check.ts";
-import { blockedSentence, holdSentence } from "./sentences.ts";
+import { blockedSentence, holdSentence, preemptsSentence } from "./sentences.ts";
+import type { Serving } from "./serve.ts";
 import {
   inside,
   type AllocationRecord,
@@ -36,6 +41,7 @@ import {
 } from "./state.ts";
 import { tentatively, type Chosen, type Tentative } from "./tentative.ts";
 import type { VolumeSight } from "./volumes.ts";
+import { victimOf } from "./victims.ts";
 
 export interface Explained {
   readonly sentence: string;
@@ -185,8 +191,6 @@ const VERBS = {
   stopping: "stops",
 };
 
-const wantingOf = ({ requestClass, spec }: MutableJob, index: number): Wanting => ({ spec, requestClass, index });
-
 /** `own`: the slots that the task holds already. */
 const explainThrottle = (job: MutableJob, subject: string, own: 0 | 1): Explained | undefined => {
   const limit = job.spec.maxRunning;
@@ -203,12 +207,46 @@ const waitSentence = (spec: JobSpec): string => {
   return `it is placed elsewhere after ${Math.ceil(patienceMs / 1_000)} s of silence, ${why}`;
 };
 
+/** A task that wants a place: what keeps it from one, where it would go, or why nowhere. `own`: the slots it holds already. */
+const explainWanting = (
+  state: MutableState,
+  tentative: Tentative,
+  job: MutableJob,
+  index: number,
+  nowMs: number,
+  serving: Serving | undefined,
+  own: 0 | 1 = 0,
+): Explained => {
+  const subject = `${job.project}/${taskName(job.name, index)}`;
+  const held =
+    explainReserved(state, job, subject, index) ??
+    explainThrottle(job, subject, own) ??
+    explainGang(state, tentative, job, subject) ??
+    explainKept(state, serving, job, subject, nowMs);
+  if (held !== undefined) return held;
+  const explained = explainRequest(state, tentative, wantingOf(job, index), subject, "look");
+  if (explained.outcome.kind !== "blocked") return explained;
+  const { hosts, unblockedBy } = explained.outcome;
+  if (serving === undefined) return explained;
+  // Before another host, which is always the last resort.
+  const others = unblockedBy.slice(0, -1);
+  const hints = [
+    ...waitHint(state, serving, job),
+    ...others,
+    ...priorityHint(state, serving, job),
+    ...unblockedBy.slice(-1),
+  ];
+  return { ...explained, outcome: { kind: "blocked", hosts, unblockedBy: hints.slice(0, 16) } };
+};
+
 const explainActive = (
   state: MutableState,
   tentative: Tentative,
   job: MutableJob,
   subject: string,
   allocation: AllocationRecord,
+  nowMs: number,
+  serving: Serving | undefined,
 ): Explained => {
   const { hostId } = allocation;
   const reached = state.hosts.get(hostId)?.state;
@@ -217,11 +255,12 @@ const explainActive = (
     const wait = isLost ? `, which is lost: it is stopped there when ${hostId} returns` : "";
     return onHost(allocation, `${subject} is being stopped on ${hostId}${wait}`);
   }
-  const held = explainThrottle(job, subject, job.stranded.has(allocation.index) ? 1 : 0);
   if (isGivenUp(state, allocation.id)) {
-    if (held !== undefined) return held;
-    const next = explainRequest(state, tentative, wantingOf(job, allocation.index), subject, "look");
-    if (next.chosen !== undefined) return { ...next, sentence: `${next.sentence}, because ${hostId} is ${reached}` };
+    const own = job.stranded.has(allocation.index) ? 1 : 0;
+    const next = explainWanting(state, tentative, job, allocation.index, nowMs, serving, own);
+    if (next.outcome.kind === "held") return next;
+    if (next.outcome.kind === "placed")
+      return { ...next, sentence: `${next.sentence}, because ${hostId} is ${reached}` };
     return { ...next, sentence: `${subject} is on ${hostId}, which is ${reached}; ${next.sentence}` };
   }
   if (allocation.jobVersion !== job.version) {
@@ -246,19 +285,18 @@ export const explainTask = (
   job: MutableJob,
   task: TaskRecord,
   nowMs: number,
+  serving?: Serving,
 ): Explained => {
   const subject = `${job.project}/${taskName(job.name, task.index)}`;
   if (task.status !== "open") return explainEnd(subject, task, task.status);
   const active = task.active === null ? undefined : state.allocations.get(task.active);
-  if (active !== undefined) return explainActive(state, tentative, job, subject, active);
+  if (active !== undefined) return explainActive(state, tentative, job, subject, active, nowMs, serving);
   if (task.notBeforeMs > nowMs) {
     const hold = { kind: "backoff", untilMs: task.notBeforeMs, attempt: task.attempts + 1 } as const;
     const code = task.exit === null ? "" : `; attempt ${task.attempts} ended with exit code ${task.exit.code}`;
     return { sentence: `${holdSentence(subject, hold, nowMs)}${code}`, outcome: { kind: "held", hold } };
   }
-  const held = explainThrottle(job, subject, 0);
-  if (held !== undefined) return held;
-  return explainRequest(state, tentative, wantingOf(job, task.index), subject, "look");
+  return explainWanting(state, tentative, job, task.index, nowMs, serving);
 };
 
 /** A host's first failing check for a request, or undefined when it could take it now. */
@@ -283,6 +321,46 @@ export const taskAt = (
   return err(problem("task.not_found", `${project}/${name} has no task ${index}; ${range}`));
 };
 
+/** So much of the queue is planned before a task is explained: what stands before it goes first. */
+const AHEAD = { maxPlacements: 256 } as const;
+
+/** What a plan made now would do for this task, and if nothing, why not. */
+export const explainWaiting = (
+  state: MutableState,
+  tentative: Tentative,
+  job: MutableJob,
+  task: TaskRecord,
+  env: PlanEnv,
+): Explained =>
+  planOn(state, tentative, env, AHEAD, ({ records }, serving) => {
+    const subject = `${job.project}/${taskName(job.name, task.index)}`;
+    for (const record of records) {
+      const one =
+        record.kind === "allocation_placed" ? record.placement : record.kind === "room_reserved" ? record : null;
+      if (one === null || one.index !== task.index || jobKey(one.project, one.job) !== job.key) continue;
+      const { hostId } = one;
+      if ("score" in one) {
+        const outcome = { kind: "placed", hostId, score: one.score, runnersUp: [] } as const;
+        const lost = one.replaces === null ? "" : `, because ${silentHost(state, one.replaces)}`;
+        return { sentence: `${subject} would be placed on ${hostId}${lost}`, outcome: { ...outcome, runnersUp: [] } };
+      }
+      const victims = one.victims.map((id) => victimOf(state, id)).filter((victim) => victim !== undefined);
+      return { sentence: preemptsSentence(subject, hostId, victims), outcome: { kind: "preempts", hostId, victims } };
+    }
+    return explainTask(state, tentative, job, task, env.nowMs, serving);
+  });
+
+const silentHost = (state: MutableState, id: AllocationId): string => {
+  const hostId = state.allocations.get(id)?.hostId;
+  return `${hostId} is ${hostId === undefined ? "lost" : state.hosts.get(hostId)?.state}`;
+};
+
+/** Ids for plans that nobody appends. */
+const noIds = (): AllocationId => "" as AllocationId;
+
+const waits = (state: MutableState, job: MutableJob, task: TaskRecord): boolean =>
+  job.desired === "run" && task.status === "open" && (task.active === null || isGivenUp(state, task.active));
+
 /** Why this task is placed, held, blocked or over, with every host's first failing check when it is blocked. */
 export const why = (
   clusterState: ClusterState,
@@ -295,8 +373,12 @@ export const why = (
   const found = taskAt(state, project, name, index);
   if (!found.ok) return found;
   const { job, task } = found.value;
+  const isWaiting = waits(state, job, task);
   const { sentence, outcome } = tentatively(state.index, (tentative) =>
-    explainTask(state, tentative, job, task, nowMs),
+    isWaiting
+      ? explainWaiting(state, tentative, job, task, { nowMs, makeAllocationId: noIds })
+      : explainTask(state, tentative, job, task, nowMs),
   );
-  return ok({ project, job: name, index, sentence, outcome });
+  const queue = isWaiting ? queuePlace(state, job, nowMs) : undefined;
+  return ok({ project, job: name, index, sentence, outcome, ...(queue !== undefined && { queue }) });
 };

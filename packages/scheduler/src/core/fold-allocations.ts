@@ -1,8 +1,9 @@
 /** Folding what happens to allocations: placed, reported, stopped. Each returns false when it contradicts the state. */
 import { isForward, jobKey, type LogRecord } from "@berth/schema";
 import { addInto } from "./feasibility.ts";
-import { changeTask, endAllocation, touchDocument, type Folding } from "./fold-tasks.ts";
+import { account, changeTask, endAllocation, giveUp, touchDocument, type Folding } from "./fold-tasks.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
+import { reserve, unreserve } from "./reservations.ts";
 import type { MutableAllocation } from "./state.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
@@ -17,6 +18,9 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   // The one rule that keeps an index from running twice: what is active must be replaced by name.
   if (task.active !== placement.replaces || state.allocations.has(placement.id)) return false;
   const replaced = placement.replaces === null ? undefined : state.allocations.get(placement.replaces);
+  // It has its place now, there or elsewhere. Before what it replaces ends, so that nothing wants that room in between.
+  const reservation = job.reserved.get(placement.index);
+  if (reservation !== undefined) unreserve(state, reservation);
   if (replaced !== undefined) endAllocation(folding, replaced, { state: "lost", reason: "host_lost", exit: null });
 
   const allocation: MutableAllocation = {
@@ -45,10 +49,12 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     task.attempts = placement.attempt;
     task.notBeforeMs = 0;
     job.activeTasks += 1;
+    job.waitingSinceMs = null;
   });
   host.allocations.add(placement.id);
   addInto(host.reserved, job.spec.requests, 1);
-  state.index.book(host.slot, allocation.requestClass, 1);
+  account(state, allocation, host.slot, 1);
+  state.usage.add(job.project, job.requestClass.request, 1, folding.atMs);
   foldBinding(folding, allocation);
   state.demand.note(job.requestClass.demandKey, job.requestClass.request, state.hosts.size);
   state.index.setMix(state.demand.mix);
@@ -81,8 +87,38 @@ export const foldReported = (folding: Folding, record: RecordOf<"allocation_repo
   changeActive(folding, allocation, () => {
     allocation.state = report.state;
     allocation.reason = report.reason;
-    allocation.startedAtMs = report.startedAtMs ?? allocation.startedAtMs;
+    if (report.startedAtMs === null || report.startedAtMs === allocation.startedAtMs) return;
+    allocation.startedAtMs = report.startedAtMs;
+    // When it will end is another time now.
+    folding.state.ledger.touch(folding.state.hosts.get(allocation.hostId)?.slot ?? -1);
   });
+  return true;
+};
+
+/** Keeps room for a task and has stopped what is in its way. */
+export const foldReserved = (folding: Folding, record: RecordOf<"room_reserved">): boolean => {
+  const { state } = folding;
+  const job = state.jobs.get(jobKey(record.project, record.job));
+  const task = job?.tasks[record.index];
+  const host = state.hosts.get(record.hostId);
+  if (job === undefined || task === undefined || host?.state !== "ready") return false;
+  if (job.version !== record.jobVersion || !job.wanting.has(task.index)) return false;
+  const preemptedBy = { project: job.project, job: job.name, index: task.index };
+  for (const id of record.victims) {
+    const victim = state.allocations.get(id);
+    if (victim === undefined || victim.hostId !== host.id || victim.desired === "stop") continue;
+    if (!isForward(victim.state, "exited")) continue;
+    changeActive(folding, victim, () => {
+      victim.desired = "stop";
+      victim.reason = "preempted";
+      victim.preemptedBy = preemptedBy;
+    });
+    state.toStop.delete(id);
+    giveUp(state, victim);
+    touchDocument(folding, victim);
+  }
+  changeTask(folding, job, task, () => reserve(state, job, task.index, host));
+  folding.changes.hosts.add(host.id);
   return true;
 };
 
@@ -96,6 +132,7 @@ export const foldStop = (folding: Folding, record: RecordOf<"allocation_stop">):
     allocation.reason = record.reason;
   });
   state.toStop.delete(record.id);
+  giveUp(state, allocation);
   touchDocument(folding, allocation);
   return true;
 };

@@ -2,8 +2,17 @@
 import { leaseTermsOf, noResources, type LogRecord } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
 import { bookable, learnNames, toVector } from "./feasibility.ts";
-import { changeTask, endAllocation, leaveQueue, refreshExtra, refreshQueue, type Folding } from "./fold-tasks.ts";
+import {
+  changeTask,
+  endAllocation,
+  leaveQueue,
+  queueKeyOf,
+  refreshExtra,
+  refreshQueue,
+  type Folding,
+} from "./fold-tasks.ts";
 import { isGivenUp, isSilent } from "./patience.ts";
+import { unreserve, type Reservation } from "./reservations.ts";
 import type { MutableHost, MutableState } from "./state.ts";
 import { bookVolume, volumesOn } from "./volumes.ts";
 
@@ -11,6 +20,19 @@ type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
 
 /** Said of a host that answers. */
 const stateByDuty = { open: "ready", cordoned: "cordoned", draining: "draining" } as const;
+
+/** Whoever waited for room there is planned anew. */
+const dropReservations = (
+  folding: Folding,
+  host: MutableHost,
+  isVoid: (reservation: Reservation) => boolean = () => true,
+): void => {
+  for (const reservation of [...host.reservations].filter(isVoid)) {
+    unreserve(folding.state, reservation);
+    const task = reservation.job.tasks[reservation.index];
+    if (task !== undefined) changeTask(folding, reservation.job, task, () => undefined);
+  }
+};
 
 /** Tells the packer, and every task that has an allocation there, how the host is now. */
 const announce = (folding: Folding, host: MutableHost): void => {
@@ -22,6 +44,7 @@ const announce = (folding: Folding, host: MutableHost): void => {
     attributesOf(host),
   );
   changes.hosts.add(host.id);
+  if (host.state !== "ready") dropReservations(folding, host);
   for (const id of host.allocations) {
     const allocation = state.allocations.get(id);
     const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
@@ -46,6 +69,7 @@ const learn = (state: MutableState, host: MutableHost): void => {
     leaveQueue(state, job);
     state.classes.release(job.requestClass);
     job.requestClass = state.classes.retain(known, job.spec);
+    job.queueKey = queueKeyOf(job.requestClass, job.spec);
     refreshQueue(state, job);
   }
 };
@@ -69,6 +93,7 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     allocatable: noResources(),
     reserved: noResources(),
     allocations: new Set(),
+    reservations: new Set(),
     desiredRev: folding.sequence,
     slot: state.index.slotOf(record.hostId),
   });
@@ -86,8 +111,14 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   host.bootId = record.bootId;
   host.inventory = record.inventory;
   host.capacity = record.capacity;
+  const before = toVector(folding.state.dimensions, host.allocatable);
   host.allocatable = bookable(record.capacity);
   learn(folding.state, host);
+  const after = toVector(folding.state.dimensions, host.allocatable);
+  folding.state.usage.grow(before, after);
+  // What is kept there was reckoned with what the host had before, and with what it was.
+  const isLess = before.some((amount, at) => amount > (after[at] as number));
+  dropReservations(folding, host, ({ requestClass }) => isLess || requestClass.rules !== null);
   if (host.state === "enrolled") host.state = stateByDuty[host.duty];
   announce(folding, host);
   return true;
@@ -160,6 +191,7 @@ export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">):
   for (const volume of volumesOn(state, host.id)) bookVolume(state, volume, -1);
   // Nor may its size go on to count among those of the hosts that are there.
   host.state = "lost";
+  state.usage.grow(toVector(state.dimensions, host.allocatable), toVector([], noResources()));
   host.allocatable = noResources();
   announce(folding, host);
   state.hosts.delete(host.id);

@@ -1,7 +1,17 @@
 /** Folding what users did to jobs: submitted, stopped, forgotten. Each returns false when the record contradicts the state. */
 import { jobKey, type AllocationId, type LogRecord } from "@berth/schema";
 import { createBitset } from "./bitset.ts";
-import { changeTask, forgetAllocations, leaveQueue, refreshExtra, refreshWanting, type Folding } from "./fold-tasks.ts";
+import {
+  changeTask,
+  forgetAllocations,
+  leaveQueue,
+  queueKeyOf,
+  refreshExtra,
+  refreshWanting,
+  stopSoon,
+  type Folding,
+} from "./fold-tasks.ts";
+import { unreserve } from "./reservations.ts";
 import {
   idempotencyKeyOf,
   MAX_IDEMPOTENCY_KEYS,
@@ -60,6 +70,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
   }
   const extra = new Map([...active].filter(([index]) => index >= spec.count));
   const stopping = active.size - extra.size;
+  const requestClass = state.classes.retain(state.dimensions, spec);
   const job: MutableJob = {
     key,
     project: spec.project,
@@ -70,6 +81,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
     submittedBy: record.by,
     submittedAtMs: folding.atMs,
     order: (state.lastOrder += 1),
+    waitingSinceMs: null,
     finishedAtMs: null,
     exitCode: null,
     tasks,
@@ -83,14 +95,19 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
       stopped: 0,
     },
     activeTasks: active.size,
-    requestClass: state.classes.retain(state.dimensions, spec),
+    requestClass,
+    queueKey: queueKeyOf(requestClass, spec),
     wanting: createBitset(spec.count),
     stranded: new Set(),
     displaced: new Set(),
     extra,
+    reserved: new Map(),
   };
   if (old !== undefined) {
+    for (const reservation of old.reserved.values()) unreserve(state, reservation);
     leaveQueue(state, old);
+    // What is left of it has no budget any more.
+    if (old.spec.disruption !== undefined) state.budgetChanges += 1;
     state.classes.release(old.requestClass);
     for (const task of old.tasks.slice(spec.count)) forgetAllocations(folding, task.history);
     if (state.finished.delete(key)) state.finishedTaskCount -= old.spec.count;
@@ -98,7 +115,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
   }
   state.activeTaskCount += spec.count;
   state.jobs.set(key, job);
-  for (const id of active.values()) if (state.allocations.get(id)?.desired === "run") state.toStop.add(id);
+  for (const id of active.values()) stopSoon(state, id);
   for (const task of tasks) refreshWanting(state, job, task);
   for (const index of extra.keys()) refreshExtra(state, job, index);
   rememberKey(state, record);
@@ -116,7 +133,7 @@ export const foldStopped = (folding: Folding, record: RecordOf<"job_stopped">): 
     if (task.status !== "open") continue;
     changeTask(folding, job, task, () => {
       if (task.active === null) task.status = "stopped";
-      else if (state.allocations.get(task.active)?.desired === "run") state.toStop.add(task.active);
+      else stopSoon(state, task.active);
     });
   }
   folding.changes.jobs.add(job.key);

@@ -2,9 +2,11 @@
  * The bookkeeping under `fold`: whoever changes a task or its allocation does it here, so that counts, the set of tasks
  * that want work and the queues always say the same as the facts.
  */
-import type { AllocationId, Exit, TaskCounts } from "@berth/schema";
+import { priorityOf, type AllocationId, type Exit, type JobSpec, type TaskCounts } from "@berth/schema";
 import { addInto } from "./feasibility.ts";
 import { isGivenUp } from "./patience.ts";
+import type { RequestClass } from "./request-class.ts";
+import { unreserve } from "./reservations.ts";
 import { afterEnd } from "./restart-policy.ts";
 import { createSortedList } from "./sorted-list.ts";
 import {
@@ -48,9 +50,13 @@ export const refreshWanting = (state: MutableState, job: MutableJob, task: Mutab
   const open = job.desired === "run" && task.status === "open";
   const givenUp = isGivenUp(state, task.active);
   const isOld = task.active !== null && state.allocations.get(task.active)?.jobVersion !== job.version;
-  if (open && (givenUp || (task.active === null && task.notBeforeMs === 0))) job.wanting.add(task.index);
+  const wants = open && (givenUp || (task.active === null && task.notBeforeMs === 0));
+  const reservation = job.reserved.get(task.index);
+  if (reservation !== undefined && !wants) unreserve(state, reservation);
+  const isReserved = job.reserved.has(task.index);
+  if (wants && !isReserved) job.wanting.add(task.index);
   else job.wanting.delete(task.index);
-  mark(job.stranded, task.index, open && givenUp && !isOld);
+  mark(job.stranded, task.index, open && givenUp && !isOld && !isReserved);
   mark(job.displaced, task.index, givenUp && isOld);
 };
 
@@ -68,27 +74,51 @@ export const changeTask = (folding: Folding, job: MutableJob, task: MutableTask,
 export const slotsOf = (job: MutableJob): number =>
   job.spec.maxRunning === null
     ? Number.POSITIVE_INFINITY
-    : job.spec.maxRunning - (job.activeTasks - job.displaced.size);
+    : job.spec.maxRunning - (job.activeTasks - job.displaced.size) - job.reserved.size;
+
+/** Jobs that stand in one queue: what there is no room for the first of, there is none for the others. */
+export const queueKeyOf = (requestClass: RequestClass, spec: JobSpec): string => {
+  const { kind, runTimeoutMs, stopTimeoutMs, gangMin } = spec;
+  const lasts = kind === "batch" && runTimeoutMs !== null ? runTimeoutMs + stopTimeoutMs : kind;
+  return `${requestClass.id} ${priorityOf(spec)} ${lasts} ${gangMin ?? 1} ${spec.project}`;
+};
+
+const isQueued = (job: MutableJob): boolean =>
+  job.desired === "run" && job.wanting.size > 0 && (slotsOf(job) > 0 || job.stranded.size > 0);
+
+/** Notes since when a job waits: since it wanted something and last got anything. */
+export const noteWaiting = (job: MutableJob, atMs: number): void => {
+  if (!isQueued(job) && job.reserved.size === 0) job.waitingSinceMs = null;
+  else job.waitingSinceMs ??= atMs;
+};
 
 /** Puts the job into the queue of its class, or takes it out, as its tasks have it now. */
 export const refreshQueue = (state: MutableState, job: MutableJob): void => {
-  const { id } = job.requestClass;
-  const queue = state.queues.get(id);
-  if (job.desired === "run" && job.wanting.size > 0 && (slotsOf(job) > 0 || job.stranded.size > 0)) {
+  const queue = state.queues.get(job.queueKey);
+  if (isQueued(job)) {
     if (queue !== undefined) queue.jobs.insert(job);
     else {
       const jobs = createSortedList<MutableJob>((entry) => entry.order);
       jobs.insert(job);
-      state.queues.set(id, { requestClass: job.requestClass, jobs, parkedAt: null });
+      const { requestClass, spec } = job;
+      const queue = {
+        requestClass,
+        priority: priorityOf(spec),
+        jobs,
+        parkedAt: null,
+        parkedBudget: null,
+        tooLargeAt: null,
+      };
+      state.queues.set(job.queueKey, queue);
     }
   } else leaveQueue(state, job);
 };
 
 export const leaveQueue = (state: MutableState, job: MutableJob): void => {
-  const queue = state.queues.get(job.requestClass.id);
+  const queue = state.queues.get(job.queueKey);
   if (queue === undefined) return;
   queue.jobs.remove(job);
-  if (queue.jobs.length === 0) state.queues.delete(job.requestClass.id);
+  if (queue.jobs.length === 0) state.queues.delete(job.queueKey);
 };
 
 export const forgetAllocations = (folding: Folding, ids: readonly AllocationId[]): void => {
@@ -105,6 +135,22 @@ export const touchDocument = (folding: Folding, allocation: MutableAllocation): 
   host.desiredRev = folding.sequence;
   folding.changes.hosts.add(host.id);
   folding.changes.documents.add(host.id);
+};
+
+/** It shall stop: whoever waits may be given its room. */
+export const giveUp = ({ hosts, ledger, index }: MutableState, { hostId }: MutableAllocation): void => {
+  const slot = hosts.get(hostId)?.slot;
+  if (slot === undefined) return;
+  ledger.touch(slot);
+  index.stir(slot);
+};
+
+/** Its job wants it ended: the next plan stops it. */
+export const stopSoon = (state: MutableState, id: AllocationId): void => {
+  const allocation = state.allocations.get(id);
+  if (allocation === undefined || allocation.desired === "stop") return;
+  state.toStop.add(id);
+  giveUp(state, allocation);
 };
 
 /** A task whose wait is over wants work from here on. */
@@ -174,13 +220,25 @@ const postpone = ({ atMs, state }: Folding, job: MutableJob, task: MutableTask, 
   state.delayed.push({ atMs: task.notBeforeMs, key: job.key, version: job.version, index: task.index });
 };
 
+/** Books what an allocation asks for (`sign` 1) in every account that is kept, or gives it back (-1). */
+export const account = (state: MutableState, allocation: MutableAllocation, slot: number, sign: 1 | -1): void => {
+  const { requestClass } = allocation;
+  const priority = priorityOf(allocation.spec);
+  const count = (state.priorities.get(priority) ?? 0) + sign;
+  if (count === 0) state.priorities.delete(priority);
+  else state.priorities.set(priority, count);
+  if (allocation.spec.kind === "batch" && allocation.spec.runTimeoutMs !== null) state.limited += sign;
+  state.index.book(slot, requestClass, sign);
+};
+
 /** Gives back what an ended allocation had booked on its host. */
 const release = (folding: Folding, allocation: MutableAllocation): void => {
   const { state } = folding;
   const host = state.hosts.get(allocation.hostId);
   if (host === undefined || !host.allocations.delete(allocation.id)) return;
   addInto(host.reserved, allocation.spec.requests, -1);
-  state.index.book(host.slot, allocation.requestClass, -1);
+  account(state, allocation, host.slot, -1);
+  state.usage.add(allocation.project, allocation.requestClass.request, -1, folding.atMs);
 };
 
 /**

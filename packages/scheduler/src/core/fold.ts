@@ -7,7 +7,7 @@
  * A task is `open` until an attempt of the current version settles it; then it is succeeded, failed or stopped for good.
  */
 import type { LogRecord, Transaction } from "@berth/schema";
-import { foldPlaced, foldReported, foldStop } from "./fold-allocations.ts";
+import { foldPlaced, foldReported, foldReserved, foldStop } from "./fold-allocations.ts";
 import {
   foldDisconnected,
   foldDuty,
@@ -22,7 +22,8 @@ import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
 import { foldAccess } from "./access.ts";
 import { foldAudit } from "./audit.ts";
 import { foldJoinToken } from "./join-tokens.ts";
-import { refreshQueue, wake, type Folding } from "./fold-tasks.ts";
+import { keepWhole } from "./gang.ts";
+import { noteWaiting, refreshQueue, wake, type Folding } from "./fold-tasks.ts";
 import { foldVolumeCreated, foldVolumeStep } from "./fold-volumes.ts";
 import { UNKNOWN_EXIT_CODE } from "./restart-policy.ts";
 import { inside, type Changes, type ClusterState, type MutableJob } from "./state.ts";
@@ -72,6 +73,8 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
     case "access_created":
     case "access_revoked":
       return foldAccess(folding, record);
+    case "room_reserved":
+      return foldReserved(folding, record);
     case "allocation_placed":
       return foldPlaced(folding, record);
     case "allocation_reported":
@@ -151,7 +154,10 @@ export const fold = (clusterState: ClusterState, sequence: number, transaction: 
     const job = state.jobs.get(key);
     if (job === undefined) continue;
     finishIfOver(folding, job);
+    keepWhole(state, job);
+    if (job.spec.disruption !== undefined) state.budgetChanges += 1;
     refreshQueue(state, job);
+    noteWaiting(job, transaction.atMs);
   }
   foldAudit(state, sequence, transaction);
   return changes;

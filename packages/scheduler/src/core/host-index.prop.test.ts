@@ -116,7 +116,7 @@ it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () =
           index.book(best, first, 1);
           taken.push(best);
         }
-        for (const at of taken.reverse()) index.undo(at, first);
+        for (const at of taken.reverse()) index.tryOut(at, first, -1);
         expect(index.mark()).toBe(mark);
         check();
       },

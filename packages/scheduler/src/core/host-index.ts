@@ -12,7 +12,7 @@ import { bestFew, bestOf } from "./choose-host.ts";
 import type { Mix } from "./demand.ts";
 import { STRIDE, type HostRoom, type Vector } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
-import { createHostTable } from "./host-table.ts";
+import { createHostTable, type Rows } from "./host-table.ts";
 import type { RequestClass } from "./request-class.ts";
 import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
 import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
@@ -39,9 +39,12 @@ export interface HostIndex {
   readonly setWidth: (width: number) => void;
   /** Books (`sign` 1) or frees (-1) what a task of this class asks for. */
   readonly book: (slot: number, requestClass: RequestClass, sign: 1 | -1) => void;
-  /** Takes a tentative booking back: unlike freeing, this is no news for work that waits. */
-  readonly undo: (slot: number, requestClass: RequestClass) => void;
+  /** Books or frees for a moment: unlike `book`, freeing is no news for work that waits. */
+  readonly tryOut: (slot: number, requestClass: RequestClass, sign: 1 | -1) => void;
   readonly idOf: (slot: number) => HostId;
+  readonly rows: () => Rows;
+  /** Whether it has the room and every rule agrees. */
+  readonly takes: (slot: number, requestClass: RequestClass) => boolean;
   readonly room: (slot: number) => HostRoom;
   /** All slots, in the order of their host ids. */
   readonly inOrder: () => readonly number[];
@@ -58,8 +61,15 @@ export interface HostIndex {
   readonly explain: (slot: number, requestClass: RequestClass) => ScoreBreakdown;
   /** A mark for `grownFor`: now. */
   readonly mark: () => number;
-  /** True when since `mark` some host has grown such that it can take the request now. */
-  readonly grownFor: (mark: number, request: Vector) => boolean;
+  /**
+   * True when since `mark` some host has grown such that it can take the request now, or could with what is given up there:
+   * a row of STRIDE for each slot.
+   */
+  readonly grownFor: (mark: number, request: Vector, given?: Float64Array) => boolean;
+  /** Another number whenever a host has become larger, smaller, ready or not. */
+  readonly sizes: () => number;
+  /** Something on this host is given up from here on: news for work that waits. */
+  readonly stir: (slot: number) => void;
 }
 
 /** Scores remembered over all classes, 4.3 bytes each: 1,600 classes on 10,000 hosts in 70 MB. */
@@ -68,7 +78,8 @@ const MAX_SCORES = 2 ** 24;
 const GROWTHS = 1_024;
 const NO_ATTRIBUTES: Attributes = { key: "", lookup: () => undefined };
 
-export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
+/** `onChange` hears of every host whose room or state becomes another one, tentatively or not. */
+export const createHostIndex = (maxScores: number = MAX_SCORES, onChange?: (slot: number) => void): HostIndex => {
   const table = createHostTable(STRIDE, DIMENSIONS.length);
   const counts = createGroupCounts();
   const lookups: Lookup[] = [];
@@ -79,6 +90,7 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
   let growthCount = 0;
   let valuation = NO_VALUATION;
   let mixVersion = 0;
+  let sizes = 0;
 
   const noteGrowth = (slot: number): void => {
     growths[growthCount % GROWTHS] = slot;
@@ -87,6 +99,7 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
 
   const change = (slot: number, { request, groups }: RequestClass, sign: 1 | -1): void => {
     table.add(slot, request, sign === 1 ? -1 : 1);
+    onChange?.(slot);
     for (const group of groups) {
       const before = counts.total(group);
       counts.add(group, slot, sign);
@@ -106,6 +119,16 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
     return largest;
   };
 
+  const refusal = (slot: number, requestClass: RequestClass): RuleRejection | undefined => {
+    const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
+    if (check === null) return undefined;
+    const hostId = ids[slot] as HostId;
+    const found = againstHost(check, counts, slot);
+    if (found !== undefined) return { hostId, reason: found.reason, ...failing(check, found, lookups[slot] as Lookup) };
+    const place = againstPlace(check, sightOf(check, counts), slot);
+    return place === undefined ? undefined : { hostId, ...place };
+  };
+
   return {
     slotOf: (id) => {
       const slot = table.slotOf(id);
@@ -116,6 +139,8 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
     setHost: (slot, all, isReady, attributes = NO_ATTRIBUTES) => {
       const comesOrGoes = (table.rows().ready[slot] === 1) !== isReady;
       table.setHost(slot, all, isReady);
+      sizes += 1;
+      onChange?.(slot);
       // It may have as much left as before, and be another one.
       board.touch(slot);
       if (comesOrGoes) board.forgetReady();
@@ -134,8 +159,13 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
       change(slot, requestClass, sign);
       if (sign === -1) noteGrowth(slot);
     },
-    undo: (slot, requestClass) => change(slot, requestClass, -1),
+    tryOut: change,
     idOf: (slot) => ids[slot] as HostId,
+    rows: table.rows,
+    takes: (slot, requestClass) =>
+      requestClass.unknown === null &&
+      table.fits(slot, requestClass.request) &&
+      refusal(slot, requestClass) === undefined,
     room: (slot) => {
       const { ready, allocatable, free } = table.rows();
       return {
@@ -159,16 +189,7 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
         hostId: ids[slot] as HostId,
       }));
     },
-    refusal: (slot, requestClass) => {
-      const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
-      if (check === null) return undefined;
-      const hostId = ids[slot] as HostId;
-      const found = againstHost(check, counts, slot);
-      if (found !== undefined)
-        return { hostId, reason: found.reason, ...failing(check, found, lookups[slot] as Lookup) };
-      const place = againstPlace(check, sightOf(check, counts), slot);
-      return place === undefined ? undefined : { hostId, ...place };
-    },
+    refusal,
     setMix: (mix, largest) => {
       if (mix.version === mixVersion) return;
       mixVersion = mix.version;
@@ -185,12 +206,14 @@ export const createHostIndex = (maxScores: number = MAX_SCORES): HostIndex => {
       return explainWithRules(packed, check.total, check.preferred[slot] as number, even);
     },
     mark: () => growthCount,
-    grownFor: (since, request) => {
+    grownFor: (since, request, given) => {
       if (growthCount - since > GROWTHS) return true;
       for (let at = since; at < growthCount; at += 1) {
-        if (table.fits(growths[at % GROWTHS] as number, request)) return true;
+        if (table.fits(growths[at % GROWTHS] as number, request, given)) return true;
       }
       return false;
     },
+    stir: noteGrowth,
+    sizes: () => sizes,
   };
 };

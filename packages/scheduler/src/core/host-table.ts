@@ -29,7 +29,8 @@ export interface HostTable {
   readonly slotOf: (id: HostId) => number;
   readonly setHost: (slot: number, allocatable: Float64Array, ready: boolean) => void;
   readonly add: (slot: number, request: Float64Array, sign: 1 | -1) => void;
-  readonly fits: (slot: number, request: Float64Array) => boolean;
+  /** Whether it is ready and has the room; `given`: rows of what comes to that room. */
+  readonly fits: (slot: number, request: Float64Array, given?: Float64Array) => boolean;
   /** Calls with every slot that was changed since the last time. */
   readonly takeChanged: (each: (slot: number) => void) => void;
 }
@@ -122,11 +123,13 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
       }
       note(slot);
     },
-    fits: (slot, request) => {
+    fits: (slot, request, given) => {
       if (ready[slot] === 0) return false;
       for (let at = 0, from = slot * stride; at < width; at += 1, from += 1) {
         const wanted = request[at] as number;
-        if (wanted > 0 && wanted > (free[from] as number)) return false;
+        if (wanted <= 0) continue;
+        const more = given === undefined ? 0 : (given[from] as number);
+        if (wanted > (free[from] as number) + more) return false;
       }
       return true;
     },

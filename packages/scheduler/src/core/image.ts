@@ -6,13 +6,14 @@
  * Facts are written as they are, so that a new field of a job or a host needs no line here. What cannot be written as
  * JSON (a map, a set, an index) must be named below: `Plain` makes the compiler insist.
  */
-import { isTerminal, type AllocationId, type AuditEntry, type JobKey, type JobSpec } from "@berth/schema";
+import { isTerminal, noResources, type AllocationId, type AuditEntry, type JobKey, type JobSpec } from "@berth/schema";
 import { restoreAudit } from "./audit.ts";
 import { createBitset } from "./bitset.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
 import { attributesOf } from "./attributes.ts";
 import { toVector } from "./feasibility.ts";
-import { refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
+import { account, queueKeyOf, refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
+import { reserve, type ReservationFacts } from "./reservations.ts";
 import { bookVolume, type VolumeRecord } from "./volumes.ts";
 import {
   createState,
@@ -25,6 +26,7 @@ import {
   type MutableState,
   type MutableTask,
 } from "./state.ts";
+import { createUsage, type UsageFacts } from "./usage.ts";
 
 type Primitive = string | number | boolean | null | undefined;
 /** T, if JSON keeps all of it. */
@@ -46,12 +48,21 @@ type StateFacts = Omit<
   | "toStop"
   | "classes"
   | "queues"
+  | "reservations"
+  | "priorities"
+  | "limited"
+  | "budgetChanges"
+  | "ledger"
+  | "usage"
   | "delayed"
   | "demand"
   | "index"
 >;
-type HostFacts = Omit<MutableHost, "allocations" | "slot">;
-type JobFacts = Omit<MutableJob, "spec" | "tasks" | "requestClass" | "wanting" | "stranded" | "displaced" | "extra">;
+type HostFacts = Omit<MutableHost, "allocations" | "reservations" | "slot">;
+type JobFacts = Omit<
+  MutableJob,
+  "spec" | "tasks" | "requestClass" | "wanting" | "stranded" | "displaced" | "extra" | "reserved" | "queueKey"
+>;
 type AllocationFacts = Omit<MutableAllocation, "spec" | "requestClass">;
 
 /** In this order: whoever restores an image has read what a line refers to. */
@@ -63,6 +74,8 @@ export type ImageLine =
       readonly toStop: readonly AllocationId[];
       readonly demand: DemandFacts;
       readonly largest: readonly number[];
+      /** Absent in images of older versions. */
+      readonly usage?: UsageFacts;
     }
   | { readonly kind: "spec"; readonly number: number; readonly spec: JobSpec }
   | { readonly kind: "host"; readonly facts: HostFacts }
@@ -79,6 +92,7 @@ export type ImageLine =
   | { readonly kind: "volumes"; readonly volumes: readonly VolumeRecord[] }
   /** Absent from images of versions that kept no audit trail. */
   | { readonly kind: "audit"; readonly droppedUpTo: number; readonly entries: readonly AuditEntry[] }
+  | { readonly kind: "reservations"; readonly reservations: readonly ReservationFacts[] }
   | { readonly kind: "keys"; readonly entries: readonly (readonly [string, IdempotencyEntry])[] };
 
 const TASKS_PER_LINE = 500;
@@ -117,6 +131,7 @@ function* slices<T>(items: readonly T[], size: number): Generator<readonly T[]> 
 
 /** Must be walked to its end before the next fold. Costs a few microseconds per allocation and per task with a past. */
 export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
+  const state = inside(clusterState);
   const {
     jobs,
     hosts,
@@ -131,11 +146,16 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     delayed,
     demand,
     index,
-    ...facts
-  } = inside(clusterState);
+    ...more
+  } = state;
+  const { reservations, priorities, limited, budgetChanges, ledger, usage, ...facts } = more;
+  void limited;
+  void budgetChanges;
   void classes;
   void queues;
   void delayed;
+  void priorities;
+  void ledger;
   yield {
     kind: "state",
     facts: plain(facts),
@@ -143,6 +163,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     toStop: [...toStop],
     demand: demand.facts(),
     largest: Array.from(index.valuation().largest),
+    usage: usage.facts(),
   };
   const numbers = new Map<JobSpec, number>();
   for (const { spec } of [...jobs.values(), ...allocations.values()]) {
@@ -150,12 +171,16 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     numbers.set(spec, numbers.size);
     yield { kind: "spec", number: numbers.size - 1, spec };
   }
-  for (const { allocations: booked, slot, ...host } of hosts.values()) {
+  for (const { allocations: booked, reservations: kept, slot, ...host } of hosts.values()) {
     void booked;
+    void kept;
     void slot;
     yield { kind: "host", facts: plain(host) };
   }
-  for (const { spec, tasks, requestClass, wanting, stranded, displaced, extra, ...job } of jobs.values()) {
+  for (const { spec, tasks, requestClass, wanting, stranded, displaced, extra, ...others } of jobs.values()) {
+    const { reserved, queueKey, ...job } = others;
+    void reserved;
+    void queueKey;
     void requestClass;
     void wanting;
     void stranded;
@@ -176,6 +201,10 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
   for (const entries of slices([...audit.changes, ...audit.refusals], KEYS_PER_LINE)) {
     yield { kind: "audit", droppedUpTo: audit.droppedUpTo, entries };
   }
+  for (const some of slices([...reservations], KEYS_PER_LINE)) {
+    const kept = some.map(({ job, index: at, hostId }) => ({ job: job.key, index: at, hostId }));
+    yield { kind: "reservations", reservations: kept };
+  }
   for (const entries of slices([...idempotency], KEYS_PER_LINE)) yield { kind: "keys", entries };
 }
 
@@ -190,10 +219,11 @@ const found = <T>(value: T | undefined, what: string): T => {
 };
 
 /** Facts first, then what follows from them. */
-const readLines = (lines: Iterable<ImageLine>): MutableState => {
+const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; readonly kept: ReservationFacts[] } => {
   const state = inside(createState());
   const specs: JobSpec[] = [];
   let largest: readonly number[] = [];
+  const kept: ReservationFacts[] = [];
   for (const line of lines) {
     switch (line.kind) {
       case "state":
@@ -202,6 +232,7 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
         state.toStop = new Set(line.toStop);
         state.demand = createDemand(line.demand);
         largest = line.largest;
+        state.usage = createUsage(line.usage);
         break;
       case "spec":
         specs[line.number] = line.spec;
@@ -211,20 +242,26 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
           // Before jobs had a patience of their own, none was told.
           ...{ ...line.facts, silentMs: (line.facts as Partial<HostFacts>).silentMs ?? 0 },
           allocations: new Set(),
+          reservations: new Set(),
           slot: state.index.slotOf(line.facts.id),
         });
         break;
       case "job": {
         const spec = found(specs[line.spec], `spec ${line.spec}`);
+        const requestClass = state.classes.retain(state.dimensions, spec);
         state.jobs.set(line.facts.key, {
           ...line.facts,
+          // Images of older versions do not say it.
+          waitingSinceMs: line.facts.waitingSinceMs ?? null,
           spec,
           tasks: Array.from({ length: spec.count }, (_, index) => untouched(index)),
-          requestClass: state.classes.retain(state.dimensions, spec),
+          requestClass,
+          queueKey: queueKeyOf(requestClass, spec),
           wanting: createBitset(spec.count),
           stranded: new Set(),
           displaced: new Set(),
           extra: new Map(line.extra),
+          reserved: new Map(),
         });
         break;
       }
@@ -245,16 +282,19 @@ const readLines = (lines: Iterable<ImageLine>): MutableState => {
       case "audit":
         restoreAudit(state.audit, line);
         break;
+      case "reservations":
+        kept.push(...line.reservations);
+        break;
       case "keys":
         for (const [key, entry] of line.entries) state.idempotency.set(key, entry);
     }
   }
   // Measured when the mix was renewed, by hosts that may be other ones now.
   state.index.setMix(state.demand.mix, largest.length === 0 ? undefined : largest);
-  return state;
+  return { state, kept };
 };
 
-const rebuild = (state: MutableState): void => {
+const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void => {
   state.index.setWidth(state.dimensions.length);
   for (const host of state.hosts.values()) {
     state.index.setHost(
@@ -263,12 +303,18 @@ const rebuild = (state: MutableState): void => {
       host.state === "ready",
       attributesOf(host),
     );
+    state.usage.grow(toVector([], noResources()), toVector(state.dimensions, host.allocatable));
   }
-  for (const { id, hostId, requestClass, state: reached } of state.allocations.values()) {
-    if (isTerminal(reached)) continue;
-    const host = found(state.hosts.get(hostId), `host ${hostId}`);
-    host.allocations.add(id);
-    state.index.book(host.slot, requestClass, 1);
+  for (const allocation of state.allocations.values()) {
+    if (isTerminal(allocation.state)) continue;
+    const host = found(state.hosts.get(allocation.hostId), `host ${allocation.hostId}`);
+    host.allocations.add(allocation.id);
+    account(state, allocation, host.slot, 1);
+    state.usage.rebook(allocation.project, allocation.requestClass.request);
+  }
+  for (const { job: key, index, hostId } of kept) {
+    const job = found(state.jobs.get(key as JobKey), `job ${key}`);
+    reserve(state, job, index, found(state.hosts.get(hostId), `host ${hostId}`));
   }
   // What it takes of its host is in the facts already, not in the index.
   for (const volume of state.volumes.values()) bookVolume(state, volume, 1, "index");
@@ -291,7 +337,7 @@ export const moveRevision = (state: ClusterState, revision: number): void => {
 
 /** Makes `state` what the image says, whatever it was before. Throws `BrokenImage`, and leaves it alone then. */
 export const restoreImage = (state: ClusterState, lines: Iterable<ImageLine>): void => {
-  const restored = readLines(lines);
-  rebuild(restored);
+  const { state: restored, kept } = readLines(lines);
+  rebuild(restored, kept);
   Object.assign(inside(state), restored);
 };

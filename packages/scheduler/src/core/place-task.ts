@@ -4,7 +4,7 @@
  */
 import type { JobSpec } from "@berth/schema";
 import type { RequestClass } from "./request-class.ts";
-import type { MutableState } from "./state.ts";
+import type { MutableJob, MutableState } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
 import { sightOfVolumes, usesOf, withDisk, type VolumeSight } from "./volumes.ts";
 
@@ -13,6 +13,12 @@ export interface Wanting {
   readonly requestClass: RequestClass;
   readonly index: number;
 }
+
+export const wantingOf = ({ requestClass, spec }: MutableJob, index: number): Wanting => ({
+  spec,
+  requestClass,
+  index,
+});
 
 export interface Placed {
   readonly chosen: Chosen | undefined;

@@ -1,26 +1,20 @@
 /**
- * Looks at every job that wants something and proposes records: allocations to stop, and placements for tasks that have
- * none or whose host is lost. Jobs are served in the order of their submission, indices in ascending order; a job whose
- * request fits nowhere lets the next one pass. Changes nothing: what it books while it thinks, it takes back.
+ * Looks at every job that wants something and proposes records: allocations to stop, room to keep for whoever gets that of
+ * less important work, and placements for tasks that have none or whose host is lost. Jobs are served in the order that
+ * lines.ts says, indices in ascending order; a job whose request fits nowhere lets the next one pass, as far as that does
+ * not delay it (backfill.ts). Changes nothing: what it books while it thinks, it takes back.
  *
  * The cost follows the work: jobs that want nothing are not seen, and a request class that fitted nowhere is parked until
- * some host has grown enough to take it.
+ * some host has changed such that it might be taken.
  */
-import type { AllocationId, LogRecord } from "@berth/schema";
-import { isWaiting, slotsOf } from "./fold-tasks.ts";
-import { placeTask } from "./place-task.ts";
-import type { RequestClass } from "./request-class.ts";
-import { createSortedList } from "./sorted-list.ts";
-import {
-  inside,
-  type ClassQueue,
-  type ClusterState,
-  type MutableJob,
-  type MutableState,
-  type MutableTask,
-} from "./state.ts";
+import type { AllocationId, HostId, LogRecord } from "@berth/schema";
+import { isWaiting } from "./fold-tasks.ts";
+import { createService, type Due } from "./lines.ts";
+import { giveBack, passOver } from "./preempt.ts";
+import { createServing, type Serving } from "./serve.ts";
+import { placeReserved } from "./serve-reserved.ts";
+import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
-import { mountsVolumes } from "./volumes.ts";
 
 export interface PlanEnv {
   readonly nowMs: number;
@@ -28,8 +22,12 @@ export interface PlanEnv {
 }
 
 export interface PlanBounds {
-  /** At most this many records, stops included: a plan is one transaction. */
+  /** At most this many records, stops included: a plan is one transaction. Only a gang that comes first may exceed it. */
   readonly maxPlacements: number;
+  /** Only these are served: those that go before a job that is not in the queue yet. */
+  readonly isAhead?: (job: MutableJob) => boolean;
+  /** This one is about to be replaced: it gets nothing any more, and what is kept for it is free. */
+  readonly replaced?: MutableJob | undefined;
 }
 
 export interface Planned {
@@ -40,25 +38,18 @@ export interface Planned {
   readonly more: boolean;
 }
 
-/** The jobs of one request class in their order: those in its queue, and those with a wait that has just ended. */
-interface Line {
-  readonly requestClass: RequestClass;
-  readonly queue: ClassQueue | undefined;
-  readonly late: MutableJob[];
-  queueAt: number;
-  lateAt: number;
-}
-
-type Due = ReadonlyMap<MutableJob, ReadonlySet<number>>;
+const stopReason = (state: MutableState, id: AllocationId): string => {
+  const allocation = state.allocations.get(id);
+  const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
+  if (job === undefined || job.version !== allocation?.jobVersion) return "job_replaced";
+  return job.desired === "stop" ? "job_stopped" : "gang_incomplete";
+};
 
 const stops = (state: MutableState, room: number): LogRecord[] => {
   const records: LogRecord[] = [];
   for (const id of state.toStop) {
     if (records.length >= room) break;
-    const allocation = state.allocations.get(id);
-    const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
-    const reason = job?.desired === "stop" && job.version === allocation?.jobVersion ? "job_stopped" : "job_replaced";
-    records.push({ kind: "allocation_stop", id, reason });
+    records.push({ kind: "allocation_stop", id, reason: stopReason(state, id) });
   }
   return records;
 };
@@ -79,135 +70,66 @@ const dueAt = (state: MutableState, nowMs: number): { readonly due: Due; readonl
   return { due, wakeAtMs };
 };
 
-/** True while no host can take this class for certain, because none has grown enough since it was parked. */
-const isParked = (state: MutableState, queue: ClassQueue): boolean => {
-  if (queue.parkedAt === null) return false;
-  const now = state.index.mark();
-  const woken = now !== queue.parkedAt && state.index.grownFor(queue.parkedAt, queue.requestClass.request);
-  queue.parkedAt = woken ? null : now;
-  return !woken;
-};
-
-const linesOf = (state: MutableState, due: Due): Line[] => {
-  const lines = new Map<number, Line>();
-  for (const [id, queue] of state.queues) {
-    if (isParked(state, queue)) continue;
-    lines.set(id, { requestClass: queue.requestClass, queue, late: [], queueAt: 0, lateAt: 0 });
-  }
-  for (const job of [...due.keys()].sort((a, b) => a.order - b.order)) {
-    const { requestClass } = job;
-    const queue = state.queues.get(requestClass.id);
-    // In its queue it is met anyway; in a parked class nothing can be done for it.
-    if (queue !== undefined && (queue.parkedAt !== null || queue.jobs.has(job))) continue;
-    const line = lines.get(requestClass.id) ?? { requestClass, queue, late: [], queueAt: 0, lateAt: 0 };
-    line.late.push(job);
-    lines.set(requestClass.id, line);
-  }
-  return [...lines.values()];
-};
-
-const headOf = (line: Line): MutableJob | undefined => {
-  const queued = line.queue?.jobs.at(line.queueAt);
-  const late = line.late[line.lateAt];
-  if (queued === undefined || late === undefined) return queued ?? late;
-  return queued.order < late.order ? queued : late;
-};
-
-const advance = (line: Line, job: MutableJob): void => {
-  if (line.late[line.lateAt] === job) line.lateAt += 1;
-  else line.queueAt += 1;
-};
-
-/** How many more tasks of a job may hold a place; whoever places one takes one, but for the stranded, who hold one already. */
-interface Slots {
-  left: number;
-}
-
-/** The tasks of a job that want a placement now, by index; without a free slot only those that have one on a lost host. */
-function* wantingTasks(job: MutableJob, due: ReadonlySet<number> | undefined, slots: Slots): Generator<MutableTask> {
-  const late = [...(due ?? [])].sort((a, b) => a - b);
-  let lateAt = 0;
-  let at = job.wanting.next(0);
-  while (at >= 0 || lateAt < late.length) {
-    if (slots.left <= 0) break;
-    const next = late[lateAt];
-    const takeLate = next !== undefined && (at < 0 || next < at);
-    const task = job.tasks[takeLate ? next : at];
-    if (takeLate) lateAt += 1;
-    else at = job.wanting.next(at + 1);
-    if (task !== undefined) yield task;
-  }
-  // No slot is left: of the rest, only the stranded may go on, since they hold one already; none while the job holds more
-  // than it may, as when a host returns with what an earlier version had there.
-  if (at < 0 || slots.left < 0) return;
-  for (const index of [...job.stranded].sort((a, b) => a - b)) {
-    const task = index < at ? undefined : job.tasks[index];
-    if (task !== undefined) yield task;
-  }
-}
-
-/** Places what wants a place, as long as `room` records remain; returns true when it was cut short. */
-const placeAll = (
+/** Serves whoever wants a place, as long as records remain; returns true when it was cut short. */
+const serveAll = (
   state: MutableState,
   due: Due,
-  tentative: Tentative,
-  env: PlanEnv,
-  room: number,
-  records: LogRecord[],
+  serving: Serving,
+  nowMs: number,
+  { isAhead = () => true, replaced }: PlanBounds,
 ): boolean => {
-  const lines = createSortedList<Line>((line) => headOf(line)?.order ?? -1);
-  for (const line of linesOf(state, due)) if (headOf(line) !== undefined) lines.insert(line);
-  for (let line = lines.at(0); line !== undefined; line = lines.at(0)) {
-    const job = headOf(line);
-    lines.remove(line);
-    if (job === undefined) continue;
-    let blocked = false;
-    const slots = { left: slotsOf(job) };
-    for (const task of wantingTasks(job, due.get(job), slots)) {
-      if (records.length >= room) return true;
-      const untouched = tentative.bookings === 0;
-      const { requestClass } = line;
-      const { chosen } = placeTask(state, tentative, { spec: job.spec, requestClass, index: task.index }, "place");
-      if (chosen === undefined) {
-        // The volumes of its next task may be elsewhere. Nobody else is of this class, and what wakes it may be no room.
-        if (mountsVolumes(job.spec)) continue;
-        // Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied.
-        // Rules may be met by changes elsewhere: such a class is asked again every time.
-        if (untouched && line.queue !== undefined && line.requestClass.rules === null)
-          line.queue.parkedAt = state.index.mark();
-        blocked = true;
-        break;
-      }
-      if (!job.stranded.has(task.index)) slots.left -= 1;
-      records.push({
-        kind: "allocation_placed",
-        placement: {
-          id: env.makeAllocationId(),
-          project: job.project,
-          job: job.name,
-          jobVersion: job.version,
-          index: task.index,
-          attempt: task.attempts + 1,
-          hostId: chosen.hostId,
-          score: chosen.score,
-          replaces: task.active,
-        },
-      });
+  if (placeReserved(state, serving, replaced)) return true;
+  const isServed = (job: MutableJob): boolean => job !== replaced && isAhead(job);
+  const service = createService(state, due, nowMs, serving.taken.ids, isServed);
+  for (let next = service.next(); next !== undefined; next = service.next()) {
+    const { line, job, isShared } = next;
+    if (line.isParked) {
+      serving.park(job);
+      continue;
     }
-    if (blocked) continue;
-    advance(line, job);
-    if (headOf(line) !== undefined) lines.insert(line);
+    const served = serving.serve(job, due.get(job), isShared ? 1 : Number.POSITIVE_INFINITY, line.queue);
+    if (isShared && served.placed > 0) service.give(job.project, job.requestClass.request);
+    if (served.end === "cut") return true;
+    if (served.end === "blocked") continue;
+    if (served.end === "done") service.advance(line, job);
+    service.putBack(line);
   }
   return false;
 };
 
-/** Plans on bookings of the caller's: what a dry run asks before it adds its own job at the end of the queue. */
-export const planOn = (state: MutableState, tentative: Tentative, env: PlanEnv, bounds: PlanBounds): Planned => {
+/** What a job leaves behind when another version takes its place: it will be stopped, and nothing is kept for it. */
+const setAside = (state: MutableState, tentative: Tentative, { taken }: Serving, job: MutableJob): void => {
+  const slotOf = (hostId: HostId | undefined): number | undefined =>
+    hostId === undefined ? undefined : state.hosts.get(hostId)?.slot;
+  for (const { hostId, requestClass } of job.reserved.values()) {
+    const slot = slotOf(hostId);
+    if (slot !== undefined) tentative.bookAt(slot, requestClass, -1);
+  }
+  for (const id of [...job.tasks.map(({ active }) => active), ...job.extra.values()]) {
+    const slot = id === null ? undefined : slotOf(state.allocations.get(id)?.hostId);
+    if (id !== null && slot !== undefined) passOver(state, taken, id, slot);
+  }
+};
+
+/** Plans on bookings of the caller's, and calls `then` while they stand: what explanations ask. */
+export const planOn = <T>(
+  state: MutableState,
+  tentative: Tentative,
+  env: PlanEnv,
+  bounds: PlanBounds,
+  then: (planned: Planned, serving: Serving) => T,
+): T => {
   const records = stops(state, bounds.maxPlacements);
   const allStopped = records.length >= state.toStop.size;
   const { due, wakeAtMs } = dueAt(state, env.nowMs);
-  const cut = allStopped && placeAll(state, due, tentative, env, bounds.maxPlacements, records);
-  return { records, wakeAtMs, more: cut || !allStopped };
+  const serving = createServing(state, tentative, env, bounds.maxPlacements, records);
+  if (bounds.replaced !== undefined) setAside(state, tentative, serving, bounds.replaced);
+  try {
+    const cut = allStopped && serveAll(state, due, serving, env.nowMs, bounds);
+    return then({ records, wakeAtMs, more: cut || !allStopped }, serving);
+  } finally {
+    giveBack(state, serving.taken);
+  }
 };
 
 /**
@@ -217,5 +139,5 @@ export const planOn = (state: MutableState, tentative: Tentative, env: PlanEnv, 
  */
 export const planEvaluations = (state: ClusterState, env: PlanEnv, bounds: PlanBounds): Planned => {
   const mutable = inside(state);
-  return tentatively(mutable.index, (tentative) => planOn(mutable, tentative, env, bounds));
+  return tentatively(mutable.index, (tentative) => planOn(mutable, tentative, env, bounds, (planned) => planned));
 };

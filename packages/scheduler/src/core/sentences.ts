@@ -7,6 +7,8 @@ import {
   type AnyDimension,
   type Hold,
   type HostRejection,
+  taskName,
+  type Victim,
 } from "@berth/schema";
 
 const DIMENSION_NAMES: Readonly<Record<AnyDimension, string>> = {
@@ -51,6 +53,18 @@ export const blockedSentence = (subject: string, hosts: readonly HostRejection[]
   return `0 of ${hosts.length} ${hosts.length === 1 ? "host" : "hosts"} can take ${subject}: ${[...named, ...more].join(", ")}`;
 };
 
+/** `media/encode[3] would be placed on h1, where media/thumbs[1] (batch) would be stopped for it`. */
+export const preemptsSentence = (subject: string, hostId: string, victims: readonly Victim[]): string => {
+  const named = victims
+    .slice(0, NAMED_HOSTS)
+    .map(({ project, job, index, priority }) => `${project}/${taskName(job, index)} (${priority})`);
+  const rest = victims.length - named.length;
+  if (named.length === 0)
+    return `${subject} would be placed on ${hostId} as soon as what is being stopped there has ended`;
+  const others = rest > 0 ? ` and ${rest} more` : "";
+  return `${subject} would be placed on ${hostId}, where ${named.join(", ")}${others} would be stopped for it`;
+};
+
 export const holdSentence = (subject: string, hold: Hold, nowMs: number): string => {
   switch (hold.kind) {
     case "max_running":
@@ -59,6 +73,17 @@ export const holdSentence = (subject: string, hold: Hold, nowMs: number): string
       return `${subject} is tried again in ${formatDuration(Math.max(0, hold.untilMs - nowMs))}, as attempt ${hold.attempt}`;
     case "previous_stopping":
       return `${subject} starts when its previous allocation has ended`;
+    case "room_reserved":
+      return hold.waitsFor === 0
+        ? `${subject} has its room on ${hold.hostId}, and starts with the rest of its gang`
+        : `${subject} has its room on ${hold.hostId}, where ${hold.waitsFor === 1 ? "1 other has" : `${hold.waitsFor} others have`} to end first`;
+    case "gang":
+      return `${subject} is one of a gang that needs ${hold.needed} tasks at once, and there is room for ${hold.able}`;
+    case "backfill": {
+      const until =
+        hold.untilMs === null ? "" : `, in ${formatDuration(Math.max(0, hold.untilMs - nowMs))} at the latest`;
+      return `${subject} would fit on ${hold.hostId}, which is kept for ${hold.keptFor}${until}`;
+    }
     default:
       return absurd(hold);
   }

@@ -27,9 +27,12 @@ import { createHostIndex, type HostIndex } from "./host-index.ts";
 import type { AccessRecord } from "./access.ts";
 import { createAuditTrail, type AuditTrail } from "./audit.ts";
 import type { JoinTokenRecord } from "./join-tokens.ts";
+import { createLedger, type Ledger } from "./ledger.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
+import type { Reservation } from "./reservations.ts";
 import type { SortedList } from "./sorted-list.ts";
 import { createTimeHeap, type TimeHeap } from "./time-heap.ts";
+import { createUsage, type Usage } from "./usage.ts";
 import type { VolumeKey, VolumeRecord } from "./volumes.ts";
 
 /** `open`: still to be run to an end. The others are ends and final within a job version. */
@@ -66,6 +69,8 @@ export interface JobRecord {
   readonly submittedAtMs: number;
   /** Counts submissions: jobs are served in this order. */
   readonly order: number;
+  /** Since when some of it waits for a place; null while nothing does. */
+  readonly waitingSinceMs: number | null;
   readonly finishedAtMs: number | null;
   /** Set once finished: see `exitCodeOf`. */
   readonly exitCode: number | null;
@@ -104,6 +109,12 @@ export interface HostRecord {
   readonly desiredRev: number;
 }
 
+export interface TaskRef {
+  readonly project: ProjectName;
+  readonly job: JobName;
+  readonly index: number;
+}
+
 export interface AllocationRecord {
   readonly id: AllocationId;
   readonly key: JobKey;
@@ -120,6 +131,8 @@ export interface AllocationRecord {
   readonly state: AllocationState;
   readonly desired: "run" | "stop";
   readonly reason: string;
+  /** Whoever got its room, when it was stopped for that. */
+  readonly preemptedBy?: TaskRef;
   readonly score: ScoreBreakdown;
   readonly placedAtMs: number;
   readonly startedAtMs: number | null;
@@ -188,6 +201,8 @@ export type MutableAllocation = Writable<AllocationRecord> & {
 };
 export type MutableHost = Writable<Omit<HostRecord, "allocations">> & {
   allocations: Set<AllocationId>;
+  /** Room kept there, the oldest first. */
+  readonly reservations: Set<Reservation>;
   /** Its place in the index. */
   readonly slot: number;
 };
@@ -203,17 +218,29 @@ export type MutableJob = Writable<Omit<JobRecord, "tasks" | "counts">> & {
   displaced: Set<number>;
   /** Allocations of indices beyond the count of the current version, until they have ended. */
   extra: Map<number, AllocationId>;
+  /** Indices for which room is kept: they want nothing else meanwhile. */
+  reserved: Map<number, Reservation>;
+  /** The queue that it stands in when it wants something. */
+  queueKey: string;
 };
 
-/** Jobs of one request class that want placements and may have them, in the order in which they are served. */
+/**
+ * Jobs of one request class, project and priority that want placements and may have them, in the order in which they are
+ * served.
+ */
 export interface ClassQueue {
   readonly requestClass: RequestClass;
+  readonly priority: number;
   readonly jobs: SortedList<MutableJob>;
   /**
    * Set by planning, which found that this class fits nowhere: the mark of the index at that time. No fact but a short
    * cut: a plan comes out the same without it.
    */
   parkedAt: number | null;
+  /** `budgetChanges` at that time, or null: nothing was less important, so that nobody could have been stopped. */
+  parkedBudget: number | null;
+  /** With hosts of these sizes (`sizes` of the index) none could ever take it, even empty. */
+  tooLargeAt: number | null;
 }
 
 export interface MutableState extends Writable<
@@ -230,13 +257,25 @@ export interface MutableState extends Writable<
   /** Allocations that run although their job wants them ended. */
   toStop: Set<AllocationId>;
   classes: ClassTable;
-  queues: Map<number, ClassQueue>;
+  /** By `queueKeyOf`. */
+  queues: Map<string, ClassQueue>;
+  /** All of them, the oldest first. */
+  reservations: Set<Reservation>;
+  /** How many allocations that have not ended have which priority. */
+  priorities: Map<number, number>;
+  /** How many of them end at a known time at the latest. */
+  limited: number;
+  /** Counts changes of jobs with a disruption budget: what none of them would give up may be given up now. */
+  budgetChanges: number;
+  ledger: Ledger;
+  usage: Usage;
   delayed: TimeHeap;
   demand: Demand;
   index: HostIndex;
 }
 
 export const createState = (): ClusterState => {
+  const ledger = createLedger();
   const state: MutableState = {
     revision: 0,
     epoch: 0,
@@ -258,9 +297,15 @@ export const createState = (): ClusterState => {
     toStop: new Set(),
     classes: createClassTable(),
     queues: new Map(),
+    reservations: new Set(),
+    priorities: new Map(),
+    limited: 0,
+    budgetChanges: 0,
+    ledger,
+    usage: createUsage(),
     delayed: createTimeHeap(),
     demand: createDemand(),
-    index: createHostIndex(),
+    index: createHostIndex(undefined, ledger.touch),
   };
   return state;
 };

@@ -9,6 +9,7 @@ import type { RequestClass } from "./request-class.ts";
 import type { PlannedVolumes, VolumeKey, VolumeUse } from "./volumes.ts";
 
 export interface Chosen {
+  readonly slot: number;
   readonly hostId: HostId;
   readonly score: ScoreBreakdown;
   readonly runnersUp: readonly Candidate[];
@@ -28,6 +29,12 @@ export interface Tentative {
   readonly volumes: PlannedVolumes;
   /** Says that a task was placed on `hostId` that mounts these. */
   readonly mount: (uses: readonly VolumeUse[], hostId: HostId) => void;
+  /** Books this host, whether there is room or not; `sign` -1: what is kept there is free meanwhile. */
+  readonly bookAt: (slot: number, requestClass: RequestClass, sign?: 1 | -1) => void;
+  /** The same as `place` on a host that is decided. `aside`: what is booked there and does not stand in its way. */
+  readonly placeBeside: (slot: number, requestClass: RequestClass, aside: readonly RequestClass[]) => Chosen;
+  /** Takes back what was booked after there were so many bookings. */
+  readonly undoTo: (bookings: number) => void;
 }
 
 const NO_RUNNERS_UP: readonly Candidate[] = [];
@@ -39,6 +46,7 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
   const chosen = (slot: number, requestClass: RequestClass, runnersUp: number): Chosen => {
     const others = runnersUp === 0 ? [] : index.choose(requestClass, 1 + runnersUp).slice(1);
     return {
+      slot,
       hostId: index.idOf(slot),
       score: index.explain(slot, requestClass),
       runnersUp:
@@ -47,10 +55,12 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
           : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, requestClass) })),
     };
   };
-  const bookAt = (slot: number, requestClass: RequestClass): void => {
-    index.book(slot, requestClass, 1);
+  const signs: (1 | -1)[] = [];
+  const bookAt = (slot: number, requestClass: RequestClass, sign: 1 | -1 = 1): void => {
+    index.tryOut(slot, requestClass, sign);
     slots.push(slot);
     classes.push(requestClass);
+    signs.push(sign);
   };
   const lookAt = (requestClass: RequestClass, slot: number): Chosen | undefined => {
     const { ready, free } = index.room(slot);
@@ -58,9 +68,21 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
     return fits && index.refusal(slot, requestClass) === undefined ? chosen(slot, requestClass, 0) : undefined;
   };
   const mounted = new Map<VolumeKey, { readonly hostId: HostId; readonly uses: VolumeUse[] }>();
+  const mounts: { readonly key: VolumeKey; readonly bookings: number }[] = [];
   const volumes: PlannedVolumes = {
     hostOf: (key) => mounted.get(key)?.hostId,
     usesOf: (key) => mounted.get(key)?.uses ?? [],
+  };
+  const unmount = (key: VolumeKey): void => {
+    const known = mounted.get(key);
+    known?.uses.pop();
+    if (known?.uses.length === 0) mounted.delete(key);
+  };
+  const undoTo = (bookings: number): void => {
+    while (slots.length > bookings) {
+      index.tryOut(slots.pop() as number, classes.pop() as RequestClass, signs.pop() === 1 ? -1 : 1);
+    }
+    while ((mounts.at(-1)?.bookings ?? 0) > bookings) unmount((mounts.pop() as (typeof mounts)[number]).key);
   };
   try {
     return work({
@@ -83,17 +105,27 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
       volumes,
       mount: (uses, hostId) => {
         for (const use of uses) {
+          mounts.push({ key: use.key, bookings: slots.length });
           const known = mounted.get(use.key);
           if (known === undefined) mounted.set(use.key, { hostId, uses: [use] });
           else known.uses.push(use);
         }
       },
+      bookAt,
+      placeBeside: (slot, requestClass, aside) => {
+        for (const other of aside) index.tryOut(slot, other, -1);
+        const found = chosen(slot, requestClass, 0);
+        for (const other of aside) index.tryOut(slot, other, 1);
+        bookAt(slot, requestClass);
+        return found;
+      },
+      undoTo,
       look: (requestClass, runnersUp) => {
         const slot = index.pick(requestClass);
         return slot < 0 ? undefined : chosen(slot, requestClass, runnersUp);
       },
     });
   } finally {
-    for (let at = slots.length - 1; at >= 0; at -= 1) index.undo(slots[at] as number, classes[at] as RequestClass);
+    undoTo(0);
   }
 };

@@ -7,6 +7,7 @@ import {
   holds,
   isTerminal,
   jobKey,
+  noResources,
   ok,
   taskName,
   type AllocationId,
@@ -14,14 +15,16 @@ import {
   type JobKey,
   type JobSpec,
   type LogRecord,
+  priorityOf,
   type Placement,
+  type Resources,
   type Result,
 } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
 import { addResources, rejection, toVector, unknownIn } from "./feasibility.ts";
 import { isGivenUp, isSilent } from "./patience.ts";
 import { groupsOf, rulesOf } from "./rules.ts";
-import type { ClusterState, HostRecord, JobRecord } from "./state.ts";
+import { inside, type ClusterState, type HostRecord, type JobRecord } from "./state.ts";
 import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
 
 interface Checking {
@@ -35,7 +38,12 @@ interface Checking {
   readonly added: Map<JobKey, number>;
   /** What placements that were looked at already do with volumes, and where. */
   readonly mounted: Map<VolumeKey, { readonly hostId: HostId; readonly uses: VolumeUse[] }>;
+  /** Room that it keeps, by host, and what it stops for that, by job. */
+  readonly kept: Map<HostId, Kept[]>;
+  readonly victims: Map<JobKey, number>;
 }
+
+type Kept = Extract<LogRecord, { kind: "room_reserved" }>;
 
 const checkStop = (checking: Checking, id: AllocationId): void => {
   const { state, wrong, stopped } = checking;
@@ -77,6 +85,72 @@ const checkPlacement = (checking: Checking, placement: Placement): void => {
     complain(`its host ${active.hostId} is not silent for long enough`);
   }
   if (active?.jobVersion !== job.version) added.set(key, (added.get(key) ?? 0) + 1);
+};
+
+const checkKept = (checking: Checking, record: Kept): void => {
+  const { state, placed, kept, added, victims } = checking;
+  const key = jobKey(record.project, record.job);
+  const name = `${record.project}/${taskName(record.job, record.index)}`;
+  const complain = (what: string): void => void checking.wrong.push(`${name}: ${what}`);
+  if (placed.has(name)) complain("placed twice");
+  placed.add(name);
+  kept.set(record.hostId, [...(kept.get(record.hostId) ?? []), record]);
+  const job = state.jobs.get(key);
+  const task = job?.tasks[record.index];
+  if (job === undefined || task === undefined) return complain("no such task");
+  if (job.version !== record.jobVersion) complain(`version ${record.jobVersion} is not current, ${job.version} is`);
+  if (job.desired === "stop" || task.status !== "open") complain("wants no place");
+  const active = task.active === null ? undefined : state.allocations.get(task.active);
+  if (active !== undefined && !isGivenUp(state, active.id)) complain("holds a place already");
+  if (active?.jobVersion !== job.version) added.set(key, (added.get(key) ?? 0) + 1);
+  for (const id of record.victims) {
+    const victim = state.allocations.get(id);
+    checkStop(checking, id);
+    if (victim === undefined) continue;
+    if (victim.hostId !== record.hostId) complain(`stops ${id} on another host`);
+    if (priorityOf(victim.spec) >= priorityOf(job.spec)) complain(`stops ${victim.key}, which is not less important`);
+    if (state.jobs.get(victim.key)?.version === victim.jobVersion)
+      victims.set(victim.key, (victims.get(victim.key) ?? 0) + 1);
+  }
+};
+
+/** Counted from the tasks themselves, as budgets are meant: what runs afterwards, and what is away. */
+const checkBudgets = ({ state, victims, wrong }: Checking): void => {
+  for (const [key, stopped] of victims) {
+    const job = state.jobs.get(key);
+    const { minAvailable, maxUnavailable } = job?.spec.disruption ?? {};
+    if (job === undefined) continue;
+    const { pending, starting, running, stopping } = job.counts;
+    const away = (job.spec.kind === "service" ? pending + starting + stopping : stopping) + stopped;
+    if (minAvailable !== undefined && running - stopped < minAvailable)
+      wrong.push(`${key}: ${running - stopped} tasks would go on running, its budget asks for ${minAvailable}`);
+    if (maxUnavailable !== undefined && away > maxUnavailable)
+      wrong.push(`${key}: ${away} tasks would be away, its budget allows ${maxUnavailable}`);
+  }
+};
+
+/** A gang runs as a whole or not at all. */
+const checkGangs = (checking: Checking, records: readonly LogRecord[]): void => {
+  const placed = new Map<JobKey, number>();
+  for (const record of records) {
+    const one =
+      record.kind === "allocation_placed" ? record.placement : record.kind === "room_reserved" ? record : null;
+    if (one === null) continue;
+    const key = jobKey(one.project, one.job);
+    placed.set(key, (placed.get(key) ?? 0) + 1);
+  }
+  for (const [key, count] of placed) {
+    const job = checking.state.jobs.get(key);
+    if (job?.spec.gangMin === undefined) continue;
+    const over = job.tasks.filter(({ status }) => status !== "open").length;
+    const needs = job.spec.gangMin - over;
+    let holds = count;
+    for (const { active } of job.tasks) {
+      const allocation = active === null ? undefined : checking.state.allocations.get(active);
+      if (allocation?.jobVersion === job.version && allocation.desired === "run") holds += 1;
+    }
+    if (holds < needs) checking.wrong.push(`${key}: ${holds} tasks of a gang that needs ${needs}`);
+  }
 };
 
 /** What counts against `maxRunning`: all that holds a place, but not what an earlier version has left on lost hosts. */
@@ -140,8 +214,9 @@ const checkVolumes = (checking: Checking, { hostId, index }: Placement, spec: Jo
   return sight.kind === "nowhere" ? 0 : sight.newBytes;
 };
 
-const checkHost = (checking: Checking, hostId: HostId, placements: readonly Placement[]): void => {
+const checkHost = (checking: Checking, hostId: HostId): void => {
   const { state, wrong } = checking;
+  const placements = checking.load.get(hostId) ?? [];
   const host = state.hosts.get(hostId);
   if (host === undefined || host.state !== "ready") {
     wrong.push(`${hostId}: ${host === undefined ? "is not known" : `is ${host.state}`}`);
@@ -154,11 +229,21 @@ const checkHost = (checking: Checking, hostId: HostId, placements: readonly Plac
     if (allocation !== undefined) left = addResources(left, allocation.spec.requests, -1);
   }
   for (const { sizeBytes } of volumesOn(state, hostId)) left = addResources(left, diskOf(sizeBytes), -1);
+  const reservations = [...(inside(state).hosts.get(hostId)?.reservations ?? [])];
+  const takes = (one: Placement) =>
+    reservations.find(({ job, index }) => jobKey(one.project, one.job) === job.key && one.index === index);
+  const taken = new Set(placements.map(takes));
+  let keptThere = noResources();
+  for (const reservation of reservations) {
+    if (!taken.has(reservation)) keptThere = addResources(keptThere, reservation.job.spec.requests, 1);
+  }
   for (const placement of placements) {
     const job = state.jobs.get(jobKey(placement.project, placement.job));
     if (job === undefined) continue;
     const names = state.dimensions;
-    const room = { hostId, ready: true, allocatable: toVector(names, host.allocatable), free: toVector(names, left) };
+    // What is kept for others is not there for whoever has nothing kept.
+    const free = takes(placement) === undefined ? addResources(left, keptThere, -1) : left;
+    const room = { hostId, ready: true, allocatable: toVector(names, host.allocatable), free: toVector(names, free) };
     const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
     const newBytes = checkVolumes(checking, placement, job.spec, name);
     const requests = addResources(job.spec.requests, diskOf(newBytes), 1);
@@ -169,6 +254,36 @@ const checkHost = (checking: Checking, hostId: HostId, placements: readonly Plac
     }
     left = addResources(left, requests, -1);
     checkRules(checking, host, placement, job.spec);
+  }
+  checkRoomKept(checking, host, addResources(left, keptThere, -1));
+};
+
+/** With the victims gone, and all that is being stopped already, whoever is to have their room must fit. */
+const checkRoomKept = (checking: Checking, host: HostRecord, now: Resources): void => {
+  const { state, wrong, kept } = checking;
+  const records = kept.get(host.id) ?? [];
+  if (records.length === 0) return;
+  let left = now;
+  for (const id of host.allocations) {
+    const allocation = state.allocations.get(id);
+    const isGoing = allocation?.desired === "stop" || checking.stopped.has(id);
+    if (allocation !== undefined && isGoing) left = addResources(left, allocation.spec.requests, 1);
+  }
+  for (const record of records) {
+    const requests = state.jobs.get(jobKey(record.project, record.job))?.spec.requests;
+    if (requests === undefined) continue;
+    const names = state.dimensions;
+    const room = {
+      hostId: host.id,
+      ready: true,
+      allocatable: toVector(names, host.allocatable),
+      free: toVector(names, left),
+    };
+    const asked = { request: toVector(names, requests), unknown: unknownIn(names, requests) };
+    const refused = rejection(room, asked, names);
+    const name = `${record.project}/${taskName(record.job, record.index)}`;
+    if (refused !== undefined) wrong.push(`${host.id}: ${name} would not fit after all that is stopped for it`);
+    left = addResources(left, requests, -1);
   }
 };
 
@@ -183,13 +298,18 @@ export const validatePlan = (state: ClusterState, records: readonly LogRecord[])
     load: new Map(),
     added: new Map(),
     mounted: new Map(),
+    kept: new Map(),
+    victims: new Map(),
   };
   for (const record of records) {
     if (record.kind === "allocation_stop") checkStop(checking, record.id);
     else if (record.kind === "allocation_placed") checkPlacement(checking, record.placement);
+    else if (record.kind === "room_reserved") checkKept(checking, record);
     else checking.wrong.push(`a plan holds no ${record.kind}`);
   }
-  for (const [hostId, placements] of checking.load) checkHost(checking, hostId, placements);
+  for (const hostId of new Set([...checking.load.keys(), ...checking.kept.keys()])) checkHost(checking, hostId);
+  checkBudgets(checking);
+  checkGangs(checking, records);
   for (const [key, added] of checking.added) {
     const job = state.jobs.get(key);
     const limit = job?.spec.maxRunning ?? null;

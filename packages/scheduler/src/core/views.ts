@@ -10,8 +10,9 @@ import {
   type JobView,
   type Pressure,
 } from "@berth/schema";
-import { explainTask } from "./explain.ts";
+import { explainTask, explainWaiting } from "./explain.ts";
 import { slotsOf } from "./fold-tasks.ts";
+import { waitedMs } from "./queue-order.ts";
 import { jobState } from "./job-state.ts";
 import { isGivenUp } from "./patience.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
@@ -35,17 +36,25 @@ const firstKept = (job: MutableJob) => {
   );
 };
 
+/** Whoever waits longer is not just about to be placed. */
+const SOON_MS = 2_000;
+
 const pendingReason = (state: MutableState, job: MutableJob, nowMs: number): string | null => {
   if (job.finishedAtMs !== null) return null;
   const task = firstKept(job);
   if (task === undefined) return null;
   const allocation = task.active === null ? undefined : state.allocations.get(task.active);
   if (allocation !== undefined && !isGivenUp(state, allocation.id)) return null;
-  const { sentence, outcome } = tentatively(state.index, (tentative) =>
-    explainTask(state, tentative, job, task, nowMs),
-  );
+  const { sentence, outcome } = tentatively(state.index, (tentative) => {
+    const plain = explainTask(state, tentative, job, task, nowMs);
+    // There is room, and yet it is not placed: perhaps that is kept for another.
+    const isPassedOver = plain.outcome.kind === "placed" && job.desired === "run" && waitedMs(job, nowMs) > SOON_MS;
+    return isPassedOver
+      ? explainWaiting(state, tentative, job, task, { nowMs, makeAllocationId: () => "" as AllocationId })
+      : plain;
+  });
   // It is about to be placed: nothing keeps it from running but the next look at it.
-  if (outcome.kind === "placed" && job.desired === "run") return null;
+  if ((outcome.kind === "placed" || outcome.kind === "preempts") && job.desired === "run") return null;
   const others = job.counts.pending - 1;
   return others > 0 ? `${sentence}; ${others} more ${others === 1 ? "task waits" : "tasks wait"}` : sentence;
 };
@@ -88,6 +97,7 @@ export const allocationView = (
     state: allocation.state,
     desired: allocation.desired,
     reason: allocation.reason,
+    ...(allocation.preemptedBy !== undefined && { preemptedBy: allocation.preemptedBy }),
     resources: allocation.spec.requests,
     score: allocation.score,
     placedAtMs: allocation.placedAtMs,

@@ -138,9 +138,14 @@ const answer = (
     else place(task, chosen.hostId);
   };
 
-  for (const record of planOn(copy, tentative, env, EVERYTHING).records) {
-    if (record.kind !== "allocation_placed") continue;
-    const { project, job, index, hostId, replaces } = record.placement;
+  for (const record of planOn(copy, tentative, env, EVERYTHING, ({ records }) => records)) {
+    const isKept = record.kind === "room_reserved";
+    if (!isKept && record.kind !== "allocation_placed") continue;
+    const { project, job, index, hostId } = isKept ? record : record.placement;
+    // With the room of less important work it starts as soon as that has ended.
+    const replaces = isKept
+      ? (copy.jobs.get(jobKey(project, job))?.tasks[index]?.active ?? null)
+      : record.placement.replaces;
     if (replaces !== null) replaced.add(replaces);
     const from = replaces === null ? null : (copy.allocations.get(replaces)?.hostId ?? null);
     place({ project, job, index, from }, hostId);

@@ -1,5 +1,5 @@
 /** One attempt of one task: how it is or how it ended, what it uses, what it wrote. */
-import { formatBytes, formatCpu, type AllocationId, type AllocationView } from "@berth/schema";
+import { formatBytes, formatCpu, taskName, type AllocationId, type AllocationView } from "@berth/schema";
 import { hasEnded, keyOf } from "../live/replica.ts";
 import { useCluster } from "../live/store.ts";
 import { formatCpuUsed, plural, shortId } from "../model/format.ts";
@@ -141,7 +141,14 @@ export const AllocationScreen = ({ id }: { readonly id: string }) => {
                 </Copy>,
               ],
               ["Attempt", String(allocation.attempt)],
-              ["Reason", <code key="reason">{allocation.reason}</code>],
+              [
+                "Reason",
+                <code key="reason">
+                  {allocation.preemptedBy === undefined
+                    ? allocation.reason
+                    : `${allocation.reason} by ${allocation.preemptedBy.project}/${taskName(allocation.preemptedBy.job, allocation.preemptedBy.index)}`}
+                </code>,
+              ],
               ["Placed", <At key="placed" atMs={allocation.placedAtMs} />],
               ["Started", allocation.startedAtMs === null ? null : <At key="started" atMs={allocation.startedAtMs} />],
               ["Ended", exit === null ? null : <At key="ended" atMs={exit.finishedAtMs} />],

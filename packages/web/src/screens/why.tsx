@@ -1,6 +1,14 @@
 /** Why a task is where it is, or nowhere: the scheduler's own answer, host by host, and what would change it. */
 import { useEffect, useState } from "react";
-import type { HostRejection, Hold, Outcome, ScoreBreakdown, UnblockHint, Why } from "@berth/schema";
+import {
+  taskName,
+  type HostRejection,
+  type Hold,
+  type Outcome,
+  type ScoreBreakdown,
+  type UnblockHint,
+  type Why,
+} from "@berth/schema";
 import { fetchWhy, type Failure } from "../api/client.ts";
 import { formatAmount, formatRatio, plural } from "../model/format.ts";
 import { Link } from "../route/navigation.tsx";
@@ -19,6 +27,10 @@ const hintSentence = (hint: UnblockHint): string => {
       return `Ask for at most ${formatAmount(hint.dimension, hint.to)} of ${nameOf(hint.dimension)} per task`;
     case "relax_rule":
       return `Give up the rule "${hint.rule}": nothing else stands against ${plural(hint.hosts, "host")}`;
+    case "wait":
+      return `Wait until ${new Date(hint.untilMs).toLocaleTimeString()}: by then there is room on ${hint.hostId}`;
+    case "raise_priority":
+      return `Give it a priority above ${hint.above}: ${plural(hint.victims, "task")} would be stopped for it`;
     case "add_host":
       return "Add a host with enough room";
   }
@@ -32,6 +44,14 @@ const holdSentence = (hold: Hold): string => {
       return `Attempt ${hold.attempt} starts at ${new Date(hold.untilMs).toLocaleTimeString()}, after a pause.`;
     case "previous_stopping":
       return "The attempt before it is still stopping.";
+    case "room_reserved":
+      return hold.waitsFor === 0
+        ? `Its room on ${hold.hostId} is kept until the rest of its gang can start.`
+        : `Its room on ${hold.hostId} is kept; ${plural(hold.waitsFor, "task")} there must end first.`;
+    case "gang":
+      return `It starts with its gang: ${plural(hold.needed, "task")} at once, and there is room for ${hold.able}.`;
+    case "backfill":
+      return `It would fit on ${hold.hostId}, which is kept for ${hold.keptFor}${hold.untilMs === null ? "" : ` until ${new Date(hold.untilMs).toLocaleTimeString()}`}.`;
   }
 };
 
@@ -134,6 +154,14 @@ const OutcomeDetail = ({ outcome }: { readonly outcome: Outcome }) => {
       return <p>{holdSentence(outcome.hold)}</p>;
     case "placed":
       return <ScoreParts score={outcome.score} />;
+    case "preempts":
+      return (
+        <ul className="bullets">
+          {outcome.victims.map(({ id, project, job, index, priority }) => (
+            <li key={id}>{`${project}/${taskName(job, index)} (${priority}) is stopped for it`}</li>
+          ))}
+        </ul>
+      );
     case "finished":
       return null;
   }

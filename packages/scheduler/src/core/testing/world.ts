@@ -198,6 +198,13 @@ export class World {
       const allocation = this.state.allocations.get(record.id);
       return `stop ${allocation?.key}[${allocation?.index}] on ${allocation?.hostId}: ${record.reason}`;
     }
+    if (record.kind === "room_reserved") {
+      const names = record.victims.map((id) => {
+        const victim = this.state.allocations.get(id);
+        return `${victim?.key}[${victim?.index}]`;
+      });
+      return `keep ${record.hostId} for ${record.project}/${record.job}[${record.index}]: stop ${names.join(", ")}`;
+    }
     return record.kind;
   }
 

@@ -1,0 +1,77 @@
+/**
+ * When hosts will have room, by what is known of the ends of what runs there: a batch task ends at the latest when its run
+ * limit is reached and it has been given its time to stop. One without a limit ends some day; a service never does.
+ */
+import type { AllocationId } from "@berth/schema";
+import { STRIDE, type Vector } from "./feasibility.ts";
+import type { RequestClass } from "./request-class.ts";
+import type { MutableAllocation, MutableState } from "./state.ts";
+
+/** Later than every time that is known, and earlier than never. */
+export const SOME_DAY = 2 ** 52;
+export const NEVER = Number.POSITIVE_INFINITY;
+
+/** The latest end of a task that is placed at `placedAtMs`. */
+export const endOf = ({ kind, runTimeoutMs, stopTimeoutMs }: MutableAllocation["spec"], placedAtMs: number): number => {
+  if (kind === "service") return NEVER;
+  return runTimeoutMs === null ? SOME_DAY : placedAtMs + runTimeoutMs + stopTimeoutMs;
+};
+
+const endOfAllocation = ({ desired, spec, startedAtMs, placedAtMs }: MutableAllocation): number =>
+  desired === "stop" ? 0 : endOf(spec, startedAtMs ?? placedAtMs);
+
+export interface Ending {
+  readonly atMs: number;
+  readonly request: Vector;
+}
+
+/** What a plan has changed already, beside what it has booked. */
+export interface Planned {
+  readonly stopped: ReadonlySet<AllocationId>;
+  /** Ends of what it has placed, by slot. */
+  readonly ends: ReadonlyMap<number, readonly Ending[]>;
+}
+
+const endingsOn = (state: MutableState, slot: number, planned: Planned): Ending[] => {
+  const found: Ending[] = [...(planned.ends.get(slot) ?? [])];
+  for (const id of state.hosts.get(state.index.idOf(slot))?.allocations ?? []) {
+    const allocation = state.allocations.get(id);
+    if (allocation === undefined) continue;
+    const atMs = planned.stopped.has(id) ? 0 : endOfAllocation(allocation);
+    if (atMs < NEVER) found.push({ atMs, request: allocation.requestClass.request });
+  }
+  return found.sort((a, b) => a.atMs - b.atMs);
+};
+
+const covers = (room: Float64Array, request: Vector): boolean => {
+  for (let at = 0; at < STRIDE; at += 1) {
+    const asked = request[at] as number;
+    if (asked > 0 && asked > (room[at] as number)) return false;
+  }
+  return true;
+};
+
+/** The earliest time at which the request fits on this host as it is booked now: 0 when it does so already. */
+export const earliestOn = (state: MutableState, slot: number, { request }: RequestClass, planned: Planned): number => {
+  const { free, allocatable, ready } = state.index.rows();
+  const from = slot * STRIDE;
+  if (ready[slot] === 0 || !covers(allocatable.subarray(from, from + STRIDE), request)) return NEVER;
+  const room = free.slice(from, from + STRIDE);
+  if (covers(room, request)) return 0;
+  for (const { atMs, request: given } of endingsOn(state, slot, planned)) {
+    for (let at = 0; at < STRIDE; at += 1) room[at] = (room[at] as number) + (given[at] as number);
+    if (covers(room, request)) return atMs;
+  }
+  return NEVER;
+};
+
+/** What is free on a host once everything has ended that does so until `atMs`. */
+export const roomAt = (state: MutableState, slot: number, atMs: number, planned: Planned): Float64Array => {
+  const from = slot * STRIDE;
+  const room = state.index.rows().free.slice(from, from + STRIDE);
+  for (const ending of endingsOn(state, slot, planned)) {
+    if (ending.atMs > atMs) break;
+    for (let at = 0; at < STRIDE; at += 1) room[at] = (room[at] as number) + (ending.request[at] as number);
+  }
+  return room;
+};

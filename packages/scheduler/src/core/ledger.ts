@@ -1,0 +1,112 @@
+/**
+ * What the allocations on each host would give back: by priority, for whoever may take their room, and over time, for whoever
+ * waits for their ends. Nothing is kept until somebody asks; from then on a host that changed is noted and looked at again
+ * before the next answer. A function of the facts: it can be dropped at any time.
+ */
+import { priorityOf, type AllocationId } from "@berth/schema";
+import { STRIDE } from "./feasibility.ts";
+import type { MutableAllocation, MutableState } from "./state.ts";
+
+/** What stands on one host, by priority. `NOW`: what is being stopped already, and costs nothing more. */
+export const NOW = -1;
+
+export interface Ledger {
+  /** Something on this host has changed. */
+  readonly touch: (slot: number) => void;
+  /** So many changes were there: what was found at the same number is still true. */
+  readonly version: () => number;
+  /** Priorities that occur, ascending, NOW first. */
+  readonly levels: () => readonly number[];
+  /** Sums of what stands at a level or below it, a row of STRIDE for each slot. */
+  readonly upTo: (level: number) => Float64Array;
+  /** The same of all that is less important than this. */
+  readonly below: (priority: number) => Float64Array;
+  /** Brings every row up to date. `taken`: what a plan has stopped already. */
+  readonly refresh: (state: MutableState, taken: ReadonlySet<AllocationId>) => void;
+  /** Slots that changed since this reader asked the last time; all of them at first. */
+  readonly news: (reader: object) => readonly number[] | "all";
+}
+
+/** Of so many changes a reader is told; whoever asks later looks at everything. */
+const MAX_NEWS = 4_096;
+
+const allocationsOn = (state: MutableState, slot: number): MutableAllocation[] => {
+  const host = state.hosts.get(state.index.idOf(slot));
+  const found: MutableAllocation[] = [];
+  for (const id of host?.allocations ?? []) {
+    const allocation = state.allocations.get(id);
+    if (allocation !== undefined) found.push(allocation);
+  }
+  return found;
+};
+
+export const createLedger = (): Ledger => {
+  let isUsed = false;
+  let version = 0;
+  let slots = 0;
+  let levels: number[] = [];
+  const rows = new Map<number, Float64Array>();
+  const dirty = new Set<number>();
+  let news: number[] = [];
+  let newsFrom = 0;
+  const readers = new WeakMap<object, number>();
+
+  const reset = (state: MutableState): void => {
+    slots = state.index.inOrder().length;
+    levels = [NOW, ...[...state.priorities.keys()].sort((a, b) => a - b)];
+    rows.clear();
+    for (const level of levels) rows.set(level, new Float64Array(slots * STRIDE));
+    for (let slot = 0; slot < slots; slot += 1) dirty.add(slot);
+  };
+
+  const recount = (state: MutableState, slot: number, taken: ReadonlySet<AllocationId>): void => {
+    const from = slot * STRIDE;
+    for (const row of rows.values()) row.fill(0, from, from + STRIDE);
+    for (const { id, desired, spec, requestClass } of allocationsOn(state, slot)) {
+      const own = desired === "stop" || taken.has(id) ? NOW : priorityOf(spec);
+      const row = rows.get(own) as Float64Array;
+      for (let at = 0; at < STRIDE; at += 1) {
+        row[from + at] = (row[from + at] as number) + (requestClass.request[at] as number);
+      }
+    }
+    let below: Float64Array | undefined;
+    for (const level of levels) {
+      const row = rows.get(level) as Float64Array;
+      if (below !== undefined) {
+        for (let at = from; at < from + STRIDE; at += 1) row[at] = (row[at] as number) + (below[at] as number);
+      }
+      below = row;
+    }
+  };
+
+  return {
+    touch: (slot) => {
+      if (!isUsed || slot < 0) return;
+      version += 1;
+      dirty.add(slot);
+      news.push(slot);
+      if (news.length > 2 * MAX_NEWS) {
+        newsFrom += news.length - MAX_NEWS;
+        news = news.slice(-MAX_NEWS);
+      }
+    },
+    version: () => version,
+    levels: () => levels,
+    upTo: (level) => rows.get(level) as Float64Array,
+    below: (priority) => rows.get(levels.findLast((level) => level < priority) as number) as Float64Array,
+    refresh: (state, taken) => {
+      isUsed = true;
+      const isOther =
+        slots !== state.index.inOrder().length || [...state.priorities.keys()].some((level) => !rows.has(level));
+      if (isOther || rows.size === 0) reset(state);
+      for (const slot of dirty) recount(state, slot, taken);
+      dirty.clear();
+    },
+    news: (reader) => {
+      isUsed = true;
+      const seen = readers.get(reader) ?? -1;
+      readers.set(reader, newsFrom + news.length);
+      return seen < newsFrom ? "all" : news.slice(seen - newsFrom);
+    },
+  };
+};

@@ -1,0 +1,171 @@
+/**
+ * The queues as one plan meets them: every queue and the jobs whose wait has just ended make a line, lines of the same standing
+ * and project stand together, and the next job is the first of the best group. The order: standing (priority, risen by
+ * waiting), the smaller share of the project, the order of submission.
+ */
+import type { AllocationId, ProjectName } from "@berth/schema";
+import { mayBePromised } from "./backfill.ts";
+import { STRIDE, type Vector } from "./feasibility.ts";
+import { hasLesser } from "./preempt.ts";
+import { standing } from "./queue-order.ts";
+import type { RequestClass } from "./request-class.ts";
+import { createSortedList, type SortedList } from "./sorted-list.ts";
+import type { ClassQueue, MutableJob, MutableState } from "./state.ts";
+
+/** The jobs of one queue in their order: those in it, and those with a wait that has just ended. */
+export interface Line {
+  readonly requestClass: RequestClass;
+  readonly queue: ClassQueue | undefined;
+  /** No host can take its class for certain. It has a place in the order nevertheless. */
+  readonly isParked: boolean;
+  readonly late: MutableJob[];
+  queueAt: number;
+  lateAt: number;
+}
+
+interface Group {
+  readonly standing: number;
+  readonly project: ProjectName;
+  readonly lines: SortedList<Line>;
+}
+
+export type Due = ReadonlyMap<MutableJob, ReadonlySet<number>>;
+
+/** True while no host can take this class for certain, because nothing has changed that could help it since it was parked. */
+const isParked = (state: MutableState, queue: ClassQueue, given: (priority: number) => Float64Array): boolean => {
+  const { parkedAt, parkedBudget, requestClass, priority } = queue;
+  if (parkedAt === null) return false;
+  const now = state.index.mark();
+  const takes = hasLesser(state, priority);
+  const woken =
+    (takes && state.budgetChanges !== parkedBudget) ||
+    (now !== parkedAt && state.index.grownFor(parkedAt, requestClass.request, takes ? given(priority) : undefined));
+  queue.parkedAt = woken ? null : now;
+  return !woken;
+};
+
+/** No host could take it even if it were empty: it waits for another host, and nobody has to wait for it. */
+const isTooLarge = (state: MutableState, queue: ClassQueue): boolean => {
+  const sizes = state.index.sizes();
+  if (queue.tooLargeAt === sizes) return true;
+  const { allocatable, ready } = state.index.rows();
+  const { request } = queue.requestClass;
+  const holds = (slot: number): boolean =>
+    ready[slot] === 1 && request.every((asked, at) => asked <= (allocatable[slot * STRIDE + at] as number));
+  const isTooBig = !state.index.inOrder().some(holds);
+  queue.tooLargeAt = isTooBig ? sizes : null;
+  return isTooBig;
+};
+
+const linesOf = (state: MutableState, due: Due, nowMs: number, stopped: ReadonlySet<AllocationId>): Line[] => {
+  let isFresh = false;
+  const given = (priority: number): Float64Array => {
+    if (!isFresh) state.ledger.refresh(state, stopped);
+    isFresh = true;
+    return state.ledger.below(priority);
+  };
+  const lines = new Map<string, Line>();
+  for (const [key, queue] of state.queues) {
+    const parked = isParked(state, queue, given);
+    const first = queue.jobs.at(0);
+    // Work behind it might have to wait for it, though there is nothing for it now.
+    if (parked && (first === undefined || !mayBePromised(state, first, nowMs) || isTooLarge(state, queue))) continue;
+    lines.set(key, { requestClass: queue.requestClass, queue, isParked: parked, late: [], queueAt: 0, lateAt: 0 });
+  }
+  for (const job of [...due.keys()].sort((a, b) => a.order - b.order)) {
+    const { requestClass, queueKey } = job;
+    const queue = state.queues.get(queueKey);
+    // In its queue it is met anyway; in a parked class nothing can be done for it.
+    if (queue !== undefined && (queue.parkedAt !== null || queue.jobs.has(job))) continue;
+    const line = lines.get(queueKey) ?? { requestClass, queue, isParked: false, late: [], queueAt: 0, lateAt: 0 };
+    line.late.push(job);
+    lines.set(queueKey, line);
+  }
+  return [...lines.values()];
+};
+
+export const headOf = (line: Line): MutableJob | undefined => {
+  const queued = line.queue?.jobs.at(line.queueAt);
+  const late = line.late[line.lateAt];
+  if (queued === undefined || late === undefined) return queued ?? late;
+  return queued.order < late.order ? queued : late;
+};
+
+export interface Service {
+  /** Takes out the line whose head is served next; `isShared`: another project waits at the same standing. */
+  readonly next: () => { readonly line: Line; readonly job: MutableJob; readonly isShared: boolean } | undefined;
+  /** Puts a line back: with the job that was served at its head, or with the one behind it. */
+  readonly putBack: (line: Line) => void;
+  readonly advance: (line: Line, job: MutableJob) => void;
+  /** A task of this project was placed. */
+  readonly give: (project: ProjectName, request: Vector) => void;
+}
+
+export const createService = (
+  state: MutableState,
+  due: Due,
+  nowMs: number,
+  stopped: ReadonlySet<AllocationId>,
+  isAhead: (job: MutableJob) => boolean,
+): Service => {
+  const groups: Group[] = [];
+  const given = new Map<ProjectName, Vector>();
+
+  const putBack = (line: Line): void => {
+    const job = headOf(line);
+    if (job === undefined) return;
+    if (!isAhead(job)) return;
+    const at = standing(job, nowMs);
+    let group = groups.find((one) => one.standing === at && one.project === job.project);
+    if (group === undefined) {
+      group = {
+        standing: at,
+        project: job.project,
+        lines: createSortedList<Line>((one) => headOf(one)?.order ?? -1),
+      };
+      groups.push(group);
+    }
+    group.lines.insert(line);
+  };
+
+  const shareOf = (project: ProjectName): number => {
+    const { now, recent } = state.usage.sharesOf(project, nowMs, given.get(project));
+    return now + recent;
+  };
+
+  for (const line of linesOf(state, due, nowMs, stopped)) putBack(line);
+
+  return {
+    next: () => {
+      let top = Number.NEGATIVE_INFINITY;
+      for (const { standing: at, lines } of groups) if (lines.length > 0 && at > top) top = at;
+      const rivals = groups.filter(({ standing: at, lines }) => at === top && lines.length > 0);
+      let best = rivals[0];
+      if (best === undefined) return undefined;
+      if (rivals.length > 1) {
+        let least = Number.POSITIVE_INFINITY;
+        for (const rival of rivals) {
+          const share = shareOf(rival.project);
+          const first = (group: Group): number => headOf(group.lines.at(0) as Line)?.order ?? 0;
+          if (share > least || (share === least && first(rival) > first(best))) continue;
+          least = share;
+          best = rival;
+        }
+      }
+      const line = best.lines.at(0) as Line;
+      const job = headOf(line) as MutableJob;
+      best.lines.remove(line);
+      return { line, job, isShared: rivals.length > 1 };
+    },
+    putBack,
+    advance: (line, job) => {
+      if (line.late[line.lateAt] === job) line.lateAt += 1;
+      else line.queueAt += 1;
+    },
+    give: (project, request) => {
+      let sum = given.get(project);
+      if (sum === undefined) given.set(project, (sum = new Float64Array(STRIDE)));
+      for (let at = 0; at < STRIDE; at += 1) sum[at] = (sum[at] as number) + (request[at] as number);
+    },
+  };
+};

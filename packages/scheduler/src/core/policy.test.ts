@@ -1,0 +1,165 @@
+/** Who goes first, whose room is taken for whom, and what runs only together: stories on small clusters. */
+import type { JobName, JobSpec, Priority, ProjectName } from "@berth/schema";
+import { describe, expect, it } from "vitest";
+import { dryRun, why } from "./index.ts";
+import { RISE_MS } from "./queue-order.ts";
+import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
+
+const band = (name: Priority["band"], level = 50): Pick<JobSpec, "priority"> => ({ priority: { band: name, level } });
+const small = { requests: resources(1000, 1024, 10) };
+const large = { requests: resources(4000, 4096, 10) };
+const withoutScore = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/ [0-9.]+$/, ""));
+const explain = (world: World, job: string) =>
+  unwrap(why(world.state, "media" as ProjectName, job as JobName, 0, world.nowMs));
+
+describe("the order of the queue", () => {
+  it("goes by priority, then by submission", () => {
+    const world = new World();
+    world.submit(makeSpec("first", { ...large }));
+    world.submit(makeSpec("spare", { ...large, ...band("besteffort") }));
+    world.submit(makeSpec("core", { ...large, ...band("system") }));
+    world.submit(makeSpec("level", { ...large, ...band("production", 60) }));
+    world.host("h1", resources(4000, 8192, 1000));
+    const order = ["core", "level", "first", "spare"];
+    for (const name of order) {
+      expect(withoutScore(world.plan())).toEqual([`media/${name}[0]#1 → h1`]);
+      world.exit(name, 0, 0);
+    }
+  });
+
+  it("lets whoever has waited long enough rise above work that keeps coming", () => {
+    const world = new World();
+    world.submit(makeSpec("patient", { ...large, ...band("batch") }));
+    world.nowMs += 2 * RISE_MS;
+    world.submit(makeSpec("fresh", { ...large }));
+    expect(explain(world, "patient").queue).toMatchObject({ position: 1, of: 2, risen: 2 });
+    world.host("h1", resources(4000, 8192, 1000));
+    expect(withoutScore(world.plan())).toEqual(["media/patient[0]#1 → h1"]);
+  });
+
+  it("shares between projects: whoever holds less goes first, task by task", () => {
+    const world = new World();
+    world.submit(makeSpec("a", { ...small, count: 4, project: "ann" }));
+    world.submit(makeSpec("b", { ...small, count: 4, project: "bob" }));
+    world.host("h1", resources(4000, 8192, 1000));
+    const placed = world.plan().map((line) => line.slice(0, 3));
+    expect(placed.toSorted()).toEqual(["ann", "ann", "bob", "bob"]);
+  });
+});
+
+describe("preemption", () => {
+  const full = (changes: Partial<Omit<JobSpec, "name" | "project" | "restart">> = {}): World => {
+    const world = new World();
+    world.host("h1", resources(4000, 8192, 1000));
+    world.submit(makeSpec("victims", { ...small, ...band("batch"), count: 4, ...changes }));
+    world.plan();
+    for (let index = 0; index < 4; index += 1) world.report(world.active("victims", index), "running");
+    return world;
+  };
+
+  it("stops as few as needed, keeps their room, and places when they are gone", () => {
+    const world = full();
+    world.submit(makeSpec("late", { requests: resources(2000, 1024, 10) }));
+    expect(explain(world, "late").sentence).toContain("would be stopped for it");
+    const victims = world.plan();
+    expect(victims[0]).toContain("keep h1 for media/late[0]: stop media/victims");
+    expect(victims).toHaveLength(1);
+    const stopped = [...world.state.allocations.values()].filter(({ reason }) => reason === "preempted");
+    expect(stopped).toHaveLength(2);
+    expect(stopped[0]?.preemptedBy).toEqual({ project: "media", job: "late", index: 0 });
+    // Nobody else gets that room, and it is not enough before both are gone.
+    world.submit(makeSpec("other", { ...small, ...band("besteffort") }));
+    world.report(stopped[0]?.id as never, "exited", { ...exit, cause: "stopped" });
+    expect(world.plan().filter((line) => line.includes("→"))).toEqual([]);
+    world.report(stopped[1]?.id as never, "exited", { ...exit, cause: "stopped" });
+    expect(withoutScore(world.plan()).filter((line) => line.includes("late"))).toEqual(["media/late[0]#1 → h1"]);
+    expect(world.job("victims").counts).toMatchObject({ pending: 2, running: 2 });
+  });
+
+  it("never touches work that is as important", () => {
+    const world = full({ ...band("production") });
+    world.submit(makeSpec("late", { ...small }));
+    expect(world.plan()).toEqual([]);
+    expect(explain(world, "late").outcome).toMatchObject({
+      kind: "blocked",
+      unblockedBy: expect.arrayContaining([{ kind: "raise_priority", above: "production", victims: 1 }]),
+    });
+  });
+
+  it("keeps within disruption budgets", () => {
+    const world = full({ disruption: { minAvailable: 3 } });
+    world.submit(makeSpec("two", { requests: resources(2000, 1024, 10) }));
+    expect(world.plan()).toEqual([]);
+    world.submit(makeSpec("one", { ...small }));
+    expect(world.plan()).toHaveLength(1);
+  });
+
+  it("is shown by a plan before it is done", () => {
+    const world = full();
+    const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
+    const plan = unwrap(dryRun(world.state, makeSpec("late", { ...small, count: 2 }), env));
+    expect(plan.tasks.map(({ outcome }) => outcome.kind)).toEqual(["preempts", "preempts"]);
+    expect(world.plan()).toEqual([]);
+  });
+});
+
+const exit = {
+  code: 143,
+  signal: null,
+  oom: false,
+  detail: null,
+  startedAtMs: 0,
+  finishedAtMs: 1,
+} as const;
+
+describe("a gang", () => {
+  it("is placed as a whole or not at all, and lets others pass", () => {
+    const world = new World();
+    world.host("h1", resources(3000, 8192, 1000));
+    world.submit(makeSpec("gang", { ...small, count: 4, gangMin: 4 }));
+    world.submit(makeSpec("single", { ...small }));
+    expect(withoutScore(world.plan())).toEqual(["media/single[0]#1 → h1"]);
+    expect(explain(world, "gang").outcome).toEqual({ kind: "held", hold: { kind: "gang", needed: 4, able: 2 } });
+    world.host("h2", resources(4000, 8192, 1000));
+    expect(world.plan()).toHaveLength(4);
+  });
+
+  it("gives up the rest when a host refuses one of it, and starts again as a whole", () => {
+    const world = new World();
+    world.host("h1", resources(4000, 8192, 1000));
+    world.submit(makeSpec("gang", { ...small, count: 3, gangMin: 3, restart: { on: "failure", backoffFirstMs: 0 } }));
+    world.plan();
+    world.report(world.active("gang", 1), "failed");
+    expect(world.plan().map((line) => line.replace(/^stop .*: /, ""))).toEqual(["gang_incomplete", "gang_incomplete"]);
+    for (const index of [0, 2]) world.report(world.active("gang", index), "exited", { ...exit, cause: "stopped" });
+    world.nowMs += 60_000;
+    expect(world.plan()).toHaveLength(3);
+  });
+});
+
+describe("backfill", () => {
+  it("lets short work pass whoever waits first, and keeps long work from delaying it", () => {
+    const world = new World();
+    world.host("h1", resources(4000, 8192, 1000));
+    world.submit(makeSpec("runs", { requests: resources(3000, 1024, 10), runTimeoutMs: 100_000 }));
+    world.plan();
+    world.submit(makeSpec("head", { ...large }));
+    world.submit(makeSpec("long", { ...small, runTimeoutMs: 500_000 }));
+    world.submit(makeSpec("short", { ...small, runTimeoutMs: 50_000 }));
+    expect(withoutScore(world.plan())).toEqual(["media/short[0]#1 → h1"]);
+    expect(explain(world, "head").outcome).toMatchObject({
+      unblockedBy: expect.arrayContaining([{ kind: "wait", hostId: "h1", untilMs: world.nowMs + 110_000 }]),
+    });
+  });
+
+  it("says for whom room is kept", () => {
+    const world = new World();
+    world.host("h1", resources(4000, 8192, 1000));
+    world.submit(makeSpec("runs", { requests: resources(3000, 1024, 10), runTimeoutMs: 100_000 }));
+    world.plan();
+    world.submit(makeSpec("head", { ...large }));
+    world.submit(makeSpec("long", { ...small }));
+    expect(world.plan()).toEqual([]);
+    expect(explain(world, "long").outcome).toMatchObject({ hold: { kind: "backfill", keptFor: "media/head" } });
+  });
+});

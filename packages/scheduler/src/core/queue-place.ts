@@ -1,0 +1,38 @@
+/** Where a job stands among all that wait, by the same order in which lines.ts serves them. */
+import { formatPriority, type QueuePlace } from "@berth/schema";
+import { risen, standing, waitedMs } from "./queue-order.ts";
+import type { MutableJob, MutableState } from "./state.ts";
+
+/** Undefined for a job that does not wait for a host: it waits for something else. */
+export const queuePlace = (state: MutableState, job: MutableJob, nowMs: number): QueuePlace | undefined => {
+  if (state.queues.get(job.queueKey)?.jobs.has(job) !== true) return undefined;
+  const shares = new Map<string, number>();
+  const shareOf = ({ project }: MutableJob): number => {
+    const known = shares.get(project);
+    if (known !== undefined) return known;
+    const { now, recent } = state.usage.sharesOf(project, nowMs);
+    shares.set(project, now + recent);
+    return now + recent;
+  };
+  const mine = standing(job, nowMs);
+  let [before, of] = [0, 0];
+  for (const { jobs } of state.queues.values()) {
+    for (let at = 0; at < jobs.length; at += 1) {
+      const other = jobs.at(at) as MutableJob;
+      of += 1;
+      if (other === job) continue;
+      const goesFirst = standing(other, nowMs) - mine || shareOf(job) - shareOf(other) || job.order - other.order;
+      if (goesFirst > 0) before += 1;
+    }
+  }
+  const { now, recent } = state.usage.sharesOf(job.project, nowMs);
+  return {
+    position: before + 1,
+    of,
+    priority: formatPriority(job.spec),
+    risen: risen(job, nowMs),
+    waitedMs: waitedMs(job, nowMs),
+    share: now,
+    recentShare: recent,
+  };
+};

@@ -1,0 +1,68 @@
+/**
+ * Placing those whose room was kept: as soon as those that were stopped for them have ended. On each host in the order in
+ * which room was asked for; the tasks of a gang only when there is room for all of them that it needs.
+ */
+import type { ScoreBreakdown } from "@berth/schema";
+import { gangHolds, gangNeed } from "./gang.ts";
+import type { Taken } from "./preempt.ts";
+import type { Reservation } from "./reservations.ts";
+import type { Serving } from "./serve.ts";
+import type { MutableJob, MutableState } from "./state.ts";
+
+/** Room that is empty enough, and how good its host is for that task. */
+interface Ripe {
+  readonly reservation: Reservation;
+  readonly score: ScoreBreakdown;
+}
+
+/** Those that fit now on a host, of all that it is booked for, in the order in which they asked. */
+const ripeOn = ({ index }: MutableState, slot: number, all: readonly Reservation[]): Ripe[] => {
+  const ripe: Ripe[] = [];
+  // As the host is without them: each is then booked again, so that those behind it see what it takes.
+  for (const { requestClass } of all) index.tryOut(slot, requestClass, -1);
+  for (const reservation of all) {
+    const { requestClass } = reservation;
+    // Whoever asked later does not pass: what is free belongs to all of them together.
+    const passes = ripe.length === all.indexOf(reservation);
+    if (passes && index.takes(slot, requestClass)) {
+      ripe.push({ reservation, score: index.explain(slot, requestClass) });
+    }
+    index.tryOut(slot, requestClass, 1);
+  }
+  return ripe;
+};
+
+/** What is still missing of a gang when all that is ripe is placed. */
+const isWhole = (state: MutableState, job: MutableJob, ripe: number, { ids }: Taken): boolean =>
+  job.spec.gangMin === undefined || gangHolds(state, job).filter((id) => !ids.has(id)).length + ripe >= gangNeed(job);
+
+/** Returns true when the plan is full before all are placed. */
+export const placeReserved = (state: MutableState, serving: Serving, replaced?: MutableJob): boolean => {
+  if (state.reservations.size === 0) return false;
+  const byJob = new Map<MutableJob, Ripe[]>();
+  const hosts = new Set<string>();
+  for (const { hostId } of state.reservations) {
+    const host = hosts.has(hostId) ? undefined : state.hosts.get(hostId);
+    hosts.add(hostId);
+    if (host === undefined) continue;
+    const kept = [...host.reservations].filter(({ job }) => job !== replaced);
+    for (const one of ripeOn(state, host.slot, kept)) {
+      const list = byJob.get(one.reservation.job);
+      if (list === undefined) byJob.set(one.reservation.job, [one]);
+      else list.push(one);
+    }
+  }
+  for (const [job, ripe] of byJob) {
+    if (!isWhole(state, job, ripe.length, serving.taken)) continue;
+    if (job.spec.gangMin !== undefined && serving.records.length > 0 && serving.isFull(ripe.length)) return true;
+    for (const { reservation, score } of ripe) {
+      const { index, hostId } = reservation;
+      if (serving.isFull() && job.spec.gangMin === undefined) return true;
+      const task = job.tasks[index];
+      const slot = state.hosts.get(hostId)?.slot;
+      if (task === undefined || slot === undefined) continue;
+      serving.place(job, task, { slot, hostId, score, runnersUp: [] });
+    }
+  }
+  return false;
+};

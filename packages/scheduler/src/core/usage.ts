@@ -1,0 +1,100 @@
+/**
+ * What each project holds, and held lately: the measure of fair share. A project's share is that of its dominant resource:
+ * the dimension of which it holds the largest part of the cluster (Ghodsi et al., Dominant Resource Fairness, NSDI 2011).
+ * What it held before counts with half of its weight after each HALF_LIFE_MS, as in the fair share of batch systems.
+ */
+import type { ProjectName } from "@berth/schema";
+import { STRIDE, type Vector } from "./feasibility.ts";
+
+export const HALF_LIFE_MS = 6 * 3_600_000;
+
+interface Project {
+  readonly held: Vector;
+  /** Mean share in the past, 0…1. */
+  recent: number;
+  sinceMs: number;
+}
+
+export type UsageFacts = readonly (readonly [ProjectName, { readonly recent: number; readonly sinceMs: number }])[];
+
+export interface Shares {
+  readonly now: number;
+  readonly recent: number;
+}
+
+export interface Usage {
+  /** The sum of what may be booked, over all hosts. */
+  readonly total: Vector;
+  readonly grow: (before: Vector, after: Vector) => void;
+  readonly add: (project: ProjectName, request: Vector, sign: 1 | -1, atMs: number) => void;
+  /** Restores bookings without time having passed. */
+  readonly rebook: (project: ProjectName, request: Vector) => void;
+  /** `extra`: what a plan has given it already. */
+  readonly sharesOf: (project: ProjectName, nowMs: number, extra?: Vector) => Shares;
+  readonly facts: () => UsageFacts;
+}
+
+/** Of so small a past nothing is remembered. */
+const FORGOTTEN = 1e-6;
+
+export const createUsage = (facts: UsageFacts = []): Usage => {
+  const total = new Float64Array(STRIDE);
+  const projects = new Map<ProjectName, Project>(
+    facts.map(([name, { recent, sinceMs }]) => [name, { held: new Float64Array(STRIDE), recent, sinceMs }]),
+  );
+
+  const shareOf = (held: Vector, extra?: Vector): number => {
+    let share = 0;
+    for (let at = 0; at < STRIDE; at += 1) {
+      const all = total[at] as number;
+      if (all > 0) share = Math.max(share, ((held[at] as number) + (extra?.[at] ?? 0)) / all);
+    }
+    return Math.min(1, share);
+  };
+
+  const recentAt = (project: Project, nowMs: number): number => {
+    const passed = nowMs - project.sinceMs;
+    if (passed <= 0) return project.recent;
+    const kept = 2 ** (-passed / HALF_LIFE_MS);
+    return project.recent * kept + shareOf(project.held) * (1 - kept);
+  };
+
+  const projectOf = (name: ProjectName, atMs: number): Project => {
+    const known = projects.get(name);
+    if (known !== undefined) return known;
+    const made = { held: new Float64Array(STRIDE), recent: 0, sinceMs: atMs };
+    projects.set(name, made);
+    return made;
+  };
+
+  const book = (held: Vector, request: Vector, sign: number): void => {
+    for (let at = 0; at < STRIDE; at += 1) held[at] = (held[at] as number) + sign * (request[at] as number);
+  };
+
+  return {
+    total,
+    grow: (before, after) => {
+      for (let at = 0; at < STRIDE; at += 1) {
+        total[at] = (total[at] as number) + (after[at] as number) - (before[at] as number);
+      }
+    },
+    add: (name, request, sign, atMs) => {
+      const project = projectOf(name, atMs);
+      if (atMs > project.sinceMs) {
+        project.recent = recentAt(project, atMs);
+        project.sinceMs = atMs;
+      }
+      book(project.held, request, sign);
+      if (sign === -1 && project.recent < FORGOTTEN && project.held.every((amount) => amount === 0)) {
+        projects.delete(name);
+      }
+    },
+    rebook: (name, request) => book(projectOf(name, 0).held, request, 1),
+    sharesOf: (name, nowMs, extra) => {
+      const project = projects.get(name);
+      if (project === undefined) return { now: extra === undefined ? 0 : shareOf(extra), recent: 0 };
+      return { now: shareOf(project.held, extra), recent: recentAt(project, nowMs) };
+    },
+    facts: () => [...projects].map(([name, { recent, sinceMs }]) => [name, { recent, sinceMs }] as const),
+  };
+};
