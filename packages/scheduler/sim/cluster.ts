@@ -38,6 +38,7 @@ import {
   type ClusterState,
   type ImageLine,
 } from "../src/core/index.ts";
+import { isGivenUp } from "../src/core/patience.ts";
 import { inside } from "../src/core/state.ts";
 import { createAgent, fitting, helloOf, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
 import { createChecker } from "./checker.ts";
@@ -56,6 +57,8 @@ export interface SimOptions {
 }
 
 const MiB = 2 ** 20;
+/** So many plans may follow from one, beside those that stop the rest of a gang. */
+const MAX_MORE = 3;
 const PATIENCE = { disconnectedAfterMs: 4_000, lostAfterMs: 10_000 };
 const PUBLIC_KEY = `U${"A".repeat(55)}`;
 
@@ -191,28 +194,29 @@ export class SimulatedCluster {
   }
 
   /**
-   * A plan leads to one more at most (what is promised to whoever waits first may move, once it stands what others got); but
-   * where it has broken a gang, the rest of that is stopped first.
+   * A plan leads to few more: what it placed may be in the way of more important work, and what is promised to whoever waits
+   * first may move, once it stands what others got; where it has broken a gang, the rest of that is stopped first.
    */
   #comeToRest(): void {
-    let isLast = false;
+    let more = 0;
     for (let rounds = 0; ; rounds += 1) {
       const isBroken = inside(this.state).toStop.size > 0;
       const again = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
       if (again.records.length === 0) return;
-      const mayPlan = isBroken || (this.#policy && !isLast);
+      const mayPlan = isBroken || (this.#policy && more < MAX_MORE);
       if (!mayPlan || rounds > 20) this.#fail([`planning again gives ${again.records.map(describe).join(", ")}`]);
-      isLast = !isBroken;
+      if (!isBroken) more += 1;
       const verdict = validatePlan(this.state, again.records);
       if (!verdict.ok) this.#fail(verdict.error.map((wrong) => `invalid plan: ${wrong}`));
       this.append("plan", again.records);
     }
   }
 
-  /** After a complete plan every task that has no allocation must be said to be held or blocked, never placeable. */
+  /** After a complete plan every task that wants a place must be said to be held or blocked, never placeable. */
   #explain(): void {
     for (const job of this.state.jobs.values()) {
-      const task = job.tasks.find(({ status, active }) => status === "open" && active === null);
+      const wants = (active: AllocationId | null): boolean => active === null || isGivenUp(this.state, active);
+      const task = job.tasks.find(({ status, active }) => status === "open" && wants(active));
       if (task === undefined || job.desired === "stop") continue;
       const answer = why(this.state, job.project, job.name, task.index, this.nowMs);
       if (!answer.ok || (answer.value.outcome.kind !== "held" && answer.value.outcome.kind !== "blocked")) {

@@ -109,14 +109,14 @@ const simulate = (
 
   const gangMin = spec.gangMin ?? 0;
   const indices = Array.from({ length: gangMin === 0 ? 0 : spec.count }, (_, index) => index);
-  const members = indices.filter((index) => !holds(previousOf(index))).slice(0, gangMin);
+  const members = indices.filter((index) => !holds(previousOf(index)));
   const wanting = Math.max(0, Math.min(members.length, slots));
   const heldByGang = (subject: string, able: number): { readonly outcome: Outcome; readonly sentence: string } => {
     const hold = { kind: "gang", needed: gangMin, able } as const;
     return { outcome: { kind: "held", hold }, sentence: holdSentence(subject, hold, 0) };
   };
   const gang =
-    wanting < gangMin ? { able: wanting, waits: false } : gangIn(members, serving, (index) => oneMore(index, ""));
+    wanting < gangMin ? { able: wanting, waits: false } : gangIn(spec, members, serving, (index) => oneMore(index, ""));
   if (gang.able < gangMin) {
     const name = `${spec.project}/${spec.name}`;
     blocked =
@@ -142,6 +142,7 @@ const simulate = (
 
 /** How many of a gang find room, and whether some of it has to wait until others have ended. Leaves nothing booked. */
 const gangIn = (
+  spec: JobSpec,
   members: readonly number[],
   serving: Serving,
   oneMore: (index: number) => { readonly outcome: Outcome } | undefined,
@@ -149,7 +150,10 @@ const gangIn = (
   let [able, waits] = [0, false];
   serving.attempt(() => {
     for (const index of members) {
+      if (able === spec.gangMin) break;
       const one = oneMore(index);
+      // The volumes of another may be where it can run.
+      if (one === undefined && mountsVolumes(spec)) continue;
       if (one === undefined) break;
       able += 1;
       waits ||= one.outcome.kind === "preempts";

@@ -44,9 +44,13 @@ export const explainGang = (
   if (needed === 0 || holds >= needed) return undefined;
   const mark = tentative.bookings;
   let able = 0;
+  let slots = slotsOf(job);
   for (let at = job.wanting.next(0); at >= 0 && able < needed; at = job.wanting.next(at + 1)) {
-    if (placeTask(state, tentative, wantingOf(job, at), "place").chosen === undefined) break;
-    able += 1;
+    if (slots <= 0 && !job.stranded.has(at)) continue;
+    if (placeTask(state, tentative, wantingOf(job, at), "place").chosen !== undefined) {
+      able += 1;
+      if (!job.stranded.has(at)) slots -= 1;
+    } else if (!mountsVolumes(job.spec)) break;
   }
   tentative.undoTo(mark);
   // Room for none: what stands against one of them says more. Members that are not back yet: room for all is not enough.

@@ -57,7 +57,12 @@ const isTooLarge = (state: MutableState, queue: ClassQueue): boolean => {
   return isTooBig;
 };
 
-const linesOf = (state: MutableState, due: Due, nowMs: number, stopped: ReadonlySet<AllocationId>): Line[] => {
+const linesOf = (
+  state: MutableState,
+  due: Due,
+  nowMs: number,
+  { stopped, asksAll }: Pick<Circumstances, "stopped" | "asksAll">,
+): Line[] => {
   let isFresh = false;
   const given = (priority: number): Float64Array => {
     if (!isFresh) state.ledger.refresh(state, stopped);
@@ -66,7 +71,7 @@ const linesOf = (state: MutableState, due: Due, nowMs: number, stopped: Readonly
   };
   const lines = new Map<string, Line>();
   for (const [key, queue] of state.queues) {
-    const parked = isParked(state, queue, given);
+    const parked = !asksAll && isParked(state, queue, given);
     const first = queue.jobs.at(0);
     // Work behind it might have to wait for it, though there is nothing for it now.
     if (parked && (first === undefined || !mayBePromised(state, first, nowMs) || isTooLarge(state, queue))) continue;
@@ -76,7 +81,7 @@ const linesOf = (state: MutableState, due: Due, nowMs: number, stopped: Readonly
     const { requestClass, queueKey } = job;
     const queue = state.queues.get(queueKey);
     // In its queue it is met anyway; in a parked class nothing can be done for it.
-    if (queue !== undefined && (queue.parkedAt !== null || queue.jobs.has(job))) continue;
+    if (queue !== undefined && ((queue.parkedAt !== null && !asksAll) || queue.jobs.has(job))) continue;
     const line = lines.get(queueKey) ?? { requestClass, queue, isParked: false, late: [], queueAt: 0, lateAt: 0 };
     line.late.push(job);
     lines.set(queueKey, line);
@@ -101,12 +106,19 @@ export interface Service {
   readonly give: (project: ProjectName, request: Vector) => void;
 }
 
+export interface Circumstances {
+  /** This plan stops these: their room is coming. */
+  readonly stopped: ReadonlySet<AllocationId>;
+  /** Nobody counts as parked: the plan supposes room that the index has not heard of. */
+  readonly asksAll: boolean;
+  readonly isAhead: (job: MutableJob) => boolean;
+}
+
 export const createService = (
   state: MutableState,
   due: Due,
   nowMs: number,
-  stopped: ReadonlySet<AllocationId>,
-  isAhead: (job: MutableJob) => boolean,
+  { stopped, asksAll, isAhead }: Circumstances,
 ): Service => {
   const groups: Group[] = [];
   const given = new Map<ProjectName, Vector>();
@@ -133,7 +145,7 @@ export const createService = (
     return now + recent;
   };
 
-  for (const line of linesOf(state, due, nowMs, stopped)) putBack(line);
+  for (const line of linesOf(state, due, nowMs, { stopped, asksAll })) putBack(line);
 
   return {
     next: () => {

@@ -80,7 +80,8 @@ const serveAll = (
 ): boolean => {
   if (placeReserved(state, serving, replaced)) return true;
   const isServed = (job: MutableJob): boolean => job !== replaced && isAhead(job);
-  const service = createService(state, due, nowMs, serving.taken.ids, isServed);
+  const circumstances = { stopped: serving.taken.ids, asksAll: replaced !== undefined, isAhead: isServed };
+  const service = createService(state, due, nowMs, circumstances);
   for (let next = service.next(); next !== undefined; next = service.next()) {
     const { line, job, isShared } = next;
     if (line.isParked) {

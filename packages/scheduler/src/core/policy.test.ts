@@ -3,14 +3,15 @@ import type { JobName, JobSpec, Priority, ProjectName } from "@berth/schema";
 import { describe, expect, it } from "vitest";
 import { dryRun, why } from "./index.ts";
 import { RISE_MS } from "./queue-order.ts";
-import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { host, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const band = (name: Priority["band"], level = 50): Pick<JobSpec, "priority"> => ({ priority: { band: name, level } });
 const small = { requests: resources(1000, 1024, 10) };
 const large = { requests: resources(4000, 4096, 10) };
 const withoutScore = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/ [0-9.]+$/, ""));
-const explain = (world: World, job: string) =>
-  unwrap(why(world.state, "media" as ProjectName, job as JobName, 0, world.nowMs));
+const explainAt = (world: World, job: string, index: number) =>
+  unwrap(why(world.state, "media" as ProjectName, job as JobName, index, world.nowMs));
+const explain = (world: World, job: string) => explainAt(world, job, 0);
 
 describe("the order of the queue", () => {
   it("goes by priority, then by submission", () => {
@@ -134,6 +135,25 @@ describe("a gang", () => {
     for (const index of [0, 2]) world.report(world.active("gang", index), "exited", { ...exit, cause: "stopped" });
     world.nowMs += 60_000;
     expect(world.plan()).toHaveLength(3);
+  });
+
+  it("goes on with those whose data can be reached when one is held by its volume on a lost host", () => {
+    const world = new World();
+    world.host("h1", resources(1000, 1024, 1000));
+    world.host("h2", resources(1000, 1024, 1000));
+    const own = { volume: "own-${INDEX}", readOnly: false, shared: false, sizeBytes: 0, target: "/v" };
+    world.submit(makeSpec("pair", { ...small, count: 3, gangMin: 2, volumes: [own] }));
+    expect(world.plan()).toHaveLength(2);
+    const left = world.state.allocations.get(world.active("pair", 1))?.hostId === host("h2") ? 1 : 0;
+    world.append(silence(world.state, host("h1"), 6_000));
+    expect(world.plan()).toEqual([`stop media/pair[${left}] on h2: gang_incomplete`]);
+    world.report(world.active("pair", left), "exited", { ...exit, cause: "stopped" });
+    world.nowMs += 60_000;
+    expect(explainAt(world, "pair", 2).outcome).toMatchObject({ hold: { kind: "gang", needed: 2, able: 1 } });
+    world.host("h3", resources(1000, 1024, 1000));
+    expect(explainAt(world, "pair", 2).sentence).toBe("media/pair[2] would be placed on h3");
+    expect(withoutScore(world.plan())).toEqual([`media/pair[${left}]#2 → h2`, "media/pair[2]#1 → h3"]);
+    expect(explainAt(world, "pair", 1 - left).outcome.kind).toBe("blocked");
   });
 });
 

@@ -170,24 +170,34 @@ export const createServing = (
     return false;
   };
 
-  /** So many tasks of a job, each where it fits or with the room of others; "no", and nothing taken, if not all of them. */
-  const together = (job: MutableJob, tasks: readonly MutableTask[]): "no" | "placed" | "kept" => {
-    const found: (Chosen | Eviction)[] = [];
-    const isWhole = attempt(() =>
-      tasks.every(({ index }) => {
-        const one = find(wantingOf(job, index), 0) ?? evict(job);
-        if (one !== undefined) found.push(one);
-        return one !== undefined;
-      }),
-    );
-    if (!isWhole) return "no";
-    const mustWait = found.some((one) => "victims" in one);
-    found.forEach((one, at) => {
-      const task = tasks[at] as MutableTask;
+  /** So many tasks of a job, each where it fits or with the room of others; nothing taken if there are not so many. */
+  const together = (job: MutableJob, at: Progress, many: number): "few" | "no" | "placed" | "kept" => {
+    const found: { readonly task: MutableTask; readonly one: Chosen | Eviction }[] = [];
+    let seen = 0;
+    const isWhole = attempt(() => {
+      while (found.length < many) {
+        const task = nextTask(at);
+        if (task === undefined) return false;
+        seen += 1;
+        const one = find(wantingOf(job, task.index), 0) ?? evict(job);
+        if (one !== undefined) found.push({ task, one });
+        // The volumes of another may be where it can run.
+        else if (mountsVolumes(job.spec)) skip(job, at, task);
+        else {
+          // Whether there are others matters: what lacks them does not lack room.
+          while (seen < many && nextTask(at) !== undefined) seen += 1;
+          return false;
+        }
+      }
+      return true;
+    });
+    if (!isWhole) return seen < many ? "few" : "no";
+    const mustWait = found.some(({ one }) => "victims" in one);
+    for (const { task, one } of found) {
       // Whoever has room already waits for the others: nobody starts without them.
       if (!mustWait) place(job, task, one as Chosen);
       else keep(job, task, "victims" in one ? one : { ...one, victims: [] });
-    });
+    }
     return mustWait ? "kept" : "placed";
   };
 
@@ -214,6 +224,11 @@ export const createServing = (
     return done === true ? undefined : (value as MutableTask);
   };
 
+  /** Nothing for this one now; the slot that it would have had is another's. */
+  const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
+    if (!job.stranded.has(task.index)) at.slots.left += 1;
+  };
+
   /** Those that a gang lacks come first, all at once. */
   const serveGang = (job: MutableJob, at: Progress): Served | undefined => {
     if (at.isGangPlaced) return undefined;
@@ -228,14 +243,9 @@ export const createServing = (
     }
     // Some of it is being stopped, or waits out a backoff, or has its room kept: it is not its turn.
     if (holds > 0 || job.reserved.size > 0) return { placed: 0, end: "done" };
-    const tasks: MutableTask[] = [];
-    for (let task = nextTask(at); task !== undefined; task = nextTask(at)) {
-      tasks.push(task);
-      if (tasks.length === lacks) break;
-    }
-    if (tasks.length < lacks) return { placed: 0, end: "done" };
     if (records.length > 0 && records.length + lacks > room) return { placed: 0, end: "cut" };
-    const found = together(job, tasks);
+    const found = together(job, at, lacks);
+    if (found === "few") return { placed: 0, end: "done" };
     if (found === "no") {
       goWithout(job, lacks);
       return { placed: 0, end: "blocked" };
@@ -273,7 +283,7 @@ export const createServing = (
         if (chosen !== undefined) place(job, task, chosen);
         // The volumes of its next task may be elsewhere. Nobody else is of this class, and what wakes it may be no room.
         else if (mountsVolumes(job.spec)) {
-          if (!job.stranded.has(task.index)) at.slots.left += 1;
+          skip(job, at, task);
           continue;
         } else {
           const eviction = evict(job);
