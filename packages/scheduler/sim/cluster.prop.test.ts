@@ -52,7 +52,7 @@ describe("a simulated cluster", () => {
 
   it("does the same again from the same seed", () => {
     for (const policy of [false, true]) {
-      const [left, right] = [run(9, 3, 600, policy), run(9, 3, 600, policy)];
+      const [left, right] = [run(9, 3, 800, policy), run(9, 3, 800, policy)];
       expect(right.trace).toEqual(left.trace);
       expect(left.trace.filter((line) => line.includes(" place ")).length).toBeGreaterThan(20);
     }
