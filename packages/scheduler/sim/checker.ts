@@ -3,6 +3,7 @@
  * be: a host booked beyond what it has, an index placed twice or after its success, a state that went back.
  */
 import type { JobSpec, LogRecord, Placement, Resources, Transaction } from "@berth/schema";
+import { AMOUNTS, isLess } from "./amounts.ts";
 
 interface CheckedTask {
   active: string | null;
@@ -44,13 +45,6 @@ const rankOf = ({ priority }: JobSpec): number =>
 
 const RANKS = ["placed", "preparing", "starting", "running", "stopping"];
 const ENDED = RANKS.length;
-const AMOUNTS = ["cpuMillis", "memoryBytes", "pids"] as const;
-
-const isLess = (now: Resources, before: Resources | null): boolean =>
-  before !== null &&
-  (AMOUNTS.some((amount) => now[amount] < before[amount]) ||
-    Object.entries(before.more ?? {}).some(([name, amount]) => (now.more?.[name] ?? 0) < amount));
-
 export interface Checker {
   /** Folds one transaction; returns a sentence for everything in it that must not be. */
   readonly check: (sequence: number, transaction: Transaction) => string[];
