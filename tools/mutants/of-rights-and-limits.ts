@@ -39,7 +39,7 @@ export const ofRightsAndLimits: readonly Mutant[] = [
   {
     rule: 23,
     without: "a cgroup namespace",
-    edits: [supervisor("init.c", "CLONE_NEWIPC | CLONE_NEWCGROUP", "CLONE_NEWIPC")],
+    edits: [supervisor("init.c", "CLONE_NEWUTS | CLONE_NEWCGROUP", "CLONE_NEWUTS")],
     file: "security/kernel.test.ts",
     test: "cgroups: a namespace of its own, none writable, no release_agent, no hierarchy can be mounted",
   },
@@ -141,6 +141,13 @@ export const ofRightsAndLimits: readonly Mutant[] = [
     edits: [supervisor("mask.c", ',\n                                          "kernel/vmcoreinfo" };', " };")],
     file: "security/probe.test.ts",
     test: "a default container, beside a neighbour and a host that have something to find, finds nothing",
+  },
+  {
+    rule: 28,
+    without: "the masks over /sys of a standby",
+    edits: [supervisor("prepared.c", "null < 0 || mask_sys(&mask, birth->sys, err) < 0", "null < 0")],
+    file: "pool.test.ts",
+    test: "makes the same container as a start without it, mounts and masks and sysctls included",
   },
   {
     rule: 29,

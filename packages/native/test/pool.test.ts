@@ -7,11 +7,11 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "n
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Runtime } from "../lib/index.ts";
-import { eventually, isAlive, processesWith, supervisorOf, testHost } from "./host.ts";
+import { eventually, isAlive, outputOf, processesWith, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 const SIZE = 3;
-const NAMESPACES = ["user", "net", "ipc", "uts"];
+const NAMESPACES = ["user", "mnt", "net", "uts"];
 let serial = 0;
 
 const slots = (stateDir: string): string[] => readdirSync(stateDir).filter((name) => name.startsWith(".standby-"));
@@ -35,16 +35,21 @@ const parentOf = (pid: number): number => {
   }
 };
 
-const namespacesHeldBy = (pid: number): string[] =>
-  readdirSync(`/proc/${pid}/fd`)
-    .map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
-    .filter((target) => /^(?:user|net|ipc|uts|mnt|pid|cgroup|time):\[/.test(target));
+/** The process that stands in the namespaces which were made early. */
+const stemOf = (pid: number): number => {
+  const found = processesWith("--standby").filter((other) => parentOf(other) === pid);
+  if (found.length !== 1) throw new Error(`${pid} has ${found.length} children`);
+  return found[0]!;
+};
+const namespacesOf = (pid: number, kinds: readonly string[]): string[] =>
+  kinds.map((kind) => readlinkSync(`/proc/${pid}/ns/${kind}`));
+const mountsOf = (pid: number): string[] => readFileSync(`/proc/${pid}/mountinfo`, "utf8").trim().split("\n");
 
-/** Those that have made what they make. */
+/** Those that have made what they make: nothing of the host is mounted there any more. */
 const ready = (stateDir: string): number[] =>
   waiting(stateDir).filter((pid) => {
     try {
-      return namespacesHeldBy(pid).length === NAMESPACES.length;
+      return mountsOf(stemOf(pid)).some((line) => /^\S+ \S+ \S+ \S+ \/ .* - tmpfs /.test(line));
     } catch {
       return false;
     }
@@ -90,38 +95,83 @@ describe("a pool", () => {
     });
   });
 
-  test("gives each start namespaces that nobody was ever in, with the ids of its own container", async () => {
+  test("gives each start namespaces that no program was ever in, with the ids of its own container", async () => {
     await withPool(async (runtime, stateDir) => {
-      const prepared = waiting(stateDir).map((pid) => namespacesHeldBy(pid));
-      for (const held of prepared)
-        expect(held.map((name) => name.split(":")[0]).toSorted()).toEqual(NAMESPACES.toSorted());
-      expect(new Set(prepared.flat()).size).toBe(SIZE * NAMESPACES.length);
-      const specs = [host.spec(["sleep", "1000"]), host.spec(["sleep", "1000"])];
+      const stems = waiting(stateDir).map((pid) => stemOf(pid));
+      const prepared = stems.map((pid) => namespacesOf(pid, NAMESPACES));
+      expect(new Set([...prepared.flat(), ...namespacesOf(process.pid, NAMESPACES)]).size).toBe(
+        (SIZE + 1) * NAMESPACES.length,
+      );
+      for (const pid of stems) {
+        expect(readFileSync(`/proc/${pid}/uid_map`, "utf8")).toBe("");
+        /* Of the host only its procfs, which the kernel wants to see before it gives a new one. */
+        const points = mountsOf(pid).map((line) => line.split(" ")[4] ?? "");
+        expect(points).toEqual(expect.arrayContaining(["/", "/dev", "/dev/mqueue", "/proc", "/sys"]));
+        expect(points.filter((point) => !/^\/(?:$|dev$|dev\/mqueue$|proc|sys)/.test(point))).toEqual([]);
+      }
       const used: string[] = [];
-      for (const spec of specs) {
+      for (const spec of [host.spec(["sleep", "1000"]), host.spec(["sleep", "1000"])]) {
         const result = await runtime.start(spec);
         if (!result.ok) throw new Error(JSON.stringify(result.error));
         const pid = result.value.pid ?? 0;
-        const own = NAMESPACES.map((kind) => readlinkSync(`/proc/${pid}/ns/${kind}`));
-        expect(prepared.map((held) => held.toSorted())).toContainEqual(own.toSorted());
+        const own = namespacesOf(pid, NAMESPACES);
+        expect(prepared).toContainEqual(own);
         used.push(...own);
-        expect(readFileSync(`/proc/${pid}/uid_map`, "utf8").trim().split(/ +/)).toEqual([
-          "0",
-          `${spec.idBase}`,
-          "65536",
+        const ids = readFileSync(`/proc/${pid}/uid_map`, "utf8").trim().split(/ +/);
+        expect(ids).toEqual(["0", `${spec.idBase}`, "65536"]);
+        expect(readFileSync(`/proc/${pid}/net/dev`, "utf8")).toMatch(/^ *lo:/m);
+        for (const path of ["dev/null", "dev/shm"])
+          expect(statSync(`/proc/${pid}/root/${path}`).uid, path).toBe(spec.idBase);
+        /* The process that stood in for it is gone. Its supervisor keeps the one descriptor that makes its end quick. */
+        const supervisor = supervisorOf(pid);
+        expect(stems.filter((stem) => isAlive(stem) && parentOf(stem) === supervisor)).toEqual([]);
+        const held = readdirSync(`/proc/${supervisor}/fd`).map((fd) => readlinkSync(`/proc/${supervisor}/fd/${fd}`));
+        expect(held.filter((name) => /^\w+:\[\d+\]$/.test(name) && !/^(?:pipe|socket)/.test(name))).toEqual([
+          readlinkSync(`/proc/${pid}/ns/mnt`),
         ]);
-        expect(
-          readFileSync(`/proc/${pid}/net/dev`, "utf8")
-            .match(/^ *\w+:/gm)
-            ?.map((name) => name.trim()),
-        ).toContain("lo:");
-        expect(statSync(`/proc/${pid}/root/dev/null`).uid).toBe(spec.idBase);
-        /* Its supervisor keeps the one descriptor that makes its end quick. */
-        expect(namespacesHeldBy(supervisorOf(pid))).toEqual([readlinkSync(`/proc/${pid}/ns/mnt`)]);
+        expect(held.filter((name) => name.includes("eventfd") || name === "/" || name === "/proc")).toEqual([]);
         await result.value.stop({ signal: 9, graceMs: 10_000 });
         await result.value.remove();
       }
       expect(new Set(used).size).toBe(2 * NAMESPACES.length);
+    });
+  });
+
+  test("makes the same container as a start without it, mounts and masks and sysctls included", async () => {
+    const script =
+      "awk '{ print $4, $5, $6 }' /proc/self/mountinfo | sort; ls -ln /dev; ls -ldn /dev/shm /dev/mqueue /proc/kcore /proc/keys /proc/acpi; " +
+      "grep -E 'Cap|Seccomp|NoNew' /proc/self/status; cat /proc/sys/kernel/shmmax /proc/sys/net/ipv4/ping_group_range; " +
+      "ls /proc/self/fd; head -c 1 /proc/keys; echo 1 > /proc/sys/kernel/shmmax; mount -t tmpfs none /proc; id; hostname; ip addr";
+    await withPool(async (runtime, stateDir) => {
+      const outputs: string[] = [];
+      const queues = { kind: "mqueue" as const, target: "/dev/mqueue", readOnly: true };
+      for (const own of [[], [queues]])
+        for (const sized of [host.runtime, runtime]) {
+          const spec = {
+            ...host.spec(["sh", "-c", `exec 2>&1; ${script}`]),
+            sysctls: { "kernel.shmmax": "12345678" },
+            mounts: [{ kind: "proc" as const, target: "/other" }, ...own],
+          };
+          const result = await sized.start(spec);
+          if (!result.ok) throw new Error(JSON.stringify(result.error));
+          await result.value.exited;
+          outputs.push((await outputOf(result.value)).replace(/ [A-Z][a-z]{2} +\d+ \d\d:\d\d /g, " "));
+          await result.value.remove();
+        }
+      expect(outputs[0]).toContain("12345678");
+      expect(outputs[0]).toMatch(/^drwxrwxrwt +2 0 +0 .*\/dev\/mqueue$/m);
+      expect(outputs[1]).toBe(outputs[0]);
+      expect(outputs[2]).toMatch(/^\/ \/dev\/mqueue ro/m);
+      expect(outputs[3]).toBe(outputs[2]);
+      await eventually(() => ready(stateDir).length === SIZE);
+    });
+  });
+
+  test("whose prepared namespaces were lost starts containers all the same", async () => {
+    await withPool(async (runtime, stateDir) => {
+      for (const pid of waiting(stateDir)) process.kill(stemOf(pid), "SIGKILL");
+      for (let i = 0; i <= SIZE; i += 1) await runTrue(runtime);
+      await eventually(() => ready(stateDir).length === SIZE);
     });
   });
 
@@ -152,8 +202,10 @@ describe("a pool", () => {
 
   test("whose supervisors were killed starts containers as before", async () => {
     await withPool(async (runtime, stateDir) => {
-      for (const pid of waiting(stateDir)) process.kill(pid, "SIGKILL");
-      await eventually(() => waiting(stateDir).length === 0);
+      const supervisors = waiting(stateDir);
+      const all = [...supervisors, ...supervisors.map((pid) => stemOf(pid))];
+      for (const pid of supervisors) process.kill(pid, "SIGKILL");
+      await eventually(() => !all.some((pid) => isAlive(pid)));
       for (let i = 0; i <= SIZE; i += 1) await runTrue(runtime);
       await eventually(() => ready(stateDir).length === SIZE);
     });

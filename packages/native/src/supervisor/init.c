@@ -48,8 +48,8 @@ static int setup_early(const struct init_context *context, struct err *err)
   if (cgroup_join_v1(context->cgroup, err) < 0)
     return -1;
   uint32_t joined = join_kinds(context->spec);
-  if (unshare((int)((CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) & ~(joined | context->prepared))) < 0)
-    return err_sys(err, "namespaces", "unshare net, uts, ipc, cgroup");
+  if (unshare((int)((CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWCGROUP) & ~(joined | context->prepared))) < 0)
+    return err_sys(err, "namespaces", "unshare net, uts, cgroup");
   /* Somebody else's name and network are not for us to change. */
   if ((joined & CLONE_NEWUTS) == 0 && sethostname(context->spec->hostname, strlen(context->spec->hostname)) < 0)
     return err_sys(err, "hostname", "%s", context->spec->hostname);
@@ -59,9 +59,15 @@ static int setup_early(const struct init_context *context, struct err *err)
     return 0;
   if (spec_section(context->spec, BERTH_SECTION_NETWORK) == NULL)
     return (context->prepared & CLONE_NEWNET) != 0 ? 0 : network_setup(context->spec, err);
-  if (sync_send(context->sync, SYNC_NETNS, 0, NULL) < 0)
+  if ((context->prepared & CLONE_NEWNET) == 0 && sync_send(context->sync, SYNC_NETNS, 0, NULL) < 0)
     return err_sys(err, "init", "announce the network namespace");
   return 0;
+}
+
+/* Its ids were mapped before it was born, and /dev is in place already. */
+static int setup_prepared(const struct init_context *context, struct err *err)
+{
+  return privileges_become_root(err) < 0 ? -1 : mounts_below_dev(context->spec, prepared.dev, err);
 }
 
 int init_enter_workdir(const char *path, struct err *err)
@@ -98,8 +104,12 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
 {
   if (spec_section(context->spec, BERTH_SECTION_NETWORK) != NULL && network_setup(context->spec, err) < 0)
     return -1;
-  if (privileges_become_root(err) < 0 || sysctl_apply(context->spec, err) < 0 ||
-      mounts_enter(context->spec, rootfs, err) < 0)
+  if (privileges_become_root(err) < 0)
+    return -1;
+  /* Message queues, and with them /dev/mqueue, belong to whoever makes their namespace: the container's root. */
+  if (unshare((int)(CLONE_NEWIPC & ~(join_kinds(context->spec) | context->prepared))) < 0)
+    return err_sys(err, "namespaces", "unshare ipc");
+  if (sysctl_apply(context->spec, err) < 0 || mounts_enter(context->spec, rootfs, err) < 0)
     return -1;
   if ((context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 && make_terminal(context, stdio, err) < 0)
     return -1;
@@ -217,8 +227,7 @@ _Noreturn void init_main(const struct init_context *context)
   (void)close(BERTH_FD_LOCK);
   (void)close(BERTH_FD_FIRST_CLIENT);
   (void)close(context->sync_peer);
-  prepared_close();
-  if (setup_early(context, &err) < 0)
+  if (setup_early(context, &err) < 0 || (context->prepared != 0 && setup_prepared(context, &err) < 0))
     fail(sync, &err);
   int received = sync_receive_fds(sync, &message, rootfs.fds, rootfs.count);
   if (received == 0)

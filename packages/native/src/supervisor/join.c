@@ -19,7 +19,6 @@
 #include "../../include/control.h"
 #include "fd.h"
 #include "fs.h"
-#include "prepared.h"
 
 #define STAGE "namespaces"
 
@@ -87,13 +86,13 @@ long join_clone(const struct spec *spec, struct clone_args *args, struct err *er
 {
   static long born; /* shared with the process in between */
   args->flags = (args->flags & ~(uint64_t)CLONE_PIDFD) | CLONE_PARENT;
-  args->flags &= ~(uint64_t)((join_kinds(spec) | prepared.kinds) & CLONE_NEWUSER);
+  args->flags &= ~(uint64_t)(join_kinds(spec) & CLONE_NEWUSER);
   args->pidfd = 0;
   args->exit_signal = 0; /* that of the process in between, which is SIGCHLD */
   born = -1;
   pid_t between = vfork();
   if (between == 0) {
-    if ((prepared.kinds != 0 ? prepared_enter(err) : enter_all(spec, err)) < 0)
+    if (enter_all(spec, err) < 0)
       _exit(1);
     long pid = syscall(SYS_clone3, args, sizeof *args);
     if (pid == 0)

@@ -16,7 +16,7 @@ extern struct join_mounts join_mounts;
 
 /* CLONE_NEW* of those that are joined; 0 for most containers. */
 uint32_t join_kinds(const struct spec *spec);
-/* As clone3(2), with a child that is born into them, or into those that were prepared. 0 in the child, -1 with `err`; the pidfd has to be opened. */
+/* As clone3(2), with a child that is born into them. 0 in the child, -1 with `err`; the pidfd has to be opened. */
 long join_clone(const struct spec *spec, struct clone_args *args, struct err *err);
 
 #endif

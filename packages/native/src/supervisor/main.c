@@ -46,7 +46,7 @@ static void on_sync(struct source *source, uint32_t events);
 static void on_ended(struct source *source, uint32_t events);
 static void on_output(uint8_t stream, unsigned char *bytes, size_t length);
 
-struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 }, .mounts = -1, .terminal = { -1, -1 } };
+struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 }, .mounts = -1, .userns = -1, .terminal = { -1, -1 } };
 
 static int write_status(struct err *err)
 {
@@ -91,35 +91,38 @@ static int start_init(int stdin_fd, struct err *err)
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (unsigned)into;
   }
-  /* Whoever shares namespaces of others has no use for prepared ones. */
-  if (join_kinds(&self.spec) != 0)
-    prepared.kinds = 0;
-  bool joins = join_kinds(&self.spec) != 0 || prepared.kinds != 0;
-  long pid = joins ? join_clone(&self.spec, &args, err) : syscall(SYS_clone3, &args, sizeof args);
-  if (pid > 0 && joins)
+  const struct init_context context = { .spec = &self.spec,
+                                        .cgroup = &self.cgroup,
+                                        .sync = pair[1],
+                                        .sync_peer = pair[0],
+                                        .stdio = { stdin_fd, self.output.writers[0], self.output.writers[1] } };
+  bool joins = join_kinds(&self.spec) != 0;
+  bool born = !joins && prepared.kinds != 0;
+  long pid = joins ? join_clone(&self.spec, &args, err) : born ? prepared_birth(&context, &args, err) : -1;
+  if (born && pid < 0 && err->number == ECHILD) {
+    prepared_close();
+    fd_close(&self.userns);
+    born = false;
+  }
+  if (!joins && !born)
+    pid = syscall(SYS_clone3, &args, sizeof args);
+  if (pid > 0 && (joins || born))
     pidfd = pidfd_open((pid_t)pid, 0);
   if (pid < 0) {
-    if (!joins)
+    if (!joins && !born)
       (void)err_sys(err, "namespaces", "clone3 user, pid, mount");
     (void)close(pair[0]);
     (void)close(pair[1]);
     return -1;
   }
-  if (pid == 0) {
-    const struct init_context context = { .spec = &self.spec,
-                                          .cgroup = &self.cgroup,
-                                          .sync = pair[1],
-                                          .sync_peer = pair[0],
-                                          .stdio = { stdin_fd, self.output.writers[0], self.output.writers[1] },
-                                          .prepared = prepared.kinds };
+  if (pid == 0)
     init_main(&context);
-  }
   (void)close(pair[1]);
   self.sync.fd = pair[0];
   self.pidfd.fd = pidfd;
   self.status.init_pid = (pid_t)pid;
   self.mounts = process_mounts((pid_t)pid);
-  prepared_close_namespaces();
+  prepared_leave();
   output_close_writers(&self.output);
   cgroup_close_tasks(&self.cgroup);
   return process_grant(&self.spec, (pid_t)pid, err);
@@ -132,6 +135,8 @@ static int plug_network(struct err *err)
   struct pollfd source = { .fd = self.sync.fd, .events = POLLIN };
   if (spec_section(&self.spec, BERTH_SECTION_NETWORK) == NULL)
     return 0;
+  if (prepared.kinds != 0)
+    return network_plug(&self.spec, self.status.init_pid, err);
   (void)RETRY_INTR(poll(&source, 1, -1));
   int received = sync_receive(self.sync.fd, &message, MSG_DONTWAIT, NULL);
   if (received > 0 && message.kind == SYNC_NETNS)
@@ -147,8 +152,9 @@ static int hand_over_mounts(struct err *err)
 {
   struct rootfs rootfs;
   bool joined = (join_kinds(&self.spec) & CLONE_NEWUSER) != 0;
-  cleanup_close int userns = joined ? userns_joined(self.status.init_pid, self.spec.header->id_base, err)
-                                    : userns_map(self.status.init_pid, self.spec.header->id_base, err);
+  cleanup_close int userns = self.userns >= 0 ? fd_take(&self.userns)
+                             : joined         ? userns_joined(self.status.init_pid, self.spec.header->id_base, err)
+                                              : userns_map(self.status.init_pid, self.spec.header->id_base, err);
   if (userns < 0 || rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err) < 0)
     return -1;
   if (plug_network(err) < 0) {
@@ -174,6 +180,12 @@ static int start(int joins, struct err *err)
                                      .files = header->log_files,
                                      .per_second = header->log_per_second };
   int stdin_fd = -1;
+  /* Before init is born: it can then begin with what wants ids. */
+  if (join_kinds(&self.spec) != 0)
+    prepared_close();
+  else if (prepared_is_ready() && ((self.userns = userns_map(prepared.stem, header->id_base, err)) < 0 ||
+                                   rootfs_give_dev(prepared.dev, header->id_base, err) < 0))
+    return -1;
   if (write_status(err) < 0 || cgroup_create(&self.cgroup, &self.spec, err) < 0 ||
       device_control(&self.spec, &self.cgroup, err) < 0 ||
       log_open(&self.output.log, BERTH_FD_STATE, &limits, err) < 0 ||
@@ -370,8 +382,10 @@ int main(int argc, char **argv)
   if (standby)
     standby_prepare(BERTH_FD_STATE);
   bool listening = detached && control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
-  if (standby && !standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC))
+  if (standby && !standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC)) {
+    prepared_close();
     return 0;
+  }
   if (!listening || spec_map(&self.spec, BERTH_FD_SPEC, &err) < 0 || start(joins, &err) < 0) {
     self.exit.err = err;
     kill_all();

@@ -20,6 +20,7 @@
 #include "fs.h"
 #include "join.h"
 #include "mask.h"
+#include "prepared.h"
 #include "spec_check.h"
 
 /* A top directory of the image for a kernel file system. A symbolic link there is refused, not followed. */
@@ -164,7 +165,7 @@ static int mask_early(const struct spec *spec, int root, struct mask *mask, stru
   return 0;
 }
 
-static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int root, struct err *err)
+int mounts_below_dev(const struct spec *spec, int dev, struct err *err)
 {
   static const char stage[] = "mount.dev";
   static const struct fs_option pts_options[] = {
@@ -173,11 +174,6 @@ static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int r
   char size[32];
   (void)snprintf(size, sizeof size, "%" PRIu64, spec->header->shm_bytes);
   const struct fs_option shm_options[] = { { "mode", "1777" }, { "size", size }, { NULL, NULL } };
-  int dev = rootfs->fds[ROOTFS_DEV];
-  cleanup_close int target = kernel_target(root, "dev", stage, err);
-  if (target < 0 || fs_place(dev, target, stage, "/dev", err) < 0)
-    return -1;
-
   const struct {
     const char *name;
     const char *type;
@@ -188,13 +184,18 @@ static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int r
     { "shm", "tmpfs", shm_options, FS_KERNEL },
     { "mqueue", "mqueue", NULL, FS_KERNEL },
   };
-  const bool given[] = { false, has_mount_on(spec, "/dev/shm"), has_mount_on(spec, "/dev/mqueue") };
+  /* Message queues were mounted with their namespace, unless that is made now or somebody else's. */
+  bool early = prepared.kinds != 0;
+  bool other = has_mount_on(spec, "/dev/mqueue");
+  if (early && other && umount2("/dev/mqueue", MNT_DETACH) < 0)
+    return err_sys(err, stage, "make room on /dev/mqueue");
+  const bool given[] = { false, has_mount_on(spec, "/dev/shm"), early || other };
   for (unsigned i = 0; i < sizeof children / sizeof *children; i++) {
     if (given[i])
       continue;
-    bool ready = join_mounts.mqueue >= 0 && strcmp(children[i].name, "mqueue") == 0;
-    cleanup_close int mounted = ready ? fd_take(&join_mounts.mqueue)
-                                      : fs_new(children[i].type, children[i].options, children[i].attributes, stage, err);
+    bool made = join_mounts.mqueue >= 0 && strcmp(children[i].name, "mqueue") == 0;
+    cleanup_close int mounted = made ? fd_take(&join_mounts.mqueue)
+                                     : fs_new(children[i].type, children[i].options, children[i].attributes, stage, err);
     if (mounted < 0)
       return -1;
     if (move_mount(mounted, "", dev, children[i].name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -203,22 +204,34 @@ static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int r
   return 0;
 }
 
+static int mount_dev(const struct spec *spec, const struct rootfs *rootfs, int root, struct err *err)
+{
+  static const char stage[] = "mount.dev";
+  int dev = rootfs->fds[ROOTFS_DEV];
+  cleanup_close int target = kernel_target(root, "dev", stage, err);
+  if (target < 0 || fs_place(dev, target, stage, "/dev", err) < 0)
+    return -1;
+  return prepared.kinds != 0 ? 0 : mounts_below_dev(spec, dev, err);
+}
+
 static int mount_proc_and_sys(const struct spec *spec, int root, struct mask *mask, struct err *err)
 {
+  bool masked = prepared.kinds != 0;
   cleanup_close int proc = fs_new("proc", NULL, FS_KERNEL, "mount.proc", err);
   if (proc < 0)
     return -1;
   cleanup_close int proc_target = kernel_target(root, "proc", "mount.proc", err);
   if (proc_target < 0 || fs_place(proc, proc_target, "mount.proc", "/proc", err) < 0)
     return -1;
-  cleanup_close int sys = join_mounts.sysfs >= 0 ? fd_take(&join_mounts.sysfs)
-                                                 : fs_new("sysfs", NULL, FS_KERNEL | MOUNT_ATTR_RDONLY, "mount.sys", err);
+  cleanup_close int sys = masked                  ? fd_take(&prepared.sys)
+                          : join_mounts.sysfs >= 0 ? fd_take(&join_mounts.sysfs)
+                                                   : fs_new("sysfs", NULL, FS_KERNEL | MOUNT_ATTR_RDONLY, "mount.sys", err);
   if (sys < 0)
     return -1;
   cleanup_close int sys_target = kernel_target(root, "sys", "mount.sys", err);
   if (sys_target < 0 || fs_place(sys, sys_target, "mount.sys", "/sys", err) < 0)
     return -1;
-  if (mask_proc(mask, proc, err) < 0 || mask_sys(mask, sys, err) < 0)
+  if (mask_proc(mask, proc, err) < 0 || (!masked && mask_sys(mask, sys, err) < 0))
     return -1;
 
   /* On a pure v2 host programs size themselves by the files of their own cgroup. Absent is as safe as read-only. */

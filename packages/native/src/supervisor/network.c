@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "fs.h"
 #include "netlink.h"
 
 #define STAGE_HOST "net.plug"
@@ -251,8 +252,12 @@ static void put_inner(struct netlink *netlink, const struct berth_network *netwo
 /* Without a raw socket: ping uses these when its group may, and by default nobody's may (icmp(7)). */
 static int allow_ping(struct err *err)
 {
-  static const char path[] = "/proc/sys/net/ipv4/ping_group_range";
-  if (fd_write_at(AT_FDCWD, path, "0 65535") < 0 && errno != ENOENT)
+  static const char path[] = "sys/net/ipv4/ping_group_range";
+  /* One of its own: what stands at /proc may be masked already. */
+  cleanup_close int proc = fs_new("proc", NULL, FS_KERNEL, STAGE_INSIDE, err);
+  if (proc < 0)
+    return -1;
+  if (fd_write_at(proc, path, "0 65535") < 0 && errno != ENOENT)
     return err_sys(err, STAGE_INSIDE, "%s", path);
   return 0;
 }

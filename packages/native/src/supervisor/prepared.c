@@ -1,82 +1,233 @@
 /*
- * Namespaces whose making takes longest, above all that of the network, owned by a user namespace that has no ids yet:
- * these are given when it is known whose it will be. The process that makes them borrows the memory and the descriptors
- * of the supervisor, leaves the latter behind and is gone; no program has ever run in there.
+ * Namespaces whose making takes long, and what is mounted in them whatever the container: owned by a user namespace that
+ * has no ids yet, since these are given when it is known whose it will be. A pid namespace without a process cannot be
+ * held by a descriptor, so a process stays in there, the stem: a copy of the supervisor that shares its descriptors,
+ * stands still, and does nothing at the claim but give birth to init, right into the container's v2 cgroup, and end.
  *
- * Cgroups are not among it: they bear the container's name. Nor is anything that depends on an image, a user or a limit.
+ *   supervisor ─ fork ─► stem: unshare ─► lo up ─► /sys, /dev mounted and masked ─► host's root detached ─► waits
+ *        └──────────────── claim: ids, cgroups ──────────────────────────────────────────► clone3 ─► init
+ *
+ * Cgroups are not among it: they bear the container's name. Nor is anything that depends on an image, a user or a limit;
+ * of the file systems those whose files would belong to nobody while there are no ids: /dev/pts and /dev/shm.
  */
 #include "prepared.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "../../include/control.h"
 #include "fd.h"
+#include "fs.h"
+#include "mask.h"
 #include "network.h"
 #include "rootfs.h"
 
-#define STACK_BYTES 32768
+#define STAGE "namespaces"
+#define KINDS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
-struct prepared prepared = { .namespaces = { -1, -1, -1, -1 }, .dev = -1 };
+struct prepared prepared = { .pidfd = -1, .dev = -1, .sys = -1 };
 
-static const struct {
-  int kind;
-  const char *path;
-} each[PREPARED_NAMESPACES] = {
-  [PREPARED_USER] = { CLONE_NEWUSER, "/proc/self/ns/user" },
-  [PREPARED_NET] = { CLONE_NEWNET, "/proc/self/ns/net" },
-  [PREPARED_IPC] = { CLONE_NEWIPC, "/proc/self/ns/ipc" },
-  [PREPARED_UTS] = { CLONE_NEWUTS, "/proc/self/ns/uts" },
+/* The one page that supervisor and stem share. Never written by both at once: one of them waits. */
+struct birth {
+  int sys; /* from the stem */
+  struct clone_args args;
+  struct cgroup cgroup;
+  int sync, sync_peer, stdio[3];
+  pid_t born; /* written by the kernel before init runs, so that even a stem killed right then leaves no init unknown */
+  struct err err;
 };
+static struct birth *birth;
+static int ready = -1, go = -1;
 
-static int make_namespaces(void *argument)
+static int tell(int event)
+{
+  const uint64_t one = 1;
+  return RETRY_INTR(write(event, &one, sizeof one)) == (ssize_t)sizeof one ? 0 : -1;
+}
+
+/* A root directory to leave the host's for: nothing but places for the three mounts. */
+static int make_stage(struct err *err)
+{
+  static const struct fs_option options[] = { { "mode", "755" }, { "size", "4096" }, { "nr_inodes", "8" }, { NULL, NULL } };
+  static const char *const places[] = { "dev", "proc", "sys" };
+  cleanup_close int stage = fs_new("tmpfs", options, FS_KERNEL, STAGE, err);
+  for (unsigned i = 0; stage >= 0 && i < sizeof places / sizeof *places; i++)
+    if (mkdirat(stage, places[i], 0755) < 0)
+      return err_sys(err, STAGE, "mkdir %s", places[i]);
+  return fd_take(&stage);
+}
+
+static int put(int mounted, int stage, const char *place, struct err *err)
+{
+  if (move_mount(mounted, "", stage, place, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    return err_sys(err, STAGE, "attach %s", place);
+  return 0;
+}
+
+static int mount_stage(int stage, struct err *err)
+{
+  cleanup_close int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (old < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+      move_mount(stage, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    return err_sys(err, STAGE, "attach");
+  /* A procfs belongs to the pid namespace of who makes it, so init will; and the kernel gives new ones only to who sees
+     one already, so the host's stays in sight until init leaves this place. */
+  cleanup_close int proc = open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  cleanup_close int queues = fs_new("mqueue", NULL, FS_KERNEL, STAGE, err);
+  birth->sys = fs_new("sysfs", NULL, FS_KERNEL | MOUNT_ATTR_RDONLY, STAGE, err);
+  if (proc < 0 || queues < 0 || birth->sys < 0 || put(prepared.dev, stage, "dev", err) < 0 ||
+      put(queues, prepared.dev, "mqueue", err) < 0 || put(proc, stage, "proc", err) < 0 ||
+      put(birth->sys, stage, "sys", err) < 0)
+    return -1;
+  cleanup_close int null = openat(prepared.dev, "null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  struct mask mask = { .null = null, .empty = -1 };
+  int failed = null < 0 || mask_sys(&mask, birth->sys, err) < 0;
+  mask_close(&mask);
+  if (failed != 0 || fchdir(stage) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || fchdir(old) < 0 ||
+      umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+    return -1;
+  return 0;
+}
+
+static _Noreturn void stem_main(int stage, pid_t supervisor)
 {
   struct err ignored;
-  int kinds = 0;
-  (void)argument;
-  for (unsigned i = 0; i < PREPARED_NAMESPACES; i++)
-    kinds |= each[i].kind;
-  if (unshare(kinds) < 0 || network_loopback(&ignored) < 0)
+  uint64_t told;
+  struct spec spec;
+  if (unshare(KINDS) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+      getppid() != supervisor || network_loopback(&ignored) < 0 || mount_stage(stage, &ignored) < 0 || tell(ready) < 0)
     _exit(1);
-  for (unsigned i = 0; i < PREPARED_NAMESPACES; i++) {
-    prepared.namespaces[i] = RETRY_INTR(open(each[i].path, O_RDONLY | O_CLOEXEC));
-    if (prepared.namespaces[i] < 0)
-      _exit(1);
+  stack_trim();
+  if (RETRY_INTR(read(go, &told, sizeof told)) < 0 || spec_map(&spec, BERTH_FD_SPEC, &birth->err) < 0)
+    _exit(1);
+  long pid = syscall(SYS_clone3, &birth->args, sizeof birth->args);
+  if (pid == 0) {
+    const struct init_context context = { .spec = &spec,
+                                          .cgroup = &birth->cgroup,
+                                          .sync = birth->sync,
+                                          .sync_peer = birth->sync_peer,
+                                          .stdio = { birth->stdio[0], birth->stdio[1], birth->stdio[2] },
+                                          .prepared = KINDS };
+    prepared = (struct prepared){ .kinds = KINDS, .pidfd = -1, .dev = prepared.dev, .sys = birth->sys };
+    init_main(&context);
   }
-  prepared.kinds = (uint32_t)kinds;
+  if (pid < 0)
+    (void)err_sys(&birth->err, STAGE, "clone3 into what was prepared");
   _exit(0);
+}
+
+static bool has_ended(int pidfd)
+{
+  struct pollfd source = { .fd = pidfd, .events = POLLIN };
+  return RETRY_INTR(poll(&source, 1, 0)) != 0;
+}
+
+static void reap(void)
+{
+  siginfo_t info;
+  (void)RETRY_INTR(waitid(P_PIDFD, (id_t)prepared.pidfd, &info, WEXITED));
+  fd_close(&prepared.pidfd);
+  prepared.stem = 0;
+}
+
+static int start_stem(void)
+{
+  struct err ignored;
+  prepared.dev = rootfs_make_dev(&ignored);
+  cleanup_close int stage = prepared.dev < 0 ? -1 : make_stage(&ignored);
+  birth = mmap(NULL, sizeof *birth, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (stage < 0 || birth == MAP_FAILED)
+    return -1;
+  *birth = (struct birth){ .sys = -1, .born = -1 };
+  ready = eventfd(0, EFD_CLOEXEC);
+  go = eventfd(0, EFD_CLOEXEC);
+  struct clone_args args = { .flags = CLONE_FILES | CLONE_PIDFD,
+                             .pidfd = (uint64_t)(uintptr_t)&prepared.pidfd,
+                             .exit_signal = SIGCHLD };
+  pid_t supervisor = getpid();
+  long pid = ready < 0 || go < 0 ? -1 : syscall(SYS_clone3, &args, sizeof args);
+  if (pid == 0)
+    stem_main(stage, supervisor);
+  if (pid < 0)
+    return -1;
+  prepared.stem = (pid_t)pid;
+  struct pollfd sources[] = { { .fd = ready, .events = POLLIN }, { .fd = prepared.pidfd, .events = POLLIN } };
+  if (RETRY_INTR(poll(sources, 2, -1)) < 0 || sources[0].revents == 0)
+    return -1;
+  prepared.kinds = KINDS;
+  prepared.sys = birth->sys;
+  return 0;
 }
 
 void prepared_make(void)
 {
-  struct err ignored;
-  _Alignas(16) char stack[STACK_BYTES];
-  int pid = clone(make_namespaces, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, NULL);
-  if (pid > 0)
-    (void)RETRY_INTR(waitpid(pid, NULL, 0));
-  if (prepared.kinds == 0)
-    prepared_close_namespaces();
-  prepared.dev = rootfs_make_dev(&ignored);
+  if (start_stem() < 0)
+    prepared_close();
+  else
+    fd_close(&ready);
 }
 
-int prepared_enter(struct err *err)
+bool prepared_is_ready(void)
 {
-  for (unsigned i = 0; i < PREPARED_NAMESPACES; i++)
-    if (setns(prepared.namespaces[i], each[i].kind) < 0)
-      return err_sys(err, "namespaces", "enter %s", each[i].path);
-  return 0;
+  if (prepared.kinds != 0 && has_ended(prepared.pidfd))
+    prepared_close();
+  return prepared.kinds != 0;
 }
 
-void prepared_close_namespaces(void)
+long prepared_birth(const struct init_context *context, const struct clone_args *args, struct err *err)
 {
-  for (unsigned i = 0; i < PREPARED_NAMESPACES; i++)
-    fd_close(&prepared.namespaces[i]);
+  birth->args = *args;
+  birth->args.flags = (args->flags & CLONE_INTO_CGROUP) | CLONE_PARENT | CLONE_PARENT_SETTID;
+  birth->args.parent_tid = (uint64_t)(uintptr_t)&birth->born;
+  birth->args.pidfd = 0;
+  birth->args.exit_signal = 0; /* that of the stem, which is SIGCHLD */
+  birth->cgroup = *context->cgroup;
+  birth->sync = context->sync;
+  birth->sync_peer = context->sync_peer;
+  for (unsigned i = 0; i < 3; i++)
+    birth->stdio[i] = context->stdio[i];
+  (void)err_set(&birth->err, ECHILD, STAGE, "the process on standby was killed");
+  if (tell(go) < 0)
+    return err_sys(err, STAGE, "wake the process on standby");
+  reap();
+  if (birth->born < 0)
+    *err = birth->err;
+  return birth->born;
+}
+
+void prepared_leave(void)
+{
+  fd_close(&ready);
+  fd_close(&go);
+  if (birth != NULL && birth != MAP_FAILED) {
+    /* Init may be reading that page: it is left as it is. */
+    if (birth->sys >= 0)
+      (void)close(birth->sys);
+    (void)munmap(birth, sizeof *birth);
+  }
+  birth = NULL;
+  prepared.sys = -1;
 }
 
 void prepared_close(void)
 {
-  prepared_close_namespaces();
+  if (prepared.pidfd >= 0) {
+    (void)pidfd_send_signal(prepared.pidfd, SIGKILL, NULL, 0);
+    reap();
+  }
+  prepared.kinds = 0;
+  prepared_leave();
   fd_close(&prepared.dev);
 }

@@ -1,25 +1,34 @@
-/* What a supervisor on standby made before anybody knew for what: namespaces that nobody was ever in, and a /dev. */
+/* What a supervisor on standby made before anybody knew for what: namespaces that no program was ever in, with kernel
+   file systems mounted and masked, and a process in there from which init can be born. */
 #ifndef BERTH_PREPARED_H
 #define BERTH_PREPARED_H
 
+#include <linux/sched.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "err.h"
-
-enum { PREPARED_USER, PREPARED_NET, PREPARED_IPC, PREPARED_UTS, PREPARED_NAMESPACES };
+#include "init.h"
 
 struct prepared {
-  uint32_t kinds; /* CLONE_NEW* of the namespaces: all four, or none of them */
-  int namespaces[PREPARED_NAMESPACES];
-  int dev; /* a detached mount, or -1 */
+  uint32_t kinds; /* CLONE_NEW* of the namespaces: all that are made early, or none of them */
+  pid_t stem;     /* the process in them, and its pidfd */
+  int pidfd;
+  int dev;        /* mounts, for init to put in place; -1: it makes them itself */
+  int sys;
 };
 extern struct prepared prepared;
 
 /* What cannot be made is left to the start, which says why. */
 void prepared_make(void);
-/* Into the namespaces, from which init is born. -1 with `err`. */
-int prepared_enter(struct err *err);
-void prepared_close_namespaces(void);
+/* Whether init can still be born from it. If not, all of it is given up. */
+bool prepared_is_ready(void);
+/* As clone3(2): init is the caller's child. Its number, or -1 with `err`: ECHILD when the stem was killed before, then an
+   ordinary start can follow. The pidfd has to be opened. */
+long prepared_birth(const struct init_context *context, const struct clone_args *args, struct err *err);
+/* Once init is born: closes all but /dev. */
+void prepared_leave(void);
+/* Ends the stem and closes everything. */
 void prepared_close(void);
 
 #endif

@@ -263,8 +263,7 @@ static int dev_give(int dev, const char *name, uid_t owner, struct err *err)
   return 0;
 }
 
-/* The container's root owns all of it, as the owner of a user namespace expects. */
-static int dev_give_all(int dev, uid_t owner, struct err *err)
+int rootfs_give_dev(int dev, uid_t owner, struct err *err)
 {
   int failed = dev_give(dev, "", owner, err);
   for (unsigned i = 0; failed == 0 && i < sizeof dev_nodes / sizeof *dev_nodes; i++)
@@ -278,8 +277,10 @@ static int dev_give_all(int dev, uid_t owner, struct err *err)
 
 static int dev_prepare(const struct spec *spec, struct err *err)
 {
-  cleanup_close int dev = prepared.dev >= 0 ? fd_take(&prepared.dev) : rootfs_make_dev(err);
-  if (dev < 0 || dev_give_all(dev, spec->header->id_base, err) < 0 || device_make_nodes(spec, dev, err) < 0)
+  bool given = prepared.dev >= 0;
+  cleanup_close int dev = given ? fd_take(&prepared.dev) : rootfs_make_dev(err);
+  if (dev < 0 || (!given && rootfs_give_dev(dev, spec->header->id_base, err) < 0) ||
+      device_make_nodes(spec, dev, err) < 0)
     return -1;
   return fd_take(&dev);
 }

@@ -3,6 +3,8 @@
 #ifndef BERTH_ROOTFS_H
 #define BERTH_ROOTFS_H
 
+#include <sys/types.h>
+
 #include "err.h"
 #include "spec.h"
 
@@ -20,6 +22,8 @@ unsigned rootfs_count(const struct spec *spec);
 int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err);
 /* A /dev that belongs to nobody yet. */
 int rootfs_make_dev(struct err *err);
+/* To the container's root, all of it, as the owner of a user namespace expects; also what is mounted on its directories. */
+int rootfs_give_dev(int dev, uid_t owner, struct err *err);
 void rootfs_close(struct rootfs *rootfs);
 
 #endif

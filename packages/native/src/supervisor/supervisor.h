@@ -27,6 +27,7 @@ struct supervisor {
   uint32_t id_base;
   struct source sync;  /* to init */
   struct source pidfd; /* of init: readable when it has ended */
+  int userns;          /* the container's, when its ids were mapped before init was born; else -1 */
   int mounts;          /* the container's mount namespace, or -1 */
   bool ended;
   bool have_wait_status;

@@ -9,7 +9,8 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { testHost } from "../host.ts";
+import { openRuntime } from "../../lib/index.ts";
+import { eventually, testHost } from "../host.ts";
 import { accepted } from "./accepted.ts";
 import { programs } from "./tools.ts";
 
@@ -99,7 +100,30 @@ const probe = async (): Promise<{ readonly findings: readonly Finding[]; readonl
 const isAccepted = ({ probe: name, detail }: Finding) =>
   accepted.some((one) => one.probe === name && one.detail.test(detail));
 
+/** On standby until the name of its directory is another's. */
+const standing = (stateDir: string): number =>
+  readdirSync(stateDir).filter((name) => name.startsWith(".standby-")).length;
+
 test("a default container, beside a neighbour and a host that have something to find, finds nothing", async () => {
+  await findsNothing();
+});
+
+test("a container born from a standby finds nothing either", async () => {
+  const { runtime } = host;
+  const stateDir = join(host.directory, "pooled");
+  host.runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby: 2 });
+  try {
+    await host.runtime.adopt();
+    await eventually(() => standing(stateDir) === 2);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await findsNothing();
+  } finally {
+    await host.runtime.close();
+    host.runtime = runtime;
+  }
+});
+
+const findsNothing = async (): Promise<void> => {
   const holding = spawn(join(tools, "bin/holder"), [String(SHM_KEY), queue], { stdio: ["pipe", "pipe", "inherit"] });
   const neighbour = await host.start(["holder", String(SHM_KEY), queue, "for ever"], { layers: [tools, host.image] });
   try {
@@ -115,4 +139,4 @@ test("a default container, beside a neighbour and a host that have something to 
     await neighbour.stop({ signal: 9, graceMs: 0 });
     await neighbour.remove();
   }
-});
+};
