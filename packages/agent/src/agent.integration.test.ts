@@ -509,28 +509,33 @@ describe("what is not signed by the cluster, or is too old,", () => {
 
   test("is refused: requests", async () => {
     const made = await cluster();
-    const agent = await made.startAgent();
-    await logged(agent, "session.welcome");
-    const id = made.scheduler.place(testSpec(["echo", "secret"]));
-    made.scheduler.publish();
-    await ended(made, agent, id);
     const { scheduler } = made;
+    const agent = await made.startAgent();
+    const id = scheduler.place(testSpec(["echo", "secret"]));
+    scheduler.publish();
+    await ended(made, agent, id);
     const op = { kind: "read", allocation: id, file: { kind: "stdout" }, offset: 0, maxBytes: 10, waitMs: 0 } as const;
-    const rpc = { host: made.host, session: scheduler.session, epoch: scheduler.epoch, op };
-    const code = async (signed: unknown): Promise<string> => {
-      const reply = await scheduler.ask(signed);
-      return reply.ok ? "ok" : reply.problem.code;
-    };
+    const rpc = scheduler.rpcOf(op);
+    const anew = (more: object) => scheduler.sign({ ...scheduler.rpcOf(op), ...more });
+    const code = (signed: unknown): Promise<string> =>
+      scheduler.ask(signed).then((reply) => (reply.ok ? "ok" : reply.problem.code));
     expect(await code(signWith(clusterKeys().privateKey, rpc))).toBe("auth.forbidden");
     expect(await code(scheduler.sign({ ...rpc, host: "h2" }))).toBe("auth.forbidden");
-    expect(await code(scheduler.sign({ ...rpc, session: "an-earlier-session" }))).toBe("message.stale");
-    expect(await code(scheduler.sign({ ...rpc, epoch: scheduler.epoch - 1 }))).toBe("message.stale");
-    expect(await code(scheduler.sign({ ...rpc, op: { kind: "format_disk" } }))).toBe("message.invalid");
-    expect(await code({ hello: 1 })).toBe("message.invalid");
-    expect(await code(scheduler.sign(rpc))).toBe("ok");
+    for (const other of [{ session: "an-earlier-session" }, { epoch: scheduler.epoch - 1 }])
+      expect(await code(scheduler.sign({ ...rpc, ...other }))).toBe("message.stale");
+    for (const form of [scheduler.sign({ ...rpc, op: { kind: "format_disk" } }), { hello: 1 }])
+      expect(await code(form)).toBe("message.invalid");
+    // The very same again, and one that was held back until it had expired: reads may be late, changes may not.
+    expect([await code(scheduler.sign(rpc)), await code(scheduler.sign(rpc))]).toEqual(["ok", "message.stale"]);
+    expect(await code(anew({ expiresAtMs: 1 }))).toBe("ok");
+    const change = { kind: "volume_remove", id: "default.data.5" } as const;
+    const late = [anew({ expiresAtMs: 1, op: change }), anew({ expiresAtMs: Date.now() + 3_600_000, op: change })];
+    for (const signed of late) expect(await code(signed)).toBe("message.stale");
+    const removed = anew({ op: change });
+    expect([await code(removed), await code(removed)]).toEqual(["ok", "message.stale"]);
+    expect(agent.log.filter((line) => line.includes("rpc.refused")).length).toBeGreaterThanOrEqual(8);
     // A newer leader was seen: the one before it is not listened to any more, also after a restart.
-    expect(await code(scheduler.sign({ ...rpc, epoch: scheduler.epoch + 1 }))).toBe("ok");
-    expect(await code(scheduler.sign(rpc))).toBe("message.stale");
+    expect([await code(anew({ epoch: scheduler.epoch + 1 })), await code(anew({}))]).toEqual(["ok", "message.stale"]);
     await agent.kill("SIGKILL");
     const second = await made.startAgent();
     await logged(second, "desired.stale");

@@ -9,6 +9,7 @@ import type { DataDir } from "./adapters/files/data-dir.ts";
 import { secretFile } from "./adapters/files/secrets.ts";
 import { connectBus, createUserSeed, publicKeyOfSeed, type BusConnection } from "./adapters/nats/connection.ts";
 import { probeServers } from "./adapters/nats/probe.ts";
+import type { BusRefusal } from "./app/counters.ts";
 import type { Admission } from "./ports/admission.ts";
 import { StartupProblem } from "./ports/startup-problem.ts";
 
@@ -84,11 +85,13 @@ export interface EmbeddedSurroundings {
   readonly ca: string | undefined;
   readonly logger: Logger;
   readonly closers: Closers;
+  /** The server refused a client something. */
+  readonly refused: (kind: BusRefusal) => void;
 }
 
 export const openEmbedded = async (
   given: EmbeddedBus,
-  { dir, env, ca, logger, closers }: EmbeddedSurroundings,
+  { dir, env, ca, logger, closers, refused }: EmbeddedSurroundings,
 ): Promise<OpenBus> => {
   const seed = await secretFile(dir.controlSeed, createUserSeed);
   const log = logger.child({ component: "nats-server" });
@@ -101,6 +104,7 @@ export const openEmbedded = async (
     maxStoreBytes: given.maxStoreBytes ?? DEFAULT_STORE_BYTES,
     env,
     log,
+    refused,
     ...(ca === undefined ? {} : { tls: { certificate: dir.tls.serverCertificate, key: dir.tls.serverKey, ca } }),
   });
   closers.push(server.close);

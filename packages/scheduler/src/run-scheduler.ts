@@ -14,7 +14,7 @@ import { adminToken, clusterSigner } from "./adapters/files/secrets.ts";
 import { defaultDashboardDir } from "./adapters/http/dashboard.ts";
 import { buildServer, closeServer } from "./adapters/http/server.ts";
 import type { JoinAddress } from "./adapters/http/routes/joining.ts";
-import { createMetrics } from "./adapters/metrics/prometheus.ts";
+import { createMetrics, type Metrics } from "./adapters/metrics/prometheus.ts";
 import { openAgentLine } from "./adapters/nats/agents.ts";
 import { openDesiredStore } from "./adapters/nats/desired.ts";
 import { openLeaderLine } from "./adapters/nats/leader.ts";
@@ -79,10 +79,13 @@ const DISCONNECTED_SHARE = 0.4;
 const LEASE_MS = 3_000;
 const APPEND_TIMEOUT_MS = 3_000;
 
-const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBus, logger: Logger) => {
+const openControl = async (
+  options: SchedulerOptions,
+  parts: { readonly dir: DataDir; readonly open: OpenBus; readonly logger: Logger; readonly metrics: Metrics },
+) => {
+  const { dir, open, logger, metrics } = parts;
   const instance = `${hostname().slice(0, 64)}-${randomBytes(6).toString("hex")}`;
   const clock = systemClock();
-  const metrics = createMetrics(packageVersion());
   const memory = await openLogMemory(dir.logState);
   const snapshots = await openSnapshotStore(open.bus, open.replicas);
   const files = snapshotFiles(dir.snapshots);
@@ -130,7 +133,7 @@ const openControl = async (options: SchedulerOptions, dir: DataDir, open: OpenBu
     remember: memory.remember,
   });
   metrics.observe(control);
-  return { control, clock, metrics };
+  return { control, clock };
 };
 
 /** Runs all, the last first; a failure does not keep the others from running. */
@@ -161,6 +164,7 @@ export const runScheduler = async (options: SchedulerOptions): Promise<RunningSc
       listen === undefined && listening.every(isLoopback)
         ? undefined
         : await openTls(dir, { listening, urls }, logger.child({ component: "tls" }), closers);
+    const metrics = createMetrics(packageVersion());
     const open =
       wanted.kind === "embedded"
         ? await openEmbedded(wanted, {
@@ -170,10 +174,11 @@ export const runScheduler = async (options: SchedulerOptions): Promise<RunningSc
             ca: isLoopback(wanted.host) ? undefined : tls?.authority.certificate,
             logger,
             closers,
+            refused: metrics.counters.busRefused,
           })
         : await openExternal(wanted, logger, closers);
     tls?.onRenewed(open.certificateRenewed);
-    const { control, clock, metrics } = await openControl(options, dir, open, logger);
+    const { control, clock } = await openControl(options, { dir, open, logger, metrics });
 
     const ending = new AbortController();
     const running = control.run(ending.signal);

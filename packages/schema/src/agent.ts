@@ -157,12 +157,20 @@ export const AllocationFileSchema = Type.Union([
 ]);
 export type AllocationFile = Static<typeof AllocationFileSchema>;
 
+/** Requests that change something are valid for this long, and clocks may differ by as much. */
+export const RPC_VALID_MS = 300_000;
+
 /** `host.<host>.rpc`, signed by the scheduler. `session` and `epoch` bind it to this life of the agent and this leader. */
 export const RpcSchema = Type.Object(
   {
     host: HostIdSchema,
     session: SessionSchema,
     epoch: whole,
+    /** Who has signed it, a name made at each start, and its number there: obeyed once. */
+    issuer: Type.String({ pattern: "^[a-z0-9]{8,32}$" }),
+    seq: whole,
+    /** On the scheduler's clock; what changes something is not obeyed later (RPC_VALID_MS). */
+    expiresAtMs: whole,
     op: Type.Union([
       Type.Object(
         {

@@ -6,6 +6,7 @@ import type { AllocationId, DesiredDocument, HostId } from "@berth/schema";
 import { NO_VERSION, type Version } from "../core/accept.ts";
 import type { ExitRecord } from "../core/container.ts";
 import type { Grant } from "../core/lease.ts";
+import { createReplayGuard, type ReplayGuard } from "../core/replay.ts";
 import type { AllocationRecord } from "../core/record.ts";
 import type { RetentionLimits } from "../core/retention.ts";
 import type { IdRange } from "../core/slots.ts";
@@ -36,6 +37,8 @@ export interface AgentState {
   /** What was accepted last; nothing older is. */
   version: Version;
   fence: number;
+  /** Which requests of the scheduler were obeyed in this life of the agent. */
+  readonly replay: ReplayGuard;
   /** The scheduler has answered in this life of the agent. */
   confirmed: boolean;
   /** It has not answered for long since the start. */
@@ -95,6 +98,7 @@ export const emptyState = (): AgentState => ({
   document: undefined,
   version: NO_VERSION,
   fence: 0,
+  replay: createReplayGuard(),
   confirmed: false,
   cutOff: false,
   grant: undefined,

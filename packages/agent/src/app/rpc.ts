@@ -1,13 +1,14 @@
 /**
  * Answers the scheduler's requests: pieces of logs and outputs, sessions in containers, and what concerns images (image-rpc.ts). A request is answered only if the cluster key signed it,
  * it names this host and this life of the agent, and no newer leader has been seen; everything else is refused with a
- * problem and a line in the log. Reading changes nothing, and an operation on images has an id that is used once: a request
- * that is played again does nothing and tells nobody anything new. One that opens a session expires, and is obeyed once.
+ * problem and a line in the log. Every request has a number and is obeyed once (replay.ts); one that changes something expires besides, so that it cannot be
+ * held back and delivered when it suits somebody.
  */
 import {
   decodeJson,
   decoder,
   problem,
+  RPC_VALID_MS,
   RpcSchema,
   type AllocationId,
   type Chunk,
@@ -38,6 +39,18 @@ const refusal = (context: AgentContext, reason: Problem): Reply<never> => {
   return { ok: false, problem: reason };
 };
 
+/** They tell what is there, and are answered by a host whose clock is wrong as well. */
+const READS: ReadonlySet<Rpc["op"]["kind"]> = new Set([
+  ...(["read", "list_outputs", "images", "image", "image_watch", "image_read", "blob_read", "volume_stat"] as const),
+]);
+
+const expired = ({ clock, settings }: AgentContext, { op, expiresAtMs }: Rpc): Problem | undefined => {
+  const nowMs = clock.nowMs();
+  if (READS.has(op.kind) || (expiresAtMs >= nowMs && expiresAtMs <= nowMs + 2 * RPC_VALID_MS)) return undefined;
+  const detail = `the request is not valid now on ${settings.host}; do the clocks of the hosts agree?`;
+  return problem("message.stale", detail);
+};
+
 export const answerRpc = async (context: AgentContext, signed: Signed): Promise<Reply<unknown> | BlobPiece> => {
   const { settings, state, verifier } = context;
   const payload = verifier.verify(signed);
@@ -59,6 +72,13 @@ export const answerRpc = async (context: AgentContext, signed: Signed): Promise<
       context,
       problem("message.stale", `the request carries epoch ${rpc.epoch}, a leader of epoch ${state.fence} was seen`),
     );
+  }
+  const untimely = expired(context, rpc);
+  if (untimely !== undefined) return refusal(context, untimely);
+  const verdict = state.replay.admit(rpc.epoch, rpc.issuer, rpc.seq);
+  if (verdict !== "new") {
+    const why = verdict === "seen" ? "this very request was obeyed already" : "too many schedulers ask in one epoch";
+    return refusal(context, problem("message.stale", `${why}: ${rpc.op.kind} ${rpc.seq} of ${rpc.issuer}`));
   }
   if (rpc.epoch > state.fence) await raiseFence(context, rpc.epoch);
   try {

@@ -13,6 +13,7 @@ import {
   makeId,
   problem,
   ReportSchema,
+  RPC_VALID_MS,
   Subjects,
   SyncSchema,
   type AllocationId,
@@ -92,6 +93,7 @@ export class FakeScheduler {
   readonly #specs: Record<string, JobSpec> = {};
   readonly #allocations = new Map<AllocationId, DesiredAllocation>();
   readonly #host: HostId;
+  #seq = 0;
   readonly #key: KeyObject;
   #connection: NatsConnection | undefined;
 
@@ -182,7 +184,14 @@ export class FakeScheduler {
   }
 
   rpc(op: Rpc["op"], more: Partial<Rpc> = {}): Promise<Reply<never>> {
-    return this.ask(this.sign({ host: this.#host, session: this.session, epoch: this.epoch, op, ...more }));
+    return this.ask(this.sign({ ...this.rpcOf(op), ...more }));
+  }
+
+  /** A request with a number of its own. */
+  rpcOf(op: Rpc["op"]): Rpc {
+    this.#seq += 1;
+    const valid = { issuer: "fakescheduler", seq: this.#seq, expiresAtMs: Date.now() + RPC_VALID_MS };
+    return { host: this.#host, session: this.session, epoch: this.epoch, ...valid, op };
   }
 
   async ask(signed: unknown): Promise<Reply<never>> {

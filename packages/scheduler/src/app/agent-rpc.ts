@@ -1,6 +1,16 @@
 /** Asks one agent something, by a signed request that is bound to the agent's session and our epoch. */
-import { err, problem, type HostId, type Problem, type Result, type Rpc } from "@berth/schema";
+import {
+  err,
+  problem,
+  RPC_VALID_MS,
+  type HostId,
+  type Problem,
+  type Result,
+  type Rpc,
+  type Signed,
+} from "@berth/schema";
 import type { AgentLine } from "../ports/bus.ts";
+import type { Clock } from "../ports/clock.ts";
 import type { Signer } from "../ports/signer.ts";
 import type { ClusterState } from "../core/index.ts";
 
@@ -14,16 +24,33 @@ export type AskAgent = (host: HostId, op: Rpc["op"], waitMs?: number) => Promise
 /** Has one agent answer another one's request, see AgentLine. False when the agent that should is not there. */
 export type Introduce = (host: HostId, op: Rpc["op"], replyTo: string) => boolean;
 
+/** A request to this session of a host, signed; numbered, so that none is obeyed twice. */
+export type SignRpc = (host: HostId, session: string, op: Rpc["op"]) => Signed;
+
+export const createSignRpc = (
+  state: ClusterState,
+  signer: Signer,
+  clock: Pick<Clock, "nowMs" | "randomBytes">,
+): SignRpc => {
+  const issuer = Buffer.from(clock.randomBytes(12)).toString("hex");
+  let seq = 0;
+  return (host, session, op) => {
+    seq += 1;
+    const rpc: Rpc = { host, session, epoch: state.epoch, issuer, seq, expiresAtMs: clock.nowMs() + RPC_VALID_MS, op };
+    return signer.sign(rpc);
+  };
+};
+
 export const createIntroduce =
-  (state: ClusterState, line: AgentLine, signer: Signer): Introduce =>
+  (state: ClusterState, line: AgentLine, sign: SignRpc): Introduce =>
   (id, op, replyTo) => {
     const host = state.hosts.get(id);
     if (host === undefined || host.session === null || host.state === "lost") return false;
-    line.introduce(id, signer.sign({ host: id, session: host.session, epoch: state.epoch, op }), replyTo);
+    line.introduce(id, sign(id, host.session, op), replyTo);
     return true;
   };
 
-export const createAskAgent = (state: ClusterState, line: AgentLine, signer: Signer): AskAgent => {
+export const createAskAgent = (state: ClusterState, line: AgentLine, sign: SignRpc): AskAgent => {
   let asked = 0;
   return async (id, op, waitMs = 0) => {
     const host = state.hosts.get(id);
@@ -34,10 +61,9 @@ export const createAskAgent = (state: ClusterState, line: AgentLine, signer: Sig
     if (asked >= MAX_ASKED) {
       return err(problem("agent.unreachable", "too many requests wait for agents already", { retryAfterMs: 1_000 }));
     }
-    const rpc: Rpc = { host: host.id, session: host.session, epoch: state.epoch, op };
     asked += 1;
     try {
-      return await line.ask(host.id, signer.sign(rpc), ANSWER_MS + waitMs);
+      return await line.ask(host.id, sign(host.id, host.session, op), ANSWER_MS + waitMs);
     } finally {
       asked -= 1;
     }

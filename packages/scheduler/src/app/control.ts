@@ -15,7 +15,7 @@ import { StartupProblem } from "../ports/startup-problem.ts";
 import { createAccessCheck, type AccessCheck } from "./access.ts";
 import { createAgentFiles, type AgentFiles } from "./agent-files.ts";
 import { createAgentImages, type AgentImages } from "./agent-images.ts";
-import { createAskAgent, createIntroduce } from "./agent-rpc.ts";
+import { createAskAgent, createIntroduce, createSignRpc } from "./agent-rpc.ts";
 import { createAgentService } from "./agent-service.ts";
 import { createApi, type Api } from "./api.ts";
 import type { Counters } from "./counters.ts";
@@ -143,11 +143,12 @@ export const createControl = (options: ControlOptions): Control => {
   const hub = createWatchHub({ views, clock, limits: WATCH_LIMITS, dropped: counters.watcherDropped });
   const events = createEventFeed({ state, log: options.log, clock, limits: EVENT_LIMITS });
   const access = createAccessCheck({ state, clock });
-  const askAgent = createAskAgent(state, options.agents, options.signer);
+  const signRpc = createSignRpc(state, options.signer, clock);
+  const askAgent = createAskAgent(state, options.agents, signRpc);
   const files = createAgentFiles(state, askAgent);
   const sessions = createExecSessions(state, options.agents, askAgent, clock);
   const images = createAgentImages({ state, askAgent, randomBytes: clock.randomBytes });
-  const sources = createImageSources(images, createIntroduce(state, options.agents, options.signer));
+  const sources = createImageSources(images, createIntroduce(state, options.agents, signRpc));
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
 
   let onServing = (): void => {};

@@ -5,5 +5,10 @@ export interface Counters extends EvaluatorCounters {
   readonly documentFailed: () => void;
   readonly watcherDropped: () => void;
   readonly heartbeat: (outcome: "taken" | "unknown_host" | "invalid" | "other_session") => void;
-  readonly agentRefused: (reason: "inbox" | "size" | "busy" | "text") => void;
+  readonly agentRefused: (reason: AgentRefusal) => void;
+  /** The server refused a client something, or a client itself. */
+  readonly busRefused: (kind: BusRefusal) => void;
 }
+
+export type AgentRefusal = "inbox" | "size" | "busy" | "text" | "rate";
+export type BusRefusal = "publish" | "subscribe" | "authentication";

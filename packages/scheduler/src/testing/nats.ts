@@ -30,6 +30,7 @@ export const startNats = async (
     maxStoreBytes: more.maxStoreBytes ?? 2 ** 28,
     env: process.env,
     log: silent,
+    refused: () => {},
   });
   afterTests(server.close);
   const bus = await connectBus([server.localUrl], seed, silent);

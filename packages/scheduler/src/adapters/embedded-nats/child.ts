@@ -5,6 +5,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Logger } from "pino";
+import type { BusRefusal } from "../../app/counters.ts";
 
 export interface NatsChild {
   readonly pid: number;
@@ -24,24 +25,37 @@ const STOP_MS = 10_000;
 
 const withoutPrefix = (line: string): string => line.replace(/^\[\d+\] \S+ \S+ /, "");
 
-const watchLog = (child: ChildProcess, log: Logger, onLine: (line: string) => void): void => {
+/** What the server says of clients that overstep: `… Publish Violation - Nkey "U…", Subject "…"`. */
+const refusalIn = (line: string): BusRefusal | undefined => {
+  const kind = / (Publish|Subscription) Violation| (authentication error)/i.exec(line);
+  if (kind === null) return undefined;
+  if (kind[2] !== undefined) return "authentication";
+  return kind[1]?.toLowerCase() === "publish" ? "publish" : "subscribe";
+};
+
+const watchLog = (child: ChildProcess, log: Logger, refused: Refused, onLine: (line: string) => void): void => {
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue;
     createInterface({ input: stream }).on("line", (raw) => {
       const line = withoutPrefix(raw);
-      if (/^\[(ERR|FTL)\]/.test(line)) log.warn({ line }, "nats_server_said");
+      const refusal = refusalIn(line);
+      if (refusal !== undefined) refused(refusal, line);
+      else if (/^\[(ERR|FTL)\]/.test(line)) log.warn({ line }, "nats_server_said");
       else log.debug({ line }, "nats_server_said");
       onLine(line);
     });
   }
 };
 
-export const startChild = (binary: string, configPath: string, log: Logger): NatsChild => {
+/** Whoever oversteps may do so all the time: whoever is told decides how much of it is written down. */
+export type Refused = (kind: BusRefusal, line: string) => void;
+
+export const startChild = (binary: string, configPath: string, log: Logger, refused: Refused): NatsChild => {
   const child = spawn(binary, ["-c", configPath], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const lastWords: string[] = [];
   let onReady = (): void => {};
   let onReload: ((outcome: string | undefined) => void) | undefined;
-  watchLog(child, log, (line) => {
+  watchLog(child, log, refused, (line) => {
     lastWords.push(line);
     if (lastWords.length > 5) lastWords.shift();
     if (line.includes("Server is ready")) onReady();

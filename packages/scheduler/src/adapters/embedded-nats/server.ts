@@ -6,12 +6,14 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import type { BusRefusal } from "../../app/counters.ts";
+import { createPace } from "../../app/pace.ts";
 import type { Admission, AdmittedHost } from "../../ports/admission.ts";
 import { StartupProblem } from "../../ports/startup-problem.ts";
 import { readIfThere, writeFileAtomic } from "../files/atomic.ts";
 import { addressesOf, bracket, isWildcard } from "../../network-names.ts";
 import { findNatsServer, isAtLeast } from "./binary.ts";
-import { startChild, type NatsChild } from "./child.ts";
+import { startChild, type NatsChild, type Refused } from "./child.ts";
 import { renderConfig, renderUsers, USERS_FILE } from "./config.ts";
 import { stopLeftOvers } from "./left-over.ts";
 import { prepareStore } from "./store.ts";
@@ -29,6 +31,8 @@ export interface EmbeddedNatsOptions {
   /** Certificate and key as files, and who has signed. Undefined: plain. */
   readonly tls?: { readonly certificate: string; readonly key: string; readonly ca: string };
   readonly log: Logger;
+  /** The server refused a client something. */
+  readonly refused: (kind: BusRefusal) => void;
 }
 
 export interface EmbeddedNats extends Admission {
@@ -107,7 +111,12 @@ export const startEmbeddedNats = async (options: EmbeddedNatsOptions): Promise<E
 
   /** The users that the running server is known to have. A new life reads the file, so a restart settles a failed reload. */
   let loaded = (await readIfThere(usersPath)) ?? "";
-  let child: NatsChild = startChild(binary.path, configPath, log);
+  const mayWrite = createPace({ burst: 100, perSecond: 5 }, performance.now());
+  const refused: Refused = (kind, line) => {
+    options.refused(kind);
+    if (mayWrite(performance.now())) log.warn({ kind, line }, "bus_refused");
+  };
+  let child: NatsChild = startChild(binary.path, configPath, log, refused);
   let closing = false;
   let cancelBackoff = (): void => {};
 
@@ -137,7 +146,7 @@ export const startEmbeddedNats = async (options: EmbeddedNatsOptions): Promise<E
       backoffMs = Math.min(LONGEST_BACKOFF_MS, backoffMs * 2);
       bornMs = performance.now();
       loaded = (await readIfThere(usersPath)) ?? "";
-      child = startChild(binary.path, configPath, log);
+      child = startChild(binary.path, configPath, log, refused);
       await launch().catch((error: unknown) => log.error({ err: error }, "nats_server_not_ready"));
     }
   };

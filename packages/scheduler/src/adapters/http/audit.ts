@@ -14,6 +14,7 @@ import {
   type RequestRecord,
 } from "@berth/schema";
 import type { Control } from "../../app/control.ts";
+import { createPace } from "../../app/pace.ts";
 import type { Clock } from "../../ports/clock.ts";
 import { originOf } from "./auth.ts";
 import { randomLabel } from "./random-label.ts";
@@ -70,17 +71,7 @@ export const createAuditHook = (options: {
   readonly dropped: () => void;
 }): AuditHook => {
   const { clock, control } = options;
-  let left = BURST;
-  let countedAtMs = clock.monotonicMs();
-
-  const hasTurn = (): boolean => {
-    const nowMs = clock.monotonicMs();
-    left = Math.min(BURST, left + ((nowMs - countedAtMs) * PER_SECOND) / 1_000);
-    countedAtMs = nowMs;
-    if (left < 1) return false;
-    left -= 1;
-    return true;
-  };
+  const hasTurn = createPace({ burst: BURST, perSecond: PER_SECOND }, clock.monotonicMs());
 
   const note = async (request: FastifyRequest, record: RequestRecord, origin: Origin): Promise<void> => {
     const done = await control.api.note(randomLabel(), record, origin);
@@ -94,7 +85,7 @@ export const createAuditHook = (options: {
   return {
     refused: (request, { code, status }) => {
       if (status >= 500 || control.engine.role() === "starting" || !isChange(request)) return;
-      if (!hasTurn()) return options.dropped();
+      if (!hasTurn(clock.monotonicMs())) return options.dropped();
       const record = { kind: "request_refused" as const, ...aboutOf(request, control.engine.state), code };
       const origin = request.principal === null ? unknownOrigin(request) : originOf(request);
       note(request, record, origin).catch(broken(request));

@@ -39,6 +39,11 @@ export const createMetrics = (version: string): Metrics => {
   const agentRefusals = counter("berth_agent_messages_refused_total", "Messages of agents that were not worked on", [
     "reason",
   ]);
+  const busRefusals = counter(
+    "berth_bus_refusals_total",
+    "What the embedded nats-server refused: a publication or a subscription beyond a host's rights, a client without a good key",
+    ["kind"],
+  );
   const joins = counter("berth_joins_total", "Machines that asked to join, by what became of it", ["outcome"]);
   const auditDropped = counter(
     "berth_audit_entries_dropped_total",
@@ -104,6 +109,7 @@ export const createMetrics = (version: string): Metrics => {
       watcherDropped: () => watchersDropped.inc(),
       heartbeat: (outcome) => heartbeats.inc({ outcome }),
       agentRefused: (reason) => agentRefusals.inc({ reason }),
+      busRefused: (kind) => busRefusals.inc({ kind }),
     },
   };
 };

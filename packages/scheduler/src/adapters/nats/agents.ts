@@ -19,8 +19,10 @@ import {
   type Reply,
 } from "@berth/schema";
 import Type from "typebox";
+import type { AgentRefusal } from "../../app/counters.ts";
 import type { AgentLine, AgentRequest } from "../../ports/bus.ts";
 import type { BusConnection } from "./connection.ts";
+import { createHostPace } from "./host-pace.ts";
 import { messageOf } from "./errors.ts";
 import { bytesOf, textOf } from "./json.ts";
 
@@ -35,10 +37,11 @@ const decodeReply = decoder(replySchema(Type.Unknown()));
 
 export interface AgentCounters {
   /** A message of an agent was not worked on. */
-  readonly refused: (reason: "inbox" | "size" | "busy" | "text") => void;
+  readonly refused: (reason: AgentRefusal) => void;
 }
 
 export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: Logger): AgentLine => {
+  const pace = createHostPace(log, () => performance.now());
   const inFlight = new Map<HostId, number>();
   let total = 0;
 
@@ -55,20 +58,25 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
     }
   };
 
+  const refuse = (host: string, reason: AgentRefusal, fields: object = {}): void => {
+    counters.refused(reason);
+    pace.say(host, reason, fields);
+  };
+
   const serve = async (
     message: Msg,
     handler: (request: AgentRequest) => Promise<Reply<unknown> | undefined>,
   ): Promise<void> => {
     const host = hostOfSubject(message.subject);
     const operation = message.subject.split(".")[2] ?? "";
-    if (host === undefined || message.reply?.startsWith(`${Subjects.inboxPrefix(host)}.`) !== true) {
-      counters.refused("inbox");
-      log.warn({ subject: message.subject, reply: message.reply?.slice(0, 128) }, "agent_request_with_foreign_inbox");
-      return;
+    if (host === undefined) return refuse("none", "inbox");
+    if (!pace.mayPass(host, operation === "blob" ? "blob" : "request")) return refuse(host, "rate");
+    if (message.reply?.startsWith(`${Subjects.inboxPrefix(host)}.`) !== true) {
+      return refuse(host, "inbox", { reply: message.reply?.slice(0, 128) });
     }
     const mine = inFlight.get(host) ?? 0;
     if (total >= MAX_IN_FLIGHT || mine >= MAX_IN_FLIGHT_PER_HOST) {
-      counters.refused("busy");
+      refuse(host, "busy");
       answer(message, {
         ok: false,
         problem: problem("log.unavailable", "too many requests wait already", { retryAfterMs: 500 }),
@@ -76,7 +84,7 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
       return;
     }
     if (message.data.length > MAX_REQUEST_BYTES) {
-      counters.refused("size");
+      refuse(host, "size");
       answer(message, {
         ok: false,
         problem: problem("request.too_large", `a request has at most ${MAX_REQUEST_BYTES} bytes`),
@@ -85,7 +93,7 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
     }
     const body = textOf(message.data);
     if (body === undefined) {
-      counters.refused("text");
+      refuse(host, "text");
       answer(message, { ok: false, problem: problem("message.invalid", "the request is not UTF-8") });
       return;
     }
@@ -111,9 +119,11 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
         callback: (error, message) => {
           if (error !== null) return log.warn({ err: error }, "heartbeat_subscription_failed");
           const host = hostOfSubject(message.subject);
-          if (message.data.length > MAX_HEARTBEAT_BYTES) return counters.refused("size");
+          if (host === undefined) return refuse("none", "text");
+          if (!pace.mayPass(host, "heartbeat")) return refuse(host, "rate");
+          if (message.data.length > MAX_HEARTBEAT_BYTES) return refuse(host, "size");
           const body = textOf(message.data);
-          if (host === undefined || body === undefined) return counters.refused("text");
+          if (body === undefined) return refuse(host, "text");
           handler(host, body);
         },
       });

@@ -1,5 +1,6 @@
 /** What a compromised agent can do on the bus with its own credentials: speak as itself, listen to itself, nothing else. */
 import { headers, nkeys, type NatsConnection } from "nats";
+import { pino } from "pino";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { HostId } from "@berth/schema";
 import { connectAs, enrol, startFakeAgent } from "../../testing/fake-agent.ts";
@@ -14,8 +15,16 @@ let scheduler: TestScheduler;
 let evil: NatsConnection;
 const refusals: string[] = [];
 
+const logged: { readonly msg: string; readonly host?: string; readonly reason?: string; readonly line?: string }[] = [];
+const metric = async (name: string): Promise<number> => {
+  const { text } = await scheduler.call("GET", "/metrics");
+  const line = text.split("\n").find((one) => one.startsWith(`${name} `));
+  return Number(line?.slice(name.length + 1) ?? 0);
+};
+
 beforeAll(async () => {
-  scheduler = await startScheduler();
+  const logger = pino({ level: "warn" }, { write: (line: string) => void logged.push(JSON.parse(line)) });
+  scheduler = await startScheduler({ logger });
   const { seed, enrolled } = await enrol(scheduler, "evil");
   evil = await connectAs(enrolled.natsUrls, "evil", seed);
   void (async () => {
@@ -77,6 +86,15 @@ describe("listening", () => {
   });
 });
 
+test("what the server refused is in the scheduler's log, with who and what, and counted", async () => {
+  const lines = (): string[] => logged.filter(({ msg }) => msg === "bus_refused").map(({ line }) => line ?? "");
+  for (const what of ["Publish Violation", '"hb.victim"', "Subscription Violation", '"host.victim.>"']) {
+    await eventually(what, () => lines().some((line) => line.includes(what)));
+  }
+  expect(await metric('berth_bus_refusals_total{kind="publish"}')).toBeGreaterThanOrEqual(19);
+  expect(await metric('berth_bus_refusals_total{kind="subscribe"}')).toBeGreaterThanOrEqual(12);
+});
+
 test("a request whose answer would land at another host is not answered", async () => {
   const victim = await startFakeAgent(scheduler, { id: "victim" });
   const heard: string[] = [];
@@ -104,6 +122,8 @@ test("a request whose answer would land at another host is not answered", async 
   expect(heard.filter((subject) => subject !== "host.victim.desired" || victim.problems.length > 0)).toEqual([]);
   const { text } = await scheduler.call("GET", "/metrics");
   expect(text).toMatch(/berth_agent_messages_refused_total\{reason="inbox"\} [1-9]/);
+  const said = logged.filter(({ msg, reason }) => msg === "agent_message_refused" && reason === "inbox");
+  expect(said).toMatchObject([{ host: "evil" }]);
 });
 
 test("reports about another host's allocations change nothing", async () => {
@@ -196,4 +216,26 @@ test("a document in the store and a document on the wire is signed; the store ca
     signature: expect.any(String),
   });
   await bus.close();
+});
+
+test("a flood is dropped before it is read, counted, said once, and keeps nobody else waiting", async () => {
+  const other = await startFakeAgent(scheduler, { id: "quiet" });
+  const name = 'berth_agent_messages_refused_total{reason="rate"}';
+  const body = JSON.stringify({ session: "x".repeat(16), epoch: 0, rev: 0 });
+  for (let at = 0; at < 20_000; at += 1) {
+    evil.publish("hb.evil", "{}");
+    if (at % 4 === 0) evil.publish("api.evil.sync", body, { reply: "_INBOX_evil.flood" });
+  }
+  await evil.flush();
+  await eventually("it was dropped", async () => (await metric(name)) > 20_000);
+  const sent = other.connection.request(
+    "api.quiet.sync",
+    JSON.stringify({ session: "y".repeat(16), epoch: 0, rev: 0 }),
+    { timeout: 5_000 },
+  );
+  expect((await sent).json()).toMatchObject({ ok: false, problem: { code: "host.unknown" } });
+  expect((await scheduler.call("GET", "/v1/hosts/quiet")).body.state).toBe("ready");
+  const said = logged.filter(({ msg, reason }) => msg === "agent_message_refused" && reason === "rate");
+  expect(said.length).toBeGreaterThan(0);
+  expect(said.length).toBeLessThan(5);
 });
