@@ -1,9 +1,10 @@
 /**
- * `pnpm bench:scheduler [rate|rules|idle|million|huawei|openb|roadef]… [--seconds N] [--json]`: how fast the core decides, and how
+ * `pnpm bench:scheduler [rate|rules|idle|million|end-to-end|huawei|openb|roadef]… [--seconds N] [--json]`: how fast the core decides, and how
  * well it packs, beside the rules that others pack by. Compiled code is measured, as it runs. Figures on stdout, one a line;
  * with --json each is an object.
  */
 import { figure, showFigure, type Figure } from "./runtime/figures.ts";
+import { measureEndToEnd } from "./scheduler/end-to-end.ts";
 import { huaweiCompaction, type PackingRow } from "./scheduler/huawei.ts";
 import { measureIdle } from "./scheduler/idle.ts";
 import { measureMillion } from "./scheduler/million.ts";
@@ -69,6 +70,18 @@ const million = (): Figure[] => {
   ];
 };
 
+async function* endToEnd(): AsyncGenerator<Figure[]> {
+  const options = { hosts: 1_000, jobs: 40, tasks: 2_500 };
+  const result = await measureEndToEnd(options);
+  const versus = `${result.placed} tasks of ${options.jobs} jobs on ${options.hosts} simulated agents, real nats-server, same machine`;
+  yield [
+    figure("end to end: submitted to durably placed", result.perSecond, "1/s", { versus, atLeast: 25_000 }),
+    figure("end to end: submitted to reported as running", result.runningPerSecond, "1/s", { versus }),
+    figure("end to end: processor time of the scheduler", result.schedulerCpuSeconds, "s", { versus }),
+    figure("end to end: memory of the scheduler, resident", result.residentBytes / 2 ** 20, "MiB", { versus }),
+  ];
+}
+
 const packing = (title: string, rows: readonly PackingRow[], versus: string, targets = {}): Figure[] =>
   rows.flatMap(({ policy, values }) =>
     Object.entries(values).map(([name, value]) =>
@@ -114,11 +127,12 @@ const RULES: RateRow = { name: "rate with rules", perPlan: 256, rules: true, pla
 
 const words = process.argv.slice(2);
 /** Each is measured when its figures are asked for. */
-const rows: Readonly<Record<string, () => Iterable<Figure[]>>> = {
+const rows: Readonly<Record<string, () => Iterable<Figure[]> | AsyncIterable<Figure[]>>> = {
   rate: () => measured(RATES),
   rules: () => measured([RULES]),
   idle: () => [idle()],
   million: () => [million()],
+  "end-to-end": endToEnd,
   huawei: () => [packing("huawei", huaweiCompaction(), "lower bound of hosts; less is better", { mean: 2, each: 4 })],
   openb: () => [packing("openb", openbInflation(), "GPUs allocated at 100 % arrived; more is better")],
   roadef: () => roadef(secondsOf(words)),
@@ -136,7 +150,7 @@ for (const [name, measure] of Object.entries(rows)) {
     console.error(`SKIPPED: ${name}: there are no traces in ${tracesDirectory()}; set BERTH_TRACES`);
     continue;
   }
-  for (const figures of measure()) {
+  for await (const figures of measure()) {
     for (const one of figures) console.log(asJson ? JSON.stringify(one) : showFigure(one));
   }
 }
