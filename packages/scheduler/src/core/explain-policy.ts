@@ -69,7 +69,7 @@ export const explainKept = (
   subject: string,
   nowMs: number,
 ): Explained | undefined => {
-  for (const kept of serving?.promised() ?? []) {
+  for (const kept of serving?.promised ?? []) {
     if (kept.job === job || mayBackfill(state, kept, job, nowMs) !== "kept") continue;
     const untilMs = kept.atMs < SOME_DAY ? kept.atMs : null;
     const hold = { kind: "backfill", hostId: state.index.idOf(kept.slot), keptFor: kept.job.key, untilMs } as const;
@@ -80,7 +80,7 @@ export const explainKept = (
 
 /** A known end of what runs, for which a task that fits nowhere has only to wait. */
 export const waitHint = (state: MutableState, serving: Serving, job: MutableJob): UnblockHint[] => {
-  const mine = serving.promised().find((kept) => kept.job === job);
+  const mine = serving.promised.find((kept) => kept.job === job);
   if (mine === undefined || mine.atMs >= SOME_DAY) return [];
   return [{ kind: "wait", hostId: state.index.idOf(mine.slot), untilMs: mine.atMs }];
 };

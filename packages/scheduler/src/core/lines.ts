@@ -96,15 +96,7 @@ export const headOf = (line: Line): MutableJob | undefined => {
   return queued.order < late.order ? queued : late;
 };
 
-export interface Service {
-  /** Takes out the line whose head is served next; `isShared`: another project waits at the same standing. */
-  readonly next: () => { readonly line: Line; readonly job: MutableJob; readonly isShared: boolean } | undefined;
-  /** Puts a line back: with the job that was served at its head, or with the one behind it. */
-  readonly putBack: (line: Line) => void;
-  readonly advance: (line: Line, job: MutableJob) => void;
-  /** A task of this project was placed. */
-  readonly give: (project: ProjectName, request: Vector) => void;
-}
+const orderOf = (line: Line): number => headOf(line)?.order ?? -1;
 
 export interface Circumstances {
   /** This plan stops these: their room is coming. */
@@ -114,70 +106,75 @@ export interface Circumstances {
   readonly isAhead: (job: MutableJob) => boolean;
 }
 
-export const createService = (
-  state: MutableState,
-  due: Due,
-  nowMs: number,
-  { stopped, asksAll, isAhead }: Circumstances,
-): Service => {
-  const groups: Group[] = [];
-  const given = new Map<ProjectName, Vector>();
+/** The smaller share of those that stand equally high goes first; of equals whoever came first. */
+const firstOf = (group: Group): number => headOf(group.lines.at(0) as Line)?.order ?? 0;
 
-  const putBack = (line: Line): void => {
+/** All lines of one plan. A class for the same reason as `Serving`. */
+export class Service {
+  readonly #state: MutableState;
+  readonly #nowMs: number;
+  readonly #isAhead: (job: MutableJob) => boolean;
+  readonly #groups: Group[] = [];
+  readonly #given = new Map<ProjectName, Vector>();
+
+  constructor(state: MutableState, due: Due, nowMs: number, circumstances: Circumstances) {
+    this.#state = state;
+    this.#nowMs = nowMs;
+    this.#isAhead = circumstances.isAhead;
+    for (const line of linesOf(state, due, nowMs, circumstances)) this.putBack(line);
+  }
+
+  /** Takes out the line whose head is served next; `isShared`: another project waits at the same standing. */
+  next(): { readonly line: Line; readonly job: MutableJob; readonly isShared: boolean } | undefined {
+    let [top, best, rivals]: [number, Group | undefined, number] = [Number.NEGATIVE_INFINITY, undefined, 0];
+    for (const group of this.#groups) {
+      if (group.lines.length === 0 || group.standing < top) continue;
+      rivals = group.standing === top ? rivals + 1 : 1;
+      if (group.standing > top) best = group;
+      top = group.standing;
+    }
+    if (best === undefined) return undefined;
+    if (rivals > 1) best = this.#fairest(top) ?? best;
+    const line = best.lines.at(0) as Line;
+    const job = headOf(line) as MutableJob;
+    best.lines.remove(line);
+    return { line, job, isShared: rivals > 1 };
+  }
+
+  #fairest(top: number): Group | undefined {
+    let [best, least]: [Group | undefined, number] = [undefined, Number.POSITIVE_INFINITY];
+    for (const rival of this.#groups) {
+      if (rival.standing !== top || rival.lines.length === 0) continue;
+      const { now, recent } = this.#state.usage.sharesOf(rival.project, this.#nowMs, this.#given.get(rival.project));
+      const share = now + recent;
+      if (share > least || (share === least && best !== undefined && firstOf(rival) > firstOf(best))) continue;
+      [best, least] = [rival, share];
+    }
+    return best;
+  }
+
+  /** Puts a line back: with the job that was served at its head, or with the one behind it. */
+  putBack(line: Line): void {
     const job = headOf(line);
-    if (job === undefined) return;
-    if (!isAhead(job)) return;
-    const at = standing(job, nowMs);
-    let group = groups.find((one) => one.standing === at && one.project === job.project);
+    if (job === undefined || !this.#isAhead(job)) return;
+    const at = standing(job, this.#nowMs);
+    let group = this.#groups.find((one) => one.standing === at && one.project === job.project);
     if (group === undefined) {
-      group = {
-        standing: at,
-        project: job.project,
-        lines: createSortedList<Line>((one) => headOf(one)?.order ?? -1),
-      };
-      groups.push(group);
+      group = { standing: at, project: job.project, lines: createSortedList<Line>(orderOf) };
+      this.#groups.push(group);
     }
     group.lines.insert(line);
-  };
+  }
 
-  const shareOf = (project: ProjectName): number => {
-    const { now, recent } = state.usage.sharesOf(project, nowMs, given.get(project));
-    return now + recent;
-  };
+  advance(line: Line, job: MutableJob): void {
+    if (line.late[line.lateAt] === job) line.lateAt += 1;
+    else line.queueAt += 1;
+  }
 
-  for (const line of linesOf(state, due, nowMs, { stopped, asksAll })) putBack(line);
-
-  return {
-    next: () => {
-      let top = Number.NEGATIVE_INFINITY;
-      for (const { standing: at, lines } of groups) if (lines.length > 0 && at > top) top = at;
-      const rivals = groups.filter(({ standing: at, lines }) => at === top && lines.length > 0);
-      let best = rivals[0];
-      if (best === undefined) return undefined;
-      if (rivals.length > 1) {
-        let least = Number.POSITIVE_INFINITY;
-        for (const rival of rivals) {
-          const share = shareOf(rival.project);
-          const first = (group: Group): number => headOf(group.lines.at(0) as Line)?.order ?? 0;
-          if (share > least || (share === least && first(rival) > first(best))) continue;
-          least = share;
-          best = rival;
-        }
-      }
-      const line = best.lines.at(0) as Line;
-      const job = headOf(line) as MutableJob;
-      best.lines.remove(line);
-      return { line, job, isShared: rivals.length > 1 };
-    },
-    putBack,
-    advance: (line, job) => {
-      if (line.late[line.lateAt] === job) line.lateAt += 1;
-      else line.queueAt += 1;
-    },
-    give: (project, request) => {
-      let sum = given.get(project);
-      if (sum === undefined) given.set(project, (sum = new Float64Array(STRIDE)));
-      for (let at = 0; at < STRIDE; at += 1) sum[at] = (sum[at] as number) + (request[at] as number);
-    },
-  };
-};
+  /** A task of this project was placed. */
+  give(project: ProjectName, request: Vector): void {
+    let sum = this.#given.get(project);
+    if (sum === undefined) this.#given.set(project, (sum = new Float64Array(STRIDE)));
+    for (let at = 0; at < STRIDE; at += 1) sum[at] = (sum[at] as number) + (request[at] as number);
+  }
+}

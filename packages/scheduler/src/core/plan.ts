@@ -9,9 +9,9 @@
  */
 import type { AllocationId, HostId, LogRecord } from "@berth/schema";
 import { isWaiting } from "./fold-tasks.ts";
-import { createService, type Due } from "./lines.ts";
+import { Service, type Due } from "./lines.ts";
 import { giveBack, passOver } from "./preempt.ts";
-import { createServing, type Serving } from "./serve.ts";
+import { Serving } from "./serve.ts";
 import { placeReserved } from "./serve-reserved.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
@@ -81,7 +81,7 @@ const serveAll = (
   if (placeReserved(state, serving, replaced)) return true;
   const isServed = (job: MutableJob): boolean => job !== replaced && isAhead(job);
   const circumstances = { stopped: serving.taken.ids, asksAll: replaced !== undefined, isAhead: isServed };
-  const service = createService(state, due, nowMs, circumstances);
+  const service = new Service(state, due, nowMs, circumstances);
   for (let next = service.next(); next !== undefined; next = service.next()) {
     const { line, job, isShared } = next;
     if (line.isParked) {
@@ -123,7 +123,7 @@ export const planOn = <T>(
   const records = stops(state, bounds.maxPlacements);
   const allStopped = records.length >= state.toStop.size;
   const { due, wakeAtMs } = dueAt(state, env.nowMs);
-  const serving = createServing(state, tentative, env, bounds.maxPlacements, records);
+  const serving = new Serving(state, tentative, env, bounds.maxPlacements, records);
   if (bounds.replaced !== undefined) setAside(state, tentative, serving, bounds.replaced);
   try {
     const cut = allStopped && serveAll(state, due, serving, env.nowMs, bounds);

@@ -21,30 +21,6 @@ export interface Served {
   readonly end: "done" | "blocked" | "more" | "cut";
 }
 
-export interface Serving {
-  readonly taken: Taken;
-  readonly records: LogRecord[];
-  /** What is promised to the first that goes without; empty when nothing is. */
-  readonly promised: () => readonly Promised[];
-  /** At most so many tasks of this job. */
-  readonly serve: (
-    job: MutableJob,
-    due: ReadonlySet<number> | undefined,
-    atMost: number,
-    queue: ClassQueue | undefined,
-  ) => Served;
-  /** There is nothing for it now. */
-  readonly park: (job: MutableJob) => void;
-  /** Where a task of this job goes within what stands now, without a record. */
-  readonly find: (wanting: Wanting, runnersUp: number) => Chosen | undefined;
-  /** Does something and takes it all back when it returns false. */
-  readonly attempt: (work: () => boolean) => boolean;
-  /** With the room of less important work; never for a task that mounts volumes, which has no choice of hosts. */
-  readonly evict: (job: Asking) => Eviction | undefined;
-  readonly place: (job: MutableJob, task: MutableTask, chosen: Chosen) => void;
-  readonly isFull: (more?: number) => boolean;
-}
-
 /** The tasks of a job that want a placement now, by index; without a free slot only those that have one on a lost host. */
 function* wantingTasks(
   job: MutableJob,
@@ -84,48 +60,70 @@ interface Progress {
   isGangPlaced: boolean;
 }
 
-export const createServing = (
-  state: MutableState,
-  tentative: Tentative,
-  env: PlanEnv,
-  room: number,
-  records: LogRecord[],
-): Serving => {
-  const { nowMs } = env;
-  const taken = nothingTaken();
-  // This plan stops them for other reasons: their room is coming without anybody being stopped for it.
-  for (const id of state.toStop) {
-    const slot = state.hosts.get(state.allocations.get(id)?.hostId ?? ("" as HostId))?.slot;
-    if (slot !== undefined) passOver(state, taken, id, slot);
-  }
-  const ends = new Map<number, Ending[]>();
-  const planned = { stopped: taken.ids, ends };
-  const progress = new Map<MutableJob, Progress>();
-  let promised: readonly Promised[] = [];
+const nextTask = (at: Progress): MutableTask | undefined => {
+  const { waiting } = at;
+  at.waiting = undefined;
+  if (waiting !== undefined) return waiting;
+  const { value, done } = at.tasks.next();
+  return done === true ? undefined : (value as MutableTask);
+};
 
-  const find = (job: Wanting, runnersUp: number): Chosen | undefined => {
-    const { chosen } = placeTask(state, tentative, job, "place", runnersUp);
+/** Nothing for this one now; the slot that it would have had is another's. */
+const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
+  if (!job.stranded.has(task.index)) at.slots.left += 1;
+};
+
+/** One plan being made. A class, since a plan of one task is made so often that it must not cost a dozen closures. */
+export class Serving {
+  readonly taken: Taken = nothingTaken();
+  readonly records: LogRecord[];
+  /** What is promised to the first that goes without; empty when nothing is. */
+  promised: readonly Promised[] = [];
+  readonly #state: MutableState;
+  readonly #tentative: Tentative;
+  readonly #env: PlanEnv;
+  /** So many records at most. */
+  readonly #room: number;
+  readonly #ends = new Map<number, Ending[]>();
+  readonly #progress = new Map<MutableJob, Progress>();
+
+  constructor(state: MutableState, tentative: Tentative, env: PlanEnv, room: number, records: LogRecord[]) {
+    this.#state = state;
+    this.#tentative = tentative;
+    this.#env = env;
+    this.#room = room;
+    this.records = records;
+    // This plan stops them for other reasons: their room is coming without anybody being stopped for it.
+    for (const id of state.toStop) {
+      const slot = state.hosts.get(state.allocations.get(id)?.hostId ?? ("" as HostId))?.slot;
+      if (slot !== undefined) passOver(state, this.taken, id, slot);
+    }
+  }
+
+  /** Where a task of this job goes within what stands now, without a record. */
+  find(wanting: Wanting, runnersUp: number): Chosen | undefined {
+    const { chosen } = placeTask(this.#state, this.#tentative, wanting, "place", runnersUp);
     // Where its volumes are is where it goes, and not before nobody else is to have the room.
-    if (chosen !== undefined || mountsVolumes(job.spec)) return chosen;
-    for (const kept of promised) {
-      if (mayBackfill(state, kept, job, nowMs) !== "may") continue;
-      useSpare(kept, job, nowMs);
-      return tentative.placeBeside(kept.slot, job.requestClass, kept.classes);
+    if (chosen !== undefined || mountsVolumes(wanting.spec)) return chosen;
+    for (const kept of this.promised) {
+      if (mayBackfill(this.#state, kept, wanting, this.#env.nowMs) !== "may") continue;
+      useSpare(kept, wanting, this.#env.nowMs);
+      return this.#tentative.placeBeside(kept.slot, wanting.requestClass, kept.classes);
     }
     return undefined;
-  };
+  }
 
-  const place = (job: MutableJob, task: MutableTask, chosen: Chosen): void => {
-    if (job.spec.gangMin !== undefined) taken.gangs.add(job.key);
-    if (state.limited > 0 || job.spec.runTimeoutMs !== null) {
-      const atMs = endOf(job.spec, nowMs);
+  place(job: MutableJob, task: MutableTask, chosen: Chosen): void {
+    if (job.spec.gangMin !== undefined) this.taken.gangs.add(job.key);
+    if (this.#state.limited > 0 || job.spec.runTimeoutMs !== null) {
+      const atMs = endOf(job.spec, this.#env.nowMs);
       const ending = { atMs, request: job.requestClass.request };
-      if (atMs < NEVER) ends.set(chosen.slot, [...(ends.get(chosen.slot) ?? []), ending]);
+      if (atMs < NEVER) this.#ends.set(chosen.slot, [...(this.#ends.get(chosen.slot) ?? []), ending]);
     }
-    records.push({
+    this.records.push({
       kind: "allocation_placed",
       placement: {
-        id: env.makeAllocationId(),
+        id: this.#env.makeAllocationId(),
         project: job.project,
         job: job.name,
         jobVersion: job.version,
@@ -136,10 +134,10 @@ export const createServing = (
         replaces: task.active,
       },
     });
-  };
+  }
 
-  const keep = (job: MutableJob, task: MutableTask, { hostId, victims }: Eviction): void =>
-    void records.push({
+  #keep(job: MutableJob, task: MutableTask, { hostId, victims }: Eviction): void {
+    this.records.push({
       kind: "room_reserved",
       project: job.project,
       job: job.name,
@@ -148,38 +146,41 @@ export const createServing = (
       hostId,
       victims: victims.map(({ id }) => id),
     });
+  }
 
-  const evict = ({ requestClass, spec }: Asking): Eviction | undefined => {
+  /** With the room of less important work; never for a task that mounts volumes, which has no choice of hosts. */
+  evict({ requestClass, spec }: Asking): Eviction | undefined {
     if (mountsVolumes(spec)) return undefined;
-    const isPromised = (slot: number): boolean => promised.some((kept) => kept.slot === slot);
-    const eviction = findEviction(state, requestClass, priorityOf(spec), taken, isPromised);
+    const isPromised = (slot: number): boolean => this.promised.some((kept) => kept.slot === slot);
+    const eviction = findEviction(this.#state, requestClass, priorityOf(spec), this.taken, isPromised);
     if (eviction === undefined) return undefined;
-    take(state, taken, eviction);
-    tentative.bookAt(eviction.slot, requestClass);
+    take(this.#state, this.taken, eviction);
+    this.#tentative.bookAt(eviction.slot, requestClass);
     return eviction;
-  };
+  }
 
-  const attempt = (work: () => boolean): boolean => {
-    const mark = tentative.bookings;
-    const spare = promised.map((kept) => kept.spare.slice());
-    const evictions = taken.evictions.length;
+  /** Does something and takes it all back when it returns false. */
+  attempt(work: () => boolean): boolean {
+    const mark = this.#tentative.bookings;
+    const spare = this.promised.map((kept) => kept.spare.slice());
+    const evictions = this.taken.evictions.length;
     if (work()) return true;
-    while (taken.evictions.length > evictions) untake(state, taken);
-    promised.forEach((kept, at) => kept.spare.set(spare[at] as Float64Array));
-    tentative.undoTo(mark);
+    while (this.taken.evictions.length > evictions) untake(this.#state, this.taken);
+    this.promised.forEach((kept, at) => kept.spare.set(spare[at] as Float64Array));
+    this.#tentative.undoTo(mark);
     return false;
-  };
+  }
 
   /** So many tasks of a job, each where it fits or with the room of others; nothing taken if there are not so many. */
-  const together = (job: MutableJob, at: Progress, many: number): "few" | "no" | "placed" | "kept" => {
+  #together(job: MutableJob, at: Progress, many: number): "few" | "no" | "placed" | "kept" {
     const found: { readonly task: MutableTask; readonly one: Chosen | Eviction }[] = [];
     let seen = 0;
-    const isWhole = attempt(() => {
+    const isWhole = this.attempt(() => {
       while (found.length < many) {
         const task = nextTask(at);
         if (task === undefined) return false;
         seen += 1;
-        const one = find(wantingOf(job, task.index), 0) ?? evict(job);
+        const one = this.find(wantingOf(job, task.index), 0) ?? this.evict(job);
         if (one !== undefined) found.push({ task, one });
         // The volumes of another may be where it can run.
         else if (mountsVolumes(job.spec)) skip(job, at, task);
@@ -195,46 +196,34 @@ export const createServing = (
     const mustWait = found.some(({ one }) => "victims" in one);
     for (const { task, one } of found) {
       // Whoever has room already waits for the others: nobody starts without them.
-      if (!mustWait) place(job, task, one as Chosen);
-      else keep(job, task, "victims" in one ? one : { ...one, victims: [] });
+      if (!mustWait) this.place(job, task, one as Chosen);
+      else this.#keep(job, task, "victims" in one ? one : { ...one, victims: [] });
     }
     return mustWait ? "kept" : "placed";
-  };
+  }
 
   /** Nobody behind this job may delay it further than it has to wait anyway. */
-  const goWithout = (job: MutableJob, tasks: number): void => {
-    if (promised.length === 0 && !mountsVolumes(job.spec))
-      promised = promise(state, tentative, job, tasks, nowMs, planned) ?? [];
-  };
+  #goWithout(job: MutableJob, tasks: number): void {
+    if (this.promised.length > 0 || mountsVolumes(job.spec)) return;
+    const planned = { stopped: this.taken.ids, ends: this.#ends };
+    this.promised = promise(this.#state, this.#tentative, job, tasks, this.#env.nowMs, planned) ?? [];
+  }
 
-  const progressOf = (job: MutableJob, due: ReadonlySet<number> | undefined): Progress => {
-    const known = progress.get(job);
+  #progressOf(job: MutableJob, due: ReadonlySet<number> | undefined): Progress {
+    const known = this.#progress.get(job);
     if (known !== undefined) return known;
     const slots = { left: slotsOf(job) };
     const made = { tasks: wantingTasks(job, due, slots), slots, waiting: undefined, isGangPlaced: false };
-    progress.set(job, made);
+    this.#progress.set(job, made);
     return made;
-  };
-
-  const nextTask = (at: Progress): MutableTask | undefined => {
-    const waiting = at.waiting;
-    at.waiting = undefined;
-    if (waiting !== undefined) return waiting;
-    const { value, done } = at.tasks.next();
-    return done === true ? undefined : (value as MutableTask);
-  };
-
-  /** Nothing for this one now; the slot that it would have had is another's. */
-  const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
-    if (!job.stranded.has(task.index)) at.slots.left += 1;
-  };
+  }
 
   /** Those that a gang lacks come first, all at once. */
-  const serveGang = (job: MutableJob, at: Progress): Served | undefined => {
+  #serveGang(job: MutableJob, at: Progress): Served | undefined {
     if (at.isGangPlaced) return undefined;
-    const whole = gangHolds(state, job);
+    const whole = gangHolds(this.#state, job);
     // One of it has just been stopped for another: it starts again as a whole.
-    if (whole.some((id) => taken.ids.has(id))) return { placed: 0, end: "done" };
+    if (whole.some((id) => this.taken.ids.has(id))) return { placed: 0, end: "done" };
     const holds = whole.length;
     const lacks = gangNeed(job) - holds;
     if (lacks <= 0) {
@@ -243,65 +232,64 @@ export const createServing = (
     }
     // Some of it is being stopped, or waits out a backoff, or has its room kept: it is not its turn.
     if (holds > 0 || job.reserved.size > 0) return { placed: 0, end: "done" };
-    if (records.length > 0 && records.length + lacks > room) return { placed: 0, end: "cut" };
-    const found = together(job, at, lacks);
+    if (this.records.length > 0 && this.isFull(lacks)) return { placed: 0, end: "cut" };
+    const found = this.#together(job, at, lacks);
     if (found === "few") return { placed: 0, end: "done" };
     if (found === "no") {
-      goWithout(job, lacks);
+      this.#goWithout(job, lacks);
       return { placed: 0, end: "blocked" };
     }
     // While the gang waits for its room, the others of the job do so with it.
     if (found === "kept") return { placed: lacks, end: "done" };
     at.isGangPlaced = true;
     return { placed: lacks, end: "more" };
-  };
+  }
 
-  return {
-    taken,
-    records,
-    promised: () => promised,
-    find,
-    evict,
-    attempt,
-    place,
-    isFull: (more = 1) => records.length + more > room,
-    park: (job) => goWithout(job, Math.max(1, gangNeed(job) - gangHolds(state, job).length)),
-    serve: (job, due, atMost, queue) => {
-      const at = progressOf(job, due);
-      if (job.spec.gangMin !== undefined) {
-        const served = serveGang(job, at);
-        if (served !== undefined) return served;
+  isFull(more = 1): boolean {
+    return this.records.length + more > this.#room;
+  }
+
+  /** There is nothing for it now. */
+  park(job: MutableJob): void {
+    this.#goWithout(job, Math.max(1, gangNeed(job) - gangHolds(this.#state, job).length));
+  }
+
+  /** At most so many tasks of this job. */
+  serve(job: MutableJob, due: ReadonlySet<number> | undefined, atMost: number, queue: ClassQueue | undefined): Served {
+    const at = this.#progressOf(job, due);
+    if (job.spec.gangMin !== undefined) {
+      const served = this.#serveGang(job, at);
+      if (served !== undefined) return served;
+    }
+    let placed = 0;
+    for (let task = nextTask(at); task !== undefined; task = nextTask(at)) {
+      if (this.isFull() || placed >= atMost) {
+        at.waiting = task;
+        return { placed, end: this.isFull() ? "cut" : "more" };
       }
-      let placed = 0;
-      for (let task = nextTask(at); task !== undefined; task = nextTask(at)) {
-        if (records.length >= room || placed >= atMost) {
-          at.waiting = task;
-          return { placed, end: records.length >= room ? "cut" : "more" };
-        }
-        const untouched = tentative.bookings === 0;
-        const chosen = find(wantingOf(job, task.index), 0);
-        if (chosen !== undefined) place(job, task, chosen);
-        // The volumes of its next task may be elsewhere. Nobody else is of this class, and what wakes it may be no room.
-        else if (mountsVolumes(job.spec)) {
-          skip(job, at, task);
-          continue;
-        } else {
-          const eviction = evict(job);
-          if (eviction === undefined) {
-            // Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied.
-            // Rules may be met by changes elsewhere: such a class is asked again every time.
-            if (untouched && queue !== undefined && job.requestClass.rules === null) {
-              queue.parkedAt = state.index.mark();
-              queue.parkedBudget = hasLesser(state, queue.priority) ? state.budgetChanges : null;
-            }
-            goWithout(job, 1);
-            return { placed, end: "blocked" };
+      const untouched = this.#tentative.bookings === 0;
+      const chosen = this.find(wantingOf(job, task.index), 0);
+      if (chosen !== undefined) this.place(job, task, chosen);
+      // The volumes of its next task may be elsewhere. Nobody else is of this class, and what wakes it may be no room.
+      else if (mountsVolumes(job.spec)) {
+        skip(job, at, task);
+        continue;
+      } else {
+        const eviction = this.evict(job);
+        if (eviction === undefined) {
+          // Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied.
+          // Rules may be met by changes elsewhere: such a class is asked again every time.
+          if (untouched && queue !== undefined && job.requestClass.rules === null) {
+            queue.parkedAt = this.#state.index.mark();
+            queue.parkedBudget = hasLesser(this.#state, queue.priority) ? this.#state.budgetChanges : null;
           }
-          keep(job, task, eviction);
+          this.#goWithout(job, 1);
+          return { placed, end: "blocked" };
         }
-        placed += 1;
+        this.#keep(job, task, eviction);
       }
-      return { placed, end: "done" };
-    },
-  };
-};
+      placed += 1;
+    }
+    return { placed, end: "done" };
+  }
+}

@@ -15,35 +15,41 @@ export interface Chosen {
   readonly runnersUp: readonly Candidate[];
 }
 
-export interface Tentative {
-  /** How many bookings stand now. */
-  readonly bookings: number;
-  /** Books the best host for this class, or returns undefined when no host can take it. */
-  readonly place: (requestClass: RequestClass, runnersUp: number) => Chosen | undefined;
-  /** The same choice without booking it. */
-  readonly look: (requestClass: RequestClass, runnersUp: number) => Chosen | undefined;
-  /** The same two on one host: there or nowhere. */
-  readonly placeAt: (requestClass: RequestClass, slot: number) => Chosen | undefined;
-  readonly lookAt: (requestClass: RequestClass, slot: number) => Chosen | undefined;
-  /** Volumes that tasks placed here mount. */
-  readonly volumes: PlannedVolumes;
-  /** Says that a task was placed on `hostId` that mounts these. */
-  readonly mount: (uses: readonly VolumeUse[], hostId: HostId) => void;
-  /** Books this host, whether there is room or not; `sign` -1: what is kept there is free meanwhile. */
-  readonly bookAt: (slot: number, requestClass: RequestClass, sign?: 1 | -1) => void;
-  /** The same as `place` on a host that is decided. `aside`: what is booked there and does not stand in its way. */
-  readonly placeBeside: (slot: number, requestClass: RequestClass, aside: readonly RequestClass[]) => Chosen;
-  /** Takes back what was booked after there were so many bookings. */
-  readonly undoTo: (bookings: number) => void;
-}
-
 const NO_RUNNERS_UP: readonly Candidate[] = [];
 
-/** Runs `work` with bookings that are gone when it returns. */
-export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) => T): T => {
-  const slots: number[] = [];
-  const classes: RequestClass[] = [];
-  const chosen = (slot: number, requestClass: RequestClass, runnersUp: number): Chosen => {
+interface Mounted {
+  readonly hostId: HostId;
+  readonly uses: VolumeUse[];
+}
+
+/** A class, since a plan of one task is made so often that it must not cost a dozen closures. */
+export class Tentative {
+  readonly #index: HostIndex;
+  readonly #slots: number[] = [];
+  readonly #classes: RequestClass[] = [];
+  readonly #signs: (1 | -1)[] = [];
+  readonly #mounted = new Map<VolumeKey, Mounted>();
+  readonly #mounts: { readonly key: VolumeKey; readonly bookings: number }[] = [];
+
+  constructor(index: HostIndex) {
+    this.#index = index;
+  }
+
+  /** How many bookings stand now. */
+  get bookings(): number {
+    return this.#slots.length;
+  }
+
+  /** Volumes that tasks placed here mount. */
+  get volumes(): PlannedVolumes {
+    return {
+      hostOf: (key) => this.#mounted.get(key)?.hostId,
+      usesOf: (key) => this.#mounted.get(key)?.uses ?? [],
+    };
+  }
+
+  #chosen(slot: number, requestClass: RequestClass, runnersUp: number): Chosen {
+    const index = this.#index;
     const others = runnersUp === 0 ? [] : index.choose(requestClass, 1 + runnersUp).slice(1);
     return {
       slot,
@@ -54,78 +60,87 @@ export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) =>
           ? NO_RUNNERS_UP
           : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, requestClass) })),
     };
-  };
-  const signs: (1 | -1)[] = [];
-  const bookAt = (slot: number, requestClass: RequestClass, sign: 1 | -1 = 1): void => {
-    index.tryOut(slot, requestClass, sign);
-    slots.push(slot);
-    classes.push(requestClass);
-    signs.push(sign);
-  };
-  const lookAt = (requestClass: RequestClass, slot: number): Chosen | undefined => {
-    const { ready, free } = index.room(slot);
+  }
+
+  /** Books the best host for this class, or returns undefined when no host can take it. */
+  place(requestClass: RequestClass, runnersUp: number): Chosen | undefined {
+    const found = this.look(requestClass, runnersUp);
+    if (found !== undefined) this.bookAt(found.slot, requestClass);
+    return found;
+  }
+
+  /** The same choice without booking it. */
+  look(requestClass: RequestClass, runnersUp: number): Chosen | undefined {
+    const slot = this.#index.pick(requestClass);
+    return slot < 0 ? undefined : this.#chosen(slot, requestClass, runnersUp);
+  }
+
+  /** The same two on one host: there or nowhere. */
+  placeAt(requestClass: RequestClass, slot: number): Chosen | undefined {
+    const found = this.lookAt(requestClass, slot);
+    if (found !== undefined) this.bookAt(slot, requestClass);
+    return found;
+  }
+
+  lookAt(requestClass: RequestClass, slot: number): Chosen | undefined {
+    const { ready, free } = this.#index.room(slot);
     const fits = ready && requestClass.unknown === null && firstShort(free, 0, requestClass.request) < 0;
-    return fits && index.refusal(slot, requestClass) === undefined ? chosen(slot, requestClass, 0) : undefined;
-  };
-  const mounted = new Map<VolumeKey, { readonly hostId: HostId; readonly uses: VolumeUse[] }>();
-  const mounts: { readonly key: VolumeKey; readonly bookings: number }[] = [];
-  const volumes: PlannedVolumes = {
-    hostOf: (key) => mounted.get(key)?.hostId,
-    usesOf: (key) => mounted.get(key)?.uses ?? [],
-  };
-  const unmount = (key: VolumeKey): void => {
-    const known = mounted.get(key);
-    known?.uses.pop();
-    if (known?.uses.length === 0) mounted.delete(key);
-  };
-  const undoTo = (bookings: number): void => {
-    while (slots.length > bookings) {
-      index.tryOut(slots.pop() as number, classes.pop() as RequestClass, signs.pop() === 1 ? -1 : 1);
+    return fits && this.#index.refusal(slot, requestClass) === undefined
+      ? this.#chosen(slot, requestClass, 0)
+      : undefined;
+  }
+
+  /** Says that a task was placed on `hostId` that mounts these. */
+  mount(uses: readonly VolumeUse[], hostId: HostId): void {
+    for (const use of uses) {
+      this.#mounts.push({ key: use.key, bookings: this.#slots.length });
+      const known = this.#mounted.get(use.key);
+      if (known === undefined) this.#mounted.set(use.key, { hostId, uses: [use] });
+      else known.uses.push(use);
     }
-    while ((mounts.at(-1)?.bookings ?? 0) > bookings) unmount((mounts.pop() as (typeof mounts)[number]).key);
-  };
+  }
+
+  #unmount(key: VolumeKey): void {
+    const known = this.#mounted.get(key);
+    known?.uses.pop();
+    if (known?.uses.length === 0) this.#mounted.delete(key);
+  }
+
+  /** Books this host, whether there is room or not; `sign` -1: what is kept there is free meanwhile. */
+  bookAt(slot: number, requestClass: RequestClass, sign: 1 | -1 = 1): void {
+    this.#index.tryOut(slot, requestClass, sign);
+    this.#slots.push(slot);
+    this.#classes.push(requestClass);
+    this.#signs.push(sign);
+  }
+
+  /** The same as `place` on a host that is decided. `aside`: what is booked there and does not stand in its way. */
+  placeBeside(slot: number, requestClass: RequestClass, aside: readonly RequestClass[]): Chosen {
+    for (const other of aside) this.#index.tryOut(slot, other, -1);
+    const found = this.#chosen(slot, requestClass, 0);
+    for (const other of aside) this.#index.tryOut(slot, other, 1);
+    this.bookAt(slot, requestClass);
+    return found;
+  }
+
+  /** Takes back what was booked after there were so many bookings. */
+  undoTo(bookings: number): void {
+    const slots = this.#slots;
+    while (slots.length > bookings) {
+      const sign = this.#signs.pop() === 1 ? -1 : 1;
+      this.#index.tryOut(slots.pop() as number, this.#classes.pop() as RequestClass, sign);
+    }
+    const mounts = this.#mounts;
+    while ((mounts.at(-1)?.bookings ?? 0) > bookings) this.#unmount((mounts.pop() as (typeof mounts)[number]).key);
+  }
+}
+
+/** Runs `work` with bookings that are gone when it returns. */
+export const tentatively = <T>(index: HostIndex, work: (tentative: Tentative) => T): T => {
+  const tentative = new Tentative(index);
   try {
-    return work({
-      get bookings() {
-        return slots.length;
-      },
-      place: (requestClass, runnersUp) => {
-        const slot = index.pick(requestClass);
-        if (slot < 0) return undefined;
-        const found = chosen(slot, requestClass, runnersUp);
-        bookAt(slot, requestClass);
-        return found;
-      },
-      placeAt: (requestClass, slot) => {
-        const found = lookAt(requestClass, slot);
-        if (found !== undefined) bookAt(slot, requestClass);
-        return found;
-      },
-      lookAt,
-      volumes,
-      mount: (uses, hostId) => {
-        for (const use of uses) {
-          mounts.push({ key: use.key, bookings: slots.length });
-          const known = mounted.get(use.key);
-          if (known === undefined) mounted.set(use.key, { hostId, uses: [use] });
-          else known.uses.push(use);
-        }
-      },
-      bookAt,
-      placeBeside: (slot, requestClass, aside) => {
-        for (const other of aside) index.tryOut(slot, other, -1);
-        const found = chosen(slot, requestClass, 0);
-        for (const other of aside) index.tryOut(slot, other, 1);
-        bookAt(slot, requestClass);
-        return found;
-      },
-      undoTo,
-      look: (requestClass, runnersUp) => {
-        const slot = index.pick(requestClass);
-        return slot < 0 ? undefined : chosen(slot, requestClass, runnersUp);
-      },
-    });
+    return work(tentative);
   } finally {
-    undoTo(0);
+    tentative.undoTo(0);
   }
 };
