@@ -42,6 +42,13 @@ test("both outputs, the environment and the status come through", async () => {
   expect(done).toEqual({ code: 7, signal: null, stdout: "blue 7\n", stderr: "talk\n" });
 });
 
+test("what a program changes of its container's image is told", async () => {
+  await exec(["idle", "--", "sh", "-c", "echo x >> /etc/hosts; rm /etc/shells; : > /root/made"]);
+  const done = await cluster.cli(["diff", "idle"]);
+  expect([done.code, done.stderr]).toEqual([0, ""]);
+  for (const line of ["C /etc/hosts", "D /etc/shells", "A /root/made"]) expect(done.stdout.split("\n")).toContain(line);
+});
+
 test("more input and output than any window come through whole", async () => {
   const text = "0123456789abcde\n".repeat(200_000);
   const done = await exec(["-i", "idle", "--", "cat"], text);

@@ -146,6 +146,12 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`SessionEvent`",
     what: "Another program in the container, or what its own writes and reads.",
   },
+  allocationChanges: {
+    methods: "GET",
+    takes: "`after`",
+    answers: "`ChangeList`",
+    what: "What a running container has added, changed and deleted of its image, a page at a time.",
+  },
   allocationOutputs: {
     methods: "GET",
     answers: "`OutputList`",

@@ -43,6 +43,8 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "volume.no_room": "No host that may take it has that much disk left; `berth hosts` shows what is booked.",
   "volume.failed": "The volume's host could not do it; `detail` says why. Nothing is lost: ask again.",
   "operation.not_found": "The operation ended long ago, or its host's agent was started again: begin anew.",
+  "allocation.refused":
+    "A tree that a container wrote is nested too deep or has too many names to be listed: what is wrong is said.",
   "allocation.not_running":
     "It has not been started yet, or has ended: a program can be run only beside one that runs.",
   "agent.unreachable": "The host's agent does not answer now. Containers on it run on; `berth hosts` shows its state.",

@@ -68,6 +68,7 @@ describe("the help", () => {
         logs [options] <task>             print what a task has written
         exec [options] <task> <cmd...>    run a program beside a running task, in its container
         attach [options] <task>           show what a running task writes, and pass standard input on
+        diff [options] <task>             list what a running task has changed of its image
         outputs [options] <job>           list or fetch the files that a job's tasks have handed in
         why [options] <task>              explain why a task runs where it does, or why it does not run
         events [options]                  print what has happened in the cluster

@@ -7,6 +7,7 @@ import { registerAudit } from "./commands/audit.ts";
 import { registerBackup } from "./commands/backup.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDashboard } from "./commands/dashboard.ts";
+import { registerDiff } from "./commands/diff.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerDown } from "./commands/down.ts";
 import { registerEvents } from "./commands/events.ts";
@@ -55,6 +56,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
       registerLogs,
       registerExec,
       registerAttach,
+      registerDiff,
       registerOutputs,
       registerWhy,
       registerEvents,

@@ -76,6 +76,8 @@ export interface Binding {
   lockSoon(stateRoot: number, id: string, patienceMs: number): Promise<number>;
   /** Renames `id` to `trash` in one step, deletes that, and closes `lock`, whatever happens. */
   discard(stateRoot: number, id: string, trash: string, lock: number): Promise<RawFailure | undefined>;
+  /** An extended attribute of what is open, or a negative errno. */
+  getXattr(fd: number, name: string): Buffer | number;
   removeTree(directory: number, name: string): Promise<RawFailure | undefined>;
 }
 

@@ -61,6 +61,8 @@ type Started = { readonly started: true } | { readonly started: false; readonly 
 
 export class TrackedContainer implements Container {
   readonly id: string;
+  readonly logPath: string;
+  readonly writablePath: string;
   readonly exited: Promise<ExitRecord>;
   /** Settles when it is known whether the program was executed. */
   readonly started: Promise<Started>;
@@ -84,6 +86,8 @@ export class TrackedContainer implements Container {
     this.#host = host;
     this.#cgroup = cgroup;
     this.#directory = join(host.stateDir, id);
+    this.logPath = join(this.#directory, "log");
+    this.writablePath = join(this.#directory, "upper");
     this.exited = new Promise((resolve) => (this.#settleExited = resolve));
     this.started = new Promise((resolve) => (this.#settleStarted = resolve));
   }
@@ -100,10 +104,6 @@ export class TrackedContainer implements Container {
   get unenforced(): readonly Unenforced[] {
     return this.#limits.unenforced;
   }
-  get logPath(): string {
-    return join(this.#directory, "log");
-  }
-
   /** Follows a supervisor that was just started: `socket` is its first client connection, `pid` our child. */
   follow(socket: number, pid: number): void {
     this.#attach(new Socket({ fd: socket, readable: true, writable: true }), () => {

@@ -4,6 +4,7 @@
  */
 import Type, { type Static, type TSchema } from "#typebox";
 import { AllocationStateSchema, ExitSchema, ReasonSchema } from "./allocation.ts";
+import { ChangesRpcSchema } from "./changes.ts";
 import { CapacitySchema, ContainerUsageSchema, HostUsageSchema, InventorySchema, PressureSchema } from "./host.ts";
 import { SessionIdSchema, SessionRequestSchema } from "./exec.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
@@ -185,6 +186,7 @@ export const RpcSchema = Type.Object(
         strict,
       ),
       Type.Object({ kind: Type.Literal("list_outputs"), allocation: AllocationIdSchema, offset: whole }, strict),
+      ChangesRpcSchema,
       ...ImageRpcSchemas,
       ...VolumeRpcSchemas,
       Type.Object(

@@ -4,6 +4,7 @@ export * from "./audit.ts";
 export * from "./agent.ts";
 export * from "./allocation.ts";
 export * from "./api.ts";
+export * from "./changes.ts";
 export * from "./container-options.ts";
 export { signalOf } from "./container-parse.ts";
 export * from "./decode.ts";

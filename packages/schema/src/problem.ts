@@ -55,6 +55,7 @@ export const Problems = defineProblems({
   "volume.failed": { status: 422, title: "The volume could not be changed", exit: 65 },
   "operation.not_found": { status: 404, title: "No such operation", exit: 66 },
   "allocation.not_running": { status: 409, title: "The allocation does not run", exit: 75 },
+  "allocation.refused": { status: 422, title: "What the allocation wrote cannot be read", exit: 65 },
   "agent.unreachable": { status: 503, title: "The host does not answer", exit: 69, retryable: true },
   "idempotency.reused": { status: 422, title: "The Idempotency-Key was used for another request", exit: 65 },
   "message.invalid": { status: 400, title: "The message does not have the expected form", exit: 65 },

@@ -51,6 +51,8 @@ export const Routes = {
   allocationLogs: "/v1/allocations/:allocation/logs",
   /** WebSocket: another program in the container, or its own (SessionControl, SessionEvent). */
   allocationExec: "/v1/allocations/:allocation/exec",
+  /** `after`: what the container has changed of its image. */
+  allocationChanges: "/v1/allocations/:allocation/changes",
   allocationOutputs: "/v1/allocations/:allocation/outputs",
   allocationOutput: "/v1/allocations/:allocation/outputs/*",
   /** GET lists (`project`, `host`, `limit`, `cursor`); POST makes one (VolumeRequest → VolumeView). */

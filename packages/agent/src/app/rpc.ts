@@ -23,6 +23,7 @@ import type { ReadableFile } from "../ports/files.ts";
 import type { BlobPiece } from "../ports/line.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
+import { answerChanges } from "./changes-rpc.ts";
 import { raiseFence } from "./fence.ts";
 import { answerImages } from "./image-rpc.ts";
 import { answerVolumes, isVolumeOp } from "./volume-rpc.ts";
@@ -87,6 +88,8 @@ export const answerRpc = async (context: AgentContext, signed: Signed): Promise<
         return await readChunk(context, rpc.op);
       case "list_outputs":
         return await listOutputs(context, rpc.op.allocation, rpc.op.offset);
+      case "changes":
+        return await answerChanges(context, rpc.op);
       case "open":
         return await context.sessions.open(rpc.op);
       default:

@@ -1,5 +1,5 @@
 /** The files of allocations: directories for outputs while they run, logs and collected outputs after their end. */
-import type { AllocationId, OutputList, Result } from "@berth/schema";
+import type { AllocationId, ChangeList, OutputList, Result } from "@berth/schema";
 
 export type LogKind = "stdout" | "stderr";
 
@@ -34,6 +34,15 @@ export interface AllocationFiles {
   /** A regular file among the collected outputs; undefined when there is none of this name. */
   readonly openOutput: (id: AllocationId, path: string) => Promise<ReadableFile | undefined>;
   readonly listOutputs: (id: AllocationId, offset: number) => Promise<OutputList>;
+  /**
+   * One page of what `writable` changes of `layers` (topmost first), behind the place that `after` says. The error is a
+   * sentence about a tree that nobody can list; rejects with ENOENT when it is gone.
+   */
+  readonly listChanges: (
+    writable: string,
+    layers: readonly string[],
+    after: string | null,
+  ) => Promise<Result<ChangeList, string>>;
   /** Why this cannot be mounted into a container, as a sentence; undefined when it can. */
   readonly checkVolume: (source: string) => Promise<string | undefined>;
 }

@@ -51,6 +51,8 @@ export interface Images {
   /** What it held may be collected from now on. */
   readonly release: (holder: string) => Promise<void>;
   readonly holders: () => readonly string[];
+  /** Directories that `holder` of this image has mounted, topmost first; undefined when it holds nothing of it. */
+  readonly layersOf: (image: string, holder: string) => readonly string[] | undefined;
   /** Removes what is not needed when the disk is too full; resolves to bytes freed. */
   readonly collect: () => Promise<number>;
   readonly verbs: ImageVerbs;

@@ -53,6 +53,8 @@ export interface Container {
   readonly startedAtMs: number | null;
   /** Directory of its log. */
   readonly logPath: string;
+  /** Directory of what it has written over its layers. */
+  readonly writablePath: string;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
   /** The signal that its spec names, then after `graceMs` everything in the container is killed. */

@@ -153,6 +153,7 @@ export class FakeHost {
         openLog: () => act(() => undefined),
         openOutput: () => act(() => undefined),
         listOutputs: () => act(() => ({ files: [], next: null })),
+        listChanges: () => act(() => ({ ok: true, value: { changes: [], next: null } })),
         checkVolume: (source) =>
           act(() => (source === "/missing" ? `${source} does not exist on this host` : undefined)),
       },
@@ -172,6 +173,7 @@ export class FakeHost {
           ),
         release: (holder) => act(() => void this.held.delete(holder)),
         holders: () => [...this.held],
+        layersOf: () => ["/images/busybox"],
         collect: () => Promise.resolve(0),
         verbs: noVerbs,
       },
@@ -274,6 +276,7 @@ export class FakeHost {
       pid: found.pid,
       startedAtMs: found.startedAtMs,
       logPath: `/runtime/${id}/log`,
+      writablePath: `/runtime/${id}/upper`,
       exited,
       stop: async () => {
         await turns(1);

@@ -1,6 +1,7 @@
 /** The questions that several verbs ask: whole lists over their pages, one job, the allocations of one task. */
 import {
   AllocationListSchema,
+  ChangeListSchema,
   decoder,
   HostListSchema,
   JobListSchema,
@@ -13,6 +14,7 @@ import {
   problem,
   type AllocationList,
   type AllocationView,
+  type ChangeList,
   type Decoder,
   type HostList,
   type JobList,
@@ -29,6 +31,7 @@ const MAX_PAGES = 10_000;
 const decodeJobs = decoder(JobListSchema);
 const decodeHosts = decoder(HostListSchema);
 const decodeAllocations = decoder(AllocationListSchema);
+const decodeChanges = decoder(ChangeListSchema);
 const decodeOutputs = decoder(OutputListSchema);
 export const decodeJob = decoder(JobViewSchema);
 
@@ -89,6 +92,25 @@ export const attemptsOf = async (
   return items
     .filter((one) => one.project === ref.project && one.job === ref.job && one.index === ref.index)
     .toSorted((a, b) => b.jobVersion - a.jobVersion || b.attempt - a.attempt || (a.id < b.id ? 1 : -1));
+};
+
+/** Everything a running container has changed of its image. */
+export const changesOf = async (
+  client: Client,
+  allocation: string,
+  options: CallOptions = {},
+): Promise<ChangeList["changes"]> => {
+  const changes: ChangeList["changes"] = [];
+  let after: string | undefined;
+  for (let count = 0; count < MAX_PAGES; count += 1) {
+    const path = routePath(Routes.allocationChanges, { allocation });
+    const { value }: Answer<ChangeList> = await client.get(decodeChanges, path, { ...options, query: { after } });
+    changes.push(...value.changes);
+    // A page that does not move on would be asked for forever.
+    if (value.next === null || value.next === after) break;
+    after = value.next;
+  }
+  return changes;
 };
 
 /** Every file an allocation has handed in, sorted by path. */

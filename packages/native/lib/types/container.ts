@@ -82,6 +82,8 @@ export interface Container {
   readonly startedAtMs: number | null;
   /** Directory of its log, for `openLog`. May not exist before the program has written anything. */
   readonly logPath: string;
+  /** What it has written over its layers, as overlayfs keeps it: hostile, changing, and deleted by `remove`. */
+  readonly writablePath: string;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
   /** Several may be attached. Rejects when its supervisor cannot be reached or is too old for it. */

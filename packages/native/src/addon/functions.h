@@ -35,3 +35,5 @@ Napi::Value event_fd(const Napi::CallbackInfo& info);
 Napi::Value drain(const Napi::CallbackInfo& info);
 // (stateRoot, id, trash, lock) → the same, after renaming `id` to `trash`; closes `lock`
 Napi::Value discard(const Napi::CallbackInfo& info);
+// (descriptor, name) → Buffer, or -errno
+Napi::Value get_xattr(const Napi::CallbackInfo& info);

@@ -1,5 +1,6 @@
 /** Reads files of allocations through their agents, by signed requests that are bound to the agent's session and our epoch. */
 import {
+  ChangeListSchema,
   ChunkSchema,
   decoder,
   err,
@@ -8,6 +9,7 @@ import {
   problem,
   type AllocationFile,
   type AllocationId,
+  type ChangeList,
   type Chunk,
   type OutputList,
   type Problem,
@@ -35,9 +37,14 @@ export interface FileChunk {
 export interface AgentFiles {
   readonly read: (allocation: AllocationId, options: ReadOptions) => Promise<Result<FileChunk, Problem>>;
   readonly listOutputs: (allocation: AllocationId, offset: number) => Promise<Result<OutputList, Problem>>;
+  /** A page of what the container has changed of its image. */
+  readonly listChanges: (allocation: AllocationId, after: string | null) => Promise<Result<ChangeList, Problem>>;
 }
 
 const decodeChunk = decoder(ChunkSchema);
+const decodeChanges = decoder(ChangeListSchema);
+/** A walk over many files. */
+const WALK_MS = 20_000;
 const decodeList = decoder(OutputListSchema);
 
 export const createAgentFiles = (state: ClusterState, askAgent: AskAgent): AgentFiles => {
@@ -66,6 +73,12 @@ export const createAgentFiles = (state: ClusterState, askAgent: AskAgent): Agent
       const answer = await ask(allocation, { kind: "list_outputs", allocation, offset }, 0);
       if (!answer.ok) return answer;
       const decoded = decodeList(answer.value);
+      return decoded.ok ? decoded : garbled(allocation);
+    },
+    listChanges: async (allocation, after) => {
+      const answer = await ask(allocation, { kind: "changes", allocation, after }, WALK_MS);
+      if (!answer.ok) return answer;
+      const decoded = decodeChanges(answer.value);
       return decoded.ok ? decoded : garbled(allocation);
     },
   };

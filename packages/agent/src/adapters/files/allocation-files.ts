@@ -13,6 +13,7 @@ import { outputFolder } from "../../core/container-spec.ts";
 import type { AllocationFiles, LogKind, ReadableFile } from "../../ports/files.ts";
 import { hasCode, isMissing, readSealed, syncDirectory, writeSealed } from "./atomic-file.ts";
 import { listAndFlush, openBeneath, TreeRefused, type TreeFile, type TreeLimits } from "./beneath.ts";
+import { listChanges } from "./changes.ts";
 import type { Layout } from "./layout.ts";
 
 const PAGE = 1000;
@@ -87,6 +88,15 @@ export const openAllocationFiles = (layout: Layout, limits: TreeLimits = OUTPUT_
       const files = await readList(id);
       const end = offset + PAGE;
       return { files: files.slice(offset, end).map((file) => ({ ...file })), next: end < files.length ? end : null };
+    },
+
+    listChanges: async (writable, layers, after) => {
+      try {
+        return ok(await listChanges(writable, layers, after));
+      } catch (error) {
+        if (error instanceof TreeRefused) return err(error.message);
+        throw error;
+      }
     },
 
     checkVolume: async (source) => {

@@ -45,6 +45,8 @@ export interface OciStore extends ImageVerbs {
   readonly prepare: (image: string, holder: string, signal: AbortSignal) => Promise<PreparedImage>;
   readonly release: (holder: string) => Promise<void>;
   readonly holders: () => readonly string[];
+  /** What `holder` has mounted, topmost first; undefined when it holds nothing. */
+  readonly layersOf: (holder: string) => readonly string[] | undefined;
   /** Keeps the store below its marks. */
   readonly collect: () => Promise<Removed>;
 }
@@ -102,6 +104,11 @@ class Store implements OciStore {
 
   holders(): readonly string[] {
     return [...this.#parts.uses.holders().keys()];
+  }
+
+  layersOf(holder: string): readonly string[] | undefined {
+    const use = this.#parts.uses.holders().get(holder);
+    return use === undefined ? undefined : this.#mounted(use.diffIds);
   }
 
   async pull(image: string, { progress, signal }: ImageWork): Promise<string> {
@@ -214,10 +221,13 @@ class Store implements OciStore {
       if (!here.every(Boolean)) return undefined;
       await uses.add(holder, { image: name, diffIds: record.diffIds });
       void records.touch(name);
-      /* Overlayfs wants the topmost first; a layer that appears twice is mounted once, as the upper of the two. */
-      const topFirst = [...new Set(record.diffIds.toReversed())];
-      return { layers: topFirst.map((diffId) => layers.path(diffId)), defaults: record.defaults };
+      return { layers: this.#mounted(record.diffIds), defaults: record.defaults };
     });
+  }
+
+  /** Overlayfs wants the topmost first; a layer that appears twice is mounted once, as the upper of the two. */
+  #mounted(diffIds: readonly string[]): readonly string[] {
+    return [...new Set(diffIds.toReversed())].map((diffId) => this.#parts.layers.path(diffId));
   }
 
   /** Pulls it, once however many ask. Whoever asks with a progress sees that of the one that works. */

@@ -132,9 +132,14 @@ describe("who is bound to a project", () => {
     expect((await as("web")("POST", "/v1/volumes", { ...volume, project: "web" })).status).toBe(200);
     expect((await scheduler.call("POST", "/v1/volumes", { ...volume, project: "media" })).status).toBe(200);
     expect(projects(await call("GET", "/v1/volumes"))).toEqual(["web"]);
+    expect((await as("web")("GET", "/v1/volumes/media/data")).status).toBe(403);
+    expect((await as("web")("POST", "/v1/volumes/media/data/copies", { name: "mine" })).status).toBe(403);
+    expect((await as("web")("POST", "/v1/volumes/media/data/remove")).status).toBe(403);
+    expect((await scheduler.call("GET", "/v1/volumes/media/data")).status).toBe(200);
+    expect((await call("POST", "/v1/volumes/web/data/remove")).status).toBe(403);
     const theirs = (await scheduler.call("GET", "/v1/allocations?project=media")).body.items[0].id as string;
     const mine = (await call("GET", "/v1/allocations?project=web")).body.items[0].id as string;
-    for (const path of ["", "/logs", "/outputs", "/outputs/x"]) {
+    for (const path of ["", "/logs", "/outputs", "/outputs/x", "/changes"]) {
       const hidden = await call("GET", `/v1/allocations/${theirs}${path}`);
       expect(hidden.body, path).toMatchObject({ code: "allocation.not_found", status: 404 });
     }

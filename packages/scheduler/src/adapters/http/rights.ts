@@ -47,6 +47,7 @@ export const RIGHTS: Readonly<Record<keyof typeof Routes, Readonly<Partial<Recor
   allocationLogs: { GET: readOwn },
   /** What runs there may do whatever the container may. */
   allocationExec: { GET: changeOwn },
+  allocationChanges: { GET: readOwn },
   allocationOutputs: { GET: readOwn },
   allocationOutput: { GET: readOwn },
   hosts: { GET: read, POST: operate },

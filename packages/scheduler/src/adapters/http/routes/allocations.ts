@@ -8,6 +8,8 @@ import {
   AllocationListSchema,
   AllocationStateSchema,
   AllocationViewSchema,
+  ChangeCursorSchema,
+  ChangeListSchema,
   HostIdSchema,
   JobNameSchema,
   OutputListSchema,
@@ -105,6 +107,22 @@ export const addAllocationRoutes = (server: Server, { api, files, streams }: Con
       const { stream: kind = "stdout", follow = false, offset: from = 0 } = request.query;
       const readable = await stream(request, reply, request.params.allocation, { kind }, { offset: from, follow });
       return reply.type("text/plain; charset=utf-8").header("cache-control", "no-store").send(readable);
+    },
+  );
+
+  server.get(
+    Routes.allocationChanges,
+    {
+      schema: {
+        summary: "What a running container has changed of its image",
+        params: AllocationParams,
+        querystring: Type.Object({ after: Type.Optional(ChangeCursorSchema) }, strict),
+        response: { 200: ChangeListSchema, ...problems },
+      },
+    },
+    async (request) => {
+      orRefuse(api.allocation(request.params.allocation));
+      return orRefuse(await files.listChanges(request.params.allocation, request.query.after ?? null));
     },
   );
 
