@@ -4,6 +4,8 @@
 export type Ref = readonly [offset: number, length: number];
 export const NOTHING: Ref = [0, 0];
 
+const HALF = 2 ** 32;
+
 /** One C struct. The fields are given in the order of the struct, padding included. */
 export class Row {
   readonly #words: number[] = [];
@@ -13,26 +15,35 @@ export class Row {
     return this;
   }
   u64(...values: readonly (bigint | number)[]): this {
-    for (const value of values) {
-      const bits = BigInt.asUintN(64, BigInt(value));
-      this.#words.push(Number(bits & 0xffff_ffffn), Number(bits >> 32n));
-    }
+    for (const value of values)
+      if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0)
+        this.#words.push(value % HALF, Math.floor(value / HALF));
+      else {
+        const bits = BigInt.asUintN(64, BigInt(value));
+        this.#words.push(Number(bits & 0xffff_ffffn), Number(bits >> 32n));
+      }
     return this;
   }
   ref(...refs: readonly Ref[]): this {
-    for (const ref of refs) this.#words.push(...ref);
+    for (const [offset, length] of refs) this.#words.push(offset, length);
     return this;
   }
-  get bytes(): Buffer {
-    const bytes = Buffer.alloc(this.#words.length * 4);
-    this.#words.forEach((word, i) => bytes.writeUInt32LE(word, i * 4));
-    return bytes;
+  get size(): number {
+    return this.#words.length * 4;
+  }
+  write(into: Buffer, at: number): void {
+    for (let i = 0; i < this.#words.length; i += 1) into.writeUInt32LE(this.#words[i] ?? 0, at + i * 4);
   }
 }
 
+/** Grows as needed: a spec is written once, in one piece, and most fit into the first. */
+const FIRST_BYTES = 4096;
+/** Of UTF-8 for one UTF-16 code unit, at most. */
+const WIDEST = 3;
+
 export class SpecBytes {
   readonly #headerBytes: number;
-  readonly #parts: Buffer[] = [];
+  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
   #end: number;
 
   constructor(headerBytes: number) {
@@ -45,8 +56,12 @@ export class SpecBytes {
   }
 
   text(value: string): Ref {
-    const bytes = Buffer.from(`${value}\0`, "utf8");
-    return [this.#append(bytes), bytes.length - 1];
+    this.#reserve(value.length * WIDEST + 1);
+    const offset = this.#end;
+    const length = this.#bytes.write(value, offset, "utf8");
+    this.#bytes[offset + length] = 0;
+    this.#end += length + 1;
+    return [offset, length];
   }
 
   texts(values: readonly string[]): Ref {
@@ -54,29 +69,42 @@ export class SpecBytes {
   }
 
   list(rows: readonly Row[]): Ref {
-    return rows.length === 0 ? NOTHING : [this.#aligned(Buffer.concat(rows.map((row) => row.bytes))), rows.length];
+    if (rows.length === 0) return NOTHING;
+    const offset = this.#align();
+    for (const row of rows) this.#append(row);
+    return [offset, rows.length];
   }
 
   section(row: Row): Ref {
-    const { bytes } = row;
-    return [this.#aligned(bytes), bytes.length];
+    const offset = this.#align();
+    this.#append(row);
+    return [offset, row.size];
   }
 
   finish(header: Row): Buffer {
-    const { bytes } = header;
-    if (bytes.length !== this.#headerBytes) throw new Error(`a header of ${bytes.length} bytes`);
-    return Buffer.concat([bytes, ...this.#parts]);
+    if (header.size !== this.#headerBytes) throw new Error(`a header of ${header.size} bytes`);
+    header.write(this.#bytes, 0);
+    return this.#bytes.subarray(0, this.#end);
   }
 
-  #aligned(bytes: Buffer): number {
-    this.#append(Buffer.alloc((8 - (this.#end % 8)) % 8));
-    return this.#append(bytes);
+  #align(): number {
+    const gap = (8 - (this.#end % 8)) % 8;
+    this.#reserve(gap);
+    this.#bytes.fill(0, this.#end, this.#end + gap);
+    this.#end += gap;
+    return this.#end;
   }
 
-  #append(bytes: Buffer): number {
-    const offset = this.#end;
-    this.#parts.push(bytes);
-    this.#end += bytes.length;
-    return offset;
+  #append(row: Row): void {
+    this.#reserve(row.size);
+    row.write(this.#bytes, this.#end);
+    this.#end += row.size;
+  }
+
+  #reserve(more: number): void {
+    if (this.#end + more <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(2 * (this.#end + more));
+    this.#bytes.copy(larger, 0, 0, this.#end);
+    this.#bytes = larger;
   }
 }
