@@ -1,0 +1,57 @@
+/** A short run of what `pnpm chaos` does for as long as one likes, and that its witness sees what is wrong. */
+import { mkdtempSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { parseJobDocument, type Transaction } from "@berth/schema";
+import { runChaos } from "./chaos/run.ts";
+import { scheduleOf } from "./chaos/schedule.ts";
+import { findings } from "./chaos/witness.ts";
+
+test("a seed is a schedule", () => {
+  expect(scheduleOf(7, 60_000, 3)).toEqual(scheduleOf(7, 60_000, 3));
+  expect(scheduleOf(7, 60_000, 3)).not.toEqual(scheduleOf(8, 60_000, 3));
+});
+
+test("the witness sees what was lost, what ran twice, and a leader that was deposed", async () => {
+  const dataDir = mkdtempSync("/tmp/berth-e2e-witness-");
+  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+  mkdirSync(join(dataDir, "hosts"));
+  const ids = ["alloc_06f0000000000000000000000a", "alloc_06f0000000000000000000000b"];
+  const parsed = parseJobDocument({
+    name: "alone",
+    kind: "service",
+    image: "builtin://busybox",
+    command: ["true"],
+    resources: { cpu: { request: "10m" }, memory: { request: "16Mi" }, pids: 16 },
+    disconnect: { singleton: true },
+  });
+  const spec = parsed.ok ? parsed.value : expect.unreachable(JSON.stringify(parsed.error));
+  const placed = (id: string | undefined) => ({
+    kind: "allocation_placed",
+    placement: { id, project: "default", job: "alone", index: 0, jobVersion: 1, hostId: "h1", replaces: null },
+  });
+  const entry = (sequence: number, epoch: number, records: unknown[]) => ({
+    sequence,
+    transaction: { version: 2, epoch, atMs: 1, cause: "test", origin: null, records } as unknown as Transaction,
+  });
+  const log = [
+    entry(1, 0, [{ kind: "leader_elected", instance: "a" }]),
+    entry(2, 1, [{ kind: "job_submitted", spec, jobVersion: 1 }]),
+    entry(3, 0, [placed(ids[0])]),
+    entry(4, 1, [placed(ids[1])]),
+  ];
+  const wrong = await findings({ dataDir, log, accepted: ["alone", "gone"], samples: [new Set(ids)] });
+  expect(wrong.join("\n")).toContain("transaction 3: epoch 0, but 1 leads");
+  expect(wrong.join("\n")).toContain("gone was acknowledged and is in the log 0 times");
+  expect(wrong.join("\n")).toContain("default/alone[0] ran in 2 places at once");
+  expect(wrong.join("\n")).toContain("nothing was checked");
+});
+
+test("faults for a moment, and nothing is wrong", async () => {
+  const said: string[] = [];
+  const outcome = await runChaos({ seed: 4, durationMs: 5_000, longestMs: 2_000, say: (line) => void said.push(line) });
+  expect(outcome.wrong, said.join("\n")).toEqual([]);
+  expect(outcome.faults).toBeGreaterThan(0);
+  expect(outcome.accepted).toBeGreaterThan(2);
+  expect(outcome.samples).toBeGreaterThan(10);
+});
