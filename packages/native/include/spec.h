@@ -137,6 +137,8 @@ struct berth_network {
 #define BERTH_SPEC_EXEC 256u
 #define BERTH_SPEC_EXEC_WORKDIR 512u
 #define BERTH_SPEC_NO_INIT 4u /* the program itself is PID 1 */
+/* The program is the init of a whole distribution: it has a cgroup tree of its own, mounts and may gain rights inside. */
+#define BERTH_SPEC_MACHINE 8u
 
 struct berth_rlimit {
   uint32_t resource; /* RLIMIT_* */
@@ -164,7 +166,7 @@ struct berth_process {
 
 /* Those that Berth can leave to a container at all. What it keeps back acts on the host, not on a namespace. */
 #define BERTH_CAPABILITIES_DEFAULT UINT64_C(0x00000000800405fb)
-#define BERTH_CAPABILITIES_MOST UINT64_C(0x00000000b9acfdff)
+#define BERTH_CAPABILITIES_MOST UINT64_C(0x00000000b9ecfdff)
 
 #define BERTH_SECCOMP_DEFAULT 0u
 #define BERTH_SECCOMP_NONE 1u

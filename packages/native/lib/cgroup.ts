@@ -3,7 +3,7 @@
  * there to do it.
  */
 import { existsSync } from "node:fs";
-import { appendFile, readFile, rmdir } from "node:fs/promises";
+import { appendFile, readdir, readFile, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Binding } from "./binding.ts";
@@ -60,7 +60,7 @@ export class ContainerCgroup {
   }
 
   async pids(): Promise<readonly number[]> {
-    return [...new Set((await Promise.all(this.#places.map((place) => pidsIn(place.path)))).flat())];
+    return [...new Set((await Promise.all(this.#places.map(pidsOf))).flat())];
   }
 
   /** SIGKILL until nothing is left, for at most `withinMs`. True when it is empty. */
@@ -100,6 +100,8 @@ export class ContainerCgroup {
           break;
         } catch (cause) {
           if (hasCode(cause, "ENOENT")) break;
+          /* A machine has made some of its own below. */
+          for (const below of await treeBelow(path)) await rmdir(below).catch(() => undefined);
           if (!hasCode(cause, "EBUSY") || attempt === 100)
             throw new NativeFailure(fromSystemError("cgroup.remove", cause, path));
           await sleep(10);
@@ -132,6 +134,19 @@ const pidsIn = async (path: string): Promise<number[]> =>
   ((await tryRead(join(path, "cgroup.procs"))) ?? "")
     .split("\n")
     .flatMap((line) => (line === "" ? [] : [Number(line)]));
+
+/** Deepest first; none where there is nothing. */
+const treeBelow = async (path: string): Promise<string[]> => {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  const below = entries.filter((entry) => entry.isDirectory()).map((entry) => join(path, entry.name));
+  return (await Promise.all(below.map(async (one) => [...(await treeBelow(one)), one]))).flat();
+};
+
+/** Of v2 with those in cgroups that a machine made below its own; what a v1 hierarchy has, v2's has as well. */
+const pidsOf = async ({ path, version }: { readonly path: string; readonly version: 1 | 2 }): Promise<number[]> => {
+  const paths = version === 1 ? [path] : [path, ...(await treeBelow(path))];
+  return (await Promise.all(paths.map(pidsIn))).flat();
+};
 
 const send = (pid: number): void => {
   try {

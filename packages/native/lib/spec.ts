@@ -42,6 +42,7 @@ const ID_COUNT = 65_536;
 const FLAG_ATTACH_LAYERS = 1;
 const FLAG_READ_ONLY_ROOT = 2;
 const FLAG_NO_INIT = 4;
+const FLAG_MACHINE = 8;
 
 export const isContainerId = (id: string): boolean => /^[a-z0-9_-]{1,64}$/.test(id);
 /** A cgroup path below the root of a hierarchy: plain names, no dots in front. */
@@ -108,6 +109,7 @@ const KEYS = Object.keys({
   capabilities: true,
   stopSignal: true,
   init: true,
+  machine: true,
   readOnlyRoot: true,
   namespaces: true,
   network: true,
@@ -163,7 +165,16 @@ const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
 const flagsOf = (spec: ContainerSpec, context: SpecContext): number =>
   (context.attachLayers ? FLAG_ATTACH_LAYERS : 0) |
   (optional("readOnlyRoot", spec.readOnlyRoot, flag, false) ? FLAG_READ_ONLY_ROOT : 0) |
-  (optional("init", spec.init, flag, true) ? 0 : FLAG_NO_INIT);
+  (optional("init", spec.init, flag, true) ? 0 : FLAG_NO_INIT) |
+  (isMachine(spec) ? FLAG_MACHINE : 0);
+
+const isMachine = (spec: ContainerSpec): boolean => {
+  const machine = optional("machine", spec.machine, flag, false);
+  if (machine && spec.init !== false) refuse("machine", "its own init is PID 1: say init: false as well");
+  if (machine && joinsOf(spec).some(({ kind }) => kind === "user"))
+    refuse("machine", "it has a user namespace of its own and joins nobody's");
+  return machine;
+};
 
 const commandOf = (spec: ContainerSpec): readonly string[] => {
   const words = list(text(MAX_STRING), 1, 4096)("command", spec.command);

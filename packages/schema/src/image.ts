@@ -58,6 +58,7 @@ export const ImageDetailSchema = Type.Object(
     workdir: Type.String(),
     user: Type.String(),
     stopSignal: nullable(Type.Integer()),
+    machine: Type.Optional(Type.Boolean({ description: "its program is the init of a whole distribution" })),
     layers: Type.Array(
       Type.Object(
         {

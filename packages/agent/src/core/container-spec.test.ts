@@ -131,3 +131,17 @@ test("what a job says about its container and its limits reaches the runtime", (
   });
   expect(spec.mounts.map((mount) => mount.target)).toEqual(["/a", "/a/b"]);
 });
+
+test("the init of a distribution gets a machine, unless the job names another program", () => {
+  const defaults = { command: ["/sbin/init"], env: {}, workdir: "/", user: "", stopSignal: 37, machine: true };
+  const machine = { ...place, image: { layers: ["/images/debian"], defaults } };
+  const own = containerSpecOf(
+    task({ command: [], container: { mounts: [{ kind: "tmpfs", target: "/tmp" }] } }),
+    machine,
+  );
+  expect(own).toMatchObject({ machine: true, init: false, stopSignal: 37, command: ["/sbin/init"] });
+  expect(own.mounts.map(({ target }) => target)).toEqual(["/tmp", "/run"]);
+  const other = containerSpecOf(task(), machine);
+  expect(other.machine).toBeUndefined();
+  expect(other.init).toBeUndefined();
+});

@@ -19,6 +19,14 @@ import type { PreparedImage } from "./images/prepared.ts";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const MAX_HOSTNAME = 63;
 
+/** Its console is a terminal, whose output is the task's log. */
+const MACHINE = { machine: true, terminal: { rows: 24, columns: 80 } } as const;
+/** What an init expects to find empty and its own (systemd.io/CONTAINER_INTERFACE). */
+const MACHINE_MOUNTS: readonly Mount[] = [
+  { kind: "tmpfs", target: "/run" },
+  { kind: "tmpfs", target: "/tmp", mode: 0o1777 },
+];
+
 export interface Task {
   readonly host: HostId;
   readonly allocation: DesiredAllocation;
@@ -91,18 +99,26 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     target: path,
     readOnly: false,
   }));
+  const taken = new Set([...volumes, ...outputs, ...(settings.mounts ?? [])].map(({ target }) => target));
+  /* A job that names a program of its own runs that, as in any image. */
+  const machine = defaults.machine === true && spec.command.length === 0;
   return {
     id: place.id,
     layers,
+    ...(machine ? MACHINE : {}),
     command: spec.command.length === 0 ? defaults.command : spec.command.map((word) => substitute(word, task)),
     env: environmentOf(task, defaults.env),
     workdir: spec.workdir === "" ? defaults.workdir : spec.workdir,
     hostname: hostnameOf(task.allocation),
     ...settings,
+    ...(machine ? { init: false } : {}),
     // Outer mounts first: a mount on /a would hide one on /a/b that was made before it.
-    mounts: [...volumes, ...outputs, ...(settings.mounts ?? [])].toSorted(
-      (a, b) => a.target.split("/").length - b.target.split("/").length,
-    ),
+    mounts: [
+      ...volumes,
+      ...outputs,
+      ...(settings.mounts ?? []),
+      ...(machine ? MACHINE_MOUNTS.filter(({ target }) => !taken.has(target)) : []),
+    ].toSorted((a, b) => a.target.split("/").length - b.target.split("/").length),
     idBase: place.idBase,
     ...(place.lease === undefined ? {} : { lease: place.lease }),
     ...(user === "" ? {} : { user }),

@@ -24,6 +24,7 @@ const NUMBERS: Readonly<Record<Capability, number>> = {
   sys_chroot: 18,
   sys_ptrace: 19,
   sys_admin: 21,
+  sys_boot: 22,
   sys_nice: 23,
   sys_resource: 24,
   mknod: 27,
@@ -45,8 +46,26 @@ const DEFAULT: readonly Capability[] = [
   "setuid",
   "sys_chroot",
 ];
+/** What the init of a distribution expects beside these, all of it in its own user namespace. */
+const MACHINE: readonly Capability[] = [
+  ...DEFAULT,
+  "audit_write",
+  "dac_read_search",
+  "ipc_lock",
+  "ipc_owner",
+  "lease",
+  "mknod",
+  "net_admin",
+  "net_broadcast",
+  "net_raw",
+  "sys_admin",
+  "sys_boot",
+  "sys_nice",
+  "sys_ptrace",
+  "sys_resource",
+];
 /** Each has been part of an escape; an operator must have allowed it. */
-const BY_POLICY: readonly Capability[] = ["dac_read_search", "net_admin", "sys_admin", "sys_ptrace"];
+const BY_POLICY: readonly Capability[] = ["dac_read_search", "net_admin", "sys_admin", "sys_boot", "sys_ptrace"];
 
 const RLIMITS: Readonly<Record<RlimitName, number>> = {
   cpu: 0,
@@ -96,7 +115,7 @@ interface CapabilitySets {
   readonly ambient: bigint;
 }
 
-const capabilitySets = (value: unknown, policy: SpecPolicy): CapabilitySets => {
+const capabilitySets = (value: unknown, policy: SpecPolicy, usual: readonly Capability[]): CapabilitySets => {
   const name = "capabilities";
   const given = value === undefined ? {} : fields(name, value, ["add", "drop", "inheritable", "ambient"]);
   const names = (key: "add" | "inheritable" | "ambient") =>
@@ -110,7 +129,7 @@ const capabilitySets = (value: unknown, policy: SpecPolicy): CapabilitySets => {
   const add = names("add");
   const refused = add.find((one) => BY_POLICY.includes(one) && policy.capabilities?.includes(one) !== true);
   if (refused !== undefined) refuse(`${name}.add`, `${refused} is not allowed by this host's policy`);
-  const kept = new Set<Capability>([...(drop.includes("all") ? [] : DEFAULT.filter((one) => !drop.includes(one)))]);
+  const kept = new Set<Capability>([...(drop.includes("all") ? [] : usual.filter((one) => !drop.includes(one)))]);
   for (const one of add) kept.add(one);
   const ambient = names("ambient");
   const inheritable = [...names("inheritable"), ...ambient];
@@ -139,9 +158,10 @@ const rlimitRows = (value: unknown): readonly Row[] => {
 
 export const encodeProcess = (spec: ContainerSpec, policy: SpecPolicy, out: SpecBytes): Ref => {
   const { user, groups, umask, rlimits, oomScoreAdj, capabilities } = spec;
-  const any = [user, groups, umask, rlimits, oomScoreAdj, capabilities].some((value) => value !== undefined);
+  const machine = spec.machine === true;
+  const any = machine || [user, groups, umask, rlimits, oomScoreAdj, capabilities].some((value) => value !== undefined);
   if (!any) return NOTHING;
-  const sets = capabilitySets(capabilities, policy);
+  const sets = capabilitySets(capabilities, policy, machine ? MACHINE : DEFAULT);
   const name = optional("user", user, userText, undefined);
   const more = optional("groups", groups, list(account, 0, 64), []);
   const limits = rlimits === undefined ? [] : rlimitRows(rlimits);

@@ -22,13 +22,14 @@ export type Capability =
   | "setpcap"
   | "setuid"
   | "sys_admin"
+  | "sys_boot"
   | "sys_chroot"
   | "sys_nice"
   | "sys_ptrace"
   | "sys_resource";
 
 export interface Capabilities {
-  /** Beside the default set. `dac_read_search`, `net_admin`, `sys_admin` and `sys_ptrace` need the host's policy. */
+  /** Beside the default set. `dac_read_search`, `net_admin`, `sys_admin`, `sys_boot` and `sys_ptrace` need the host's policy. */
   readonly add?: readonly Capability[];
   /** Taken from the default set before `add` counts. */
   readonly drop?: readonly (Capability | "all")[];
@@ -99,7 +100,7 @@ export interface Hook {
 
 /** What specs may ask for on this host beyond what is harmless everywhere. */
 export interface SpecPolicy {
-  /** Of the four that have been part of an escape: those that a spec may add. Default none. */
+  /** Of the five that have been part of an escape: those that a spec may add. Default none. */
   readonly capabilities?: readonly Capability[];
   /** Whether a spec may do without the default system call profile. */
   readonly unconfinedSeccomp?: boolean;

@@ -43,6 +43,12 @@ export interface ContainerSpec {
   readonly stopSignal?: number;
   /** False: the program itself is PID 1, as systemd wants it. Default true: it is PID 2 under a small init. */
   readonly init?: boolean;
+  /**
+   * The program is the init of a whole distribution: PID 1 (`init: false`), with a cgroup tree of its own at
+   * /sys/fs/cgroup (cgroup2; limits stay out of its reach), the capabilities and system calls that such an init lives
+   * by inside of its user namespace, and without no_new_privs, so that su and sudo work. Default false.
+   */
+  readonly machine?: boolean;
   readonly readOnlyRoot?: boolean;
   /** NIS domain name. */
   readonly domainname?: string;

@@ -7,6 +7,7 @@
  */
 #include "cgroup.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -19,6 +20,9 @@
 
 #define STAGE_CREATE "cgroup.create"
 #define STAGE_LIMIT "cgroup.limit"
+#define STAGE_DELEGATE "cgroup.delegate"
+#define GUESTS "berth-exec"
+#define MOST_DEPTH 64u
 
 void cgroup_init(struct cgroup *cgroup)
 {
@@ -83,6 +87,56 @@ int cgroup_create(struct cgroup *cgroup, const struct spec *spec, struct err *er
     }
   }
   return 0;
+}
+
+/* What /sys/kernel/cgroup/delegate names that moves processes and controllers about; every limit stays the host's. */
+int cgroup_delegate(const struct cgroup *cgroup, const struct spec *spec, struct err *err)
+{
+  const uid_t owner = spec->header->id_base;
+  if ((spec->header->flags & BERTH_SPEC_MACHINE) == 0)
+    return 0;
+  static const char *const files[] = { "cgroup.procs", "cgroup.threads", "cgroup.subtree_control" };
+  int dir = cgroup_clone_fd(cgroup);
+  if (dir < 0)
+    return err_set(err, ENOTSUP, STAGE_DELEGATE, "a machine needs the cgroup2 hierarchy, which is not mounted here");
+  if (fd_write_at(dir, "cgroup.max.descendants", "4096") < 0 || fd_write_at(dir, "cgroup.max.depth", "32") < 0)
+    return err_sys(err, STAGE_DELEGATE, "bound the number of cgroups");
+  for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
+    if (fchownat(dir, files[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
+      return err_sys(err, STAGE_DELEGATE, "%s", files[i]);
+  if (fchown(dir, owner, owner) < 0)
+    return err_sys(err, STAGE_DELEGATE, "the cgroup");
+  return 0;
+}
+
+/* v2 wants processes in leaves only, and the tree of a machine has branches. */
+int cgroup_guest_fd(const struct cgroup *cgroup)
+{
+  int dir = cgroup_clone_fd(cgroup);
+  if (dir < 0 || (mkdirat(dir, GUESTS, 0755) < 0 && errno != EEXIST))
+    return -1;
+  return RETRY_INTR(openat(dir, GUESTS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+/* Deepest first; the depth is bounded by cgroup.max.depth. Only directories of a cgroup can be removed at all. */
+static void remove_below(int dir, unsigned depth)
+{
+  int again = RETRY_INTR(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR *entries = again < 0 ? NULL : fdopendir(again);
+  if (entries == NULL) {
+    if (again >= 0)
+      (void)close(again);
+    return;
+  }
+  for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+    if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+      continue;
+    cleanup_close int child = RETRY_INTR(openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (child >= 0 && depth > 0)
+      remove_below(child, depth - 1);
+    (void)unlinkat(dir, entry->d_name, AT_REMOVEDIR);
+  }
+  (void)closedir(entries);
 }
 
 int cgroup_clone_fd(const struct cgroup *cgroup)
@@ -241,6 +295,8 @@ bool cgroup_remove(struct cgroup *cgroup)
     struct cgroup_place *place = &cgroup->places[i];
     if (place->dir < 0)
       continue;
+    if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno == EBUSY && place->version == 2)
+      remove_below(place->dir, MOST_DEPTH);
     if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno != ENOENT) {
       gone = false;
       continue;

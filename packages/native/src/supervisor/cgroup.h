@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "err.h"
 #include "spec.h"
@@ -26,6 +27,11 @@ void cgroup_init(struct cgroup *cgroup);
 int cgroup_create(struct cgroup *cgroup, const struct spec *spec, struct err *err);
 /* Descriptor for CLONE_INTO_CGROUP, or -1 when there is no v2 hierarchy. */
 int cgroup_clone_fd(const struct cgroup *cgroup);
+/* Gives the tree below a machine's v2 cgroup to its root, which then makes cgroups of its own; limits stay ours. To be
+   called when init is in it: one that was born in a prepared user namespace may enter no cgroup but the host root's. */
+int cgroup_delegate(const struct cgroup *cgroup, const struct spec *spec, struct err *err);
+/* A new descriptor of the leaf for programs beside the init of such a tree, or -1. */
+int cgroup_guest_fd(const struct cgroup *cgroup);
 /* In the child, single-threaded: joins the v1 hierarchies. */
 int cgroup_join_v1(const struct cgroup *cgroup, struct err *err);
 void cgroup_close_tasks(struct cgroup *cgroup);

@@ -37,6 +37,10 @@ static void judge(void)
     record->code = strcmp(record->err.stage, "exec") == 0 ? payload_exit_code(record->err.number) : 125;
     return;
   }
+  /* reboot(2) in a pid namespace: what asked for the machine to be off shows as this signal (pid_namespaces(7)). */
+  if (self.have_wait_status && (self.spec.header->flags & BERTH_SPEC_MACHINE) != 0 &&
+      self.wait_status == W_EXITCODE(0, SIGINT))
+    self.wait_status = W_EXITCODE(0, 0);
   if (self.have_wait_status && WIFEXITED(self.wait_status)) {
     record->code = WEXITSTATUS(self.wait_status);
     record->cause = CAUSE_EXITED;

@@ -50,7 +50,9 @@ static int start_launcher(struct exec *exec, struct exec_plan *plan, struct err 
   struct clone_args args = {
     .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD
   };
-  int into = cgroup_clone_fd(&self.cgroup);
+  const bool machine = (plan->container->header->flags & BERTH_SPEC_MACHINE) != 0;
+  cleanup_close int guests = machine ? cgroup_guest_fd(&self.cgroup) : -1;
+  int into = machine ? guests : cgroup_clone_fd(&self.cgroup);
   if (into >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (unsigned)into;

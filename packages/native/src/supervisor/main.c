@@ -196,7 +196,7 @@ static int start(int joins, struct err *err)
     (void)close(BERTH_FD_COUNT + i);
   if (stdin_fd != STDIN_FILENO)
     (void)close(stdin_fd);
-  if (started < 0 || hand_over_mounts(err) < 0)
+  if (started < 0 || cgroup_delegate(&self.cgroup, &self.spec, err) < 0 || hand_over_mounts(err) < 0)
     return -1;
   if (loop_add(&self.sync, EPOLLIN, err) < 0 || loop_add(&self.pidfd, EPOLLIN, err) < 0)
     return -1;

@@ -234,6 +234,15 @@ static int mount_proc_and_sys(const struct spec *spec, int root, struct mask *ma
   if (mask_proc(mask, proc, err) < 0 || (!masked && mask_sys(mask, sys, err) < 0))
     return -1;
 
+  /* Its init keeps a tree of its own there, below the limits that it cannot write. */
+  if ((spec->header->flags & BERTH_SPEC_MACHINE) != 0) {
+    cleanup_close int own = fs_new("cgroup2", NULL, FS_KERNEL, "mount.cgroup", err);
+    if (own < 0)
+      return -1;
+    if (move_mount(own, "", sys, "fs/cgroup", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+      return err_sys(err, "mount.cgroup", "/sys/fs/cgroup");
+    return 0;
+  }
   /* On a pure v2 host programs size themselves by the files of their own cgroup. Absent is as safe as read-only. */
   if (spec->header->hierarchies.count == 1 && spec_hierarchy(spec, 0)->version == 2 &&
       !has_mount_on(spec, "/sys/fs/cgroup")) {

@@ -87,10 +87,12 @@ static int install(const struct sock_filter *program, unsigned short length, con
   return 0;
 }
 
-static int install_default(struct err *err)
+static int install_default(bool machine, struct err *err)
 {
   static const struct sock_filter program[] = BERTH_SECCOMP_FILTER;
-  return install(program, sizeof program / sizeof *program, "install the filter", err);
+  static const struct sock_filter for_machine[] = BERTH_SECCOMP_MACHINE;
+  return machine ? install(for_machine, sizeof for_machine / sizeof *for_machine, "install the filter", err)
+                 : install(program, sizeof program / sizeof *program, "install the filter", err);
 }
 
 int privileges_drop(const struct spec *spec, struct err *err)
@@ -114,10 +116,12 @@ int privileges_drop(const struct spec *spec, struct err *err)
   }
   if (privileges_set(kept | own, 0, err) < 0)
     return -1;
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+  /* Users of a machine become its root by su and sudo, as anywhere; that root is nobody outside. */
+  const bool machine = (spec->header->flags & BERTH_SPEC_MACHINE) != 0;
+  if (!machine && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return err_sys(err, STAGE, "no_new_privs");
   const struct berth_security *security = spec_section(spec, BERTH_SECTION_SECURITY);
-  return security != NULL && security->seccomp == BERTH_SECCOMP_NONE ? 0 : install_default(err);
+  return security != NULL && security->seccomp == BERTH_SECCOMP_NONE ? 0 : install_default(machine, err);
 }
 
 int privileges_filter(const struct spec *spec, struct err *err)

@@ -119,9 +119,11 @@ static int check_env(const struct spec *spec, struct err *err)
 static int check_numbers(const struct berth_spec *header, struct err *err)
 {
   const uint32_t known = BERTH_SPEC_ATTACH_LAYERS | BERTH_SPEC_READ_ONLY_ROOT | BERTH_SPEC_NO_INIT | BERTH_SPEC_EXEC |
-                         BERTH_SPEC_EXEC_WORKDIR;
+                         BERTH_SPEC_EXEC_WORKDIR | BERTH_SPEC_MACHINE;
   if ((header->flags & ~known) != 0)
     return err_set(err, EINVAL, STAGE_SPEC, "flags: 0x%x is not known", header->flags);
+  if ((header->flags & BERTH_SPEC_MACHINE) != 0 && (header->flags & BERTH_SPEC_NO_INIT) == 0)
+    return err_set(err, EINVAL, STAGE_SPEC, "flags: the init of a machine is PID 1 itself");
   if (header->id_base < BERTH_ID_COUNT || header->id_base > UINT32_MAX - 2 * BERTH_ID_COUNT)
     return err_set(err, EINVAL, STAGE_SPEC, "idBase: %u is not in %u..%u", header->id_base, BERTH_ID_COUNT,
                    UINT32_MAX - 2 * BERTH_ID_COUNT);

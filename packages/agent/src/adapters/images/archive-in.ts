@@ -1,6 +1,6 @@
 /**
  * Imports an archive as it comes: what `docker save`, `podman save`, `skopeo copy … oci-archive:` and `umoci` (a tar of
- * its layout) write. Every file goes straight to its place among the blobs, verified by its digest or called by it;
+ * its layout) write; the root file system of a distribution becomes a machine (rootfs-in.ts). Every file goes straight to its place among the blobs, verified by its digest or called by it;
  * nothing is written anywhere else, and no name of the archive becomes a path. What was taken stays pinned until its
  * image has a name; the archive of an image that fails is collected again.
  */
@@ -23,13 +23,15 @@ import {
   MAX_DOCUMENT_BYTES,
   MEDIA_TYPES,
 } from "../../core/images/manifest.ts";
+import { isRootfs, isUnified } from "../../core/images/machine.ts";
 import { plainPath } from "../../core/images/tar.ts";
 import type { Progress } from "../../core/images/progress.ts";
 import { readContents, valueOf } from "./contents.ts";
 import { pin, type Parts } from "./parts.ts";
 import { settleImage } from "./pull.ts";
 import { digestOf } from "./registry.ts";
-import { plainArchive, tarEntries, type TarEntry } from "./tar-entries.ts";
+import { importRootfs } from "./rootfs-in.ts";
+import { firstEntries, plainArchive, tarEntries, type TarEntry } from "./tar-entries.ts";
 
 export interface ImportOptions {
   /** What the only image of the archive is called; null when the archive says it. */
@@ -182,7 +184,14 @@ export const importArchive = async (
   const pins: (() => void)[] = [];
   let total = 0;
   try {
-    for await (const entry of tarEntries(await plainArchive(source))) {
+    const { paths, all } = await firstEntries(await plainArchive(source));
+    if (isRootfs(paths)) return await importRootfs(parts, all, options);
+    if (isUnified(paths)) {
+      throw new Error(
+        "the archive holds a root file system in rootfs/, as unified images of LXC and Incus do: unpack it, and import a tar of what is in rootfs/",
+      );
+    }
+    for await (const entry of tarEntries(all)) {
       options.signal.throwIfAborted();
       total += entry.size;
       if (total > limits.bytes) throw new Error(`the archive has more than ${limits.bytes} bytes`);
@@ -198,7 +207,7 @@ export const importArchive = async (
           : await imagesOfSaved(parts, found, found.saved, options);
     if (images.length === 0) {
       throw new Error(
-        "the archive holds no image: there is neither an index.json (OCI layout) nor a manifest.json (docker save)",
+        "the archive holds no image: there is neither an index.json (OCI layout) nor a manifest.json (docker save), nor is it the root of a distribution",
       );
     }
     const lacks = (digest: string) => () => Promise.reject(new Error(`the archive lacks the layer ${digest}`));

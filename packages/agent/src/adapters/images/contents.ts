@@ -6,6 +6,7 @@ import {
   type ImageConfig,
   type ImageManifest,
 } from "../../core/images/manifest.ts";
+import { isMachineName, MACHINE_LABEL } from "../../core/images/machine.ts";
 import { signalOf, type Result } from "@berth/schema";
 import type { ImageRecord } from "./records.ts";
 import { RegistryFailure } from "./registry-session.ts";
@@ -42,7 +43,7 @@ export const signalNumber = (text: string): number | null => {
   return number !== undefined && number >= 1 && number <= 64 ? number : null;
 };
 
-export const defaultsOf = ({ config }: ImageConfig): ImageRecord["defaults"] => {
+export const defaultsOf = ({ config }: ImageConfig, name: string): ImageRecord["defaults"] => {
   if (config === undefined || config === null)
     return { command: [], env: {}, workdir: "/", user: "", stopSignal: null };
   const env: { [name: string]: string } = {};
@@ -56,5 +57,6 @@ export const defaultsOf = ({ config }: ImageConfig): ImageRecord["defaults"] => 
     workdir: config.WorkingDir === undefined || config.WorkingDir === "" ? "/" : config.WorkingDir,
     user: config.User ?? "",
     stopSignal: signalNumber(config.StopSignal ?? ""),
+    ...(isMachineName(name) && config.Labels?.[MACHINE_LABEL] !== undefined ? { machine: true } : {}),
   };
 };

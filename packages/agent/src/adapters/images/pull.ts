@@ -130,7 +130,7 @@ export const settleImage = async (
       name,
       manifest: image.manifestDigest,
       diffIds: [...contents.config.rootfs.diff_ids],
-      defaults: defaultsOf(contents.config),
+      defaults: defaultsOf(contents.config, name),
       source,
       broughtAtMs: Date.now(),
     };

@@ -23,6 +23,7 @@ const RecordSchema = Type.Object({
     workdir: Type.String(),
     user: Type.String(),
     stopSignal: Type.Union([Type.Integer(), Type.Null()]),
+    machine: Type.Optional(Type.Boolean()),
   }),
   /** Absent in records of older versions: from a registry. */
   source: Type.Optional(Type.Enum([...IMAGE_SOURCES])),

@@ -3,8 +3,10 @@
  * that lead out, headers without measure. The body of an entry is to be read before the next one is asked for; what was
  * not read is passed over.
  */
-import { createGunzip } from "node:zlib";
+import { spawn } from "node:child_process";
 import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip } from "node:zlib";
 import {
   BLOCK,
   isZero,
@@ -137,7 +139,64 @@ export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGener
   }
 }
 
-/** An archive as it is or compressed with gzip. Others are told to be unpacked first. */
+const LOOK_BYTES = 65_536;
+const LOOK_ENTRIES = 16;
+
+/** The paths of the first few entries, and the archive from its beginning. */
+export const firstEntries = async (
+  source: AsyncIterable<Uint8Array>,
+): Promise<{ readonly paths: readonly string[]; readonly all: AsyncIterable<Uint8Array> }> => {
+  const iterator = source[Symbol.asyncIterator]();
+  const read: Uint8Array[] = [];
+  for (let bytes = 0; bytes < LOOK_BYTES;) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    read.push(next.value);
+    bytes += next.value.length;
+  }
+  const paths: string[] = [];
+  try {
+    for await (const { path } of tarEntries(Readable.from(read))) {
+      paths.push(path);
+      if (paths.length === LOOK_ENTRIES) break;
+    }
+  } catch {
+    /* It goes on beyond what was looked at; whoever reads it all says what is wrong. */
+  }
+  const all = async function* (): AsyncGenerator<Uint8Array> {
+    yield* read;
+    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value;
+  };
+  return { paths, all: all() };
+};
+
+/** Read by a program without any rights, since the archive may be anybody's. */
+const NOBODY = 65_534;
+const throughProgram = (program: string, source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> => {
+  const child = spawn(program, ["-dc"], { stdio: ["pipe", "pipe", "pipe"], uid: NOBODY, gid: NOBODY, env: {} });
+  let said = "";
+  child.stderr.on("data", (data: Buffer) => (said = (said + data.toString("utf8")).slice(-500)));
+  const ended = new Promise<string | undefined>((resolve) => {
+    child.once("error", (error) => resolve(`${program} cannot be started (install it on this host): ${error.message}`));
+    child.once("close", (code) => resolve(code === 0 ? undefined : `${program}: ${said.trim() || "it was killed"}`));
+  });
+  /* What breaks off here shows in how the program ends. */
+  const fed = pipeline(Readable.from(source, { objectMode: false }), child.stdin).catch((error: unknown) => {
+    child.kill("SIGKILL");
+    return error;
+  });
+  return (async function* (): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const data of child.stdout) yield data as Uint8Array;
+      const wrong = await ended;
+      if (wrong !== undefined) throw new Error(wrong, { cause: await fed });
+    } finally {
+      child.kill("SIGKILL");
+    }
+  })();
+};
+
+/** An archive as it is or compressed with gzip, zstd or xz. */
 export const plainArchive = async (source: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> => {
   const iterator = source[Symbol.asyncIterator]();
   let first: Uint8Array = new Uint8Array();
@@ -159,6 +218,6 @@ export const plainArchive = async (source: AsyncIterable<Uint8Array>): Promise<A
   }
   const other =
     a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd ? "zstd" : a === 0xfd && b === 0x37 ? "xz" : undefined;
-  if (other !== undefined) throw new Error(`the archive is compressed with ${other}: unpack it to a plain tar first`);
+  if (other !== undefined) return throughProgram(`/usr/bin/${other}`, whole());
   return whole();
 };

@@ -49,6 +49,9 @@ const ConfigSchema = Type.Object({
         Entrypoint: Type.Optional(words),
         Cmd: Type.Optional(words),
         WorkingDir: Type.Optional(Type.String({ maxLength: 4095 })),
+        Labels: Type.Optional(
+          Type.Union([Type.Record(Type.String({ maxLength: 4096 }), Type.String({ maxLength: 65_536 })), Type.Null()]),
+        ),
         StopSignal: Type.Optional(Type.String({ maxLength: 32 })),
       }),
       Type.Null(),

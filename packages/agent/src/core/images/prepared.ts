@@ -9,6 +9,8 @@ export interface ImageDefaults {
   readonly user: string;
   /** What asks its program to end; null when the image does not say. */
   readonly stopSignal: number | null;
+  /** Its program is the init of a whole distribution. */
+  readonly machine?: boolean;
 }
 
 /** Of an image that says nothing. */

@@ -1,0 +1,74 @@
+/**
+ * Whole distributions: which archives are the root file system of one, and what its init wants to be asked to shut down
+ * in order. An image is a machine when its configuration says so and its name is one that no registry can have: what
+ * comes from a registry never gets a machine's rights, whatever it says of itself.
+ */
+import { signalOf } from "@berth/schema";
+import { LOCAL_REGISTRY } from "./archive.ts";
+
+export const MACHINE_LABEL = "berth.machine";
+
+export const isMachineName = (name: string): boolean => name.startsWith(`oci://${LOCAL_REGISTRY}/`);
+
+/** Top directories that every distribution has some of (FHS 3.0, 3.2), and no archive of an image. */
+const TOP = new Set([
+  "bin",
+  "boot",
+  "dev",
+  "etc",
+  "home",
+  "lib",
+  "lib64",
+  "opt",
+  "proc",
+  "root",
+  "run",
+  "sbin",
+  "usr",
+  "var",
+]);
+
+/** By the paths of its first entries: image archives begin with their blobs, indexes or layers. */
+export const isRootfs = (paths: readonly string[]): boolean =>
+  paths.some((path) => TOP.has(path.split("/")[0] ?? "")) && !paths.some((path) => path === "oci-layout");
+
+/** What LXC and Incus call a unified tarball: the root file system lies one directory deeper. */
+export const isUnified = (paths: readonly string[]): boolean =>
+  paths.some((path) => path === "metadata.yaml" || path === "rootfs" || path.startsWith("rootfs/"));
+
+/** In glibc and musl alike, from outside of a container's libc. */
+const SIGRTMIN = 34;
+
+const signal = (name: string): number => signalOf(name) ?? 15;
+
+export interface Machine {
+  readonly command: readonly string[];
+  readonly stopSignal: number;
+  /** `systemd`, `busybox`, `sysvinit`: what was recognised. */
+  readonly init: string;
+}
+
+/** The places of an init, and how each kind is told to halt (systemd(1), busybox init.c, init(8)). */
+export const initOf = (
+  links: ReadonlyMap<string, string>,
+  files: ReadonlySet<string>,
+  inittab: string,
+): Machine | undefined => {
+  const at = ["sbin/init", "usr/sbin/init", "bin/init", "init"].find((path) => links.has(path) || files.has(path));
+  const bare = ["usr/lib/systemd/systemd", "lib/systemd/systemd"].find((path) => files.has(path));
+  const place = at ?? bare;
+  if (place === undefined) return undefined;
+  const command = [`/${place}`];
+  const target = links.get(place) ?? "";
+  if (place === bare || target.endsWith("/systemd") || target === "systemd") {
+    return { command, stopSignal: SIGRTMIN + 3, init: "systemd" };
+  }
+  if (target.endsWith("busybox")) return { command, stopSignal: signal("SIGUSR2"), init: "busybox" };
+  /* Told of a power failure it does what its table says; where that is no shutdown, Ctrl-Alt-Del is. */
+  const shutsDown = /^[^#\n:]*:[^:\n]*:powerfail(?:now|wait)?:.*\b(?:init\s+0|shutdown|halt|poweroff)\b/m.test(inittab);
+  return {
+    command,
+    stopSignal: shutsDown ? signal("SIGPWR") : signal("SIGINT"),
+    init: "sysvinit",
+  };
+};
