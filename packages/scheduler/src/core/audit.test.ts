@@ -83,6 +83,7 @@ test("both lists are bounded, refusals wash no change away, and who resumes behi
   write([made("first")]);
   for (let at = 0; at < MAX_AUDIT_REFUSALS * 2; at += 1) write([refused()]);
   expect(page({ limit: 1 }).items[0]?.host).toBe("first");
+  expect(page({ limit: 1, since: 0 }).items[0]?.host).toBe("first");
   expect(state.audit.refusals.length).toBeLessThanOrEqual(MAX_AUDIT_REFUSALS * 1.25);
   for (let at = 0; at < MAX_AUDIT_CHANGES * 1.3; at += 1) write([made()]);
   expect(state.audit.changes.length).toBeLessThanOrEqual(MAX_AUDIT_CHANGES * 1.25);

@@ -24,7 +24,7 @@ import type { ClusterState, MutableState } from "./state.ts";
 export interface AuditTrail {
   readonly changes: AuditEntry[];
   readonly refusals: AuditEntry[];
-  /** The newest sequence of an entry that is kept no longer. */
+  /** The newest sequence of a change that is kept no longer. */
   droppedUpTo: number;
 }
 
@@ -34,7 +34,8 @@ export const createAuditTrail = (): AuditTrail => ({ changes: [], refusals: [], 
 const trim = (trail: AuditTrail, list: AuditEntry[], bound: number): void => {
   if (list.length <= bound + bound / 4) return;
   const dropped = list.splice(0, list.length - bound);
-  trail.droppedUpTo = Math.max(trail.droppedUpTo, dropped.at(-1)?.sequence ?? 0);
+  // Anybody can be refused, and must not push out of reach what is kept of changes.
+  if (list === trail.changes) trail.droppedUpTo = Math.max(trail.droppedUpTo, dropped.at(-1)?.sequence ?? 0);
 };
 
 const keep = (trail: AuditTrail, entry: AuditEntry): void => {
@@ -105,7 +106,7 @@ export const auditPage = (
     return ok({ items: tail === 0 ? [] : found.slice(-tail), next: null, revision });
   }
   const items: AuditEntry[] = [];
-  for (const entry of inOrder(audit, since ?? 0)) {
+  for (const entry of inOrder(audit, since ?? audit.droppedUpTo)) {
     const last = items.at(-1);
     if (items.length >= limit && last !== undefined && last.sequence !== entry.sequence) {
       if (wants(entry)) return ok({ items, next: last.sequence, revision });

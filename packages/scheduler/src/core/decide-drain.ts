@@ -1,7 +1,8 @@
 /**
  * Emptying hosts: which allocations must leave a draining host now, and when to look again.
  *
- *   service: as soon as another host has room, one task of a job at a time, and only while the rest of the job runs
+ *   service: as soon as another host has room, one task of a job at a time, and only while the rest of the job runs and
+ *            its disruption budget allows it
  *   batch:   may come to its end
  *   both:    stopped at the deadline, wherever they can go
  *
@@ -9,6 +10,7 @@
  * there would hear of it. Changes nothing.
  */
 import type { JobKey, LogRecord } from "@berth/schema";
+import { mayStop } from "./disruption.ts";
 import { placeTask } from "./place-task.ts";
 import { inside, type ClusterState, type MutableHost, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
@@ -41,6 +43,8 @@ const leave = (
       if (job.spec.kind === "batch" || moving.has(job.key)) continue;
       const { pending, starting, stopping } = job.counts;
       if (pending + starting + stopping > 0) continue;
+      // At the deadline it has to leave all the same.
+      if (mayStop(job) < 1) continue;
       const { requestClass, spec } = job;
       const wanting = { spec, requestClass, index: allocation.index };
       if (placeTask(state, tentative, wanting, "place").chosen === undefined) continue;

@@ -3,6 +3,7 @@ import type { JobName, JobSpec, Priority, ProjectName } from "@berth/schema";
 import { describe, expect, it } from "vitest";
 import { dryRun, why } from "./index.ts";
 import { RISE_MS } from "./queue-order.ts";
+import { inside } from "./state.ts";
 import { host, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const band = (name: Priority["band"], level = 50): Pick<JobSpec, "priority"> => ({ priority: { band: name, level } });
@@ -93,6 +94,36 @@ describe("preemption", () => {
     expect(world.plan()).toEqual([]);
     world.submit(makeSpec("one", { ...small }));
     expect(world.plan()).toHaveLength(1);
+  });
+
+  it("goes elsewhere when a rule turns against the room that was kept for it", () => {
+    const world = new World();
+    world.host("h1", resources(4000, 16_384, 1000));
+    world.submit(makeSpec("victims", { ...small, ...band("batch"), count: 4 }));
+    world.plan();
+    for (let index = 0; index < 4; index += 1) world.report(world.active("victims", index), "running");
+    world.submit(makeSpec("alone", { ...large, placement: { apart: [{ group: "loud" }] } }));
+    expect(world.plan()[0]).toContain("keep h1 for media/alone[0]");
+    // It asks for nothing of what there is too little of.
+    world.submit(makeSpec("loud", { requests: resources(0, 256, 10), placement: { groups: ["loud"] } }));
+    expect(withoutScore(world.plan())).toEqual(["media/loud[0]#1 → h1"]);
+    for (const { id, reason } of world.state.allocations.values()) {
+      if (reason === "preempted") world.report(id, "exited", { ...exit, cause: "stopped" });
+    }
+    world.host("h2", resources(4000, 8192, 1000));
+    expect(withoutScore(world.plan()).filter((line) => line.includes("alone"))).toEqual(["media/alone[0]#1 → h2"]);
+    expect(inside(world.state).reservations.size).toBe(0);
+  });
+
+  it("finds room beyond hosts where a rule does not let it stand, however many", () => {
+    const world = new World();
+    for (let at = 0; at < 300; at += 1) world.host(`a${at}`, resources(1000, 8192, 1000), [], { zone: "a" });
+    world.host("b", resources(900, 8192, 1000), [], { zone: "b" });
+    world.submit(makeSpec("victims", { requests: resources(900, 1024, 10), ...band("batch"), count: 301 }));
+    world.plan();
+    const late = { requests: resources(800, 1024, 10), placement: { require: ['host.labels.zone == "b"'] } };
+    world.submit(makeSpec("late", late));
+    expect(world.plan()[0]).toContain("keep b for media/late[0]");
   });
 
   it("is shown by a plan before it is done", () => {

@@ -197,11 +197,13 @@ export const findEviction = (
     let best: Eviction | undefined;
     let successes = 0;
     const candidates = candidatesAt(state, requestClass, level);
-    for (let looks = 0; looks < MAX_LOOKS && successes < CLOSE_LOOKS; looks += 1) {
+    for (let looks = 0; looks < MAX_LOOKS && successes < CLOSE_LOOKS;) {
       const slot = nextOf(candidates);
       if (slot < 0) break;
       if (except(slot)) continue;
       if (requestClass.rules !== null && state.index.refusal(slot, requestClass) !== undefined) continue;
+      // Where it may not stand is no look: those hosts may be many, and the same ones every time.
+      looks += 1;
       const victims = victimsOn(state, slot, requestClass, level, taken);
       if (victims === undefined) continue;
       const found = { slot, hostId: state.index.idOf(slot), victims };

@@ -4,6 +4,7 @@
  */
 import type { ScoreBreakdown } from "@berth/schema";
 import { gangHolds, gangNeed } from "./gang.ts";
+import { wantingOf } from "./place-task.ts";
 import type { Taken } from "./preempt.ts";
 import type { Reservation } from "./reservations.ts";
 import type { Serving } from "./serve.ts";
@@ -15,21 +16,31 @@ interface Ripe {
   readonly score: ScoreBreakdown;
 }
 
-/** Those that fit now on a host, of all that it is booked for, in the order in which they asked. */
-const ripeOn = ({ index }: MutableState, slot: number, all: readonly Reservation[]): Ripe[] => {
+/** What is kept on one host, as it is now. */
+interface Kept {
+  /** Those that fit, of all that it is booked for, in the order in which they asked. */
+  readonly ripe: readonly Ripe[];
+  /** Those that may not stand there any more, whatever room there is. */
+  readonly astray: readonly Reservation[];
+}
+
+const keptOn = ({ index }: MutableState, slot: number, all: readonly Reservation[]): Kept => {
   const ripe: Ripe[] = [];
+  const astray: Reservation[] = [];
+  // Whoever asked later does not pass: what is free belongs to all of them together. But for whom a rule refuses meanwhile,
+  // nobody waits.
+  let passes = true;
   // As the host is without them: each is then booked again, so that those behind it see what it takes.
   for (const { requestClass } of all) index.tryOut(slot, requestClass, -1);
   for (const reservation of all) {
     const { requestClass } = reservation;
-    // Whoever asked later does not pass: what is free belongs to all of them together.
-    const passes = ripe.length === all.indexOf(reservation);
-    if (passes && index.takes(slot, requestClass)) {
+    if (requestClass.rules !== null && index.refusal(slot, requestClass) !== undefined) astray.push(reservation);
+    else if (passes && index.takes(slot, requestClass)) {
       ripe.push({ reservation, score: index.explain(slot, requestClass) });
-    }
+    } else passes = false;
     index.tryOut(slot, requestClass, 1);
   }
-  return ripe;
+  return { ripe, astray };
 };
 
 /** What is still missing of a gang when all that is ripe is placed. */
@@ -41,12 +52,15 @@ export const placeReserved = (state: MutableState, serving: Serving, replaced?: 
   if (state.reservations.size === 0) return false;
   const byJob = new Map<MutableJob, Ripe[]>();
   const hosts = new Set<string>();
+  const allAstray: Reservation[] = [];
   for (const { hostId } of state.reservations) {
     const host = hosts.has(hostId) ? undefined : state.hosts.get(hostId);
     hosts.add(hostId);
     if (host === undefined) continue;
     const kept = [...host.reservations].filter(({ job }) => job !== replaced);
-    for (const one of ripeOn(state, host.slot, kept)) {
+    const { astray, ripe } = keptOn(state, host.slot, kept);
+    allAstray.push(...astray);
+    for (const one of ripe) {
       const list = byJob.get(one.reservation.job);
       if (list === undefined) byJob.set(one.reservation.job, [one]);
       else list.push(one);
@@ -63,6 +77,14 @@ export const placeReserved = (state: MutableState, serving: Serving, replaced?: 
       if (task === undefined || slot === undefined) continue;
       serving.place(job, task, { slot, hostId, score, runnersUp: [] });
     }
+  }
+  // They go where they fit, and what was kept for them is free then. A gang waits for its own.
+  for (const { job, index } of allAstray) {
+    if (job.spec.gangMin !== undefined) continue;
+    if (serving.isFull()) return true;
+    const task = job.tasks[index];
+    const chosen = task === undefined ? undefined : serving.find(wantingOf(job, index), 0);
+    if (task !== undefined && chosen !== undefined) serving.place(job, task, chosen);
   }
   return false;
 };

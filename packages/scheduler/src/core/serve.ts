@@ -15,6 +15,9 @@ import type { ClassQueue, MutableJob, MutableState, MutableTask } from "./state.
 import type { Chosen, Tentative } from "./tentative.ts";
 import { mountsVolumes } from "./volumes.ts";
 
+/** What a gang gets is one transaction, so only so many may be stopped for all of it. */
+const MAX_GANG_VICTIMS = 8_192;
+
 export interface Served {
   readonly placed: number;
   /** `more`: it wants more, but others have their turn now. `cut`: the plan is full. */
@@ -93,6 +96,8 @@ export class Serving {
     this.#env = env;
     this.#room = room;
     this.records = records;
+    // A plan that cannot stop all of them serves nobody.
+    if (records.length < state.toStop.size) return;
     // This plan stops them for other reasons: their room is coming without anybody being stopped for it.
     for (const id of state.toStop) {
       const slot = state.hosts.get(state.allocations.get(id)?.hostId ?? ("" as HostId))?.slot;
@@ -174,14 +179,15 @@ export class Serving {
   /** So many tasks of a job, each where it fits or with the room of others; nothing taken if there are not so many. */
   #together(job: MutableJob, at: Progress, many: number): "few" | "no" | "placed" | "kept" {
     const found: { readonly task: MutableTask; readonly one: Chosen | Eviction }[] = [];
-    let seen = 0;
+    let [seen, stopped] = [0, 0];
     const isWhole = this.attempt(() => {
       while (found.length < many) {
         const task = nextTask(at);
         if (task === undefined) return false;
         seen += 1;
         const one = this.find(wantingOf(job, task.index), 0) ?? this.evict(job);
-        if (one !== undefined) found.push({ task, one });
+        if (one !== undefined && "victims" in one) stopped += one.victims.length;
+        if (one !== undefined && stopped <= MAX_GANG_VICTIMS) found.push({ task, one });
         // The volumes of another may be where it can run.
         else if (mountsVolumes(job.spec)) skip(job, at, task);
         else {

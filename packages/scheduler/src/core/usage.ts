@@ -36,6 +36,8 @@ export interface Usage {
 
 /** Of so small a past nothing is remembered. */
 const FORGOTTEN = 1e-6;
+/** From here on they are gone through whenever they are twice as many. */
+const MANY = 256;
 
 export const createUsage = (facts: UsageFacts = []): Usage => {
   const total = new Float64Array(STRIDE);
@@ -59,9 +61,17 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
     return project.recent * kept + shareOf(project.held) * (1 - kept);
   };
 
+  /** Projects come and go: whoever holds nothing and held nothing lately is known no longer. */
+  const forget = (atMs: number): void => {
+    for (const [name, project] of projects) {
+      if (project.held.every((amount) => amount === 0) && recentAt(project, atMs) < FORGOTTEN) projects.delete(name);
+    }
+  };
+
   const projectOf = (name: ProjectName, atMs: number): Project => {
     const known = projects.get(name);
     if (known !== undefined) return known;
+    if (projects.size >= MANY && (projects.size & (projects.size - 1)) === 0) forget(atMs);
     const made = { held: new Float64Array(STRIDE), recent: 0, sinceMs: atMs };
     projects.set(name, made);
     return made;
