@@ -78,6 +78,22 @@ test("a distribution boots by its own init, is entered, and is shut down by it",
   expect(await inside("tiny", "sh", "-c", "mount -t tmpfs none /tmp && echo mounted")).toBe("mounted");
   /* Limits are the host's to write. */
   expect(await inside("tiny", "sh", "-c", "echo 1 > /sys/fs/cgroup/cgroup.max.depth")).toMatch(/denied|not permitted/i);
+  /* One that the kernel lists no processes of, and that must not be in the way of its end. */
+  expect(
+    await inside(
+      "tiny",
+      "sh",
+      "-c",
+      "cd /sys/fs/cgroup && busybox mkdir t && echo threaded > t/cgroup.type; echo done",
+    ),
+  ).toContain("done");
+  /* What it could mount otherwise, it does not get. */
+  const path = join(files, "shared.json");
+  const volumes = [{ volume: "shared", target: "/shared", readOnly: true }];
+  writeFileSync(path, JSON.stringify({ name: "shared", kind: "batch", image: "oci://local/tiny:1", volumes }));
+  const refused = await cluster.cli(["run", "--wait", path]);
+  expect(refused.code).toBe(125);
+  expect(refused.stdout + refused.stderr).toContain("/shared");
   await expect.poll(async () => (await cluster.cli(["logs", "tiny[0]"])).stdout).toContain("booted by init");
   await stopped("tiny", "init shuts down");
 });

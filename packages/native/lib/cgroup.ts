@@ -116,7 +116,8 @@ const tryRead = async (path: string | undefined): Promise<string | undefined> =>
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    if (hasCode(cause, "ENOENT", "ENODEV")) return undefined;
+    /* A threaded cgroup, which a machine can make of one below its own, tells no processes: the one above lists them. */
+    if (hasCode(cause, "ENOENT", "ENODEV", "ENOTSUP", "EOPNOTSUPP")) return undefined;
     throw cause;
   }
 };

@@ -173,6 +173,12 @@ const isMachine = (spec: ContainerSpec): boolean => {
   if (machine && spec.init !== false) refuse("machine", "its own init is PID 1: say init: false as well");
   if (machine && joinsOf(spec).some(({ kind }) => kind === "user"))
     refuse("machine", "it has a user namespace of its own and joins nobody's");
+  /* The kernel locks such a flag only for a mount that comes from another user namespace by a copy, not by move_mount(2). */
+  if (
+    machine &&
+    (spec.mounts ?? []).some((mount) => mount.kind !== "tmpfs" && "readOnly" in mount && mount.readOnly === true)
+  )
+    refuse("mounts", "the root of a machine may mount, and could make a read-only mount writable again");
   return machine;
 };
 

@@ -17,6 +17,7 @@ import type { ContainerSpec, RuntimeError } from "../core/container.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
 import { exitOf } from "../core/exit.ts";
 import { refuseHostPath } from "../core/host-paths.ts";
+import { isMachine, refuseForMachine } from "../core/images/machine.ts";
 import { advance, completeOrphan, isOrphan, newRecord, orphanRecord } from "../core/record.ts";
 import { idBaseOf, nextSlot } from "../core/slots.ts";
 import type { StartResult } from "../ports/runtime.ts";
@@ -132,6 +133,8 @@ const prepare = async (
   if (spec.command.length === 0 && image.value.defaults.command.length === 0) {
     return refuse("image", `${spec.image} names no program: the job has to say what to run`);
   }
+  const unsafe = isMachine(image.value, spec) ? refuseForMachine(spec) : undefined;
+  if (unsafe !== undefined) return refuse("volume", unsafe);
   const volumes = await prepareVolumes(context, allocation, spec);
   if (!volumes.ok) return refuse("volume", volumes.error);
   let outputRoot = "";

@@ -14,6 +14,7 @@ import {
   type JobSpec,
 } from "@berth/schema";
 import type { ContainerSpec, Mount } from "./container.ts";
+import { isMachine } from "./images/machine.ts";
 import type { PreparedImage } from "./images/prepared.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -100,8 +101,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     readOnly: false,
   }));
   const taken = new Set([...volumes, ...outputs, ...(settings.mounts ?? [])].map(({ target }) => target));
-  /* A job that names a program of its own runs that, as in any image. */
-  const machine = defaults.machine === true && spec.command.length === 0;
+  const machine = isMachine(place.image, spec);
   return {
     id: place.id,
     layers,

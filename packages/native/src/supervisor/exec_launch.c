@@ -43,6 +43,11 @@ static int start_launcher(struct exec *exec, struct exec_plan *plan, struct err 
   int pair[2];
   int pidfd = -1;
   int on = 1;
+  const bool machine = (plan->container->header->flags & BERTH_SPEC_MACHINE) != 0;
+  cleanup_close int guests = machine ? cgroup_guest_fd(&self.cgroup) : -1;
+  /* A machine can take the leaf away again and again: then nothing runs, rather than beside its limits. */
+  if (machine && guests < 0)
+    return err_sys(err, "exec", "make a cgroup below the machine's");
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
     return err_sys(err, "exec", "socketpair");
   exec->report.fd = pair[0];
@@ -50,8 +55,6 @@ static int start_launcher(struct exec *exec, struct exec_plan *plan, struct err 
   struct clone_args args = {
     .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD
   };
-  const bool machine = (plan->container->header->flags & BERTH_SPEC_MACHINE) != 0;
-  cleanup_close int guests = machine ? cgroup_guest_fd(&self.cgroup) : -1;
   int into = machine ? guests : cgroup_clone_fd(&self.cgroup);
   if (into >= 0) {
     args.flags |= CLONE_INTO_CGROUP;

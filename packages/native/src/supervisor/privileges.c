@@ -118,7 +118,8 @@ int privileges_drop(const struct spec *spec, struct err *err)
     return -1;
   /* Users of a machine become its root by su and sudo, as anywhere; that root is nobody outside. */
   const bool machine = (spec->header->flags & BERTH_SPEC_MACHINE) != 0;
-  if (!machine && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+  const bool gains = machine && (kept & BIT(CAP_SYS_ADMIN)) != 0; /* without it nobody may install a filter */
+  if (!gains && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return err_sys(err, STAGE, "no_new_privs");
   const struct berth_security *security = spec_section(spec, BERTH_SECTION_SECURITY);
   return security != NULL && security->seccomp == BERTH_SECCOMP_NONE ? 0 : install_default(machine, err);

@@ -19,7 +19,7 @@ const PAGE = { changes: 1000, pathBytes: 256 * 1024 };
 /** Each level holds a descriptor for every layer that has the directory. */
 const MAX_DEPTH = 256;
 const MAX_HANDLES = 4096;
-const MAX_NAMES = 1_000_000;
+const MAX_NAMES = 100_000;
 const SLASH = Buffer.from("/");
 
 /** Of what is not a directory (any more), or not there (any more). */

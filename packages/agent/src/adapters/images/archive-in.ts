@@ -23,7 +23,7 @@ import {
   MAX_DOCUMENT_BYTES,
   MEDIA_TYPES,
 } from "../../core/images/manifest.ts";
-import { isRootfs, isUnified } from "../../core/images/machine.ts";
+import { isMachineName, isRootfs, isUnified, MACHINE_LABEL } from "../../core/images/machine.ts";
 import { plainPath } from "../../core/images/tar.ts";
 import type { Progress } from "../../core/images/progress.ts";
 import { readContents, valueOf } from "./contents.ts";
@@ -183,8 +183,11 @@ export const importArchive = async (
   const found: Found = { files: new Map(), links: new Map(), index: undefined, saved: undefined };
   const pins: (() => void)[] = [];
   let total = 0;
+  let close = async (): Promise<void> => undefined;
   try {
-    const { paths, all } = await firstEntries(await plainArchive(source));
+    const first = await firstEntries(await plainArchive(source));
+    const { paths, all } = first;
+    ({ close } = first);
     if (isRootfs(paths)) return await importRootfs(parts, all, options);
     if (isUnified(paths)) {
       throw new Error(
@@ -214,6 +217,10 @@ export const importArchive = async (
     for (const { name, manifest } of images) {
       pins.push(await pin(parts, [manifest]));
       const contents = await readContents(parts, manifest, name);
+      // Whoever made the image is not the one who imports it.
+      if (isMachineName(name) && contents.config.config?.Labels?.[MACHINE_LABEL] !== undefined) {
+        throw new Error(`${name} calls itself a whole distribution: import the tar of its root file system instead`);
+      }
       await settleImage(
         parts,
         { name, manifestDigest: manifest, contents, source: "import" },
@@ -226,5 +233,6 @@ export const importArchive = async (
     return images.map(({ name }) => name);
   } finally {
     for (const unpin of pins) unpin();
+    await close().catch(() => undefined);
   }
 };

@@ -142,10 +142,15 @@ export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGener
 const LOOK_BYTES = 65_536;
 const LOOK_ENTRIES = 16;
 
+export interface FirstEntries {
+  readonly paths: readonly string[];
+  readonly all: AsyncIterable<Uint8Array>;
+  /** Lets go of what the archive comes from, also when not all of it was read. */
+  readonly close: () => Promise<void>;
+}
+
 /** The paths of the first few entries, and the archive from its beginning. */
-export const firstEntries = async (
-  source: AsyncIterable<Uint8Array>,
-): Promise<{ readonly paths: readonly string[]; readonly all: AsyncIterable<Uint8Array> }> => {
+export const firstEntries = async (source: AsyncIterable<Uint8Array>): Promise<FirstEntries> => {
   const iterator = source[Symbol.asyncIterator]();
   const read: Uint8Array[] = [];
   for (let bytes = 0; bytes < LOOK_BYTES;) {
@@ -167,7 +172,7 @@ export const firstEntries = async (
     yield* read;
     for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value;
   };
-  return { paths, all: all() };
+  return { paths, all: all(), close: async () => void (await iterator.return?.()) };
 };
 
 /** Read by a program without any rights, since the archive may be anybody's. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { initOf, isMachineName, isRootfs, isUnified } from "./machine.ts";
+import { initOf, isMachineName, isRootfs, isUnified, refuseForMachine } from "./machine.ts";
 
 const of = (links: Readonly<Record<string, string>>, files: readonly string[] = [], inittab = "") =>
   initOf(new Map(Object.entries(links)), new Set(files), inittab);
@@ -32,4 +32,13 @@ test("each init is asked to halt in its own way", () => {
 test("no registry can have the name of a machine", () => {
   expect(isMachineName("oci://local/debian:12")).toBe(true);
   expect(isMachineName("oci://local.example/debian:12")).toBe(false);
+});
+
+test("nothing is mounted into a machine that it must not mount otherwise", () => {
+  const shared = { volume: "data", target: "/data", readOnly: false } as const;
+  expect(refuseForMachine({ volumes: [shared] } as never)).toBeUndefined();
+  expect(refuseForMachine({ volumes: [{ ...shared, readOnly: true }] } as never)).toContain("/data");
+  expect(refuseForMachine({ volumes: [{ source: "/srv", target: "/srv", readOnly: false }] } as never)).toContain(
+    "/srv",
+  );
 });

@@ -3,8 +3,9 @@
  * in order. An image is a machine when its configuration says so and its name is one that no registry can have: what
  * comes from a registry never gets a machine's rights, whatever it says of itself.
  */
-import { signalOf } from "@berth/schema";
+import { signalOf, type JobSpec } from "@berth/schema";
 import { LOCAL_REGISTRY } from "./archive.ts";
+import type { PreparedImage } from "./prepared.ts";
 
 export const MACHINE_LABEL = "berth.machine";
 
@@ -71,4 +72,24 @@ export const initOf = (
     stopSignal: shutsDown ? signal("SIGPWR") : signal("SIGINT"),
     init: "sysvinit",
   };
+};
+
+/** A job that names a program of its own runs that, as in any image. */
+export const isMachine = (
+  { defaults }: Pick<PreparedImage, "defaults">,
+  { command }: Pick<JobSpec, "command">,
+): boolean => defaults.machine === true && command.length === 0;
+
+/**
+ * Its root may mount, so that nothing of a mount holds against it: neither read-only, nor without devices, nor without
+ * setuid. What others rely on being so is not given to it. A sentence, or undefined.
+ */
+export const refuseForMachine = ({ volumes }: Pick<JobSpec, "volumes">): string | undefined => {
+  for (const volume of volumes) {
+    if ("source" in volume)
+      return `${volume.source}: the init of a distribution mounts volumes, not paths of the host, since it could mount them otherwise`;
+    if (volume.readOnly)
+      return `${volume.target}: the init of a distribution could make a read-only volume writable again: mount it writable, or not at all`;
+  }
+  return undefined;
 };
