@@ -8,7 +8,7 @@
  * A promise is made anew with every plan from the same facts, so it needs no record: what runs there cannot grow later.
  */
 import { earliestOn, endOf, NEVER, roomAt, SOME_DAY, type Planned } from "./ends.ts";
-import { STRIDE } from "./feasibility.ts";
+import { firstShort, STRIDE } from "./feasibility.ts";
 import { waitedMs } from "./queue-order.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableJob, MutableState } from "./state.ts";
@@ -133,8 +133,7 @@ export const mayBackfill = (
   if (rules !== null && state.index.refusal(slot, job.requestClass) !== undefined) return "no_room";
   // Where no end is known, even short work would keep the room from ever adding up.
   if (atMs < SOME_DAY && endOf(job.spec, nowMs) <= atMs) return "may";
-  const leaves = spare.every((left, at) => (request[at] as number) === 0 || (request[at] as number) <= left);
-  return leaves ? "may" : "kept";
+  return firstShort(spare, 0, request) < 0 ? "may" : "kept";
 };
 
 /** Another has taken some of what is spare. */

@@ -210,10 +210,7 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
       const tasks = unchanged(state, tentative, job, env.nowMs);
       return ok({ ...head, version: job.version, stops: 0, tasks, warnings: [] });
     }
-    const share = (project: ProjectName): number => {
-      const { now, recent } = state.usage.sharesOf(project, env.nowMs);
-      return now + recent;
-    };
+    const share = (project: ProjectName): number => state.usage.shareOf(project, env.nowMs);
     const isAhead = (other: MutableJob): boolean => {
       const higher = standing(other, env.nowMs) - priorityOf(spec);
       return higher > 0 || (higher === 0 && share(other.project) <= share(spec.project));

@@ -3,7 +3,7 @@
  * limit is reached and it has been given its time to stop. One without a limit ends some day; a service never does.
  */
 import type { AllocationId } from "@berth/schema";
-import { STRIDE, type Vector } from "./feasibility.ts";
+import { firstShort, STRIDE, type Vector } from "./feasibility.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
 
@@ -43,24 +43,16 @@ const endingsOn = (state: MutableState, slot: number, planned: Planned): Ending[
   return found.sort((a, b) => a.atMs - b.atMs);
 };
 
-const covers = (room: Float64Array, request: Vector): boolean => {
-  for (let at = 0; at < STRIDE; at += 1) {
-    const asked = request[at] as number;
-    if (asked > 0 && asked > (room[at] as number)) return false;
-  }
-  return true;
-};
-
 /** The earliest time at which the request fits on this host as it is booked now: 0 when it does so already. */
 export const earliestOn = (state: MutableState, slot: number, { request }: RequestClass, planned: Planned): number => {
   const { free, allocatable, ready } = state.index.rows();
   const from = slot * STRIDE;
-  if (ready[slot] === 0 || !covers(allocatable.subarray(from, from + STRIDE), request)) return NEVER;
+  if (ready[slot] === 0 || firstShort(allocatable, from, request) >= 0) return NEVER;
   const room = free.slice(from, from + STRIDE);
-  if (covers(room, request)) return 0;
+  if (firstShort(room, 0, request) < 0) return 0;
   for (const { atMs, request: given } of endingsOn(state, slot, planned)) {
     for (let at = 0; at < STRIDE; at += 1) room[at] = (room[at] as number) + (given[at] as number);
-    if (covers(room, request)) return atMs;
+    if (firstShort(room, 0, request) < 0) return atMs;
   }
   return NEVER;
 };

@@ -22,7 +22,7 @@ import {
 } from "@berth/schema";
 import { firstShort, rejection, type HostRoom, type Vector } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
-import { planOn, type PlanEnv } from "./plan.ts";
+import { planOn } from "./plan.ts";
 import { explainGang, explainKept, explainReserved, priorityHint, waitHint } from "./explain-policy.ts";
 import { isGivenUp, patienceOf } from "./patience.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
@@ -330,9 +330,9 @@ export const explainWaiting = (
   tentative: Tentative,
   job: MutableJob,
   task: TaskRecord,
-  env: PlanEnv,
+  nowMs: number,
 ): Explained =>
-  planOn(state, tentative, env, AHEAD, ({ records }, serving) => {
+  planOn(state, tentative, { nowMs, makeAllocationId: noIds }, AHEAD, ({ records }, serving) => {
     const subject = `${job.project}/${taskName(job.name, task.index)}`;
     for (const record of records) {
       const one =
@@ -340,14 +340,14 @@ export const explainWaiting = (
       if (one === null || one.index !== task.index || jobKey(one.project, one.job) !== job.key) continue;
       const { hostId } = one;
       if ("score" in one) {
-        const outcome = { kind: "placed", hostId, score: one.score, runnersUp: [] } as const;
+        const outcome: Outcome = { kind: "placed", hostId, score: one.score, runnersUp: [] };
         const lost = one.replaces === null ? "" : `, because ${silentHost(state, one.replaces)}`;
-        return { sentence: `${subject} would be placed on ${hostId}${lost}`, outcome: { ...outcome, runnersUp: [] } };
+        return { sentence: `${subject} would be placed on ${hostId}${lost}`, outcome };
       }
       const victims = one.victims.map((id) => victimOf(state, id)).filter((victim) => victim !== undefined);
       return { sentence: preemptsSentence(subject, hostId, victims), outcome: { kind: "preempts", hostId, victims } };
     }
-    return explainTask(state, tentative, job, task, env.nowMs, serving);
+    return explainTask(state, tentative, job, task, nowMs, serving);
   });
 
 const silentHost = (state: MutableState, id: AllocationId): string => {
@@ -375,9 +375,7 @@ export const why = (
   const { job, task } = found.value;
   const isWaiting = waits(state, job, task);
   const { sentence, outcome } = tentatively(state.index, (tentative) =>
-    isWaiting
-      ? explainWaiting(state, tentative, job, task, { nowMs, makeAllocationId: noIds })
-      : explainTask(state, tentative, job, task, nowMs),
+    isWaiting ? explainWaiting(state, tentative, job, task, nowMs) : explainTask(state, tentative, job, task, nowMs),
   );
   const queue = isWaiting ? queuePlace(state, job, nowMs) : undefined;
   return ok({ project, job: name, index, sentence, outcome, ...(queue !== undefined && { queue }) });

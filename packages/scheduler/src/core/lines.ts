@@ -5,7 +5,7 @@
  */
 import type { AllocationId, ProjectName } from "@berth/schema";
 import { mayBePromised } from "./backfill.ts";
-import { STRIDE, type Vector } from "./feasibility.ts";
+import { firstShort, STRIDE, type Vector } from "./feasibility.ts";
 import { hasLesser } from "./preempt.ts";
 import { standing } from "./queue-order.ts";
 import type { RequestClass } from "./request-class.ts";
@@ -50,8 +50,7 @@ const isTooLarge = (state: MutableState, queue: ClassQueue): boolean => {
   if (queue.tooLargeAt === sizes) return true;
   const { allocatable, ready } = state.index.rows();
   const { request } = queue.requestClass;
-  const holds = (slot: number): boolean =>
-    ready[slot] === 1 && request.every((asked, at) => asked <= (allocatable[slot * STRIDE + at] as number));
+  const holds = (slot: number): boolean => ready[slot] === 1 && firstShort(allocatable, slot * STRIDE, request) < 0;
   const isTooBig = !state.index.inOrder().some(holds);
   queue.tooLargeAt = isTooBig ? sizes : null;
   return isTooBig;
@@ -145,8 +144,7 @@ export class Service {
     let [best, least]: [Group | undefined, number] = [undefined, Number.POSITIVE_INFINITY];
     for (const rival of this.#groups) {
       if (rival.standing !== top || rival.lines.length === 0) continue;
-      const { now, recent } = this.#state.usage.sharesOf(rival.project, this.#nowMs, this.#given.get(rival.project));
-      const share = now + recent;
+      const share = this.#state.usage.shareOf(rival.project, this.#nowMs, this.#given.get(rival.project));
       if (share > least || (share === least && best !== undefined && firstOf(rival) > firstOf(best))) continue;
       [best, least] = [rival, share];
     }

@@ -10,9 +10,9 @@ export const queuePlace = (state: MutableState, job: MutableJob, nowMs: number):
   const shareOf = ({ project }: MutableJob): number => {
     const known = shares.get(project);
     if (known !== undefined) return known;
-    const { now, recent } = state.usage.sharesOf(project, nowMs);
-    shares.set(project, now + recent);
-    return now + recent;
+    const share = state.usage.shareOf(project, nowMs);
+    shares.set(project, share);
+    return share;
   };
   const mine = standing(job, nowMs);
   let [before, of] = [0, 0];

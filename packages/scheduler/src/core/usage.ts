@@ -31,6 +31,8 @@ export interface Usage {
   readonly rebook: (project: ProjectName, request: Vector) => void;
   /** `extra`: what a plan has given it already. */
   readonly sharesOf: (project: ProjectName, nowMs: number, extra?: Vector) => Shares;
+  /** Both together: by this projects are compared. */
+  readonly shareOf: (project: ProjectName, nowMs: number, extra?: Vector) => number;
   readonly facts: () => UsageFacts;
 }
 
@@ -61,11 +63,12 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
     return project.recent * kept + shareOf(project.held) * (1 - kept);
   };
 
+  const isForgotten = (project: Project, atMs: number): boolean =>
+    recentAt(project, atMs) < FORGOTTEN && project.held.every((amount) => amount === 0);
+
   /** Projects come and go: whoever holds nothing and held nothing lately is known no longer. */
   const forget = (atMs: number): void => {
-    for (const [name, project] of projects) {
-      if (project.held.every((amount) => amount === 0) && recentAt(project, atMs) < FORGOTTEN) projects.delete(name);
-    }
+    for (const [name, project] of projects) if (isForgotten(project, atMs)) projects.delete(name);
   };
 
   const projectOf = (name: ProjectName, atMs: number): Project => {
@@ -79,6 +82,12 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
 
   const book = (held: Vector, request: Vector, sign: number): void => {
     for (let at = 0; at < STRIDE; at += 1) held[at] = (held[at] as number) + sign * (request[at] as number);
+  };
+
+  const sharesOf = (name: ProjectName, nowMs: number, extra?: Vector): Shares => {
+    const project = projects.get(name);
+    if (project === undefined) return { now: extra === undefined ? 0 : shareOf(extra), recent: 0 };
+    return { now: shareOf(project.held, extra), recent: recentAt(project, nowMs) };
   };
 
   return {
@@ -95,15 +104,13 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
         project.sinceMs = atMs;
       }
       book(project.held, request, sign);
-      if (sign === -1 && project.recent < FORGOTTEN && project.held.every((amount) => amount === 0)) {
-        projects.delete(name);
-      }
+      if (sign === -1 && isForgotten(project, atMs)) projects.delete(name);
     },
     rebook: (name, request) => book(projectOf(name, 0).held, request, 1),
-    sharesOf: (name, nowMs, extra) => {
-      const project = projects.get(name);
-      if (project === undefined) return { now: extra === undefined ? 0 : shareOf(extra), recent: 0 };
-      return { now: shareOf(project.held, extra), recent: recentAt(project, nowMs) };
+    sharesOf,
+    shareOf: (name, nowMs, extra) => {
+      const { now, recent } = sharesOf(name, nowMs, extra);
+      return now + recent;
     },
     facts: () => [...projects].map(([name, { recent, sinceMs }]) => [name, { recent, sinceMs }] as const),
   };

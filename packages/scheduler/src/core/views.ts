@@ -49,9 +49,7 @@ const pendingReason = (state: MutableState, job: MutableJob, nowMs: number): str
     const plain = explainTask(state, tentative, job, task, nowMs);
     // There is room, and yet it is not placed: perhaps that is kept for another.
     const isPassedOver = plain.outcome.kind === "placed" && job.desired === "run" && waitedMs(job, nowMs) > SOON_MS;
-    return isPassedOver
-      ? explainWaiting(state, tentative, job, task, { nowMs, makeAllocationId: () => "" as AllocationId })
-      : plain;
+    return isPassedOver ? explainWaiting(state, tentative, job, task, nowMs) : plain;
   });
   // It is about to be placed: nothing keeps it from running but the next look at it.
   if ((outcome.kind === "placed" || outcome.kind === "preempts") && job.desired === "run") return null;
