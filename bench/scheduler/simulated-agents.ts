@@ -5,7 +5,7 @@
  */
 import { createInterface } from "node:readline";
 import { connect, nkeyAuthenticator, type NatsConnection } from "nats";
-import { Subjects, type DesiredDocument, type HostId, type Resources } from "@berth/schema";
+import { MAX_REPORTS, noResources, Subjects, type DesiredDocument, type HostId, type Resources } from "@berth/schema";
 
 export interface Orders {
   readonly natsUrls: readonly string[];
@@ -15,8 +15,6 @@ export interface Orders {
 }
 
 const AT_ONCE = 4;
-const MAX_REPORTS = 256;
-const NONE: Resources = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
 
 const run = async ({ capacity, heartbeatMs, natsUrls }: Orders, host: Orders["hosts"][number]): Promise<void> => {
   const { id } = host;
@@ -81,7 +79,7 @@ const run = async ({ capacity, heartbeatMs, natsUrls }: Orders, host: Orders["ho
     notEnforced: [],
     agentVersion: "0.1.0",
   };
-  const all = { capacity, systemReserved: NONE, allocatable: capacity };
+  const all = { capacity, systemReserved: noResources(), allocatable: capacity };
   const reply = await request("hello", { version: 1, session, bootId: "boot", inventory, capacity: all, epoch, rev });
   if (reply.ok !== true) throw new Error(`${id} is not welcome: ${JSON.stringify(reply.problem)}`);
   take(reply.value.desired);

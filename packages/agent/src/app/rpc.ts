@@ -1,8 +1,9 @@
 /**
- * Answers the scheduler's requests: pieces of logs and outputs, sessions in containers, and what concerns images (image-rpc.ts). A request is answered only if the cluster key signed it,
- * it names this host and this life of the agent, and no newer leader has been seen; everything else is refused with a
- * problem and a line in the log. Every request has a number and is obeyed once (replay.ts); one that changes something expires besides, so that it cannot be
- * held back and delivered when it suits somebody.
+ * Answers the scheduler's requests: pieces of logs and outputs, what a container changed, sessions in containers, and what
+ * concerns images (image-rpc.ts). A request is answered only if the cluster key signed it, it names this host and this
+ * life of the agent, and no newer leader has been seen; everything else is refused with a problem and a line in the log.
+ * Every request has a number and is obeyed once (replay.ts); one that changes something expires besides, so that it cannot
+ * be held back and delivered when it suits somebody.
  */
 import {
   decodeJson,

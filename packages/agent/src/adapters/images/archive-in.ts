@@ -1,8 +1,9 @@
 /**
  * Imports an archive as it comes: what `docker save`, `podman save`, `skopeo copy … oci-archive:` and `umoci` (a tar of
- * its layout) write; the root file system of a distribution becomes a machine (rootfs-in.ts). Every file goes straight to its place among the blobs, verified by its digest or called by it;
- * nothing is written anywhere else, and no name of the archive becomes a path. What was taken stays pinned until its
- * image has a name; the archive of an image that fails is collected again.
+ * its layout) write; the root file system of a distribution becomes a machine (rootfs-in.ts). Every file goes straight
+ * to its place among the blobs, verified by its digest or called by it; nothing is written anywhere else, and no name of
+ * the archive becomes a path. What was taken stays pinned until its image has a name; the archive of an image that fails
+ * is collected again.
  */
 import { posix } from "node:path";
 import { arch } from "node:os";
@@ -23,7 +24,7 @@ import {
   MAX_DOCUMENT_BYTES,
   MEDIA_TYPES,
 } from "../../core/images/manifest.ts";
-import { isMachineName, isRootfs, isUnified, MACHINE_LABEL } from "../../core/images/machine.ts";
+import { isMachineImage, isRootfs, isUnified } from "../../core/images/machine.ts";
 import { plainPath } from "../../core/images/tar.ts";
 import type { Progress } from "../../core/images/progress.ts";
 import { readContents, valueOf } from "./contents.ts";
@@ -218,7 +219,7 @@ export const importArchive = async (
       pins.push(await pin(parts, [manifest]));
       const contents = await readContents(parts, manifest, name);
       // Whoever made the image is not the one who imports it.
-      if (isMachineName(name) && contents.config.config?.Labels?.[MACHINE_LABEL] !== undefined) {
+      if (isMachineImage(name, contents.config)) {
         throw new Error(`${name} calls itself a whole distribution: import the tar of its root file system instead`);
       }
       await settleImage(

@@ -6,7 +6,7 @@ import {
   type ImageConfig,
   type ImageManifest,
 } from "../../core/images/manifest.ts";
-import { isMachineName, MACHINE_LABEL } from "../../core/images/machine.ts";
+import { isMachineImage } from "../../core/images/machine.ts";
 import { signalOf, type Result } from "@berth/schema";
 import type { ImageRecord } from "./records.ts";
 import { RegistryFailure } from "./registry-session.ts";
@@ -43,7 +43,8 @@ export const signalNumber = (text: string): number | null => {
   return number !== undefined && number >= 1 && number <= 64 ? number : null;
 };
 
-export const defaultsOf = ({ config }: ImageConfig, name: string): ImageRecord["defaults"] => {
+export const defaultsOf = (image: ImageConfig, name: string): ImageRecord["defaults"] => {
+  const { config } = image;
   if (config === undefined || config === null)
     return { command: [], env: {}, workdir: "/", user: "", stopSignal: null };
   const env: { [name: string]: string } = {};
@@ -57,6 +58,6 @@ export const defaultsOf = ({ config }: ImageConfig, name: string): ImageRecord["
     workdir: config.WorkingDir === undefined || config.WorkingDir === "" ? "/" : config.WorkingDir,
     user: config.User ?? "",
     stopSignal: signalNumber(config.StopSignal ?? ""),
-    ...(isMachineName(name) && config.Labels?.[MACHINE_LABEL] !== undefined ? { machine: true } : {}),
+    ...(isMachineImage(name, image) ? { machine: true } : {}),
   };
 };

@@ -5,11 +5,16 @@
  */
 import { signalOf, type JobSpec } from "@berth/schema";
 import { LOCAL_REGISTRY } from "./archive.ts";
+import type { ImageConfig } from "./manifest.ts";
 import type { PreparedImage } from "./prepared.ts";
 
 export const MACHINE_LABEL = "berth.machine";
 
 export const isMachineName = (name: string): boolean => name.startsWith(`oci://${LOCAL_REGISTRY}/`);
+
+/** Whether an image of this name and configuration counts as one. */
+export const isMachineImage = (name: string, { config }: ImageConfig): boolean =>
+  isMachineName(name) && config?.Labels?.[MACHINE_LABEL] !== undefined;
 
 /** Top directories that every distribution has some of (FHS 3.0, 3.2), and no archive of an image. */
 const TOP = new Set([
