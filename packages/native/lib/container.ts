@@ -27,8 +27,9 @@ import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import type { FramingError } from "./frames.ts";
 import { dial, discard, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
 import { openLog } from "./log.ts";
-import { lostRecord, notStartedRecord, requireLevel, unreachable } from "./lost.ts";
-import { parseExit, parseStatus, readRecord, writeExit, type StatusRecord } from "./records.ts";
+import { conclude, KILL_DIRECT_MS } from "./conclude.ts";
+import { NEVER_STARTED, notStartedRecord, requireLevel, unreachable } from "./lost.ts";
+import { parseStatus, readRecord, type StatusRecord } from "./records.ts";
 import { attach } from "./session.ts";
 import { isTerminalSize } from "./spec/output.ts";
 import { NO_STATS } from "./stats.ts";
@@ -51,13 +52,14 @@ import type {
 
 /** After this a supervisor that was told to kill is no longer waited for. */
 const KILL_WAIT_MS = 1000;
-const KILL_DIRECT_MS = 5000;
 export const LOCK_WAIT_MS = 10_000;
 const ADOPT_WAIT_MS = 10_000;
 const DEFAULT_SCROLLBACK = 64 * 1024;
-const NEVER_STARTED = nativeError("supervisor", 0, "the supervisor was killed before it did anything");
 
-type Started = { readonly started: true } | { readonly started: false; readonly exit: ExitRecord };
+/** `untouched`: its supervisor was killed before it did anything, so it may be started again. */
+type Started =
+  | { readonly started: true }
+  | { readonly started: false; readonly exit: ExitRecord; readonly untouched: boolean };
 
 export class TrackedContainer implements Container {
   readonly id: string;
@@ -324,7 +326,8 @@ export class TrackedContainer implements Container {
     if (this.#exit !== undefined) return;
     this.#exit = exit;
     for (const tell of this.#onEnd) tell(exit);
-    this.#settleStarted(exit.cause === "start_failed" ? { started: false, exit } : { started: true });
+    const untouched = exit.error === NEVER_STARTED;
+    this.#settleStarted(exit.cause === "start_failed" ? { started: false, exit, untouched } : { started: true });
     this.#settleExited(exit);
   }
 
@@ -362,28 +365,11 @@ export class TrackedContainer implements Container {
     requireLevel(this.id, what, this.#refused, this.#status?.controlLevel, level);
   }
 
-  /** Nobody supervises: decide from the records, under the lock. */
   async #conclude(lock: number): Promise<"ended" | "never_started"> {
-    try {
-      const exitText = await readRecord(this.#directory, "exit");
-      const known = exitText === undefined ? undefined : parseExit(exitText);
-      if (known !== undefined) {
-        await this.#cgroup.kill(KILL_DIRECT_MS);
-        this.#end(known);
-        return "ended";
-      }
-      const statusText = await readRecord(this.#directory, "status");
-      if (statusText === undefined && exitText === undefined) return "never_started";
-      const status = statusText === undefined ? undefined : parseStatus(statusText);
-      await this.#cgroup.kill(KILL_DIRECT_MS);
-      const record = lostRecord(status, this.#host.bootId);
-      await writeExit(this.#directory, record);
-      await this.#cgroup.remove();
-      this.#end(record);
-      return "ended";
-    } finally {
-      closeSync(lock);
-    }
+    const exit = await conclude(this.#host, this.#cgroup, this.#directory, lock);
+    if (exit === undefined) return "never_started";
+    this.#end(exit);
+    return "ended";
   }
 
   async #waitForLock(): Promise<number | undefined> {

@@ -5,6 +5,8 @@ import { CONTROL_VERSION, type FramingError } from "./frames.ts";
 import type { StatusRecord } from "./records.ts";
 import type { ExitRecord, NativeError } from "./types.ts";
 
+export const NEVER_STARTED = nativeError("supervisor", 0, "the supervisor was killed before it did anything");
+
 /** What is not given is not known. */
 const untold = (known: Pick<ExitRecord, "code" | "cause"> & Partial<ExitRecord>): ExitRecord => ({
   signal: null,

@@ -19,11 +19,15 @@ export const STANDBY = ".standby-";
 /** So long no start ended before the pool is filled up: longer than the pauses of a burst. */
 const REFILL_AFTER_MS = 25;
 
-export interface Born {
+interface Child {
   readonly pid: number;
   readonly socket: number;
 }
-interface Slot extends Born {
+export interface Born extends Child {
+  /** It was on standby: should it turn out to have been killed before it did anything, a new one may still do it. */
+  readonly waited: boolean;
+}
+interface Slot extends Child {
   readonly name: string;
 }
 
@@ -68,17 +72,23 @@ export class SupervisorPool {
    * A supervisor with this spec, of the pool if there is one. Then `id` is a directory that it has locked. One that is
    * given descriptors is always a new one; they may be closed as soon as this call returns.
    */
-  async launch(id: string, spec: Uint8Array, note: string, joins: readonly number[]): Promise<Born | RawFailure> {
-    if (joins.length > 0) return await this.#binding.start(this.#image, this.#stateRoot, id, spec, note, joins);
-    const slot = this.#idle.shift();
+  async launch(
+    id: string,
+    spec: Uint8Array,
+    note: string,
+    joins: readonly number[],
+    from: "pool" | "new",
+  ): Promise<Born | RawFailure> {
+    const slot = joins.length > 0 || from === "new" ? undefined : this.#idle.shift();
     if (slot !== undefined) {
       const failed = await this.#binding.claim(this.#stateRoot, slot.name, id, slot.socket, spec, note);
-      if (failed === undefined) return slot;
+      if (failed === undefined) return { ...slot, waited: true };
       /* There was something of that name: an ordinary start finds out what, and this one is as good as before. */
       if (failed.stage === "state.create" && failed.errno === constants.errno.EEXIST) this.#idle.push(slot);
       else void this.#dismiss(slot);
     }
-    return await this.#binding.start(this.#image, this.#stateRoot, id, spec, note, joins);
+    const born = await this.#binding.start(this.#image, this.#stateRoot, id, spec, note, joins);
+    return isFailure(born) ? born : { ...born, waited: false };
   }
 
   fill(): void {

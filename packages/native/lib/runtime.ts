@@ -160,8 +160,9 @@ class OpenRuntime implements Runtime {
     spec: ContainerSpec,
     bytes: Uint8Array,
     joins: OpenedJoins & { readonly ok: true },
+    from: "pool" | "new" = "pool",
   ): Promise<StartResult> {
-    const launching = this.#pool.launch(spec.id, bytes, encodeLimits(spec.limits), joins.fds);
+    const launching = this.#pool.launch(spec.id, bytes, encodeLimits(spec.limits), joins.fds, from);
     /* The addon duplicated them before that call returned. */
     joins.close();
     const born = await launching;
@@ -175,6 +176,8 @@ class OpenRuntime implements Runtime {
     }
     /* What cannot be removed now has its exit record, and is found by the next `adopt`. */
     await container.remove().catch(() => undefined);
+    /* Killed between its claim and its first deed: nobody's fault but that of having waited. */
+    if (born.waited && outcome.untouched) return await this.#launch(spec, bytes, joins, "new");
     const error = outcome.exit.error ?? nativeError("supervisor", 0, "the supervisor ended during the start");
     return { ok: false, error, exit: outcome.exit };
   }

@@ -186,6 +186,25 @@ describe("a pool", () => {
     });
   });
 
+  /* Standing still they take the claim, and are killed before they have seen it. */
+  test("whose supervisors are killed right after their claim starts those containers all the same, and once", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const supervisors = waiting(stateDir);
+      for (const pid of supervisors) process.kill(pid, "SIGSTOP");
+      const specs = supervisors.map(() => host.spec(["sh", "-c", "echo once"]));
+      const starts = specs.map((spec) => runtime.start(spec));
+      await eventually(() => specs.every(({ id }) => existsSync(join(stateDir, id))));
+      for (const pid of supervisors) process.kill(pid, "SIGKILL");
+      for (const result of await Promise.all(starts)) {
+        if (!result.ok) throw new Error(JSON.stringify(result.error));
+        expect(await result.value.exited).toMatchObject({ code: 0, cause: "exited" });
+        expect(await outputOf(result.value)).toBe("once\n");
+        await result.value.remove();
+      }
+      await eventually(() => ready(stateDir).length === SIZE);
+    });
+  });
+
   test("never lets an id start twice, and keeps the supervisor that was not needed", async () => {
     await withPool(async (runtime, stateDir) => {
       const spec = host.spec(["true"]);
