@@ -139,6 +139,15 @@ test("attaching shows what was written before, and leaving leaves the task alone
   expect((await runningTask("idle")).id).toBe(task.id);
 });
 
+test("a paused task stands still, takes no programs, and goes on", async () => {
+  expect(await cluster.cli(["pause", "idle"])).toMatchObject({ code: 0, stderr: "default/idle[0] is paused\n" });
+  await eventually("ps shows it", async () => /idle\S* +paused /.test((await cluster.cli(["ps"])).stdout));
+  const refused = await exec(["idle", "--", "true"]);
+  expect([refused.code, refused.stderr]).toEqual([75, expect.stringContaining("is paused")]);
+  await cluster.must(["resume", "idle"]);
+  expect((await exec(["idle", "--", "true"])).code).toBe(0);
+});
+
 test("when the agent is killed its programs are ended and the user is told; the next agent serves again", async () => {
   const child = spawnBerth(["exec", "idle", "--", "sh", "-c", ": orphan; while :; do sleep 1; done"], env);
   const done = finish(child, ["exec"], {});
@@ -155,6 +164,8 @@ test("when the container ends, so does the session; of one that has ended there 
   const child = spawnBerth(["exec", "idle", "--", "sh", "-c", ": last; while :; do sleep 1; done"], env);
   const done = finish(child, ["exec"], {});
   await programWith("last");
+  // Paused or not.
+  await cluster.must(["pause", "idle"]);
   await cluster.must(["stop", "idle"]);
   expect((await done).code).toBe(137);
   const answer = await cluster.fetch(`/v1/allocations/${task.id}/exec`);

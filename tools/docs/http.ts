@@ -146,6 +146,16 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`SessionEvent`",
     what: "Another program in the container, or what its own writes and reads.",
   },
+  allocationPause: {
+    methods: "POST",
+    answers: "`AllocationView`",
+    what: "Answers when every process of the container stands still.",
+  },
+  allocationResume: {
+    methods: "POST",
+    answers: "`AllocationView`",
+    what: "Lets the processes of a paused container go on.",
+  },
   allocationChanges: {
     methods: "GET",
     takes: "`after`",

@@ -47,6 +47,9 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
     "A tree that a container wrote is nested too deep or has too many names to be listed: what is wrong is said.",
   "allocation.not_running":
     "It has not been started yet, or has ended: a program can be run only beside one that runs.",
+  "allocation.paused": "Its processes stand still, and so would whatever is started beside them: resume it first.",
+  "allocation.not_paused":
+    "A process did not stand still in time (all go on then), or its host cannot freeze processes; `detail` says which.",
   "agent.unreachable": "The host's agent does not answer now. Containers on it run on; `berth hosts` shows its state.",
   "idempotency.reused": "The same `Idempotency-Key` came with another document. Use a new key for a new request.",
   "message.invalid": "A message on the bus does not have its form. It was dropped.",

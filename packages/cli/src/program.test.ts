@@ -60,6 +60,8 @@ describe("the help", () => {
         run [options] <file>              run a job: a batch job to its end, a service until it is up
         plan [options] <file>             show what running a job would do, without doing it
         stop [options] <job>              stop a job and wait until none of its tasks runs
+        pause [options] <task>            let every process of a running task stand still
+        resume [options] <task>           let a paused task go on
 
       What is going on:
         jobs [options]                    list jobs

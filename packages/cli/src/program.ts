@@ -22,6 +22,7 @@ import { registerJoin } from "./commands/join.ts";
 import { registerJobs } from "./commands/jobs.ts";
 import { registerLogs } from "./commands/logs.ts";
 import { registerOutputs } from "./commands/outputs.ts";
+import { registerPause, registerResume } from "./commands/pause.ts";
 import { registerPlan } from "./commands/plan.ts";
 import { registerPs } from "./commands/ps.ts";
 import { registerRestore } from "./commands/restore.ts";
@@ -46,7 +47,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
   ["Who may do what:", [registerAccess, registerAudit]],
   ["Images and data:", [registerImage, registerVolume]],
-  ["Work:", [registerRun, registerPlan, registerStop]],
+  ["Work:", [registerRun, registerPlan, registerStop, registerPause, registerResume]],
   [
     "What is going on:",
     [

@@ -23,6 +23,7 @@ const FIELDS = [
   "oomKills",
   "pids",
   "pidsRefused",
+  "frozen",
 ] as const;
 const IO_COLUMNS = 7;
 
@@ -49,13 +50,13 @@ export const readStats = async (
   return found;
 };
 
-/** Where each kind of number is told: usage, throttling, memory, processes, disks. */
+/** Where each kind of number is told: usage, throttling, memory, processes, disks, whether all stands still. */
 const rolesOf = ({ hierarchies, onDemand }: CgroupLayout) => {
   const of = (controller: Controller) =>
     [...hierarchies, ...onDemand].find(({ controllers }) => controllers.includes(controller));
   /* Every v2 cgroup counts CPU time, even without the controller. */
-  const usage = hierarchies.find(({ version }) => version === 2) ?? of("cpuacct");
-  return [usage, of("cpu"), of("memory"), of("pids"), of("io")];
+  const unified = hierarchies.find(({ version }) => version === 2);
+  return [unified ?? of("cpuacct"), of("cpu"), of("memory"), of("pids"), of("io"), unified ?? of("freezer")];
 };
 
 const statsOf = (row: Float64Array, io: readonly DeviceIo[]): ContainerStats => {
@@ -79,6 +80,7 @@ const statsOf = (row: Float64Array, io: readonly DeviceIo[]): ContainerStats => 
     oomKills: number("oomKills") ?? 0,
     pids: number("pids") ?? 0,
     pidsRefused: number("pidsRefused"),
+    paused: number("frozen") === 1,
     io,
   };
 };

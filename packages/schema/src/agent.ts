@@ -187,6 +187,8 @@ export const RpcSchema = Type.Object(
       ),
       Type.Object({ kind: Type.Literal("list_outputs"), allocation: AllocationIdSchema, offset: whole }, strict),
       ChangesRpcSchema,
+      /** Answered when every process stands still, or goes on: `{}`. */
+      Type.Object({ kind: Type.Enum(["pause", "resume"]), allocation: AllocationIdSchema }, strict),
       ...ImageRpcSchemas,
       ...VolumeRpcSchemas,
       Type.Object(

@@ -66,9 +66,9 @@ export const PressureSchema = Type.Object(
 );
 export type Pressure = Static<typeof PressureSchema>;
 
-/** Measured use of one running container. */
+/** Measured use of one running container. `paused` is there while every process of it stands still. */
 export const ContainerUsageSchema = Type.Object(
-  { cpuMillis: count, memoryBytes: count, pids: count },
+  { cpuMillis: count, memoryBytes: count, pids: count, paused: Type.Optional(Type.Literal(true)) },
   { additionalProperties: false },
 );
 export type ContainerUsage = Static<typeof ContainerUsageSchema>;

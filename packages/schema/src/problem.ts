@@ -56,6 +56,8 @@ export const Problems = defineProblems({
   "operation.not_found": { status: 404, title: "No such operation", exit: 66 },
   "allocation.not_running": { status: 409, title: "The allocation does not run", exit: 75 },
   "allocation.refused": { status: 422, title: "What the allocation wrote cannot be read", exit: 65 },
+  "allocation.paused": { status: 409, title: "The allocation is paused", exit: 75 },
+  "allocation.not_paused": { status: 409, title: "The allocation cannot be paused or resumed", exit: 75 },
   "agent.unreachable": { status: 503, title: "The host does not answer", exit: 69, retryable: true },
   "idempotency.reused": { status: 422, title: "The Idempotency-Key was used for another request", exit: 65 },
   "message.invalid": { status: 400, title: "The message does not have the expected form", exit: 65 },

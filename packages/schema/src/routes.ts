@@ -51,6 +51,9 @@ export const Routes = {
   allocationLogs: "/v1/allocations/:allocation/logs",
   /** WebSocket: another program in the container, or its own (SessionControl, SessionEvent). */
   allocationExec: "/v1/allocations/:allocation/exec",
+  /** Every process of the container stands still, until it is resumed or stopped. */
+  allocationPause: "/v1/allocations/:allocation/pause",
+  allocationResume: "/v1/allocations/:allocation/resume",
   /** `after`: what the container has changed of its image. */
   allocationChanges: "/v1/allocations/:allocation/changes",
   allocationOutputs: "/v1/allocations/:allocation/outputs",

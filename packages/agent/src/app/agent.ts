@@ -62,6 +62,7 @@ export const startAgent = async (
     settings,
     state: emptyState(),
     sessions,
+    beat: heart.now,
     wake: reconciler.wake,
     wakeReporter: reporter.wake,
   };

@@ -4,6 +4,8 @@ import type { Clock } from "../ports/clock.ts";
 export interface Beat {
   /** Now, and every `everyMs` from now on. */
   readonly beat: (everyMs: number) => void;
+  /** Now, if it beats at all, and as often as before from now on. */
+  readonly now: () => void;
   readonly close: () => void;
 }
 
@@ -22,6 +24,14 @@ export const createBeat = (getClock: () => Clock, onBeat: () => void): Beat => {
       cancel();
       tick();
     },
-    close: () => cancel(),
+    now: () => {
+      if (everyMs === 0) return;
+      cancel();
+      tick();
+    },
+    close: () => {
+      everyMs = 0;
+      cancel();
+    },
   };
 };

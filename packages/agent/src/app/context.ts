@@ -30,6 +30,8 @@ export interface LiveContainer {
   /** When it was started, on this process's monotonic clock: may lie before the process. */
   readonly startedMonotonicMs: number;
   exit: ExitRecord | undefined;
+  /** Whether it stood still when it was looked at last. */
+  paused: boolean;
 }
 
 export interface AgentState {
@@ -90,6 +92,8 @@ export interface AgentContext extends Ports {
   /** Something may have to be done: look again. */
   readonly wake: () => void;
   readonly sessions: ExecSessions;
+  /** What a heartbeat says has changed: the next one goes now. */
+  readonly beat: () => void;
   /** Something may have to be told. */
   readonly wakeReporter: () => void;
 }

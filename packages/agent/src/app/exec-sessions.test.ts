@@ -40,8 +40,12 @@ const setUp = () => {
     signal: async (signal) => void signals.push(signal),
     close: () => (closed += 1),
   };
-  const container = { exec: async () => ({ ok: true, value: program }) } as unknown as Container;
-  state.containers.set(ALLOCATION, { container, startedMonotonicMs: 0, exit: undefined });
+  let paused = false;
+  const container = {
+    exec: async () => ({ ok: true, value: program }),
+    isPaused: async () => paused,
+  } as unknown as Container;
+  state.containers.set(ALLOCATION, { container, startedMonotonicMs: 0, exit: undefined, paused: false });
   const frames: Uint8Array[] = [];
   let take: (frame: Uint8Array) => void = () => undefined;
   const line = {
@@ -62,6 +66,7 @@ const setUp = () => {
     stdin,
     stdout,
     closes: () => closed,
+    pause: () => (paused = true),
     exit: (code: number) => {
       stdout.end();
       end({ code, signal: null, oom: false, cause: "exited", error: null, startedAtMs: 1, finishedAtMs: 2 });
@@ -109,6 +114,13 @@ test("sessions of one allocation are bounded, and there is none where nothing ru
   expect(await open(8)).toMatchObject({ ok: false, problem: { code: "request.too_many" } });
   state.containers.clear();
   expect(await open(9)).toMatchObject({ ok: false, problem: { code: "allocation.not_running" } });
+});
+
+test("there is none in a container that is paused: it would stand still until somebody gives up", async () => {
+  const { sessions, request, pause } = setUp();
+  pause();
+  expect(await sessions.open(request())).toMatchObject({ ok: false, problem: { code: "allocation.paused" } });
+  expect(sessions.count()).toBe(0);
 });
 
 test("output waits for credit: a flood sends one window and no byte more", async () => {

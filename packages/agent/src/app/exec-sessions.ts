@@ -73,6 +73,11 @@ export const createExecSessions = (getContext: () => SessionsContext): ExecSessi
       const place = { allocation: op.allocation, end: () => Promise.resolve() };
       live.set(op.id, place);
       try {
+        if (op.request.kind === "exec" && (await container.isPaused())) {
+          live.delete(op.id);
+          const detail = `${op.allocation} is paused; what is started in it would stand still`;
+          return refuse(problem("allocation.paused", detail));
+        }
         const made = await openProgram(container, op.request);
         if (!made.ok) {
           live.delete(op.id);

@@ -37,6 +37,7 @@ export const createHeart = (getContext: () => AgentContext): Beat => {
       // A container that ended while it was read has no use any more.
       if (entry === undefined || stats === undefined || !isRunning(entry[1])) continue;
       const [id, live] = entry;
+      live.paused = stats.paused;
       const before = readings.get(id);
       const elapsedMs = before === undefined ? atMs - live.startedMonotonicMs : atMs - before.atMs;
       const usedMicros = Math.max(0, stats.cpuUsageMicros - (before?.cpuUsageMicros ?? 0));
@@ -82,7 +83,7 @@ const heartbeatOf = (
   const containers: Record<string, ContainerUsage> = {};
   const sum = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
   for (const [id, reading] of readings) {
-    containers[id] = reading.usage;
+    containers[id] = state.containers.get(id)?.paused === true ? { ...reading.usage, paused: true } : reading.usage;
     sum.cpuMillis += reading.usage.cpuMillis;
     sum.memoryBytes += reading.usage.memoryBytes;
     sum.pids += reading.usage.pids;

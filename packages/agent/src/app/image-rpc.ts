@@ -14,7 +14,10 @@ import type { AgentContext } from "./context.ts";
 import type { VolumeOp } from "./volume-rpc.ts";
 
 const PAGE = 200;
-export type ImageOp = Exclude<Rpc["op"], { kind: "read" | "list_outputs" | "changes" | "open" } | VolumeOp>;
+export type ImageOp = Exclude<
+  Rpc["op"],
+  { kind: "read" | "list_outputs" | "changes" | "pause" | "resume" | "open" } | VolumeOp
+>;
 
 const replyOf = <T>(result: Result<T, Problem>): Reply<T> =>
   result.ok ? result : { ok: false, problem: result.error };

@@ -68,7 +68,7 @@ const adoptContainers = async (context: AgentContext): Promise<void> => {
 /** Follows a container to its end. `elapsedMs`: how long it has been running. */
 export const watch = (context: AgentContext, id: AllocationId, container: Container, elapsedMs: number): void => {
   const { clock, state, wake } = context;
-  const live = { container, startedMonotonicMs: clock.monotonicMs() - elapsedMs, exit: undefined };
+  const live = { container, startedMonotonicMs: clock.monotonicMs() - elapsedMs, exit: undefined, paused: false };
   state.containers.set(id, live);
   void container.exited.then((exit) => {
     const current = state.containers.get(id);

@@ -27,6 +27,7 @@ import type { AgentContext } from "./context.ts";
 import { answerChanges } from "./changes-rpc.ts";
 import { raiseFence } from "./fence.ts";
 import { answerImages } from "./image-rpc.ts";
+import { answerPause } from "./pause-rpc.ts";
 import { answerVolumes, isVolumeOp } from "./volume-rpc.ts";
 
 /** How often a file is looked at while somebody waits for it to grow. */
@@ -91,6 +92,9 @@ export const answerRpc = async (context: AgentContext, signed: Signed): Promise<
         return await listOutputs(context, rpc.op.allocation, rpc.op.offset);
       case "changes":
         return await answerChanges(context, rpc.op);
+      case "pause":
+      case "resume":
+        return await answerPause(context, rpc.op);
       case "open":
         return await context.sessions.open(rpc.op);
       default:

@@ -45,6 +45,7 @@ export interface ContainerStats {
   readonly cpuUsageMicros: number;
   readonly memoryBytes: number;
   readonly pids: number;
+  readonly paused: boolean;
 }
 
 export interface Container {
@@ -59,6 +60,11 @@ export interface Container {
   readonly exited: Promise<ExitRecord>;
   /** The signal that its spec names, then after `graceMs` everything in the container is killed. */
   stop(options: { readonly graceMs: number }): Promise<ExitRecord>;
+  /** Resolves when every process of it stands still; rejects, and lets all go on, when one does not in time. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** As the kernel says now. */
+  isPaused(): Promise<boolean>;
   /** Rejects when its supervisor cannot be asked; a program that cannot be started is a result. */
   exec(spec: ExecSpec): Promise<ExecResult>;
   attach(options?: { readonly scrollbackBytes?: number }): Promise<Attachment>;

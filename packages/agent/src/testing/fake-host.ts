@@ -27,8 +27,11 @@ interface KernelContainer {
   exit: ExitRecord | undefined;
   /** When its supervisor ends it, on the clock of the boot. */
   untilMs: number | undefined;
+  paused: boolean;
   listeners: ((exit: ExitRecord) => void)[];
 }
+
+const USED = { cpuUsageMicros: 0, memoryBytes: 0, pids: 1 };
 
 export class FakeHost {
   readonly clock: FakeClock;
@@ -95,7 +98,8 @@ export class FakeHost {
       runtime: {
         start: (spec) => act(() => this.#start(spec, life)),
         adopt: () => act(() => this.#adopt(life)),
-        stats: (ids) => act(() => new Map(ids.map((id) => [id, { cpuUsageMicros: 0, memoryBytes: 0, pids: 1 }]))),
+        stats: (ids) =>
+          act(() => new Map(ids.map((id) => [id, { ...USED, paused: this.containers.get(id)?.paused === true }]))),
         features: () => ({ cgroup: "v2", missing: [], bootId: "boot" }),
         close: () => act(() => undefined),
       },
@@ -238,6 +242,7 @@ export class FakeHost {
       startedAtMs: this.clock.nowMs(),
       exit: undefined,
       untilMs: spec.lease?.untilMs,
+      paused: false,
       listeners: [],
     });
     this.#supervise(spec.id);
@@ -286,6 +291,9 @@ export class FakeHost {
       // Its programs are states of a table: there is nothing to run another one beside.
       exec: () => Promise.reject(new Error("this host runs no programs")),
       attach: () => Promise.reject(new Error("this host runs no programs")),
+      pause: async () => void (await turns(1).then(() => (found.paused = true))),
+      resume: async () => void (await turns(1).then(() => (found.paused = false))),
+      isPaused: () => Promise.resolve(found.paused && found.exit === undefined),
       renew: async (untilMs) => {
         await turns(1);
         if (life.alive && found.untilMs !== undefined) found.untilMs = Math.max(found.untilMs, untilMs);

@@ -44,10 +44,13 @@ const exitText = (one: AllocationView): string => {
   return cause === "exited" ? String(code) : `${code} (${cause})`;
 };
 
+const shownState = (one: AllocationView): string =>
+  one.state === "running" && one.usage?.paused === true ? "paused" : one.state;
+
 export const allocationColumns = (nowMs: number): Column<AllocationView>[] => [
   { title: "PROJECT", value: (one) => one.project, shrinkTo: 8, dropOrder: 4 },
   { title: "TASK", value: (one) => taskName(one.job, one.index), shrinkTo: 14 },
-  { title: "STATE", value: (one) => one.state, tone: (one) => toneOf(one.state) },
+  { title: "STATE", value: shownState, tone: (one) => toneOf(shownState(one)) },
   { title: "HOST", value: (one) => one.hostId, shrinkTo: 8 },
   { title: "ATTEMPT", value: (one) => String(one.attempt), align: "right", dropOrder: 3 },
   {

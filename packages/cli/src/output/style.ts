@@ -17,6 +17,7 @@ const TONES: Readonly<Record<string, Tone>> = {
   starting: "busy",
   stopping: "busy",
   pending: "idle",
+  paused: "idle",
   warn: "idle",
   lost: "bad",
   failed: "bad",

@@ -70,6 +70,8 @@ export interface ContainerStats {
   readonly pids: number;
   /** How often a new process was refused. */
   readonly pidsRefused: number | null;
+  /** Every process of it stands still. */
+  readonly paused: boolean;
   /** Disks that it used. On v1 only of a container that has limits for disks. */
   readonly io: readonly DeviceIo[];
 }

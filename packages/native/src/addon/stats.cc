@@ -30,12 +30,13 @@ enum Field : size_t {
   kOomKills,
   kPids,
   kPidsRefused,
+  kFrozen,
   kFieldCount
 };
 using Row = std::array<double, kFieldCount>;
 
 // Where the parent of all containers lies in the hierarchy that tells each of these; a closed descriptor where none does.
-enum Role : size_t { kUsage, kCpu, kMemory, kPidsRole, kIo, kRoleCount };
+enum Role : size_t { kUsage, kCpu, kMemory, kPidsRole, kIo, kFreezer, kRoleCount };
 
 struct Place {
   UniqueFd dir;
@@ -75,6 +76,7 @@ class Reader {
     memory(row);
     row[kPids] = parse(file(kPidsRole, "pids.current"));
     row[kPidsRefused] = field(file(kPidsRole, "pids.events"), "max");
+    frozen(row);
     if (places_[kIo].v1)
       io_v1();
     else
@@ -130,6 +132,13 @@ class Reader {
     row[kSwap] = v1 ? field(text, "swap") : parse(file(kMemory, "memory.swap.current"));
     row[kPeak] = parse(file(kMemory, v1 ? "memory.max_usage_in_bytes" : "memory.peak"));
     row[kOomKills] = field(file(kMemory, v1 ? "memory.oom_control" : "memory.events"), "oom_kill");
+  }
+
+  // Of one that is still freezing not every process stands still.
+  void frozen(Row& row) {
+    const std::string_view text = file(kFreezer, places_[kFreezer].v1 ? "freezer.state" : "cgroup.events");
+    if (text.empty()) return;
+    row[kFrozen] = places_[kFreezer].v1 ? (text.starts_with("FROZEN") ? 1 : 0) : field(text, "frozen");
   }
 
   // The row of a device like "8:0", made when it is new.

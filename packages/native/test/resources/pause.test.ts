@@ -66,15 +66,15 @@ describe.each(kinds)("on %s", (kind) => {
   test("a paused container does nothing until it is resumed", async () => {
     const container = await start(["tick"]);
     await eventually(async () => (await outputOf(container)) !== "");
-    expect(await container.isPaused()).toBe(false);
+    expect([await container.isPaused(), (await container.stats()).paused]).toEqual([false, false]);
     await container.pause();
-    expect(await container.isPaused()).toBe(true);
+    expect([await container.isPaused(), (await container.stats()).paused]).toEqual([true, true]);
     const before = switches(container.pid ?? 0);
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(switches(container.pid ?? 0)).toBe(before);
     await container.pause();
     await container.resume();
-    expect(await container.isPaused()).toBe(false);
+    expect([await container.isPaused(), (await container.stats()).paused]).toEqual([false, false]);
     await eventually(() => switches(container.pid ?? 0) !== before);
     await container.resume();
     await container.stop({ signal: 9, graceMs: 0 });

@@ -37,6 +37,8 @@ export interface FileChunk {
 export interface AgentFiles {
   readonly read: (allocation: AllocationId, options: ReadOptions) => Promise<Result<FileChunk, Problem>>;
   readonly listOutputs: (allocation: AllocationId, offset: number) => Promise<Result<OutputList, Problem>>;
+  /** Resolves when every process of it stands still, or goes on. */
+  readonly setPaused: (allocation: AllocationId, kind: "pause" | "resume") => Promise<Result<undefined, Problem>>;
   /** A page of what the container has changed of its image. */
   readonly listChanges: (allocation: AllocationId, after: string | null) => Promise<Result<ChangeList, Problem>>;
 }
@@ -45,6 +47,8 @@ const decodeChunk = decoder(ChunkSchema);
 const decodeChanges = decoder(ChangeListSchema);
 /** A walk over many files. */
 const WALK_MS = 20_000;
+/** A process in the middle of slow input or output stands still when that is over. */
+const FREEZE_MS = 10_000;
 const decodeList = decoder(OutputListSchema);
 
 export const createAgentFiles = (state: ClusterState, askAgent: AskAgent): AgentFiles => {
@@ -74,6 +78,10 @@ export const createAgentFiles = (state: ClusterState, askAgent: AskAgent): Agent
       if (!answer.ok) return answer;
       const decoded = decodeList(answer.value);
       return decoded.ok ? decoded : garbled(allocation);
+    },
+    setPaused: async (allocation, kind) => {
+      const answer = await ask(allocation, { kind, allocation }, FREEZE_MS);
+      return answer.ok ? ok(undefined) : answer;
     },
     listChanges: async (allocation, after) => {
       const answer = await ask(allocation, { kind: "changes", allocation, after }, WALK_MS);

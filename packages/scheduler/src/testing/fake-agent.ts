@@ -223,6 +223,8 @@ export const startFakeAgent = async (
       };
       return void message.respond(JSON.stringify({ ok: true, value }));
     }
+    if (op.kind === "pause" || op.kind === "resume")
+      return void message.respond(JSON.stringify({ ok: true, value: {} }));
     if (op.kind !== "read") return void problems.push(`unexpected rpc ${op.kind}`);
     const name =
       op.file.kind === "output" ? `${op.allocation}/out/${op.file.path}` : `${op.allocation}/${op.file.kind}`;

@@ -143,6 +143,10 @@ describe("who is bound to a project", () => {
       const hidden = await call("GET", `/v1/allocations/${theirs}${path}`);
       expect(hidden.body, path).toMatchObject({ code: "allocation.not_found", status: 404 });
     }
+    for (const verb of ["pause", "resume"]) {
+      expect((await as("web")("POST", `/v1/allocations/${theirs}/${verb}`)).body.code).toBe("allocation.not_found");
+      expect((await call("POST", `/v1/allocations/${mine}/${verb}`)).body.code).toBe("auth.forbidden");
+    }
     expect((await call("GET", `/v1/allocations/${mine}`)).status).toBe(200);
     const events = (await call("GET", "/v1/events?since=0&follow=false")).text;
     expect(events).toContain('"project":"web"');

@@ -23,7 +23,8 @@ const refusals = (count: number, query = ""): Promise<AuditEntry[]> =>
 
 beforeAll(async () => {
   scheduler = await startScheduler();
-  await startFakeAgent(scheduler, { id: "h1" });
+  const behave = ({ job }: { readonly job: string }) => ({ code: job === "still" ? ("forever" as const) : 0 });
+  await startFakeAgent(scheduler, { id: "h1", behave });
   const made = await scheduler.call("POST", Routes.access, { name: "ci", role: "submitter", projects: ["web"] });
   secret = made.body.token as string;
   ci = clientOf(scheduler.url, secret);
@@ -69,8 +70,17 @@ test("whoever is refused is in it, by name or by address: roles, projects, bad i
 test("requests that leave no other record are in it", async () => {
   await scheduler.call("GET", Routes.backup);
   await scheduler.call("POST", Routes.imageOperations, { kind: "prune", hosts: ["h1"], all: false });
+  await scheduler.call("POST", Routes.jobs, batch("still"));
+  const id = await eventually("it runs", async () => {
+    const { body } = await scheduler.call("GET", "/v1/allocations?job=still&state=running");
+    return (body.items[0] as { id: string } | undefined)?.id;
+  });
+  const paused = await scheduler.call("POST", `/v1/allocations/${id}/pause`);
+  expect([paused.status, paused.body.id]).toEqual([200, id]);
   const made = await audit("&kind=request_made");
   expect(made.map(({ message }) => message)).toContain("GET /v1/backup was asked for");
+  const pauses = made.filter(({ message }) => message.includes("/pause"));
+  expect(pauses.map(({ job, host, result }) => [job, host, result])).toEqual([["still", "h1", "done"]]);
 });
 
 test("there is no secret in it", async () => {

@@ -29,6 +29,7 @@ const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke, volum
 const ONLY_POSTED = new Set<string>([
   ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
   ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove, Routes.accessRevoke],
+  ...[Routes.allocationPause, Routes.allocationResume],
 ]);
 const POSTED = new Set<string>([
   ...[Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, Routes.access],

@@ -47,6 +47,8 @@ export const RIGHTS: Readonly<Record<keyof typeof Routes, Readonly<Partial<Recor
   allocationLogs: { GET: readOwn },
   /** What runs there may do whatever the container may. */
   allocationExec: { GET: changeOwn },
+  allocationPause: { POST: changeOwn },
+  allocationResume: { POST: changeOwn },
   allocationChanges: { GET: readOwn },
   allocationOutputs: { GET: readOwn },
   allocationOutput: { GET: readOwn },

@@ -125,7 +125,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addJoinTokenRoutes(routes, control, joining);
     addRebalanceRoutes(routes, control);
     addWhatIfRoutes(routes, control);
-    addAllocationRoutes(routes, control);
+    addAllocationRoutes(routes, control, audit);
     addImageRoutes(routes, control, audit);
     addVolumeRoutes(routes, control);
     addWatchRoute(routes, control);

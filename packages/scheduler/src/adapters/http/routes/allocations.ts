@@ -13,14 +13,16 @@ import {
   HostIdSchema,
   JobNameSchema,
   OutputListSchema,
+  problem,
   ProjectNameSchema,
   Routes,
   type AllocationFile,
   type AllocationId,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
+import type { AuditHook } from "../audit.ts";
 import { principalOf, refuseForeignProject } from "../auth.ts";
-import { orRefuse } from "../problems.ts";
+import { orRefuse, Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { AllocationParams, pageProperties, pageRequest, problems } from "../shapes.ts";
 import { goneSignal } from "./jobs.ts";
@@ -33,7 +35,7 @@ const offset = Type.Optional(Type.Integer({ minimum: 0 }));
 const attachment = (name: string): string =>
   `attachment; filename="${name.replaceAll(/[^\w.-]/g, "_")}"; filename*=UTF-8''${encodeURIComponent(name)}`;
 
-export const addAllocationRoutes = (server: Server, { api, files, streams }: Control): void => {
+export const addAllocationRoutes = (server: Server, { api, files, streams }: Control, audit: AuditHook): void => {
   server.get(
     Routes.allocations,
     {
@@ -109,6 +111,24 @@ export const addAllocationRoutes = (server: Server, { api, files, streams }: Con
       return reply.type("text/plain; charset=utf-8").header("cache-control", "no-store").send(readable);
     },
   );
+
+  for (const [route, kind, summary] of [
+    [Routes.allocationPause, "pause", "Pause a container: answers when all its processes stand still"],
+    [Routes.allocationResume, "resume", "Let a paused container go on"],
+  ] as const) {
+    server.post(
+      route,
+      { schema: { summary, params: AllocationParams, response: { 200: AllocationViewSchema, ...problems } } },
+      async (request) => {
+        const { allocation } = request.params;
+        const { state } = orRefuse(api.allocation(allocation));
+        if (state !== "running") throw new Refusal(problem("allocation.not_running", `${allocation} is ${state}`));
+        await audit.made(request);
+        orRefuse(await files.setPaused(allocation, kind));
+        return orRefuse(api.allocation(allocation));
+      },
+    );
+  }
 
   server.get(
     Routes.allocationChanges,
