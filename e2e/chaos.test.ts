@@ -1,21 +1,24 @@
 /** A short run of what `pnpm chaos` does for as long as one likes, and that its witness sees what is wrong. */
-import { mkdtempSync, mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { parseJobDocument, type Transaction } from "@berth/schema";
 import { runChaos } from "./chaos/run.ts";
-import { scheduleOf } from "./chaos/schedule.ts";
+import { scheduleOf, type Possible } from "./chaos/schedule.ts";
 import { findings } from "./chaos/witness.ts";
 
 test("a seed is a schedule", () => {
-  expect(scheduleOf(7, 60_000, 3)).toEqual(scheduleOf(7, 60_000, 3));
-  expect(scheduleOf(7, 60_000, 3)).not.toEqual(scheduleOf(8, 60_000, 3));
+  const possible: Possible[] = [
+    { kind: "kill", on: ["a", "b"], weight: 1 },
+    { kind: "partition", on: ["a"], weight: 2, longestMs: 3_000 },
+  ];
+  const steps = scheduleOf(7, 60_000, possible);
+  expect(scheduleOf(7, 60_000, possible)).toEqual(steps);
+  expect(scheduleOf(8, 60_000, possible)).not.toEqual(steps);
+  const cuts = steps.filter(({ fault }) => fault.kind === "partition");
+  expect(cuts.length).toBeGreaterThan(0);
+  for (const { fault } of cuts) expect(fault.forMs).toBeLessThan(3_000);
 });
 
-test("the witness sees what was lost, what ran twice, and a leader that was deposed", async () => {
-  const dataDir = mkdtempSync("/tmp/berth-e2e-witness-");
-  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
-  mkdirSync(join(dataDir, "hosts"));
+test("the witness sees what was lost, what ran twice, and a leader that was deposed", () => {
   const ids = ["alloc_06f0000000000000000000000a", "alloc_06f0000000000000000000000b"];
   const parsed = parseJobDocument({
     name: "alone",
@@ -40,18 +43,33 @@ test("the witness sees what was lost, what ran twice, and a leader that was depo
     entry(3, 0, [placed(ids[0])]),
     entry(4, 1, [placed(ids[1])]),
   ];
-  const wrong = await findings({ dataDir, log, accepted: ["alone", "gone"], samples: [new Set(ids)] });
+  const wrong = findings({
+    journals: { records: [], damaged: [] },
+    log,
+    accepted: ["alone", "gone"],
+    stopped: ["alone"],
+    samples: [new Set(ids)],
+  });
   expect(wrong.join("\n")).toContain("transaction 3: epoch 0, but 1 leads");
-  expect(wrong.join("\n")).toContain("gone was acknowledged and is in the log 0 times");
+  expect(wrong.join("\n")).toContain("gone was acknowledged and is not in the log");
+  expect(wrong.join("\n")).toContain("to stop alone was acknowledged and is not in the log");
+  expect(wrong.join("\n")).toContain("h1 ran 20 of undefined cpuMillis");
   expect(wrong.join("\n")).toContain("default/alone[0] ran in 2 places at once");
   expect(wrong.join("\n")).toContain("nothing was checked");
 });
 
 test("faults for a moment, and nothing is wrong", async () => {
   const said: string[] = [];
-  const outcome = await runChaos({ seed: 4, durationMs: 5_000, longestMs: 2_000, say: (line) => void said.push(line) });
+  const outcome = await runChaos({
+    seed: 47,
+    durationMs: 7_000,
+    longestMs: 2_000,
+    isSingle: true,
+    replicas: 1,
+    say: (line) => void said.push(line),
+  });
   expect(outcome.wrong, said.join("\n")).toEqual([]);
-  expect(outcome.faults).toBeGreaterThan(0);
+  expect(Object.keys(outcome.faults).toSorted(), said.join("\n")).toEqual(["kill", "pause"]);
   expect(outcome.accepted).toBeGreaterThan(2);
   expect(outcome.samples).toBeGreaterThan(10);
 });

@@ -1,21 +1,41 @@
-/** A cluster of three hosts in network namespaces under a schedule of faults, with users who go on meanwhile. */
-import { execFileSync } from "node:child_process";
+/** A cluster under a schedule of faults, with users who go on meanwhile; afterwards the witness says what it saw. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Cluster, eventually, kill, type Up } from "../support/index.ts";
-import { scheduleOf, type Fault } from "./schedule.ts";
-import { alive, findings, readLog } from "./witness.ts";
+import type { HostView, JobView } from "@berth/schema";
+import { eventually } from "../support/index.ts";
+import { scheduleOf } from "./schedule.ts";
+import { several } from "./several.ts";
+import { single } from "./single.ts";
+import { checkSnapshots } from "./witness-snapshots.ts";
+import { alive, findings, readJournals, runningBy } from "./witness.ts";
+import type { Instance, LetGo, World } from "./world.ts";
 
-const HOSTS = 3;
 const SAMPLE_MS = 250;
 const SUBMIT_MS = 700;
+const WELL_AGAIN_MS = 180_000;
 
 export interface Outcome {
   /** What must never be, and was. */
   readonly wrong: readonly string[];
-  readonly faults: number;
+  readonly faults: Readonly<Record<string, number>>;
   readonly accepted: number;
+  readonly stopped: number;
+  readonly unanswered: number;
   readonly transactions: number;
+  readonly elections: number;
+  readonly snapshots: number;
   readonly samples: number;
+}
+
+export interface ChaosOptions {
+  readonly seed: number;
+  readonly durationMs: number;
+  /** One scheduler with its own nats-server, as `berth up` starts them, instead of three of each. */
+  readonly isSingle: boolean;
+  /** Of every stream, with three servers. */
+  readonly replicas: number;
+  /** Whatever lasts ends after this at most. */
+  readonly longestMs?: number;
+  readonly say: (line: string) => void;
 }
 
 const job = (name: string, more: object) => ({
@@ -26,57 +46,94 @@ const job = (name: string, more: object) => ({
   ...more,
 });
 const service = { kind: "service", command: ["sh", "-c", "trap exit TERM; while true; do sleep 1 & wait $!; done"] };
+/** Some of them need much of a host: not everything fits at once. */
+const batch = (at: number) => ({
+  kind: "batch",
+  command: ["sh", "-c", `sleep ${at % 4}`],
+  resources: { cpu: { request: `${[20, 80, 150, 260][at % 4]}m` }, memory: { request: "16Mi" }, pids: 16 },
+});
 
-const gatewayOf = (tag: string): string => {
-  const line = execFileSync("ip", ["-4", "-o", "address", "show", "dev", `berth-${tag}`], { encoding: "utf8" });
-  return /inet (\S+?)\//.exec(line)?.[1] ?? "127.0.0.1";
+const get = async <T>(instances: readonly Instance[], path: string): Promise<T> => {
+  for (const instance of instances) {
+    const answer = await instance.call("GET", path);
+    if (answer?.status === 200) return answer.body as T;
+  }
+  throw new Error(`nobody answers ${path}`);
 };
 
-export const runChaos = async (options: {
-  readonly seed: number;
-  readonly durationMs: number;
-  /** A pause or a partition lasts this long at most. */
-  readonly longestMs?: number;
-  readonly say: (line: string) => void;
-}): Promise<Outcome> => {
-  const { say, seed, durationMs } = options;
-  const cluster = new Cluster();
+/** People who submit, look, and stop, at one scheduler after the other; they remember what they were told. */
+const createUsers = (instances: readonly Instance[]) => {
   const accepted: string[] = [];
-  const samples: Set<string>[] = [];
-  /** How to let go of what is held now. */
-  const held = new Set<() => void>();
-  let running = true;
-  let up: Up = await cluster.up("--hosts", String(HOSTS));
+  const stopped: string[] = [];
+  const wrong: string[] = [];
+  let unanswered = 0;
+  const submit = async (at: number, name: string, more: object): Promise<boolean> => {
+    const instance = instances[at % instances.length];
+    const answer = await instance?.call("POST", "/v1/jobs", job(name, more), `chaos-${name}`);
+    if (answer === undefined || answer.status >= 300) {
+      unanswered += 1;
+      return false;
+    }
+    if (!accepted.includes(name)) accepted.push(name);
+    const seen = await instance?.call("GET", `/v1/jobs/default/${name}`);
+    if (seen?.status === 404) wrong.push(`${instance?.name} took ${name} and does not know it`);
+    return true;
+  };
+  const stop = async (at: number, name: string): Promise<void> => {
+    const answer = await instances[at % instances.length]?.call("POST", `/v1/jobs/default/${name}/stop`, {});
+    if (answer !== undefined && answer.status < 300) stopped.push(name);
+  };
+  return { accepted, stopped, wrong, unanswered: () => unanswered, submit, stop };
+};
 
-  const hold = (forMs: number, letGo: () => void): void => {
-    const once = (): void => {
-      if (held.delete(once)) letGo();
+const isWell = async ({ instances, hosts, tail }: World): Promise<boolean> => {
+  const found = await get<{ items: HostView[] }>(instances, "/v1/hosts");
+  const [web, alone] = await Promise.all([
+    get<JobView>(instances, "/v1/jobs/default/web"),
+    get<JobView>(instances, "/v1/jobs/default/alone"),
+  ]);
+  const ready = found.items.filter(({ state }) => state === "ready").length;
+  const pending = (await get<{ items: JobView[] }>(instances, "/v1/jobs?limit=1000")).items.filter(
+    ({ state }) => state === "pending",
+  ).length;
+  const complaint = `${ready} hosts ready, web ${web.tasks.running}, alone ${alone.tasks.running}, ${pending} pending`;
+  if (ready !== hosts || web.tasks.running !== 3 || alone.tasks.running !== 1 || pending > 0)
+    throw new Error(complaint);
+  // The kernel and the log agree: nothing runs that the log does not know, and nothing is said to run that does not.
+  const [log, kernel] = [runningBy(tail.entries()), alive()];
+  const placed = new Set(
+    tail
+      .entries()
+      .flatMap(({ transaction }) =>
+        transaction.records.flatMap((one) => (one.kind === "allocation_placed" ? [one.placement.id as string] : [])),
+      ),
+  );
+  const orphans = [...kernel].filter((id) => placed.has(id) && !log.has(id));
+  const ghosts = [...log].filter((id) => !kernel.has(id));
+  if (orphans.length + ghosts.length > 0)
+    throw new Error(`runs unknown: ${orphans.join(" ")}; said to run: ${ghosts.join(" ")}`);
+  return true;
+};
+
+export const runChaos = async (options: ChaosOptions): Promise<Outcome> => {
+  const { say, seed, durationMs } = options;
+  const world = options.isSingle ? await single() : await several(say, options.replicas);
+  const { instances, tail } = world;
+  const users = createUsers(instances);
+  const samples: Set<string>[] = [];
+  const faults: Record<string, number> = {};
+  /** How to let go of what is held now. */
+  const held = new Set<LetGo>();
+  let running = true;
+  const wrong: string[] = [];
+  const complain = (error: unknown): void => void wrong.push(error instanceof Error ? error.message : String(error));
+
+  const hold = (forMs: number, letGo: LetGo): void => {
+    const once: LetGo = async () => {
+      if (held.delete(once)) await letGo();
     };
     held.add(once);
-    setTimeout(once, forMs);
-  };
-  const strike = async (fault: Fault): Promise<void> => {
-    if (fault.kind === "restart") {
-      for (const letGo of held) letGo();
-      up.child.kill("SIGTERM");
-      await up.end();
-      up = await cluster.up("--hosts", String(HOSTS));
-      await up.ready();
-      return;
-    }
-    if (fault.kind === "partition") {
-      const link = (state: string) => execFileSync("ip", ["link", "set", `bh${cluster.tag}-${fault.host}`, state]);
-      link("down");
-      hold(fault.forMs, () => void link("up"));
-      return;
-    }
-    const { scheduler, nats } = cluster.daemons();
-    const found =
-      fault.what === "agent" ? [cluster.agentOf(`host-${fault.host}`)] : fault.what === "scheduler" ? scheduler : nats;
-    for (const { pid } of found) {
-      kill(pid, fault.kind === "kill" ? "SIGKILL" : "SIGSTOP");
-      if (fault.kind === "pause") hold(fault.forMs, () => kill(pid, "SIGCONT"));
-    }
+    setTimeout(() => void Promise.resolve(once()).catch(complain), forMs);
   };
   const sample = async (): Promise<void> => {
     while (running) {
@@ -84,69 +141,74 @@ export const runChaos = async (options: {
       await sleep(SAMPLE_MS);
     }
   };
-  const submit = async (name: string, more: object): Promise<boolean> => {
-    const answer = await cluster
-      .fetch("/v1/jobs", {
-        method: "POST",
-        headers: { "content-type": "application/json", "idempotency-key": `chaos-${name}` },
-        body: JSON.stringify(job(name, more)),
-        signal: AbortSignal.timeout(5_000),
-      })
-      .catch(() => undefined);
-    if (answer?.ok === true && !accepted.includes(name)) accepted.push(name);
-    return answer?.ok === true;
-  };
-  const users = async (): Promise<void> => {
-    for (let at = 0; running; at += 1) {
-      await submit(`b-${at}`, { kind: "batch", command: ["sh", "-c", `sleep ${at % 4}`] });
-      await sleep(SUBMIT_MS);
+  /** One at each scheduler; one that does not answer holds up nobody else. */
+  const work = async (at: number): Promise<void> => {
+    for (let round = 0; running; round += 1) {
+      await users.submit(at, `b-${at}-${round}`, batch(round));
+      const earlier = `s-${at}-${round - 4}`;
+      if (round % 8 === 3) await users.submit(at, `s-${at}-${round}`, { ...service, replicas: 2 });
+      if (round % 8 === 7 && users.accepted.includes(earlier)) await users.stop(at, earlier);
+      await sleep(SUBMIT_MS * instances.length);
     }
   };
 
-  let wrong: string[] = [];
-  let transactions = 0;
-  let faults = 0;
+  let snapshots = 0;
   const background: Promise<void>[] = [];
   try {
-    await up.ready();
-    await eventually(
-      "hosts are ready",
-      async () => (await cluster.hosts()).filter((h) => h.state === "ready").length === HOSTS,
-    );
-    await submit("web", { ...service, replicas: 3 });
-    await submit("alone", { ...service, replicas: 1, disconnect: { singleton: true } });
-    background.push(sample(), users());
+    await eventually("hosts are ready", async () => {
+      const { items } = await get<{ items: HostView[] }>(instances, "/v1/hosts");
+      return items.filter(({ state }) => state === "ready").length === world.hosts;
+    });
+    await users.submit(0, "web", { ...service, replicas: 3 });
+    await users.submit(1, "alone", { ...service, replicas: 1, disconnect: { singleton: true } });
+    background.push(sample(), ...instances.map((_, at) => work(at)));
     const startMs = performance.now();
-    for (const { atMs, fault } of scheduleOf(seed, durationMs, HOSTS, options.longestMs)) {
+    for (const { atMs, fault } of scheduleOf(seed, durationMs, world.possible, options.longestMs)) {
       await sleep(Math.max(0, startMs + atMs - performance.now()));
       if (performance.now() - startMs > durationMs) break;
       say(`${((performance.now() - startMs) / 1_000).toFixed(1)} s: ${JSON.stringify(fault)}`);
       // What is to be struck may be dead already: it is one fault less.
-      await strike(fault).then(
-        () => (faults += 1),
-        (error: unknown) => say(`  not now: ${error instanceof Error ? error.message : String(error)}`),
-      );
+      try {
+        const letGo = await world.strike(fault);
+        if (letGo !== undefined) hold(fault.forMs, letGo);
+        faults[fault.kind] = (faults[fault.kind] ?? 0) + 1;
+      } catch (error) {
+        say(`  not now: ${error instanceof Error ? error.message : String(error)}`);
+      }
     }
     await sleep(Math.max(0, startMs + durationMs - performance.now()));
-    for (const letGo of [...held]) letGo();
-    await eventually(
-      "all is well again",
-      async () => {
-        const [hosts, web, alone] = await Promise.all([cluster.hosts(), cluster.job("web"), cluster.job("alone")]);
-        return hosts.every((one) => one.state === "ready") && web.tasks.running === 3 && alone.tasks.running === 1;
-      },
-      120_000,
-    ).catch((error: unknown) => wrong.push(error instanceof Error ? error.message : String(error)));
+    for (const letGo of [...held]) await letGo();
     running = false;
     await Promise.all(background);
-    const log = await readLog(cluster.dataDir, cluster.natsPort, gatewayOf(cluster.tag));
-    transactions = log.length;
-    wrong = [...wrong, ...(await findings({ dataDir: cluster.dataDir, log, accepted, samples }))];
+    const calmMs = performance.now();
+    await eventually("all is well again", () => isWell(world), WELL_AGAIN_MS).catch(complain);
+    say(`well again after ${((performance.now() - calmMs) / 1_000).toFixed(1)} s`);
+    const journals = await readJournals(world.dataDir);
+    wrong.push(...(await tail.settle()));
+    const { accepted, stopped } = users;
+    wrong.push(...users.wrong, ...world.wrong());
+    wrong.push(...findings({ journals, log: tail.entries(), accepted, stopped, samples }));
+    const stored = await tail.snapshots();
+    snapshots = stored.length;
+    wrong.push(...checkSnapshots(tail.entries(), stored));
   } finally {
     running = false;
-    for (const letGo of [...held]) letGo();
+    for (const letGo of [...held]) await letGo();
     await Promise.allSettled(background);
-    wrong = [...wrong, ...(await cluster.close())];
+    if (wrong.length > 0 && process.env["BERTH_CHAOS_KEEP"] !== undefined) say(`kept: ${world.dataDir}`);
+    else wrong.push(...(await world.close()));
   }
-  return { wrong, faults, accepted: accepted.length, transactions, samples: samples.length };
+  const log = tail.entries();
+  return {
+    wrong,
+    faults,
+    accepted: users.accepted.length,
+    stopped: users.stopped.length,
+    unanswered: users.unanswered(),
+    transactions: log.length,
+    elections: log.filter(({ transaction }) => transaction.records.some(({ kind }) => kind === "leader_elected"))
+      .length,
+    snapshots,
+    samples: samples.length,
+  };
 };

@@ -1,51 +1,66 @@
-/** Which faults a seed means: bounded, and the same for the same seed. Pure. */
+/** Which faults a seed means: bounded, and the same for the same seed and repertoire. Pure. */
 import { seededRandom } from "../../packages/scheduler/sim/random.ts";
 
-export type Fault =
-  | { readonly kind: "kill" | "pause"; readonly what: "agent"; readonly host: number; readonly forMs: number }
-  | { readonly kind: "kill" | "pause"; readonly what: "scheduler" | "nats-server"; readonly forMs: number }
-  | { readonly kind: "partition"; readonly host: number; readonly forMs: number }
-  | { readonly kind: "restart" };
+export type FaultKind =
+  /** kill -9. */
+  | "kill"
+  /** SIGSTOP, later SIGCONT. */
+  | "pause"
+  /** Its link is down. */
+  | "partition"
+  /** A server and the other servers do not hear each other; clients reach it. */
+  | "split"
+  | "slow-disk"
+  | "disk-full"
+  /** Its wall clock is wrong for a while. */
+  | "clock"
+  /** The newest snapshot of the store does not prove itself, and whoever would start from it is killed. */
+  | "snapshot"
+  /** Everything is killed at once and started again. */
+  | "restart";
+
+export interface Fault {
+  readonly kind: FaultKind;
+  readonly on: string;
+  /** For how long, where it has a duration. */
+  readonly forMs: number;
+  /** Of a clock: by how many seconds it is wrong. */
+  readonly byS: number;
+}
 
 export interface Step {
   readonly atMs: number;
   readonly fault: Fault;
 }
 
-const KINDS = [
-  ...(["kill-agent", "kill-agent", "pause-agent", "pause-agent", "partition", "partition"] as const),
-  ...(["kill-scheduler", "pause-scheduler", "kill-nats", "pause-nats", "restart"] as const),
-];
+/** What can be done to a cluster, and how often in proportion. */
+export interface Possible {
+  readonly kind: FaultKind;
+  readonly on: readonly string[];
+  readonly weight: number;
+  /** Where less than the schedule's own bound is meant. */
+  readonly longestMs?: number;
+}
 
-/** One fault after the other; whatever is paused or cut off is let go after at most `longestMs`. */
-export const scheduleOf = (seed: number, durationMs: number, hosts: number, longestMs = 20_000): Step[] => {
+const JUMPS_S = [3, 30, 600, 7_200, 100_000];
+
+/** One fault after the other; whatever lasts is over after at most `longestMs`. */
+export const scheduleOf = (
+  seed: number,
+  durationMs: number,
+  possible: readonly Possible[],
+  longestMs = 20_000,
+): Step[] => {
   const random = seededRandom(seed);
+  const all = possible.flatMap((one) => Array.from({ length: one.weight }, () => one));
   const steps: Step[] = [];
   for (let atMs = 1_000; atMs < durationMs; atMs += 1_500 + random.below(4_000)) {
-    const host = 1 + random.below(hosts);
-    const forMs = 500 + random.below(longestMs - 500);
-    const kind = random.pick(KINDS) ?? "kill-agent";
-    const fault = ((): Fault => {
-      switch (kind) {
-        case "kill-agent":
-          return { kind: "kill", what: "agent", host, forMs: 0 };
-        case "pause-agent":
-          return { kind: "pause", what: "agent", host, forMs };
-        case "partition":
-          return { kind: "partition", host, forMs };
-        case "kill-scheduler":
-          return { kind: "kill", what: "scheduler", forMs: 0 };
-        case "pause-scheduler":
-          return { kind: "pause", what: "scheduler", forMs: Math.min(forMs, 8_000) };
-        case "kill-nats":
-          return { kind: "kill", what: "nats-server", forMs: 0 };
-        case "pause-nats":
-          return { kind: "pause", what: "nats-server", forMs: Math.min(forMs, 5_000) };
-        case "restart":
-          return { kind: "restart" };
-      }
-    })();
-    steps.push({ atMs, fault });
+    const chosen = random.pick(all);
+    if (chosen === undefined) break;
+    const bound = Math.min(longestMs, chosen.longestMs ?? longestMs);
+    const forMs = 500 + random.below(Math.max(1, bound - 500));
+    const byS = (random.pick(JUMPS_S) ?? 0) * (random.below(2) === 0 ? 1 : -1);
+    steps.push({ atMs, fault: { kind: chosen.kind, on: random.pick(chosen.on) ?? "", forMs, byS } });
   }
   return steps;
 };

@@ -2,43 +2,14 @@
  * What is read afterwards, and says what must never be: the log, record by record, with the simulation's checker (which
  * shares no code with the core), what the kernel showed while it went on, and the agents' own journals.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { connect, nkeyAuthenticator } from "nats";
-import { isTerminal, type Placement, type Transaction } from "@berth/schema";
+import { isTerminal, type Placement, type Resources } from "@berth/schema";
 import { decodeRecord, type AllocationRecord } from "../../packages/agent/src/core/record.ts";
 import { readSealed } from "../../packages/agent/src/adapters/files/atomic-file.ts";
 import { createChecker } from "../../packages/scheduler/sim/checker.ts";
 import { processes } from "../support/index.ts";
-
-export interface Entry {
-  readonly sequence: number;
-  readonly transaction: Transaction;
-}
-
-/** Every transaction that the server has, read with the scheduler's own key. */
-export const readLog = async (dataDir: string, natsPort: number, host: string): Promise<Entry[]> => {
-  const seed = readFileSync(join(dataDir, "scheduler/control.nk"));
-  const bytes = new Uint8Array(Buffer.from(seed.toString("utf8").trim()));
-  const ca = join(dataDir, "scheduler/tls/ca.crt");
-  const connection = await connect({
-    servers: [`nats://${host}:${natsPort}`],
-    authenticator: nkeyAuthenticator(bytes),
-    ...(existsSync(ca) ? { tls: { ca: readFileSync(ca, "utf8") } } : {}),
-  });
-  try {
-    const manager = await connection.jetstreamManager();
-    const { state } = await manager.streams.info("LOG");
-    const all: Entry[] = [];
-    for (let sequence = state.first_seq; sequence <= state.last_seq; sequence += 1) {
-      const { data } = await manager.streams.getMessage("LOG", { seq: sequence });
-      all.push({ sequence, transaction: JSON.parse(new TextDecoder().decode(data)) as Transaction });
-    }
-    return all;
-  } finally {
-    await connection.close();
-  }
-};
+import type { Entry } from "./tail.ts";
 
 /** Allocations that have a process on this machine now. */
 export const alive = (): Set<string> =>
@@ -46,10 +17,11 @@ export const alive = (): Set<string> =>
 
 const taskOf = ({ project, job, index }: Placement): string => `${project}/${job}[${index}]`;
 
-const checkLog = (log: readonly Entry[], accepted: readonly string[]): string[] => {
+const checkLog = (log: readonly Entry[], accepted: readonly string[], stopped: readonly string[]): string[] => {
   const wrong: string[] = [];
   const checker = createChecker();
   const submitted = new Map<string, number>();
+  const stops = new Set<string>();
   let epoch = 0;
   for (const { sequence, transaction } of log) {
     wrong.push(...checker.check(sequence, transaction).map((what) => `transaction ${sequence}: ${what}`));
@@ -57,15 +29,57 @@ const checkLog = (log: readonly Entry[], accepted: readonly string[]): string[] 
     else if (transaction.epoch !== epoch)
       wrong.push(`transaction ${sequence}: epoch ${transaction.epoch}, but ${epoch} leads`);
     for (const record of transaction.records) {
-      if (record.kind !== "job_submitted") continue;
-      submitted.set(record.spec.name, (submitted.get(record.spec.name) ?? 0) + 1);
+      if (record.kind === "job_submitted") submitted.set(record.spec.name, (submitted.get(record.spec.name) ?? 0) + 1);
+      if (record.kind === "job_stopped") stops.add(record.job);
     }
   }
   for (const name of accepted) {
-    if (submitted.get(name) !== 1)
-      wrong.push(`${name} was acknowledged and is in the log ${submitted.get(name) ?? 0} times`);
+    if (!submitted.has(name)) wrong.push(`${name} was acknowledged and is not in the log`);
+  }
+  for (const [name, times] of submitted) if (times > 1) wrong.push(`${name} is in the log ${times} times`);
+  for (const name of stopped) {
+    if (!stops.has(name)) wrong.push(`to stop ${name} was acknowledged and is not in the log`);
   }
   return wrong;
+};
+
+/** What runs on a host never needs more than the host gives away, whatever the books say. */
+const checkHosts = (log: readonly Entry[], samples: readonly ReadonlySet<string>[]): string[] => {
+  const placements = new Map<string, { readonly hostId: string; readonly requests: Resources }>();
+  const specs = new Map<string, Resources>();
+  const allocatable = new Map<string, Resources>();
+  for (const { transaction } of log) {
+    for (const record of transaction.records) {
+      if (record.kind === "host_registered") allocatable.set(record.hostId, record.capacity.allocatable);
+      if (record.kind === "job_submitted")
+        specs.set(`${record.spec.project}/${record.spec.name}`, record.spec.requests);
+      if (record.kind !== "allocation_placed") continue;
+      const { id, hostId, project, job } = record.placement;
+      const requests = specs.get(`${project}/${job}`);
+      if (requests !== undefined) placements.set(id, { hostId, requests });
+    }
+  }
+  const wrong = new Set<string>();
+  for (const sample of samples) {
+    const sums = new Map<string, { cpuMillis: number; memoryBytes: number; ids: string[] }>();
+    for (const id of sample) {
+      const placed = placements.get(id);
+      if (placed === undefined) continue;
+      const sum = sums.get(placed.hostId) ?? { cpuMillis: 0, memoryBytes: 0, ids: [] };
+      sum.cpuMillis += placed.requests.cpuMillis;
+      sum.memoryBytes += placed.requests.memoryBytes;
+      sum.ids.push(id);
+      sums.set(placed.hostId, sum);
+    }
+    for (const [hostId, sum] of sums) {
+      const most = allocatable.get(hostId);
+      for (const amount of ["cpuMillis", "memoryBytes"] as const) {
+        if (sum[amount] > (most?.[amount] ?? 0))
+          wrong.add(`${hostId} ran ${sum[amount]} of ${most?.[amount]} ${amount}: ${sum.ids.join(", ")}`);
+      }
+    }
+  }
+  return [...wrong];
 };
 
 /** Two allocations of one task at the same time: never of a singleton; of others only while one takes a lost one's place. */
@@ -97,8 +111,30 @@ const checkPlaces = (log: readonly Entry[], samples: readonly ReadonlySet<string
   return [...wrong];
 };
 
+export interface Journals {
+  readonly records: readonly (readonly [host: string, record: AllocationRecord])[];
+  readonly damaged: readonly string[];
+}
+
+/** What every agent remembers now. To be read before the log's end: what they have been told is in the log by then. */
+export const readJournals = async (dataDir: string): Promise<Journals> => {
+  const records: (readonly [string, AllocationRecord])[] = [];
+  const damaged: string[] = [];
+  for (const host of readdirSync(join(dataDir, "hosts"))) {
+    const directory = join(dataDir, "hosts", host, "allocations");
+    for (const id of existsSync(directory) ? readdirSync(directory) : []) {
+      const sealed = await readSealed(join(directory, id, "record.json"));
+      if (sealed.kind === "absent") continue;
+      const decoded = sealed.kind === "value" ? decodeRecord(sealed.value) : undefined;
+      if (decoded?.ok === true) records.push([host, decoded.value]);
+      else damaged.push(`the journal of ${host} has a damaged record of ${id}`);
+    }
+  }
+  return { records, damaged };
+};
+
 /** What an agent remembers was placed there, and what it has been told is in the log is there. */
-const checkJournals = async (dataDir: string, log: readonly Entry[]): Promise<string[]> => {
+const checkJournals = ({ records, damaged }: Journals, log: readonly Entry[]): string[] => {
   const placements = new Map<string, Placement>();
   const reached = new Map<string, Set<string>>();
   for (const { transaction } of log) {
@@ -109,24 +145,11 @@ const checkJournals = async (dataDir: string, log: readonly Entry[]): Promise<st
       reached.set(id, (reached.get(id) ?? new Set()).add(state));
     }
   }
-  const wrong: string[] = [];
-  let records = 0;
-  for (const host of readdirSync(join(dataDir, "hosts"))) {
-    const directory = join(dataDir, "hosts", host, "allocations");
-    for (const id of existsSync(directory) ? readdirSync(directory) : []) {
-      const sealed = await readSealed(join(directory, id, "record.json"));
-      if (sealed.kind === "absent") continue;
-      const decoded = sealed.kind === "value" ? decodeRecord(sealed.value) : undefined;
-      if (decoded?.ok !== true) {
-        wrong.push(`the journal of ${host} has a damaged record of ${id}`);
-        continue;
-      }
-      records += 1;
-      wrong.push(...checkRecord(host, decoded.value, placements.get(id), reached.get(id) ?? new Set()));
-    }
-  }
-  if (records === 0) wrong.push("no agent remembers anything: nothing was checked");
-  return wrong;
+  const wrong = records.flatMap(([host, record]) =>
+    checkRecord(host, record, placements.get(record.id), reached.get(record.id) ?? new Set()),
+  );
+  if (records.length === 0) wrong.push("no agent remembers anything: nothing was checked");
+  return [...damaged, ...wrong];
 };
 
 const checkRecord = (
@@ -141,13 +164,30 @@ const checkRecord = (
   return [`${host} was told that ${id} is known to be ${acked}, and the log does not have that`];
 };
 
-export const findings = async (seen: {
-  readonly dataDir: string;
+/** Allocations that the log says are running, by its last word. */
+export const runningBy = (log: readonly Entry[]): Set<string> => {
+  const running = new Set<string>();
+  for (const { transaction } of log) {
+    for (const record of transaction.records) {
+      if (record.kind !== "allocation_reported") continue;
+      if (record.report.state === "running") running.add(record.report.id);
+      if (isTerminal(record.report.state)) running.delete(record.report.id);
+    }
+  }
+  return running;
+};
+
+export const findings = (seen: {
+  readonly journals: Journals;
   readonly log: readonly Entry[];
+  /** Jobs whose submission was acknowledged. */
   readonly accepted: readonly string[];
+  /** Jobs whose stop was acknowledged. */
+  readonly stopped: readonly string[];
   readonly samples: readonly ReadonlySet<string>[];
-}): Promise<string[]> => [
-  ...checkLog(seen.log, seen.accepted),
+}): string[] => [
+  ...checkLog(seen.log, seen.accepted, seen.stopped),
   ...checkPlaces(seen.log, seen.samples),
-  ...(await checkJournals(seen.dataDir, seen.log)),
+  ...checkHosts(seen.log, seen.samples),
+  ...checkJournals(seen.journals, seen.log),
 ];

@@ -33,6 +33,7 @@ const NEEDED_BY_TESTS = [
   { name: "clang-tidy-14", programs: ["clang-tidy-14"] },
   { name: "cppcheck", programs: ["cppcheck"] },
   { name: "valgrind", programs: ["valgrind"] },
+  { name: "libfaketime", files: ["/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"] },
   { name: "qemu-system-x86", programs: ["qemu-system-x86_64"] },
 ];
 

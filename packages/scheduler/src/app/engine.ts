@@ -275,7 +275,9 @@ export const createEngine = (options: EngineOptions): Engine => {
       if (caughtUp()) enter("following");
       for await (const entry of log.read(state.revision + 1, reading.signal)) {
         if (entry.sequence !== state.revision + 1) {
-          throw new StartupProblem(`transaction ${state.revision + 1} is missing from the log`);
+          throw new StartupProblem(
+            `transaction ${state.revision + 1} is missing from the log: the next one is ${entry.sequence}`,
+          );
         }
         apply(entry.sequence, entry.transaction);
         if (caughtUp()) options.checkState(state);

@@ -1,0 +1,35 @@
+/**
+ * A scheduler process for `pnpm chaos`: the program's own flags and everything behind them, with two differences that no
+ * flag makes. It takes copies of streams also on servers that Berth refuses for that (Debian's, where no other is at
+ * hand), and it takes snapshots often, so that the log is cut while faults go on.
+ */
+import { destination, pino } from "pino";
+import { parseFlags } from "../flags.ts";
+import { UndecodableRecord } from "../ports/log.ts";
+import { StartupProblem } from "../ports/startup-problem.ts";
+import { runScheduler } from "../run-scheduler.ts";
+
+const EXIT_PROBLEM = 1;
+const EXIT_BUG = 70;
+const SNAPSHOTS = { transactions: 60, everyMs: 30_000, logBytes: 2 ** 30 };
+
+const logger = pino({ level: "info", base: null }, destination({ dest: 2, sync: true }));
+const onBug = (error: unknown): void => {
+  logger.fatal({ err: error }, "bug");
+  process.exit(EXIT_BUG);
+};
+process.on("unhandledRejection", onBug).on("uncaughtException", onBug);
+
+const flags = parseFlags(process.argv.slice(2));
+if (!flags.ok) throw new Error(flags.error);
+const { options } = flags.value;
+const bus = options.bus.kind === "external" ? { ...options.bus, unsafeReplicas: true } : options.bus;
+try {
+  const scheduler = await runScheduler({ ...options, bus, snapshotLimits: SNAPSHOTS, logger });
+  process.stdout.write(`${JSON.stringify({ ready: true, api: scheduler.url, apiCa: scheduler.apiCa })}\n`);
+  await scheduler.ended;
+} catch (error) {
+  if (!(error instanceof StartupProblem || error instanceof UndecodableRecord)) onBug(error);
+  process.stderr.write(`berth-scheduler: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(EXIT_PROBLEM);
+}
