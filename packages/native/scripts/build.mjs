@@ -68,6 +68,7 @@ const supervisorSources = [
   "exec_launch.c",
   "fd.c",
   "fs.c",
+  "handover.c",
   "hook.c",
   "init.c",
   "input.c",

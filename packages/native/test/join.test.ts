@@ -1,14 +1,18 @@
 /** Containers that share namespaces with another, as the containers of one allocation do. */
 import { closeSync, openSync, readlinkSync } from "node:fs";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Container, ContainerSpec, JoinableNamespace } from "../lib/index.ts";
 import { outputOf, testHost } from "./host.ts";
 
 const host = testHost();
 const BASE = 900_000_000;
+/** Of the first container's clock: longer than any host has been up. */
+const AHEAD_MS = 50 * 365 * 86_400_000;
 let first: Container;
 beforeAll(async () => {
-  first = await host.start(["sleep", "1000"], { idBase: BASE, hostname: "first" });
+  const namespaces = { time: { boottimeOffsetMs: AHEAD_MS } };
+  first = await host.start(["sleep", "1000"], { idBase: BASE, hostname: "first", namespaces });
 });
 afterAll(async () => {
   await first.stop({ signal: 9, graceMs: 0 });
@@ -17,11 +21,16 @@ afterAll(async () => {
 
 const nsOf = (kind: JoinableNamespace) => ({ path: `/proc/${first.pid ?? 0}/ns/${kind}` });
 const link = (pid: number | null, name: string): string => readlinkSync(`/proc/${pid ?? 0}/ns/${name}`);
-const NAMES = ["user", "pid", "mnt", "uts", "ipc", "net", "cgroup"];
+const NAMES = ["user", "pid", "mnt", "uts", "ipc", "net", "cgroup", "time"];
 
 const shared = async (more: Partial<ContainerSpec>): Promise<string[]> => {
   const container = await host.start(["sleep", "1000"], more);
   const same = NAMES.filter((name) => link(container.pid, name) === link(first.pid, name));
+  const beside = await container.exec({ command: ["sh", "-c", "readlink /proc/self/ns/time; cat /proc/uptime"] });
+  if (!beside.ok) throw new Error(JSON.stringify(beside.error));
+  const told = (await text(beside.value.stdout)).split("\n");
+  expect(told[0]).toBe(link(container.pid, "time"));
+  expect(Number.parseFloat(told[1] ?? "") > AHEAD_MS / 1000).toBe(same.includes("time"));
   await container.stop({ signal: 9, graceMs: 0 });
   expect(await container.exited).toMatchObject({ signal: 9 });
   await container.remove();
@@ -34,6 +43,8 @@ describe.each([
   [["net", "ipc", "uts"], {}],
   [["user", "net", "ipc", "uts"], { idBase: BASE }],
   [["user"], { idBase: BASE }],
+  [["user", "time"], { idBase: BASE }],
+  [["user", "cgroup", "time"], { idBase: BASE }],
 ] as const)("%j", (kinds, more) => {
   const namespaces = (): ContainerSpec["namespaces"] => Object.fromEntries(kinds.map((kind) => [kind, nsOf(kind)]));
 
@@ -93,6 +104,8 @@ test.each<readonly [string, ContainerSpec["namespaces"], string, string]>([
   ["that is a directory", { net: { path: "/proc" } }, "namespaces", "EINVAL"],
   ["that does not exist", { net: { path: "/no/such" } }, "namespaces", "ENOENT"],
   ["by a descriptor that is not open", { net: { fd: 987_654 } }, "namespaces", "EBADF"],
+  ["of clocks without its user namespace", { time: { path: "/proc/self/ns/time" } }, "spec", "EINVAL"],
+  ["of cgroups without its user namespace", { cgroup: { path: "/proc/self/ns/cgroup" } }, "spec", "EINVAL"],
   ["a user namespace that is the host's", { user: { path: "/proc/self/ns/user" } }, "namespaces", "EINVAL"],
 ])("one %s is refused, and nothing stays", async (_name, namespaces, stage, code) => {
   const result = await host.runtime.start(host.spec(["true"], { namespaces: namespaces ?? {} }));
@@ -103,6 +116,14 @@ test.each<readonly [string, ContainerSpec["namespaces"], string, string]>([
 test("a user namespace with other ids than the spec says is refused", async () => {
   const result = await host.runtime.start(host.spec(["true"], { namespaces: { user: nsOf("user") } }));
   expect(result).toMatchObject({ ok: false, error: { stage: "userns.map", code: "EINVAL" } });
+});
+
+test("clocks and cgroups of somebody else than the joined user namespace's owner are refused", async () => {
+  for (const kind of ["time", "cgroup"] as const) {
+    const namespaces = { user: nsOf("user"), [kind]: { path: `/proc/self/ns/${kind}` } };
+    const result = await host.runtime.start(host.spec(["true"], { idBase: BASE, namespaces }));
+    expect(result).toMatchObject({ ok: false, error: { stage: "namespaces", code: "EPERM", detail: `join ${kind}` } });
+  }
 });
 
 test("what belongs to a joined namespace is not changed", async () => {

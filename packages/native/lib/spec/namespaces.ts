@@ -1,4 +1,4 @@
-/** Namespaces that differ from the default: others' that are joined, a clock of its own, an NIS domain name. */
+/** Namespaces that differ from the default: others' that are joined, clocks of its own, an NIS domain name. */
 import { fields, matching, optional, path, refuse, whole, type Parse } from "./check.ts";
 import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
 import type { ContainerSpec, JoinableNamespace } from "../types.ts";
@@ -9,6 +9,8 @@ const KINDS: Readonly<Record<JoinableNamespace, number>> = {
   net: 0x4000_0000,
   ipc: 0x0800_0000,
   uts: 0x0400_0000,
+  time: 0x0000_0080,
+  cgroup: 0x0200_0000,
 };
 const NAMES = Object.keys(KINDS) as JoinableNamespace[];
 const FLAG_TIME = 1;
@@ -31,12 +33,20 @@ const source: Parse<Join["source"]> = (field, value) => {
 /** In a fixed order: that of the descriptors that are handed to the supervisor. */
 export const joinsOf = (spec: ContainerSpec): readonly Join[] => {
   if (spec.namespaces === undefined) return [];
-  const given = fields("namespaces", spec.namespaces, [...NAMES, "time"]);
-  return NAMES.flatMap((kind) => {
+  const given = fields("namespaces", spec.namespaces, NAMES);
+  const joins = NAMES.flatMap((kind) => {
     const value = given[kind];
-    return value === undefined ? [] : [{ kind, source: source(`namespaces.${kind}`, value) }];
+    if (value === undefined || (kind === "time" && !isSource(value))) return [];
+    return [{ kind, source: source(`namespaces.${kind}`, value) }];
   });
+  const owned = joins.find(({ kind }) => kind === "time" || kind === "cgroup");
+  if (owned !== undefined && !joins.some(({ kind }) => kind === "user"))
+    refuse(`namespaces.${owned.kind}`, "is joined together with the user namespace that it belongs to");
+  return joins;
 };
+
+const isSource = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && ("path" in value || "fd" in value);
 
 const offset = whole(-MOST_OFFSET_MS, MOST_OFFSET_MS);
 export const isDomainname = matching(/^[A-Za-z0-9.-]{1,64}$/, "a domain name of at most 64 characters");
@@ -46,7 +56,7 @@ export const encodeNamespaces = (spec: ContainerSpec, out: SpecBytes): Ref => {
   const joins = joinsOf(spec);
   const name = optional("domainname", domainname, isDomainname, undefined);
   const time =
-    namespaces?.time === undefined
+    namespaces?.time === undefined || isSource(namespaces.time)
       ? undefined
       : fields("namespaces.time", namespaces.time, ["monotonicOffsetMs", "boottimeOffsetMs"]);
   if (joins.length === 0 && name === undefined && time === undefined) return NOTHING;

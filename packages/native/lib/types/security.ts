@@ -77,13 +77,17 @@ export interface Device {
   readonly access?: string;
 }
 
-export type JoinableNamespace = "user" | "net" | "ipc" | "uts";
+/**
+ * `time` and `cgroup` together with the `user` namespace that they belong to. Not among them: `pid`, since a container ends
+ * with its own, whose first process is its init; and `mnt`, which is its root file system: `exec` runs programs in both.
+ */
+export type JoinableNamespace = "user" | "net" | "ipc" | "uts" | "time" | "cgroup";
 /** Somebody else's namespace: a path like /proc/PID/ns/net, or an open descriptor of this process. */
 export type NamespaceSource = { readonly path: string } | { readonly fd: number };
 
-export interface Namespaces extends Partial<Readonly<Record<JoinableNamespace, NamespaceSource>>> {
-  /** A clock namespace: what is added to the time since boot, time_namespaces(7). */
-  readonly time?: { readonly monotonicOffsetMs?: number; readonly boottimeOffsetMs?: number };
+export interface Namespaces extends Partial<Readonly<Record<Exclude<JoinableNamespace, "time">, NamespaceSource>>> {
+  /** Somebody else's clocks, or its own: what is added to the time since boot, time_namespaces(7). */
+  readonly time?: NamespaceSource | { readonly monotonicOffsetMs?: number; readonly boottimeOffsetMs?: number };
 }
 
 export type HookPoint = "createRuntime" | "started" | "stopped";

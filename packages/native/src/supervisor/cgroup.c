@@ -93,7 +93,7 @@ int cgroup_create(struct cgroup *cgroup, const struct spec *spec, struct err *er
 int cgroup_delegate(const struct cgroup *cgroup, const struct spec *spec, struct err *err)
 {
   const uid_t owner = spec->header->id_base;
-  if ((spec->header->flags & BERTH_SPEC_MACHINE) == 0)
+  if (!spec_is_machine(spec))
     return 0;
   static const char *const files[] = { "cgroup.procs", "cgroup.threads", "cgroup.subtree_control" };
   int dir = cgroup_clone_fd(cgroup);

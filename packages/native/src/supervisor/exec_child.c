@@ -24,6 +24,7 @@
 
 #include "fd.h"
 #include "init.h"
+#include "join.h"
 #include "payload.h"
 #include "privileges.h"
 #include "process.h"
@@ -79,7 +80,7 @@ static int enter(const struct exec_plan *plan, struct err *err)
   int namespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC |
                    CLONE_NEWCGROUP;
   const struct berth_namespaces *more = spec_section(plan->container, BERTH_SECTION_NAMESPACES);
-  if (more != NULL && (more->flags & BERTH_NAMESPACES_TIME) != 0)
+  if ((more != NULL && (more->flags & BERTH_NAMESPACES_TIME) != 0) || (join_kinds(plan->container) & CLONE_NEWTIME) != 0)
     namespaces |= CLONE_NEWTIME;
   /* All at once, by the process they belong to (setns(2), Linux 5.8). */
   if (setns(plan->init_pidfd, namespaces) < 0)

@@ -43,7 +43,7 @@ static int start_launcher(struct exec *exec, struct exec_plan *plan, struct err 
   int pair[2];
   int pidfd = -1;
   int on = 1;
-  const bool machine = (plan->container->header->flags & BERTH_SPEC_MACHINE) != 0;
+  const bool machine = spec_is_machine(plan->container);
   cleanup_close int guests = machine ? cgroup_guest_fd(&self.cgroup) : -1;
   /* A machine can take the leaf away again and again: then nothing runs, rather than beside its limits. */
   if (machine && guests < 0)

@@ -58,7 +58,7 @@ static int setup_early(const struct init_context *context, struct err *err)
   if ((joined & CLONE_NEWNET) != 0)
     return 0;
   if (spec_section(context->spec, BERTH_SECTION_NETWORK) == NULL)
-    return (context->prepared & CLONE_NEWNET) != 0 ? 0 : network_setup(context->spec, err);
+    return (context->prepared & CLONE_NEWNET) != 0 ? 0 : network_loopback(err);
   if ((context->prepared & CLONE_NEWNET) == 0 && sync_send(context->sync, SYNC_NETNS, 0, NULL) < 0)
     return err_sys(err, "init", "announce the network namespace");
   return 0;
@@ -99,12 +99,23 @@ static int make_terminal(const struct init_context *context, int stdio[3], struc
   return 0;
 }
 
+/* The supervisor makes it while this process mounts: making it takes as long. */
+static int await_pair(int sync, struct err *err)
+{
+  struct sync_message message;
+  int received = sync_receive(sync, &message, 0, NULL);
+  if (received == 0)
+    _exit(1); /* the supervisor gave up and says why itself */
+  if (received < 0 || message.kind != SYNC_PLUGGED)
+    return err_sys(err, "init", "wait for the network");
+  return 0;
+}
+
 static int setup_late(const struct init_context *context, const struct rootfs *rootfs, int stdio[3],
                       struct process *process, struct err *err)
 {
-  if (spec_section(context->spec, BERTH_SECTION_NETWORK) != NULL && network_setup(context->spec, err) < 0)
-    return -1;
-  if (privileges_become_root(err) < 0)
+  const bool networked = spec_section(context->spec, BERTH_SECTION_NETWORK) != NULL;
+  if (privileges_become_root(err) < 0 || (networked && network_allow_ping(err) < 0))
     return -1;
   /* Message queues, and with them /dev/mqueue, belong to whoever makes their namespace: the container's root. */
   if (unshare((int)(CLONE_NEWIPC & ~(join_kinds(context->spec) | context->prepared))) < 0)
@@ -122,6 +133,8 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
   if (stdio[0] >= 0 && (context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 &&
       fchown(stdio[0], process->user.uid, (gid_t)-1) < 0)
     return err_sys(err, "terminal", "chown to %u", process->user.uid);
+  if (networked && (await_pair(context->sync, err) < 0 || network_setup(context->spec, err) < 0))
+    return -1;
   if (privileges_drop(context->spec, err) < 0)
     return -1;
   /* After the last change of ids and capabilities, which clears both (prctl(2)). */

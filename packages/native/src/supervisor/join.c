@@ -4,6 +4,8 @@
  * error is simply left in `err`.
  *
  * The user namespace comes last: in it the host's root is nobody, and may no longer join what belongs to others.
+ * Namespaces of clocks and cgroups are joined by init itself (namespaces.c), as the kernel gives the former only to a
+ * process that shares its memory with nobody; so they come with the user namespace that they belong to.
  */
 #include "join.h"
 
@@ -48,7 +50,7 @@ uint32_t join_kinds(const struct spec *spec)
   return kinds;
 }
 
-static int enter(const struct spec *spec, uint32_t kind, const char *name, struct err *err)
+int join_enter(const struct spec *spec, uint32_t kind, const char *name, struct err *err)
 {
   const struct berth_join *join;
   for (uint32_t i = 0; (join = join_at(spec, i)) != NULL; i++) {
@@ -76,7 +78,7 @@ static int enter_all(const struct spec *spec, struct err *err)
       if ((kinds & CLONE_NEWIPC) != 0 && (join_mounts.mqueue = fs_new("mqueue", NULL, FS_KERNEL, "mount.dev", err)) < 0)
         return -1;
     }
-    if (enter(spec, names[i].kind, names[i].name, err) < 0)
+    if (join_enter(spec, names[i].kind, names[i].name, err) < 0)
       return -1;
   }
   return 0;

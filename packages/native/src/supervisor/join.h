@@ -16,6 +16,8 @@ extern struct join_mounts join_mounts;
 
 /* CLONE_NEW* of those that are joined; 0 for most containers. */
 uint32_t join_kinds(const struct spec *spec);
+/* Joins the one of this kind, if there is one. A process for which its namespace's owner is somebody else is refused. */
+int join_enter(const struct spec *spec, uint32_t kind, const char *name, struct err *err);
 /* As clone3(2), with a child that is born into them. 0 in the child, -1 with `err`; the pidfd has to be opened. */
 long join_clone(const struct spec *spec, struct clone_args *args, struct err *err);
 

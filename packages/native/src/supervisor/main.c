@@ -9,7 +9,6 @@
  */
 #include <fcntl.h>
 #include <linux/sched.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,11 +27,11 @@
 #include "end.h"
 #include "exec.h"
 #include "fd.h"
+#include "handover.h"
 #include "hook.h"
 #include "init.h"
 #include "join.h"
 #include "lease.h"
-#include "network.h"
 #include "payload.h"
 #include "prepared.h"
 #include "process.h"
@@ -128,45 +127,6 @@ static int start_init(int stdin_fd, struct err *err)
   return process_grant(&self.spec, (pid_t)pid, err);
 }
 
-/* The pair can only be made once the namespace is there. What else arrives meanwhile is the failure of init. */
-static int plug_network(struct err *err)
-{
-  struct sync_message message;
-  struct pollfd source = { .fd = self.sync.fd, .events = POLLIN };
-  if (spec_section(&self.spec, BERTH_SECTION_NETWORK) == NULL)
-    return 0;
-  if (prepared.kinds != 0)
-    return network_plug(&self.spec, self.status.init_pid, err);
-  (void)RETRY_INTR(poll(&source, 1, -1));
-  int received = sync_receive(self.sync.fd, &message, MSG_DONTWAIT, NULL);
-  if (received > 0 && message.kind == SYNC_NETNS)
-    return network_plug(&self.spec, self.status.init_pid, err);
-  if (received > 0 && message.kind == SYNC_FAILED) {
-    *err = message.err;
-    return -1;
-  }
-  return err_set(err, 0, "init", "killed during the start");
-}
-
-static int hand_over_mounts(struct err *err)
-{
-  struct rootfs rootfs;
-  bool joined = (join_kinds(&self.spec) & CLONE_NEWUSER) != 0;
-  cleanup_close int userns = self.userns >= 0 ? fd_take(&self.userns)
-                             : joined         ? userns_joined(self.status.init_pid, self.spec.header->id_base, err)
-                                              : userns_map(self.status.init_pid, self.spec.header->id_base, err);
-  if (userns < 0 || rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err) < 0)
-    return -1;
-  if (plug_network(err) < 0) {
-    rootfs_close(&rootfs);
-    return -1;
-  }
-  int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
-  rootfs_close(&rootfs);
-  /* EPIPE: init failed earlier and has said why. */
-  return sent < 0 && errno != EPIPE && errno != ECONNRESET ? err_sys(err, "init", "hand over the mounts") : 0;
-}
-
 static int start(int joins, struct err *err)
 {
   const struct berth_spec *header = self.spec.header;
@@ -196,7 +156,7 @@ static int start(int joins, struct err *err)
     (void)close(BERTH_FD_COUNT + i);
   if (stdin_fd != STDIN_FILENO)
     (void)close(stdin_fd);
-  if (started < 0 || cgroup_delegate(&self.cgroup, &self.spec, err) < 0 || hand_over_mounts(err) < 0)
+  if (started < 0 || cgroup_delegate(&self.cgroup, &self.spec, err) < 0 || hand_over(err) < 0)
     return -1;
   if (loop_add(&self.sync, EPOLLIN, err) < 0 || loop_add(&self.pidfd, EPOLLIN, err) < 0)
     return -1;

@@ -235,7 +235,7 @@ static int mount_proc_and_sys(const struct spec *spec, int root, struct mask *ma
     return -1;
 
   /* Its init keeps a tree of its own there, below the limits that it cannot write. */
-  if ((spec->header->flags & BERTH_SPEC_MACHINE) != 0) {
+  if (spec_is_machine(spec)) {
     cleanup_close int own = fs_new("cgroup2", NULL, FS_KERNEL, "mount.cgroup", err);
     if (own < 0)
       return -1;

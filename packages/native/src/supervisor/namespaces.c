@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "join.h"
 
 #define STAGE_TIME "namespaces.time"
 
@@ -48,5 +49,7 @@ int namespaces_setup(const struct spec *spec, struct err *err)
     if (setdomainname(name, strlen(name)) < 0)
       return err_sys(err, "domainname", "%s", name);
   }
+  if (join_enter(spec, CLONE_NEWTIME, "time", err) < 0 || join_enter(spec, CLONE_NEWCGROUP, "cgroup", err) < 0)
+    return -1;
   return (wanted->flags & BERTH_NAMESPACES_TIME) != 0 ? enter_time(wanted, err) : 0;
 }

@@ -250,7 +250,7 @@ static void put_inner(struct netlink *netlink, const struct berth_network *netwo
 }
 
 /* Without a raw socket: ping uses these when its group may, and by default nobody's may (icmp(7)). */
-static int allow_ping(struct err *err)
+int network_allow_ping(struct err *err)
 {
   static const char path[] = "sys/net/ipv4/ping_group_range";
   /* One of its own: what stands at /proc may be masked already. */
@@ -277,13 +277,11 @@ int network_setup(const struct spec *spec, struct err *err)
 {
   const struct berth_network *network = spec_section(spec, BERTH_SECTION_NETWORK);
   struct netlink netlink;
-  if (network == NULL)
-    return network_loopback(err);
   if (netlink_open(&netlink, err) < 0)
     return -1;
   set_up(link_message(&netlink, 0, LOOPBACK_INDEX, "lo up"));
   put_inner(&netlink, network);
   int result = netlink_commit(&netlink, STAGE_INSIDE, err);
   netlink_close(&netlink);
-  return result == 0 ? allow_ping(err) : result;
+  return result;
 }

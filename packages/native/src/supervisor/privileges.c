@@ -117,7 +117,7 @@ int privileges_drop(const struct spec *spec, struct err *err)
   if (privileges_set(kept | own, 0, err) < 0)
     return -1;
   /* Users of a machine become its root by su and sudo, as anywhere; that root is nobody outside. */
-  const bool machine = (spec->header->flags & BERTH_SPEC_MACHINE) != 0;
+  const bool machine = spec_is_machine(spec);
   const bool gains = machine && (kept & BIT(CAP_SYS_ADMIN)) != 0; /* without it nobody may install a filter */
   if (!gains && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return err_sys(err, STAGE, "no_new_privs");

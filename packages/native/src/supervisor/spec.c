@@ -53,6 +53,11 @@ const struct berth_cgroup_write *spec_cgroup_write(const struct spec *spec, uint
   return (const struct berth_cgroup_write *)spec_at(spec, spec->header->cgroup_writes.offset) + index;
 }
 
+bool spec_is_machine(const struct spec *spec)
+{
+  return (spec->header->flags & BERTH_SPEC_MACHINE) != 0;
+}
+
 static bool starts_with_dot(const char *path)
 {
   for (const char *part = path; part != NULL; part = strchr(part, '/')) {

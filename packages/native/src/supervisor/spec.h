@@ -2,6 +2,7 @@
 #ifndef BERTH_SUPERVISOR_SPEC_H
 #define BERTH_SUPERVISOR_SPEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,5 +35,7 @@ const struct berth_mount *spec_mount(const struct spec *spec, uint32_t index);
 const struct berth_hierarchy *spec_hierarchy(const struct spec *spec, uint32_t index);
 const struct berth_cgroup_write *spec_cgroup_write(const struct spec *spec, uint32_t index);
 const char *spec_text(const struct spec *spec, struct berth_ref ref);
+/* Its program is an init with a cgroup tree, mounts and users of its own. */
+bool spec_is_machine(const struct spec *spec);
 
 #endif

@@ -63,7 +63,8 @@ static int check_process(const struct spec *spec, struct err *err)
 static int check_namespaces(const struct spec *spec, struct err *err)
 {
   const struct berth_namespaces *namespaces;
-  const uint32_t joinable = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  const uint32_t of_an_owner = CLONE_NEWTIME | CLONE_NEWCGROUP;
+  const uint32_t joinable = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | of_an_owner;
   const int64_t most = INT64_C(146) * 365 * 86400 * 1000;
   uint32_t seen = 0;
   if (find(spec, BERTH_SECTION_NAMESPACES, "namespaces", sizeof *namespaces, (const void **)&namespaces, err) < 0)
@@ -79,6 +80,10 @@ static int check_namespaces(const struct spec *spec, struct err *err)
       return err_set(err, EINVAL, STAGE_SPEC, "namespaces: entry %u cannot be joined", i);
     seen |= join->kind;
   }
+  if ((seen & of_an_owner) != 0 && (seen & CLONE_NEWUSER) == 0)
+    return err_set(err, EINVAL, STAGE_SPEC, "namespaces: time and cgroup are joined together with their user namespace");
+  if ((seen & CLONE_NEWTIME) != 0 && (namespaces->flags & BERTH_NAMESPACES_TIME) != 0)
+    return err_set(err, EINVAL, STAGE_SPEC, "namespaces.time: the joined one has its own offsets");
   if (namespaces->domainname.length != 0) {
     if (check_text(spec, "domainname", namespaces->domainname, 1, BERTH_MAX_HOSTNAME, err) < 0)
       return -1;

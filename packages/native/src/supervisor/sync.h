@@ -13,11 +13,12 @@ enum sync_kind {
   SYNC_FAILED = 3,  /* ← init: err says why nothing was started */
   SYNC_PAYLOAD = 4, /* ← payload, just before exec: the kernel adds its pid */
   SYNC_RUNNING = 5, /* ← init: exec succeeded */
-  SYNC_NETNS = 7,   /* ← init: its network namespace exists; only when the spec has a network */
-  SYNC_READY = 16,   /* ← init: everything but the program is there */
-  SYNC_GO = 17,      /* → init: hooks have run */
   SYNC_EXITED = 6,  /* ← init: value = wait status of the payload */
   SYNC_TERMINAL = 7, /* ← init: both ends of the terminal */
+  SYNC_READY = 16,   /* ← init: everything but the program is there */
+  SYNC_GO = 17,      /* → init: hooks have run */
+  SYNC_NETNS = 18,   /* ← init: its network namespace exists; only when the spec has a network */
+  SYNC_PLUGGED = 19, /* → init: its end of the pair is there */
 };
 
 struct sync_message {

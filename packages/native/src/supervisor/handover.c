@@ -1,0 +1,63 @@
+#include "handover.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "join.h"
+#include "network.h"
+#include "prepared.h"
+#include "rootfs.h"
+#include "supervisor.h"
+#include "sync.h"
+#include "userns.h"
+
+/* The pair can only be made once the namespace is there. What else arrives before is the failure of init. */
+static int await_netns(struct err *err)
+{
+  struct sync_message message;
+  struct pollfd source = { .fd = self.sync.fd, .events = POLLIN };
+  if (prepared.kinds != 0)
+    return 0;
+  (void)RETRY_INTR(poll(&source, 1, -1));
+  int received = sync_receive(self.sync.fd, &message, MSG_DONTWAIT, NULL);
+  if (received > 0 && message.kind == SYNC_NETNS)
+    return 0;
+  if (received > 0 && message.kind == SYNC_FAILED) {
+    *err = message.err;
+    return -1;
+  }
+  return err_set(err, 0, "init", "killed during the start");
+}
+
+static int plug_network(struct err *err)
+{
+  if (spec_section(&self.spec, BERTH_SECTION_NETWORK) == NULL)
+    return 0;
+  if (await_netns(err) < 0 || network_plug(&self.spec, self.status.init_pid, err) < 0)
+    return -1;
+  /* As above. */
+  int sent = sync_send(self.sync.fd, SYNC_PLUGGED, 0, NULL);
+  return sent < 0 && errno != EPIPE && errno != ECONNRESET ? err_sys(err, "init", "tell of the network") : 0;
+}
+
+int hand_over(struct err *err)
+{
+  struct rootfs rootfs;
+  bool joined = (join_kinds(&self.spec) & CLONE_NEWUSER) != 0;
+  cleanup_close int userns = self.userns >= 0 ? fd_take(&self.userns)
+                             : joined         ? userns_joined(self.status.init_pid, self.spec.header->id_base, err)
+                                              : userns_map(self.status.init_pid, self.spec.header->id_base, err);
+  if (userns < 0 || rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err) < 0)
+    return -1;
+  int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
+  rootfs_close(&rootfs);
+  /* EPIPE: init failed earlier and has said why. */
+  if (sent < 0 && errno != EPIPE && errno != ECONNRESET)
+    return err_sys(err, "init", "hand over the mounts");
+  return plug_network(err);
+}
