@@ -1,6 +1,8 @@
 /** The real core as a packer, as it is compiled: its state, its planEvaluations and its fold, with a log that nobody keeps. */
 import type {
   AllocationId,
+  Device,
+  DeviceAsk,
   HostId,
   JobName,
   JobSpec,
@@ -16,7 +18,14 @@ const TICK_MS = 60_000;
 
 const zero: Resources = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
 
-export const jobOf = (name: string, requests: Resources, count: number, placement?: PlacementRules): JobSpec => ({
+export const jobOf = (
+  name: string,
+  requests: Resources,
+  count: number,
+  placement?: PlacementRules,
+  devices: readonly DeviceAsk[] = [],
+): JobSpec => ({
+  ...(devices.length > 0 && { devices: [...devices] }),
   ...(placement === undefined ? {} : { placement }),
   name: name as JobName,
   project: "bench" as ProjectName,
@@ -40,6 +49,7 @@ export const jobOf = (name: string, requests: Resources, count: number, placemen
 export const createBerthCell = (
   hosts: readonly Resources[],
   labelsOf: (at: number) => Readonly<Record<string, string>> = () => ({}),
+  devicesOf: (at: number) => readonly Device[] = () => [],
 ) => {
   const state = createState();
   let sequence = 0;
@@ -76,7 +86,7 @@ export const createBerthCell = (
           agentVersion: text,
           labels: { ...labelsOf(at) },
         },
-        capacity: { capacity: allocatable, systemReserved: zero, allocatable },
+        capacity: { capacity: allocatable, systemReserved: zero, allocatable, devices: [...devicesOf(at)] },
       },
     ];
   });

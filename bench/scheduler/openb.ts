@@ -1,57 +1,13 @@
 /**
  * Inflation on the openb cell (Weng et al., ATC'23): tasks drawn with replacement arrive until their GPU demand equals the
- * cell's, and never leave; what share of all GPUs is allocated then? The core books cpu, memory and pids and knows no
- * devices yet, so its row is its formula over cpu, memory and GPU on this harness, not the core itself.
+ * cell's, and never leave; what share of all GPUs is allocated then? The last row is the core itself, as it learns the mix
+ * from what it has placed and from nothing else.
  */
 import { seededRandom, type Random } from "../../packages/scheduler/sim/random.ts";
 import type { PackingRow } from "./huawei.ts";
+import { inflateBerth } from "./openb-berth.ts";
+import { demand, loadNodes, loadTasks, recount, shuffled, type Node, type Task } from "./openb-trace.ts";
 import { readCsv, traceFiles } from "./traces.ts";
-
-interface Node {
-  readonly cpu: number;
-  readonly memory: number;
-  readonly model: string;
-  freeCpu: number;
-  freeMemory: number;
-  /** Thousandths left of each device; how many are untouched, the most that one has left, and the sum. */
-  readonly gpus: number[];
-  untouched: number;
-  mostLeft: number;
-  freeGpu: number;
-}
-
-const recount = (node: Node): void => {
-  node.untouched = node.gpus.filter((left) => left === 1000).length;
-  node.mostLeft = Math.max(0, ...node.gpus);
-  node.freeGpu = node.gpus.reduce((sum, left) => sum + left, 0);
-};
-
-interface Task {
-  readonly cpu: number;
-  readonly memory: number;
-  readonly gpus: number;
-  readonly gpuMillis: number;
-  readonly models: readonly string[];
-}
-
-const loadNodes = (): Node[] =>
-  readCsv("openb", "openb_node_list_gpu_node.csv.gz").map((row) => {
-    const [cpu, memory] = [Number(row["cpu_milli"]), Number(row["memory_mib"])];
-    const gpus = Array.from({ length: Number(row["gpu"]) }, () => 1000);
-    const model = row["model"] ?? "";
-    const node = { cpu, memory, model, freeCpu: cpu, freeMemory: memory, gpus, untouched: 0, mostLeft: 0, freeGpu: 0 };
-    recount(node);
-    return node;
-  });
-
-const loadTasks = (file: string): Task[] =>
-  readCsv("openb", file).map((row) => ({
-    cpu: Number(row["cpu_milli"]),
-    memory: Number(row["memory_mib"]),
-    gpus: Number(row["num_gpu"]),
-    gpuMillis: Number(row["gpu_milli"]),
-    models: (row["gpu_spec"] ?? "").split("|").filter((model) => model !== ""),
-  }));
 
 /** The devices that the task would get: whole free ones, or the fullest one that still has its share. */
 const devicesFor = (node: Node, task: Task): number[] | undefined => {
@@ -73,7 +29,6 @@ const canTake = (node: Node, task: Task): boolean =>
   (task.models.length === 0 || task.gpus === 0 || task.models.includes(node.model)) &&
   (task.gpus === 1 ? node.mostLeft >= task.gpuMillis : node.untouched >= task.gpus);
 
-const demand = (task: Task): number => (task.gpus === 1 ? task.gpuMillis : task.gpus * 1000);
 const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
 
 type Score = (node: Node, task: Task) => number;
@@ -91,7 +46,6 @@ const SCORES: Readonly<Record<string, Score>> = {
   "MostAllocated (cpu, memory)": (node, task) => 2 - left(node, task)[0] - left(node, task)[1],
   "LeastAllocated (cpu, memory)": (node, task) => left(node, task)[0] + left(node, task)[1],
   "Nomad, all hosts": (node, task) => 20 - 10 ** left(node, task)[0] - 10 ** left(node, task)[1],
-  "berth's formula": (node, task) => left(node, task).reduce((sum, value) => sum + 1 - value * value, 0),
 };
 
 const pickBest = (nodes: readonly Node[], task: Task, score: Score): Node | undefined => {
@@ -124,11 +78,7 @@ const inflate = (
   pick: (nodes: readonly Node[], task: Task, random: Random) => Node | undefined,
 ): number => {
   const random = seededRandom(seed);
-  const nodes = loadNodes();
-  for (let at = nodes.length - 1; at > 0; at -= 1) {
-    const other = random.below(at + 1);
-    [nodes[at], nodes[other]] = [nodes[other] as Node, nodes[at] as Node];
-  }
+  const nodes = shuffled(loadNodes(), random);
   const capacity = nodes.reduce((sum, node) => sum + node.gpus.length * 1000, 0);
   let [arrived, allocated] = [0, 0];
   while (arrived < capacity) {
@@ -147,12 +97,22 @@ const inflate = (
   return (allocated / capacity) * 100;
 };
 
+/** FGD's published means over 10 seeds at 100 % arrived, by list (see the README of the traces). */
+export const publishedFgd = (): Readonly<Record<string, number>> =>
+  Object.fromEntries(
+    readCsv("", "fgd_published_alloc_ratio.csv")
+      .filter(({ policy }) => policy === "06-FGD")
+      .map((row) => [(row["workload"] ?? "").slice("openb_pod_list_".length), Number(row["alloc_pct_at_100"])]),
+  );
+
 /** Mean over `seeds` of the allocation at 100 % arrived, per task list. */
-export const openbInflation = (seeds: readonly number[] = [1]): PackingRow[] => {
+export const openbInflation = (seeds: readonly number[] = [1, 2, 3]): PackingRow[] => {
   const lists = traceFiles("openb", /^openb_pod_list_.*\.csv\.gz$/).map((file) => ({
     name: file.slice("openb_pod_list_".length, -".csv.gz".length),
     tasks: loadTasks(file),
   }));
+  const meanOf = (tasks: readonly Task[]): number =>
+    seeds.reduce((total, seed) => total + inflateBerth(tasks, seed), 0) / seeds.length;
   const row = (policy: string, pick: Parameters<typeof inflate>[2]): PackingRow => {
     const values = lists.map(({ name, tasks }) => {
       const sum = seeds.reduce((total, seed) => total + inflate(tasks, seed, pick), 0);
@@ -163,5 +123,6 @@ export const openbInflation = (seeds: readonly number[] = [1]): PackingRow[] => 
   return [
     ...Object.entries(SCORES).map(([name, score]) => row(name, (nodes, task) => pickBest(nodes, task, score))),
     row("Nomad service (log2 n)", pickSample),
+    { policy: "berth", values: Object.fromEntries(lists.map(({ name, tasks }) => [name, meanOf(tasks)])) },
   ];
 };

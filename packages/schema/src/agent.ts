@@ -5,6 +5,7 @@
 import Type, { type Static, type TSchema } from "#typebox";
 import { AllocationStateSchema, ExitSchema, ReasonSchema } from "./allocation.ts";
 import { ChangesRpcSchema } from "./changes.ts";
+import { DeviceGrantsSchema } from "./devices.ts";
 import { CapacitySchema, ContainerUsageSchema, HostUsageSchema, InventorySchema, PressureSchema } from "./host.ts";
 import { SessionIdSchema, SessionRequestSchema } from "./exec.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
@@ -42,6 +43,8 @@ export const DesiredAllocationSchema = Type.Object(
     spec: Type.String(),
     /** Those of its spec's volumes that are named, in their order; absent: none is. */
     volumes: Type.Optional(Type.Array(DesiredVolumeSchema, { maxItems: 64 })),
+    /** What is its own of the host's devices; absent: nothing. */
+    devices: Type.Optional(DeviceGrantsSchema),
   },
   strict,
 );

@@ -7,6 +7,7 @@
  * silent and another attempt took its place. Any state may skip ahead; none may go back.
  */
 import Type, { type Static } from "#typebox";
+import { DeviceGrantsSchema } from "./devices.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { ContainerUsageSchema } from "./host.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";
@@ -98,6 +99,7 @@ export const AllocationViewSchema = Type.Object(
       ),
     ),
     resources: ResourcesSchema,
+    devices: Type.Optional(DeviceGrantsSchema),
     score: ScoreBreakdownSchema,
     placedAtMs: time,
     startedAtMs: Type.Union([time, Type.Null()]),

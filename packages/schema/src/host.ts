@@ -1,5 +1,6 @@
 /** What a host says of itself: what it is (inventory), what it has (capacity), what is going on (usage, pressure). */
 import Type, { type Static } from "#typebox";
+import { DeviceSchema, MAX_DEVICES } from "./devices.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { ResourcesSchema } from "./resources.ts";
 
@@ -35,7 +36,13 @@ export type Inventory = Static<typeof InventorySchema>;
 
 /** `allocatable = capacity - systemReserved`: what may be requested on this host in all. */
 export const CapacitySchema = Type.Object(
-  { capacity: ResourcesSchema, systemReserved: ResourcesSchema, allocatable: ResourcesSchema },
+  {
+    capacity: ResourcesSchema,
+    systemReserved: ResourcesSchema,
+    allocatable: ResourcesSchema,
+    /** What may be given to tasks one by one; what they have in all is in `capacity.more` too. */
+    devices: Type.Optional(Type.Array(DeviceSchema, { maxItems: MAX_DEVICES })),
+  },
   { additionalProperties: false },
 );
 export type Capacity = Static<typeof CapacitySchema>;

@@ -8,6 +8,7 @@ export * from "./changes.ts";
 export * from "./container-options.ts";
 export { signalOf } from "./container-parse.ts";
 export * from "./decode.ts";
+export * from "./devices.ts";
 export * from "./event.ts";
 export * from "./exec.ts";
 export * from "./expression.ts";

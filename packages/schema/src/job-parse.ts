@@ -1,6 +1,7 @@
 /** Job document → job spec: defaults, quantities, and the rules that JSON Schema cannot say. All errors at once. */
 import { containerSettingsOf } from "./container-parse.ts";
 import { decoder } from "./decode.ts";
+import { devicesOf } from "./device-parse.ts";
 import { DocumentErrors } from "./job-errors.ts";
 import { JobDocumentSchema, type JobDocument, type JobSpec } from "./job.ts";
 import type { ProjectName } from "./ids.ts";
@@ -36,7 +37,10 @@ const decodeDocument = decoder(JobDocumentSchema);
 const RESERVED_TARGETS = ["/proc", "/sys", "/dev"];
 
 const isUnder = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`);
-const resourcesOf = (document: JobDocument, errors: DocumentErrors): Pick<JobSpec, "requests" | "limits"> => {
+const resourcesOf = (
+  document: JobDocument,
+  errors: DocumentErrors,
+): Pick<JobSpec, "requests" | "limits" | "devices"> => {
   const at = "/resources";
   const { cpu, memory, pids, disk, more } = document.resources ?? {};
   const cpuRequest =
@@ -84,7 +88,9 @@ const resourcesOf = (document: JobDocument, errors: DocumentErrors): Pick<JobSpe
     ...furtherLimitsOf(document, { cpuLimit, memoryLimit }, errors),
   };
   const requests = { cpuMillis: cpuRequest, memoryBytes: memoryRequest, pids: pidCount };
+  const devices = devicesOf(document, requests, further, errors);
   return {
+    ...(devices.length === 0 ? {} : { devices: [...devices] }),
     requests: Object.keys(further).length === 0 ? requests : { ...requests, more: further },
     limits,
   };

@@ -4,6 +4,7 @@
  */
 import Type, { type Static } from "#typebox";
 import { ContainerOptionsSchema, ContainerSettingsSchema } from "./container-options.ts";
+import { DEVICE_KIND, DeviceAskSchema, DeviceModelSchema, MAX_DEVICE_ASKS, MAX_DEVICES } from "./devices.ts";
 import { JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { PlacementRulesSchema } from "./placement-rules.ts";
 import {
@@ -61,6 +62,12 @@ export const JobDocumentSchema = Type.Object(
                 request: Type.Optional(quantity("CPUs booked on the host: 0.5, 250m")),
                 limit: Type.Optional(quantity("CPUs the kernel allows at most; without it, idle time may be used")),
                 burst: Type.Optional(quantity("CPUs beyond the limit for a moment, of what was left unused before")),
+                pin: Type.Optional(
+                  Type.Boolean({
+                    description:
+                      "true: whole CPUs of one NUMA cell, and its memory, that no other pinned task has; default: false",
+                  }),
+                ),
               },
               strict,
             ),
@@ -89,6 +96,31 @@ export const JobDocumentSchema = Type.Object(
             ),
           ),
           disk: Type.Optional(quantity("disk space booked on the host: 10Gi")),
+          devices: Type.Optional(
+            Type.Array(
+              Type.Object(
+                {
+                  kind: Type.String({ pattern: DEVICE_KIND, description: "gpu" }),
+                  count: Type.Optional(
+                    Type.Integer({ minimum: 1, maximum: MAX_DEVICES, description: "different devices; default: 1" }),
+                  ),
+                  share: Type.Optional(quantity("of each device: 0.5, 500m; default: all of it")),
+                  each: Type.Optional(
+                    Type.Record(Type.String({ pattern: "^[a-z][A-Za-z0-9]{0,15}$" }), quantity("12Gi, 4"), {
+                      additionalProperties: false,
+                      maxProperties: 3,
+                      description: "amounts of whatever else each device has: memoryBytes: 12Gi",
+                    }),
+                  ),
+                  models: Type.Optional(
+                    Type.Array(DeviceModelSchema, { minItems: 1, maxItems: 16, description: "one of these: A100" }),
+                  ),
+                },
+                strict,
+              ),
+              { maxItems: MAX_DEVICE_ASKS, description: "GPUs and other devices of the host, whole or shared" },
+            ),
+          ),
           more: Type.Optional(
             Type.Record(
               Type.String({ pattern: FURTHER_DIMENSION }),
@@ -230,6 +262,8 @@ export const JobSpecSchema = Type.Object(
     /** Empty: that of the image. */
     workdir: Type.String(),
     requests: ResourcesSchema,
+    /** Each of another kind; their totals are in `requests.more`. */
+    devices: Type.Optional(Type.Array(DeviceAskSchema, { maxItems: MAX_DEVICE_ASKS })),
     limits: LimitsSchema,
     count: Type.Integer({ minimum: 1, maximum: MAX_TASKS }),
     maxRunning: nullable(Type.Integer({ minimum: 1 })),

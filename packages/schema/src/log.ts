@@ -12,6 +12,7 @@ import { CapacitySchema, InventorySchema } from "./host.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { JobSpecSchema } from "./job.ts";
 import { JoinDigestSchema, JoinTokenIdSchema } from "./join.ts";
+import { DeviceGrantsSchema } from "./devices.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";
 import { VolumeNameSchema, VolumeStateSchema } from "./volume.ts";
 
@@ -34,6 +35,8 @@ export const PlacementSchema = Type.Object(
     score: ScoreBreakdownSchema,
     /** The attempt on a lost host that this one takes the place of: it becomes `lost` in the same transaction. */
     replaces: Type.Union([AllocationIdSchema, Type.Null()]),
+    /** Absent: its job asks for none. */
+    devices: Type.Optional(DeviceGrantsSchema),
   },
   strict,
 );
@@ -181,6 +184,8 @@ export const RecordSchema = Type.Union([
       index: whole,
       hostId: HostIdSchema,
       victims: Type.Array(AllocationIdSchema, { maxItems: MAX_VICTIMS }),
+      /** Of which devices room is kept; their processors are chosen when it is placed. */
+      devices: Type.Optional(DeviceGrantsSchema),
     },
     strict,
   ),

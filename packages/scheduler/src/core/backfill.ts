@@ -8,11 +8,12 @@
  * A promise is made anew with every plan from the same facts, so it needs no record: what runs there cannot grow later.
  */
 import { earliestOn, endOf, NEVER, roomAt, SOME_DAY, type Planned } from "./ends.ts";
-import { firstShort, STRIDE } from "./feasibility.ts";
+import { firstShort } from "./feasibility.ts";
+import { addRow, STRIDE } from "./vector.ts";
 import { waitedMs } from "./queue-order.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableJob, MutableState } from "./state.ts";
-import type { Tentative } from "./tentative.ts";
+import type { Chosen, Tentative } from "./tentative.ts";
 
 export const HOLD_MS = 10 * 60_000;
 
@@ -85,7 +86,7 @@ export const promise = (
   if (requestClass.unknown !== null || !mayBePromised(state, job, nowMs)) return undefined;
   const latest = waitedMs(job, nowMs) >= HOLD_MS ? SOME_DAY : SOME_DAY - 1;
   const mark = tentative.bookings;
-  const slots: number[] = [];
+  const slots: { readonly slot: number; readonly booked: RequestClass }[] = [];
   let untilMs = 0;
   for (let at = 0; at < tasks; at += 1) {
     const found = earliest(state, requestClass, planned);
@@ -94,19 +95,21 @@ export const promise = (
       return undefined;
     }
     untilMs = Math.max(untilMs, found.atMs);
-    slots.push(found.slot);
-    tentative.bookAt(found.slot, requestClass);
+    const room = roomAt(state, found.slot, found.atMs, planned);
+    const booked = state.index.grant(found.slot, requestClass, room)?.requestClass ?? requestClass;
+    slots.push({ slot: found.slot, booked });
+    tentative.bookAt(found.slot, booked);
   }
   const promised = new Map<number, Promised>();
-  for (const slot of slots) {
+  for (const { slot, booked } of slots) {
     let at = promised.get(slot);
     if (at === undefined) {
       // What is booked for it is not spare: `roomAt` sees these bookings.
       const spare = roomAt(state, slot, untilMs, planned);
       promised.set(slot, (at = { job, slot, atMs: untilMs, classes: [], kept: new Float64Array(STRIDE), spare }));
     }
-    at.classes.push(requestClass);
-    for (let of = 0; of < STRIDE; of += 1) at.kept[of] = (at.kept[of] as number) + (requestClass.request[of] as number);
+    at.classes.push(booked);
+    addRow(at.kept, 0, booked.request);
   }
   return [...promised.values()];
 };
@@ -124,21 +127,27 @@ export const mayBackfill = (
   const { slot, atMs, spare, kept } = promised;
   const { request, rules, unknown } = job.requestClass;
   if (unknown !== null) return "no_room";
-  const { free, ready } = state.index.rows();
-  if (ready[slot] === 0) return "no_room";
-  for (let at = 0; at < STRIDE; at += 1) {
-    const asked = request[at] as number;
-    if (asked > 0 && asked > (free[slot * STRIDE + at] as number) + (kept[at] as number)) return "no_room";
-  }
+  const { free, ready } = state.index.room(slot);
+  if (!ready) return "no_room";
+  const room = free.slice();
+  addRow(room, 0, kept);
+  if (firstShort(room, 0, request) >= 0 || !state.index.hasDevices(slot, room, job.requestClass)) return "no_room";
   if (rules !== null && state.index.refusal(slot, job.requestClass) !== undefined) return "no_room";
   // Where no end is known, even short work would keep the room from ever adding up.
-  if (atMs < SOME_DAY && endOf(job.spec, nowMs) <= atMs) return "may";
-  return firstShort(spare, 0, request) < 0 ? "may" : "kept";
+  if (isOverBefore(job, atMs, nowMs)) return "may";
+  // Of devices it may have what is both spare and free.
+  const both = room.map((all, at) => Math.min(all, spare[at] as number));
+  return firstShort(spare, 0, request) < 0 && state.index.hasDevices(slot, both, job.requestClass) ? "may" : "kept";
 };
 
-/** Another has taken some of what is spare. */
-export const useSpare = ({ atMs, spare }: Promised, job: Asking, nowMs: number): void => {
-  if (atMs < SOME_DAY && endOf(job.spec, nowMs) <= atMs) return;
-  const { request } = job.requestClass;
-  for (let at = 0; at < STRIDE; at += 1) spare[at] = (spare[at] as number) - (request[at] as number);
+const isOverBefore = (job: Pick<Asking, "spec">, atMs: number, nowMs: number): boolean =>
+  atMs < SOME_DAY && endOf(job.spec, nowMs) <= atMs;
+
+/** Places a task that may run on a promised host; what it has beyond the time of the promise is not spare any more. */
+export const backfill = (tentative: Tentative, promised: Promised, job: Asking, nowMs: number): Chosen => {
+  const { slot, atMs, classes, spare } = promised;
+  const isShort = isOverBefore(job, atMs, nowMs);
+  const chosen = tentative.placeBeside(slot, job.requestClass, classes, isShort ? undefined : spare);
+  if (!isShort) addRow(spare, 0, chosen.granted.requestClass.request, -1);
+  return chosen;
 };

@@ -5,28 +5,43 @@
  * The packer works with a snapshot, the mix: the few requests that matter most, by frequency and size. It is renewed only
  * when the demand has turned noticeably, because with every new mix all remembered scores are void.
  */
-import type { Vector } from "./feasibility.ts";
+import { WHOLE_DEVICE, type DeviceAsk } from "@berth/schema";
+import { BASE, padded, type Vector } from "./vector.ts";
 
 export interface Mix {
   /** Counts renewals. */
   readonly version: number;
   /** Their weights add up to 1. */
-  readonly requests: readonly { readonly request: Vector; readonly weight: number }[];
+  readonly requests: readonly (Asked & { readonly weight: number })[];
 }
+
+/** What was asked for: amounts, and of which devices. */
+interface Asked {
+  readonly request: Vector;
+  readonly devices?: readonly DeviceAsk[] | undefined;
+}
+
+/** The same for equal requests. */
+export const demandKeyOf = (request: Vector, devices?: readonly DeviceAsk[]): string =>
+  `${request.subarray(0, BASE).join(",")}${devices === undefined ? "" : JSON.stringify(devices)}`;
 
 /** Everything that was learned, as JSON. */
 export interface DemandFacts {
-  readonly known: readonly (readonly [request: readonly number[], count: number])[];
+  readonly known: readonly (readonly [request: readonly number[], count: number, devices?: readonly DeviceAsk[]])[];
   readonly shares: readonly (readonly [request: string, share: number])[];
   readonly noted: number;
   readonly version: number;
-  readonly mix: readonly { readonly request: readonly number[]; readonly weight: number }[];
+  readonly mix: readonly {
+    readonly request: readonly number[];
+    readonly weight: number;
+    readonly devices?: readonly DeviceAsk[];
+  }[];
 }
 
 export interface Demand {
   readonly mix: Mix;
   /** Notes one placement. `key` is the request's own, the same for equal requests; `hosts` how many there are. */
-  readonly note: (key: string, request: Vector, hosts: number) => void;
+  readonly note: (key: string, request: Vector, hosts: number, devices?: readonly DeviceAsk[]) => void;
   readonly facts: () => DemandFacts;
 }
 
@@ -34,6 +49,8 @@ export interface Demand {
 const HALF_LIFE = 2_048;
 const HALF_LIFE_PER_HOST = 4;
 const MIX_SIZE = 8;
+/** Of requests for devices: fewer tasks, of more shapes, of which no other kind of host could take one. */
+const DEVICE_MIX_SIZE = 48;
 const MAX_KNOWN = 256;
 /** The demand is compared with the mix after 1, 2, 4, … placements, and so often in a half-life. */
 const COMPARISONS = 4;
@@ -42,17 +59,27 @@ const NOTICEABLE = 0.3;
 
 export const EMPTY_MIX: Mix = { version: 0, requests: [] };
 
+/** Thousandths of devices, whatever they are. */
+const devicesIn = (devices: readonly DeviceAsk[] = []): number =>
+  devices.reduce((sum, { count, each }) => sum + count * (each["milli"] ?? WHOLE_DEVICE), 0);
+
+/** Columns of devices are nothing that a request has. */
+const short = (request: Vector): number[] => [...request.subarray(0, BASE)];
+
 /** With `learned` it goes on where that one was. */
 export const createDemand = (learned?: DemandFacts): Demand => {
-  const known = new Map<string, { readonly request: Vector; count: number }>(
-    learned?.known.map(([request, count]) => [request.join(","), { request: Float64Array.from(request), count }]),
+  const known = new Map<string, Asked & { count: number }>(
+    learned?.known.map(([amounts, count, devices]) => {
+      const request = padded(amounts);
+      return [demandKeyOf(request, devices), { request, count, devices }];
+    }),
   );
   let mix: Mix =
     learned === undefined
       ? EMPTY_MIX
       : {
           version: learned.version,
-          requests: learned.mix.map(({ request, weight }) => ({ request: Float64Array.from(request), weight })),
+          requests: learned.mix.map(({ request, weight, devices }) => ({ request: padded(request), weight, devices })),
         };
   let shares = new Map<string, number>(learned?.shares);
   let noted = learned?.noted ?? 0;
@@ -66,6 +93,17 @@ export const createDemand = (learned?: DemandFacts): Demand => {
 
   const heaviest = () => [...known].sort(([a, left], [b, right]) => right.count - left.count || (a < b ? -1 : 1));
 
+  /** The most frequent, and beside them those that take most of devices. */
+  const chosen = () => {
+    const all = heaviest();
+    const mass = ({ devices, count }: Asked & { readonly count: number }): number => count * devicesIn(devices);
+    const plain = all.filter(([, { devices }]) => devices === undefined).slice(0, MIX_SIZE);
+    const some = all
+      .filter(([, { devices }]) => devices !== undefined)
+      .sort(([a, left], [b, right]) => mass(right) - mass(left) || (a < b ? -1 : 1));
+    return [...plain, ...some.slice(0, DEVICE_MIX_SIZE)];
+  };
+
   const renew = (): void => {
     const total = [...known.values()].reduce((sum, { count }) => sum + count, 0);
     const next = new Map([...known].map(([key, { count }]) => [key, count / total]));
@@ -76,11 +114,11 @@ export const createDemand = (learned?: DemandFacts): Demand => {
     }
     if (turned <= NOTICEABLE) return;
     shares = next;
-    const top = heaviest().slice(0, MIX_SIZE);
+    const top = chosen();
     const sum = top.reduce((weight, [, { count }]) => weight + count, 0);
     mix = {
       version: mix.version + 1,
-      requests: top.map(([, { request, count }]) => ({ request, weight: count / sum })),
+      requests: top.map(([, { request, count, devices }]) => ({ request, devices, weight: count / sum })),
     };
   };
 
@@ -89,17 +127,23 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       return mix;
     },
     facts: () => ({
-      known: [...known.values()].map(({ request, count }) => [[...request], count] as const),
+      known: [...known.values()].map(({ request, count, devices }) =>
+        devices === undefined ? ([short(request), count] as const) : ([short(request), count, devices] as const),
+      ),
       shares: [...shares],
       noted,
       version: mix.version,
-      mix: mix.requests.map(({ request, weight }) => ({ request: [...request], weight })),
+      mix: mix.requests.map(({ request, weight, devices }) => ({
+        request: short(request),
+        weight,
+        ...(devices !== undefined && { devices }),
+      })),
     }),
-    note: (key, request, hosts) => {
+    note: (key, request, hosts, devices) => {
       const entry = known.get(key);
       if (entry !== undefined) entry.count += 1;
       else {
-        known.set(key, { request, count: 1 });
+        known.set(key, { request, count: 1, devices });
         // A flood of requests that nobody repeats must not grow without bound, nor push out what is asked for often.
         if (known.size > MAX_KNOWN) known.delete(heaviest().at(-1)?.[0] ?? key);
       }

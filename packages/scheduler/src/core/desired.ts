@@ -32,6 +32,7 @@ export const desiredFor = (state: ClusterState, hostId: HostId): DesiredDocument
       epoch: allocation.epoch,
       desired: allocation.desired,
       spec,
+      ...(allocation.devices !== undefined && { devices: [...allocation.devices] }),
       ...volumesOf(state, allocation),
     });
   }

@@ -3,8 +3,9 @@
  * limit is reached and it has been given its time to stop. One without a limit ends some day; a service never does.
  */
 import type { AllocationId } from "@berth/schema";
-import { firstShort, STRIDE, type Vector } from "./feasibility.ts";
+import { firstShort } from "./feasibility.ts";
 import type { RequestClass } from "./request-class.ts";
+import { addRow, STRIDE, type Vector } from "./vector.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
 
 /** Later than every time that is known, and earlier than never. */
@@ -44,15 +45,17 @@ const endingsOn = (state: MutableState, slot: number, planned: Planned): Ending[
 };
 
 /** The earliest time at which the request fits on this host as it is booked now: 0 when it does so already. */
-export const earliestOn = (state: MutableState, slot: number, { request }: RequestClass, planned: Planned): number => {
+export const earliestOn = (state: MutableState, slot: number, requestClass: RequestClass, planned: Planned): number => {
+  const { request } = requestClass;
   const { free, allocatable, ready } = state.index.rows();
   const from = slot * STRIDE;
   if (ready[slot] === 0 || firstShort(allocatable, from, request) >= 0) return NEVER;
   const room = free.slice(from, from + STRIDE);
-  if (firstShort(room, 0, request) < 0) return 0;
+  const fits = (): boolean => firstShort(room, 0, request) < 0 && state.index.hasDevices(slot, room, requestClass);
+  if (fits()) return 0;
   for (const { atMs, request: given } of endingsOn(state, slot, planned)) {
-    for (let at = 0; at < STRIDE; at += 1) room[at] = (room[at] as number) + (given[at] as number);
-    if (firstShort(room, 0, request) < 0) return atMs;
+    addRow(room, 0, given);
+    if (fits()) return atMs;
   }
   return NEVER;
 };
@@ -63,7 +66,7 @@ export const roomAt = (state: MutableState, slot: number, atMs: number, planned:
   const room = state.index.rows().free.slice(from, from + STRIDE);
   for (const ending of endingsOn(state, slot, planned)) {
     if (ending.atMs > atMs) break;
-    for (let at = 0; at < STRIDE; at += 1) room[at] = (room[at] as number) + (ending.request[at] as number);
+    addRow(room, 0, ending.request);
   }
   return room;
 };

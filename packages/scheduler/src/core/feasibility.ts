@@ -2,12 +2,19 @@
  * The one question of fit. Planning, validation, dry run and every explanation ask it here, so that they cannot disagree.
  * Amounts are vectors: integers, exact in doubles, in the order in which dimensions became known, DIMENSIONS first.
  */
-import { DIMENSIONS, noResources, type Capacity, type HostId, type HostRejection, type Resources } from "@berth/schema";
+import {
+  deviceAskText,
+  DIMENSIONS,
+  noResources,
+  type Capacity,
+  type HostId,
+  type HostRejection,
+  type Resources,
+} from "@berth/schema";
+import { unfulfilled, type Wish } from "./devices.ts";
+import { BASE, STRIDE, type Vector } from "./vector.ts";
 
-export type Vector = Float64Array;
-
-/** Length of every vector: so many dimensions a cluster may have. What is more than these, no host can be booked for. */
-export const STRIDE = 16;
+export { STRIDE, type Vector } from "./vector.ts";
 
 /** `names` says which dimension stands where. */
 export const toVector = (names: readonly string[], resources: Resources): Vector => {
@@ -37,7 +44,7 @@ export const learnNames = (names: readonly string[], { more }: Resources): reado
   const news = Object.keys(more ?? {})
     .filter((name) => !names.includes(name))
     .sort()
-    .slice(0, STRIDE - names.length);
+    .slice(0, BASE - names.length);
   return news.length === 0 ? names : [...names, ...news];
 };
 
@@ -119,13 +126,21 @@ export interface HostRoom {
   readonly ready: boolean;
   readonly allocatable: Vector;
   readonly free: Vector;
+  /** Models of its devices, by column. */
+  readonly models: Int32Array;
 }
 
 /** What is asked of a host, as the question of fit has to know it. */
 export interface Request {
   readonly request: Vector;
   readonly unknown: { readonly name: string; readonly amount: number } | null;
+  /** What it needs of devices. */
+  readonly wishes: readonly Wish[];
 }
+
+type Refused =
+  | Extract<HostRejection, { reason: "lost" | "exhausted" | "too_small" }>
+  | (Extract<HostRejection, { rule: string }> & { readonly reason: "device" });
 
 /**
  * Why this host cannot take the request: its first failing check, or undefined when it can. `too_small` comes before
@@ -133,9 +148,9 @@ export interface Request {
  */
 export const rejection = (
   host: HostRoom,
-  { request, unknown }: Request,
+  { request, unknown, wishes }: Request,
   names: readonly string[],
-): Extract<HostRejection, { reason: "lost" | "exhausted" | "too_small" }> | undefined => {
+): Refused | undefined => {
   const { hostId } = host;
   if (!host.ready) return { hostId, reason: "lost" };
   if (unknown !== null) {
@@ -144,7 +159,7 @@ export const rejection = (
   }
   const small = firstShort(host.allocatable, 0, request);
   const at = small >= 0 ? small : firstShort(host.free, 0, request);
-  if (at < 0) return undefined;
+  if (at < 0) return wishes.length === 0 ? undefined : deviceRejection(host, wishes);
   const requested = request[at] as number;
   const room = ((small >= 0 ? host.allocatable : host.free)[at] as number) || 0;
   return {
@@ -155,4 +170,13 @@ export const rejection = (
     free: Math.max(0, room),
     short: requested - room,
   };
+};
+
+/** There is enough of everything in all, and not on single devices. */
+const deviceRejection = ({ hostId, allocatable, free, models }: HostRoom, wishes: readonly Wish[]) => {
+  const lacks = unfulfilled({ free, from: 0, models, modelsFrom: 0 }, wishes);
+  if (lacks === undefined) return undefined;
+  const isEver = unfulfilled({ free: allocatable, from: 0, models, modelsFrom: 0 }, [lacks]) === undefined;
+  const actual = isEver ? "its devices are taken or begun" : "it has no such devices";
+  return { hostId, reason: "device", rule: deviceAskText(lacks.ask), actual } as const;
 };

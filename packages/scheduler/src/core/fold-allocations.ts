@@ -2,6 +2,7 @@
 import { isForward, jobKey, type LogRecord } from "@berth/schema";
 import { addInto } from "./feasibility.ts";
 import { account, changeTask, endAllocation, giveUp, touchDocument, type Folding } from "./fold-tasks.ts";
+import { bookedFor } from "./granted.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import { reserve, unreserve } from "./reservations.ts";
 import type { MutableAllocation } from "./state.ts";
@@ -41,7 +42,8 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     placedAtMs: folding.atMs,
     startedAtMs: null,
     exit: null,
-    requestClass: job.requestClass,
+    ...(placement.devices !== undefined && { devices: placement.devices }),
+    requestClass: bookedFor(state, host.id, job.requestClass, placement.devices),
   };
   state.allocations.set(placement.id, allocation);
   changeTask(folding, job, task, () => {
@@ -56,7 +58,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   account(state, allocation, host.slot, 1);
   state.usage.add(job.project, job.requestClass.request, 1, folding.atMs);
   foldBinding(folding, allocation);
-  state.demand.note(job.requestClass.demandKey, job.requestClass.request, state.hosts.size);
+  state.demand.note(job.requestClass.demandKey, job.requestClass.request, state.hosts.size, job.spec.devices);
   state.index.setMix(state.demand.mix);
   folding.changes.allocations.add(placement.id);
   touchDocument(folding, allocation);
@@ -117,7 +119,7 @@ export const foldReserved = (folding: Folding, record: RecordOf<"room_reserved">
     giveUp(state, victim);
     touchDocument(folding, victim);
   }
-  changeTask(folding, job, task, () => reserve(state, job, task.index, host));
+  changeTask(folding, job, task, () => reserve(state, job, task.index, host, record.devices));
   folding.changes.hosts.add(host.id);
   return true;
 };

@@ -1,6 +1,5 @@
 /** Folding what is known of hosts: admitted, registered, silent, back, closed, removed. Each returns false when it contradicts the state. */
 import { leaseTermsOf, noResources, type LogRecord } from "@berth/schema";
-import { attributesOf } from "./attributes.ts";
 import { bookable, learnNames, toVector } from "./feasibility.ts";
 import {
   changeTask,
@@ -11,6 +10,7 @@ import {
   refreshQueue,
   type Folding,
 } from "./fold-tasks.ts";
+import { describeHost, rebook } from "./granted.ts";
 import { isGivenUp, isSilent } from "./patience.ts";
 import { unreserve, type Reservation } from "./reservations.ts";
 import type { MutableHost, MutableState } from "./state.ts";
@@ -37,12 +37,7 @@ const dropReservations = (
 /** Tells the packer, and every task that has an allocation there, how the host is now. */
 const announce = (folding: Folding, host: MutableHost): void => {
   const { state, changes } = folding;
-  state.index.setHost(
-    host.slot,
-    toVector(state.dimensions, host.allocatable),
-    host.state === "ready",
-    attributesOf(host),
-  );
+  describeHost(state, host);
   changes.hosts.add(host.id);
   if (host.state !== "ready") dropReservations(folding, host);
   for (const id of host.allocations) {
@@ -110,6 +105,8 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   host.session = record.session;
   host.bootId = record.bootId;
   host.inventory = record.inventory;
+  const devices = record.capacity.devices ?? [];
+  const areOthers = JSON.stringify(host.capacity?.devices ?? []) !== JSON.stringify(devices);
   host.capacity = record.capacity;
   const before = toVector(folding.state.dimensions, host.allocatable);
   host.allocatable = bookable(record.capacity);
@@ -118,7 +115,14 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   folding.state.usage.grow(before, after);
   // What is kept there was reckoned with what the host had before, and with what it was.
   const isLess = before.some((amount, at) => amount > (after[at] as number));
-  dropReservations(folding, host, ({ requestClass }) => isLess || requestClass.rules !== null);
+  dropReservations(
+    folding,
+    host,
+    ({ requestClass }) => isLess || requestClass.rules !== null || (areOthers && requestClass.columns),
+  );
+  // Where columns are new, whatever was remembered is too short.
+  if (folding.state.devices.learn(devices)) folding.state.index.setWidth(folding.state.dimensions.length);
+  if (areOthers) rebook(folding.state, host);
   if (host.state === "enrolled") host.state = stateByDuty[host.duty];
   announce(folding, host);
   return true;

@@ -4,6 +4,7 @@
  */
 import { priorityOf, type AllocationId, type Exit, type JobSpec, type TaskCounts } from "@berth/schema";
 import { addInto } from "./feasibility.ts";
+import { askedOf } from "./granted.ts";
 import { isGivenUp } from "./patience.ts";
 import type { RequestClass } from "./request-class.ts";
 import { unreserve } from "./reservations.ts";
@@ -238,7 +239,7 @@ const release = (folding: Folding, allocation: MutableAllocation): void => {
   if (host === undefined || !host.allocations.delete(allocation.id)) return;
   addInto(host.reserved, allocation.spec.requests, -1);
   account(state, allocation, host.slot, -1);
-  state.usage.add(allocation.project, allocation.requestClass.request, -1, folding.atMs);
+  state.usage.add(allocation.project, askedOf(allocation.requestClass).request, -1, folding.atMs);
 };
 
 /**

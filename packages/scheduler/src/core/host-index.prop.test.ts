@@ -10,6 +10,7 @@ import {
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { firstShort, STRIDE } from "./feasibility.ts";
+import { createDeviceLayout } from "./devices.ts";
 import { createHostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";
 import { inverseOf, NO_VALUATION, valuate } from "./score.ts";
@@ -24,7 +25,7 @@ const padded = (given: ArrayLike<number>): Float64Array => {
   return vector;
 };
 
-const classes = createClassTable();
+const classes = createClassTable(createDeviceLayout());
 const classOf = ([cpuMillis, memoryBytes, pids]: Amounts, name = "job", placement?: PlacementRules): RequestClass =>
   classes.retain(NAMES, {
     requests: { cpuMillis, memoryBytes, pids },
@@ -247,10 +248,10 @@ it("tells work that waits only of growth that can help it", () => {
   index.book(slot, three, 1);
   index.book(slot, one, 1);
   const mark = index.mark();
-  expect(index.grownFor(mark, three.request)).toBe(false);
+  expect(index.grownFor(mark, three)).toBe(false);
   index.book(slot, one, -1);
-  expect(index.grownFor(mark, three.request)).toBe(false);
+  expect(index.grownFor(mark, three)).toBe(false);
   index.book(slot, three, -1);
-  expect(index.grownFor(mark, three.request)).toBe(true);
-  expect(index.grownFor(index.mark(), three.request)).toBe(false);
+  expect(index.grownFor(mark, three)).toBe(true);
+  expect(index.grownFor(index.mark(), three)).toBe(false);
 });

@@ -7,9 +7,26 @@
  * The lanes are the memory of scores of (request class, host): a bounded LRU, and dropping one costs a scan, never an answer.
  * The index is kept by `fold`. Planning books on it tentatively and takes everything back before it returns.
  */
-import { DIMENSIONS, type HostId, type Lookup, type ScoreBreakdown } from "@berth/schema";
+import {
+  DIMENSIONS,
+  type Device,
+  type DeviceGrant,
+  type HostId,
+  type Lookup,
+  type ScoreBreakdown,
+} from "@berth/schema";
 import { bestFew, bestOf } from "./choose-host.ts";
 import type { Mix } from "./demand.ts";
+import {
+  choose,
+  createDeviceLayout,
+  grantsOf,
+  NO_WISHES,
+  unfulfilled,
+  writeDevices,
+  type DeviceLayout,
+  type Wish,
+} from "./devices.ts";
 import { STRIDE, type HostRoom, type Vector } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
@@ -17,12 +34,19 @@ import type { RequestClass } from "./request-class.ts";
 import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
 import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard, type Lane } from "./score-board.ts";
+import { BASE, padded } from "./vector.ts";
 import { explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
 
 export interface Choice {
   readonly slot: number;
   readonly hostId: HostId;
   readonly score: number;
+}
+
+/** What a task would have: booked amounts with columns of devices, and the grants that say it to people and hosts. */
+export interface Granted {
+  readonly requestClass: RequestClass;
+  readonly devices: readonly DeviceGrant[];
 }
 
 /** What a host is, beside its room: `key` is the same for equal attributes. */
@@ -34,7 +58,13 @@ export interface Attributes {
 export interface HostIndex {
   /** The position of a host, given at its first sight and never to another. */
   readonly slotOf: (id: HostId) => number;
-  readonly setHost: (slot: number, allocatable: Vector, ready: boolean, attributes?: Attributes) => void;
+  readonly setHost: (
+    slot: number,
+    allocatable: Vector,
+    ready: boolean,
+    attributes?: Attributes,
+    devices?: readonly Device[],
+  ) => void;
   /** So many dimensions are known now. */
   readonly setWidth: (width: number) => void;
   /** Books (`sign` 1) or frees (-1) what a task of this class asks for. */
@@ -65,7 +95,11 @@ export interface HostIndex {
    * True when since `mark` some host has grown such that it can take the request now, or could with what is given up there:
    * a row of STRIDE for each slot.
    */
-  readonly grownFor: (mark: number, request: Vector, given?: Float64Array) => boolean;
+  readonly grownFor: (mark: number, requestClass: RequestClass, given?: Float64Array) => boolean;
+  /** Which devices would be a task's on this host; `within`: what there is of it, when that is not what is free now. */
+  readonly grant: (slot: number, requestClass: RequestClass, within?: Float64Array) => Granted | undefined;
+  /** Whether the devices of a host would do with so much left of them. */
+  readonly hasDevices: (slot: number, room: Float64Array, requestClass: RequestClass) => boolean;
   /** Another number whenever a host has become larger, smaller, ready or not. */
   readonly sizes: () => number;
   /** Something on this host is given up from here on: news for work that waits. */
@@ -79,12 +113,17 @@ const GROWTHS = 1_024;
 const NO_ATTRIBUTES: Attributes = { key: "", lookup: () => undefined };
 
 /** `onChange` hears of every host whose room or state becomes another one, tentatively or not. */
-export const createHostIndex = (maxScores: number = MAX_SCORES, onChange?: (slot: number) => void): HostIndex => {
+export const createHostIndex = (
+  maxScores: number = MAX_SCORES,
+  onChange?: (slot: number) => void,
+  layout: DeviceLayout = createDeviceLayout(),
+): HostIndex => {
   const table = createHostTable(STRIDE, DIMENSIONS.length);
   const counts = createGroupCounts();
   const lookups: Lookup[] = [];
   const attributeKeys: string[] = [];
-  const board = createScoreBoard(table, counts, lookups, maxScores);
+  const board = createScoreBoard(table, counts, lookups, maxScores, layout.width);
+  const devicesOf: (readonly Device[])[] = [];
   const { ids, ordered } = table;
   const growths = new Int32Array(GROWTHS);
   let growthCount = 0;
@@ -97,8 +136,9 @@ export const createHostIndex = (maxScores: number = MAX_SCORES, onChange?: (slot
     growthCount += 1;
   };
 
-  const change = (slot: number, { request, groups }: RequestClass, sign: 1 | -1): void => {
-    table.add(slot, request, sign === 1 ? -1 : 1);
+  const change = (slot: number, requestClass: RequestClass, sign: 1 | -1): void => {
+    const { groups } = requestClass;
+    table.add(slot, requestClass, sign === 1 ? -1 : 1);
     onChange?.(slot);
     for (const group of groups) {
       const before = counts.total(group);
@@ -107,8 +147,10 @@ export const createHostIndex = (maxScores: number = MAX_SCORES, onChange?: (slot
     }
   };
 
+  const modelsOf = (slot: number) => ({ models: table.rows().models, modelsFrom: slot * (STRIDE - BASE) });
+
   const laneOf = (requestClass: RequestClass): Lane | undefined =>
-    requestClass.unknown === null ? board.laneOf(requestClass) : undefined;
+    requestClass.unknown === null ? board.laneOf(requestClass.asked ?? requestClass) : undefined;
 
   const largestNow = (): Float64Array => {
     const largest = new Float64Array(STRIDE);
@@ -136,9 +178,12 @@ export const createHostIndex = (maxScores: number = MAX_SCORES, onChange?: (slot
       attributeKeys[slot] ??= NO_ATTRIBUTES.key;
       return slot;
     },
-    setHost: (slot, all, isReady, attributes = NO_ATTRIBUTES) => {
+    setHost: (slot, all, isReady, attributes = NO_ATTRIBUTES, devices = []) => {
       const comesOrGoes = (table.rows().ready[slot] === 1) !== isReady;
-      table.setHost(slot, all, isReady);
+      const models = new Int32Array(STRIDE - BASE);
+      devicesOf[slot] = devices;
+      writeDevices(layout, devices, all, models);
+      table.setHost(slot, all, isReady, models);
       sizes += 1;
       onChange?.(slot);
       // It may have as much left as before, and be another one.
@@ -163,16 +208,15 @@ export const createHostIndex = (maxScores: number = MAX_SCORES, onChange?: (slot
     idOf: (slot) => ids[slot] as HostId,
     rows: table.rows,
     takes: (slot, requestClass) =>
-      requestClass.unknown === null &&
-      table.fits(slot, requestClass.request) &&
-      refusal(slot, requestClass) === undefined,
+      requestClass.unknown === null && table.fits(slot, requestClass) && refusal(slot, requestClass) === undefined,
     room: (slot) => {
-      const { ready, allocatable, free } = table.rows();
+      const { ready, allocatable, free, models } = table.rows();
       return {
         hostId: ids[slot] as HostId,
         ready: ready[slot] === 1,
         allocatable: allocatable.subarray(slot * STRIDE, (slot + 1) * STRIDE),
         free: free.subarray(slot * STRIDE, (slot + 1) * STRIDE),
+        models: models.subarray(slot * (STRIDE - BASE), (slot + 1) * (STRIDE - BASE)),
       };
     },
     inOrder: () => ordered,
@@ -193,25 +237,48 @@ export const createHostIndex = (maxScores: number = MAX_SCORES, onChange?: (slot
     setMix: (mix, largest) => {
       if (mix.version === mixVersion) return;
       mixVersion = mix.version;
-      valuation = valuate(mix, largest ?? largestNow());
+      valuation = valuate(mix, padded(largest ?? largestNow()), layout);
       board.setValuation(valuation);
     },
     valuation: () => valuation,
     explain: (slot, requestClass) => {
       const { free, perUnit } = table.rows();
-      const packed = board.scorer().explain(free, perUnit, slot * STRIDE, requestClass.request);
+      const packed = board.scorer().explain(free, perUnit, slot * STRIDE, requestClass.request, {
+        ...{ wishes: requestClass.wishes, columns: requestClass.columns },
+        ...modelsOf(slot),
+      });
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
       if (check === null || check.total === 1) return packed;
       const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), valuesOf(check, slot), 0);
       return explainWithRules(packed, check.total, check.preferred[slot] as number, even);
     },
     mark: () => growthCount,
-    grownFor: (since, request, given) => {
+    grownFor: (since, requestClass, given) => {
       if (growthCount - since > GROWTHS) return true;
       for (let at = since; at < growthCount; at += 1) {
-        if (table.fits(growths[at % GROWTHS] as number, request, given)) return true;
+        if (table.fits(growths[at % GROWTHS] as number, requestClass, given)) return true;
       }
       return false;
+    },
+    hasDevices: (slot, room, { wishes }) =>
+      wishes.length === 0 || unfulfilled({ free: room, from: 0, ...modelsOf(slot) }, wishes) === undefined,
+    grant: (slot, requestClass, within) => {
+      const { wishes } = requestClass;
+      if (wishes.length === 0) return { requestClass, devices: [] };
+      const request = requestClass.request.slice();
+      const chosen = new Map<string, { readonly wish: Wish; readonly ordinal: number }>();
+      const room = {
+        free: within ?? table.rows().free,
+        from: within === undefined ? slot * STRIDE : 0,
+        ...modelsOf(slot),
+      };
+      const isWhole = choose(room, wishes, (column, amount, wish, ordinal) => {
+        request[column] = amount;
+        chosen.set(`${wish.ask.kind}/${ordinal}`, { wish, ordinal });
+      });
+      if (!isWhole) return undefined;
+      const booked: RequestClass = { ...requestClass, request, wishes: NO_WISHES, columns: true, asked: requestClass };
+      return { requestClass: booked, devices: grantsOf(devicesOf[slot] ?? [], [...chosen.values()]) };
     },
     stir: noteGrowth,
     sizes: () => sizes,

@@ -3,7 +3,10 @@
  * row has changed is noted once, for whoever remembers something about hosts. Amounts are whole numbers, exact in doubles.
  */
 import type { HostId } from "@berth/schema";
+import { unfulfilled } from "./devices.ts";
+import type { Request } from "./feasibility.ts";
 import { inverseOf } from "./score.ts";
+import { BASE } from "./vector.ts";
 
 /** The rows. They are other arrays after a host was added. */
 export interface Rows {
@@ -14,7 +17,14 @@ export interface Rows {
   readonly ready: Uint8Array;
   /** Position of a host in the order of ids. */
   readonly rank: Int32Array;
+  /** Models of devices, a row for each host, by column. */
+  readonly models: Int32Array;
 }
+
+/** What is asked or booked; what of devices it needs, and whether the vector names columns of them. */
+export type Amounts = Pick<Request, "request" | "wishes"> & { readonly columns: boolean };
+
+const NO_MODELS = new Int32Array();
 
 export interface HostTable {
   /** Amounts per row, and how many of them, from the first on, are in use. */
@@ -27,10 +37,10 @@ export interface HostTable {
   readonly rows: () => Rows;
   /** The position of a host, given at its first sight and never to another. */
   readonly slotOf: (id: HostId) => number;
-  readonly setHost: (slot: number, allocatable: Float64Array, ready: boolean) => void;
-  readonly add: (slot: number, request: Float64Array, sign: 1 | -1) => void;
+  readonly setHost: (slot: number, allocatable: Float64Array, ready: boolean, models?: Int32Array) => void;
+  readonly add: (slot: number, amounts: Amounts, sign: 1 | -1) => void;
   /** Whether it is ready and has the room; `given`: rows of what comes to that room. */
-  readonly fits: (slot: number, request: Float64Array, given?: Float64Array) => boolean;
+  readonly fits: (slot: number, amounts: Amounts, given?: Float64Array) => boolean;
   /** Calls with every slot that was changed since the last time. */
   readonly takeChanged: (each: (slot: number) => void) => void;
 }
@@ -52,11 +62,13 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
   let allocatable = new Float64Array(capacity * stride);
   let perUnit = new Float64Array(capacity * stride);
   let rank = new Int32Array(capacity);
+  const columns = stride - BASE;
+  let models = new Int32Array(capacity * columns);
   let ready = new Uint8Array(capacity);
   let isChanged = new Uint8Array(capacity);
   let changed = new Int32Array(capacity);
   let changedCount = 0;
-  let rows: Rows = { free, allocatable, perUnit, ready, rank };
+  let rows: Rows = { free, allocatable, perUnit, ready, rank, models };
 
   const grow = (): void => {
     capacity *= 2;
@@ -64,10 +76,11 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
     allocatable = longer(allocatable, new Float64Array(capacity * stride));
     perUnit = longer(perUnit, new Float64Array(capacity * stride));
     rank = longer(rank, new Int32Array(capacity));
+    models = longer(models, new Int32Array(capacity * columns));
     ready = longer(ready, new Uint8Array(capacity));
     isChanged = longer(isChanged, new Uint8Array(capacity));
     changed = longer(changed, new Int32Array(capacity));
-    rows = { free, allocatable, perUnit, ready, rank };
+    rows = { free, allocatable, perUnit, ready, rank, models };
   };
 
   const note = (slot: number): void => {
@@ -105,7 +118,7 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
       note(slot);
       return slot;
     },
-    setHost: (slot, all, isReady) => {
+    setHost: (slot, all, isReady, itsModels = NO_MODELS) => {
       const from = slot * stride;
       for (let at = 0; at < stride; at += 1) {
         const more = (all[at] as number) - (allocatable[from + at] as number);
@@ -113,25 +126,34 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
       }
       allocatable.set(all, from);
       perUnit.set(inverseOf(all), from);
+      models.fill(0, slot * columns, (slot + 1) * columns);
+      models.set(itsModels, slot * columns);
       ready[slot] = isReady ? 1 : 0;
       note(slot);
     },
-    add: (slot, request, sign) => {
+    add: (slot, { request, columns: hasColumns }, sign) => {
       const from = slot * stride;
       for (let at = 0; at < width; at += 1) {
         free[from + at] = (free[from + at] as number) + sign * (request[at] as number);
       }
+      for (let at = BASE; hasColumns && at < stride; at += 1) {
+        free[from + at] = (free[from + at] as number) + sign * (request[at] as number);
+      }
       note(slot);
     },
-    fits: (slot, request, given) => {
+    fits: (slot, { request, wishes, columns: hasColumns }, given) => {
       if (ready[slot] === 0) return false;
-      for (let at = 0, from = slot * stride; at < width; at += 1, from += 1) {
+      const from = slot * stride;
+      const isShort = (at: number): boolean => {
         const wanted = request[at] as number;
-        if (wanted <= 0) continue;
-        const more = given === undefined ? 0 : (given[from] as number);
-        if (wanted > (free[from] as number) + more) return false;
-      }
-      return true;
+        return (
+          wanted > 0 && wanted > (free[from + at] as number) + (given === undefined ? 0 : (given[from + at] as number))
+        );
+      };
+      for (let at = 0; at < width; at += 1) if (isShort(at)) return false;
+      for (let at = BASE; hasColumns && at < stride; at += 1) if (isShort(at)) return false;
+      if (wishes.length === 0) return true;
+      return unfulfilled({ free, from, models, modelsFrom: slot * columns, given }, wishes) === undefined;
     },
     takeChanged: (each) => {
       for (let at = 0; at < changedCount; at += 1) {

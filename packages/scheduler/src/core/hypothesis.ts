@@ -3,6 +3,7 @@ import { LOG_VERSION, noResources, type LogRecord } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
 import { toVector } from "./feasibility.ts";
 import { fold } from "./fold.ts";
+import { describeHost } from "./granted.ts";
 import { imageOf, restoreImage, type ImageLine } from "./image.ts";
 import {
   createState,
@@ -34,13 +35,7 @@ export const close = (copy: MutableState, host: MutableHost): void =>
   copy.index.setHost(host.slot, toVector(copy.dimensions, noResources()), false, attributesOf(host));
 
 /** As the log says that it is. */
-export const reopen = (copy: MutableState, host: MutableHost): void =>
-  copy.index.setHost(
-    host.slot,
-    toVector(copy.dimensions, host.allocatable),
-    host.state === "ready",
-    attributesOf(host),
-  );
+export const reopen = (copy: MutableState, host: MutableHost): void => describeHost(copy, host);
 
 /** What runs on a host and should go on, in the order of ids. */
 export const lastingOn = (copy: MutableState, host: MutableHost): AllocationRecord[] =>

@@ -10,7 +10,7 @@ import { isTerminal, noResources, type AllocationId, type AuditEntry, type JobKe
 import { restoreAudit } from "./audit.ts";
 import { createBitset } from "./bitset.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
-import { attributesOf } from "./attributes.ts";
+import { askedOf, bookedFor, describeHost } from "./granted.ts";
 import { toVector } from "./feasibility.ts";
 import { account, queueKeyOf, refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
 import { reserve, type ReservationFacts } from "./reservations.ts";
@@ -47,6 +47,7 @@ type StateFacts = Omit<
   | "audit"
   | "toStop"
   | "classes"
+  | "devices"
   | "queues"
   | "reservations"
   | "priorities"
@@ -74,6 +75,8 @@ export type ImageLine =
       readonly toStop: readonly AllocationId[];
       readonly demand: DemandFacts;
       readonly largest: readonly number[];
+      /** Columns of devices, where hosts have some. */
+      readonly columns?: readonly string[];
       /** Absent in images of older versions. */
       readonly usage?: UsageFacts;
     }
@@ -148,7 +151,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     index,
     ...more
   } = state;
-  const { reservations, priorities, limited, budgetChanges, ledger, usage, ...facts } = more;
+  const { reservations, priorities, limited, budgetChanges, ledger, usage, devices, ...facts } = more;
   void limited;
   void budgetChanges;
   void classes;
@@ -163,6 +166,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     toStop: [...toStop],
     demand: demand.facts(),
     largest: Array.from(index.valuation().largest),
+    ...(devices.names.length > 0 && { columns: [...devices.names] }),
     usage: usage.facts(),
   };
   const numbers = new Map<JobSpec, number>();
@@ -202,7 +206,10 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     yield { kind: "audit", droppedUpTo: audit.droppedUpTo, entries };
   }
   for (const some of slices([...reservations], KEYS_PER_LINE)) {
-    const kept = some.map(({ job, index: at, hostId }) => ({ job: job.key, index: at, hostId }));
+    const kept = some.map(({ job, index: at, hostId, devices: grants }) => ({
+      ...{ job: job.key, index: at, hostId },
+      ...(grants.length > 0 && { devices: grants }),
+    }));
     yield { kind: "reservations", reservations: kept };
   }
   for (const entries of slices([...idempotency], KEYS_PER_LINE)) yield { kind: "keys", entries };
@@ -228,6 +235,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
     switch (line.kind) {
       case "state":
         Object.assign(state, line.facts);
+        state.devices.restore(line.columns ?? []);
         state.finished = new Set(line.finished);
         state.toStop = new Set(line.toStop);
         state.demand = createDemand(line.demand);
@@ -272,7 +280,8 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
       }
       case "allocation": {
         const spec = found(specs[line.spec], `spec ${line.spec}`);
-        const requestClass = state.classes.passing(state.dimensions, spec);
+        const asked = state.classes.passing(state.dimensions, spec);
+        const requestClass = bookedFor(state, line.facts.hostId, asked, line.facts.devices);
         state.allocations.set(line.facts.id, { ...line.facts, spec, requestClass });
         break;
       }
@@ -297,12 +306,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
 const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void => {
   state.index.setWidth(state.dimensions.length);
   for (const host of state.hosts.values()) {
-    state.index.setHost(
-      host.slot,
-      toVector(state.dimensions, host.allocatable),
-      host.state === "ready",
-      attributesOf(host),
-    );
+    describeHost(state, host);
     state.usage.grow(toVector([], noResources()), toVector(state.dimensions, host.allocatable));
   }
   for (const allocation of state.allocations.values()) {
@@ -310,11 +314,11 @@ const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void =
     const host = found(state.hosts.get(allocation.hostId), `host ${allocation.hostId}`);
     host.allocations.add(allocation.id);
     account(state, allocation, host.slot, 1);
-    state.usage.rebook(allocation.project, allocation.requestClass.request);
+    state.usage.rebook(allocation.project, askedOf(allocation.requestClass).request);
   }
-  for (const { job: key, index, hostId } of kept) {
+  for (const { job: key, index, hostId, devices } of kept) {
     const job = found(state.jobs.get(key as JobKey), `job ${key}`);
-    reserve(state, job, index, found(state.hosts.get(hostId), `host ${hostId}`));
+    reserve(state, job, index, found(state.hosts.get(hostId), `host ${hostId}`), devices);
   }
   // What it takes of its host is in the facts already, not in the index.
   for (const volume of state.volumes.values()) bookVolume(state, volume, 1, "index");

@@ -4,7 +4,7 @@
  * before the next answer. A function of the facts: it can be dropped at any time.
  */
 import { priorityOf, type AllocationId } from "@berth/schema";
-import { STRIDE } from "./feasibility.ts";
+import { addRow, STRIDE } from "./vector.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
 
 /** What stands on one host, by priority. `NOW`: what is being stopped already, and costs nothing more. */
@@ -65,9 +65,7 @@ export const createLedger = (): Ledger => {
     for (const { id, desired, spec, requestClass } of allocationsOn(state, slot)) {
       const own = desired === "stop" || taken.has(id) ? NOW : priorityOf(spec);
       const row = rows.get(own) as Float64Array;
-      for (let at = 0; at < STRIDE; at += 1) {
-        row[from + at] = (row[from + at] as number) + (requestClass.request[at] as number);
-      }
+      addRow(row, from, requestClass.request);
     }
     let below: Float64Array | undefined;
     for (const level of levels) {

@@ -5,7 +5,8 @@
  */
 import type { AllocationId, ProjectName } from "@berth/schema";
 import { mayBePromised } from "./backfill.ts";
-import { firstShort, STRIDE, type Vector } from "./feasibility.ts";
+import { firstShort } from "./feasibility.ts";
+import { addRow, STRIDE, type Vector } from "./vector.ts";
 import { hasLesser } from "./preempt.ts";
 import { standing } from "./queue-order.ts";
 import type { RequestClass } from "./request-class.ts";
@@ -39,7 +40,7 @@ const isParked = (state: MutableState, queue: ClassQueue, given: (priority: numb
   const takes = hasLesser(state, priority);
   const woken =
     (takes && state.budgetChanges !== parkedBudget) ||
-    (now !== parkedAt && state.index.grownFor(parkedAt, requestClass.request, takes ? given(priority) : undefined));
+    (now !== parkedAt && state.index.grownFor(parkedAt, requestClass, takes ? given(priority) : undefined));
   queue.parkedAt = woken ? null : now;
   return !woken;
 };
@@ -173,6 +174,6 @@ export class Service {
   give(project: ProjectName, request: Vector): void {
     let sum = this.#given.get(project);
     if (sum === undefined) this.#given.set(project, (sum = new Float64Array(STRIDE)));
-    for (let at = 0; at < STRIDE; at += 1) sum[at] = (sum[at] as number) + (request[at] as number);
+    addRow(sum, 0, request);
   }
 }

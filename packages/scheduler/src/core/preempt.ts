@@ -7,16 +7,21 @@
  */
 import { priorityOf, type AllocationId, type HostId, type JobKey } from "@berth/schema";
 import { mayStop } from "./disruption.ts";
-import { STRIDE } from "./feasibility.ts";
+import { unfulfilled } from "./devices.ts";
+import { firstShort } from "./feasibility.ts";
 import { gangNeed } from "./gang.ts";
+import type { Granted } from "./host-index.ts";
 import { NOW } from "./ledger.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
+import { addRow, BASE, STRIDE } from "./vector.ts";
 
 export interface Eviction {
   readonly slot: number;
   readonly hostId: HostId;
   readonly victims: readonly MutableAllocation[];
+  /** What is booked there for the task. */
+  readonly granted: Granted;
 }
 
 /** What one plan has taken already. */
@@ -56,10 +61,10 @@ interface Candidates {
 
 /** Hosts on which all that stands at `level` and below would make room. */
 const candidatesAt = (state: MutableState, requestClass: RequestClass, level: number): Candidates => {
-  const { free, perUnit, ready } = state.index.rows();
+  const { free, perUnit, ready, models } = state.index.rows();
   const given = state.ledger.upTo(level);
   const going = state.ledger.upTo(NOW);
-  const { request } = requestClass;
+  const { request, wishes } = requestClass;
   const width = state.dimensions.length;
   const found: Candidates = { slots: [], missing: [] };
   for (const slot of state.index.inOrder()) {
@@ -76,6 +81,10 @@ const candidatesAt = (state: MutableState, requestClass: RequestClass, level: nu
       if (lacks > missing) missing = lacks;
     }
     if (at < width) continue;
+    if (wishes.length > 0) {
+      const room = { free, from, models, modelsFrom: slot * (STRIDE - BASE), given };
+      if (unfulfilled(room, wishes) !== undefined) continue;
+    }
     found.slots.push(slot);
     found.missing.push(missing);
   }
@@ -124,22 +133,19 @@ const victimsOn = (
   requestClass: RequestClass,
   level: number,
   taken: Taken,
-): MutableAllocation[] | undefined => {
-  const { free } = state.index.rows();
-  const going = state.ledger.upTo(NOW);
-  const width = state.dimensions.length;
+): { readonly victims: MutableAllocation[]; readonly granted: Granted } | undefined => {
   const { request } = requestClass;
-  const room = new Float64Array(width);
-  for (let at = 0; at < width; at += 1) {
-    const from = slot * STRIDE + at;
-    room[at] = (free[from] as number) + (going[from] as number) - (request[at] as number);
-  }
-  const isShort = (): boolean => room.some((left, at) => left < 0 && (request[at] as number) > 0);
-  const give = ({ requestClass: other }: MutableAllocation, sign: 1 | -1): void => {
-    for (let at = 0; at < width; at += 1) room[at] = (room[at] as number) + sign * (other.request[at] as number);
+  const room = state.index.room(slot).free.slice();
+  addRow(room, 0, state.ledger.upTo(NOW).subarray(slot * STRIDE, (slot + 1) * STRIDE));
+  const isShort = (): boolean => firstShort(room, 0, request) >= 0 || !state.index.hasDevices(slot, room, requestClass);
+  const give = ({ requestClass: other }: MutableAllocation, sign: 1 | -1): void => addRow(room, 0, other.request, sign);
+  const isOf = (at: number, { requestClass: other }: MutableAllocation): boolean =>
+    (request[at] as number) > (room[at] as number) && (request[at] as number) > 0 && (other.request[at] as number) > 0;
+  const helps = (victim: MutableAllocation): boolean => {
+    for (let at = 0; at < BASE; at += 1) if (isOf(at, victim)) return true;
+    // In all there is enough: whoever holds a device may hold the one that is needed.
+    return victim.requestClass.columns && firstShort(room, 0, request) < 0;
   };
-  const helps = ({ requestClass: other }: MutableAllocation): boolean =>
-    room.some((left, at) => left < 0 && (request[at] as number) > 0 && (other.request[at] as number) > 0);
   const chosen: MutableAllocation[] = [];
   const perJob = new Map<JobKey, number>();
   if (isShort()) {
@@ -163,7 +169,8 @@ const victimsOn = (
     if (isShort()) give(victim, 1);
     else chosen.splice(at, 1);
   }
-  return chosen;
+  const granted = state.index.grant(slot, requestClass, room);
+  return granted === undefined ? undefined : { victims: chosen, granted };
 };
 
 const better = (state: MutableState, left: readonly MutableAllocation[], right: readonly MutableAllocation[]) => {
@@ -204,9 +211,10 @@ export const findEviction = (
       if (requestClass.rules !== null && state.index.refusal(slot, requestClass) !== undefined) continue;
       // Where it may not stand is no look: those hosts may be many, and the same ones every time.
       looks += 1;
-      const victims = victimsOn(state, slot, requestClass, level, taken);
-      if (victims === undefined) continue;
-      const found = { slot, hostId: state.index.idOf(slot), victims };
+      const made = victimsOn(state, slot, requestClass, level, taken);
+      if (made === undefined) continue;
+      const { victims } = made;
+      const found = { slot, hostId: state.index.idOf(slot), ...made };
       // What is being stopped already will do: the room is kept, and nobody is stopped for it.
       if (victims.length === 0) return found;
       successes += 1;

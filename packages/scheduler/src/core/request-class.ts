@@ -2,6 +2,8 @@
  * Request classes: tasks that ask for the same are the same question to the packer. A class lives as long as a job
  * refers to it; its id is never used again, so that whatever is remembered under an id stays true.
  */
+import { demandKeyOf } from "./demand.ts";
+import { wishesOf, type DeviceLayout, type Wish } from "./devices.ts";
 import { toVector, unknownIn, type Vector } from "./feasibility.ts";
 import { groupsOf, rulesKey, rulesOf, type Asking, type Rules } from "./rules.ts";
 
@@ -17,12 +19,18 @@ export interface RequestClass {
   readonly rules: Rules | null;
   /** The groups that a task of this class counts in. */
   readonly groups: readonly string[];
+  /** What it needs of devices: any that will do. Empty once it is decided which, as in what is booked. */
+  readonly wishes: readonly Wish[];
+  /** Whether `request` says which devices: then it is what one task has, and not what is asked. */
+  readonly columns: boolean;
+  /** What was asked, of what is booked for it. */
+  readonly asked?: RequestClass;
 }
 
-const describe = (id: number, names: readonly string[], asking: Asking): RequestClass => {
+const describe = (id: number, names: readonly string[], asking: Asking, layout: DeviceLayout): RequestClass => {
   const request = toVector(names, asking.requests);
   const unknown = unknownIn(names, asking.requests);
-  const demandKey = request.join(",");
+  const demandKey = demandKeyOf(request, asking.devices);
   const missing = unknown === null ? "" : `|${unknown.name}=${unknown.amount}`;
   return {
     id,
@@ -32,6 +40,8 @@ const describe = (id: number, names: readonly string[], asking: Asking): Request
     unknown,
     rules: rulesOf(asking),
     groups: groupsOf(asking),
+    wishes: wishesOf(layout, asking),
+    columns: false,
   };
 };
 
@@ -44,11 +54,11 @@ export interface ClassTable {
   readonly passing: (names: readonly string[], asking: Asking) => RequestClass;
 }
 
-export const createClassTable = (): ClassTable => {
+export const createClassTable = (layout: DeviceLayout): ClassTable => {
   const byKey = new Map<string, { readonly requestClass: RequestClass; users: number }>();
   let nextId = 1;
   const passing = (names: readonly string[], asking: Asking): RequestClass => {
-    const described = describe(nextId, names, asking);
+    const described = describe(nextId, names, asking, layout);
     const known = byKey.get(described.key);
     if (known !== undefined) return known.requestClass;
     nextId += 1;

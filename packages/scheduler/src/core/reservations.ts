@@ -3,7 +3,8 @@
  * else is given it; what is free there may be negative until those that were stopped have ended. A reservation lives only
  * as long as its task wants a place and its host answers: then the task is planned anew.
  */
-import type { HostId } from "@berth/schema";
+import type { DeviceGrant, HostId } from "@berth/schema";
+import { bookedFor } from "./granted.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableHost, MutableJob, MutableState } from "./state.ts";
 
@@ -11,7 +12,9 @@ export interface Reservation {
   readonly job: MutableJob;
   readonly index: number;
   readonly hostId: HostId;
+  /** As it is booked. */
   readonly requestClass: RequestClass;
+  readonly devices: readonly DeviceGrant[];
 }
 
 /** As an image keeps it. */
@@ -19,11 +22,18 @@ export interface ReservationFacts {
   readonly job: string;
   readonly index: number;
   readonly hostId: HostId;
+  readonly devices?: readonly DeviceGrant[];
 }
 
-export const reserve = (state: MutableState, job: MutableJob, index: number, host: MutableHost): void => {
-  const { requestClass } = job;
-  const reservation = { job, index, hostId: host.id, requestClass };
+export const reserve = (
+  state: MutableState,
+  job: MutableJob,
+  index: number,
+  host: MutableHost,
+  devices: readonly DeviceGrant[] = [],
+): void => {
+  const requestClass = bookedFor(state, host.id, job.requestClass, devices);
+  const reservation = { job, index, hostId: host.id, requestClass, devices };
   job.reserved.set(index, reservation);
   host.reservations.add(reservation);
   state.reservations.add(reservation);

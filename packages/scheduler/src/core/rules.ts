@@ -17,6 +17,7 @@ import {
 export type Asking = Pick<JobSpec, "project" | "name" | "placement"> & {
   readonly requests: Resources;
   readonly volumes?: JobSpec["volumes"];
+  readonly devices?: JobSpec["devices"] | undefined;
 };
 
 interface Stated {

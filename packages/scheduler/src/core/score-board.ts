@@ -14,6 +14,7 @@ import { setScore, UNKNOWN_TOP } from "./choose-host.ts";
 import { againstOthers, checkOf, eligibleIn, hostSightOf, type HostSight, type RuleCheck } from "./rule-check.ts";
 import { createScoreForest, type ScoreForest } from "./score-forest.ts";
 import { NO_VALUATION, ownSize, SCORE_UNITS, type Valuation } from "./score.ts";
+import { BASE } from "./vector.ts";
 import { CANNOT, createScorer, type Scorer, type Standings } from "./scorer.ts";
 
 /** The scores of one class. */
@@ -24,6 +25,8 @@ export interface Lane {
   readonly partition: Partition;
   readonly check: RuleCheck | null;
   readonly request: Float64Array;
+  readonly wishes: RequestClass["wishes"];
+  readonly columns: boolean;
   /** The size of its request, as the valuation has it. */
   own: number;
   /** True up to this mark of the journal, and under this valuation. */
@@ -68,10 +71,12 @@ const MAX_RECOUNTED = 4_096;
 const groupsOf = ({ check }: Lane): readonly string[] =>
   check === null ? [] : [...check.rules.hostLimits, ...check.rules.hostTogether].map(({ group }) => group);
 
-const standingsFor = (hosts: number, width: number, requests: number): Standings => ({
-  free: new Float64Array(hosts * width),
-  perUnit: new Float64Array(hosts * width),
+const standingsFor = (hosts: number, width: number, columns: number, requests: number): Standings => ({
+  free: new Float64Array(hosts * (width + columns)),
+  perUnit: new Float64Array(hosts * (width + columns)),
+  models: new Int32Array(hosts * columns),
   places: new Float64Array(hosts * requests),
+  loose: new Float64Array(hosts * requests),
   binding: new Int32Array(hosts),
 });
 
@@ -87,11 +92,14 @@ export const createScoreBoard = (
   counts: GroupCounts,
   lookups: readonly Lookup[],
   maxScores: number,
+  columnsInUse: () => number,
 ): ScoreBoard => {
   const { stride } = table;
+  let columns = columnsInUse();
   let valuation = NO_VALUATION;
   let width = table.width();
-  let scorer = createScorer(valuation, width);
+  let row = width + columns;
+  let scorer = createScorer(valuation, width, columns);
   let hosts = 0;
   const places = new Map<string, Place>();
   const partitions = new Map<string, { readonly partition: Partition; readonly forest: ScoreForest }>();
@@ -99,7 +107,7 @@ export const createScoreBoard = (
    * The hosts as they were when last looked at, as narrow as can be: what was taken back in the meantime is no change, and
    * whoever scores reads from here.
    */
-  let seen: Standings = standingsFor(0, 0, 0);
+  let seen: Standings = standingsFor(0, 0, 0, 0);
   let seenReady = new Uint8Array(0);
   /** No request that is asked about is larger than this. */
   const most = new Float64Array(stride);
@@ -125,9 +133,11 @@ export const createScoreBoard = (
 
   const forget = (): void => {
     lanes.clear();
-    if (width === table.width()) return;
+    if (width === table.width() && columns === columnsInUse()) return;
     width = table.width();
-    scorer = createScorer(valuation, width);
+    columns = columnsInUse();
+    row = width + columns;
+    scorer = createScorer(valuation, width, columns);
     hosts = NONE_SEEN;
   };
 
@@ -137,7 +147,7 @@ export const createScoreBoard = (
     places.clear();
     partitions.clear();
     counts.forgetPlaces();
-    seen = standingsFor(hosts, width, scorer.count);
+    seen = standingsFor(hosts, width, columns, scorer.count);
     seenReady = new Uint8Array(hosts).fill(UNSEEN);
     journal = createChangeJournal(hosts);
     behind = new Int32Array(journal.longest);
@@ -147,18 +157,24 @@ export const createScoreBoard = (
 
   const isSame = (slot: number, free: Float64Array, ready: Uint8Array): boolean => {
     if (seenReady[slot] !== ready[slot]) return false;
-    for (let at = 0, from = slot * stride, to = slot * width; at < width; at += 1) {
-      if (seen.free[to + at] !== free[from + at]) return false;
-    }
+    const [from, to] = [slot * stride, slot * row];
+    for (let at = 0; at < width; at += 1) if (seen.free[to + at] !== free[from + at]) return false;
+    for (let at = 0; at < columns; at += 1) if (seen.free[to + width + at] !== free[from + BASE + at]) return false;
     return true;
   };
 
   const look = (slot: number): void => {
-    const { free, perUnit, ready } = table.rows();
+    const { free, perUnit, ready, models } = table.rows();
     if (isSame(slot, free, ready)) return;
-    for (let at = 0, from = slot * stride, to = slot * width; at < width; at += 1) {
+    const [from, to] = [slot * stride, slot * row];
+    for (let at = 0; at < width; at += 1) {
       seen.free[to + at] = free[from + at] as number;
       seen.perUnit[to + at] = perUnit[from + at] as number;
+    }
+    for (let at = 0; at < columns; at += 1) {
+      seen.free[to + width + at] = free[from + BASE + at] as number;
+      seen.perUnit[to + width + at] = perUnit[from + BASE + at] as number;
+      seen.models[slot * columns + at] = models[slot * (stride - BASE) + at] as number;
     }
     seenReady[slot] = ready[slot] as number;
     scorer.survey(seen, slot, most);
@@ -175,7 +191,8 @@ export const createScoreBoard = (
     if (!isRevalued) return;
     isRevalued = false;
     if (seen.places.length !== hosts * scorer.count) {
-      seen = { ...seen, places: new Float64Array(hosts * scorer.count) };
+      const amounts = hosts * scorer.count;
+      seen = { ...seen, places: new Float64Array(amounts), loose: new Float64Array(amounts) };
     }
     const { count } = scorer;
     for (let slot = 0; slot < hosts; slot += 1) {
@@ -184,15 +201,19 @@ export const createScoreBoard = (
         continue;
       }
       seen.places.copyWithin(slot * count, (slot - 1) * count, slot * count);
+      seen.loose.copyWithin(slot * count, (slot - 1) * count, slot * count);
       seen.binding[slot] = seen.binding[slot - 1] as number;
     }
   };
 
   /** Whether two hosts have the same and as much of it left: in an idle cluster most have. */
   const isTwin = (one: number, other: number): boolean => {
-    const { free, perUnit } = seen;
-    for (let at = 0, left = one * width, right = other * width; at < width; at += 1, left += 1, right += 1) {
+    const { free, perUnit, models } = seen;
+    for (let at = 0, left = one * row, right = other * row; at < row; at += 1, left += 1, right += 1) {
       if (free[left] !== free[right] || perUnit[left] !== perUnit[right]) return false;
+    }
+    for (let at = 0; at < columns; at += 1) {
+      if (models[one * columns + at] !== models[other * columns + at]) return false;
     }
     return true;
   };
@@ -231,7 +252,7 @@ export const createScoreBoard = (
 
   const scoreAll = (lane: Lane): void => {
     lane.scorer = scorer;
-    lane.own = ownSize(valuation, lane.request);
+    lane.own = ownSize(valuation, lane.request, lane.wishes);
     lane.isVoid = false;
     lane.recounted.clear();
     lane.tops.fill(UNKNOWN_TOP);
@@ -261,7 +282,7 @@ export const createScoreBoard = (
     return made;
   };
 
-  const open = ({ id, request, rules }: RequestClass): Lane => {
+  const open = ({ id, request, rules, wishes, columns: named }: RequestClass): Lane => {
     const { ready } = table.rows();
     for (let at = 0; at < width; at += 1) {
       if ((request[at] as number) <= (most[at] as number)) continue;
@@ -273,7 +294,17 @@ export const createScoreBoard = (
     const { partition, forest } = partitionOf(check);
     const tops = new Int32Array(partition.domains);
     const known = { mark: 0, scorer, tops, recounted: new Set<number>(), isVoid: false, readiness };
-    const lane: Lane = { inside: forest.open(), forest, partition, check, request, own: 0, ...known };
+    const lane: Lane = {
+      inside: forest.open(),
+      forest,
+      partition,
+      check,
+      request,
+      wishes,
+      columns: named,
+      own: 0,
+      ...known,
+    };
     scoreAll(lane);
     lanes.set(id, lane);
     // More hosts than may be remembered: the answer is right, and gone with the next change.
@@ -302,7 +333,7 @@ export const createScoreBoard = (
     scorer: () => scorer,
     setValuation: (next) => {
       valuation = next;
-      scorer = createScorer(next, width);
+      scorer = createScorer(next, width, columns);
       isRevalued = true;
     },
     touch: (slot) => {

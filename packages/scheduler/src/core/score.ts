@@ -12,6 +12,8 @@
  */
 import type { ScoreBreakdown } from "@berth/schema";
 import type { Mix } from "./demand.ts";
+import { sizeOfWishes, wishesOf, type DeviceLayout, type Wish } from "./devices.ts";
+import { BASE } from "./vector.ts";
 
 /** A mix as the score uses it, in flat arrays. */
 export interface Valuation {
@@ -25,6 +27,8 @@ export interface Valuation {
   readonly largest: ArrayLike<number>;
   /** 1 / that. */
   readonly perLargest: Float64Array;
+  /** What each request needs of devices. */
+  readonly wishes: readonly (readonly Wish[])[];
 }
 
 export const NO_VALUATION: Valuation = {
@@ -33,6 +37,7 @@ export const NO_VALUATION: Valuation = {
   inverse: new Float64Array(),
   largest: [],
   perLargest: new Float64Array(),
+  wishes: [],
 };
 
 /** Beside a mix. Small: a tight fit must not outweigh a place that is lost. */
@@ -48,23 +53,35 @@ export const inverseOf = (amounts: ArrayLike<number>): Float64Array =>
   Float64Array.from(amounts, (amount) => (amount > 0 ? 1 / amount : 0));
 
 /** The mean of the shares that a request takes of the largest host, 0 … 1. */
-export const ownSize = (valuation: Valuation, request: ArrayLike<number>): number => {
+export const ownSize = (
+  valuation: Pick<Valuation, "largest" | "perLargest">,
+  request: ArrayLike<number>,
+  wishes: readonly Wish[] = [],
+): number => {
+  // Whoever needs devices is as large as what it takes of them.
+  if (wishes.length > 0) return sizeOfWishes(wishes, valuation.largest);
   let size = 0;
-  for (let at = 0; at < request.length; at += 1) {
+  // Columns of devices are in the totals already.
+  const length = Math.min(request.length, BASE);
+  for (let at = 0; at < length; at += 1) {
     size += Math.min(1, (request[at] as number) * (valuation.perLargest[at] ?? 0));
   }
-  return size / Math.max(1, request.length);
+  return size / Math.max(1, length);
 };
 
 /** The value of a place: how often it is asked for, times its size. */
-export const valuate = (mix: Mix, largest: ArrayLike<number>): Valuation => {
+export const valuate = (mix: Mix, largest: ArrayLike<number>, layout?: DeviceLayout): Valuation => {
   const count = mix.requests.length;
   const size = largest.length;
   const inverse = new Float64Array(count * size);
   mix.requests.forEach(({ request }, at) => inverse.set(inverseOf(request), at * size));
-  const sized = { ...NO_VALUATION, perLargest: inverseOf(largest) };
-  const values = Float64Array.from(mix.requests, ({ request, weight }) => weight * ownSize(sized, request));
-  return { count, values, inverse, largest, perLargest: sized.perLargest };
+  const sized = { largest, perLargest: inverseOf(largest) };
+  const wishes = mix.requests.map((one) => (layout === undefined ? [] : wishesOf(layout, one)));
+  const values = Float64Array.from(
+    mix.requests,
+    ({ request, weight }, at) => weight * ownSize(sized, request, wishes[at]),
+  );
+  return { count, values, inverse, largest, perLargest: sized.perLargest, wishes };
 };
 
 /** With the rules of placement: `prefer` and evenness are added in shares of a packing score, and the sum is 1 at most. */

@@ -4,17 +4,23 @@
  * a few multiplications, whatever the number of dimensions.
  */
 import type { ScoreBreakdown } from "@berth/schema";
+import { choose, goodFor, type DeviceRoom, type Good, type Wish } from "./devices.ts";
 import { FULLNESS_WEIGHT, HAIR, ownSize, roundScore, SCORE_UNITS, type Valuation } from "./score.ts";
+import { BASE } from "./vector.ts";
 
 /** Hosts as a scorer sees them: flat arrays, one row for each. */
 export interface Standings {
-  /** What is free and 1 / all of it, by dimension. */
+  /** What is free and 1 / all of it, by dimension; behind them what is free of devices, by column. */
   readonly free: Float64Array;
   readonly perUnit: Float64Array;
   /** How often each request of the mix fits. */
   readonly places: Float64Array;
+  /** What is left of devices for each request of the mix, in requests: see Good. */
+  readonly loose: Float64Array;
   /** The dimensions in which a request could cost a place, one bit each. */
   readonly binding: Int32Array;
+  /** Models of devices, by column. */
+  readonly models: Int32Array;
 }
 
 /** A request as a scorer sees it. */
@@ -22,6 +28,15 @@ export interface Ask {
   readonly request: Float64Array;
   /** Its own size under the valuation. */
   readonly own: number;
+  /** See RequestClass. */
+  readonly wishes: readonly Wish[];
+  readonly columns: boolean;
+}
+
+/** Devices of the one host that is explained, and what is asked of them. */
+export interface DeviceAsk extends Pick<Ask, "wishes" | "columns"> {
+  readonly models: Int32Array;
+  readonly modelsFrom: number;
 }
 
 /** Scores requests on hosts, for one valuation and so many dimensions. */
@@ -33,19 +48,32 @@ export interface Scorer {
   /** 0 … SCORE_UNITS, higher is better; CANNOT when the request does not fit. */
   readonly units: (standings: Standings, slot: number, ask: Ask) => number;
   /** The same number, as a share, with its ingredients; for a request that fits. */
-  readonly explain: (free: Float64Array, perUnit: Float64Array, from: number, request: Float64Array) => ScoreBreakdown;
+  readonly explain: (
+    free: Float64Array,
+    perUnit: Float64Array,
+    from: number,
+    request: Float64Array,
+    devices?: DeviceAsk,
+  ) => ScoreBreakdown;
 }
 
 /** Where a request does not fit. */
 export const CANNOT = -1;
+
+/** What is left of devices beside what is left of places: FGD's measure beside that of lost places. */
+const LOOSE_WEIGHT = 1;
 
 /** A dimension that a request does not ask for never limits it. */
 const UNLIMITED = 1e15;
 
 const lowestBit = (bits: number): number => 31 - Math.clz32(bits & -bits);
 
-export const createScorer = (valuation: Valuation, size: number): Scorer => {
-  const { count, values } = valuation;
+/** For so many dimensions, and so many columns of devices behind them. */
+export const createScorer = (valuation: Valuation, size: number, columns = 0): Scorer => {
+  const { count, values, wishes } = valuation;
+  const row = size + columns;
+  /** Requests of the mix that need devices. */
+  const wishing = wishes.flatMap((some, at) => (some.length > 0 ? [at] : []));
   const stride = valuation.largest.length;
   // The mix again, narrowed to the dimensions in use, one row per dimension. `idle` lifts those that nobody asks for.
   const inverse = new Float64Array(size * count);
@@ -57,19 +85,51 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
       if (each === 0) idle[at * count + row] = UNLIMITED;
     }
   }
+  const good: Good = { places: 0, loose: 0 };
   /** What would be left of the host, and of its places. */
   const rest = new Float64Array(size);
   const left = new Float64Array(count);
   /** The one host that is explained. */
   const alone: Standings = {
-    free: new Float64Array(size),
-    perUnit: rest,
+    free: new Float64Array(row),
+    perUnit: new Float64Array(row),
     places: new Float64Array(count),
+    loose: new Float64Array(count),
     binding: new Int32Array(1),
+    models: new Int32Array(columns),
+  };
+  /** What would be left of the devices of the host that is looked at. */
+  const restOfDevices = new Float64Array(columns);
+
+  const devicesOf = ({ free, models }: Standings, slot: number): DeviceRoom => ({
+    free,
+    // A column of a vector is found where it stands behind the dimensions in use.
+    ...{ from: slot * row + size - BASE, models, modelsFrom: slot * columns },
+  });
+
+  /** A host with devices is there for those who need some: whoever needs none has places elsewhere. */
+  const isForDevices = ({ perUnit }: Standings, slot: number): boolean => {
+    if (wishing.length === 0) return false;
+    for (let at = size; at < row; at += 1) if ((perUnit[slot * row + at] as number) > 0) return true;
+    return false;
   };
 
-  const survey = ({ free, places, binding }: Standings, slot: number, most: Float64Array): void => {
-    const [from, to] = [slot * size, slot * count];
+  const surveyDevices = (standings: Standings, slot: number): void => {
+    const { places, loose } = standings;
+    const to = slot * count;
+    const room = devicesOf(standings, slot);
+    for (let at = 0; at < count; at += 1) {
+      const some = wishes[at] as readonly Wish[];
+      if (some.length > 0 && (places[to + at] as number) > 0) goodFor(room, some, good);
+      else good.places = 0;
+      places[to + at] = Math.min(places[to + at] as number, good.places);
+      loose[to + at] = good.places > 0 ? good.loose : 0;
+    }
+  };
+
+  const survey = (standings: Standings, slot: number, most: Float64Array): void => {
+    const { free, places, binding } = standings;
+    const [from, to] = [slot * row, slot * count];
     left.fill(UNLIMITED);
     for (let at = 0, base = 0; at < size; at += 1, base += count) {
       const has = free[from + at] as number;
@@ -80,6 +140,7 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
     }
     // A place that is begun is none.
     for (let row = 0; row < count; row += 1) places[to + row] = Math.max(0, Math.floor(left[row] as number));
+    if (isForDevices(standings, slot)) surveyDevices(standings, slot);
     let bits = 0;
     for (let at = 0, base = 0; at < size; at += 1, base += count) {
       const least = (free[from + at] as number) - (most[at] as number);
@@ -120,6 +181,49 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
     return sum;
   };
 
+  /** The same on a host with devices: `room` is what would be left of them. */
+  const lossOfDevices = ({ places, loose }: Standings, slot: number, room: DeviceRoom): number => {
+    let sum = 0;
+    for (const of of wishing) {
+      const before = places[slot * count + of] as number;
+      if (before === 0) continue;
+      let least = before;
+      for (let at = 0; at < size; at += 1) {
+        const fits = (rest[at] as number) * (inverse[at * count + of] as number) + (idle[at * count + of] as number);
+        if (fits < least) least = fits;
+      }
+      least = Math.floor(least);
+      if (least > 0) {
+        goodFor(room, wishes[of] as readonly Wish[], good);
+        least = Math.min(least, good.places);
+      }
+      const lostLoose = (loose[slot * count + of] as number) - (least > 0 ? good.loose : 0);
+      sum += (values[of] as number) * (before - least + LOOSE_WEIGHT * lostLoose);
+    }
+    return sum;
+  };
+
+  const lossOn = (standings: Standings, slot: number, room: DeviceRoom | null): number =>
+    isForDevices(standings, slot)
+      ? lossOfDevices(standings, slot, room ?? devicesOf(standings, slot))
+      : loss(standings.places, slot * count, standings.binding[slot] as number);
+
+  /** What is left of devices goes to `restOfDevices`; undefined when the request does not fit there. */
+  const takeDevices = (
+    room: DeviceRoom,
+    request: Float64Array,
+    { wishes: asked, columns: named }: Pick<Ask, "wishes" | "columns">,
+  ) => {
+    for (let at = 0; at < columns; at += 1) {
+      restOfDevices[at] = (room.free[room.from + BASE + at] as number) - (named ? (request[BASE + at] as number) : 0);
+      if (named && (request[BASE + at] as number) > 0 && (restOfDevices[at] as number) < 0) return undefined;
+    }
+    const taken = choose(room, asked, (column, amount) => {
+      restOfDevices[column - BASE] = (restOfDevices[column - BASE] as number) - amount;
+    });
+    return taken ? { ...room, free: restOfDevices, from: -BASE } : undefined;
+  };
+
   /** 0: every dimension would stay empty … 1: all exactly full. The square rewards finishing a nearly full host. */
   const fullness = (perUnit: Float64Array, from: number): number => {
     let empty = 0;
@@ -154,12 +258,23 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
   return {
     count,
     survey,
-    units: ({ free, perUnit, places, binding }, slot, { request, own }) => {
-      if (!take(free, slot * size, request)) return CANNOT;
-      return unitsOf(fullness(perUnit, slot * size), kept(loss(places, slot * count, binding[slot] as number), own));
+    units: (standings, slot, { request, own, wishes: asked, columns: named }) => {
+      const { free, perUnit } = standings;
+      if (!take(free, slot * row, request)) return CANNOT;
+      let room: DeviceRoom | null | undefined = null;
+      if (asked.length > 0 || named) {
+        room = takeDevices(devicesOf(standings, slot), request, { wishes: asked, columns: named });
+        if (room === undefined) return CANNOT;
+      }
+      return unitsOf(fullness(perUnit, slot * row), kept(lossOn(standings, slot, room), own));
     },
-    explain: (free, perUnit, from, request) => {
+    explain: (free, perUnit, from, request, devices) => {
       for (let at = 0; at < size; at += 1) alone.free[at] = free[from + at] as number;
+      for (let at = 0; at < columns; at += 1) {
+        alone.free[size + at] = free[from + BASE + at] as number;
+        alone.perUnit[size + at] = perUnit[from + BASE + at] as number;
+        alone.models[at] = devices === undefined ? 0 : (devices.models[devices.modelsFrom + at] as number);
+      }
       survey(alone, 0, request);
       take(free, from, request);
       const full = fullness(perUnit, from);
@@ -167,7 +282,10 @@ export const createScorer = (valuation: Valuation, size: number): Scorer => {
         const parts = [{ name: "fullness", value: roundScore(full), weight: 1 }];
         return { total: unitsOf(full, 1) / SCORE_UNITS, parts };
       }
-      const keeps = kept(loss(alone.places, 0, alone.binding[0] as number), ownSize(valuation, request));
+      const hasDevices = devices !== undefined && (devices.wishes.length > 0 || devices.columns);
+      const room = hasDevices ? takeDevices(devicesOf(alone, 0), request, devices) : undefined;
+      const own = ownSize(valuation, request, devices?.wishes);
+      const keeps = kept(lossOn(alone, 0, room ?? null), own);
       return {
         total: unitsOf(full, keeps) / SCORE_UNITS,
         parts: [

@@ -75,7 +75,8 @@ export const placeReserved = (state: MutableState, serving: Serving, replaced?: 
       const task = job.tasks[index];
       const slot = state.hosts.get(hostId)?.slot;
       if (task === undefined || slot === undefined) continue;
-      serving.place(job, task, { slot, hostId, score, runnersUp: [] });
+      const granted = { requestClass: reservation.requestClass, devices: reservation.devices };
+      serving.place(job, task, { slot, hostId, score, runnersUp: [], granted });
     }
   }
   // They go where they fit, and what was kept for them is free then. A gang waits for its own.

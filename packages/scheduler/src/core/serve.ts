@@ -3,10 +3,11 @@
  * else, when it is the first that goes without, a host is promised to it, and whoever comes later must respect that. A gang
  * is served as a whole or not at all.
  */
-import { priorityOf, type HostId, type LogRecord } from "@berth/schema";
-import { mayBackfill, promise, useSpare, type Asking, type Promised } from "./backfill.ts";
+import { priorityOf, type DeviceGrant, type HostId, type LogRecord } from "@berth/schema";
+import { backfill, mayBackfill, promise, type Asking, type Promised } from "./backfill.ts";
 import { endOf, NEVER, type Ending } from "./ends.ts";
 import { slotsOf } from "./fold-tasks.ts";
+import { cpusTakenOn, withCpus, type CpusTaken } from "./granted.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import type { PlanEnv } from "./plan.ts";
@@ -88,6 +89,7 @@ export class Serving {
   /** So many records at most. */
   readonly #room: number;
   readonly #ends = new Map<number, Ending[]>();
+  readonly #cpus = new Map<number, CpusTaken>();
   readonly #progress = new Map<MutableJob, Progress>();
 
   constructor(state: MutableState, tentative: Tentative, env: PlanEnv, room: number, records: LogRecord[]) {
@@ -112,8 +114,7 @@ export class Serving {
     if (chosen !== undefined || mountsVolumes(wanting.spec)) return chosen;
     for (const kept of this.promised) {
       if (mayBackfill(this.#state, kept, wanting, this.#env.nowMs) !== "may") continue;
-      useSpare(kept, wanting, this.#env.nowMs);
-      return this.#tentative.placeBeside(kept.slot, wanting.requestClass, kept.classes);
+      return backfill(this.#tentative, kept, wanting, this.#env.nowMs);
     }
     return undefined;
   }
@@ -122,7 +123,7 @@ export class Serving {
     if (job.spec.gangMin !== undefined) this.taken.gangs.add(job.key);
     if (this.#state.limited > 0 || job.spec.runTimeoutMs !== null) {
       const atMs = endOf(job.spec, this.#env.nowMs);
-      const ending = { atMs, request: job.requestClass.request };
+      const ending = { atMs, request: chosen.granted.requestClass.request };
       if (atMs < NEVER) this.#ends.set(chosen.slot, [...(this.#ends.get(chosen.slot) ?? []), ending]);
     }
     this.records.push({
@@ -137,11 +138,21 @@ export class Serving {
         hostId: chosen.hostId,
         score: chosen.score,
         replaces: task.active,
+        ...this.#devicesOf(chosen),
       },
     });
   }
 
-  #keep(job: MutableJob, task: MutableTask, { hostId, victims }: Eviction): void {
+  /** With the processors named that are its own, of those that no other placement of this plan has. */
+  #devicesOf({ slot, hostId, granted: { devices } }: Chosen): { readonly devices?: DeviceGrant[] } {
+    const host = devices.length === 0 ? undefined : this.#state.hosts.get(hostId);
+    if (host === undefined) return {};
+    const taken = this.#cpus.get(slot) ?? cpusTakenOn(this.#state, host);
+    this.#cpus.set(slot, taken);
+    return { devices: withCpus(host, devices, taken) };
+  }
+
+  #keep(job: MutableJob, task: MutableTask, { hostId, victims, granted: { devices } }: Eviction): void {
     this.records.push({
       kind: "room_reserved",
       project: job.project,
@@ -150,6 +161,7 @@ export class Serving {
       index: task.index,
       hostId,
       victims: victims.map(({ id }) => id),
+      ...(devices.length > 0 && { devices: [...devices] }),
     });
   }
 
@@ -160,7 +172,7 @@ export class Serving {
     const eviction = findEviction(this.#state, requestClass, priorityOf(spec), this.taken, isPromised);
     if (eviction === undefined) return undefined;
     take(this.#state, this.taken, eviction);
-    this.#tentative.bookAt(eviction.slot, requestClass);
+    this.#tentative.bookAt(eviction.slot, eviction.granted.requestClass);
     return eviction;
   }
 

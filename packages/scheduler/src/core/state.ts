@@ -9,6 +9,7 @@ import {
   type AllocationId,
   type AllocationState,
   type Capacity,
+  type DeviceGrant,
   type Exit,
   type HostId,
   type HostState,
@@ -22,6 +23,7 @@ import {
   type TaskCounts,
 } from "@berth/schema";
 import type { Bitset } from "./bitset.ts";
+import { createDeviceLayout, type DeviceLayout } from "./devices.ts";
 import { createDemand, type Demand } from "./demand.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
 import type { AccessRecord } from "./access.ts";
@@ -123,6 +125,8 @@ export interface AllocationRecord {
   readonly jobVersion: number;
   /** The spec of that version: what the host runs even after the job has a newer one. */
   readonly spec: JobSpec;
+  /** What it has of its host's devices; absent: nothing. */
+  readonly devices?: readonly DeviceGrant[];
   readonly index: number;
   readonly attempt: number;
   readonly hostId: HostId;
@@ -197,7 +201,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export type MutableTask = Writable<Omit<TaskRecord, "history">> & { history: AllocationId[] };
 export type MutableAllocation = Writable<AllocationRecord> & {
   /** What it has booked, as the index counts it. */
-  readonly requestClass: RequestClass;
+  requestClass: RequestClass;
 };
 export type MutableHost = Writable<Omit<HostRecord, "allocations">> & {
   allocations: Set<AllocationId>;
@@ -257,6 +261,8 @@ export interface MutableState extends Writable<
   /** Allocations that run although their job wants them ended. */
   toStop: Set<AllocationId>;
   classes: ClassTable;
+  /** Where devices stand in vectors. */
+  devices: DeviceLayout;
   /** By `queueKeyOf`. */
   queues: Map<string, ClassQueue>;
   /** All of them, the oldest first. */
@@ -276,6 +282,7 @@ export interface MutableState extends Writable<
 
 export const createState = (): ClusterState => {
   const ledger = createLedger();
+  const devices = createDeviceLayout();
   const state: MutableState = {
     revision: 0,
     epoch: 0,
@@ -295,7 +302,8 @@ export const createState = (): ClusterState => {
     lastOrder: 0,
     dimensions: [...DIMENSIONS],
     toStop: new Set(),
-    classes: createClassTable(),
+    classes: createClassTable(devices),
+    devices,
     queues: new Map(),
     reservations: new Set(),
     priorities: new Map(),
@@ -305,7 +313,7 @@ export const createState = (): ClusterState => {
     usage: createUsage(),
     delayed: createTimeHeap(),
     demand: createDemand(),
-    index: createHostIndex(undefined, ledger.touch),
+    index: createHostIndex(undefined, ledger.touch, devices),
   };
   return state;
 };

@@ -3,8 +3,7 @@
  * the log makes it true.
  */
 import type { Candidate, HostId, ScoreBreakdown } from "@berth/schema";
-import type { HostIndex } from "./host-index.ts";
-import { firstShort } from "./feasibility.ts";
+import type { Granted, HostIndex } from "./host-index.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { PlannedVolumes, VolumeKey, VolumeUse } from "./volumes.ts";
 
@@ -13,6 +12,8 @@ export interface Chosen {
   readonly hostId: HostId;
   readonly score: ScoreBreakdown;
   readonly runnersUp: readonly Candidate[];
+  /** What is booked there for it, and the devices that are its own then. */
+  readonly granted: Granted;
 }
 
 const NO_RUNNERS_UP: readonly Candidate[] = [];
@@ -48,13 +49,15 @@ export class Tentative {
     };
   }
 
-  #chosen(slot: number, requestClass: RequestClass, runnersUp: number): Chosen {
+  /** `room`: what it may have of the host's devices, when that is not all that is free. */
+  #chosen(slot: number, requestClass: RequestClass, runnersUp: number, room?: Float64Array): Chosen {
     const index = this.#index;
     const others = runnersUp === 0 ? [] : index.choose(requestClass, 1 + runnersUp).slice(1);
     return {
       slot,
       hostId: index.idOf(slot),
       score: index.explain(slot, requestClass),
+      granted: index.grant(slot, requestClass, room) ?? { requestClass, devices: [] },
       runnersUp:
         others.length === 0
           ? NO_RUNNERS_UP
@@ -65,7 +68,7 @@ export class Tentative {
   /** Books the best host for this class, or returns undefined when no host can take it. */
   place(requestClass: RequestClass, runnersUp: number): Chosen | undefined {
     const found = this.look(requestClass, runnersUp);
-    if (found !== undefined) this.bookAt(found.slot, requestClass);
+    if (found !== undefined) this.bookAt(found.slot, found.granted.requestClass);
     return found;
   }
 
@@ -78,16 +81,12 @@ export class Tentative {
   /** The same two on one host: there or nowhere. */
   placeAt(requestClass: RequestClass, slot: number): Chosen | undefined {
     const found = this.lookAt(requestClass, slot);
-    if (found !== undefined) this.bookAt(slot, requestClass);
+    if (found !== undefined) this.bookAt(slot, found.granted.requestClass);
     return found;
   }
 
   lookAt(requestClass: RequestClass, slot: number): Chosen | undefined {
-    const { ready, free } = this.#index.room(slot);
-    const fits = ready && requestClass.unknown === null && firstShort(free, 0, requestClass.request) < 0;
-    return fits && this.#index.refusal(slot, requestClass) === undefined
-      ? this.#chosen(slot, requestClass, 0)
-      : undefined;
+    return this.#index.takes(slot, requestClass) ? this.#chosen(slot, requestClass, 0) : undefined;
   }
 
   /** Says that a task was placed on `hostId` that mounts these. */
@@ -114,12 +113,19 @@ export class Tentative {
     this.#signs.push(sign);
   }
 
-  /** The same as `place` on a host that is decided. `aside`: what is booked there and does not stand in its way. */
-  placeBeside(slot: number, requestClass: RequestClass, aside: readonly RequestClass[]): Chosen {
+  /**
+   * The same as `place` on a host that is decided. `aside`: what is booked there and does not stand in its way. `within`: what
+   * it may have of devices, of what is free then.
+   */
+  placeBeside(slot: number, requestClass: RequestClass, aside: readonly RequestClass[], within?: Float64Array): Chosen {
     for (const other of aside) this.#index.tryOut(slot, other, -1);
-    const found = this.#chosen(slot, requestClass, 0);
+    const room =
+      within === undefined
+        ? undefined
+        : this.#index.room(slot).free.map((all, at) => Math.min(all, within[at] as number));
+    const found = this.#chosen(slot, requestClass, 0, room);
     for (const other of aside) this.#index.tryOut(slot, other, 1);
-    this.bookAt(slot, requestClass);
+    this.bookAt(slot, found.granted.requestClass);
     return found;
   }
 

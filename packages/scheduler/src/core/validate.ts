@@ -21,8 +21,10 @@ import {
   type Result,
 } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
+import { NO_WISHES } from "./devices.ts";
 import { addResources, rejection, toVector, unknownIn } from "./feasibility.ts";
 import { isGivenUp, isSilent } from "./patience.ts";
+import { countGrants, devicesLeftOn, wrongGrants, type DevicesLeft } from "./validate-devices.ts";
 import { groupsOf, rulesOf } from "./rules.ts";
 import { inside, type ClusterState, type HostRecord, type JobRecord } from "./state.ts";
 import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
@@ -214,6 +216,23 @@ const checkVolumes = (checking: Checking, { hostId, index }: Placement, spec: Jo
   return sight.kind === "nowhere" ? 0 : sight.newBytes;
 };
 
+/** Devices are counted one by one: here it is totals alone. */
+const askingFor = (names: readonly string[], requests: Resources) => ({
+  request: toVector(names, requests),
+  unknown: unknownIn(names, requests),
+  wishes: NO_WISHES,
+});
+
+const NO_MODELS = new Int32Array();
+
+const roomOf = (names: readonly string[], { id, allocatable }: HostRecord, free: Resources) => ({
+  hostId: id,
+  ready: true,
+  allocatable: toVector(names, allocatable),
+  free: toVector(names, free),
+  models: NO_MODELS,
+});
+
 const checkHost = (checking: Checking, hostId: HostId): void => {
   const { state, wrong } = checking;
   const placements = checking.load.get(hostId) ?? [];
@@ -234,8 +253,11 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
     reservations.find(({ job, index }) => jobKey(one.project, one.job) === job.key && one.index === index);
   const taken = new Set(placements.map(takes));
   let keptThere = noResources();
+  const devices = devicesLeftOn(state, host);
   for (const reservation of reservations) {
-    if (!taken.has(reservation)) keptThere = addResources(keptThere, reservation.job.spec.requests, 1);
+    if (taken.has(reservation)) continue;
+    keptThere = addResources(keptThere, reservation.job.spec.requests, 1);
+    countGrants(devices, reservation.devices, 1);
   }
   for (const placement of placements) {
     const job = state.jobs.get(jobKey(placement.project, placement.job));
@@ -243,23 +265,27 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
     const names = state.dimensions;
     // What is kept for others is not there for whoever has nothing kept.
     const free = takes(placement) === undefined ? addResources(left, keptThere, -1) : left;
-    const room = { hostId, ready: true, allocatable: toVector(names, host.allocatable), free: toVector(names, free) };
+    const room = roomOf(names, host, free);
     const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
     const newBytes = checkVolumes(checking, placement, job.spec, name);
     const requests = addResources(job.spec.requests, diskOf(newBytes), 1);
-    const asked = { request: toVector(names, requests), unknown: unknownIn(names, requests) };
-    const refused = rejection(room, asked, names);
-    if (refused !== undefined && refused.reason !== "lost") {
+    const refused = rejection(room, askingFor(names, requests), names);
+    if (refused !== undefined && "dimension" in refused) {
       wrong.push(`${hostId}: ${name} does not fit, ${refused.dimension} is ${refused.short} short`);
     }
+    const grants = placement.devices ?? [];
+    for (const what of wrongGrants(devices, job.spec.devices ?? [], grants, true)) {
+      wrong.push(`${hostId}: ${name} ${what}`);
+    }
+    countGrants(devices, grants, 1);
     left = addResources(left, requests, -1);
     checkRules(checking, host, placement, job.spec);
   }
-  checkRoomKept(checking, host, addResources(left, keptThere, -1));
+  checkRoomKept(checking, host, addResources(left, keptThere, -1), devices);
 };
 
 /** With the victims gone, and all that is being stopped already, whoever is to have their room must fit. */
-const checkRoomKept = (checking: Checking, host: HostRecord, now: Resources): void => {
+const checkRoomKept = (checking: Checking, host: HostRecord, now: Resources, devices: DevicesLeft): void => {
   const { state, wrong, kept } = checking;
   const records = kept.get(host.id) ?? [];
   if (records.length === 0) return;
@@ -267,22 +293,22 @@ const checkRoomKept = (checking: Checking, host: HostRecord, now: Resources): vo
   for (const id of host.allocations) {
     const allocation = state.allocations.get(id);
     const isGoing = allocation?.desired === "stop" || checking.stopped.has(id);
-    if (allocation !== undefined && isGoing) left = addResources(left, allocation.spec.requests, 1);
+    if (allocation === undefined || !isGoing) continue;
+    left = addResources(left, allocation.spec.requests, 1);
+    countGrants(devices, allocation.devices ?? [], -1);
   }
   for (const record of records) {
-    const requests = state.jobs.get(jobKey(record.project, record.job))?.spec.requests;
-    if (requests === undefined) continue;
+    const spec = state.jobs.get(jobKey(record.project, record.job))?.spec;
+    if (spec === undefined) continue;
+    const { requests } = spec;
     const names = state.dimensions;
-    const room = {
-      hostId: host.id,
-      ready: true,
-      allocatable: toVector(names, host.allocatable),
-      free: toVector(names, left),
-    };
-    const asked = { request: toVector(names, requests), unknown: unknownIn(names, requests) };
-    const refused = rejection(room, asked, names);
+    const refused = rejection(roomOf(names, host, left), askingFor(names, requests), names);
     const name = `${record.project}/${taskName(record.job, record.index)}`;
     if (refused !== undefined) wrong.push(`${host.id}: ${name} would not fit after all that is stopped for it`);
+    const grants = record.devices ?? [];
+    for (const what of wrongGrants(devices, spec.devices ?? [], grants, false))
+      wrong.push(`${host.id}: ${name} ${what}`);
+    countGrants(devices, grants, 1);
     left = addResources(left, requests, -1);
   }
 };

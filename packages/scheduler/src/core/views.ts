@@ -97,6 +97,7 @@ export const allocationView = (
     reason: allocation.reason,
     ...(allocation.preemptedBy !== undefined && { preemptedBy: allocation.preemptedBy }),
     resources: allocation.spec.requests,
+    ...(allocation.devices !== undefined && { devices: [...allocation.devices] }),
     score: allocation.score,
     placedAtMs: allocation.placedAtMs,
     startedAtMs: allocation.startedAtMs,

@@ -34,6 +34,8 @@ const whyStays = (allocation: MutableAllocation, job: MutableJob | undefined): S
   const isSettled = job?.version === allocation.jobVersion && pending + starting + stopping === 0;
   if (!isSettled || allocation.desired === "stop" || allocation.state !== "running") return "not_settled";
   if (mountsVolumes(allocation.spec)) return "volumes";
+  // Which device another host would give it is not part of this search.
+  if (allocation.requestClass.columns) return "rules";
   const rules = allocation.requestClass.rules;
   // These speak of where others are, which a plan of many moves changes under them.
   if (rules !== null && (rules.places.length > 0 || rules.hostTogether.length > 0)) return "rules";

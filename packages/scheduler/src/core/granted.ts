@@ -1,0 +1,75 @@
+/** What is booked for a task: its request, with the devices that it was given. */
+import { cpuList, cpuNumbers, type DeviceGrant, type HostId } from "@berth/schema";
+import { attributesOf } from "./attributes.ts";
+import { NO_WISHES, withGrants } from "./devices.ts";
+import { toVector } from "./feasibility.ts";
+import type { RequestClass } from "./request-class.ts";
+import type { HostRecord, MutableHost, MutableState } from "./state.ts";
+
+/** The class that was asked for, of one that is booked. */
+export const askedOf = (requestClass: RequestClass): RequestClass => requestClass.asked ?? requestClass;
+
+/** With the columns of these devices, as the host has them now. */
+export const bookedFor = (
+  state: MutableState,
+  hostId: HostId,
+  requestClass: RequestClass,
+  grants: readonly DeviceGrant[] = [],
+): RequestClass => {
+  if (grants.length === 0) return requestClass;
+  const devices = state.hosts.get(hostId)?.capacity?.devices ?? [];
+  const request = withGrants(state.devices, devices, requestClass.request, grants);
+  return { ...requestClass, request, wishes: NO_WISHES, columns: true, asked: askedOf(requestClass) };
+};
+
+/** Tells the packer what a host is, as the log has it. */
+export const describeHost = (state: MutableState, host: MutableHost): void =>
+  state.index.setHost(
+    host.slot,
+    toVector(state.dimensions, host.allocatable),
+    host.state === "ready",
+    attributesOf(host),
+    host.capacity?.devices,
+  );
+
+/** Its devices are others now: what its allocations have of them stands elsewhere. */
+export const rebook = (state: MutableState, host: MutableHost): void => {
+  for (const id of host.allocations) {
+    const allocation = state.allocations.get(id);
+    if (allocation?.devices === undefined) continue;
+    state.index.tryOut(host.slot, allocation.requestClass, -1);
+    allocation.requestClass = bookedFor(state, host.id, askedOf(allocation.requestClass), allocation.devices);
+    state.index.tryOut(host.slot, allocation.requestClass, 1);
+  }
+};
+
+/** Processors that are some task's own, by the id of their device. */
+export type CpusTaken = Map<string, Set<number>>;
+
+export const cpusTakenOn = (state: MutableState, host: HostRecord): CpusTaken => {
+  const taken: CpusTaken = new Map();
+  for (const id of host.allocations)
+    for (const grant of state.allocations.get(id)?.devices ?? []) noteCpus(taken, grant);
+  return taken;
+};
+
+const noteCpus = (taken: CpusTaken, { kind, id, cpus }: DeviceGrant): void => {
+  if (cpus === undefined) return;
+  const key = `${kind}/${id}`;
+  const numbers = taken.get(key) ?? new Set<number>();
+  for (const cpu of cpuNumbers(cpus)) numbers.add(cpu);
+  taken.set(key, numbers);
+};
+
+/** Names the processors of grants, the lowest that nobody has; they are taken from then on. */
+export const withCpus = (host: HostRecord, grants: readonly DeviceGrant[], taken: CpusTaken): DeviceGrant[] =>
+  grants.map((grant) => {
+    const { kind, id, amounts } = grant;
+    const device = host.capacity?.devices?.find((one) => one.kind === kind && one.id === id);
+    if (device?.cpus === undefined || amounts["cpus"] === undefined) return grant;
+    const others = taken.get(`${kind}/${id}`);
+    const own = cpuNumbers(device.cpus).filter((cpu) => others?.has(cpu) !== true);
+    const named = { ...grant, cpus: cpuList(own.slice(0, amounts["cpus"])) };
+    noteCpus(taken, named);
+    return named;
+  });

@@ -1,0 +1,85 @@
+/**
+ * Whether what a plan grants of devices is what was asked for, and is there: counted from the grants of the allocations
+ * themselves, by name, so that an error in the packer's columns cannot hide here.
+ */
+import { cpuNumbers, deviceAskText, type Device, type DeviceAsk, type DeviceGrant } from "@berth/schema";
+import type { ClusterState, HostRecord } from "./state.ts";
+
+interface Left {
+  readonly device: Device;
+  readonly amounts: Record<string, number>;
+  readonly cpus: Set<number>;
+}
+
+export type DevicesLeft = ReadonlyMap<string, Left>;
+
+const keyOf = ({ kind, id }: { readonly kind: string; readonly id: string }): string => `${kind}/${id}`;
+
+/** Takes (1) or gives back (-1). Whatever the host has no more is nobody's. */
+export const countGrants = (left: DevicesLeft, grants: readonly DeviceGrant[], sign: 1 | -1): void => {
+  for (const grant of grants) {
+    const one = left.get(keyOf(grant));
+    if (one === undefined) continue;
+    for (const [name, amount] of Object.entries(grant.amounts)) {
+      one.amounts[name] = (one.amounts[name] ?? 0) - sign * amount;
+    }
+    for (const cpu of grant.cpus === undefined ? [] : cpuNumbers(grant.cpus)) {
+      if (sign === 1) one.cpus.delete(cpu);
+      else one.cpus.add(cpu);
+    }
+  }
+};
+
+export const devicesLeftOn = (state: ClusterState, host: HostRecord): DevicesLeft => {
+  const left = new Map<string, Left>();
+  for (const device of host.capacity?.devices ?? []) {
+    const cpus = new Set(device.cpus === undefined ? [] : cpuNumbers(device.cpus));
+    left.set(keyOf(device), { device, amounts: { ...device.has }, cpus });
+  }
+  for (const id of host.allocations) countGrants(left, state.allocations.get(id)?.devices ?? [], 1);
+  return left;
+};
+
+const matches = (ask: DeviceAsk, grants: readonly DeviceGrant[]): boolean =>
+  grants.length === ask.count &&
+  new Set(grants.map(({ id }) => id)).size === ask.count &&
+  grants.every(({ amounts }) => JSON.stringify(entries(amounts)) === JSON.stringify(entries(ask.each)));
+
+const entries = (amounts: Readonly<Record<string, number>>) =>
+  Object.entries(amounts).sort(([a], [b]) => (a < b ? -1 : 1));
+
+/** One sentence for each thing that is wrong with the grants of a task; `named`: processors have been chosen already. */
+export const wrongGrants = (
+  left: DevicesLeft,
+  asks: readonly DeviceAsk[],
+  grants: readonly DeviceGrant[],
+  named: boolean,
+): string[] => {
+  const wrong: string[] = [];
+  for (const ask of asks) {
+    const own = grants.filter(({ kind }) => kind === ask.kind);
+    if (!matches(ask, own)) wrong.push(`is not given ${deviceAskText(ask)}`);
+    for (const { id, amounts, cpus } of own) {
+      const one = left.get(`${ask.kind}/${id}`);
+      if (one === undefined) {
+        wrong.push(`is given ${ask.kind} ${id}, which is not there`);
+        continue;
+      }
+      const { device } = one;
+      if (ask.models !== undefined && !ask.models.includes(device.model ?? "")) {
+        wrong.push(`is given ${ask.kind} ${id}, which is of another model`);
+      }
+      for (const [name, amount] of Object.entries(amounts)) {
+        if (amount > (one.amounts[name] ?? 0)) wrong.push(`is given more ${name} of ${ask.kind} ${id} than is left`);
+      }
+      if (!named || device.cpus === undefined || amounts["cpus"] === undefined) continue;
+      const numbers = cpus === undefined ? [] : cpuNumbers(cpus);
+      if (numbers.length !== amounts["cpus"] || numbers.some((cpu) => !one.cpus.has(cpu))) {
+        wrong.push(`is given processors ${cpus ?? "without numbers"} of ${ask.kind} ${id}, which are not free`);
+      }
+    }
+  }
+  const kinds = new Set(asks.map(({ kind }) => kind));
+  if (grants.some(({ kind }) => !kinds.has(kind))) wrong.push("is given devices that it has not asked for");
+  return wrong;
+};

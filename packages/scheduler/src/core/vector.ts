@@ -1,0 +1,22 @@
+/** Amounts in a row: the dimensions in the order in which they became known, and behind them the columns of devices. */
+
+export type Vector = Float64Array;
+
+/** So many dimensions a cluster may have. What is more than these, no host can be booked for. */
+export const BASE = 16;
+/** Length of every vector: dimensions, and 48 columns of devices. */
+export const STRIDE = 64;
+
+/** Of full length, from amounts that were kept shorter. */
+export const padded = (amounts: ArrayLike<number>): Vector => {
+  const vector = new Float64Array(STRIDE);
+  vector.set(amounts);
+  return vector;
+};
+
+/** Adds (`sign` 1) or takes away (-1) a vector in the row of `sums` that begins at `from`. */
+export const addRow = (sums: Float64Array, from: number, vector: Vector, sign: 1 | -1 = 1): void => {
+  for (let at = 0; at < STRIDE; at += 1) {
+    sums[from + at] = (sums[from + at] as number) + sign * (vector[at] as number);
+  }
+};
