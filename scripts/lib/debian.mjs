@@ -24,6 +24,8 @@ const NEEDED_BY_TESTS = [
   { name: "docker-registry", programs: ["docker-registry"] },
   { name: "skopeo", programs: ["skopeo"] },
   { name: "umoci", programs: ["umoci"] },
+  { name: "mmdebstrap", programs: ["mmdebstrap"] },
+  { name: "squashfs-tools-ng", programs: ["sqfs2tar", "tar2sqfs"] },
   { name: "zstd", programs: ["zstd"] },
   { name: "xz-utils", programs: ["xz"] },
   { name: "openssl", programs: ["openssl"] },

@@ -28,7 +28,7 @@ import type { AllowedPath } from "./core/host-paths.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
 import type { Log } from "./ports/log.ts";
 import type { Volumes } from "./ports/volumes.ts";
-import { DEFAULT_ID_BASE, DEFAULT_ID_COUNT, idRange } from "./core/slots.ts";
+import { DEFAULT_ID_BASE, DEFAULT_ID_COUNT, idRange, withoutBuilds } from "./core/slots.ts";
 
 export interface AgentOptions {
   readonly host: string;
@@ -110,6 +110,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
   const host = options.host as HostId;
   const ids = idRange(options.idBase ?? DEFAULT_ID_BASE, options.idCount ?? DEFAULT_ID_COUNT);
   if (!ids.ok) throw new StartupProblem(`id range: ${ids.error}`);
+  const { buildBase, containers } = withoutBuilds(ids.value);
   const log = pino(
     {
       level: options.logLevel ?? "info",
@@ -152,6 +153,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         openImages(
           { directory: layout.images, registries: layout.registries, settings: layout.imageSettings },
           createClusterImages(line, session, log),
+          buildBase,
         ),
       "the store of images",
     );
@@ -185,7 +187,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         host,
         session,
         bootId: features.bootId,
-        ids: ids.value,
+        ids: containers,
         retention: options.retention ?? DEFAULT_RETENTION,
         hostPaths: options.hostPaths ?? [],
         declared: new Set(dimensions.filter((dimension) => share[dimension] !== undefined)),

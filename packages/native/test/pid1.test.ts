@@ -70,3 +70,24 @@ test("it dies with its supervisor, also when it is not root", async () => {
   await eventually(() => !isAlive(pid));
   await container.remove();
 });
+
+test("the init of a machine ends when it halts, and by a signal when it wants to begin anew unasked", async () => {
+  const machine = { init: false, machine: true, terminal: { rows: 24, columns: 80 } } as const;
+  const end = async (command: string) => {
+    const container = await host.start(["sh", "-c", command], machine);
+    const exit = await container.exited;
+    await container.remove();
+    return exit;
+  };
+  expect(await end("exec busybox poweroff -f")).toMatchObject({ code: 0, cause: "exited" });
+  expect(await end("exec busybox halt -f")).toMatchObject({ code: 0, cause: "exited" });
+  expect(await end("exec busybox reboot -f")).toMatchObject({ signal: 1, cause: "signalled" });
+  /* That of System V knows no other way down when it is told by a signal. */
+  const stubborn = await host.start(
+    ["sh", "-c", "trap 'exec busybox reboot -f' TERM; echo ready; while :; do sleep 0.02; done"],
+    machine,
+  );
+  await eventually(async () => (await outputOf(stubborn)).includes("ready"));
+  expect(await stubborn.stop({ graceMs: 20_000 })).toMatchObject({ code: 0, cause: "exited" });
+  await stubborn.remove();
+});

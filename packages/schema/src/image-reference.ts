@@ -1,8 +1,9 @@
 /**
  * The name of an image in a registry: `oci://HOST[:PORT]/REPOSITORY[:TAG][@sha256:DIGEST]`. The host is never guessed, so
  * that a name means the same thing on every machine. Grammar: OCI distribution-spec 1.1, and the reference format of the
- * distribution project.
+ * distribution project. `distro://…` is another way to write the name of an image that was built here.
  */
+import { distroImage, isDistroReference, LOCAL_REGISTRY, parseDistroReference } from "./distro-reference.ts";
 import { err, ok, type Result } from "./result.ts";
 
 export interface ImageReference {
@@ -25,12 +26,18 @@ const tagForm = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const digestForm = /^sha256:[0-9a-f]{64}$/;
 
 const isDigest = (text: string): boolean => digestForm.test(text);
-export const isImageReference = (text: string): boolean => text.startsWith(SCHEME);
+export const isImageReference = (text: string): boolean => text.startsWith(SCHEME) || isDistroReference(text);
 
 const portOf = (registry: string): number => Number(/:(\d+)$/.exec(registry)?.[1] ?? 0);
 
 /** A sentence that says which part is wrong when it is no reference. */
 export const parseImageReference = (text: string): Result<ImageReference, string> => {
+  if (isDistroReference(text)) {
+    const distro = parseDistroReference(text);
+    if (!distro.ok) return distro;
+    const { repository, tag } = distroImage(distro.value);
+    return ok({ registry: LOCAL_REGISTRY, repository, target: tag, tag, digest: undefined });
+  }
   if (!isImageReference(text)) return err(`"${text}" does not begin with ${SCHEME}`);
   const [name, digest, ...more] = text.slice(SCHEME.length).split("@");
   if (name === undefined || more.length > 0) return err(`"${text}" has more than one @`);

@@ -88,7 +88,7 @@ export type ImageDetail = Static<typeof ImageDetailSchema>;
 export const LayerProgressSchema = Type.Object(
   {
     digest: Type.String({ maxLength: 128 }),
-    phase: Type.Enum(["waiting", "fetching", "unpacking", "sending", "checking", "done"]),
+    phase: Type.Enum(["waiting", "fetching", "building", "unpacking", "sending", "checking", "done"]),
     doneBytes: whole,
     totalBytes: nullable(whole),
   },
@@ -96,6 +96,15 @@ export const LayerProgressSchema = Type.Object(
 );
 export type LayerProgress = Static<typeof LayerProgressSchema>;
 
+/** `image` is a distribution, see DistroReference; `mirror` is where from, null for what the host is told to use. */
+const BuildSchema = Type.Object(
+  {
+    kind: Type.Literal("build"),
+    image: ImageNameSchema,
+    mirror: nullable(Type.String({ maxLength: 1024, pattern: "^https?://[^\\s\\[\\]]+$" })),
+  },
+  strict,
+);
 export const IMAGE_FORMATS = ["oci", "docker"] as const;
 export const MAX_IMAGE_COPIES = 16;
 /** What an operation shall do. */
@@ -108,6 +117,7 @@ export const ImageRequestSchema = Type.Union([
   Type.Object({ kind: Type.Literal("import"), name: nullable(ImageNameSchema) }, strict),
   /** The archive is read by `image_read`. */
   Type.Object({ kind: Type.Literal("export"), image: ImageNameSchema, format: Type.Enum([...IMAGE_FORMATS]) }, strict),
+  BuildSchema,
   Type.Object({ kind: Type.Literal("remove"), image: ImageNameSchema }, strict),
   /** What no name leads to; with `all` also images that no allocation uses and that a registry has. */
   Type.Object({ kind: Type.Literal("prune"), all: Type.Boolean() }, strict),
@@ -124,8 +134,16 @@ export const ImageFaultSchema = Type.Object(
 export type ImageFault = Static<typeof ImageFaultSchema>;
 
 export const ImageResultSchema = Type.Union([
-  /** Of pull and import: names that can be run now. */
-  Type.Object({ kind: Type.Literal("brought"), images: Type.Array(ImageNameSchema, { maxItems: 256 }) }, strict),
+  /** Of pull, import and build: names that can be run now. */
+  Type.Object(
+    {
+      kind: Type.Literal("brought"),
+      images: Type.Array(ImageNameSchema, { maxItems: 256 }),
+      /** What else is to be known of them, as sentences. */
+      notes: Type.Optional(Type.Array(Type.String({ maxLength: 1024 }), { maxItems: 16 })),
+    },
+    strict,
+  ),
   Type.Object({ kind: Type.Literal("pushed"), image: ImageNameSchema, manifest: digest }, strict),
   Type.Object({ kind: Type.Literal("exported"), image: ImageNameSchema, sizeBytes: whole }, strict),
   Type.Object(
@@ -157,7 +175,7 @@ export type ImageResult = Static<typeof ImageResultSchema>;
 export const ImageOperationSchema = Type.Object(
   {
     id: ImageOperationIdSchema,
-    kind: Type.Enum(["pull", "push", "import", "export", "remove", "prune", "check"]),
+    kind: Type.Enum(["pull", "push", "import", "export", "build", "remove", "prune", "check"]),
     image: nullable(ImageNameSchema),
     state: Type.Enum(["running", "succeeded", "failed"]),
     /** A sentence for people. */
@@ -171,7 +189,7 @@ export const ImageOperationSchema = Type.Object(
 export type ImageOperation = Static<typeof ImageOperationSchema>;
 
 /**
- * `POST /v1/images/operations`. Without `hosts`: every host that answers. `copies`, of a pull or an import: so many of
+ * `POST /v1/images/operations`. Without `hosts`: every host that answers, but for a build, which is on one. `copies`, of a pull or an import: so many of
  * them, as the scheduler likes; the others take it from there when they need it.
  */
 export const ImageOrderSchema = Type.Object(
@@ -183,6 +201,7 @@ export const ImageOrderSchema = Type.Object(
       Type.Object({ kind: Type.Literal("push"), image: ImageNameSchema, to: nullable(ImageNameSchema) }, strict),
       /** The archive follows, in pieces. */
       Type.Object({ kind: Type.Literal("import"), name: nullable(ImageNameSchema) }, strict),
+      BuildSchema,
       Type.Object({ kind: Type.Literal("remove"), image: ImageNameSchema }, strict),
       Type.Object({ kind: Type.Literal("prune"), all: Type.Boolean() }, strict),
       Type.Object({ kind: Type.Literal("check"), repair: Type.Boolean() }, strict),

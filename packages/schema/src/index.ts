@@ -9,6 +9,7 @@ export * from "./container-options.ts";
 export { signalOf } from "./container-parse.ts";
 export * from "./decode.ts";
 export * from "./devices.ts";
+export * from "./distro-reference.ts";
 export * from "./event.ts";
 export * from "./exec.ts";
 export * from "./expression.ts";

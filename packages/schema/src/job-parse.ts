@@ -264,7 +264,10 @@ const checkImage = ({ image, command }: JobDocument, errors: DocumentErrors): vo
     return;
   }
   if (!isImageReference(image)) {
-    errors.add("/image", `"${image}" is not known here; use oci://REGISTRY/REPOSITORY:TAG or ${BUILTIN_IMAGE}`);
+    errors.add(
+      "/image",
+      `"${image}" is not known here; use oci://REGISTRY/REPOSITORY:TAG, distro://debian/12 or ${BUILTIN_IMAGE}`,
+    );
     return;
   }
   const reference = parseImageReference(image);

@@ -34,7 +34,7 @@ export const JobDocumentSchema = Type.Object(
     image: Type.String({
       minLength: 1,
       maxLength: 512,
-      description: "oci://REGISTRY/REPOSITORY:TAG, or builtin://busybox",
+      description: "oci://REGISTRY/REPOSITORY:TAG, distro://debian/RELEASE, or builtin://busybox",
     }),
     command: Type.Optional(
       Type.Array(Type.String({ maxLength: 131_072 }), {

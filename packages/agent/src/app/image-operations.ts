@@ -203,6 +203,8 @@ export const createImageOperations = ({
       if (running >= MAX_RUNNING) {
         return err(problem("request.too_many", `${MAX_RUNNING} operations run already`, { retryAfterMs: 2_000 }));
       }
+      const unable = request.kind === "build" ? images.verbs.cannotBuild() : undefined;
+      if (unable !== undefined) return err(problem("image.failed", unable));
       const one = begin(id, request);
       operations.set(id, one);
       used.add(id);
@@ -289,8 +291,15 @@ const perform = async (verbs: ImageVerbs, one: Operation, work: ImageWork): Prom
       return { kind: "pushed", ...(await verbs.push(request.image, request.to, work)) };
     case "import": {
       if (one.inlet === undefined) throw new Error("an import without an archive");
-      const images = await verbs.take(one.inlet, { ...work, name: request.name });
-      return { kind: "brought", images: [...new Set(images)].slice(0, 256) };
+      const notes: string[] = [];
+      const note = (text: string): void => void notes.push(text.slice(0, 1024));
+      const images = await verbs.take(one.inlet, { ...work, note, name: request.name });
+      const told = notes.length === 0 ? {} : { notes: notes.slice(0, 16) };
+      return { kind: "brought", images: [...new Set(images)].slice(0, 256), ...told };
+    }
+    case "build": {
+      const images = await verbs.build(request.image, request.mirror, work);
+      return { kind: "brought", images };
     }
     case "remove":
       return await verbs.remove(request.image);

@@ -34,6 +34,12 @@ export const idRange = (
   return { ok: true, value: { base, slots } };
 };
 
+/** What builds of images have for themselves: the last slot, unless it is the only one. */
+export const withoutBuilds = (range: IdRange): { readonly containers: IdRange; readonly buildBase: number } => {
+  const slots = Math.max(1, range.slots - 1);
+  return { containers: { base: range.base, slots }, buildBase: range.base + (range.slots - 1) * IDS_PER_SLOT };
+};
+
 export const idBaseOf = (range: IdRange, slot: number): number => range.base + slot * IDS_PER_SLOT;
 
 /** The slot that a host id belongs to, or undefined when it is outside the range. */

@@ -9,6 +9,8 @@ type ResultOf<K extends ImageResult["kind"]> = Extract<ImageResult, { kind: K }>
 export interface ImageWork {
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** Something that the user should know beside the result. */
+  readonly note?: (text: string) => void;
 }
 
 /** Images that other hosts of the cluster have; how they are reached is the line's business. */
@@ -31,6 +33,10 @@ export interface ImageVerbs {
     to: string | null,
     work: ImageWork,
   ) => Promise<{ readonly image: string; readonly manifest: string }>;
+  /** A sentence when this host cannot build distributions at all. */
+  readonly cannotBuild: () => string | undefined;
+  /** Builds a distribution (`distro://…`) from a mirror, null for the one that this host is told to use. */
+  readonly build: (image: string, mirror: string | null, work: ImageWork) => Promise<string[]>;
   /** Imports an archive as it comes; resolves to the names that can be run now. */
   readonly take: (
     archive: AsyncIterable<Uint8Array>,

@@ -8,6 +8,8 @@ export const noVerbs: ImageVerbs = {
   inspect: () => Promise.resolve(undefined),
   pull: refuse,
   push: refuse,
+  cannotBuild: () => "this host keeps no images",
+  build: refuse,
   take: refuse,
   give: () => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) }),
   blob: () => Promise.resolve(undefined),

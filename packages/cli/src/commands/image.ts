@@ -17,17 +17,17 @@ import {
   routePath,
   Routes,
   type ImageOnHost,
-  type ImageOrder,
-  type ImageResult,
 } from "@berth/schema";
 import type { Client } from "../client/client.ts";
-import { cancelOrders, followOrders, placeOrder, refuseAll, type Ended } from "../client/images.ts";
+import { cancelOrders, followOrders, placeOrder, refuseAll } from "../client/images.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { Exit, Failure } from "../failure.ts";
 import { say, type Io } from "../io.ts";
 import { documentText, printListing } from "../output/format.ts";
 import { createLive } from "../output/live.ts";
+import { registerBuild } from "./image-build.ts";
 import { orderOf, withCopies, withHosts, type HostsOptions } from "./image-hosts.ts";
+import { perform, tell } from "./image-perform.ts";
 import {
   clientOf,
   withConnection,
@@ -42,59 +42,10 @@ const decodeList = decoder(ImageListSchema);
 const decodeDetails = decoder(ImageDetailsSchema);
 const decodeTaken = decoder(ImageDataTakenSchema);
 
-const resultText = (result: ImageResult): string => {
-  switch (result.kind) {
-    case "brought":
-      return result.images.join(", ");
-    case "pushed":
-      return `pushed as ${result.image}, ${result.manifest}`;
-    case "exported":
-      return `exported ${formatBytes(result.sizeBytes)}`;
-    case "removed": {
-      const names = result.images.length === 0 ? "" : `${result.images.length} images, `;
-      return `removed ${names}${result.layers} layers and ${result.blobs} blobs, ${formatBytes(result.freedBytes)}`;
-    }
-    case "checked": {
-      const seals = result.unsealed === 0 ? "" : `; ${result.unsealed} layers of an older version have no seal`;
-      const found = result.faults.length === 0 ? "all whole" : `${result.faults.length} damaged`;
-      return `${result.images} images, ${result.layers} layers, ${result.blobs} blobs: ${found}${seals}`;
-    }
-  }
-};
-
-const faultsOf = ({ operation }: Ended): readonly string[] =>
-  operation?.result?.kind === "checked"
-    ? operation.result.faults.map(({ name, reason, what }) => `  ${what} ${name}: ${reason}`)
-    : [];
-
-/** One line a host; the exit status is that of the worst. */
-const tell = async (io: Io, ended: readonly Ended[], quiet: boolean): Promise<number> => {
-  let status: number = Exit.ok;
-  for (const one of ended) {
-    const { host, operation, reason } = one;
-    const succeeded = operation?.state === "succeeded" && operation.result !== null;
-    const faults = faultsOf(one);
-    if (!succeeded || faults.length > 0) status = Exit.failed;
-    if (succeeded && operation.result !== null) {
-      if (!quiet || faults.length > 0) await say(io, `${host}: ${resultText(operation.result)}`);
-      for (const line of faults) await say(io, line);
-    } else await say(io, `${host}: ${reason ?? "it failed"}`);
-  }
-  return status;
-};
-
-const perform = async (io: Io, options: HostsOptions, request: ImageOrder["request"]): Promise<number> => {
-  const client = clientOf(io, options);
-  const orders = await placeOrder(client, orderOf(options, request));
-  refuseAll(orders);
-  const quiet = options.quiet === true;
-  return tell(io, await followOrders(io, client, orders, quiet), quiet);
-};
-
 export const registerImage: Register = (program, host) => {
   const image = program
     .command("image")
-    .description("list, pull, import, export, check and remove the images that hosts keep")
+    .description("list, pull, build, import, export, check and remove the images that hosts keep")
     .usage("ACTION [options]");
   withExamples(image, [
     ["berth image ls", "which images are where"],
@@ -104,6 +55,7 @@ export const registerImage: Register = (program, host) => {
   registerInspect(image, host);
   registerOrders(image, host);
   registerImport(image, host);
+  registerBuild(image, host);
   registerExport(image, host);
 };
 

@@ -20,6 +20,15 @@
 /* How long the flush of an exit record waits for an agent that will not need it. */
 #define EXIT_PATIENCE_MS 50
 
+/* reboot(2) in a pid namespace: what asked for the machine to be off shows as SIGINT, and for a new start as SIGHUP
+   (pid_namespaces(7)). Some inits know no other way down than to a new start: asked to stop, that is the end. */
+static bool went_down(void)
+{
+  if (!self.have_wait_status || (self.spec.header->flags & BERTH_SPEC_MACHINE) == 0)
+    return false;
+  return self.wait_status == W_EXITCODE(0, SIGINT) || (self.stop_asked && self.wait_status == W_EXITCODE(0, SIGHUP));
+}
+
 static void judge(void)
 {
   struct exit_record *record = &self.exit;
@@ -37,9 +46,7 @@ static void judge(void)
     record->code = strcmp(record->err.stage, "exec") == 0 ? payload_exit_code(record->err.number) : 125;
     return;
   }
-  /* reboot(2) in a pid namespace: what asked for the machine to be off shows as this signal (pid_namespaces(7)). */
-  if (self.have_wait_status && (self.spec.header->flags & BERTH_SPEC_MACHINE) != 0 &&
-      self.wait_status == W_EXITCODE(0, SIGINT))
+  if (went_down())
     self.wait_status = W_EXITCODE(0, 0);
   if (self.have_wait_status && WIFEXITED(self.wait_status)) {
     record->code = WEXITSTATUS(self.wait_status);

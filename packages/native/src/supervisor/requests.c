@@ -19,6 +19,8 @@ static struct exec *target(const struct control_client *client)
 
 uint32_t signal_payload(int number)
 {
+  if (self.spec.header != NULL && (uint32_t)number == self.spec.header->stop_signal)
+    self.stop_asked = true;
   if (is_alone() && self.phase == RUNNING ? pidfd_send_signal(self.pidfd.fd, number, NULL, 0) == 0
                                           : sync_send(self.sync.fd, SYNC_SIGNAL, number, NULL) == 0)
     return 0;

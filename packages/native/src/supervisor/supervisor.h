@@ -30,6 +30,7 @@ struct supervisor {
   int userns;          /* the container's, when its ids were mapped before init was born; else -1 */
   int mounts;          /* the container's mount namespace, or -1 */
   bool ended;
+  bool stop_asked; /* it was sent the signal that stops it */
   bool have_wait_status;
   int wait_status; /* of the payload, as init saw it */
 };

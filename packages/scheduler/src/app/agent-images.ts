@@ -65,6 +65,8 @@ interface Options {
 /** Hosts that are asked at a time, and pages of the longest list of one. */
 const PARALLEL = 32;
 const MAX_PAGES = 50;
+/** Hosts that are asked, one after the other, to build something. */
+const MAX_TRIED = 16;
 /** What an agent may take for a piece: it unpacks nothing meanwhile, but its disk may be slow. */
 const PIECE_MS = 25_000;
 const ATTEMPTS = 5;
@@ -192,16 +194,27 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
       }
       const id = newId();
       const chosen = hosts ?? (copies === undefined ? answering() : someOf(answering(), copies, id));
+      if (request.kind === "build" && hosts !== undefined && hosts.length > 1) {
+        return err(problem("request.invalid", "body/hosts: a build is on one host; the others take it from there"));
+      }
       const unknown = chosen.find((host) => !state.hosts.has(host));
       if (unknown !== undefined) return err(problem("host.not_found", `there is no host ${unknown}`));
       if (chosen.length === 0) return err(problem("agent.unreachable", "no host answers now", { retryAfterMs: 2_000 }));
-      const items = await inParallel([...new Set(chosen)], async (host) => {
+      const begin = async (host: HostId): Promise<ImageOrders["items"][number]> => {
         const answer = await ask(host, { kind: "image_start", id, request }, decodeOperation);
         return answer.ok
           ? { host, operation: answer.value, problem: null }
           : { host, operation: null, problem: answer.error };
-      });
-      return ok({ id, items });
+      };
+      if (request.kind !== "build") return ok({ id, items: await inParallel([...new Set(chosen)], begin) });
+      /* The first that can: not every host has what it takes. */
+      const refused: ImageOrders["items"] = [];
+      for (const host of someOf(chosen, MAX_TRIED, id)) {
+        const item = await begin(host);
+        if (item.operation !== null) return ok({ id, items: [item] });
+        refused.push(item);
+      }
+      return ok({ id, items: refused });
     },
 
     watch: (host, id, revision, waitMs) =>

@@ -5,7 +5,7 @@
  * the archive becomes a path. What was taken stays pinned until its image has a name; the archive of an image that fails
  * is collected again.
  */
-import { posix } from "node:path";
+import { join, posix } from "node:path";
 import { arch } from "node:os";
 import {
   decodeLayoutIndex,
@@ -24,14 +24,14 @@ import {
   MAX_DOCUMENT_BYTES,
   MEDIA_TYPES,
 } from "../../core/images/manifest.ts";
-import { isMachineImage, isRootfs, isUnified } from "../../core/images/machine.ts";
+import { isMachineImage, isRootfs, lxcKind } from "../../core/images/machine.ts";
 import { plainPath } from "../../core/images/tar.ts";
 import type { Progress } from "../../core/images/progress.ts";
 import { readContents, valueOf } from "./contents.ts";
 import { pin, type Parts } from "./parts.ts";
 import { settleImage } from "./pull.ts";
 import { digestOf } from "./registry.ts";
-import { importRootfs } from "./rootfs-in.ts";
+import { importRootfs, importUnified } from "./rootfs-in.ts";
 import { firstEntries, plainArchive, tarEntries, type TarEntry } from "./tar-entries.ts";
 
 export interface ImportOptions {
@@ -39,6 +39,7 @@ export interface ImportOptions {
   readonly name: string | null;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  readonly note?: (text: string) => void;
 }
 
 interface Taken {
@@ -58,6 +59,9 @@ interface Image {
   readonly manifest: string;
 }
 
+/** Files of this name are of an import that goes on, or that was killed. */
+export const SPOOL = ".spool-";
+let spools = 0;
 const MAX_FILES = 10_000;
 const isBlob = /^blobs\/sha256\/([0-9a-f]{64})$/;
 
@@ -186,13 +190,16 @@ export const importArchive = async (
   let total = 0;
   let close = async (): Promise<void> => undefined;
   try {
-    const first = await firstEntries(await plainArchive(source));
+    const spool = join(parts.directory, `${SPOOL}${process.pid}-${(spools += 1)}`);
+    const first = await firstEntries(await plainArchive(source, { file: spool, most: limits.bytes }));
     const { paths, all } = first;
     ({ close } = first);
     if (isRootfs(paths)) return await importRootfs(parts, all, options);
-    if (isUnified(paths)) {
+    const kind = lxcKind(paths);
+    if (kind === "unified") return await importUnified(parts, all, options);
+    if (kind === "metadata") {
       throw new Error(
-        "the archive holds a root file system in rootfs/, as unified images of LXC and Incus do: unpack it, and import a tar of what is in rootfs/",
+        "this is the half of a split image (LXC, Incus) that describes it: import the other half, the root file system (rootfs.tar.xz, rootfs.squashfs)",
       );
     }
     for await (const entry of tarEntries(all)) {

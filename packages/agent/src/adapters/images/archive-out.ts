@@ -3,8 +3,7 @@
  * those that the registry has; archives that are not kept are fetched from there first.
  */
 import { createReadStream } from "node:fs";
-import { parseImageReference, type ImageReference } from "@berth/schema";
-import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
+import { LOCAL_REGISTRY, parseImageReference, type ImageReference } from "@berth/schema";
 import { TAR_END, tarHeader, tarPadding } from "../../core/images/tar.ts";
 import { MEDIA_TYPES } from "../../core/images/manifest.ts";
 import type { ImageWork } from "../../ports/images.ts";

@@ -9,6 +9,7 @@ import { DEFAULT_MARKS, parseMarks, type Marks } from "../../core/images/marks.t
 import { openSettingsFile } from "../files/settings-file.ts";
 
 const strict = { additionalProperties: false } as const;
+const uri = Type.String({ maxLength: 1024, pattern: "^(?:https?|file)://[^\\s\\[\\]]+$" });
 const mark = Type.String({ maxLength: 32, minLength: 2 });
 const SettingsSchema = Type.Object(
   {
@@ -21,6 +22,20 @@ const SettingsSchema = Type.Object(
     parallelPulls: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
     /** What may come from other hosts in a second, as a size. */
     clusterBandwidth: Type.Optional(Type.String({ maxLength: 32 })),
+    /** Where distributions are built from, instead of where this host's own apt has them from. */
+    distros: Type.Optional(
+      Type.Object(
+        {
+          mirror: Type.Optional(uri),
+          securityMirror: Type.Optional(uri),
+          /** A file with the keys that sign what the mirror has. */
+          keyring: Type.Optional(Type.String({ maxLength: 4096, pattern: "^/" })),
+          /** The most that a build may take of the disk meanwhile. */
+          size: Type.Optional(Type.String({ maxLength: 32 })),
+        },
+        strict,
+      ),
+    ),
     limits: Type.Optional(
       Type.Object(
         {
@@ -47,6 +62,12 @@ export interface ImageSettings {
   /** What may come from other hosts in a second. */
   readonly clusterBytesPerSecond: number;
   readonly limits: UnpackLimits;
+  readonly distros: {
+    readonly mirror: string | undefined;
+    readonly securityMirror: string | undefined;
+    readonly keyring: string | undefined;
+    readonly bytes: number;
+  };
 }
 
 export const DEFAULT_IMAGE_SETTINGS: ImageSettings = {
@@ -56,6 +77,7 @@ export const DEFAULT_IMAGE_SETTINGS: ImageSettings = {
   parallelPulls: 4,
   clusterBytesPerSecond: 64 * 2 ** 20,
   limits: UNPACK_LIMITS,
+  distros: { mirror: undefined, securityMirror: undefined, keyring: undefined, bytes: 8 * 2 ** 30 },
 };
 
 /** Rejects with a sentence that names the file and what is wrong in it. */
@@ -69,6 +91,8 @@ const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSe
   if (!marks.ok) return wrong("highWater and lowWater", marks.error);
   const size = given.limits?.size === undefined ? undefined : parseBytes(given.limits.size);
   if (size?.ok === false) return wrong("/limits/size", size.error);
+  const most = given.distros?.size === undefined ? undefined : parseBytes(given.distros.size);
+  if (most?.ok === false) return wrong("/distros/size", most.error);
   const rate = given.clusterBandwidth === undefined ? undefined : parseBytes(given.clusterBandwidth);
   if (rate?.ok === false) return wrong("/clusterBandwidth", rate.error);
   if (rate !== undefined && rate.value < LEAST_BANDWIDTH) return wrong("/clusterBandwidth", "must be at least 64Ki");
@@ -84,6 +108,12 @@ const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSe
       entries: given.limits?.entries ?? usual.limits.entries,
       depth: given.limits?.depth ?? usual.limits.depth,
       ratio: given.limits?.ratio ?? usual.limits.ratio,
+    },
+    distros: {
+      mirror: given.distros?.mirror,
+      securityMirror: given.distros?.securityMirror,
+      keyring: given.distros?.keyring,
+      bytes: most?.value ?? usual.distros.bytes,
     },
   };
 };

@@ -19,6 +19,7 @@ export interface ImageFiles {
 export const openImages = async (
   { directory, registries, settings }: ImageFiles,
   cluster: ClusterImages,
+  buildIds: number,
 ): Promise<Images> => {
   const busybox = await ensureBuiltin(directory);
   const store = await openOciStore(
@@ -26,6 +27,7 @@ export const openImages = async (
     openRegistrySettings(registries),
     openImageSettings(settings),
     cluster,
+    buildIds,
   );
   return {
     prepare: async (image, holder, signal) => {

@@ -4,8 +4,7 @@
  */
 import { createReadStream } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { formatImageReference, parseImageReference, type ImageReference } from "@berth/schema";
-import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
+import { formatImageReference, LOCAL_REGISTRY, parseImageReference, type ImageReference } from "@berth/schema";
 import type { Descriptor } from "../../core/images/manifest.ts";
 import type { ImageWork } from "../../ports/images.ts";
 import { manifestType, wholeImage } from "./archive-out.ts";

@@ -6,23 +6,25 @@
 import { createReadStream } from "node:fs";
 import { arch } from "node:os";
 import { initOf, isMachineName, MACHINE_LABEL } from "../../core/images/machine.ts";
-import { architectureOf, MEDIA_TYPES } from "../../core/images/manifest.ts";
+import { decodeMetadata, isLeftOut, METADATA, ROOTFS, templatesNote, type LxcMetadata } from "../../core/images/lxc.ts";
+import { architectureOf, MAX_DOCUMENT_BYTES, MEDIA_TYPES } from "../../core/images/manifest.ts";
 import type { ImportOptions } from "./archive-in.ts";
 import { readContents, valueOf } from "./contents.ts";
 import { referenceOf } from "../../core/images/archive.ts";
 import { pin, type Parts } from "./parts.ts";
 import { settleImage } from "./pull.ts";
 import { digestOf } from "./registry.ts";
+import { subtree } from "./subtree.ts";
 import { tarEntries } from "./tar-entries.ts";
 
 const MAX_INITTAB_BYTES = 65_536;
 
 /** The init of the distribution in this plain archive. */
-const findInit = async (file: string, signal: AbortSignal) => {
+const findInit = async (file: string, maxEntries: number, signal: AbortSignal) => {
   const links = new Map<string, string>();
   const files = new Set<string>();
   let inittab = "";
-  for await (const entry of tarEntries(createReadStream(file, { signal, highWaterMark: 1 << 20 }))) {
+  for await (const entry of tarEntries(createReadStream(file, { signal, highWaterMark: 1 << 20 }), maxEntries)) {
     const { path } = entry;
     if (entry.type === "symlink" && /(^|\/)init$/.test(path)) links.set(path, entry.link);
     if (entry.type === "hardlink" && /(^|\/)init$/.test(path)) files.add(path);
@@ -34,6 +36,33 @@ const findInit = async (file: string, signal: AbortSignal) => {
     }
   }
   return initOf(links, files, inittab);
+};
+
+/** A unified image of LXC or Incus: what is in its rootfs/, when its metadata says that it is for this machine. */
+export const importUnified = async (
+  parts: Parts,
+  source: AsyncIterable<Uint8Array>,
+  options: ImportOptions,
+): Promise<string[]> => {
+  const { limits } = await parts.settings();
+  let metadata: LxcMetadata | undefined;
+  const rootfs = subtree(source, {
+    root: ROOTFS,
+    isLeftOut,
+    wanted: (path) => (path === METADATA ? MAX_DOCUMENT_BYTES : undefined),
+    file: (_path, content) => {
+      metadata = valueOf(decodeMetadata(Buffer.from(content).toString("utf8")), "the image");
+      const own = architectureOf(arch());
+      if (metadata.architecture !== own) {
+        throw new Error(`the image is for ${metadata.architecture}, and this host is ${own}`);
+      }
+    },
+    maxEntries: limits.entries,
+  });
+  const names = await importRootfs(parts, rootfs, options);
+  const note = metadata === undefined ? undefined : templatesNote(metadata);
+  if (note !== undefined) options.note?.(note);
+  return names;
 };
 
 /** Resolves to the name of the machine image. */
@@ -61,7 +90,7 @@ export const importRootfs = async (
   progress.layer(label, "done", taken.size, taken.size);
   const pins = [await pin(parts, [taken.digest])];
   try {
-    const machine = await findInit(parts.blobs.path(taken.digest), signal);
+    const machine = await findInit(parts.blobs.path(taken.digest), limits.entries, signal);
     if (machine === undefined) {
       throw new Error(
         "this root file system has no init (/sbin/init): install one in it, or import it as an image with a command",

@@ -3,29 +3,33 @@
  * with a digest never twice, a tag other than `latest` only once, `latest` at every use (and what is here will do when
  * the registry does not answer). What was imported is never asked for.
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   BLOB_CHUNK_BYTES,
   err,
+  distroOf,
   formatImageReference,
+  LOCAL_REGISTRY,
+  parseDistroReference,
   parseImageReference,
   problem,
   type ImageDetail,
   type ImageOnHost,
   type ImageReference,
 } from "@berth/schema";
-import { LOCAL_REGISTRY } from "../../core/images/archive.ts";
 import type { PreparedImage } from "../../core/images/prepared.ts";
 import { createProgress, type Progress } from "../../core/images/progress.ts";
 import { Pace } from "../../core/pace.ts";
 import { SharedWork } from "../../core/shared-work.ts";
+import { DEFAULT_ID_BASE } from "../../core/slots.ts";
 import { Turns } from "../../core/turns.ts";
 import type { ClusterImages, ImageVerbs, ImageWork } from "../../ports/images.ts";
 import { hasCode } from "../files/atomic-file.ts";
-import { importArchive } from "./archive-in.ts";
+import { importArchive, SPOOL } from "./archive-in.ts";
 import { exportArchive } from "./archive-out.ts";
 import { openBlobs } from "./blobs.ts";
+import { buildRootfs, cannotBuild, hostMirrors } from "./build-distro.ts";
 import { checkStore } from "./check.ts";
 import { bringFromCluster } from "./cluster.ts";
 import { collect, prune, removeImage, usesOf, type Removed } from "./collect.ts";
@@ -51,6 +55,8 @@ export interface OciStore extends ImageVerbs {
   readonly collect: () => Promise<Removed>;
 }
 
+const BUILD = "build";
+
 /** Of a host that has no others. */
 const ALONE: ClusterImages = {
   find: () => Promise.resolve(undefined),
@@ -62,10 +68,14 @@ class Store implements OciStore {
   readonly #running = new SharedWork<ImageRecord>();
   readonly #pulling = new Map<string, Progress>();
   readonly #pullTurns: Turns;
+  /** A build has the processor and the one range of ids to itself. */
+  readonly #buildTurns = new Turns(1);
+  readonly #buildIds: number;
 
-  constructor(parts: Parts, parallelPulls: number) {
+  constructor(parts: Parts, parallelPulls: number, buildIds: number) {
     this.#parts = parts;
     this.#pullTurns = new Turns(parallelPulls);
+    this.#buildIds = buildIds;
   }
 
   async prepare(image: string, holder: string, signal: AbortSignal): Promise<PreparedImage> {
@@ -120,6 +130,35 @@ class Store implements OciStore {
 
   push(image: string, to: string | null, options: ImageWork) {
     return pushImage(this.#parts, this.#named(image), to, options);
+  }
+
+  cannotBuild(): string | undefined {
+    return cannotBuild();
+  }
+
+  async build(image: string, mirror: string | null, options: ImageWork): Promise<string[]> {
+    const reference = valueOf(parseDistroReference(image), image);
+    const { distros } = await this.#parts.settings();
+    const apt = hostMirrors();
+    const from = mirror ?? distros.mirror ?? apt?.mirror;
+    if (from === undefined) {
+      throw new Error(
+        "this host's apt has no mirror of Debian: name one with --mirror, or as distros.mirror in its images.json",
+      );
+    }
+    /* Who names a mirror of their own may be where no other can be reached. */
+    const securityMirror = distros.securityMirror ?? (mirror === null ? apt?.securityMirror : undefined);
+    return await this.#buildTurns.run(options.signal, () => {
+      const rootfs = buildRootfs({
+        ...options,
+        reference,
+        from: { mirror: from, securityMirror, keyring: distros.keyring },
+        directory: join(this.#parts.directory, BUILD),
+        idBase: this.#buildIds,
+        mostBytes: distros.bytes,
+      });
+      return this.take(rootfs, { ...options, name: image });
+    });
   }
 
   async take(
@@ -281,7 +320,9 @@ class Store implements OciStore {
     const bring = (manifest: string) => bringFromCluster(parts, reference, manifest, options);
     if (found?.imported === true) return bring(found.manifest);
     if (reference.registry === LOCAL_REGISTRY) {
-      throw new Error(`no other host that answers has ${name}: import it (berth image import)`);
+      const distro = distroOf(reference.repository, reference.tag);
+      const how = distro === undefined ? "import it (berth image import)" : `build it (berth image build ${distro})`;
+      throw new Error(`no other host that answers has ${name}: ${how}`);
     }
     try {
       return await pullImage(parts, reference, name, options);
@@ -314,8 +355,13 @@ export const openOciStore = async (
   registries: RegistrySettings,
   settings: ReadImageSettings,
   cluster: ClusterImages = ALONE,
+  buildIds: number = DEFAULT_ID_BASE,
 ): Promise<OciStore> => {
   await mkdir(directory, { recursive: true, mode: 0o711 });
+  /* Of builds and imports that were killed with their agent. */
+  for (const name of await readdir(directory)) {
+    if (name === BUILD || name.startsWith(SPOOL)) await rm(join(directory, name), { recursive: true, force: true });
+  }
   const parts: Parts = {
     directory,
     blobs: await openBlobs(join(directory, "blobs")),
@@ -330,5 +376,5 @@ export const openOciStore = async (
     pace: new Pace(),
   };
   const { parallelPulls } = await settings();
-  return new Store(parts, parallelPulls);
+  return new Store(parts, parallelPulls, buildIds);
 };

@@ -4,6 +4,7 @@
  * not read is passed over.
  */
 import { spawn } from "node:child_process";
+import { access, open, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
@@ -29,7 +30,7 @@ export interface TarEntry {
 const MAX_ENTRIES = 100_000;
 
 /** A source in pieces of any size, as a source of exactly what is asked for. */
-class Pieces {
+export class Pieces {
   readonly #source: AsyncIterator<Uint8Array>;
   #rest: Uint8Array = new Uint8Array();
 
@@ -77,7 +78,10 @@ class Pieces {
   }
 }
 
-export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
+export async function* tarEntries(
+  source: AsyncIterable<Uint8Array>,
+  maxEntries: number = MAX_ENTRIES,
+): AsyncGenerator<TarEntry> {
   const pieces = new Pieces(source);
   const further = new Map<string, string>();
   let count = 0;
@@ -98,7 +102,7 @@ export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGener
       await pieces.finish();
       return;
     }
-    if ((count += 1) > MAX_ENTRIES) throw new Error(`the archive has more than ${MAX_ENTRIES} entries`);
+    if ((count += 1) > maxEntries) throw new Error(`the archive has more than ${maxEntries} entries`);
     const header = parseHeader(block);
     if (!header.ok) throw new Error(header.error);
     const { type, size } = header.value;
@@ -177,22 +181,34 @@ export const firstEntries = async (source: AsyncIterable<Uint8Array>): Promise<F
 
 /** Read by a program without any rights, since the archive may be anybody's. */
 const NOBODY = 65_534;
-const throughProgram = (program: string, source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> => {
-  const child = spawn(program, ["-dc"], { stdio: ["pipe", "pipe", "pipe"], uid: NOBODY, gid: NOBODY, env: {} });
+/** `source` is what it reads: a stream, or an open file. */
+const throughProgram = (
+  program: string,
+  words: readonly string[],
+  source: AsyncIterable<Uint8Array> | number,
+): AsyncIterable<Uint8Array> => {
+  const input = typeof source === "number" ? source : "pipe";
+  const child = spawn(program, words, { stdio: [input, "pipe", "pipe"], uid: NOBODY, gid: NOBODY, env: {} });
+  /* stdio as a tuple of literals would be needed for the types to know that these are there. */
+  const { stderr, stdin, stdout } = child;
+  if (stdout === null || stderr === null) throw new Error(`${program} has no output`);
   let said = "";
-  child.stderr.on("data", (data: Buffer) => (said = (said + data.toString("utf8")).slice(-500)));
+  stderr.on("data", (data: Buffer) => (said = (said + data.toString("utf8")).slice(-500)));
   const ended = new Promise<string | undefined>((resolve) => {
     child.once("error", (error) => resolve(`${program} cannot be started (install it on this host): ${error.message}`));
     child.once("close", (code) => resolve(code === 0 ? undefined : `${program}: ${said.trim() || "it was killed"}`));
   });
   /* What breaks off here shows in how the program ends. */
-  const fed = pipeline(Readable.from(source, { objectMode: false }), child.stdin).catch((error: unknown) => {
-    child.kill("SIGKILL");
-    return error;
-  });
+  const fed =
+    typeof source === "number" || stdin === null
+      ? undefined
+      : pipeline(Readable.from(source, { objectMode: false }), stdin).catch((error: unknown) => {
+          child.kill("SIGKILL");
+          return error;
+        });
   return (async function* (): AsyncGenerator<Uint8Array> {
     try {
-      for await (const data of child.stdout) yield data as Uint8Array;
+      for await (const data of stdout) yield data as Uint8Array;
       const wrong = await ended;
       if (wrong !== undefined) throw new Error(wrong, { cause: await fed });
     } finally {
@@ -201,8 +217,41 @@ const throughProgram = (program: string, source: AsyncIterable<Uint8Array>): Asy
   })();
 };
 
-/** An archive as it is or compressed with gzip, zstd or xz. */
-export const plainArchive = async (source: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> => {
+const SQFS2TAR = "/usr/bin/sqfs2tar";
+/** A squashfs is no stream: it is written to `file` first, which is gone again at the end. */
+async function* fromSquashfs(source: AsyncIterable<Uint8Array>, { file, most }: Spool): AsyncGenerator<Uint8Array> {
+  await access(SQFS2TAR).catch(() => {
+    throw new Error(
+      `this is a squashfs, and ${SQFS2TAR} is not on this host: apt-get install squashfs-tools-ng, or import a tar of it`,
+    );
+  });
+  const handle = await open(file, "wx+", 0o600);
+  try {
+    await rm(file);
+    let size = 0;
+    for await (const data of source) {
+      if ((size += data.length) > most) throw new Error(`the archive has more than ${most} bytes`);
+      await handle.write(data);
+    }
+    /* Its reader is nobody, and opens it anew. */
+    await handle.chmod(0o444);
+    yield* throughProgram(SQFS2TAR, ["/proc/self/fd/0"], handle.fd);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Where what is no stream may lie for a moment. */
+export interface Spool {
+  readonly file: string;
+  readonly most: number;
+}
+
+/** An archive as it is or compressed with gzip, zstd or xz, or a squashfs. */
+export const plainArchive = async (
+  source: AsyncIterable<Uint8Array>,
+  spool: Spool,
+): Promise<AsyncIterable<Uint8Array>> => {
   const iterator = source[Symbol.asyncIterator]();
   let first: Uint8Array = new Uint8Array();
   while (first.length < 6) {
@@ -223,6 +272,7 @@ export const plainArchive = async (source: AsyncIterable<Uint8Array>): Promise<A
   }
   const other =
     a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd ? "zstd" : a === 0xfd && b === 0x37 ? "xz" : undefined;
-  if (other !== undefined) return throughProgram(`/usr/bin/${other}`, whole());
+  if (other !== undefined) return throughProgram(`/usr/bin/${other}`, ["-dc"], whole());
+  if (Buffer.from(first.subarray(0, 4)).toString("latin1") === "hsqs") return fromSquashfs(whole(), spool);
   return whole();
 };

@@ -3,11 +3,17 @@
  * (moby's image tarball, manifest.json). Decides what its images are called here; nothing else is believed.
  */
 import Type, { type Static } from "typebox";
-import { err, formatImageReference, isImageReference, ok, parseImageReference, type Result } from "@berth/schema";
+import {
+  err,
+  formatImageReference,
+  isImageReference,
+  LOCAL_REGISTRY,
+  ok,
+  parseImageReference,
+  type Result,
+} from "@berth/schema";
 import { decodeText, DescriptorSchema } from "./manifest.ts";
 
-/** Where images are that came without the name of a registry: no host is ever asked for them. */
-export const LOCAL_REGISTRY = "local";
 const MAX_IMAGES = 256;
 
 const annotations = Type.Optional(

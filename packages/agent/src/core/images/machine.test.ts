@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { initOf, isMachineName, isRootfs, isUnified, refuseForMachine } from "./machine.ts";
+import { initOf, isMachineName, isRootfs, lxcKind, refuseForMachine } from "./machine.ts";
 
 const of = (links: Readonly<Record<string, string>>, files: readonly string[] = [], inittab = "") =>
   initOf(new Map(Object.entries(links)), new Set(files), inittab);
@@ -10,7 +10,9 @@ test("archives are told apart by their first entries", () => {
   expect(isRootfs(["blobs/sha256/ab", "index.json", "oci-layout"])).toBe(false);
   expect(isRootfs(["manifest.json", "repositories"])).toBe(false);
   expect(isRootfs([])).toBe(false);
-  expect(isUnified(["metadata.yaml", "rootfs/bin"])).toBe(true);
+  expect(lxcKind(["metadata.yaml", "rootfs/bin"])).toBe("unified");
+  expect(lxcKind(["metadata.yaml", "templates", "templates/hosts.tpl"])).toBe("metadata");
+  expect(lxcKind(["manifest.json", "repositories"])).toBeUndefined();
 });
 
 test("each init is asked to halt in its own way", () => {
@@ -22,6 +24,7 @@ test("each init is asked to halt in its own way", () => {
   expect(of({ "sbin/init": "/bin/busybox" })).toMatchObject({ stopSignal: 12, init: "busybox" });
   expect(of({}, ["usr/lib/systemd/systemd"])).toMatchObject({ command: ["/usr/lib/systemd/systemd"], stopSignal: 37 });
   expect(of({}, ["usr/sbin/init"], "p0::powerfail:/sbin/init 0\n")).toMatchObject({ stopSignal: 30 });
+  expect(of({}, ["usr/sbin/init"], "pf::powerwait:/sbin/shutdown -h now\n")).toMatchObject({ stopSignal: 30 });
   expect(of({}, ["usr/sbin/init"], "pf::powerwait:/etc/init.d/powerfail start\n")).toMatchObject({
     stopSignal: 2,
     init: "sysvinit",

@@ -3,8 +3,8 @@
  * in order. An image is a machine when its configuration says so and its name is one that no registry can have: what
  * comes from a registry never gets a machine's rights, whatever it says of itself.
  */
-import { signalOf, type JobSpec } from "@berth/schema";
-import { LOCAL_REGISTRY } from "./archive.ts";
+import { LOCAL_REGISTRY, signalOf, type JobSpec } from "@berth/schema";
+import { METADATA, ROOTFS } from "./lxc.ts";
 import type { ImageConfig } from "./manifest.ts";
 import type { PreparedImage } from "./prepared.ts";
 
@@ -38,9 +38,15 @@ const TOP = new Set([
 export const isRootfs = (paths: readonly string[]): boolean =>
   paths.some((path) => TOP.has(path.split("/")[0] ?? "")) && !paths.some((path) => path === "oci-layout");
 
-/** What LXC and Incus call a unified tarball: the root file system lies one directory deeper. */
-export const isUnified = (paths: readonly string[]): boolean =>
-  paths.some((path) => path === "metadata.yaml" || path === "rootfs" || path.startsWith("rootfs/"));
+/**
+ * Of LXC and Incus. `unified`: the root file system lies one directory deeper, in rootfs/; `metadata`: half of a split one,
+ * without it. By the paths of the first entries, which are all of a half.
+ */
+export const lxcKind = (paths: readonly string[]): "unified" | "metadata" | undefined => {
+  if (paths.some((path) => path === ROOTFS || path.startsWith(`${ROOTFS}/`))) return "unified";
+  if (!paths.includes(METADATA)) return undefined;
+  return paths.every((path) => path === METADATA || path.split("/")[0] === "templates") ? "metadata" : "unified";
+};
 
 /** In glibc and musl alike, from outside of a container's libc. */
 const SIGRTMIN = 34;
@@ -70,8 +76,10 @@ export const initOf = (
     return { command, stopSignal: SIGRTMIN + 3, init: "systemd" };
   }
   if (target.endsWith("busybox")) return { command, stopSignal: signal("SIGUSR2"), init: "busybox" };
-  /* Told of a power failure it does what its table says; where that is no shutdown, Ctrl-Alt-Del is. */
-  const shutsDown = /^[^#\n:]*:[^:\n]*:powerfail(?:now|wait)?:.*\b(?:init\s+0|shutdown|halt|poweroff)\b/m.test(inittab);
+  /* Told of a power failure it does what its table says (inittab(5)); where that is no shutdown, Ctrl-Alt-Del is. */
+  const shutsDown = /^[^#\n:]*:[^:\n]*:power(?:fail(?:now)?|wait):.*\b(?:init\s+0|shutdown|halt|poweroff)\b/m.test(
+    inittab,
+  );
   return {
     command,
     stopSignal: shutsDown ? signal("SIGPWR") : signal("SIGINT"),
