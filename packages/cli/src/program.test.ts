@@ -52,8 +52,8 @@ describe("the help", () => {
         audit [options]                   who changed what, from where, and who was refused
 
       Images and data:
-        image                             list, pull, import, export, check and remove the images that
-                                          hosts keep
+        image                             list, pull, build, import, export, check and remove the images
+                                          that hosts keep
         volume                            list, make, look at and remove the volumes of a project
 
       Work:

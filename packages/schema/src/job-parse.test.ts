@@ -323,7 +323,8 @@ describe("a bad document", () => {
       [
         {
           pointer: "/image",
-          message: '"registry/x" is not known here; use oci://REGISTRY/REPOSITORY:TAG or builtin://busybox',
+          message:
+            '"registry/x" is not known here; use oci://REGISTRY/REPOSITORY:TAG, distro://debian/12 or builtin://busybox',
         },
       ],
     ],

@@ -5,6 +5,7 @@
  */
 import { createReadStream } from "node:fs";
 import { arch } from "node:os";
+import { parse } from "yaml";
 import { initOf, isMachineName, MACHINE_LABEL } from "../../core/images/machine.ts";
 import { decodeMetadata, isLeftOut, METADATA, ROOTFS, templatesNote, type LxcMetadata } from "../../core/images/lxc.ts";
 import { architectureOf, MAX_DOCUMENT_BYTES, MEDIA_TYPES } from "../../core/images/manifest.ts";
@@ -38,6 +39,14 @@ const findInit = async (file: string, maxEntries: number, signal: AbortSignal) =
   return initOf(links, files, inittab);
 };
 
+const yamlOf = (content: Uint8Array): unknown => {
+  try {
+    return parse(Buffer.from(content).toString("utf8"), { maxAliasCount: 10 });
+  } catch (error) {
+    throw new Error(`${METADATA}: ${error instanceof Error ? (error.message.split("\n")[0] ?? "") : "it is no YAML"}`);
+  }
+};
+
 /** A unified image of LXC or Incus: what is in its rootfs/, when its metadata says that it is for this machine. */
 export const importUnified = async (
   parts: Parts,
@@ -51,7 +60,7 @@ export const importUnified = async (
     isLeftOut,
     wanted: (path) => (path === METADATA ? MAX_DOCUMENT_BYTES : undefined),
     file: (_path, content) => {
-      metadata = valueOf(decodeMetadata(Buffer.from(content).toString("utf8")), "the image");
+      metadata = valueOf(decodeMetadata(yamlOf(content)), "the image");
       const own = architectureOf(arch());
       if (metadata.architecture !== own) {
         throw new Error(`the image is for ${metadata.architecture}, and this host is ${own}`);
