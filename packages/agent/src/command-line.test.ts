@@ -35,6 +35,7 @@ test("flags become options", () => {
     "note=a=b",
     "--resource",
     "gpu=2",
+    ...["--device", "fpga:0=/dev/fpga0", "--pinning"],
     ...["--host-path", "/srv/media", "--host-path", "photos=/srv/photos:ro"],
     "--exit-with-parent",
   ]);
@@ -51,6 +52,8 @@ test("flags become options", () => {
         share: { cpuMillis: 600, memoryBytes: 2 * 2 ** 30, pids: 99 },
         labels: { rack: "r1", note: "a=b" },
         resources: { gpu: 2 },
+        devices: [{ kind: "fpga", id: "0", paths: ["/dev/fpga0"] }],
+        pinning: true,
         hostPaths: [
           { project: undefined, prefix: "/srv/media", readOnly: false },
           { project: "photos", prefix: "/srv/photos", readOnly: true },
@@ -73,6 +76,8 @@ test.each([
   [[...needed, "--label", "a=1", "--label", "a=2"], "--label a is given twice"],
   [[...needed, "--resource", "gpu=many"], "--resource gpu=many: write it like gpu=2"],
   [[...needed, "--resource", "pids=3"], "--resource pids: has a flag of its own"],
+  [[...needed, "--device", "fpga"], "--device fpga: write it like gpu:0@A100=/dev/nvidia0,/dev/nvidiactl"],
+  [[...needed, "--device", "a:0=/dev/a", "--device", "a:0=/dev/b"], "--device a:0 is given twice"],
   [[...needed, "--id-base", "x"], "--id-base must be a whole number"],
   [[...needed, "--standby", "65"], "--standby must be a whole number in 0..64"],
   [[...needed, "--log-level", "loud"], "--log-level must be one of"],

@@ -5,6 +5,7 @@ import {
   DIMENSIONS,
   err,
   FURTHER_DIMENSION,
+  MAX_DEVICES,
   MAX_FURTHER,
   ok,
   parseBytes,
@@ -12,18 +13,23 @@ import {
   type Result,
 } from "@berth/schema";
 import type { Share } from "./core/capacity.ts";
+import { parseNamedDevice, type NamedDevice } from "./core/devices.ts";
 import { parseAllowedPath, type AllowedPath } from "./core/host-paths.ts";
 import type { AgentOptions } from "./run-agent.ts";
 
 export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine that joined with \`berth join\`, whose data directory is DIR
        berth-agent --host NAME --data-dir DIR --nats-url URL [--nats-url URL …] --seed-file FILE --cluster-key-file FILE
-                   [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--host-path PATH …]
+                   [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--device KIND:ID[@MODEL]=PATH,… …]
+                   [--pinning] [--host-path PATH …]
                    [--id-base N] [--id-count N] [--cgroup-parent PATH]
                    [--nats-ca-file FILE] [--standby N] [--log-level debug|info|warn|error] [--exit-with-parent]
 
   --cpu, --memory, --pids   the share of this machine that may be requested; default: all, minus a reserve for the host
   --label                   what rules of placement may ask of this host, as host.labels.NAME
   --resource                what else may be requested here: gpu=2, diskBytes=107374182400
+  --device                  what tasks may ask for whole or in shares: gpu:0@A100=/dev/nvidia0,/dev/nvidiactl; NVIDIA's are found
+                            by themselves
+  --pinning                 tasks may ask for whole CPUs of one NUMA cell
   --host-path               what of this machine jobs may mount, with all below it: /srv/media, /usr/share:ro (read-only),
                             PROJECT=/srv/photos (for that project alone); default: nothing
   --nats-ca-file            who signs the certificate of the bus: with it nothing but TLS is spoken
@@ -66,6 +72,8 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
         pids: text,
         label: { ...text, multiple: true },
         resource: { ...text, multiple: true },
+        device: { ...text, multiple: true },
+        pinning: { type: "boolean" },
         "host-path": { ...text, multiple: true },
         "id-base": text,
         "id-count": text,
@@ -107,6 +115,16 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
   const taken = DIMENSIONS.find((dimension) => Object.hasOwn(further.value, dimension));
   if (taken !== undefined) return err(`--resource ${taken}: has a flag of its own, see --cpu, --memory and --pids`);
   if (Object.keys(further.value).length > MAX_FURTHER) return err(`--resource is given more than ${MAX_FURTHER} times`);
+  const devices: NamedDevice[] = [];
+  for (const one of values.device ?? []) {
+    const named = parseNamedDevice(one);
+    if (!named.ok) return err(`--device ${named.error}`);
+    const { kind, id } = named.value;
+    if (devices.some((other) => other.kind === kind && other.id === id))
+      return err(`--device ${kind}:${id} is given twice`);
+    devices.push(named.value);
+  }
+  if (devices.length > MAX_DEVICES) return err(`--device is given more than ${MAX_DEVICES} times`);
   const hostPaths: AllowedPath[] = [];
   for (const path of values["host-path"] ?? []) {
     const allowed = parseAllowedPath(path);
@@ -135,6 +153,8 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
       ...(values["nats-ca-file"] === undefined ? {} : { natsCaFile: values["nats-ca-file"] }),
       share: share.value,
       labels: labels.value,
+      devices,
+      pinning: values.pinning ?? false,
       hostPaths,
       resources: Object.fromEntries(Object.entries(further.value).map(([name, amount]) => [name, Number(amount)])),
       ...(idBase.value === undefined ? {} : { idBase: idBase.value }),

@@ -17,12 +17,14 @@ import { openImages } from "./adapters/images/images.ts";
 import { readInventory } from "./adapters/inventory.ts";
 import { bookableDisk } from "./adapters/kernel/disk.ts";
 import { readMachine } from "./adapters/kernel/machine.ts";
+import { allowedCpus, cellDevices, namedDevices, nvidiaDevices } from "./adapters/kernel/devices.ts";
 import { createHostProbe } from "./adapters/kernel/probe.ts";
 import { createSchedulerLine } from "./adapters/nats/scheduler-line.ts";
 import { createVerifier } from "./adapters/verifier.ts";
 import { openVolumes } from "./adapters/volumes/volume-store.ts";
 import { startAgent } from "./app/agent.ts";
 import { createClusterImages } from "./app/cluster-images.ts";
+import { withDevices, type NamedDevice } from "./core/devices.ts";
 import { capacityOf, shareWarnings, withFurther, type Share } from "./core/capacity.ts";
 import type { AllowedPath } from "./core/host-paths.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
@@ -50,6 +52,10 @@ export interface AgentOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** What else may be requested here, by name of the dimension. */
   readonly resources?: Readonly<Record<string, number>>;
+  /** Devices that tasks may ask for, beside those that are found. */
+  readonly devices?: readonly NamedDevice[];
+  /** Whole processors may be asked for. */
+  readonly pinning?: boolean;
   /** What of this machine jobs may mount; default: nothing. */
   readonly hostPaths?: readonly AllowedPath[];
   readonly idBase?: number;
@@ -132,8 +138,18 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
   const dataDir = await realpath(options.dataDir);
   const layout = layoutOf(dataDir);
   const cgroupParent = options.cgroupParent ?? defaultCgroupParent(host, dataDir);
+  const devices = await attempt(
+    async () => [
+      ...nvidiaDevices(),
+      ...namedDevices(options.devices ?? []),
+      ...(options.pinning === true ? cellDevices(allowedCpus()) : []),
+    ],
+    "the devices",
+  );
+  const allow = { devices: devices.flatMap(({ nodes }) => nodes) };
+  const standby = options.standby ?? DEFAULT_STANDBY;
   const runtime = await attempt(
-    () => openRuntime({ stateDir: layout.runtime, cgroupParent, standby: options.standby ?? DEFAULT_STANDBY }),
+    () => openRuntime({ stateDir: layout.runtime, cgroupParent, standby, allow }),
     "the container runtime",
   );
   try {
@@ -190,9 +206,13 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         ids: containers,
         retention: options.retention ?? DEFAULT_RETENTION,
         hostPaths: options.hostPaths ?? [],
+        devices,
         declared: new Set(dimensions.filter((dimension) => share[dimension] !== undefined)),
       },
-      { inventory, capacity: withFurther(capacityOf(machine, share), { ...disk, ...options.resources }) },
+      {
+        inventory,
+        capacity: withDevices(withFurther(capacityOf(machine, share), { ...disk, ...options.resources }), devices),
+      },
     );
     log.info({ dataDir, cgroupParent, version: agentVersion() }, "agent.ready");
     return {

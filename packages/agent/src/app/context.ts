@@ -6,6 +6,7 @@ import type { AllocationId, DesiredDocument, HostId } from "@berth/schema";
 import { NO_VERSION, type Version } from "../core/accept.ts";
 import type { ExitRecord } from "../core/container.ts";
 import type { Grant } from "../core/lease.ts";
+import type { HostDevice } from "../core/devices.ts";
 import { createReplayGuard, type ReplayGuard } from "../core/replay.ts";
 import type { AllocationRecord } from "../core/record.ts";
 import type { RetentionLimits } from "../core/retention.ts";
@@ -78,6 +79,7 @@ export interface Settings {
   readonly retention: RetentionLimits;
   /** What of this host jobs may mount. */
   readonly hostPaths: readonly AllowedPath[];
+  readonly devices: readonly HostDevice[];
   /** Dimensions that were declared: of these, only what containers use counts as used. */
   readonly declared: ReadonlySet<"cpuMillis" | "memoryBytes" | "pids">;
 }

@@ -12,6 +12,7 @@ import {
   type JobSpec,
   type Result,
 } from "@berth/schema";
+import { settingsOf } from "../core/devices.ts";
 import { containerSpecOf } from "../core/container-spec.ts";
 import type { ContainerSpec, RuntimeError } from "../core/container.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
@@ -137,6 +138,8 @@ const prepare = async (
   if (unsafe !== undefined) return refuse("volume", unsafe);
   const volumes = await prepareVolumes(context, allocation, spec);
   if (!volumes.ok) return refuse("volume", volumes.error);
+  const devices = settingsOf(allocation.devices ?? [], settings.devices);
+  if (!devices.ok) return refuse("devices", devices.error);
   let outputRoot = "";
   try {
     if (spec.outputs.length > 0) {
@@ -158,6 +161,7 @@ const prepare = async (
         idBase,
         outputRoot,
         volumes: volumes.value,
+        ...(allocation.devices !== undefined && { devices: devices.value }),
         ...(lease === undefined ? {} : { lease }),
       },
     ),

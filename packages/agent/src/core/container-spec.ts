@@ -14,6 +14,7 @@ import {
   type JobSpec,
 } from "@berth/schema";
 import type { ContainerSpec, Mount } from "./container.ts";
+import type { DeviceSettings } from "./devices.ts";
 import { isMachine } from "./images/machine.ts";
 import type { PreparedImage } from "./images/prepared.ts";
 
@@ -78,6 +79,8 @@ export interface Placement {
   readonly outputRoot: string;
   /** Directories of volumes, by name. */
   readonly volumes: ReadonlyMap<string, string>;
+  /** What it has of the host's devices. */
+  readonly devices?: DeviceSettings;
   /** Of a singleton. */
   readonly lease?: ContainerSpec["lease"];
 }
@@ -107,7 +110,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     layers,
     ...(machine ? MACHINE : {}),
     command: spec.command.length === 0 ? defaults.command : spec.command.map((word) => substitute(word, task)),
-    env: environmentOf(task, defaults.env),
+    env: { ...environmentOf(task, defaults.env), ...place.devices?.env },
     workdir: spec.workdir === "" ? defaults.workdir : spec.workdir,
     hostname: hostnameOf(task.allocation),
     ...settings,
@@ -123,6 +126,12 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     ...(place.lease === undefined ? {} : { lease: place.lease }),
     ...(user === "" ? {} : { user }),
     ...(settings.stopSignal === undefined && defaults.stopSignal !== null ? { stopSignal: defaults.stopSignal } : {}),
-    limits: { ...limits, cpuRequestMillis: spec.requests.cpuMillis, cpuLimitMillis: cpuMillis },
+    ...(place.devices !== undefined && place.devices.nodes.length > 0 && { devices: place.devices.nodes }),
+    limits: {
+      ...limits,
+      ...{ cpuRequestMillis: spec.requests.cpuMillis, cpuLimitMillis: cpuMillis },
+      ...(place.devices?.cpus !== undefined && { cpus: place.devices.cpus }),
+      ...(place.devices?.memoryNodes !== undefined && { memoryNodes: place.devices.memoryNodes }),
+    },
   };
 };

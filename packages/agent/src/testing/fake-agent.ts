@@ -82,6 +82,7 @@ export class FakeAgent {
         ids: { base: 1_000_000, slots: this.#options.slots ?? 64 },
         retention: this.#options.retention ?? DEFAULT_RETENTION,
         declared: new Set(),
+        devices: [],
         hostPaths: [{ project: undefined, prefix: "/", readOnly: false }],
       },
       { inventory: Promise.resolve(inventory), capacity },

@@ -62,6 +62,8 @@ export const CANNOT = -1;
 
 /** What is left of devices beside what is left of places: FGD's measure beside that of lost places. */
 const LOOSE_WEIGHT = 1;
+/** Beside devices. They are few and large: how full a host is breaks ties, and no more. */
+const DEVICE_FULLNESS_WEIGHT = 0.003;
 
 /** A dimension that a request does not ask for never limits it. */
 const UNLIMITED = 1e15;
@@ -203,10 +205,12 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     return sum;
   };
 
-  const lossOn = (standings: Standings, slot: number, room: DeviceRoom | null): number =>
-    isForDevices(standings, slot)
-      ? lossOfDevices(standings, slot, room ?? devicesOf(standings, slot))
-      : loss(standings.places, slot * count, standings.binding[slot] as number);
+  const keptOn = (standings: Standings, slot: number, own: number): number =>
+    kept(loss(standings.places, slot * count, standings.binding[slot] as number), own);
+
+  /** A whole device instead of the own size: whoever asks for none must not find all such hosts alike. */
+  const devicesKept = (standings: Standings, slot: number, room: DeviceRoom | null): number =>
+    kept(lossOfDevices(standings, slot, room ?? devicesOf(standings, slot)), 1);
 
   /** What is left of devices goes to `restOfDevices`; undefined when the request does not fit there. */
   const takeDevices = (
@@ -239,8 +243,8 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
   const kept = (lost: number, own: number): number => (lost === 0 ? 1 : own / (own + lost));
 
   // Rounded: both are at least 0.
-  const unitsOf = (full: number, keeps: number): number =>
-    ((count === 0 ? full : (1 - FULLNESS_WEIGHT) * keeps + FULLNESS_WEIGHT * full) * SCORE_UNITS + 0.5) | 0;
+  const unitsOf = (full: number, keeps: number, weight: number): number =>
+    ((count === 0 ? full : (1 - weight) * keeps + weight * full) * SCORE_UNITS + 0.5) | 0;
 
   /** False when the request is more than there is. */
   const take = (free: Float64Array, from: number, request: Float64Array): boolean => {
@@ -266,7 +270,10 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
         room = takeDevices(devicesOf(standings, slot), request, { wishes: asked, columns: named });
         if (room === undefined) return CANNOT;
       }
-      return unitsOf(fullness(perUnit, slot * row), kept(lossOn(standings, slot, room), own));
+      const full = fullness(perUnit, slot * row);
+      return isForDevices(standings, slot)
+        ? unitsOf(full, devicesKept(standings, slot, room), DEVICE_FULLNESS_WEIGHT)
+        : unitsOf(full, keptOn(standings, slot, own), FULLNESS_WEIGHT);
     },
     explain: (free, perUnit, from, request, devices) => {
       for (let at = 0; at < size; at += 1) alone.free[at] = free[from + at] as number;
@@ -280,17 +287,18 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
       const full = fullness(perUnit, from);
       if (count === 0) {
         const parts = [{ name: "fullness", value: roundScore(full), weight: 1 }];
-        return { total: unitsOf(full, 1) / SCORE_UNITS, parts };
+        return { total: unitsOf(full, 1, 1) / SCORE_UNITS, parts };
       }
       const hasDevices = devices !== undefined && (devices.wishes.length > 0 || devices.columns);
       const room = hasDevices ? takeDevices(devicesOf(alone, 0), request, devices) : undefined;
-      const own = ownSize(valuation, request, devices?.wishes);
-      const keeps = kept(lossOn(alone, 0, room ?? null), own);
+      const hasSome = isForDevices(alone, 0);
+      const keeps = hasSome ? devicesKept(alone, 0, room ?? null) : keptOn(alone, 0, ownSize(valuation, request));
+      const weight = hasSome ? DEVICE_FULLNESS_WEIGHT : FULLNESS_WEIGHT;
       return {
-        total: unitsOf(full, keeps) / SCORE_UNITS,
+        total: unitsOf(full, keeps, weight) / SCORE_UNITS,
         parts: [
-          { name: "roomKept", value: roundScore(keeps), weight: 1 - FULLNESS_WEIGHT },
-          { name: "fullness", value: roundScore(full), weight: FULLNESS_WEIGHT },
+          { name: "roomKept", value: roundScore(keeps), weight: 1 - weight },
+          { name: "fullness", value: roundScore(full), weight },
         ],
       };
     },
