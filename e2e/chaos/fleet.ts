@@ -37,7 +37,8 @@ export interface Fleet {
   readonly natsVersion: string;
   /** The instance that says of itself that it leads. */
   readonly leader: (mostMs?: number) => Promise<Instance>;
-  readonly close: () => Promise<string[]>;
+  /** With `keepFiles` only the programs are ended: somebody wants to look. */
+  readonly close: (keepFiles?: boolean) => Promise<string[]>;
 }
 
 export interface FleetOptions {
@@ -62,12 +63,13 @@ export const startFleet = async ({ say, replicas = 3, onOwnEnd }: FleetOptions):
   let ground: Ground | undefined;
   let tail: Tail | undefined;
 
-  const close = async (): Promise<string[]> => {
+  const close = async (keepFiles = false): Promise<string[]> => {
     await tail?.close();
     for (const one of processes.values()) {
       one.resume();
       await one.end();
     }
+    if (keepFiles) return [];
     const down = await runBerth(["down", "--data-dir", dataDir]);
     const left = down.code === 0 ? [] : [`berth down: ${down.stderr}`];
     ground?.close();
@@ -146,7 +148,7 @@ export const startFleet = async ({ say, replicas = 3, onOwnEnd }: FleetOptions):
         name,
         [
           process.execPath,
-          ...["--import", "tsx", join(ROOT, "packages/scheduler/src/testing/chaos-scheduler.ts")],
+          join(ROOT, "packages/scheduler/src/testing/chaos-scheduler.mjs"),
           ...["--data-dir", directory, "--api-host", address, "--api-port", String(API_PORT)],
           ...natsUrls.flatMap((url) => ["--nats-url", url]),
           ...["--nats-seed-file", seedFile, "--nats-ca-file", caFile, "--nats-replicas", String(replicas)],

@@ -160,6 +160,8 @@ export interface Kept {
   readonly name: string;
   readonly pid: () => number;
   readonly kill: () => void;
+  /** SIGTERM; started again once it has ended. */
+  readonly stop: () => void;
   readonly pause: () => void;
   readonly resume: () => void;
   /** Ends it for good; resolves when it is gone. */
@@ -216,6 +218,10 @@ export const keep = (options: KeptOptions): Kept => {
     kill: () => {
       struck = true;
       signal("SIGKILL");
+    },
+    stop: () => {
+      struck = true;
+      signal("SIGTERM");
     },
     pause: () => signal("SIGSTOP"),
     resume: () => signal("SIGCONT"),

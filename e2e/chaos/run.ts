@@ -11,6 +11,7 @@ import type { Instance, LetGo, World } from "./world.ts";
 
 const SAMPLE_MS = 250;
 const SUBMIT_MS = 700;
+const SHOWN_MS = 10_000;
 const WELL_AGAIN_MS = 180_000;
 
 export interface Outcome {
@@ -75,9 +76,14 @@ const createUsers = (instances: readonly Instance[]) => {
       return false;
     }
     if (!accepted.includes(name)) accepted.push(name);
-    const seen = await instance?.call("GET", `/v1/jobs/default/${name}`);
-    if (seen?.status === 404) wrong.push(`${instance?.name} took ${name} and does not know it`);
-    return true;
+    // Whoever passed it on shows it once its own fold has caught up; one that is behind for longer says so.
+    for (const untilMs = performance.now() + SHOWN_MS; ; await sleep(SAMPLE_MS)) {
+      const seen = await instance?.call("GET", `/v1/jobs/default/${name}`);
+      if (seen?.status !== 404) return true;
+      if (performance.now() < untilMs) continue;
+      wrong.push(`${instance?.name} took ${name} and does not know it`);
+      return true;
+    }
   };
   const stop = async (at: number, name: string): Promise<void> => {
     const answer = await instances[at % instances.length]?.call("POST", `/v1/jobs/default/${name}/stop`, {});
@@ -195,8 +201,9 @@ export const runChaos = async (options: ChaosOptions): Promise<Outcome> => {
     running = false;
     for (const letGo of [...held]) await letGo();
     await Promise.allSettled(background);
-    if (wrong.length > 0 && process.env["BERTH_CHAOS_KEEP"] !== undefined) say(`kept: ${world.dataDir}`);
-    else wrong.push(...(await world.close()));
+    const keepFiles = wrong.length > 0 && process.env["BERTH_CHAOS_KEEP"] !== undefined;
+    if (keepFiles) say(`kept: ${world.dataDir} (berth down --data-dir removes its containers and networks)`);
+    wrong.push(...(await world.close(keepFiles)));
   }
   const log = tail.entries();
   return {

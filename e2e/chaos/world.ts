@@ -33,6 +33,6 @@ export interface World {
   readonly strike: (fault: Fault) => Promise<LetGo | undefined>;
   /** What no fault explains. */
   readonly wrong: () => readonly string[];
-  /** Resolves to what is left on the machine. */
-  readonly close: () => Promise<string[]>;
+  /** Resolves to what is left on the machine; with `keepFiles` everything but the programs. */
+  readonly close: (keepFiles?: boolean) => Promise<string[]>;
 }

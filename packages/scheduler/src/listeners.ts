@@ -8,7 +8,7 @@ import type { JoinAddress } from "./adapters/http/routes/joining.ts";
 import type { Server } from "./adapters/http/server-type.ts";
 import { openAuthority, RENEW_MS, type Authority, type ServerCertificate } from "./adapters/tls/authority.ts";
 import { addressesOf, bracket, certificateNames, isLoopback } from "./network-names.ts";
-import type { Closers } from "./open-bus.ts";
+import type { Closers } from "./close-all.ts";
 
 export interface Address {
   readonly host: string;

@@ -10,6 +10,7 @@ import { secretFile } from "./adapters/files/secrets.ts";
 import { connectBus, createUserSeed, publicKeyOfSeed, type BusConnection } from "./adapters/nats/connection.ts";
 import { probeServers } from "./adapters/nats/probe.ts";
 import type { BusRefusal } from "./app/counters.ts";
+import type { Closers } from "./close-all.ts";
 import type { Admission } from "./ports/admission.ts";
 import { StartupProblem } from "./ports/startup-problem.ts";
 
@@ -55,8 +56,6 @@ export interface OpenBus {
   /** The certificate's files have changed. */
   readonly certificateRenewed: () => Promise<void>;
 }
-
-export type Closers = (() => Promise<void> | void)[];
 
 const DEFAULT_STORE_BYTES = 4 * 2 ** 30;
 const RECONNECT_MS = 30_000;

@@ -24,16 +24,10 @@ import { openSnapshotStore } from "./adapters/nats/snapshots.ts";
 import { systemClock } from "./app/clock.ts";
 import { SNAPSHOT_LIMITS, type SnapshotLimits } from "./app/snapshots.ts";
 import { createControl, type Control } from "./app/control.ts";
+import { closeAll, type Closers } from "./close-all.ts";
 import { openListeners, openTls, type Address } from "./listeners.ts";
 import { isLoopback } from "./network-names.ts";
-import {
-  openEmbedded,
-  openExternal,
-  type Closers,
-  type EmbeddedBus,
-  type ExternalBus,
-  type OpenBus,
-} from "./open-bus.ts";
+import { openEmbedded, openExternal, type EmbeddedBus, type ExternalBus, type OpenBus } from "./open-bus.ts";
 import { StartupProblem } from "./ports/startup-problem.ts";
 import { makeWay, pendingRestore } from "./restore.ts";
 import { packageVersion } from "./version.ts";
@@ -134,17 +128,6 @@ const openControl = async (
   });
   metrics.observe(control);
   return { control, clock };
-};
-
-/** Runs all, the last first; a failure does not keep the others from running. */
-const closeAll = async (closers: Closers, logger: Logger): Promise<void> => {
-  for (const close of closers.splice(0).reverse()) {
-    try {
-      await close();
-    } catch (error) {
-      logger.error({ err: error }, "close_failed");
-    }
-  }
 };
 
 /** Resolves once this instance has read the log and the API answers; rejects with `StartupProblem` for what an operator can mend. */

@@ -94,6 +94,7 @@ export interface Control {
 
 const TICK_MS = 1_000;
 const ROUND_TRIP_MS = 2_000;
+const SETTLE_MS = 10_000;
 
 export const createControl = (options: ControlOptions): Control => {
   const { clock, line, logger, counters } = options;
@@ -346,7 +347,12 @@ export const createControl = (options: ControlOptions): Control => {
       try {
         await Promise.all(loops.map((loop) => loop.finally(end)));
       } finally {
-        await Promise.allSettled(loops);
+        // What waits for a bus that does not answer must not keep this process from its end.
+        const settled = new AbortController();
+        await Promise.race([
+          Promise.allSettled(loops).finally(() => settled.abort()),
+          pause(clock, SETTLE_MS, settled.signal),
+        ]);
         signal.removeEventListener("abort", end);
         hub.close();
         events.close();

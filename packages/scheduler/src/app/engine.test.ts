@@ -193,6 +193,33 @@ test("a log that is not the known one, or lost its end, ends the process instead
   await expect(running).rejects.toThrow("the log ends at 0, but 2 transactions of it are known here");
 });
 
+test("a server that is behind for a moment is no loss to a follower that knows better", async () => {
+  const log = memoryLog();
+  const { end } = log;
+  const behind = { is: false };
+  const one = start(
+    { ...log, end: async () => ({ ...(await end()), ...(behind.is ? { lastSequence: 0 } : {}) }) },
+    "one",
+    {
+      leaseMs: 200,
+    },
+  );
+  await leads(one.engine);
+  await one.engine.submit(enrol("a"));
+  let failed: unknown;
+  one.running.catch((error: unknown) => (failed = error));
+  behind.is = true;
+  const roles: string[] = [];
+  one.engine.onRole((role) => roles.push(role));
+  for (const listener of listeners) listener({ instance: "elsewhere", epoch: 99 });
+  await eventually("following", () => roles.includes("following"));
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  expect(failed).toBeUndefined();
+  behind.is = false;
+  await leads(one.engine);
+  expect([...one.engine.state.hosts.keys()]).toEqual(["a"]);
+});
+
 test("a listener that throws does not stop the log", async () => {
   const { engine } = start(memoryLog(), "one");
   await leads(engine);

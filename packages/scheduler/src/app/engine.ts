@@ -25,9 +25,10 @@ import type { Logger } from "pino";
 import { createState, fold, refusalAtWrite, type Changes, type ClusterState } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LeaderLine, Line } from "../ports/bus.ts";
-import { UndecodableRecord, type Log, type LogEnd } from "../ports/log.ts";
+import type { Log, LogEnd } from "../ports/log.ts";
 import { StartupProblem } from "../ports/startup-problem.ts";
 import { createCommandQueue, type Command, type Committed, type Waiting } from "./command-queue.ts";
+import { BrokenState, createFatal, DOUBT_MS } from "./fatal.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { pause } from "./pause.ts";
 import { splitRecords } from "./split-records.ts";
@@ -108,20 +109,13 @@ class Deposed extends Error {
   }
 }
 
-/** Folding failed half-way: a bug, after which nothing that this process believes can be trusted. */
-class BrokenState extends Error {
-  override readonly name = "BrokenState";
-}
-
-/** Ends the process: going on would be worse. */
-const isFatal = (error: unknown): boolean =>
-  error instanceof StartupProblem || error instanceof UndecodableRecord || error instanceof BrokenState;
-
 export const createEngine = (options: EngineOptions): Engine => {
   const { clock, log, line, leaders, logger, instance } = options;
   const state = createState();
   const queue = createCommandQueue(clock, { length: QUEUE_LENGTH, waitMs: QUEUE_WAIT_MS });
   const work: Gate = createGate();
+  /** Whoever is alone with a server of its own has nobody who could be right instead. */
+  const fatal = createFatal(clock, options.leaseMs === 0 ? 0 : DOUBT_MS);
   const foldListeners: FoldListener[] = [];
   const roleListeners: ((role: Role) => void)[] = [];
   let role: Role = "starting";
@@ -158,6 +152,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     } catch (error) {
       throw new BrokenState(`transaction ${sequence} could not be folded`, { cause: error });
     }
+    fatal.cleared();
     if (changes.ignored > 0)
       logger.warn({ sequence, ignored: changes.ignored, cause: transaction.cause }, "records_ignored");
     wanted = true;
@@ -308,7 +303,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     try {
       return await options.background(state, commit);
     } catch (error) {
-      if (error instanceof Deposed || isFatal(error)) throw error;
+      if (error instanceof Deposed || fatal.is(error, false)) throw error;
       logger.error({ err: error }, "background_failed");
       clock.after(BACKGROUND_RETRY_MS, nudge);
       return false;
@@ -381,7 +376,11 @@ export const createEngine = (options: EngineOptions): Engine => {
               if (!signal.aborted && (await claim())) await lead(signal);
             }
           } catch (error) {
-            if (isFatal(error)) throw error;
+            if (fatal.is(error, role === "starting")) {
+              // At once: to stop in order takes a while.
+              logger.error({ reason: error instanceof Error ? error.message : String(error) }, "must_end");
+              throw error;
+            }
             if (error instanceof Deposed) logger.warn({ reason: error.message }, "stopped_leading");
             else logger.error({ err: error }, "following_failed");
           }

@@ -114,7 +114,11 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     routes.addHook("onRoute", checkRights("guarded"));
     // Before anybody is asked who it is: tokens are in the log, too.
     routes.addHook("onRequest", async () => {
-      if (control.engine.role() !== "starting") return;
+      const role = control.engine.role();
+      // One that must end reads no log any more: whoever it told what it knows would be told the past.
+      if (role === "stopped")
+        throw new Refusal(problem("leader.unknown", "the scheduler is stopping", { retryAfterMs: 1_000 }));
+      if (role !== "starting") return;
       throw new Refusal(problem("leader.unknown", "the scheduler is reading its log", { retryAfterMs: 1_000 }));
     });
     routes.addHook("onRequest", createAuthHook({ sessions, clock, control }));

@@ -1,20 +1,20 @@
 /**
  * A scheduler process for `pnpm chaos`: the program's own flags and everything behind them, with two differences that no
  * flag makes. It takes copies of streams also on servers that Berth refuses for that (Debian's, where no other is at
- * hand), and it takes snapshots often, so that the log is cut while faults go on.
+ * hand), and it takes snapshots often, so that the log is cut while faults go on. It runs what was built: a start is quick.
  */
 import { destination, pino } from "pino";
-import { parseFlags } from "../flags.ts";
-import { UndecodableRecord } from "../ports/log.ts";
-import { StartupProblem } from "../ports/startup-problem.ts";
-import { runScheduler } from "../run-scheduler.ts";
+import { parseFlags } from "../../dist/flags.js";
+import { UndecodableRecord } from "../../dist/ports/log.js";
+import { StartupProblem } from "../../dist/ports/startup-problem.js";
+import { runScheduler } from "../../dist/run-scheduler.js";
 
 const EXIT_PROBLEM = 1;
 const EXIT_BUG = 70;
 const SNAPSHOTS = { transactions: 60, everyMs: 30_000, logBytes: 2 ** 30 };
 
 const logger = pino({ level: "info", base: null }, destination({ dest: 2, sync: true }));
-const onBug = (error: unknown): void => {
+const onBug = (error) => {
   logger.fatal({ err: error }, "bug");
   process.exit(EXIT_BUG);
 };
@@ -27,7 +27,9 @@ const bus = options.bus.kind === "external" ? { ...options.bus, unsafeReplicas: 
 try {
   const scheduler = await runScheduler({ ...options, bus, snapshotLimits: SNAPSHOTS, logger });
   process.stdout.write(`${JSON.stringify({ ready: true, api: scheduler.url, apiCa: scheduler.apiCa })}\n`);
+  process.on("SIGTERM", () => void scheduler.close());
   await scheduler.ended;
+  process.exit(0);
 } catch (error) {
   if (!(error instanceof StartupProblem || error instanceof UndecodableRecord)) onBug(error);
   process.stderr.write(`berth-scheduler: ${error instanceof Error ? error.message : String(error)}\n`);
