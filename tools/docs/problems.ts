@@ -23,6 +23,8 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
     "No job has this name in this project. Finished jobs are forgotten when there are very many of them.",
   "job.active": "The job must end first: `berth stop JOB`.",
   "job.too_many": "The cluster holds as many jobs or unfinished tasks as it may. Wait for some to end, or stop some.",
+  "job.exceeds_quota":
+    "One task alone, or a gang that has to start together, requests more than the whole project may hold: it would wait for ever. `berth project show PROJECT` has the quota.",
   "task.not_found": "The job has no task with this index.",
   "host.not_found": "No host has this name, or it was admitted and has not said hello yet.",
   "host.in_use": "A host that answers must be empty before it is removed: drain it, or use `--force`.",
@@ -37,6 +39,9 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
     "The allocation has no such file: it never started, its host is gone, or the path is not an output.",
   "image.not_found": "No host that was asked has an image of this name: `berth image ls`.",
   "image.failed": "An archive could not be taken or given; `detail` names the place in it.",
+  "project.not_found": "Nobody has declared a project of this name, and nothing is in it: `berth project ls`.",
+  "project.exists": "A project of this name is declared already: `berth project set` changes it.",
+  "project.in_use": "The project has jobs that have not finished, or volumes; `detail` names them.",
   "volume.not_found": "No volume has this name in this project: `berth volume ls`.",
   "volume.exists": "A volume of this name is there already; names are unique in a project.",
   "volume.in_use": "A task mounts the volume; `detail` names it. Stop it first.",

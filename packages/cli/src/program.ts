@@ -31,6 +31,7 @@ import { registerStop } from "./commands/stop.ts";
 import { registerToken } from "./commands/token.ts";
 import { registerUp } from "./commands/up.ts";
 import { ownVersion, registerVersion } from "./commands/version.ts";
+import { registerProject } from "./commands/project.ts";
 import { registerVolume } from "./commands/volume.ts";
 import { registerWhy } from "./commands/why.ts";
 import type { Host, Register } from "./commands/verb.ts";
@@ -45,7 +46,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
     [registerUp, registerDown, registerDoctor, registerDashboard, registerBackup, registerRestore],
   ],
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
-  ["Who may do what:", [registerAccess, registerAudit]],
+  ["Who may do what:", [registerAccess, registerProject, registerAudit]],
   ["Images and data:", [registerImage, registerVolume]],
   ["Work:", [registerRun, registerPlan, registerStop, registerPause, registerResume]],
   [

@@ -2,46 +2,10 @@
  * Reads the log and nothing else, with bookkeeping of its own that shares no code with the core, and says what must never
  * be: a host booked beyond what it has, an index placed twice or after its success, a state that went back.
  */
-import type { JobSpec, LogRecord, Placement, Resources, Transaction } from "@berth/schema";
+import type { LogRecord, Placement, Quota, Resources, Transaction } from "@berth/schema";
 import { AMOUNTS, isLess } from "./amounts.ts";
-
-interface CheckedTask {
-  active: string | null;
-  attempts: number;
-  succeeded: boolean;
-}
-
-interface CheckedJob {
-  version: number;
-  spec: JobSpec;
-  stopped: boolean;
-  tasks: Map<number, CheckedTask>;
-  /** Allocations that have not ended, of any version. */
-  holding: Set<string>;
-}
-
-interface CheckedAllocation {
-  readonly placement: Placement;
-  readonly requests: Resources;
-  /** Of its own version. */
-  readonly spec: JobSpec;
-  /** True when an exit with code 0 ends the task for good. */
-  readonly settles: boolean;
-  readonly priority: number;
-  rank: number;
-  stopped: boolean;
-}
-
-/** A task for which room is kept. */
-interface Kept {
-  readonly hostId: string;
-  readonly requests: Resources;
-}
-
-/** More is more important. */
-const rankOf = ({ priority }: JobSpec): number =>
-  ["besteffort", "batch", "production", "system"].indexOf(priority?.band ?? "production") * 1_000 +
-  (priority?.level ?? 50);
+import { rankOf, type CheckedAllocation, type CheckedJob, type CheckedTask, type Kept } from "./checked.ts";
+import { overQuota, type Held } from "./quotas.ts";
 
 const RANKS = ["placed", "preparing", "starting", "running", "stopping"];
 const ENDED = RANKS.length;
@@ -57,6 +21,7 @@ export const createChecker = (): Checker => {
   /** Where each volume is, by its name, for as long as it is one. */
   const volumes = new Map<string, string>();
   const kept = new Map<string, Kept>();
+  const quotas = new Map<string, Quota>();
   let epoch = 0;
 
   /** Whether all that shall stay on a host and all that is to come there fit together. */
@@ -73,6 +38,16 @@ export const createChecker = (): Checker => {
         wrong.push(`${hostId} ${amount}: ${sum} of ${allocatable?.[amount]} booked and kept`);
     }
     return wrong;
+  };
+
+  /** All that the tasks of a project request that have not ended, and those for whom room is kept. */
+  const heldBy = (project: string): Held[] => {
+    // Of others nobody asks.
+    if (!quotas.has(project)) return [];
+    return [
+      ...[...allocations.values()].filter(({ placement, rank }) => placement.project === project && rank !== ENDED),
+      ...[...kept].filter(([name]) => name.startsWith(`${project}/`)).map(([, one]) => one),
+    ];
   };
 
   const currentOf = (key: string): CheckedAllocation[] => {
@@ -95,6 +70,7 @@ export const createChecker = (): Checker => {
     if (job === undefined) return [`room kept for ${name}, but there is no such job`];
     if (kept.has(name)) wrong.push(`room kept twice for ${name}`);
     if (job.tasks.get(record.index)?.succeeded === true) wrong.push(`room kept for ${name}, which has succeeded`);
+    const before = heldBy(record.project);
     const preempted = new Set<string>();
     for (const id of record.victims) {
       const victim = allocations.get(id);
@@ -119,6 +95,7 @@ export const createChecker = (): Checker => {
       if (going > (budget?.maxUnavailable ?? going)) wrong.push(`${owner} has ${going} away, more than its budget`);
     }
     kept.set(name, { hostId: record.hostId, requests: job.spec.requests });
+    wrong.push(...overQuota(quotas.get(record.project), before, heldBy(record.project), name));
     return [...wrong, ...promisedTooMuch(record.hostId, job.spec.requests)];
   };
 
@@ -193,6 +170,7 @@ export const createChecker = (): Checker => {
     const name = `${key}[${placement.index}]`;
     const job = jobs.get(key);
     if (job === undefined) return [`${name} placed, but there is no such job`];
+    const before = heldBy(placement.project);
     const task = job.tasks.get(placement.index) ?? { active: null, attempts: 0, succeeded: false };
     job.tasks.set(placement.index, task);
     if (placement.jobVersion !== job.version)
@@ -224,6 +202,7 @@ export const createChecker = (): Checker => {
       stopped: false,
     });
     kept.delete(name);
+    wrong.push(...overQuota(quotas.get(placement.project), before, heldBy(placement.project), name));
     // What an earlier version left on a lost host may never end, so it does not count.
     const holding = [...job.holding].filter((id) => {
       const held = allocations.get(id);
@@ -305,6 +284,15 @@ export const createChecker = (): Checker => {
       case "access_revoked":
       case "request_made":
       case "request_refused":
+        return [];
+      case "project_created":
+      case "project_changed":
+        quotas.set(record.project, record.quota);
+        // Room that is kept beyond it may be given up.
+        letGo((name) => name.startsWith(`${record.project}/`));
+        return [];
+      case "project_removed":
+        quotas.delete(record.project);
         return [];
       case "volume_created":
         volumes.set(`${record.project}/${record.volume}`, record.hostId);

@@ -2,8 +2,8 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SimulatedCluster } from "./cluster.ts";
 
-const run = (seed: number, hosts: number, steps: number, policy = false): SimulatedCluster => {
-  const cluster = new SimulatedCluster({ seed, hosts, policy });
+const run = (seed: number, hosts: number, steps: number, policy = false, quotas = false): SimulatedCluster => {
+  const cluster = new SimulatedCluster({ seed, hosts, policy, quotas });
   for (let at = 0; at < steps; at += 1) cluster.step();
   return cluster;
 };
@@ -47,6 +47,21 @@ describe("a simulated cluster", () => {
         run(seed, hosts, 150, true).finish();
       }),
       { numRuns: 25 },
+    );
+  }, 120_000);
+
+  it("takes no project beyond its quota, whatever comes together", () => {
+    // Found something once: a gang of which one takes the place of an attempt on a lost host, and another goes beyond.
+    for (const [seed, hosts] of [
+      [1579, 5],
+      [2023, 4],
+    ] as const)
+      run(seed, hosts, 150, true, true).finish();
+    fc.assert(
+      fc.property(seeds, fc.integer({ min: 1, max: 5 }), (seed, hosts) => {
+        run(seed, hosts, 150, true, true).finish();
+      }),
+      { numRuns: 12 },
     );
   }, 120_000);
 

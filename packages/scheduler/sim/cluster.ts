@@ -46,6 +46,7 @@ import { countErrors } from "./counts.ts";
 import { describe } from "./describe.ts";
 import { dumpState } from "./dump.ts";
 import { randomSpec } from "./jobs.ts";
+import { liftQuotas, quotaStep } from "./quotas.ts";
 import { seededRandom, type Random } from "./random.ts";
 import { volumeStep } from "./volumes.ts";
 
@@ -54,6 +55,8 @@ export interface SimOptions {
   readonly hosts: number;
   /** Whether jobs have priorities, budgets, gangs, run limits and projects of their own. */
   readonly policy: boolean;
+  /** Whether projects get quotas and weights, and lose them. */
+  readonly quotas?: boolean;
 }
 
 const MiB = 2 ** 20;
@@ -70,6 +73,7 @@ export class SimulatedCluster {
   readonly trace: string[] = [];
   readonly #random: Random;
   readonly #policy: boolean;
+  readonly #quotas: boolean;
   readonly #checker = createChecker();
   readonly #silentSince = new Map<HostId, number>();
   nowMs = 1_700_000_000_000;
@@ -80,6 +84,7 @@ export class SimulatedCluster {
   constructor(options: SimOptions) {
     this.#random = seededRandom(options.seed);
     this.#policy = options.policy;
+    this.#quotas = options.quotas === true;
     this.append("election", [{ kind: "leader_elected", instance: "s1" }]);
     for (let at = 0; at < options.hosts; at += 1) {
       const agent = createAgent(`h${at + 1}` as HostId, this.#hostSize());
@@ -98,14 +103,8 @@ export class SimulatedCluster {
 
   append(cause: string, records: readonly LogRecord[], epoch = this.state.epoch): void {
     if (records.length === 0) return;
-    const transaction: Transaction = {
-      version: 2,
-      origin: null,
-      epoch,
-      atMs: this.nowMs,
-      cause,
-      records: [...records],
-    };
+    const about = { version: 2, origin: null, epoch, atMs: this.nowMs } as const;
+    const transaction: Transaction = { ...about, cause, records: [...records] };
     this.log.push(transaction);
     const sequence = this.log.length;
     for (const record of records) {
@@ -175,12 +174,16 @@ export class SimulatedCluster {
     if (agent.online) this.#hello(agent);
   }
 
+  #check(records: readonly LogRecord[]): void {
+    const verdict = validatePlan(this.state, records);
+    this.#fail(verdict.ok ? [] : verdict.error.map((wrong) => `invalid plan: ${wrong}`));
+  }
+
   /** Plans, checks the plan and appends it; with `crash` the scheduler dies before the append. Returns whether it planned. */
   plan(crash = false, maxPlacements = 1 + this.#random.below(20)): boolean {
     this.append("drain", decideDrain(this.state, this.nowMs).records);
     const planned = planEvaluations(this.state, this.#env(), { maxPlacements });
-    const verdict = validatePlan(this.state, planned.records);
-    if (!verdict.ok) this.#fail(verdict.error.map((wrong) => `invalid plan: ${wrong}`));
+    this.#check(planned.records);
     if (planned.records.length === 0 && planned.more) this.#fail(["a plan without records claims that there is more"]);
     if (crash) {
       this.restart();
@@ -206,8 +209,7 @@ export class SimulatedCluster {
       const mayPlan = isBroken || (this.#policy && more < MAX_MORE);
       if (!mayPlan || rounds > 20) this.#fail([`planning again gives ${again.records.map(describe).join(", ")}`]);
       if (!isBroken) more += 1;
-      const verdict = validatePlan(this.state, again.records);
-      if (!verdict.ok) this.#fail(verdict.error.map((wrong) => `invalid plan: ${wrong}`));
+      this.#check(again.records);
       this.append("plan", again.records);
     }
   }
@@ -320,8 +322,9 @@ export class SimulatedCluster {
     this.nowMs += below(3_000);
     const agent = pick(this.agents);
     if (agent === undefined) return;
-    const dice = below(108);
-    if (dice >= 104) this.append("volume", volumeStep(this.state, this.#random));
+    const dice = below(this.#quotas ? 114 : 108);
+    if (dice >= 108) this.append("project", quotaStep(this.state, this.#random));
+    else if (dice >= 104) this.append("volume", volumeStep(this.state, this.#random));
     else if (dice >= 100) this.#duty(agent);
     else if (dice < 11) this.#submit();
     else if (dice < 17) {
@@ -343,8 +346,8 @@ export class SimulatedCluster {
       if (agent.online) this.#hello(agent);
     } else if (dice < 97) this.append("election", [{ kind: "leader_elected", instance: `s${below(3)}` }]);
     else if (dice < 98) {
-      const deposed = planEvaluations(this.state, this.#env(), { maxPlacements: 10 }).records;
-      this.append("deposed", deposed, this.state.epoch - 1);
+      const { records } = planEvaluations(this.state, this.#env(), { maxPlacements: 10 });
+      this.append("deposed", records, this.state.epoch - 1);
     } else if (dice < 99) {
       this.append("forget", decideForget(this.state));
       this.#takeImage();
@@ -356,6 +359,7 @@ export class SimulatedCluster {
    * host is large enough for may be among them.
    */
   drain(): string[] {
+    this.append("project", liftQuotas(this.state));
     for (const agent of this.agents) {
       if (!agent.online) this.#toggle(agent);
       const opened = decideUncordon(this.state, agent.id, "ann");

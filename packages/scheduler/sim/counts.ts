@@ -1,6 +1,7 @@
 /** What a state keeps counted, counted again from its facts. Slow and plain on purpose. */
 import { isTerminal } from "@berth/schema";
 import type { ClusterState } from "../src/core/index.ts";
+import { inside } from "../src/core/state.ts";
 
 const AMOUNTS = ["cpuMillis", "memoryBytes", "pids"] as const;
 
@@ -48,10 +49,35 @@ const hostErrors = (state: ClusterState): string[] => {
   return errors;
 };
 
+/** What quotas and fair share go by. */
+const projectErrors = (state: ClusterState): string[] => {
+  const { reservations, usage } = inside(state);
+  const names = new Set([...state.allocations.values(), ...state.jobs.values()].map(({ project }) => project));
+  return [...names].flatMap((name) => {
+    const running = [...state.allocations.values()].filter(
+      ({ project, state: at }) => project === name && !isTerminal(at),
+    );
+    const kept = [...reservations].filter(({ job }) => job.project === name);
+    const [held, keeps] = [usage.heldBy(name), usage.keptFor(name)];
+    const errors =
+      running.length === (held?.tasks ?? 0) && kept.length === (keeps?.tasks ?? 0)
+        ? []
+        : [`${name}: ${running.length} and ${kept.length} tasks, counted ${held?.tasks} and ${keeps?.tasks}`];
+    AMOUNTS.forEach((amount, at) => {
+      const sums = [running, kept.map(({ job }) => job)].map((all) =>
+        all.reduce((sum, { spec }) => sum + spec.requests[amount], 0),
+      );
+      const counted = [held?.held[at] ?? 0, keeps?.held[at] ?? 0];
+      if (sums.join() !== counted.join()) errors.push(`${name}: ${amount} ${sums.join()}, counted ${counted.join()}`);
+    });
+    return errors;
+  });
+};
+
 /** A sentence for everything that does not add up. */
 export const countErrors = (state: ClusterState): string[] => {
   const active = [...state.jobs.values()].filter((job) => job.finishedAtMs === null);
   const tasks = active.reduce((sum, job) => sum + job.spec.count, 0);
   const total = tasks === state.activeTaskCount ? [] : [`${tasks} unfinished tasks, counted ${state.activeTaskCount}`];
-  return [...total, ...jobErrors(state), ...hostErrors(state)];
+  return [...total, ...jobErrors(state), ...hostErrors(state), ...projectErrors(state)];
 };

@@ -34,6 +34,11 @@ export const describe = (record: LogRecord): string => {
     case "access_created":
     case "access_revoked":
       return `${record.kind} ${record.id}`;
+    case "project_created":
+    case "project_changed":
+      return `${record.kind} ${record.project} ${JSON.stringify(record.quota)} weight ${record.weight}`;
+    case "project_removed":
+      return `${record.kind} ${record.project}`;
     case "request_made":
     case "request_refused":
       return `${record.kind} ${record.request}`;

@@ -53,6 +53,7 @@ export const dumpState = (state: ClusterState): string =>
         .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
       allocations: [...state.allocations.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(withoutClass),
       volumes: plain(state.volumes),
+      projects: plain(state.projects),
       idempotency: plain(state.idempotency),
       reservations: [...inside(state).reservations].map(({ job, index, hostId }) => `${job.key}[${index}] ${hostId}`),
       usage: inside(state).usage.facts(),

@@ -29,6 +29,8 @@ export * from "./placement-rules.ts";
 export * from "./plan.ts";
 export * from "./policy.ts";
 export * from "./problem.ts";
+export * from "./project-parse.ts";
+export * from "./project.ts";
 export * from "./rebalance.ts";
 export * from "./resources.ts";
 export * from "./result.ts";

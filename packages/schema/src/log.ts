@@ -14,6 +14,7 @@ import { JobSpecSchema } from "./job.ts";
 import { JoinDigestSchema, JoinTokenIdSchema } from "./join.ts";
 import { DeviceGrantsSchema } from "./devices.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";
+import { QuotaSchema, WeightSchema } from "./project.ts";
 import { VolumeNameSchema, VolumeStateSchema } from "./volume.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -48,6 +49,15 @@ const aboutRequest = {
   project: Type.Union([ProjectNameSchema, Type.Null()]),
   job: Type.Union([JobNameSchema, Type.Null()]),
   host: Type.Union([HostIdSchema, Type.Null()]),
+};
+
+/** All that is said of a project, also when only some of it changes. */
+const project = {
+  project: ProjectNameSchema,
+  description: Type.String({ maxLength: 256 }),
+  weight: WeightSchema,
+  quota: QuotaSchema,
+  by: Type.String({ maxLength: 128 }),
 };
 
 export const RecordSchema = Type.Union([
@@ -169,6 +179,14 @@ export const RecordSchema = Type.Union([
       name: AccessNameSchema,
       by: Type.String({ maxLength: 128 }),
     },
+    strict,
+  ),
+  Type.Object({ kind: Type.Literal("project_created"), ...project }, strict),
+  /** Nothing that runs is ended by it, whatever its new quota is. */
+  Type.Object({ kind: Type.Literal("project_changed"), ...project }, strict),
+  /** It is without a quota from here on, as every project that nobody declared. */
+  Type.Object(
+    { kind: Type.Literal("project_removed"), project: ProjectNameSchema, by: Type.String({ maxLength: 128 }) },
     strict,
   ),
   /**

@@ -99,6 +99,22 @@ export type UnblockHint = Static<typeof UnblockHintSchema>;
 
 /** Why a task has no allocation now although no host refused it. */
 export const HoldSchema = Type.Union([
+  /**
+   * Its project holds as much as it may. `dimension` is `tasks` or what they request; `requested` is what this task adds, or
+   * all of a gang that start together; `short` is how much less would have to be held, or more allowed.
+   */
+  Type.Object(
+    {
+      kind: Type.Literal("quota"),
+      project: ProjectNameSchema,
+      dimension: AnyDimensionSchema,
+      limit: whole,
+      used: whole,
+      requested: whole,
+      short: whole,
+    },
+    { additionalProperties: false },
+  ),
   Type.Object({ kind: Type.Literal("max_running"), limit: whole, running: whole }, { additionalProperties: false }),
   Type.Object({ kind: Type.Literal("backoff"), untilMs: whole, attempt: whole }, { additionalProperties: false }),
   Type.Object({ kind: Type.Literal("previous_stopping") }, { additionalProperties: false }),
@@ -148,6 +164,8 @@ export const QueuePlaceSchema = Type.Object(
     /** Of the cluster, 0…1: what its project holds of its dominant resource, and held on average lately. */
     share: Type.Number(),
     recentShare: Type.Number(),
+    /** Of its project: what the share is divided by before projects are compared. Absent: 100. */
+    weight: Type.Optional(Type.Integer({ minimum: 1 })),
   },
   { additionalProperties: false },
 );

@@ -64,6 +64,12 @@ export const Routes = {
   /** POST a VolumeCopyRequest: a snapshot or a clone of it. */
   volumeCopies: "/v1/volumes/:project/:volume/copies",
   volumeRemove: "/v1/volumes/:project/:volume/remove",
+  /** GET lists; POST declares one (ProjectRequest). */
+  projects: "/v1/projects",
+  project: "/v1/projects/:project",
+  /** POST a ProjectChange. */
+  projectSet: "/v1/projects/:project/set",
+  projectRemove: "/v1/projects/:project/remove",
   /** Of all hosts that answer, or with `host` of one. */
   images: "/v1/images",
   /** `image`, `host`. */

@@ -51,6 +51,7 @@ import { createHostDuties, type HostDuties } from "./host-duties.ts";
 import { createJoining, type Joining } from "./joining.ts";
 import { createInTurn } from "./one-at-a-time.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
+import { createProjects, type Projects } from "./projects.ts";
 import { createRebalancer, type Rebalancer } from "./rebalance.ts";
 import type { VolumesApi } from "./volumes.ts";
 import type { Views } from "./views.ts";
@@ -68,7 +69,7 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf, Audit {
+export interface Api extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf, Audit, Projects {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown, origin: Origin) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -148,6 +149,7 @@ export const createApi = (options: ApiOptions): Api => {
   return {
     ...createHostDuties({ engine, admission, clock, view: hostView }),
     ...createAccessWrites({ engine, clock }),
+    ...createProjects({ engine, clock }),
     ...createAudit(engine),
     ...createJoining({ engine, admission, clock, cluster: options.cluster, clusterKey: options.clusterKey }),
 

@@ -11,6 +11,8 @@ import {
   type ProjectName,
   type Result,
 } from "@berth/schema";
+import { neverFits } from "./quota.ts";
+import { quotaAmount } from "./sentences.ts";
 import { idempotencyKeyOf, MAX_ACTIVE_TASKS, MAX_JOBS, type ClusterState, type JobRecord } from "./state.ts";
 
 export interface Submission {
@@ -81,6 +83,17 @@ const tooMany = (state: ClusterState, spec: JobSpec, replaced: JobRecord | undef
   return undefined;
 };
 
+/** What could not even start alone in the project would wait for ever. */
+export const exceedsQuota = (state: ClusterState, spec: JobSpec): Problem | undefined => {
+  const together = spec.gangMin ?? 1;
+  const hold = neverFits(state, spec, together);
+  if (hold === undefined) return undefined;
+  const who = together === 1 ? "one task" : `a gang of ${together}`;
+  const { dimension, limit, requested } = hold;
+  const detail = `${who} of ${spec.project}/${spec.name} requests ${quotaAmount(dimension, requested)}, and the quota of project ${spec.project} is ${quotaAmount(dimension, limit)}; ask for less, or have the quota raised (berth project set ${spec.project})`;
+  return problem("job.exceeds_quota", detail);
+};
+
 export const decideSubmit = (state: ClusterState, submission: Submission): Result<SubmitDecision, Problem> => {
   const { spec, by, idempotencyKey, requestDigest } = submission;
   const key = jobKey(spec.project, spec.name);
@@ -107,7 +120,7 @@ export const decideSubmit = (state: ClusterState, submission: Submission): Resul
       ),
     );
   }
-  const refusal = tooMany(state, spec, job);
+  const refusal = exceedsQuota(state, spec) ?? tooMany(state, spec, job);
   if (refusal !== undefined) return err(refusal);
   const version = (job?.version ?? 0) + 1;
   return ok({

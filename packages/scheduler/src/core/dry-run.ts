@@ -1,5 +1,6 @@
 /** What running a document would do now, down to the host of each task. Nothing is changed. */
 import {
+  err,
   type AllocationId,
   jobKey,
   ok,
@@ -13,11 +14,13 @@ import {
   type ProjectName,
   type Result,
 } from "@berth/schema";
-import { submitAction } from "./decide-jobs.ts";
+import { exceedsQuota, submitAction } from "./decide-jobs.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
+import { askedOf } from "./granted.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { standing } from "./queue-order.ts";
+import { wholeOf, type Claim, type QuotaHold } from "./quota.ts";
 import { holdSentence, preemptsSentence } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
@@ -68,6 +71,9 @@ const simulate = (
       const hold = { kind: "max_running", limit, running: limit - Math.min(slots, 0) } as const;
       return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
     }
+    const claim = claimAt(index);
+    const short = serving.quotas.shortOf(claim);
+    if (short !== undefined) return heldByQuota(subject, short);
     // One request: where the first did not fit, no other will, unless its volumes are elsewhere.
     if (blocked !== undefined) return { ...blocked, sentence: `${subject} waits like the task before it` };
     const found = oneMore(index, subject);
@@ -76,6 +82,7 @@ const simulate = (
       if (!mountsVolumes(spec)) blocked = explained;
       return explained;
     }
+    serving.quotas.draw(gang.waits || found.outcome.kind === "preempts" ? wholeOf(claim) : claim);
     slots -= 1;
     served += 1;
     const { outcome } = found;
@@ -87,6 +94,16 @@ const simulate = (
     const hold = { kind: "room_reserved", hostId: outcome.hostId, waitsFor: 0 } as const;
     return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
   };
+
+  const claimAt = (index: number): Claim => {
+    const previous = previousOf(index);
+    const givesBack = previous === null ? undefined : state.allocations.get(previous);
+    return { project: spec.project, request: requestClass.request, many: 1, givesBack: givesBack && askedOf(givesBack.requestClass).request };
+  };
+  const heldByQuota = (subject: string, hold: QuotaHold): { readonly outcome: Outcome; readonly sentence: string } => ({
+    outcome: { kind: "held", hold },
+    sentence: holdSentence(subject, hold, 0),
+  });
 
   const asking = { spec, requestClass };
   /** Where one more of these tasks goes, with whose room; books it. */
@@ -100,7 +117,7 @@ const simulate = (
       const outcome: Outcome = { kind: "placed", hostId, score, runnersUp: [...runnersUp] };
       return { sentence: `${subject} would be placed on ${hostId}`, outcome };
     }
-    const eviction = serving.evict(asking);
+    const eviction = serving.evict(asking, claimAt(index));
     if (eviction === undefined) return undefined;
     const { hostId } = eviction;
     const victims = eviction.victims.map(({ id }) => victimOf(state, id)).filter((victim) => victim !== undefined);
@@ -116,8 +133,11 @@ const simulate = (
     return { outcome: { kind: "held", hold }, sentence: holdSentence(subject, hold, 0) };
   };
   const gang =
-    wanting < gangMin ? { able: wanting, waits: false } : gangIn(spec, members, serving, (index) => oneMore(index, ""));
-  if (gang.able < gangMin) {
+    wanting < gangMin
+      ? { able: wanting, waits: false, hold: undefined }
+      : gangIn(spec, members, serving, claimAt, (index) => oneMore(index, ""));
+  if (gang.hold !== undefined) blocked = heldByQuota(`${spec.project}/${spec.name}`, gang.hold);
+  else if (gang.able < gangMin) {
     const name = `${spec.project}/${spec.name}`;
     blocked =
       gang.able === 0 && wanting > 0
@@ -145,22 +165,35 @@ const gangIn = (
   spec: JobSpec,
   members: readonly number[],
   serving: Serving,
+  claimAt: (index: number) => Claim,
   oneMore: (index: number) => { readonly outcome: Outcome } | undefined,
-): { readonly able: number; readonly waits: boolean } => {
+): { readonly able: number; readonly waits: boolean; readonly hold: QuotaHold | undefined } => {
   let [able, waits] = [0, false];
+  let hold: QuotaHold | undefined;
   serving.attempt(() => {
+    const mark = serving.quotas.mark;
+    const claims: { readonly claim: Claim }[] = [];
     for (const index of members) {
       if (able === spec.gangMin) break;
+      const claim = claimAt(index);
+      hold = serving.quotas.shortOf(claim);
+      if (hold !== undefined) break;
       const one = oneMore(index);
       // The volumes of another may be where it can run.
       if (one === undefined && mountsVolumes(spec)) continue;
       if (one === undefined) break;
+      serving.quotas.draw(claim);
+      claims.push({ claim });
       able += 1;
       waits ||= one.outcome.kind === "preempts";
     }
+    // Then room is kept for all of them.
+    if (waits && able === spec.gangMin && !serving.quotas.drawWhole(mark, claims)) {
+      hold = claims.map(({ claim }) => serving.quotas.shortOf(wholeOf(claim))).find((short) => short !== undefined);
+    }
     return false;
   });
-  return { able, waits };
+  return { able, waits, hold };
 };
 
 /** What hosts that would get work cannot enforce, each sentence once with the hosts it is true of. */
@@ -198,6 +231,8 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
   const state = inside(clusterState);
   const action = submitAction(state, spec);
   if (!action.ok) return action;
+  const refusal = action.value === "unchanged" ? undefined : exceedsQuota(state, spec);
+  if (refusal !== undefined) return err(refusal);
   const job = state.jobs.get(jobKey(spec.project, spec.name));
   const head = {
     project: spec.project,

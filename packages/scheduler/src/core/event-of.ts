@@ -6,6 +6,7 @@ import {
   formatBytes,
   formatCpu,
   formatDuration,
+  quotaEntries,
   type AllocationId,
   type AllocationReport,
   type Event,
@@ -16,6 +17,7 @@ import {
   type ProjectName,
   type Transaction,
 } from "@berth/schema";
+import { quotaAmount } from "./sentences.ts";
 
 /** What an allocation belongs to. */
 export interface Whereabouts {
@@ -98,6 +100,18 @@ const told = (record: LogRecord, locate: Locate): Told => {
     }
     case "access_revoked":
       return [`token ${record.name} is revoked`, {}];
+    case "project_created":
+    case "project_changed": {
+      const { project, quota, weight } = record;
+      const limits = quotaEntries(quota).map(([name, most]) => quotaAmount(name, most));
+      const what = limits.length === 0 ? "without a quota" : `with a quota of ${limits.join(", ")}`;
+      return [
+        `is ${record.kind === "project_created" ? "declared" : "changed"}, ${what} and weight ${weight}`,
+        { project },
+      ];
+    }
+    case "project_removed":
+      return ["is declared no longer, and without a quota", { project: record.project }];
     case "allocation_placed": {
       const { id, project, job, index, attempt, hostId, replaces } = record.placement;
       const instead = replaces === null ? "" : ", in the place of one on a lost host";

@@ -7,9 +7,10 @@ import { slotsOf } from "./fold-tasks.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { placeTask, wantingOf } from "./place-task.ts";
 import { findEviction } from "./preempt.ts";
+import { claimOf, QuotaBook, type QuotaHold } from "./quota.ts";
 import { holdSentence } from "./sentences.ts";
-import type { Serving } from "./serve.ts";
-import type { MutableJob, MutableState } from "./state.ts";
+import { mayReplace, type Serving } from "./serve.ts";
+import type { MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Tentative } from "./tentative.ts";
 import { mountsVolumes } from "./volumes.ts";
 
@@ -30,6 +31,39 @@ export const explainReserved = (
   }
   const hold = { kind: "room_reserved", hostId, waitsFor } as const;
   return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+};
+
+/** What so many tasks of a gang, which start together, lack of their quota. */
+const gangShort = (state: MutableState, quotas: QuotaBook, job: MutableJob, lacks: number): QuotaHold | undefined => {
+  const all = quotas.shortOf({ project: job.project, request: job.requestClass.request, many: lacks });
+  if (all === undefined || !mayReplace(job)) return all;
+  const mark = quotas.mark;
+  let found: QuotaHold | undefined;
+  let seen = 0;
+  for (let at = job.wanting.next(0); at >= 0 && seen < lacks; at = job.wanting.next(at + 1)) {
+    const claim = claimOf(state, job, job.tasks[at] as MutableTask);
+    found ??= quotas.shortOf(claim);
+    quotas.draw(claim);
+    seen += 1;
+  }
+  quotas.undoTo(mark);
+  return found;
+};
+
+/** Its project holds as much as it may; asked of the plan that stands, or of nothing but what is held. */
+export const explainQuota = (
+  state: MutableState,
+  serving: Serving | undefined,
+  job: MutableJob,
+  subject: string,
+  index: number,
+): Explained | undefined => {
+  const task = job.tasks[index];
+  if (task === undefined) return undefined;
+  const quotas = serving?.quotas ?? new QuotaBook(state);
+  const lacks = gangNeed(job) - gangHolds(state, job).length;
+  const hold = lacks > 1 ? gangShort(state, quotas, job, lacks) : quotas.shortOf(claimOf(state, job, task));
+  return hold === undefined ? undefined : { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
 };
 
 /** A gang that lacks room for some of it; undefined when it is whole, or would be. */

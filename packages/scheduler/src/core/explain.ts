@@ -23,7 +23,7 @@ import {
 import { firstShort, rejection, type HostRoom, type Vector } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
 import { planOn } from "./plan.ts";
-import { explainGang, explainKept, explainReserved, priorityHint, waitHint } from "./explain-policy.ts";
+import { explainGang, explainKept, explainQuota, explainReserved, priorityHint, waitHint } from "./explain-policy.ts";
 import { isGivenUp, patienceOf } from "./patience.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import { queuePlace } from "./queue-place.ts";
@@ -221,6 +221,7 @@ const explainWanting = (
   const held =
     explainReserved(state, job, subject, index) ??
     explainThrottle(job, subject, own) ??
+    explainQuota(state, serving, job, subject, index) ??
     explainGang(state, tentative, job, subject) ??
     explainKept(state, serving, job, subject, nowMs);
   if (held !== undefined) return held;

@@ -23,6 +23,7 @@ import { foldAccess } from "./access.ts";
 import { foldAudit } from "./audit.ts";
 import { foldJoinToken } from "./join-tokens.ts";
 import { keepWhole } from "./gang.ts";
+import { foldProject } from "./projects.ts";
 import { noteWaiting, refreshQueue, wake, type Folding } from "./fold-tasks.ts";
 import { foldVolumeCreated, foldVolumeStep } from "./fold-volumes.ts";
 import { UNKNOWN_EXIT_CODE } from "./restart-policy.ts";
@@ -73,6 +74,10 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
     case "access_created":
     case "access_revoked":
       return foldAccess(folding, record);
+    case "project_created":
+    case "project_changed":
+    case "project_removed":
+      return foldProject(folding, record);
     case "room_reserved":
       return foldReserved(folding, record);
     case "allocation_placed":

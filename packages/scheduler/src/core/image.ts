@@ -13,6 +13,7 @@ import { createDemand, type DemandFacts } from "./demand.ts";
 import { askedOf, bookedFor, describeHost } from "./granted.ts";
 import { toVector } from "./feasibility.ts";
 import { account, queueKeyOf, refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
+import type { ProjectRecord } from "./projects.ts";
 import { reserve, type ReservationFacts } from "./reservations.ts";
 import { bookVolume, type VolumeRecord } from "./volumes.ts";
 import {
@@ -42,6 +43,7 @@ type StateFacts = Omit<
   | "hosts"
   | "allocations"
   | "volumes"
+  | "projects"
   | "idempotency"
   | "finished"
   | "audit"
@@ -93,6 +95,8 @@ export type ImageLine =
   | { readonly kind: "allocation"; readonly facts: AllocationFacts; readonly spec: number }
   /** Absent from images of versions that had none. */
   | { readonly kind: "volumes"; readonly volumes: readonly VolumeRecord[] }
+  /** Absent from images of versions that had no records of projects. */
+  | { readonly kind: "projects"; readonly projects: readonly ProjectRecord[] }
   /** Absent from images of versions that kept no audit trail. */
   | { readonly kind: "audit"; readonly droppedUpTo: number; readonly entries: readonly AuditEntry[] }
   | { readonly kind: "reservations"; readonly reservations: readonly ReservationFacts[] }
@@ -140,6 +144,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     hosts,
     allocations,
     volumes,
+    projects,
     idempotency,
     finished,
     audit,
@@ -202,6 +207,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     yield { kind: "allocation", facts: plain(allocation), spec: numbers.get(spec) ?? -1 };
   }
   for (const some of slices([...volumes.values()], KEYS_PER_LINE)) yield { kind: "volumes", volumes: some };
+  for (const some of slices([...projects.values()], KEYS_PER_LINE)) yield { kind: "projects", projects: some };
   for (const entries of slices([...audit.changes, ...audit.refusals], KEYS_PER_LINE)) {
     yield { kind: "audit", droppedUpTo: audit.droppedUpTo, entries };
   }
@@ -288,6 +294,9 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
       case "volumes":
         for (const volume of line.volumes) state.volumes.set(volume.key, volume);
         break;
+      case "projects":
+        for (const project of line.projects) state.projects.set(project.name, project);
+        break;
       case "audit":
         restoreAudit(state.audit, line);
         break;
@@ -309,6 +318,7 @@ const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void =
     describeHost(state, host);
     state.usage.grow(toVector([], noResources()), toVector(state.dimensions, host.allocatable));
   }
+  for (const { name, weight } of state.projects.values()) state.usage.setWeight(name, weight);
   for (const allocation of state.allocations.values()) {
     if (isTerminal(allocation.state)) continue;
     const host = found(state.hosts.get(allocation.hostId), `host ${allocation.hostId}`);

@@ -27,6 +27,8 @@ export {
   holdersOf,
   type NewVolume,
 } from "./decide-volumes.ts";
+export { decideProject, decideProjectChange, decideRemoveProject, type ProjectRecord } from "./projects.ts";
+export { projectNames, projectView } from "./project-view.ts";
 export { drainPlan } from "./drain-plan.ts";
 export { dryRun } from "./dry-run.ts";
 export { eventsOf, type Whereabouts } from "./event-of.ts";

@@ -170,6 +170,11 @@ export class Service {
     else line.queueAt += 1;
   }
 
+  /** Leaves out the jobs at the head of a line for which this does not hold. */
+  passOver(line: Line, isServed: (job: MutableJob) => boolean): void {
+    for (let job = headOf(line); job !== undefined && !isServed(job); job = headOf(line)) this.advance(line, job);
+  }
+
   /** A task of this project was placed. */
   give(project: ProjectName, request: Vector): void {
     let sum = this.#given.get(project);

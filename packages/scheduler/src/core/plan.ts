@@ -9,9 +9,10 @@
  */
 import type { AllocationId, HostId, LogRecord } from "@berth/schema";
 import { isWaiting } from "./fold-tasks.ts";
+import { askedOf } from "./granted.ts";
 import { Service, type Due } from "./lines.ts";
 import { giveBack, passOver } from "./preempt.ts";
-import { Serving } from "./serve.ts";
+import { mayReplace, Serving } from "./serve.ts";
 import { placeReserved } from "./serve-reserved.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
@@ -92,18 +93,20 @@ const serveAll = (
     if (isShared && served.placed > 0) service.give(job.project, job.requestClass.request);
     if (served.end === "cut") return true;
     if (served.end === "blocked") continue;
-    if (served.end === "done") service.advance(line, job);
+    if (served.end !== "more") service.advance(line, job);
+    if (served.end === "held") service.passOver(line, mayReplace);
     service.putBack(line);
   }
   return false;
 };
 
 /** What a job leaves behind when another version takes its place: it will be stopped, and nothing is kept for it. */
-const setAside = (state: MutableState, tentative: Tentative, { taken }: Serving, job: MutableJob): void => {
+const setAside = (state: MutableState, tentative: Tentative, { quotas, taken }: Serving, job: MutableJob): void => {
   const slotOf = (hostId: HostId | undefined): number | undefined =>
     hostId === undefined ? undefined : state.hosts.get(hostId)?.slot;
   for (const { hostId, requestClass } of job.reserved.values()) {
     const slot = slotOf(hostId);
+    quotas.draw({ project: job.project, request: askedOf(requestClass).request, many: -1 });
     if (slot !== undefined) tentative.bookAt(slot, requestClass, -1);
   }
   for (const id of [...job.tasks.map(({ active }) => active), ...job.extra.values()]) {

@@ -1,5 +1,5 @@
 /** Where a job stands among all that wait, by the same order in which lines.ts serves them. */
-import { formatPriority, type QueuePlace } from "@berth/schema";
+import { DEFAULT_WEIGHT, formatPriority, type QueuePlace } from "@berth/schema";
 import { risen, standing, waitedMs } from "./queue-order.ts";
 import type { MutableJob, MutableState } from "./state.ts";
 
@@ -25,6 +25,7 @@ export const queuePlace = (state: MutableState, job: MutableJob, nowMs: number):
       if (goesFirst > 0) before += 1;
     }
   }
+  const weight = state.usage.weightOf(job.project);
   const { now, recent } = state.usage.sharesOf(job.project, nowMs);
   return {
     position: before + 1,
@@ -34,5 +35,6 @@ export const queuePlace = (state: MutableState, job: MutableJob, nowMs: number):
     waitedMs: waitedMs(job, nowMs),
     share: now,
     recentShare: recent,
+    ...(weight !== DEFAULT_WEIGHT && { weight }),
   };
 };

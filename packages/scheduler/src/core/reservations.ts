@@ -4,7 +4,7 @@
  * as long as its task wants a place and its host answers: then the task is planned anew.
  */
 import type { DeviceGrant, HostId } from "@berth/schema";
-import { bookedFor } from "./granted.ts";
+import { askedOf, bookedFor } from "./granted.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableHost, MutableJob, MutableState } from "./state.ts";
 
@@ -38,6 +38,7 @@ export const reserve = (
   host.reservations.add(reservation);
   state.reservations.add(reservation);
   state.index.book(host.slot, requestClass, 1);
+  state.usage.keep(job.project, askedOf(requestClass).request, 1);
 };
 
 /** The room is anybody's again. */
@@ -45,6 +46,7 @@ export const unreserve = (state: MutableState, reservation: Reservation): void =
   const { job, index, hostId, requestClass } = reservation;
   if (!state.reservations.delete(reservation)) return;
   job.reserved.delete(index);
+  state.usage.keep(job.project, askedOf(requestClass).request, -1);
   const host = state.hosts.get(hostId);
   if (host === undefined) return;
   host.reservations.delete(reservation);

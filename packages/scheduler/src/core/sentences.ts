@@ -27,6 +27,13 @@ export const formatAmount = (dimension: AnyDimension, amount: number): string =>
   return dimension.endsWith("Bytes") ? formatBytes(amount) : `${amount} ${dimension}`;
 };
 
+/** `3 tasks`, or what tasks request together: `16 CPUs`, `64 GiB memory`. */
+export const quotaAmount = (dimension: AnyDimension, amount: number): string => {
+  if (dimension === "tasks") return amount === 1 ? "1 task" : `${amount} tasks`;
+  const text = formatAmount(dimension, amount);
+  return dimension.endsWith("Bytes") ? `${text} ${dimensionName(dimension)}` : text;
+};
+
 /** How many hosts a sentence names before it counts the rest. */
 const NAMED_HOSTS = 5;
 
@@ -67,6 +74,15 @@ export const preemptsSentence = (subject: string, hostId: string, victims: reado
 
 export const holdSentence = (subject: string, hold: Hold, nowMs: number): string => {
   switch (hold.kind) {
+    case "quota": {
+      const { dimension, limit, project, requested, short, used } = hold;
+      const asks = `it needs ${quotaAmount(dimension, requested)}`;
+      if (requested > limit) {
+        return `${subject} waits until the quota of project ${project} is raised: ${asks}, and the whole project may hold ${quotaAmount(dimension, limit)}`;
+      }
+      const holds = `the project holds ${quotaAmount(dimension, used)} of ${quotaAmount(dimension, limit)}`;
+      return `${subject} waits for the quota of project ${project}: ${holds}, ${asks} (${dimension === "tasks" ? quotaAmount(dimension, short) : formatAmount(dimension, short)} short)`;
+    }
     case "max_running":
       return `${subject} waits for its turn: ${hold.running} of at most ${hold.limit} tasks of its job hold a place`;
     case "backoff":

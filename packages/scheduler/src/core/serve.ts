@@ -12,6 +12,7 @@ import { gangHolds, gangNeed } from "./gang.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import type { PlanEnv } from "./plan.ts";
 import { findEviction, hasLesser, nothingTaken, passOver, take, untake, type Eviction, type Taken } from "./preempt.ts";
+import { claimOf, QuotaBook, wholeOf, type Claim } from "./quota.ts";
 import type { ClassQueue, MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
 import { mountsVolumes } from "./volumes.ts";
@@ -21,8 +22,11 @@ const MAX_GANG_VICTIMS = 8_192;
 
 export interface Served {
   readonly placed: number;
-  /** `more`: it wants more, but others have their turn now. `cut`: the plan is full. */
-  readonly end: "done" | "blocked" | "more" | "cut";
+  /**
+   * `more`: it wants more, but others have their turn now. `cut`: the plan is full. `held`: its project may hold no more,
+   * and nor may whoever stands behind it in its queue, but for what takes the place of an attempt on a lost host.
+   */
+  readonly end: "done" | "blocked" | "held" | "more" | "cut";
 }
 
 /** The tasks of a job that want a placement now, by index; without a free slot only those that have one on a lost host. */
@@ -72,6 +76,9 @@ const nextTask = (at: Progress): MutableTask | undefined => {
   return done === true ? undefined : (value as MutableTask);
 };
 
+/** Some of it would take the place of an attempt on a lost host. */
+export const mayReplace = (job: MutableJob): boolean => job.stranded.size + job.displaced.size > 0;
+
 /** Nothing for this one now; the slot that it would have had is another's. */
 const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
   if (!job.stranded.has(task.index)) at.slots.left += 1;
@@ -81,6 +88,7 @@ const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
 export class Serving {
   readonly taken: Taken = nothingTaken();
   readonly records: LogRecord[];
+  readonly quotas: QuotaBook;
   /** What is promised to the first that goes without; empty when nothing is. */
   promised: readonly Promised[] = [];
   readonly #state: MutableState;
@@ -98,6 +106,7 @@ export class Serving {
     this.#env = env;
     this.#room = room;
     this.records = records;
+    this.quotas = new QuotaBook(state);
     // A plan that cannot stop all of them serves nobody.
     if (records.length < state.toStop.size) return;
     // This plan stops them for other reasons: their room is coming without anybody being stopped for it.
@@ -166,8 +175,9 @@ export class Serving {
   }
 
   /** With the room of less important work; never for a task that mounts volumes, which has no choice of hosts. */
-  evict({ requestClass, spec }: Asking): Eviction | undefined {
+  evict({ requestClass, spec }: Asking, claim: Claim): Eviction | undefined {
     if (mountsVolumes(spec)) return undefined;
+    if (claim.givesBack !== undefined && this.quotas.shortOf(wholeOf(claim)) !== undefined) return undefined;
     const isPromised = (slot: number): boolean => this.promised.some((kept) => kept.slot === slot);
     const eviction = findEviction(this.#state, requestClass, priorityOf(spec), this.taken, isPromised);
     if (eviction === undefined) return undefined;
@@ -179,27 +189,36 @@ export class Serving {
   /** Does something and takes it all back when it returns false. */
   attempt(work: () => boolean): boolean {
     const mark = this.#tentative.bookings;
+    const drawn = this.quotas.mark;
     const spare = this.promised.map((kept) => kept.spare.slice());
     const evictions = this.taken.evictions.length;
     if (work()) return true;
     while (this.taken.evictions.length > evictions) untake(this.#state, this.taken);
     this.promised.forEach((kept, at) => kept.spare.set(spare[at] as Float64Array));
     this.#tentative.undoTo(mark);
+    this.quotas.undoTo(drawn);
     return false;
   }
 
   /** So many tasks of a job, each where it fits or with the room of others; nothing taken if there are not so many. */
-  #together(job: MutableJob, at: Progress, many: number): "few" | "no" | "placed" | "kept" {
-    const found: { readonly task: MutableTask; readonly one: Chosen | Eviction }[] = [];
-    let [seen, stopped] = [0, 0];
+  #together(job: MutableJob, at: Progress, many: number): "few" | "no" | "held" | "placed" | "kept" {
+    const found: { readonly task: MutableTask; readonly claim: Claim; readonly one: Chosen | Eviction }[] = [];
+    const drawn = this.quotas.mark;
+    let [seen, stopped, isHeld] = [0, 0, false];
     const isWhole = this.attempt(() => {
       while (found.length < many) {
         const task = nextTask(at);
         if (task === undefined) return false;
         seen += 1;
-        const one = this.find(wantingOf(job, task.index), 0) ?? this.evict(job);
+        const claim = claimOf(this.#state, job, task);
+        isHeld = this.quotas.shortOf(claim) !== undefined;
+        if (isHeld) return false;
+        const one = this.find(wantingOf(job, task.index), 0) ?? this.evict(job, claim);
         if (one !== undefined && "victims" in one) stopped += one.victims.length;
-        if (one !== undefined && stopped <= MAX_GANG_VICTIMS) found.push({ task, one });
+        if (one !== undefined && stopped <= MAX_GANG_VICTIMS) {
+          found.push({ task, claim, one });
+          this.quotas.draw(claim);
+        }
         // The volumes of another may be where it can run.
         else if (mountsVolumes(job.spec)) skip(job, at, task);
         else {
@@ -208,8 +227,11 @@ export class Serving {
           return false;
         }
       }
-      return true;
+      // Then room is kept for all of them.
+      if (found.some(({ one }) => "victims" in one)) isHeld = !this.quotas.drawWhole(drawn, found);
+      return !isHeld;
     });
+    if (isHeld) return "held";
     if (!isWhole) return seen < many ? "few" : "no";
     const mustWait = found.some(({ one }) => "victims" in one);
     for (const { task, one } of found) {
@@ -223,6 +245,9 @@ export class Serving {
   /** Nobody behind this job may delay it further than it has to wait anyway. */
   #goWithout(job: MutableJob, tasks: number): void {
     if (this.promised.length > 0 || mountsVolumes(job.spec)) return;
+    // With all the room there is, it would not get it.
+    const claim = { project: job.project, request: job.requestClass.request, many: tasks };
+    if (!mayReplace(job) && this.quotas.shortOf(claim) !== undefined) return;
     const planned = { stopped: this.taken.ids, ends: this.#ends };
     this.promised = promise(this.#state, this.#tentative, job, tasks, this.#env.nowMs, planned) ?? [];
   }
@@ -251,7 +276,10 @@ export class Serving {
     // Some of it is being stopped, or waits out a backoff, or has its room kept: it is not its turn.
     if (holds > 0 || job.reserved.size > 0) return { placed: 0, end: "done" };
     if (this.records.length > 0 && this.isFull(lacks)) return { placed: 0, end: "cut" };
+    const all = { project: job.project, request: job.requestClass.request, many: lacks };
+    if (!mayReplace(job) && this.quotas.shortOf(all) !== undefined) return { placed: 0, end: "held" };
     const found = this.#together(job, at, lacks);
+    if (found === "held") return { placed: 0, end: "held" };
     if (found === "few") return { placed: 0, end: "done" };
     if (found === "no") {
       this.#goWithout(job, lacks);
@@ -280,10 +308,18 @@ export class Serving {
       if (served !== undefined) return served;
     }
     let placed = 0;
+    let isHeld = false;
     for (let task = nextTask(at); task !== undefined; task = nextTask(at)) {
       if (this.isFull() || placed >= atMost) {
         at.waiting = task;
         return { placed, end: this.isFull() ? "cut" : "more" };
+      }
+      const claim = claimOf(this.#state, job, task);
+      if (this.quotas.shortOf(claim) !== undefined) {
+        skip(job, at, task);
+        isHeld = true;
+        if (mayReplace(job)) continue;
+        break;
       }
       const untouched = this.#tentative.bookings === 0;
       const chosen = this.find(wantingOf(job, task.index), 0);
@@ -293,11 +329,11 @@ export class Serving {
         skip(job, at, task);
         continue;
       } else {
-        const eviction = this.evict(job);
+        const eviction = this.evict(job, claim);
         if (eviction === undefined) {
           // Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied.
           // Rules may be met by changes elsewhere: such a class is asked again every time.
-          if (untouched && queue !== undefined && job.requestClass.rules === null) {
+          if (untouched && queue !== undefined && job.requestClass.rules === null && claim.givesBack === undefined) {
             queue.parkedAt = this.#state.index.mark();
             queue.parkedBudget = hasLesser(this.#state, queue.priority) ? this.#state.budgetChanges : null;
           }
@@ -306,8 +342,9 @@ export class Serving {
         }
         this.#keep(job, task, eviction);
       }
+      this.quotas.draw(chosen === undefined ? wholeOf(claim) : claim);
       placed += 1;
     }
-    return { placed, end: "done" };
+    return { placed, end: isHeld ? "held" : "done" };
   }
 }

@@ -29,6 +29,7 @@ import { createHostIndex, type HostIndex } from "./host-index.ts";
 import type { AccessRecord } from "./access.ts";
 import { createAuditTrail, type AuditTrail } from "./audit.ts";
 import type { JoinTokenRecord } from "./join-tokens.ts";
+import type { ProjectRecord } from "./projects.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { Reservation } from "./reservations.ts";
@@ -167,6 +168,8 @@ export interface ClusterState {
   readonly idempotency: ReadonlyMap<string, IdempotencyEntry>;
   /** With which machines may join; see join-tokens.ts. */
   readonly joinTokens: readonly JoinTokenRecord[];
+  /** Those that somebody declared; see projects.ts. */
+  readonly projects: ReadonlyMap<ProjectName, ProjectRecord>;
   /** Who may do what; see access.ts. */
   readonly access: readonly AccessRecord[];
   /** Who changed what, and who was refused; see audit.ts. */
@@ -248,12 +251,13 @@ export interface ClassQueue {
 }
 
 export interface MutableState extends Writable<
-  Omit<ClusterState, "jobs" | "hosts" | "allocations" | "volumes" | "idempotency" | "finished">
+  Omit<ClusterState, "jobs" | "hosts" | "allocations" | "volumes" | "projects" | "idempotency" | "finished">
 > {
   jobs: Map<JobKey, MutableJob>;
   hosts: Map<HostId, MutableHost>;
   allocations: Map<AllocationId, MutableAllocation>;
   volumes: Map<VolumeKey, VolumeRecord>;
+  projects: Map<ProjectName, ProjectRecord>;
   idempotency: Map<string, IdempotencyEntry>;
   finished: Set<JobKey>;
   /** The order of the newest submission. */
@@ -291,6 +295,7 @@ export const createState = (): ClusterState => {
     hosts: new Map(),
     allocations: new Map(),
     volumes: new Map(),
+    projects: new Map(),
     idempotency: new Map(),
     joinTokens: [],
     access: [],
@@ -327,6 +332,7 @@ export const idempotencyKeyOf = (by: string, key: string): string => `${by}\n${k
 /** Bounds of what a cluster keeps. */
 export const MAX_JOBS = 10_000;
 export const MAX_ACTIVE_TASKS = 1_000_000;
+export const MAX_PROJECTS = 10_000;
 export const MAX_FINISHED_JOBS = 1_000;
 export const MAX_FINISHED_TASKS = 200_000;
 export const FINISHED_PER_TASK = 3;

@@ -1,15 +1,21 @@
 /**
- * What each project holds, and held lately: the measure of fair share. A project's share is that of its dominant resource:
- * the dimension of which it holds the largest part of the cluster (Ghodsi et al., Dominant Resource Fairness, NSDI 2011).
- * What it held before counts with half of its weight after each HALF_LIFE_MS, as in the fair share of batch systems.
+ * What each project holds, and held lately: the measure of fair share and of quotas. A project's share is that of its
+ * dominant resource: the dimension of which it holds the largest part of the cluster (Ghodsi et al., Dominant Resource
+ * Fairness, NSDI 2011), divided by its weight when projects are compared. What it held before counts with half of its weight
+ * after each HALF_LIFE_MS, as in the fair share of batch systems.
  */
-import type { ProjectName } from "@berth/schema";
+import { DEFAULT_WEIGHT, type ProjectName } from "@berth/schema";
 import { STRIDE, type Vector } from "./feasibility.ts";
 
 export const HALF_LIFE_MS = 6 * 3_600_000;
 
-interface Project {
+/** What tasks request together, and how many they are. */
+export interface Holdings {
   readonly held: Vector;
+  tasks: number;
+}
+
+interface Project extends Holdings {
   /** Mean share in the past, 0…1. */
   recent: number;
   sinceMs: number;
@@ -31,9 +37,16 @@ export interface Usage {
   readonly rebook: (project: ProjectName, request: Vector) => void;
   /** `extra`: what a plan has given it already. */
   readonly sharesOf: (project: ProjectName, nowMs: number, extra?: Vector) => Shares;
-  /** Both together: by this projects are compared. */
+  /** Both together, over the weight: by this projects are compared. */
   readonly shareOf: (project: ProjectName, nowMs: number, extra?: Vector) => number;
   readonly facts: () => UsageFacts;
+  /** Of all its tasks that have not ended. */
+  readonly heldBy: (project: ProjectName) => Readonly<Holdings> | undefined;
+  /** Room that is kept for its tasks. */
+  readonly keep: (project: ProjectName, request: Vector, sign: 1 | -1) => void;
+  readonly keptFor: (project: ProjectName) => Readonly<Holdings> | undefined;
+  readonly setWeight: (project: ProjectName, weight: number) => void;
+  readonly weightOf: (project: ProjectName) => number;
 }
 
 /** Of so small a past nothing is remembered. */
@@ -41,11 +54,16 @@ const FORGOTTEN = 1e-6;
 /** From here on they are gone through whenever they are twice as many. */
 const MANY = 256;
 
+const nothing = (): Holdings => ({ held: new Float64Array(STRIDE), tasks: 0 });
+
 export const createUsage = (facts: UsageFacts = []): Usage => {
   const total = new Float64Array(STRIDE);
   const projects = new Map<ProjectName, Project>(
-    facts.map(([name, { recent, sinceMs }]) => [name, { held: new Float64Array(STRIDE), recent, sinceMs }]),
+    facts.map(([name, { recent, sinceMs }]) => [name, { ...nothing(), recent, sinceMs }]),
   );
+  const kept = new Map<ProjectName, Holdings>();
+  /** Those that differ from the usual one. */
+  const weights = new Map<ProjectName, number>();
 
   const shareOf = (held: Vector, extra?: Vector): number => {
     let share = 0;
@@ -64,7 +82,7 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
   };
 
   const isForgotten = (project: Project, atMs: number): boolean =>
-    recentAt(project, atMs) < FORGOTTEN && project.held.every((amount) => amount === 0);
+    project.tasks === 0 && recentAt(project, atMs) < FORGOTTEN && project.held.every((amount) => amount === 0);
 
   /** Projects come and go: whoever holds nothing and held nothing lately is known no longer. */
   const forget = (atMs: number): void => {
@@ -75,14 +93,18 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
     const known = projects.get(name);
     if (known !== undefined) return known;
     if (projects.size >= MANY && (projects.size & (projects.size - 1)) === 0) forget(atMs);
-    const made = { held: new Float64Array(STRIDE), recent: 0, sinceMs: atMs };
+    const made = { ...nothing(), recent: 0, sinceMs: atMs };
     projects.set(name, made);
     return made;
   };
 
-  const book = (held: Vector, request: Vector, sign: number): void => {
+  const book = (holdings: Holdings, request: Vector, sign: number): void => {
+    const { held } = holdings;
     for (let at = 0; at < STRIDE; at += 1) held[at] = (held[at] as number) + sign * (request[at] as number);
+    holdings.tasks += sign;
   };
+
+  const weightOf = (name: ProjectName): number => weights.get(name) ?? DEFAULT_WEIGHT;
 
   const sharesOf = (name: ProjectName, nowMs: number, extra?: Vector): Shares => {
     const project = projects.get(name);
@@ -103,15 +125,29 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
         project.recent = recentAt(project, atMs);
         project.sinceMs = atMs;
       }
-      book(project.held, request, sign);
+      book(project, request, sign);
       if (sign === -1 && isForgotten(project, atMs)) projects.delete(name);
     },
-    rebook: (name, request) => book(projectOf(name, 0).held, request, 1),
+    rebook: (name, request) => book(projectOf(name, 0), request, 1),
     sharesOf,
     shareOf: (name, nowMs, extra) => {
       const { now, recent } = sharesOf(name, nowMs, extra);
-      return now + recent;
+      // Exactly as without weights where there are none.
+      return ((now + recent) * DEFAULT_WEIGHT) / weightOf(name);
     },
     facts: () => [...projects].map(([name, { recent, sinceMs }]) => [name, { recent, sinceMs }] as const),
+    heldBy: (name) => projects.get(name),
+    keep: (name, request, sign) => {
+      const known = kept.get(name) ?? nothing();
+      book(known, request, sign);
+      if (known.tasks > 0) kept.set(name, known);
+      else kept.delete(name);
+    },
+    keptFor: (name) => kept.get(name),
+    setWeight: (name, weight) => {
+      if (weight === DEFAULT_WEIGHT) weights.delete(name);
+      else weights.set(name, weight);
+    },
+    weightOf,
   };
 };

@@ -24,9 +24,10 @@ import { attributesOf } from "./attributes.ts";
 import { NO_WISHES } from "./devices.ts";
 import { addResources, rejection, toVector, unknownIn } from "./feasibility.ts";
 import { isGivenUp, isSilent } from "./patience.ts";
-import { countGrants, devicesLeftOn, wrongGrants, type DevicesLeft } from "./validate-devices.ts";
+import { claimOf, QuotaBook, wholeOf } from "./quota.ts";
 import { groupsOf, rulesOf } from "./rules.ts";
 import { inside, type ClusterState, type HostRecord, type JobRecord } from "./state.ts";
+import { countGrants, devicesLeftOn, wrongGrants, type DevicesLeft } from "./validate-devices.ts";
 import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
 
 interface Checking {
@@ -128,6 +129,26 @@ const checkBudgets = ({ state, victims, wrong }: Checking): void => {
       wrong.push(`${key}: ${running - stopped} tasks would go on running, its budget asks for ${minAvailable}`);
     if (maxUnavailable !== undefined && away > maxUnavailable)
       wrong.push(`${key}: ${away} tasks would be away, its budget allows ${maxUnavailable}`);
+  }
+};
+
+/** In the order of the plan: nothing in it takes a project beyond its quota. The sums are the state's own. */
+const checkQuotas = ({ state, wrong }: Checking, records: readonly LogRecord[]): void => {
+  const inner = inside(state);
+  if (inner.projects.size === 0) return;
+  const quotas = new QuotaBook(inner);
+  for (const record of records) {
+    const one =
+      record.kind === "allocation_placed" ? record.placement : record.kind === "room_reserved" ? record : null;
+    const job = one === null ? undefined : inner.jobs.get(jobKey(one.project, one.job));
+    const task = one === null ? undefined : job?.tasks[one.index];
+    // What was kept for it is counted already.
+    if (job === undefined || task === undefined || job.reserved.has(task.index)) continue;
+    const claim = record.kind === "room_reserved" ? wholeOf(claimOf(inner, job, task)) : claimOf(inner, job, task);
+    const short = quotas.shortOf(claim);
+    if (short !== undefined)
+      wrong.push(`${job.key}[${task.index}]: ${short.dimension} of its project would be ${short.short} over its quota`);
+    quotas.draw(claim);
   }
 };
 
@@ -336,6 +357,7 @@ export const validatePlan = (state: ClusterState, records: readonly LogRecord[])
   for (const hostId of new Set([...checking.load.keys(), ...checking.kept.keys()])) checkHost(checking, hostId);
   checkBudgets(checking);
   checkGangs(checking, records);
+  checkQuotas(checking, records);
   for (const [key, added] of checking.added) {
     const job = state.jobs.get(key);
     const limit = job?.spec.maxRunning ?? null;

@@ -38,6 +38,13 @@ const hintSentence = (hint: UnblockHint): string => {
 
 const holdSentence = (hold: Hold): string => {
   switch (hold.kind) {
+    case "quota": {
+      const amount = (value: number): string =>
+        hold.dimension === "tasks"
+          ? plural(value, "task")
+          : `${formatAmount(hold.dimension, value)} of ${nameOf(hold.dimension)}`;
+      return `Project ${hold.project} holds ${amount(hold.used)}, its quota is ${amount(hold.limit)}: ${amount(hold.short)} too little for this.`;
+    }
     case "max_running":
       return `The job runs at most ${plural(hold.limit, "task")} at a time, and ${hold.running} do now.`;
     case "backoff":

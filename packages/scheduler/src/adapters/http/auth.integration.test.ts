@@ -30,9 +30,10 @@ const ONLY_POSTED = new Set<string>([
   ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
   ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove, Routes.accessRevoke],
   ...[Routes.allocationPause, Routes.allocationResume],
+  ...[Routes.projectSet, Routes.projectRemove],
 ]);
 const POSTED = new Set<string>([
-  ...[Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, Routes.access],
+  ...[Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, Routes.access, Routes.projects],
   ...ONLY_POSTED,
 ]);
 const guarded = Object.values(Routes)

@@ -23,6 +23,7 @@ import { addHostRoutes } from "./routes/hosts.ts";
 import { addRebalanceRoutes } from "./routes/rebalance.ts";
 import { addWhatIfRoutes } from "./routes/what-if.ts";
 import { addImageRoutes } from "./routes/images.ts";
+import { addProjectRoutes } from "./routes/projects.ts";
 import { addVolumeRoutes } from "./routes/volumes.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addJoinRoute, addJoinTokenRoutes, type JoinAddress } from "./routes/joining.ts";
@@ -131,6 +132,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addWhatIfRoutes(routes, control);
     addAllocationRoutes(routes, control, audit);
     addImageRoutes(routes, control, audit);
+    addProjectRoutes(routes, control);
     addVolumeRoutes(routes, control);
     addWatchRoute(routes, control);
     addEventRoutes(routes, control);
