@@ -49,6 +49,8 @@ describe("the help", () => {
 
       Who may do what:
         access [options] <action> [name]  who may do what: make, list and revoke tokens of the API
+        project                           quotas of projects: how much their tasks may hold at a time, and
+                                          what they hold
         audit [options]                   who changed what, from where, and who was refused
 
       Images and data:

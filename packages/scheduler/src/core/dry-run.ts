@@ -98,7 +98,12 @@ const simulate = (
   const claimAt = (index: number): Claim => {
     const previous = previousOf(index);
     const givesBack = previous === null ? undefined : state.allocations.get(previous);
-    return { project: spec.project, request: requestClass.request, many: 1, givesBack: givesBack && askedOf(givesBack.requestClass).request };
+    return {
+      project: spec.project,
+      request: requestClass.request,
+      many: 1,
+      givesBack: givesBack && askedOf(givesBack.requestClass).request,
+    };
   };
   const heldByQuota = (subject: string, hold: QuotaHold): { readonly outcome: Outcome; readonly sentence: string } => ({
     outcome: { kind: "held", hold },
