@@ -22,6 +22,15 @@ afterAll(async () => {
 test("a distribution boots by its own init, is entered, and is shut down by it", { timeout: MINUTES }, async () => {
   await importAs(busyboxArchive(join(files, "busybox")), "oci://local/tiny:1");
   await run("tiny", "oci://local/tiny:1");
+  /* What a plan says of an image that is here, and of one that nobody has built. */
+  for (const [image, sentence] of [
+    ["oci://local/tiny:1", /^image: on \S+ already$/m],
+    ["distro://debian/11", /^image: no host has it, .*berth image build distro:\/\/debian\/11$/m],
+  ] as const) {
+    const planned = join(files, "planned.json");
+    writeFileSync(planned, JSON.stringify({ name: "planned", kind: "service", image }));
+    expect((await cluster.cli(["plan", planned])).stdout).toMatch(sentence);
+  }
   await expect.poll(() => inside("tiny", "cat", "/etc/os-release"), { timeout: 10_000 }).toContain("ID=tiny");
   expect(await inside("tiny", "cat", "/proc/1/comm")).toBe("init");
   /* Its own cgroup tree, and mounts of its own. */

@@ -8,6 +8,7 @@ import { printDocument } from "../output/format.ts";
 import { outcomeState } from "../output/outcome.ts";
 import { plainLine, type Colors } from "../output/style.ts";
 import { renderTable } from "../output/table.ts";
+import { imageOfPlan } from "./plan-image.ts";
 import { checkedDocument } from "./run.ts";
 import { clientOf, withConnection, withExamples, withFormat, type FormatOptions, type Register } from "./verb.ts";
 
@@ -28,10 +29,15 @@ export const registerPlan: Register = (program, { io, finish }) => {
         .catch((error: unknown) => {
           throw error instanceof Failure ? locateIn(document, error) : error;
         });
+      const isText = options.output === "table" || options.output === "wide";
+      const outcomes = plan.value.tasks.map(({ outcome }) => outcome);
+      const image = isText ? await imageOfPlan(client, document.value, outcomes) : undefined;
       await printDocument(io, options.output, {
         document: plan.value,
         name: `${plan.value.project}/${plan.value.job}`,
-        text: (width) => planText(plan.value, { width, colors: io.out.colors, all: options.output === "wide" }),
+        text: (width) =>
+          planText(plan.value, { width, colors: io.out.colors, all: options.output === "wide" }) +
+          (image === undefined ? "" : `${image}\n`),
       });
       for (const warning of plan.value.warnings) await say(io, `warning: ${plainLine(warning)}`);
       finish(plan.value.tasks.some((task) => lacksRoom(task.outcome)) ? Exit.blocked : Exit.ok);

@@ -220,6 +220,17 @@ describe("plan", () => {
     expect(err).toBe("warning: h-01 does not enforce pids\n");
   });
 
+  test("says what the image means for the start, and does without when nobody answers", async () => {
+    const file = join(temporary(), "x.yaml");
+    writeFileSync(file, "name: hello\nkind: batch\nimage: distro://debian/12\n");
+    const not = problem("image.not_found", "no host has it");
+    const asked = { "POST /v1/jobs": { json: plan }, "GET /v1/images/inspect": { status: 404, json: not } };
+    expect((await berth(routes(asked), ["plan", file])).out).toContain(
+      "image: no host has it, and tasks fail until it is built: berth image build distro://debian/12\n",
+    );
+    expect((await berth(routes({ "POST /v1/jobs": { json: plan } }), ["plan", file])).out).not.toContain("image:");
+  });
+
   test("why shows the evidence behind the sentence", async () => {
     const why = {
       project: "default",
