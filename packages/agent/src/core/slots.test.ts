@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DEFAULT_ID_BASE, DEFAULT_ID_COUNT, idRange } from "./slots.ts";
+import { DEFAULT_ID_BASE, DEFAULT_ID_COUNT, idBaseOf, idRange, withoutBuilds } from "./slots.ts";
 
 test("a range of ids is checked", () => {
   expect(idRange(DEFAULT_ID_BASE, DEFAULT_ID_COUNT)).toEqual({ ok: true, value: { base: 0x2000_0000, slots: 4096 } });
@@ -14,4 +14,14 @@ test("a range of ids is checked", () => {
   ] as const) {
     expect(idRange(base, count).ok, `${base} ${count}`).toBe(false);
   }
+});
+
+test("a build has ids that no container gets, unless there is only one range", () => {
+  const { buildBase, containers } = withoutBuilds({ base: 1_000_000, slots: 3 });
+  expect(containers).toEqual({ base: 1_000_000, slots: 2 });
+  expect(buildBase).toBe(idBaseOf(containers, 2));
+  expect(withoutBuilds({ base: 1_000_000, slots: 1 })).toEqual({
+    containers: { base: 1_000_000, slots: 1 },
+    buildBase: 1_000_000,
+  });
 });
