@@ -113,3 +113,11 @@ test("a flood of refusals is cut off, counted, and costs no change its place", a
   expect((await audit("&result=refused")).length).toBeLessThan(150);
   expect((await audit("&result=done")).length).toBe(before);
 });
+
+test("a flood of one token takes the turns of no other", async () => {
+  const made = await scheduler.call("POST", Routes.access, { name: "calm", role: "viewer" });
+  const calm = clientOf(scheduler.url, made.body.token as string);
+  await Promise.all(Array.from({ length: 100 }, () => ci("POST", "/v1/hosts/h1/drain", {})));
+  await calm("POST", "/v1/hosts/h1/drain", {});
+  expect((await refusals(1, "&who=calm"))[0]).toMatchObject({ code: "auth.forbidden", host: "h1" });
+});

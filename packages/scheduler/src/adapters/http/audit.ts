@@ -3,6 +3,7 @@
  * leave no other record. Only names that have the form of one are noted, never bodies or what else was sent.
  */
 import type { FastifyRequest } from "fastify";
+import { LRUCache } from "lru-cache";
 import {
   isLabel,
   Routes,
@@ -31,8 +32,10 @@ const ONLY_ASK = new Set<string>([Routes.tickets, Routes.rebalancePlan, Routes.w
 /** Read, but whoever may gets at everything. */
 const LIKE_CHANGES = new Set<string>([Routes.allocationExec, Routes.backup]);
 /** Refusals that one scheduler writes down: so many at once, and so many a second. */
-const BURST = 50;
-const PER_SECOND = 5;
+const PACE = { burst: 50, perSecond: 5 };
+/** And of one token, so that it takes the turns of no other; without a token, of one address. */
+const PACE_EACH = { burst: 20, perSecond: 1 };
+const MAX_PACES = 2_000;
 /** Whoever needs a shell when nobody leads, or a backup of a full disk, does not wait for longer. */
 const PATIENCE_MS = 2_000;
 
@@ -71,7 +74,15 @@ export const createAuditHook = (options: {
   readonly dropped: () => void;
 }): AuditHook => {
   const { clock, control } = options;
-  const hasTurn = createPace({ burst: BURST, perSecond: PER_SECOND }, clock.monotonicMs());
+  const hasTurn = createPace(PACE, clock.monotonicMs());
+  const paces = new LRUCache<string, ReturnType<typeof createPace>>({ max: MAX_PACES });
+  const mayNote = ({ principal, ip }: FastifyRequest): boolean => {
+    const nowMs = clock.monotonicMs();
+    const who = principal === null ? `from ${ip}` : (principal.access?.id ?? principal.name);
+    const own = paces.get(who) ?? createPace(PACE_EACH, nowMs);
+    paces.set(who, own);
+    return own(nowMs) && hasTurn(nowMs);
+  };
 
   const note = async (request: FastifyRequest, record: RequestRecord, origin: Origin): Promise<void> => {
     const done = await control.api.note(randomLabel(), record, origin);
@@ -85,7 +96,7 @@ export const createAuditHook = (options: {
   return {
     refused: (request, { code, status }) => {
       if (status >= 500 || control.engine.role() === "starting" || !isChange(request)) return;
-      if (!hasTurn(clock.monotonicMs())) return options.dropped();
+      if (!mayNote(request)) return options.dropped();
       const record = { kind: "request_refused" as const, ...aboutOf(request, control.engine.state), code };
       const origin = request.principal === null ? unknownOrigin(request) : originOf(request);
       note(request, record, origin).catch(broken(request));

@@ -8,7 +8,7 @@ import { eventually } from "../../testing/temp.ts";
 let scheduler: TestScheduler;
 beforeAll(async () => {
   scheduler = await startScheduler();
-  await startFakeAgent(scheduler, { id: "h1" });
+  await startFakeAgent(scheduler, { id: "h1", behave: () => ({ code: "forever" as const }) });
 });
 
 const project = (name: string): string => routePath(Routes.project, { project: name });
