@@ -45,6 +45,7 @@ interface Outcome {
 
 interface Report {
   readonly testResults: readonly {
+    readonly name: string;
     readonly assertionResults: readonly {
       readonly fullName: string;
       readonly status: string;
@@ -55,26 +56,39 @@ interface Report {
 
 const escape = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
-/** Runs the tests of one name; those of a table count one by one. */
-const run = (tree: string, { file, test }: { readonly file: string; readonly test: string }): Outcome => {
+interface Wanted {
+  readonly file: string;
+  readonly test: string;
+}
+
+/** One run of vitest for all of them, since most of a run is its beginning; tests of a table count one by one. */
+const run = (tree: string, wanted: readonly Wanted[]): readonly Outcome[] => {
   const output = join(tree, "mutant-result.json");
   rmSync(output, { force: true });
-  const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "native", `packages/native/test/${file}`];
-  const options = ["-t", escape(test), "--reporter=json", `--outputFile=${output}`, "--testTimeout=30000"];
+  const files = [...new Set(wanted.map(({ file }) => `packages/native/test/${file}`))];
+  const names = [...new Set(wanted.map(({ test }) => escape(test)))].join("|");
+  const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "native", ...files];
+  const options = ["-t", names, "--reporter=json", `--outputFile=${output}`, "--testTimeout=30000"];
   const done = spawnSync(process.execPath, [...args, ...options], {
     cwd: tree,
     encoding: "utf8",
-    timeout: PATIENCE_MS,
+    timeout: PATIENCE_MS * files.length,
   });
-  if (!existsSync(output)) return { passed: 0, failed: 0, message: `${done.stdout}${done.stderr}`.slice(-800) };
+  if (!existsSync(output))
+    return wanted.map(() => ({ passed: 0, failed: 0, message: `${done.stdout}${done.stderr}`.slice(-800) }));
   const report = JSON.parse(readFileSync(output, "utf8")) as Report;
-  const all = report.testResults
-    .flatMap((one) => one.assertionResults)
-    .filter(({ fullName, status }) => fullName.includes(test) && (status === "passed" || status === "failed"));
-  const failed = all.filter(({ status }) => status === "failed");
-  const message = failed[0]?.failureMessages[0]?.split("\n")[0]?.slice(0, 160) ?? "";
-  return { passed: all.length - failed.length, failed: failed.length, message };
+  return wanted.map(({ file, test }) => {
+    const all = report.testResults
+      .filter(({ name }) => name.endsWith(`packages/native/test/${file}`))
+      .flatMap((one) => one.assertionResults)
+      .filter(({ fullName, status }) => fullName.includes(test) && (status === "passed" || status === "failed"));
+    const failed = all.filter(({ status }) => status === "failed");
+    const message = failed[0]?.failureMessages[0]?.split("\n")[0]?.slice(0, 160) ?? "";
+    return { passed: all.length - failed.length, failed: failed.length, message };
+  });
 };
+
+const NOTHING: Outcome = { passed: 0, failed: 0, message: "no result" };
 
 /** Applies the edits; what it returns takes them back. */
 const change = (tree: string, edits: readonly Edit[]): (() => void) => {
@@ -96,9 +110,9 @@ const judge = (tree: string, mutant: Mutant): { readonly noticed: boolean; reado
   try {
     const broken = build(tree);
     if (broken !== undefined) return { noticed: false, text: `cannot be built: ${broken}` };
-    const { passed, failed, message } = run(tree, mutant);
+    const [own = NOTHING, alive = NOTHING] = run(tree, [mutant, ALIVE]);
+    const { passed, failed, message } = own;
     if (failed > 0) {
-      const alive = run(tree, ALIVE);
       if (alive.passed === 0) return { noticed: false, text: `nothing starts any more: ${alive.message}` };
       return { noticed: true, text: message };
     }
@@ -118,9 +132,10 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 try {
   const broken = build(tree);
   if (broken !== undefined) throw new Error(broken);
-  const tests = new Map([...chosen, ALIVE].map((one) => [`${one.file} ${one.test}`, one]));
-  for (const one of tests.values()) {
-    const { passed, failed, message } = run(tree, one);
+  const tests = [...new Map([...chosen, ALIVE].map((one) => [`${one.file} ${one.test}`, one])).values()];
+  const outcomes = run(tree, tests);
+  for (const [at, one] of tests.entries()) {
+    const { passed, failed, message } = outcomes[at] ?? NOTHING;
     if (passed > 0 && failed === 0) continue;
     bad += 1;
     say(`${one.file} "${one.test}" must pass first: ${failed} failed, ${passed} passed ${message}`);

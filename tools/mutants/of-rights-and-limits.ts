@@ -13,7 +13,7 @@ export const ofRightsAndLimits: readonly Mutant[] = [
     rule: 21,
     without: "no_new_privs (the filter is then installed by the right of SYS_ADMIN)",
     edits: [
-      supervisor("privileges.c", "if (!gains && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)", "if (0)"),
+      supervisor("privileges.c", "if (!gains && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)", "if (!gains && false)"),
       supervisor(
         "privileges.c",
         "privileges_set(kept | own, 0, err)",
