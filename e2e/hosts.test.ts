@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { DIMENSIONS, type AllocationView, type HostView } from "@berth/schema";
 import { archiveImage } from "../packages/agent/src/testing/registry.ts";
-import { Cluster, eventually, inside, kill } from "./support/index.ts";
+import { Cluster, eventually, inside, kill, reboot, type Up } from "./support/index.ts";
 
 const cluster = new Cluster();
 const overcommitted: string[] = [];
@@ -47,8 +47,10 @@ const watch = async (): Promise<void> => {
 };
 let watcher: Promise<void> = Promise.resolve();
 
+let up: Up;
 beforeAll(async () => {
-  await (await cluster.up("--hosts", "3")).ready();
+  up = await cluster.up("--hosts", "3");
+  await up.ready();
   watcher = watch();
 });
 afterAll(async () => {
@@ -130,7 +132,7 @@ test("more than there is waits, and every host is named", async () => {
   await cluster.must(["stop", "surplus"]);
 });
 
-test("a silent host is lost, its tasks run elsewhere, and when it returns it stops what was replaced", async () => {
+test("a host that is cut off is lost, its tasks run elsewhere, it restarts what it had, and returning it stops what was replaced", async () => {
   const [victim] = await runningOf("large");
   if (victim === undefined) throw new Error("nothing runs");
   const before = lasting(victim.id);
@@ -142,12 +144,16 @@ test("a silent host is lost, its tasks run elsewhere, and when it returns it sto
   const [[alone], [loyal]] = await Promise.all([settle("alone", 1), settle("loyal", 1)]);
   if (alone === undefined || loyal === undefined) throw new Error("nothing runs");
   expect([alone.hostId, loyal.hostId]).toEqual([victim.hostId, victim.hostId]);
-  const agent = cluster.agentOf(victim.hostId);
-  kill(agent.pid, "SIGSTOP");
-  onTestFinished(() => kill(agent.pid, "SIGCONT"));
-  await eventually("the singleton has stopped without its agent", () => inside(alone.id).length === 0);
+  const link = (state: "up" | "down"): void =>
+    void execFileSync("ip", ["link", "set", `bh${cluster.tag}-${victim.hostId.replace("host-", "")}`, state]);
+  link("down");
+  onTestFinished(() => link("up"));
+  await eventually("the singleton has stopped where nobody can tell it to", () => inside(alone.id).length === 0);
   // Seen to be gone first; only then is there another.
   expect((await cluster.allocations("&job=alone")).map((one) => one.id)).toEqual([alone.id]);
+  // Nobody can stop the others: they are untouched. Then it starts again, still cut off.
+  expect(lasting(victim.id)).toEqual(before);
+  await reboot(cluster, up, victim.hostId, [victim.id, loyal.id]);
 
   await eventually(
     `${victim.hostId} is lost`,
@@ -159,8 +165,6 @@ test("a silent host is lost, its tasks run elsewhere, and when it returns it sto
   });
   expect(elsewhere.hostId).not.toBe(victim.hostId);
   expect(elsewhere.attempt).toBe(victim.attempt + 1);
-  // Nobody is there to stop it: the container itself is untouched.
-  expect(lasting(victim.id)).toEqual(before);
   const again = await eventually("the singleton runs elsewhere", async () => {
     const [now] = await runningOf("alone");
     return now !== undefined && now.id !== alone.id && now;
@@ -168,7 +172,12 @@ test("a silent host is lost, its tasks run elsewhere, and when it returns it sto
   expect(again.hostId).not.toBe(victim.hostId);
   expect((await cluster.allocations("&job=loyal")).map((one) => one.id)).toEqual([loyal.id]);
 
-  kill(agent.pid, "SIGCONT");
+  // It has run on what it had, but not what may be elsewhere by now.
+  await eventually("it restarts its last assignment", () => inside(loyal.id).length > 0);
+  expect(inside(alone.id)).toEqual([]);
+  expect((await cluster.hosts()).find((host) => host.id === victim.hostId)?.state).toBe("lost");
+
+  link("up");
   await eventually("the host is back", async () => (await cluster.hosts()).every((host) => host.state === "ready"));
   await eventually("the replaced container is stopped", () => inside(victim.id).length === 0);
   const history = await cluster.allocations(`&job=large&index=${victim.index}`);

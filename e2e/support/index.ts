@@ -2,5 +2,6 @@
 export { ROOT, runBerth, type Finished } from "./cli.ts";
 export { Cluster, freePort, type Up } from "./cluster.ts";
 export { eventually } from "./eventually.ts";
+export { reboot } from "./reboot.ts";
 export { SecondMachine } from "./second-machine.ts";
 export { inside, isAlive, kill, namespaceOf, naming, processes, statusOf } from "./processes.ts";
