@@ -1,5 +1,5 @@
 /**
- * `pnpm bench:scheduler [rate|rules|idle|million|end-to-end|huawei|openb|roadef]… [--seconds N] [--json]`: how fast the core decides, and how
+ * `pnpm bench:scheduler [rate|rules|idle|million|end-to-end|huawei|preemption|openb|azure|roadef]… [--seconds N] [--json]`: how fast the core decides, and how
  * well it packs, beside the rules that others pack by. Compiled code is measured, as it runs. Figures on stdout, one a line;
  * with --json each is an object.
  */
@@ -8,6 +8,8 @@ import { measureEndToEnd } from "./scheduler/end-to-end.ts";
 import { huaweiCompaction, type PackingRow } from "./scheduler/huawei.ts";
 import { measureIdle } from "./scheduler/idle.ts";
 import { measureMillion } from "./scheduler/million.ts";
+import { azureRows } from "./scheduler/azure.ts";
+import { measurePreempt } from "./scheduler/preempt.ts";
 import { openbInflation, publishedFgd } from "./scheduler/openb.ts";
 import { measureRate } from "./scheduler/rate.ts";
 import { roadefRows } from "./scheduler/roadef.ts";
@@ -97,6 +99,21 @@ const targetOf = (targets: Readonly<Record<string, number>>, name: string): { re
   return atMost === undefined ? {} : { atMost };
 };
 
+const preempt = (): Figure[] => {
+  const { kept, stopped, perSecond, planPerSecond } = measurePreempt(5_000, 2_000, 256);
+  const versus = `5000 hosts full of less important work, ${kept} tasks take the room of ${stopped}, plans of 256`;
+  return [
+    figure("preemption: rooms taken, fold included", perSecond, "1/s", { versus, atLeast: 5_000 }),
+    figure("preemption: rooms taken, planning alone", planPerSecond, "1/s", { versus }),
+  ];
+};
+
+const azure = (): Figure[] =>
+  Object.entries(azureRows()).map(([instance, over]) => {
+    const versus = "busy host-time over its bound, ends unknown; less is better";
+    return figure(`azure ${instance}`, over, "%", { versus, atMost: 14 });
+  });
+
 /** Held against FGD's published figures, list by list. */
 const openb = (): Figure[] => {
   const published = publishedFgd();
@@ -147,10 +164,12 @@ const rows: Readonly<Record<string, () => Iterable<Figure[]> | AsyncIterable<Fig
   million: () => [million()],
   "end-to-end": endToEnd,
   huawei: () => [packing("huawei", huaweiCompaction(), "lower bound of hosts; less is better", { mean: 2, each: 4 })],
+  preemption: () => [preempt()],
   openb: () => [openb()],
+  azure: () => [azure()],
   roadef: () => roadef(secondsOf(words)),
 };
-const NEED_TRACES = ["huawei", "openb", "roadef"];
+const NEED_TRACES = ["huawei", "openb", "azure", "roadef"];
 
 const asJson = words.includes("--json");
 const named = words.filter((word) => /^[a-z]/.test(word));

@@ -53,56 +53,63 @@ export const hasLesser = (state: MutableState, priority: number): boolean => {
   return false;
 };
 
-/** Slots, and what is missing on each as a share of what the host has: the largest of the dimensions. */
-interface Candidates {
-  readonly slots: number[];
-  readonly missing: number[];
+/** Where all that stands at a level and below would make room, remembered while what stands there is the same. */
+interface Memory {
+  readonly levels: readonly number[];
+  /** By slot: what is missing there as a share of what the host has, the largest of the dimensions; NOWHERE: too much. */
+  readonly missing: Float64Array;
 }
+const NOWHERE = Number.POSITIVE_INFINITY;
+const memories = new WeakMap<RequestClass, Map<number, Memory>>();
 
-/** Hosts on which all that stands at `level` and below would make room. */
-const candidatesAt = (state: MutableState, requestClass: RequestClass, level: number): Candidates => {
+const missingAt = (state: MutableState, { request, wishes }: RequestClass, level: number) => {
   const { free, perUnit, ready, models } = state.index.rows();
   const given = state.ledger.upTo(level);
   const going = state.ledger.upTo(NOW);
-  const { request, wishes } = requestClass;
   const width = state.dimensions.length;
-  const found: Candidates = { slots: [], missing: [] };
-  for (const slot of state.index.inOrder()) {
-    if (ready[slot] === 0) continue;
+  return (slot: number): number => {
+    if (ready[slot] === 0) return NOWHERE;
     const from = slot * STRIDE;
     let missing = 0;
-    let at = 0;
-    for (; at < width; at += 1) {
+    for (let at = 0; at < width; at += 1) {
       const asked = request[at] as number;
       if (asked === 0) continue;
       const here = free[from + at] as number;
-      if (here + (given[from + at] as number) < asked) break;
+      if (here + (given[from + at] as number) < asked) return NOWHERE;
       const lacks = (asked - here - (going[from + at] as number)) * (perUnit[from + at] as number);
       if (lacks > missing) missing = lacks;
     }
-    if (at < width) continue;
-    if (wishes.length > 0) {
-      const room = { free, from, models, modelsFrom: slot * (STRIDE - BASE), given };
-      if (unfulfilled(room, wishes) !== undefined) continue;
-    }
-    found.slots.push(slot);
-    found.missing.push(missing);
-  }
-  return found;
+    if (wishes.length === 0) return missing;
+    const room = { free, from, models, modelsFrom: slot * (STRIDE - BASE), given };
+    return unfulfilled(room, wishes) === undefined ? missing : NOWHERE;
+  };
 };
 
-/** Takes out the one that lacks least, of equals the first; -1 when none is left. */
-const nextOf = ({ slots, missing }: Candidates): number => {
-  let best = -1;
-  let least = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < missing.length; at += 1) {
-    if ((missing[at] as number) >= least) continue;
-    least = missing[at] as number;
-    best = at;
+/** What is missing on every host, true as of now: only those that have changed are looked at again. */
+const missingOn = (state: MutableState, requestClass: RequestClass, level: number): Float64Array => {
+  const byLevel = memories.get(requestClass) ?? new Map<number, Memory>();
+  memories.set(requestClass, byLevel);
+  const slots = state.index.inOrder();
+  const levels = state.ledger.levels();
+  const known = byLevel.get(level);
+  const isUsable = known !== undefined && known.levels === levels && known.missing.length === slots.length;
+  const memory = isUsable ? known : { levels, missing: new Float64Array(slots.length) };
+  byLevel.set(level, memory);
+  const news = state.ledger.news(memory);
+  const look = missingAt(state, requestClass, level);
+  for (const slot of isUsable && news !== "all" ? news : slots) memory.missing[slot] = look(slot);
+  return memory.missing;
+};
+
+/** The host that lacks least, of equals the first by id; -1 when there is none. */
+const leastOf = (state: MutableState, missing: Float64Array): number => {
+  let [best, least] = [-1, NOWHERE];
+  for (const slot of state.index.inOrder()) {
+    if ((missing[slot] as number) >= least) continue;
+    least = missing[slot] as number;
+    best = slot;
   }
-  if (best < 0) return -1;
-  missing[best] = Number.POSITIVE_INFINITY;
-  return slots[best] as number;
+  return best;
 };
 
 /** Whoever loses a member of a gang loses what the gang cannot do without it. */
@@ -203,10 +210,17 @@ export const findEviction = (
     if (level >= priority) break;
     let best: Eviction | undefined;
     let successes = 0;
-    const candidates = candidatesAt(state, requestClass, level);
+    const missing = missingOn(state, requestClass, level);
+    // Each is looked at once, and is remembered again afterwards.
+    const looked: { readonly slot: number; readonly was: number }[] = [];
+    const putBack = (): void => {
+      for (const { slot, was } of looked) missing[slot] = was;
+    };
     for (let looks = 0; looks < MAX_LOOKS && successes < CLOSE_LOOKS;) {
-      const slot = nextOf(candidates);
+      const slot = leastOf(state, missing);
       if (slot < 0) break;
+      looked.push({ slot, was: missing[slot] as number });
+      missing[slot] = NOWHERE;
       if (except(slot)) continue;
       if (requestClass.rules !== null && state.index.refusal(slot, requestClass) !== undefined) continue;
       // Where it may not stand is no look: those hosts may be many, and the same ones every time.
@@ -216,10 +230,14 @@ export const findEviction = (
       const { victims } = made;
       const found = { slot, hostId: state.index.idOf(slot), ...made };
       // What is being stopped already will do: the room is kept, and nobody is stopped for it.
-      if (victims.length === 0) return found;
+      if (victims.length === 0) {
+        putBack();
+        return found;
+      }
       successes += 1;
       if (best === undefined || better(state, victims, best.victims) < 0) best = found;
     }
+    putBack();
     if (best !== undefined) return best;
   }
   return undefined;

@@ -1,0 +1,106 @@
+/**
+ * Arrivals and departures of virtual machines derived from Azure's trace (tbpp-instances part D: `id start end size` on hosts of
+ * one size): for how long are hosts in use, over the least that is possible? The bound at any time is the sum of sizes, rounded
+ * up to whole hosts.
+ */
+import { gunzipSync } from "node:zlib";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { AllocationId, HostId, LogRecord, Resources } from "@berth/schema";
+import { createBerthCell, jobOf } from "./berth-cell.ts";
+import { traceFiles, tracesDirectory } from "./traces.ts";
+
+interface Machine {
+  readonly start: number;
+  readonly end: number;
+  readonly size: number;
+}
+
+const load = (file: string): { readonly capacity: number; readonly machines: readonly Machine[] } => {
+  const text = gunzipSync(readFileSync(join(tracesDirectory(), "tbpp", file))).toString("utf8");
+  const [head = "", ...lines] = text.trim().split("\n");
+  const machines = lines.map((line) => {
+    const [, start = 0, end = 0, size = 0] = line.trim().split(/\s+/).map(Number);
+    return { start, end, size };
+  });
+  return { capacity: Number(head.trim().split(/\s+/)[1]), machines };
+};
+
+interface Step {
+  readonly at: number;
+  readonly machine: number;
+  readonly comes: boolean;
+}
+
+/** Ends before beginnings of the same time: the room is free then. */
+const stepsOf = (machines: readonly Machine[]): Step[] =>
+  machines
+    .flatMap(({ start, end }, machine): Step[] => [
+      { at: start, machine, comes: true },
+      { at: end, machine, comes: false },
+    ])
+    .sort((a, b) => a.at - b.at || Number(a.comes) - Number(b.comes));
+
+const resourcesOf = (size: number): Resources => ({ cpuMillis: size, memoryBytes: size, pids: size });
+const EXIT = {
+  code: 0,
+  signal: null,
+  oom: false,
+  cause: "exited",
+  detail: null,
+  startedAtMs: 0,
+  finishedAtMs: 1,
+} as const;
+
+/** Busy host-time over the bound, in percent, for one file. */
+const overBound = (file: string): number => {
+  const { capacity, machines } = load(file);
+  const steps = stepsOf(machines);
+  let [load1, peak] = [0, 0];
+  for (const { machine, comes } of steps) {
+    load1 += (comes ? 1 : -1) * (machines[machine] as Machine).size;
+    peak = Math.max(peak, load1);
+  }
+  // As many as it may want: what is not used costs nothing.
+  const cell = createBerthCell(
+    Array.from({ length: Math.ceil((peak / capacity) * 1.5) + 10 }, () => resourcesOf(capacity)),
+  );
+  const placed = new Map<number, { readonly id: AllocationId; readonly hostId: HostId }>();
+  const onHost = new Map<HostId, number>();
+  let [now, used, busy, bound] = [steps[0]?.at ?? 0, 0, 0, 0];
+  for (const { at, machine, comes } of steps) {
+    busy += onHost.size * (at - now);
+    bound += Math.ceil(used / capacity) * (at - now);
+    now = at;
+    const { size } = machines[machine] as Machine;
+    used += (comes ? 1 : -1) * size;
+    if (comes) {
+      cell.submit(jobOf(`vm${machine}`, resourcesOf(size), 1));
+      const { records } = cell.plan(1);
+      cell.append(records);
+      for (const record of records) {
+        if (record.kind !== "allocation_placed") continue;
+        const { id, hostId } = record.placement;
+        placed.set(machine, { id, hostId });
+        onHost.set(hostId, (onHost.get(hostId) ?? 0) + 1);
+      }
+      continue;
+    }
+    const there = placed.get(machine);
+    if (there === undefined) continue;
+    const { id, hostId } = there;
+    const report = { id, state: "exited", reason: "end", startedAtMs: 0, exit: { ...EXIT } } as const;
+    const ended: LogRecord = { kind: "allocation_reported", hostId, report };
+    cell.append([ended]);
+    const left = (onHost.get(hostId) ?? 1) - 1;
+    if (left === 0) onHost.delete(hostId);
+    else onHost.set(hostId, left);
+  }
+  return (busy / bound - 1) * 100;
+};
+
+/** By instance. */
+export const azureRows = (): Readonly<Record<string, number>> =>
+  Object.fromEntries(
+    traceFiles("tbpp", /^d2_.*\.txt\.gz$/).map((file) => [file.slice(0, -".txt.gz".length), overBound(file)]),
+  );
