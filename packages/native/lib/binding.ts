@@ -87,6 +87,7 @@ const built = (name: string): string => fileURLToPath(new URL(`../build/${varian
 export const supervisorPath = built("berth-supervisor");
 /** A program of its own, which the sanitized build does not make. */
 export const unpackPath = fileURLToPath(new URL("../build/native/berth-unpack", import.meta.url));
+export const packPath = fileURLToPath(new URL("../build/native/berth-pack", import.meta.url));
 
 let loaded: Binding | undefined;
 

@@ -14,6 +14,7 @@ export { readCgroupLayout, type CgroupLayout, type Hierarchy } from "./cgroup-la
 export { openLog, type LogPiece, type LogRange, type LogReader, type RecordsOptions } from "./log.ts";
 export { type LogRecord, type LogStream } from "./log-format.ts";
 export { ensureBusyboxRootfs } from "./rootfs.ts";
+export { packTree, syncTree, type PackOptions, type PackReport } from "./pack.ts";
 export { readXattr } from "./xattr.ts";
 export {
   sealTree,

@@ -124,7 +124,9 @@ await step(
 
 const unpack = join(out, "berth-unpack");
 const unpackSources = [
-  ...["archive.c", "jail.c", "main.c", "report.c", "seal.c", "tree.c"].map((name) => join("src/unpack", name)),
+  ...["archive.c", "jail.c", "main.c", "names.c", "report.c", "seal.c", "tree.c"].map((name) =>
+    join("src/unpack", name),
+  ),
   "src/supervisor/fd.c",
 ];
 await step(
@@ -139,6 +141,28 @@ await step(
     run("gcc", ["-o", `${unpack}.new`, ...objects, "-larchive", "-lcrypto"]);
     run("strip", [`${unpack}.new`]);
     renameSync(`${unpack}.new`, unpack);
+  },
+);
+
+const pack = join(out, "berth-pack");
+const packSources = [
+  ...["entries.c", "links.c", "main.c", "view.c"].map((name) => join("src/pack", name)),
+  ...["jail.c", "names.c", "report.c"].map((name) => join("src/unpack", name)),
+  "src/supervisor/fd.c",
+];
+await step(
+  "pack",
+  pack,
+  [
+    ...packSources,
+    ...["src/pack/pack.h", "src/unpack/unpack.h", "src/supervisor/fd.h"],
+    "build/native/seccomp_filter.h",
+  ],
+  async () => {
+    const objects = await compileEach("gcc", ["-std=gnu17", ...compile, `-I${out}`], packSources, join(out, "pack"));
+    run("gcc", ["-o", `${pack}.new`, ...objects, "-larchive"]);
+    run("strip", [`${pack}.new`]);
+    renameSync(`${pack}.new`, pack);
   },
 );
 

@@ -38,7 +38,7 @@ const own = (name) => {
 };
 
 /** The program that unpacks archives has its own sources, and libraries. */
-const unpacking = ["archive", "tree", "seal", "report"].map((file) => `src/unpack/${file}.c`);
+const unpacking = ["archive", "tree", "seal", "names", "report"].map((file) => `src/unpack/${file}.c`);
 const further = (name) =>
   readFileSync(join(root, "fuzz", `${name}.c`), "utf8").includes('#include "../src/unpack/')
     ? [...unpacking, "-larchive", "-lcrypto"]

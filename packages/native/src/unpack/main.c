@@ -127,36 +127,6 @@ static int receive(int in, struct unpack_report *report)
   return result;
 }
 
-static void print_text(const char *key, const char *text)
-{
-  printf(",\"%s\":\"", key);
-  for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-    if (*at < 0x20 || *at == '"' || *at == '\\' || *at >= 0x7f)
-      printf("\\u%04x", *at);
-    else
-      (void)putchar(*at);
-  }
-  printf("\"");
-}
-
-static int print(const struct unpack_report *report)
-{
-  printf("{\"ok\":%s,\"entries\":%llu,\"bytes\":%llu,\"devicesSkipped\":%llu,\"xattrsSkipped\":%llu",
-         report->ok ? "true" : "false", (unsigned long long)report->entries, (unsigned long long)report->bytes,
-         (unsigned long long)report->devices_skipped, (unsigned long long)report->xattrs_skipped);
-  if (report->ok) {
-    print_text("digest", report->digest);
-    print_text("seal", report->seal);
-  } else {
-    printf(",\"errno\":%d", report->number);
-    print_text("stage", report->stage);
-    print_text("entry", report->entry);
-    print_text("detail", report->detail);
-  }
-  printf("}\n");
-  return fflush(stdout) == 0 && report->ok ? 0 : 1;
-}
-
 /*
  * The name that the tree is given afterwards must not be there before its content is. The disk is busy with that while
  * the processor reads the tree once more.
@@ -223,7 +193,7 @@ int main(int argc, char **argv)
   if (argc == 2 && strcmp(argv[1], "--seal") == 0) {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     report.ok = tree_seal(UNPACK_FD_TREE, &report, report.seal) == 0;
-    return print(&report);
+    return unpack_print(stdout, &report) == 0 && report.ok ? 0 : 1;
   }
   if (argc != 5 || read_number(argv[1], &limits.bytes) < 0 || read_number(argv[2], &limits.entries) < 0 ||
       read_number(argv[3], &limits.depth) < 0 || read_number(argv[4], &limits.ratio) < 0) {
@@ -234,5 +204,5 @@ int main(int argc, char **argv)
   /* Names are bytes; libarchive converts those that are marked as UTF-8. */
   (void)setlocale(LC_CTYPE, "C.UTF-8");
   report.ok = run(&limits, &report) == 0;
-  return print(&report);
+  return unpack_print(stdout, &report) == 0 && report.ok ? 0 : 1;
 }

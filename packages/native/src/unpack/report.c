@@ -44,6 +44,36 @@ void unpack_hex(const unsigned char *bytes, unsigned length, char hex[UNPACK_DIG
     (void)snprintf(hex + (size_t)i * 2, 3, "%02x", bytes[i]);
 }
 
+static void print_text(FILE *out, const char *key, const char *text)
+{
+  (void)fprintf(out, ",\"%s\":\"", key);
+  for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+    if (*at < 0x20 || *at == '"' || *at == '\\' || *at >= 0x7f)
+      (void)fprintf(out, "\\u%04x", *at);
+    else
+      (void)fputc(*at, out);
+  }
+  (void)fprintf(out, "\"");
+}
+
+int unpack_print(FILE *out, const struct unpack_report *report)
+{
+  (void)fprintf(out, "{\"ok\":%s,\"entries\":%llu,\"bytes\":%llu,\"devicesSkipped\":%llu,\"xattrsSkipped\":%llu",
+         report->ok ? "true" : "false", (unsigned long long)report->entries, (unsigned long long)report->bytes,
+         (unsigned long long)report->devices_skipped, (unsigned long long)report->xattrs_skipped);
+  if (report->ok) {
+    print_text(out, "digest", report->digest);
+    print_text(out, "seal", report->seal);
+  } else {
+    (void)fprintf(out, ",\"errno\":%d", report->number);
+    print_text(out, "stage", report->stage);
+    print_text(out, "entry", report->entry);
+    print_text(out, "detail", report->detail);
+  }
+  (void)fprintf(out, "}\n");
+  return fflush(out) == 0 ? 0 : -1;
+}
+
 int unpack_paths_add(struct unpack_paths *paths, const char *path, const struct timespec *time)
 {
   if (paths->count == paths->room) {

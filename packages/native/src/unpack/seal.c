@@ -40,18 +40,6 @@ static int take(struct sealer *sealer, const void *bytes, size_t size)
            : unpack_bad(sealer->report, STAGE, sealer->path, "sha256");
 }
 
-static int by_name(const void *left, const void *right)
-{
-  return strcmp(*(char *const *)left, *(char *const *)right);
-}
-
-static void free_names(char **names, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    free(names[i]);
-  free(names);
-}
-
 /* Only what archives may set, and what makes a directory opaque; the rest belongs to the host. */
 static bool is_sealed_xattr(const char *name)
 {
@@ -71,7 +59,7 @@ static int seal_xattrs(struct sealer *sealer, int file)
   for (char *name = list; name < list + size; name += strlen(name) + 1)
     if (is_sealed_xattr(name) && count < sizeof names / sizeof *names)
       names[count++] = name;
-  qsort(names, count, sizeof *names, by_name);
+  names_sort(names, count);
   for (size_t i = 0; i < count; i++) {
     ssize_t got = fgetxattr(file, names[i], value, sizeof value);
     if (got < 0)
@@ -149,35 +137,6 @@ static int seal_entry(struct sealer *sealer, int dir, const char *name, unsigned
   return seal_xattrs(sealer, file) < 0 ? -1 : seal_content(sealer, file, (uint64_t)info.st_size);
 }
 
-/* The entries of a directory in order. The stream owns `dir` afterwards. */
-static int read_names(struct sealer *sealer, DIR *stream, char ***names, size_t *count)
-{
-  size_t room = 0;
-  struct dirent *entry;
-  *names = NULL;
-  *count = 0;
-  for (errno = 0; (entry = readdir(stream)) != NULL; errno = 0) {
-    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-      continue;
-    if (*count == room) {
-      room = room == 0 ? 64 : room * 2;
-      char **more = reallocarray(*names, room, sizeof *more);
-      if (more == NULL)
-        return unpack_sys(sealer->report, STAGE, sealer->path, "remember its names");
-      *names = more;
-    }
-    char *copy = strdup(entry->d_name);
-    if (copy == NULL)
-      return unpack_sys(sealer->report, STAGE, sealer->path, "remember its names");
-    (*names)[(*count)++] = copy;
-  }
-  if (errno != 0)
-    return unpack_sys(sealer->report, STAGE, sealer->path, "read the directory");
-  if (*count > 0)
-    qsort(*names, *count, sizeof **names, by_name);
-  return 0;
-}
-
 static int seal_directory(struct sealer *sealer, int dir, unsigned depth)
 {
   struct stat info;
@@ -198,8 +157,12 @@ static int seal_directory(struct sealer *sealer, int dir, unsigned depth)
     (void)unpack_sys(sealer->report, STAGE, sealer->path, "look at it");
     goto done;
   }
-  if (seal_head(sealer, &info) < 0 || seal_xattrs(sealer, dir) < 0 || read_names(sealer, stream, &names, &count) < 0)
+  if (seal_head(sealer, &info) < 0 || seal_xattrs(sealer, dir) < 0)
     goto done;
+  if (names_read(stream, &names, &count) < 0) {
+    (void)unpack_sys(sealer->report, STAGE, sealer->path, "read the directory");
+    goto done;
+  }
   for (size_t i = 0; i < count; i++) {
     size_t length = strlen(names[i]);
     if (before + length + 2 > sizeof sealer->path) {
@@ -216,7 +179,7 @@ static int seal_directory(struct sealer *sealer, int dir, unsigned depth)
   }
   result = 0;
 done:
-  free_names(names, count);
+  names_free(names, count);
   (void)closedir(stream);
   return result;
 }

@@ -5,9 +5,11 @@
 #ifndef BERTH_UNPACK_H
 #define BERTH_UNPACK_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -55,6 +57,14 @@ int unpack_bad(struct unpack_report *report, const char *stage, const char *entr
 
 /* Two digits a byte, at most UNPACK_DIGEST_HEX of them. */
 void unpack_hex(const unsigned char *bytes, unsigned length, char hex[UNPACK_DIGEST_HEX + 1]);
+
+/* One line of JSON. -1 when it cannot be written. */
+int unpack_print(FILE *out, const struct unpack_report *report);
+
+/* The names in a directory, sorted by their bytes. -1 with errno; what was read so far is to be freed all the same. */
+int names_read(DIR *stream, char ***names, size_t *count);
+void names_sort(char **names, size_t count);
+void names_free(char **names, size_t count);
 
 /* Paths that are needed once everything is there. */
 struct unpack_paths {
@@ -105,6 +115,8 @@ int archive_unpack(int blob, uint64_t blob_size, const struct unpack_limits *lim
 /* The seal of a finished tree; counts entries and bytes in the report. */
 int tree_seal(int root, struct unpack_report *report, char seal[UNPACK_DIGEST_HEX + 1]);
 
+/* Sees nothing but `tree` from now on, with these capabilities and under the containers' system call filter. */
+int jail_confine(int tree, uint32_t capabilities, struct unpack_report *report);
 /* Gives up everything but the directory `tree` and the descriptors 0 and `report_fd`; needs a written user map. */
 int jail_enter(int tree, const struct unpack_limits *limits, struct unpack_report *report);
 
