@@ -55,6 +55,8 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "allocation.paused": "Its processes stand still, and so would whatever is started beside them: resume it first.",
   "allocation.not_paused":
     "A process did not stand still in time (all go on then), or its host cannot freeze processes; `detail` says which.",
+  "allocation.not_kept":
+    "It ended and its layer was dropped by age or size, or it wrote nothing: `berth layer ls` shows what is kept.",
   "agent.unreachable": "The host's agent does not answer now. Containers on it run on; `berth hosts` shows its state.",
   "idempotency.reused": "The same `Idempotency-Key` came with another document. Use a new key for a new request.",
   "message.invalid": "A message on the bus does not have its form. It was dropped.",

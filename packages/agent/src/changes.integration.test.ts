@@ -120,10 +120,28 @@ test("a directory that becomes a link to elsewhere and back all the time shows n
   expect(reply).toMatchObject({ ok: false, problem: { code: "allocation.refused" } });
 });
 
-test("of one that has ended there is nothing left to list, and it says so", async () => {
-  const id = made.scheduler.place(testSpec(["true"]));
+test("one that has ended is listed as it was left, until that is dropped; one that wrote nothing has nothing", async () => {
+  const wrote = made.scheduler.place(testSpec(["sh", "-c", "echo x > /root/made; rm /etc/shells"]));
+  const nothing = made.scheduler.place(testSpec(["true"]));
   made.scheduler.publish();
-  await eventually("its end", () => made.scheduler.end(id));
-  const reply = await made.scheduler.rpc({ kind: "changes", allocation: id, after: null });
-  expect(reply).toMatchObject({ ok: false, problem: { code: "allocation.not_running" } });
+  await eventually("their ends", () => made.scheduler.end(wrote) && made.scheduler.end(nothing));
+  expect(lines((await all(wrote)).changes)).toEqual([
+    "changed /etc directory",
+    "deleted /etc/shells",
+    "changed /root directory",
+    "added /root/made file",
+  ]);
+  const kept = await made.scheduler.rpc({ kind: "layers", offset: 0 });
+  expect(kept).toMatchObject({
+    ok: true,
+    value: { items: [{ allocation: wrote, job: "test", index: 0 }], next: null },
+  });
+  expect(await made.scheduler.rpc({ kind: "layer_remove", allocation: wrote })).toEqual({
+    ok: true,
+    value: { removed: true },
+  });
+  for (const allocation of [wrote, nothing]) {
+    const reply = await made.scheduler.rpc({ kind: "changes", allocation, after: null });
+    expect(reply).toMatchObject({ ok: false, problem: { code: "allocation.not_kept" } });
+  }
 });

@@ -10,9 +10,11 @@ import { pino, type DestinationStream } from "pino";
 import { DISK, isLabel, VOLUME_SIZES_NOT_ENFORCED, type HostId, type Resources } from "@berth/schema";
 import { systemClock } from "./adapters/clock.ts";
 import { openAllocationFiles } from "./adapters/files/allocation-files.ts";
+import { openKeptLayers } from "./adapters/files/kept-layers.ts";
 import { openJournal, sweepLeftovers } from "./adapters/files/journal.ts";
 import { layoutOf, type Layout } from "./adapters/files/layout.ts";
 import { rememberSettings } from "./adapters/files/settings.ts";
+import { openImageSettings } from "./adapters/images/image-settings.ts";
 import { openImages } from "./adapters/images/images.ts";
 import { readInventory } from "./adapters/inventory.ts";
 import { bookableDisk } from "./adapters/kernel/disk.ts";
@@ -175,6 +177,16 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     );
     const volumes = await attempt(() => openVolumes(layout.volumes), "the volumes");
     const features = runtime.features();
+    const readImageSettings = openImageSettings(layout.imageSettings);
+    const kept = await attempt(
+      () =>
+        openKeptLayers({
+          directory: layout.layers,
+          bootId: features.bootId,
+          limits: async () => (await readImageSettings()).keptLayers,
+        }),
+      "the layers of ended containers",
+    );
     const machine = readMachine();
     const share = options.share ?? {};
     for (const warning of shareWarnings(machine, share)) log.warn({ warning }, "capacity.share_too_large");
@@ -195,6 +207,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         files: openAllocationFiles(layout),
         images,
         volumes,
+        kept,
         line,
         verifier,
         probe: createHostProbe(),

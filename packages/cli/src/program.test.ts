@@ -57,6 +57,10 @@ describe("the help", () => {
         image                             list, pull, build, import, export, check and remove the images
                                           that hosts keep
         volume                            list, make, look at and remove the volumes of a project
+        commit [options] <task> <image>   make an image of what a task has written over its own
+        export [options] <task> <file>    write all files of a task's container into an archive
+        layer                             list and remove what ended tasks wrote, which hosts keep for a
+                                          while
 
       Work:
         run [options] <file>              run a job: a batch job to its end, a service until it is up
@@ -72,7 +76,7 @@ describe("the help", () => {
         logs [options] <task>             print what a task has written
         exec [options] <task> <cmd...>    run a program beside a running task, in its container
         attach [options] <task>           show what a running task writes, and pass standard input on
-        diff [options] <task>             list what a running task has changed of its image
+        diff [options] <task>             list what a task has changed of its image
         outputs [options] <job>           list or fetch the files that a job's tasks have handed in
         why [options] <task>              explain why a task runs where it does, or why it does not run
         events [options]                  print what has happened in the cluster

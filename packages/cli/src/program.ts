@@ -7,6 +7,7 @@ import { registerAudit } from "./commands/audit.ts";
 import { registerBackup } from "./commands/backup.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDashboard } from "./commands/dashboard.ts";
+import { registerCommit, registerExport, registerLayer } from "./commands/commit.ts";
 import { registerDiff } from "./commands/diff.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerDown } from "./commands/down.ts";
@@ -47,7 +48,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
   ],
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
   ["Who may do what:", [registerAccess, registerProject, registerAudit]],
-  ["Images and data:", [registerImage, registerVolume]],
+  ["Images and data:", [registerImage, registerVolume, registerCommit, registerExport, registerLayer]],
   ["Work:", [registerRun, registerPlan, registerStop, registerPause, registerResume]],
   [
     "What is going on:",

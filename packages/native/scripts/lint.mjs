@@ -12,7 +12,7 @@ import { nodeHeaders } from "./node-headers.mjs";
 import { CPPCHECK_EXCEPTIONS, TIDY_CHECKS, TIDY_EXCEPTIONS } from "./lint.config.mjs";
 
 const stamps = join(root, "build", "lint");
-const C = ["src/supervisor", "src/unpack", "src/seccomp"];
+const C = ["src/supervisor", "src/unpack", "src/pack", "src/seccomp"];
 const CXX = ["src/addon"];
 
 const files = (folders, endings) =>

@@ -11,6 +11,7 @@ import { SessionIdSchema, SessionRequestSchema } from "./exec.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { JobSpecSchema } from "./job.ts";
 import { ImageRpcSchemas } from "./image.ts";
+import { LayerRpcSchemas } from "./layers.ts";
 import { ProblemSchema } from "./problem.ts";
 import { DesiredVolumeSchema, VolumeRpcSchemas } from "./volume.ts";
 
@@ -193,6 +194,7 @@ export const RpcSchema = Type.Object(
       /** Answered when every process stands still, or goes on: `{}`. */
       Type.Object({ kind: Type.Enum(["pause", "resume"]), allocation: AllocationIdSchema }, strict),
       ...ImageRpcSchemas,
+      ...LayerRpcSchemas,
       ...VolumeRpcSchemas,
       Type.Object(
         {

@@ -3,7 +3,7 @@
  * their time on a host and tell how far they are. All of it goes through the signed requests of agent.ts.
  */
 import Type, { type Static } from "#typebox";
-import { HostIdSchema } from "./ids.ts";
+import { AllocationIdSchema, HostIdSchema } from "./ids.ts";
 import { ProblemSchema } from "./problem.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -118,6 +118,13 @@ export const ImageRequestSchema = Type.Union([
   /** The archive is read by `image_read`. */
   Type.Object({ kind: Type.Literal("export"), image: ImageNameSchema, format: Type.Enum([...IMAGE_FORMATS]) }, strict),
   BuildSchema,
+  /** What the container has written becomes the uppermost layer of an image. */
+  Type.Object(
+    { kind: Type.Literal("commit"), allocation: AllocationIdSchema, image: ImageNameSchema, pause: Type.Boolean() },
+    strict,
+  ),
+  /** All that the container sees, as an archive that is read by `image_read`. */
+  Type.Object({ kind: Type.Literal("root"), allocation: AllocationIdSchema, pause: Type.Boolean() }, strict),
   Type.Object({ kind: Type.Literal("remove"), image: ImageNameSchema }, strict),
   /** What no name leads to; with `all` also images that no allocation uses and that a registry has. */
   Type.Object({ kind: Type.Literal("prune"), all: Type.Boolean() }, strict),
@@ -134,7 +141,7 @@ export const ImageFaultSchema = Type.Object(
 export type ImageFault = Static<typeof ImageFaultSchema>;
 
 export const ImageResultSchema = Type.Union([
-  /** Of pull, import and build: names that can be run now. */
+  /** Of pull, import, commit and build: names that can be run now. */
   Type.Object(
     {
       kind: Type.Literal("brought"),
@@ -145,6 +152,7 @@ export const ImageResultSchema = Type.Union([
     strict,
   ),
   Type.Object({ kind: Type.Literal("pushed"), image: ImageNameSchema, manifest: digest }, strict),
+  /** `image`: its name, or the id of the allocation whose root it was. */
   Type.Object({ kind: Type.Literal("exported"), image: ImageNameSchema, sizeBytes: whole }, strict),
   Type.Object(
     {
@@ -175,7 +183,7 @@ export type ImageResult = Static<typeof ImageResultSchema>;
 export const ImageOperationSchema = Type.Object(
   {
     id: ImageOperationIdSchema,
-    kind: Type.Enum(["pull", "push", "import", "export", "build", "remove", "prune", "check"]),
+    kind: Type.Enum(["pull", "push", "import", "export", "commit", "root", "build", "remove", "prune", "check"]),
     image: nullable(ImageNameSchema),
     state: Type.Enum(["running", "succeeded", "failed"]),
     /** A sentence for people. */

@@ -59,6 +59,7 @@ export const Problems = defineProblems({
   "volume.failed": { status: 422, title: "The volume could not be changed", exit: 65 },
   "operation.not_found": { status: 404, title: "No such operation", exit: 66 },
   "allocation.not_running": { status: 409, title: "The allocation does not run", exit: 75 },
+  "allocation.not_kept": { status: 404, title: "What the container wrote is not kept", exit: 66 },
   "allocation.refused": { status: 422, title: "What the allocation wrote cannot be read", exit: 65 },
   "allocation.paused": { status: 409, title: "The allocation is paused", exit: 75 },
   "allocation.not_paused": { status: 409, title: "The allocation cannot be paused or resumed", exit: 75 },

@@ -56,6 +56,14 @@ export const Routes = {
   allocationResume: "/v1/allocations/:allocation/resume",
   /** `after`: what the container has changed of its image. */
   allocationChanges: "/v1/allocations/:allocation/changes",
+  /** POST a CommitRequest: an operation on the allocation's host that makes an image. */
+  allocationCommit: "/v1/allocations/:allocation/commit",
+  /** `pause`: all that the container sees or saw, as an archive. */
+  allocationRoot: "/v1/allocations/:allocation/root",
+  /** POST: what the ended container wrote is kept no longer. */
+  layerRemove: "/v1/allocations/:allocation/layer/remove",
+  /** What ended containers wrote, as far as hosts keep it; `host`, `project`. */
+  layers: "/v1/layers",
   allocationOutputs: "/v1/allocations/:allocation/outputs",
   allocationOutput: "/v1/allocations/:allocation/outputs/*",
   /** GET lists (`project`, `host`, `limit`, `cursor`); POST makes one (VolumeRequest → VolumeView). */

@@ -16,6 +16,7 @@ import { recover } from "./recover.ts";
 import { createReporter } from "./reporter.ts";
 import { answerRpc } from "./rpc.ts";
 import { createSession } from "./session.ts";
+import { openWritten, resumePaused } from "./written.ts";
 
 const FINISH_MS = 5000;
 /** A leader that is there answers within this time after a start; a new one is elected in less. */
@@ -57,7 +58,7 @@ export const startAgent = async (
   const sessions = createExecSessions(getContext);
   const context: AgentContext = {
     ...ports,
-    operations: createImageOperations(ports),
+    operations: createImageOperations(ports, (id, options) => openWritten(getContext(), id, options)),
     starts: new Turns(STARTS_AT_ONCE),
     settings,
     state: emptyState(),
@@ -65,9 +66,11 @@ export const startAgent = async (
     beat: heart.now,
     wake: reconciler.wake,
     wakeReporter: reporter.wake,
+    wakeKeeper: () => keeper.soon(),
   };
-  await recover(context);
   const keeper = createKeeper(getContext);
+  await recover(context);
+  await resumePaused(context);
   reconciler.wake();
   const cancelCutOff = ports.clock.after(CUT_OFF_MS, () => {
     if (context.state.confirmed) return;

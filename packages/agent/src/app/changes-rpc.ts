@@ -1,28 +1,26 @@
-/** The scheduler's question what a container has changed of its image. Its writable layer goes when it ends. */
+/** The scheduler's question what a container has changed of its image, while it runs and as long as that is kept. */
 import { problem, type ChangeList, type Reply, type Rpc } from "@berth/schema";
 import type { AgentContext } from "./context.ts";
+import { openWritten } from "./written.ts";
 
 export type ChangesOp = Extract<Rpc["op"], { kind: "changes" }>;
 
 export const answerChanges = async (context: AgentContext, op: ChangesOp): Promise<Reply<ChangeList>> => {
-  const { files, images, settings, state } = context;
+  const { files, settings } = context;
   const id = op.allocation;
-  const notRunning = (): Reply<never> => {
-    const detail = `${id} does not run on ${settings.host}: what a container wrote is deleted when it ends`;
-    return { ok: false, problem: problem("allocation.not_running", detail) };
-  };
-  const live = state.containers.get(id);
-  const listed = state.document?.allocations.find((one) => one.id === id);
-  const image = listed === undefined ? undefined : state.document?.specs[listed.spec]?.image;
-  const layers = image === undefined ? undefined : images.layersOf(image, id);
-  if (live === undefined || live.exit !== undefined || layers === undefined) return notRunning();
+  const written = await openWritten(context, id, { pause: false });
+  if (!written.ok) return { ok: false, problem: written.error };
+  const { release, tree } = written.value;
   try {
-    const page = await files.listChanges(live.container.writablePath, layers, op.after);
+    const page = await files.listChanges(tree.directory, tree.layers, op.after);
     if (page.ok) return page;
     return { ok: false, problem: problem("allocation.refused", `what ${id} wrote cannot be listed: ${page.error}`) };
   } catch (error) {
-    // It ended meanwhile.
-    if (state.containers.get(id)?.exit !== undefined || !state.containers.has(id)) return notRunning();
-    throw error;
+    const live = context.state.containers.get(id);
+    if (live !== undefined && live.exit === undefined) throw error;
+    const detail = `${id} has just ended on ${settings.host}: ask again for what is kept of it`;
+    return { ok: false, problem: problem("allocation.not_running", detail, { retryAfterMs: 500 }) };
+  } finally {
+    await release();
   }
 };

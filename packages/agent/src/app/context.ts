@@ -18,6 +18,7 @@ import type { HostProbe, Verifier } from "../ports/host.ts";
 import type { Images } from "../ports/images.ts";
 import type { AllowedPath } from "../core/host-paths.ts";
 import type { Volumes } from "../ports/volumes.ts";
+import type { KeptLayers } from "../ports/kept-layers.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { SchedulerLine } from "../ports/line.ts";
 import type { Log } from "../ports/log.ts";
@@ -65,6 +66,7 @@ export interface Ports {
   readonly files: AllocationFiles;
   readonly images: Images;
   readonly volumes: Volumes;
+  readonly kept: KeptLayers;
   readonly line: SchedulerLine;
   readonly verifier: Verifier;
   readonly probe: HostProbe;
@@ -96,6 +98,8 @@ export interface AgentContext extends Ports {
   readonly sessions: ExecSessions;
   /** What a heartbeat says has changed: the next one goes now. */
   readonly beat: () => void;
+  /** Something is kept that was not counted yet. */
+  readonly wakeKeeper: () => void;
   /** Something may have to be told. */
   readonly wakeReporter: () => void;
 }

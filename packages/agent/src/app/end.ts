@@ -2,11 +2,14 @@
  * Ending an allocation: stopping its container, putting away what it leaves, letting the runtime forget it. A task is only
  * told to have succeeded when its outputs are where they will be read.
  */
+import { parseTaskRef, type AllocationId } from "@berth/schema";
 import { exitOf, neverStartedExit, outputsFailedExit, succeeded, vanishedExit } from "../core/exit.ts";
 import { advance, newRecord, orphanRecord, type AllocationRecord, type StopCause } from "../core/record.ts";
+import { idBaseOf } from "../core/slots.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { berthError, change, end, fail, messageOf, put, RETRY_MS, sleep, type ActionOf } from "./record-changes.ts";
+import { runOf } from "./written.ts";
 
 const COLLECT_ATTEMPTS = 3;
 
@@ -58,7 +61,29 @@ export const finishContainer = async (context: AgentContext, action: ActionOf<"f
   } catch (error) {
     log.error({ allocationId: id, error: errorFields(error) }, "allocation.logs_not_kept");
   }
+  await keepWritten(context, id, record);
   await end(context, id, "exited", exit, keptBytes);
+};
+
+/**
+ * What it wrote over its image is kept for a while. Nothing of a container that ended with its machine: it wrote without
+ * waiting for the disk.
+ */
+const keepWritten = async (context: AgentContext, id: AllocationId, record: AllocationRecord): Promise<void> => {
+  const { clock, kept, log, settings, state } = context;
+  const live = state.containers.get(id);
+  const run = runOf(context, id);
+  const task = parseTaskRef(record.task);
+  if (live?.exit === undefined || live.exit.cause === "host_rebooted" || record.slot === null) return;
+  if (run === undefined || task?.project === undefined) return;
+  const { index, job, project } = task;
+  const idBase = idBaseOf(settings.ids, record.slot);
+  try {
+    const layer = { ...run, allocation: id, project, job, index, idBase, endedAtMs: clock.nowMs() };
+    if (await kept.keep(layer, live.container.writablePath)) context.wakeKeeper();
+  } catch (error) {
+    log.warn({ allocationId: id, error: errorFields(error) }, "allocation.layer_not_kept");
+  }
 };
 
 type Collection = { readonly ok: true; readonly bytes: number } | { readonly ok: false; readonly why: string };
@@ -113,7 +138,8 @@ export const release = async (context: AgentContext, { id }: ActionOf<"release">
   try {
     await live.container.remove();
     state.containers.delete(id);
-    await context.images.release(id);
+    // What is kept of it lies over the layers of its image.
+    if (context.kept.get(id) === undefined) await context.images.release(id);
   } catch (error) {
     log.warn({ allocationId: id, error: errorFields(error) }, "container.remove_failed");
     await sleep(context, RETRY_MS);

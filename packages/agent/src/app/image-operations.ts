@@ -9,6 +9,7 @@ import {
   IMAGE_CHUNK_BYTES,
   ok,
   problem,
+  type AllocationId,
   type ImageOperation,
   type ImageRequest,
   type ImageResult,
@@ -20,6 +21,7 @@ import { Inlet } from "../core/inlet.ts";
 import { errorFields } from "../ports/log.ts";
 import type { ImageVerbs, ImageWork } from "../ports/images.ts";
 import type { Ports } from "./context.ts";
+import type { OpenWritten } from "./written.ts";
 
 const MAX_RUNNING = 32;
 const MAX_KEPT = 128;
@@ -41,6 +43,9 @@ interface Operation {
   idleSinceMs: number;
 }
 
+/** Opens what a container wrote. */
+type OpenTree = (id: AllocationId, options: { readonly pause: boolean }) => Promise<Result<OpenWritten, Problem>>;
+
 export interface ImageOperations {
   readonly start: (id: string, request: ImageRequest) => Result<ImageOperation, Problem>;
   readonly watch: (id: string, revision: number, waitMs: number) => Promise<Result<ImageOperation, Problem>>;
@@ -51,6 +56,16 @@ export interface ImageOperations {
     offset: number,
   ) => Promise<Result<{ readonly data: Uint8Array; readonly done: boolean }, Problem>>;
   readonly close: () => void;
+}
+
+/** Carries the problem that says why. */
+class OperationRefused extends Error {
+  readonly reason: Problem;
+
+  constructor(reason: Problem) {
+    super(reason.detail ?? reason.title);
+    this.reason = reason;
+  }
 }
 
 /** Pieces of at most a chunk from a source of any; the last one is kept in case its answer was lost. */
@@ -99,11 +114,10 @@ class Outlet {
   }
 }
 
-export const createImageOperations = ({
-  images,
-  clock,
-  log,
-}: Pick<Ports, "images" | "clock" | "log">): ImageOperations => {
+export const createImageOperations = (
+  { images, clock, log }: Pick<Ports, "images" | "clock" | "log">,
+  openTree: OpenTree,
+): ImageOperations => {
   const operations = new Map<string, Operation>();
   const used = new Set<string>();
 
@@ -169,7 +183,7 @@ export const createImageOperations = ({
       progress,
       stop,
       inlet: request.kind === "import" ? new Inlet() : undefined,
-      outlet: request.kind === "export" ? new Outlet(verbs.give(request.image, request.format, work)) : undefined,
+      outlet: outletOf(verbs, openTree, request, work),
       state: "running",
       error: null,
       result: null,
@@ -179,7 +193,7 @@ export const createImageOperations = ({
     if (one.inlet !== undefined || one.outlet !== undefined) watchIdle(one);
     // An export is done when its last piece was read.
     if (one.outlet === undefined) {
-      perform(verbs, one, work).then(
+      perform(verbs, openTree, one, work).then(
         (result) => settle(one, { result }),
         (error: unknown) => settle(one, { error }),
       );
@@ -259,14 +273,15 @@ export const createImageOperations = ({
         const piece = await one.outlet.read(offset);
         one.idleSinceMs = clock.monotonicMs();
         if (piece === undefined) return err(problem("request.invalid", `byte ${offset} of this archive is past`));
-        if (piece.done && "image" in one.request) {
-          settle(one, {
-            result: { kind: "exported", image: one.request.image, sizeBytes: offset + piece.data.length },
-          });
+        if (piece.done) {
+          const { request } = one;
+          const image = request.kind === "export" ? request.image : request.kind === "root" ? request.allocation : "";
+          settle(one, { result: { kind: "exported", image, sizeBytes: offset + piece.data.length } });
         }
         return ok(piece);
       } catch (error) {
         settle(one, { error });
+        if (error instanceof OperationRefused) return err(error.reason);
         return err(problem("image.failed", one.error ?? messageOf(error)));
       }
     },
@@ -282,7 +297,53 @@ export const createImageOperations = ({
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 const reasonText = (reason: unknown): string => (reason instanceof Error ? reason.message : "it was cancelled");
 
-const perform = async (verbs: ImageVerbs, one: Operation, work: ImageWork): Promise<ImageResult> => {
+/** What is read here is let go however reading it ends. */
+async function* rootOf(
+  verbs: ImageVerbs,
+  openTree: OpenTree,
+  request: Extract<ImageRequest, { kind: "root" }>,
+  work: ImageWork,
+): AsyncGenerator<Uint8Array> {
+  const opened = await openTree(request.allocation, request);
+  if (!opened.ok) throw new OperationRefused(opened.error);
+  try {
+    yield* verbs.giveRoot(opened.value.tree, work);
+  } finally {
+    await opened.value.release();
+  }
+}
+
+const outletOf = (
+  verbs: ImageVerbs,
+  openTree: OpenTree,
+  request: ImageRequest,
+  work: ImageWork,
+): Outlet | undefined => {
+  if (request.kind === "export") return new Outlet(verbs.give(request.image, request.format, work));
+  return request.kind === "root" ? new Outlet(rootOf(verbs, openTree, request, work)) : undefined;
+};
+
+const commit = async (
+  verbs: ImageVerbs,
+  openTree: OpenTree,
+  request: Extract<ImageRequest, { kind: "commit" }>,
+  work: ImageWork,
+): Promise<ImageResult> => {
+  const opened = await openTree(request.allocation, request);
+  if (!opened.ok) throw new OperationRefused(opened.error);
+  try {
+    return { kind: "brought", images: [await verbs.commit(opened.value.tree, request.image, work)] };
+  } finally {
+    await opened.value.release();
+  }
+};
+
+const perform = async (
+  verbs: ImageVerbs,
+  openTree: OpenTree,
+  one: Operation,
+  work: ImageWork,
+): Promise<ImageResult> => {
   const { request } = one;
   switch (request.kind) {
     case "pull":
@@ -301,6 +362,8 @@ const perform = async (verbs: ImageVerbs, one: Operation, work: ImageWork): Prom
       const images = await verbs.build(request.image, request.mirror, work);
       return { kind: "brought", images };
     }
+    case "commit":
+      return await commit(verbs, openTree, request, work);
     case "remove":
       return await verbs.remove(request.image);
     case "prune":
@@ -308,6 +371,7 @@ const perform = async (verbs: ImageVerbs, one: Operation, work: ImageWork): Prom
     case "check":
       return await verbs.check(request.repair, work);
     case "export":
+    case "root":
       throw new Error("an export is read, not performed");
     default:
       return absurd(request);

@@ -11,12 +11,13 @@ import {
 } from "@berth/schema";
 import type { BlobPiece } from "../ports/line.ts";
 import type { AgentContext } from "./context.ts";
+import type { LayersOp } from "./layers-rpc.ts";
 import type { VolumeOp } from "./volume-rpc.ts";
 
 const PAGE = 200;
 export type ImageOp = Exclude<
   Rpc["op"],
-  { kind: "read" | "list_outputs" | "changes" | "pause" | "resume" | "open" } | VolumeOp
+  { kind: "read" | "list_outputs" | "changes" | "pause" | "resume" | "open" } | VolumeOp | LayersOp
 >;
 
 const replyOf = <T>(result: Result<T, Problem>): Reply<T> =>

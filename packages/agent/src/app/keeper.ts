@@ -9,8 +9,12 @@ import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 
 const EVERY_MS = 60_000;
+/** Ends of many containers are counted together. */
+const SOON_MS = 1_000;
 
 export interface Keeper {
+  /** Something was kept: sizes are looked at before the next turn. */
+  readonly soon: () => void;
   readonly close: () => void;
 }
 
@@ -41,13 +45,39 @@ export const createKeeper = (getContext: () => AgentContext): Keeper => {
     }
   };
 
+  /** What ended containers wrote goes before images do: an image may be needed for the next start. */
+  const dropLayers = async (): Promise<void> => {
+    const { clock, images, kept, log } = getContext();
+    for (const id of await kept.drop(clock.nowMs(), await images.excess())) {
+      await images.release(id);
+      log.info({ allocationId: id }, "allocation.layer_dropped");
+    }
+  };
+  /** One after the other: what is dropped by one is not counted by another. */
+  let dropping: Promise<void> = Promise.resolve();
+  const dropInTurn = (): Promise<void> => (dropping = dropping.then(dropLayers, dropLayers));
+  const keepLayers = async (): Promise<void> => {
+    await dropInTurn();
+    await getContext().kept.flush();
+  };
+  let cancelSoon: (() => void) | undefined;
+  const soon = (): void => {
+    if (closed || cancelSoon !== undefined) return;
+    const { clock, log } = getContext();
+    cancelSoon = clock.after(SOON_MS, () => {
+      cancelSoon = undefined;
+      dropInTurn().catch((error: unknown) => log.error({ error: errorFields(error) }, "keeper.failed"));
+    });
+  };
+
   /** Of allocations that ended without the agent: killed with the machine, or in a former life. */
   const keepImages = async (): Promise<void> => {
-    const { images, log, state } = getContext();
+    const { images, kept, log, state } = getContext();
     for (const holder of images.holders()) {
       const id = holder as AllocationId;
       const record = state.records.get(id);
-      if (!state.containers.has(id) && (record === undefined || isFinished(record))) await images.release(holder);
+      const isOver = !state.containers.has(id) && (record === undefined || isFinished(record));
+      if (isOver && kept.get(id) === undefined) await images.release(holder);
     }
     const freedBytes = await images.collect();
     if (freedBytes > 0) log.info({ freedBytes }, "images.collected");
@@ -55,7 +85,7 @@ export const createKeeper = (getContext: () => AgentContext): Keeper => {
 
   const schedule = (): void => {
     cancel = getContext().clock.after(EVERY_MS, () => {
-      Promise.all([sweep(), keepImages()])
+      Promise.all([sweep(), keepLayers().then(keepImages)])
         .catch((error: unknown) => getContext().log.error({ error: errorFields(error) }, "keeper.failed"))
         .finally(() => {
           if (!closed) schedule();
@@ -65,8 +95,10 @@ export const createKeeper = (getContext: () => AgentContext): Keeper => {
   };
   schedule();
   return {
+    soon,
     close: () => {
       closed = true;
+      cancelSoon?.();
       cancel();
     },
   };

@@ -11,7 +11,7 @@ import { messageOf } from "./record-changes.ts";
 export type PauseOp = Extract<Rpc["op"], { kind: "pause" | "resume" }>;
 
 export const answerPause = async (context: AgentContext, op: PauseOp): Promise<Reply<Record<string, never>>> => {
-  const { log, settings, state } = context;
+  const { files, log, settings, state } = context;
   const id = op.allocation;
   const live = state.containers.get(id);
   const refused = (detail: string): Reply<never> => ({
@@ -21,6 +21,8 @@ export const answerPause = async (context: AgentContext, op: PauseOp): Promise<R
   if (live === undefined || live.exit !== undefined) return refused(`${id} does not run on ${settings.host}`);
   if (state.records.get(id)?.state === "stopping") return refused(`${id} is being stopped`);
   try {
+    // Also when a copy is being made of it: that does not let it go on then.
+    if (op.kind === "pause") await files.notePause(id, false);
     await (op.kind === "pause" ? live.container.pause() : live.container.resume());
     // What it was told to end with came first: it must be able to hear that.
     if (op.kind === "pause" && state.records.get(id)?.state === "stopping") {

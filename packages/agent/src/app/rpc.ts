@@ -27,6 +27,7 @@ import type { AgentContext } from "./context.ts";
 import { answerChanges } from "./changes-rpc.ts";
 import { raiseFence } from "./fence.ts";
 import { answerImages } from "./image-rpc.ts";
+import { answerLayers, isLayersOp } from "./layers-rpc.ts";
 import { answerPause } from "./pause-rpc.ts";
 import { answerVolumes, isVolumeOp } from "./volume-rpc.ts";
 
@@ -44,7 +45,17 @@ const refusal = (context: AgentContext, reason: Problem): Reply<never> => {
 
 /** They tell what is there, and are answered by a host whose clock is wrong as well. */
 const READS: ReadonlySet<Rpc["op"]["kind"]> = new Set([
-  ...(["read", "list_outputs", "images", "image", "image_watch", "image_read", "blob_read", "volume_stat"] as const),
+  ...([
+    "read",
+    "list_outputs",
+    "images",
+    "image",
+    "image_watch",
+    "image_read",
+    "blob_read",
+    "volume_stat",
+    "layers",
+  ] as const),
 ]);
 
 const expired = ({ clock, settings }: AgentContext, { op, expiresAtMs }: Rpc): Problem | undefined => {
@@ -98,7 +109,9 @@ export const answerRpc = async (context: AgentContext, signed: Signed): Promise<
       case "open":
         return await context.sessions.open(rpc.op);
       default:
-        return isVolumeOp(rpc.op) ? await answerVolumes(context, rpc.op) : await answerImages(context, rpc.op);
+        if (isVolumeOp(rpc.op)) return await answerVolumes(context, rpc.op);
+        if (isLayersOp(rpc.op)) return await answerLayers(context, rpc.op);
+        return await answerImages(context, rpc.op);
     }
   } catch (error) {
     context.log.error({ op: rpc.op.kind, error: errorFields(error) }, "rpc.failed");

@@ -43,6 +43,9 @@ export interface AllocationFiles {
     layers: readonly string[],
     after: string | null,
   ) => Promise<Result<ChangeList, string>>;
+  /** That a container is paused for a while, so that it goes on whatever becomes of this agent; or is no longer. */
+  readonly notePause: (id: AllocationId, paused: boolean) => Promise<void>;
+  readonly pausesNoted: () => Promise<readonly AllocationId[]>;
   /** Why this cannot be mounted into a container, as a sentence; undefined when it can. */
   readonly checkVolume: (source: string) => Promise<string | undefined>;
 }

@@ -6,6 +6,21 @@ import type { Progress } from "../core/images/progress.ts";
 
 type ResultOf<K extends ImageResult["kind"]> = Extract<ImageResult, { kind: K }>;
 
+/** What one container wrote, and what it wrote over. It stays as it is, or is paused, until it is released. */
+export interface WrittenTree {
+  readonly allocation: string;
+  /** A directory as overlayfs keeps it. */
+  readonly directory: string;
+  /** Directories below it, topmost first. */
+  readonly layers: readonly string[];
+  readonly image: string;
+  readonly idBase: number;
+  /** What it was run with; empty where its image said so. */
+  readonly command: readonly string[];
+  readonly workdir: string;
+  readonly user: string;
+}
+
 export interface ImageWork {
   readonly progress: Progress;
   readonly signal: AbortSignal;
@@ -44,6 +59,10 @@ export interface ImageVerbs {
   ) => Promise<string[]>;
   /** Exports an archive, piece by piece. */
   readonly give: (image: string, format: "oci" | "docker", work: ImageWork) => AsyncIterable<Uint8Array>;
+  /** Makes an image of what a container wrote; resolves to its name in full. */
+  readonly commit: (written: WrittenTree, image: string, work: ImageWork) => Promise<string>;
+  /** All that a container saw, as an archive, piece by piece. */
+  readonly giveRoot: (written: WrittenTree, work: ImageWork) => AsyncIterable<Uint8Array>;
   /** Bytes of a blob from `offset` on, at most BLOB_CHUNK_BYTES; undefined when it is not here. */
   readonly blob: (digest: string, offset: number) => Promise<BlobPiece | undefined>;
   readonly remove: (image: string) => Promise<ResultOf<"removed">>;
@@ -59,6 +78,8 @@ export interface Images {
   readonly holders: () => readonly string[];
   /** Directories that `holder` of this image has mounted, topmost first; undefined when it holds nothing of it. */
   readonly layersOf: (image: string, holder: string) => readonly string[] | undefined;
+  /** How many bytes the disk is too full by, as its marks say. */
+  readonly excess: () => Promise<number>;
   /** Removes what is not needed when the disk is too full; resolves to bytes freed. */
   readonly collect: () => Promise<number>;
   readonly verbs: ImageVerbs;

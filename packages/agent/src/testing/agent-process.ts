@@ -2,8 +2,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { programOf } from "./built.ts";
 
-const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+const program = () => programOf("agent", "main", { schema: "src", native: "lib", agent: "src" });
 const root = fileURLToPath(new URL("../../../..", import.meta.url));
 
 export interface AgentProcess {
@@ -17,7 +18,7 @@ export interface AgentProcess {
 
 /** Resolves when it says that it is ready. */
 export const startAgentProcess = async (args: readonly string[]): Promise<AgentProcess> => {
-  const child: ChildProcess = spawn(process.execPath, ["--import", "tsx", "--conditions=source", main, ...args], {
+  const child: ChildProcess = spawn(process.execPath, [...program(), ...args], {
     cwd: root,
     stdio: ["pipe", "pipe", "pipe"],
   });

@@ -15,6 +15,7 @@ import { noVerbs } from "./no-verbs.ts";
 import { NO_DEFAULTS } from "../core/images/prepared.ts";
 import type { AllocationFiles } from "../ports/files.ts";
 import type { Images } from "../ports/images.ts";
+import type { KeptLayers } from "../ports/kept-layers.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { AdoptedContainer, Container, Runtime, StartResult } from "../ports/runtime.ts";
 import type { Volumes } from "../ports/volumes.ts";
@@ -56,6 +57,8 @@ export class FakeHost {
   readonly held = new Set<string>();
   /** Volumes on disk. */
   readonly volumes = new Set<string>();
+  /** Allocations whose layers are kept. */
+  readonly layers = new Set<AllocationId>();
   readonly kept = new Map<AllocationId, readonly string[]>();
   diskFull = false;
   startFailure: ((spec: ContainerSpec) => ExitRecord | undefined) | undefined;
@@ -74,6 +77,7 @@ export class FakeHost {
     readonly files: AllocationFiles;
     readonly images: Images;
     readonly volumes: Volumes;
+    readonly kept: KeptLayers;
     readonly kill: () => void;
   } {
     const life = { alive: true };
@@ -140,6 +144,16 @@ export class FakeHost {
         usedBytes: () => act(() => 0),
         remove: (id) => write(() => void this.volumes.delete(id)),
       },
+      kept: {
+        keep: ({ allocation }) => write(() => (this.layers.add(allocation), true)),
+        get: () => undefined,
+        list: () => [],
+        directory: (id) => `/layers/${id}`,
+        hold: () => () => undefined,
+        remove: () => act(() => false),
+        drop: () => act(() => []),
+        flush: () => act(() => undefined),
+      },
       files: {
         prepareOutputs: (id, outputs) =>
           write(() => {
@@ -158,6 +172,8 @@ export class FakeHost {
         openOutput: () => act(() => undefined),
         listOutputs: () => act(() => ({ files: [], next: null })),
         listChanges: () => act(() => ({ ok: true, value: { changes: [], next: null } })),
+        notePause: () => act(() => undefined),
+        pausesNoted: () => act(() => []),
         checkVolume: (source) =>
           act(() => (source === "/missing" ? `${source} does not exist on this host` : undefined)),
       },
@@ -178,6 +194,7 @@ export class FakeHost {
         release: (holder) => act(() => void this.held.delete(holder)),
         holders: () => [...this.held],
         layersOf: () => ["/images/busybox"],
+        excess: () => Promise.resolve(0),
         collect: () => Promise.resolve(0),
         verbs: noVerbs,
       },

@@ -12,6 +12,8 @@ export const noVerbs: ImageVerbs = {
   build: refuse,
   take: refuse,
   give: () => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) }),
+  commit: refuse,
+  giveRoot: () => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) }),
   blob: () => Promise.resolve(undefined),
   remove: refuse,
   prune: refuse,

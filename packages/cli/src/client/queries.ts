@@ -94,7 +94,7 @@ export const attemptsOf = async (
     .toSorted((a, b) => b.jobVersion - a.jobVersion || b.attempt - a.attempt || (a.id < b.id ? 1 : -1));
 };
 
-/** Everything a running container has changed of its image. */
+/** Everything a container has changed of its image. */
 export const changesOf = async (
   client: Client,
   allocation: string,

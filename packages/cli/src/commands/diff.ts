@@ -1,11 +1,11 @@
-/** `berth diff TASK`: what a running task has added (A), changed (C) and deleted (D) of its image. */
+/** `berth diff TASK`: what a task has added (A), changed (C) and deleted (D) of its image. */
 import { formatBytes, type Change } from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { changesOf } from "../client/queries.ts";
 import { Exit } from "../failure.ts";
 import { printListing } from "../output/format.ts";
 import { plainLine } from "../output/style.ts";
-import { allocationToTalkTo } from "./session-verb.ts";
+import { allocationToRead } from "./session-verb.ts";
 import {
   clientOf,
   withConnection,
@@ -24,11 +24,11 @@ const LETTERS: Readonly<Record<Change["change"], string>> = { added: "A", change
 export const registerDiff: Register = (program, { io, finish }) => {
   const command = program
     .command("diff")
-    .description("list what a running task has changed of its image")
+    .description("list what a task has changed of its image")
     .argument("<task>", "job for its first task, 'job[3]', project/job, or an allocation's id")
     .action(async (task: string, options: DiffOptions) => {
       const client = clientOf(io, options);
-      const { id } = await allocationToTalkTo(client, task, options.project);
+      const { id } = await allocationToRead(client, task, options.project);
       const changes = await changesOf(client, id);
       if (options.output === "table" && changes.length > 0) {
         // Lines for people and for grep: no header, nothing cut.

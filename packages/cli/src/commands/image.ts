@@ -2,9 +2,7 @@
  * `berth image ACTION`: the images that hosts keep. Whatever changes something is an operation on each host, followed to
  * its end; without `--host` on every host that answers, since a job may be placed on any of them.
  */
-import { createWriteStream } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
+import { open } from "node:fs/promises";
 import { Option, type Command } from "commander";
 import {
   decoder,
@@ -26,6 +24,7 @@ import { say, type Io } from "../io.ts";
 import { documentText, printListing } from "../output/format.ts";
 import { createLive } from "../output/live.ts";
 import { registerBuild } from "./image-build.ts";
+import { writeArchive } from "../output/archive-file.ts";
 import { orderOf, withCopies, withHosts, type HostsOptions } from "./image-hosts.ts";
 import { perform, tell } from "./image-perform.ts";
 import {
@@ -286,33 +285,11 @@ const registerExport = (image: Command, { io, finish }: Host): void => {
       const host = await oneHost(client, name, options);
       const query = { image: name, host, format: options.format };
       const body = await client.stream(Routes.imageExport, { query, signal: io.stop, waitMs: 600_000 });
-      if (file === "-") {
-        for await (const piece of body) await io.out.write(piece as Buffer);
-      } else await save(io, body, file, name);
+      await writeArchive(io, body, file, name);
       finish(Exit.ok);
     });
   withExamples(withHosts(command), [
     ["berth image export oci://registry.lan/app:1 app.tar", "an OCI layout"],
     ["berth image export oci://registry.lan/app:1 - --format docker | docker load", "for others"],
   ]);
-};
-
-/** Whole or not at all. */
-const save = async (io: Io, body: NodeJS.ReadableStream, file: string, name: string): Promise<void> => {
-  const part = `${file}.part-${process.pid}`;
-  try {
-    const sink = createWriteStream(part, { flags: "w", mode: 0o644, flush: true });
-    await pipeline(body, sink);
-    await rename(part, file);
-    await say(io, `Wrote ${file} (${formatBytes(sink.bytesWritten)})`);
-  } catch (error) {
-    await rm(part, { force: true });
-    if (error instanceof Failure || io.stop.aborted) throw error;
-    throw new Failure(`Cannot export ${name}`, {
-      exit: Exit.failed,
-      detail: error instanceof Error ? error.message : String(error),
-      next: ["the same command again", "berth image check"],
-      cause: error,
-    });
-  }
 };

@@ -37,13 +37,28 @@ const DEFAULT_DETACH = parseDetachKeys("ctrl-p,ctrl-q") ?? Buffer.alloc(0);
 const within = (value: number): number => Math.min(1000, Math.max(1, value));
 export const clamped = ({ columns, rows }: Size): Size => ({ columns: within(columns), rows: within(rows) });
 
+const byId = async (client: Client, named: string): Promise<AllocationView | undefined> => {
+  const id = decodeId(named);
+  if (!id.ok) return undefined;
+  const path = routePath(Routes.allocation, { allocation: id.value });
+  return (await client.get(decodeAllocation, path)).value;
+};
+
+/** By an allocation's id, or the task's present attempt, or its last one. */
+export const allocationToRead = async (client: Client, named: string, project: string): Promise<AllocationView> => {
+  const found = await byId(client, named);
+  if (found !== undefined) return found;
+  const ref = taskRef(named, project);
+  const attempts = await attemptsOf(client, ref);
+  const chosen = attempts.find((one) => one.state === "running") ?? attempts[0];
+  if (chosen !== undefined) return chosen;
+  return allocationToTalkTo(client, named, project);
+};
+
 /** By an allocation's id, or the task's present attempt. Throws a Failure that says why there is none. */
 export const allocationToTalkTo = async (client: Client, named: string, project: string): Promise<AllocationView> => {
-  const id = decodeId(named);
-  if (id.ok) {
-    const path = routePath(Routes.allocation, { allocation: id.value });
-    return (await client.get(decodeAllocation, path)).value;
-  }
+  const found = await byId(client, named);
+  if (found !== undefined) return found;
   const ref = taskRef(named, project);
   const attempts = await attemptsOf(client, ref);
   const running = attempts.find((one) => one.state === "running") ?? attempts.find((one) => one.state === "stopping");

@@ -24,16 +24,16 @@ int view_open(int tree, char *const *layers, unsigned count, struct unpack_repor
 {
   /* fsconfig(2) takes 255 bytes: names relative to /proc/self/fd have room for as many layers as a container may have. */
   char list[256];
-  int length = snprintf(list, sizeof list, "%d", tree);
+  size_t length = (size_t)snprintf(list, sizeof list, "%d", tree);
   for (unsigned i = 0; i < count; i++) {
     /* Stays open: the mount needs it, and the process ends soon. */
     int layer = open(layers[i], O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (layer < 0)
       return unpack_sys(report, STAGE, "", "layer %.180s", layers[i]);
-    int more = snprintf(list + length, sizeof list - (size_t)length, ":%d", layer);
-    if (more < 0 || (size_t)(length + more) >= sizeof list)
+    int more = snprintf(list + length, sizeof list - length, ":%d", layer);
+    if (more < 0 || (size_t)more >= sizeof list - length)
       return unpack_bad(report, STAGE, "", "%u layers are too many", count);
-    length += more;
+    length += (size_t)more;
   }
   if (chdir("/proc/self/fd") < 0)
     return unpack_sys(report, STAGE, "", "chdir /proc/self/fd");

@@ -15,6 +15,8 @@ import {
   ok,
   problem,
   type Decoder,
+  type AllocationId,
+  type CommitRequest,
   type HostId,
   type ImageDataTaken,
   type ImageDetails,
@@ -23,12 +25,14 @@ import {
   type ImageOperation,
   type ImageOrder,
   type ImageOrders,
+  type ImageRequest,
   type Problem,
   type Result,
   type Rpc,
 } from "@berth/schema";
 import type { ClusterState } from "../core/index.ts";
 import type { AskAgent } from "./agent-rpc.ts";
+import { answeringHosts, inParallel } from "./many-agents.ts";
 
 export interface AgentImages {
   readonly list: (hosts: readonly HostId[] | undefined) => Promise<ImageList>;
@@ -48,10 +52,16 @@ export interface AgentImages {
     hosts: readonly HostId[],
     piece: { readonly offset: number; readonly data: Buffer; readonly last: boolean },
   ) => Promise<ImageDataTaken>;
+  /** Starts making an image of what a container of this host has written. */
+  readonly commit: (
+    host: HostId,
+    allocation: AllocationId,
+    request: CommitRequest,
+  ) => Promise<Result<ImageOrders, Problem>>;
   /** An archive as it comes. What can fail before the first byte is a problem; later, the stream breaks off. */
   readonly exported: (
     host: HostId,
-    request: { readonly image: string; readonly format: "oci" | "docker" },
+    request: Extract<ImageRequest, { kind: "export" | "root" }>,
     signal: AbortSignal,
   ) => Promise<Result<AsyncGenerator<Buffer>, Problem>>;
 }
@@ -62,8 +72,7 @@ interface Options {
   readonly randomBytes: (size: number) => Uint8Array;
 }
 
-/** Hosts that are asked at a time, and pages of the longest list of one. */
-const PARALLEL = 32;
+/** Pages of the longest list of one host. */
 const MAX_PAGES = 50;
 /** Hosts that are asked, one after the other, to build something. */
 const MAX_TRIED = 16;
@@ -77,14 +86,6 @@ const decodeOperation = decoder(ImageOperationSchema);
 const decodeWritten = decoder(ImageWrittenSchema);
 const decodeChunk = decoder(ChunkSchema);
 
-const inParallel = async <T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> => {
-  const results: R[] = [];
-  for (let at = 0; at < items.length; at += PARALLEL) {
-    results.push(...(await Promise.all(items.slice(at, at + PARALLEL).map(work))));
-  }
-  return results;
-};
-
 /** So many of them, others each time: those whose names come first when mixed with `seed`. */
 export const someOf = (hosts: readonly HostId[], count: number, seed: string): HostId[] => {
   const place = new Map(hosts.map((host) => [host, createHash("sha256").update(`${seed} ${host}`).digest("hex")]));
@@ -92,11 +93,7 @@ export const someOf = (hosts: readonly HostId[], count: number, seed: string): H
 };
 
 export const createAgentImages = ({ state, askAgent, randomBytes }: Options): AgentImages => {
-  const answering = (): HostId[] =>
-    [...state.hosts.values()]
-      .filter((host) => host.session !== null && host.state !== "lost" && host.state !== "disconnected")
-      .map(({ id }) => id)
-      .toSorted();
+  const answering = (): HostId[] => answeringHosts(state);
 
   const ask = async <T>(host: HostId, op: Rpc["op"], decode: Decoder<T>, waitMs = 0): Promise<Result<T, Problem>> => {
     const answer = await askAgent(host, op, waitMs);
@@ -231,13 +228,16 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
       }),
     }),
 
+    commit: async (host, allocation, { image, pause = true }) => {
+      const id = newId();
+      const request = { kind: "commit", allocation, image, pause } as const;
+      const begun = await ask(host, { kind: "image_start", id, request }, decodeOperation);
+      return begun.ok ? ok({ id, items: [{ host, operation: begun.value, problem: null }] }) : begun;
+    },
+
     exported: async (host, request, signal) => {
       const id = newId();
-      const begun = await ask(
-        host,
-        { kind: "image_start", id, request: { kind: "export", ...request } },
-        decodeOperation,
-      );
+      const begun = await ask(host, { kind: "image_start", id, request }, decodeOperation);
       if (!begun.ok) return begun;
       const read = (offset: number) =>
         patiently(() => ask(host, { kind: "image_read", id, offset }, decodeChunk, PIECE_MS));

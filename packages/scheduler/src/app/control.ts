@@ -15,6 +15,7 @@ import { StartupProblem } from "../ports/startup-problem.ts";
 import { createAccessCheck, type AccessCheck } from "./access.ts";
 import { createAgentFiles, type AgentFiles } from "./agent-files.ts";
 import { createAgentImages, type AgentImages } from "./agent-images.ts";
+import { createAgentLayers, type AgentLayers } from "./agent-layers.ts";
 import { createAskAgent, createIntroduce, createSignRpc } from "./agent-rpc.ts";
 import { createAgentService } from "./agent-service.ts";
 import { createApi, type Api } from "./api.ts";
@@ -76,6 +77,7 @@ export interface Control {
   readonly files: AgentFiles;
   readonly streams: FileStreams;
   readonly images: AgentImages;
+  readonly layers: AgentLayers;
   readonly sessions: ExecSessions;
   readonly hub: WatchHub;
   readonly events: EventFeed;
@@ -302,7 +304,12 @@ export const createControl = (options: ControlOptions): Control => {
         sources.forget();
         return images.order(order);
       },
+      commit: (...args) => {
+        sources.forget();
+        return images.commit(...args);
+      },
     },
+    layers: createAgentLayers(state, askAgent),
     sessions,
     hub,
     events,

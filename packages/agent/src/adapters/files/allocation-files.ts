@@ -4,11 +4,11 @@
  * move answers questions about them later, without walking again.
  */
 import { constants } from "node:fs";
-import { cp, lstat, mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { cp, lstat, mkdir, open, readdir, rename, rm, stat, writeFile, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { openLog } from "@berth/native";
 import Type from "typebox";
-import { decoder, err, ok, type AllocationId, type OutputList } from "@berth/schema";
+import { AllocationIdSchema, decoder, err, ok, type AllocationId, type OutputList } from "@berth/schema";
 import { outputFolder } from "../../core/container-spec.ts";
 import type { AllocationFiles, LogKind, ReadableFile } from "../../ports/files.ts";
 import { hasCode, isMissing, readSealed, syncDirectory, writeSealed } from "./atomic-file.ts";
@@ -19,6 +19,7 @@ import type { Layout } from "./layout.ts";
 const PAGE = 1000;
 export const OUTPUT_LIMITS: TreeLimits = { files: 100_000, entries: 200_000, bytes: 64 * 2 ** 30, depth: 64 };
 
+const decodeId = decoder(AllocationIdSchema);
 const decodeList = decoder(Type.Array(Type.Object({ path: Type.String(), sizeBytes: Type.Integer({ minimum: 0 }) })));
 
 export const openAllocationFiles = (layout: Layout, limits: TreeLimits = OUTPUT_LIMITS): AllocationFiles => {
@@ -95,6 +96,25 @@ export const openAllocationFiles = (layout: Layout, limits: TreeLimits = OUTPUT_
         return ok(await listChanges(writable, layers, after));
       } catch (error) {
         if (error instanceof TreeRefused) return err(error.message);
+        throw error;
+      }
+    },
+
+    notePause: async (id, paused) => {
+      const note = join(layout.pauses, id);
+      if (!paused) return await rm(note, { force: true });
+      await mkdir(layout.pauses, { recursive: true, mode: 0o700 });
+      await writeFile(note, "");
+    },
+
+    pausesNoted: async () => {
+      try {
+        return (await readdir(layout.pauses)).flatMap((name) => {
+          const id = decodeId(name);
+          return id.ok ? [id.value] : [];
+        });
+      } catch (error) {
+        if (isMissing(error)) return [];
         throw error;
       }
     },

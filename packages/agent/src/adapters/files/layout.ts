@@ -18,6 +18,10 @@ export interface Layout {
   readonly allocations: string;
   readonly outputs: string;
   readonly volumes: string;
+  /** What ended containers have written. */
+  readonly layers: string;
+  /** Names of containers that this agent has paused. */
+  readonly pauses: string;
   readonly seed: string;
   readonly allocation: (id: AllocationId) => string;
   readonly record: (id: AllocationId) => string;
@@ -43,6 +47,8 @@ export const layoutOf = (dataDir: string): Layout => {
     allocations,
     outputs,
     volumes: join(dataDir, "volumes"),
+    layers: join(dataDir, "layers"),
+    pauses: join(dataDir, "pauses"),
     seed: join(dataDir, "identity.seed"),
     allocation: (id) => join(allocations, id),
     record: (id) => join(allocations, id, "record.json"),

@@ -18,6 +18,8 @@ export interface Whole {
   readonly contents: Contents;
   /** To be called when the blobs are needed no more. */
   readonly release: () => Promise<void>;
+  /** Instead of it: an image that needs the blobs has a name now. */
+  readonly keep: () => void;
 }
 
 /** Everything of an image as blobs, pinned: what is only here unpacked comes from its registry once more. */
@@ -44,15 +46,17 @@ export const wholeImage = async (parts: Parts, name: string, options: ImageWork)
       if (!(await parts.blobs.has(descriptor.digest))) absent.set(descriptor.digest, descriptor);
     }
     fetched.push(...absent.keys());
-    const isOurs = record.source === "cluster" || reference.registry === LOCAL_REGISTRY;
+    /* What was made from a container here has its lower layers from elsewhere. */
+    const from = record.base === undefined ? reference : valueOf(parseImageReference(record.base), record.base);
+    const isOurs = record.source === "cluster" || from.registry === LOCAL_REGISTRY;
     const found = absent.size > 0 && isOurs ? await parts.cluster.find(name) : undefined;
     if (found?.manifest === record.manifest) await fetchFromCluster(parts, name, [...absent.values()], options);
-    else if (absent.size > 0 && reference.registry === LOCAL_REGISTRY) {
+    else if (absent.size > 0 && from.registry === LOCAL_REGISTRY) {
       throw new Error(
         `${name}: the archives of its layers are not kept here, and neither a registry nor another host has them`,
       );
-    } else if (absent.size > 0) await fetchArchives(parts, reference, [...absent.values()], options);
-    return { reference, manifest: record.manifest, contents, release };
+    } else if (absent.size > 0) await fetchArchives(parts, from, [...absent.values()], options);
+    return { reference, manifest: record.manifest, contents, release, keep: unpin };
   } catch (error) {
     await release();
     throw error;

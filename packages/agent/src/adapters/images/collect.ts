@@ -130,10 +130,15 @@ const fillOf = async (parts: Parts): Promise<Fill> => {
   };
 };
 
+/** Bytes that the marks ask to be freed. */
+export const excessOfStore = async (parts: Parts): Promise<number> => {
+  const { marks } = await parts.settings();
+  return excessOf(marks, await fillOf(parts));
+};
+
 /** Does what the marks ask for. `excess`: at least so many bytes, whatever the marks say. */
 export const collect = async (parts: Parts, excess = 0): Promise<Removed> => {
-  const { marks } = await parts.settings();
-  const wanted = Math.max(excess, excessOf(marks, await fillOf(parts)));
+  const wanted = Math.max(excess, await excessOfStore(parts));
   if (wanted === 0) return nothing();
   let removed = await removeNames(parts, []);
   for (const { name } of candidatesOf(parts, (await parts.records.list()).images)) {

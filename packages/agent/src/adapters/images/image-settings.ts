@@ -4,8 +4,9 @@
  */
 import Type, { type Static } from "typebox";
 import { UNPACK_LIMITS, type UnpackLimits } from "@berth/native";
-import { decoder, parseBytes } from "@berth/schema";
+import { decoder, parseBytes, parseDurationMs } from "@berth/schema";
 import { DEFAULT_MARKS, parseMarks, type Marks } from "../../core/images/marks.ts";
+import { DEFAULT_LAYER_RETENTION, type RetentionLimits } from "../../core/retention.ts";
 import { openSettingsFile } from "../files/settings-file.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -36,6 +37,17 @@ const SettingsSchema = Type.Object(
         strict,
       ),
     ),
+    /** What ended containers wrote: how many, how long and how much. */
+    keptLayers: Type.Optional(
+      Type.Object(
+        {
+          count: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
+          age: Type.Optional(Type.String({ maxLength: 32 })),
+          size: Type.Optional(Type.String({ maxLength: 32 })),
+        },
+        strict,
+      ),
+    ),
     limits: Type.Optional(
       Type.Object(
         {
@@ -61,6 +73,7 @@ export interface ImageSettings {
   readonly parallelPulls: number;
   /** What may come from other hosts in a second. */
   readonly clusterBytesPerSecond: number;
+  readonly keptLayers: RetentionLimits;
   readonly limits: UnpackLimits;
   readonly distros: {
     readonly mirror: string | undefined;
@@ -76,6 +89,7 @@ export const DEFAULT_IMAGE_SETTINGS: ImageSettings = {
   parallelLayers: 3,
   parallelPulls: 4,
   clusterBytesPerSecond: 64 * 2 ** 20,
+  keptLayers: DEFAULT_LAYER_RETENTION,
   limits: UNPACK_LIMITS,
   distros: { mirror: undefined, securityMirror: undefined, keyring: undefined, bytes: 8 * 2 ** 30 },
 };
@@ -96,6 +110,11 @@ const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSe
   const rate = given.clusterBandwidth === undefined ? undefined : parseBytes(given.clusterBandwidth);
   if (rate?.ok === false) return wrong("/clusterBandwidth", rate.error);
   if (rate !== undefined && rate.value < LEAST_BANDWIDTH) return wrong("/clusterBandwidth", "must be at least 64Ki");
+  const kept = given.keptLayers ?? {};
+  const age = kept.age === undefined ? undefined : parseDurationMs(kept.age);
+  if (age?.ok === false) return wrong("/keptLayers/age", age.error);
+  const keptSize = kept.size === undefined ? undefined : parseBytes(kept.size);
+  if (keptSize?.ok === false) return wrong("/keptLayers/size", keptSize.error);
   const usual = DEFAULT_IMAGE_SETTINGS;
   return {
     marks: marks.value,
@@ -103,6 +122,11 @@ const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSe
     parallelLayers: given.parallelLayers ?? usual.parallelLayers,
     parallelPulls: given.parallelPulls ?? usual.parallelPulls,
     clusterBytesPerSecond: rate?.value ?? usual.clusterBytesPerSecond,
+    keptLayers: {
+      count: kept.count ?? usual.keptLayers.count,
+      ageMs: age?.value ?? usual.keptLayers.ageMs,
+      bytes: keptSize?.value ?? usual.keptLayers.bytes,
+    },
     limits: {
       bytes: size?.value ?? usual.limits.bytes,
       entries: given.limits?.entries ?? usual.limits.entries,

@@ -43,6 +43,7 @@ export const openImages = async (
     release: (holder) => store.release(holder),
     holders: () => store.holders(),
     layersOf: (image, holder) => (image === BUILTIN_IMAGE ? [busybox] : store.layersOf(holder)),
+    excess: () => store.excess(),
     collect: async () => (await store.collect()).freedBytes,
     verbs: store,
   };

@@ -27,6 +27,8 @@ const RecordSchema = Type.Object({
   }),
   /** Absent in records of older versions: from a registry. */
   source: Type.Optional(Type.Enum([...IMAGE_SOURCES])),
+  /** Of one that was made from a container here: the image that its lower layers are of, which may have their archives. */
+  base: Type.Optional(Type.String()),
   broughtAtMs: Type.Optional(Type.Integer({ minimum: 0 })),
 });
 export type ImageRecord = Static<typeof RecordSchema>;

@@ -8,13 +8,13 @@ import { arch } from "node:os";
 import { parse } from "yaml";
 import { initOf, isMachineName, MACHINE_LABEL } from "../../core/images/machine.ts";
 import { decodeMetadata, isLeftOut, METADATA, ROOTFS, templatesNote, type LxcMetadata } from "../../core/images/lxc.ts";
-import { architectureOf, MAX_DOCUMENT_BYTES, MEDIA_TYPES } from "../../core/images/manifest.ts";
+import { architectureOf, MAX_DOCUMENT_BYTES } from "../../core/images/manifest.ts";
 import type { ImportOptions } from "./archive-in.ts";
 import { readContents, valueOf } from "./contents.ts";
+import { PLAIN_LAYER, putDocuments } from "./documents.ts";
 import { referenceOf } from "../../core/images/archive.ts";
 import { pin, type Parts } from "./parts.ts";
 import { settleImage } from "./pull.ts";
-import { digestOf } from "./registry.ts";
 import { subtree } from "./subtree.ts";
 import { tarEntries } from "./tar-entries.ts";
 
@@ -118,23 +118,8 @@ export const importRootfs = async (
         rootfs: { type: "layers", diff_ids: [taken.digest] },
       }),
     );
-    const configDigest = digestOf(config);
-    const manifest = Buffer.from(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: MEDIA_TYPES.manifest[0],
-        config: {
-          mediaType: "application/vnd.oci.image.config.v1+json",
-          digest: configDigest,
-          size: config.length,
-        },
-        layers: [{ mediaType: "application/vnd.oci.image.layer.v1.tar", digest: taken.digest, size: taken.size }],
-      }),
-    );
-    const manifestDigest = digestOf(manifest);
-    pins.push(await pin(parts, [configDigest, manifestDigest]));
-    await parts.blobs.put(configDigest, config);
-    await parts.blobs.put(manifestDigest, manifest);
+    const layer = { mediaType: PLAIN_LAYER, digest: taken.digest, size: taken.size };
+    const manifestDigest = await putDocuments(parts, config, [layer], pins);
     const contents = await readContents(parts, manifestDigest, name);
     await settleImage(
       parts,

@@ -24,7 +24,7 @@ import { Pace } from "../../core/pace.ts";
 import { SharedWork } from "../../core/shared-work.ts";
 import { DEFAULT_ID_BASE } from "../../core/slots.ts";
 import { Turns } from "../../core/turns.ts";
-import type { ClusterImages, ImageVerbs, ImageWork } from "../../ports/images.ts";
+import type { ClusterImages, ImageVerbs, ImageWork, WrittenTree } from "../../ports/images.ts";
 import { hasCode } from "../files/atomic-file.ts";
 import { importArchive, SPOOL } from "./archive-in.ts";
 import { exportArchive } from "./archive-out.ts";
@@ -32,7 +32,8 @@ import { openBlobs } from "./blobs.ts";
 import { buildRootfs, cannotBuild, hostMirrors } from "./build-distro.ts";
 import { checkStore } from "./check.ts";
 import { bringFromCluster } from "./cluster.ts";
-import { collect, prune, removeImage, usesOf, type Removed } from "./collect.ts";
+import { collect, excessOfStore, prune, removeImage, usesOf, type Removed } from "./collect.ts";
+import { commitImage, packed } from "./commit.ts";
 import { readContents, valueOf } from "./contents.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
 import { openLayers } from "./layers.ts";
@@ -51,6 +52,8 @@ export interface OciStore extends ImageVerbs {
   readonly holders: () => readonly string[];
   /** What `holder` has mounted, topmost first; undefined when it holds nothing. */
   readonly layersOf: (holder: string) => readonly string[] | undefined;
+  /** Bytes that its marks ask to be freed. */
+  readonly excess: () => Promise<number>;
   /** Keeps the store below its marks. */
   readonly collect: () => Promise<Removed>;
 }
@@ -236,6 +239,23 @@ class Store implements OciStore {
 
   check(repair: boolean, options: ImageWork) {
     return checkStore(this.#parts, { ...options, repair });
+  }
+
+  async commit(written: WrittenTree, image: string, options: ImageWork): Promise<string> {
+    try {
+      return await commitImage(this.#parts, written, this.#named(image), options);
+    } catch (error) {
+      await prune(this.#parts, false).catch(() => undefined);
+      throw explained(error);
+    }
+  }
+
+  giveRoot(written: WrittenTree, options: ImageWork): AsyncIterable<Uint8Array> {
+    return packed({ ...written, kind: "root", mostBytes: Number.MAX_SAFE_INTEGER }, options);
+  }
+
+  excess(): Promise<number> {
+    return excessOfStore(this.#parts);
   }
 
   collect(): Promise<Removed> {

@@ -13,7 +13,7 @@ export const MEDIA_TYPES = {
 /** Manifests and configurations are small; more than this is a mistake or an attack. */
 export const MAX_DOCUMENT_BYTES = 4 * 2 ** 20;
 /** What one overlay may have below its upper directory. */
-const MAX_LAYERS = 64;
+export const MAX_LAYERS = 64;
 
 const digest = Type.String({ pattern: "^sha256:[0-9a-f]{64}$" });
 export const DescriptorSchema = Type.Object({

@@ -54,6 +54,11 @@ export const RIGHTS: Readonly<Record<keyof typeof Routes, Readonly<Partial<Recor
   allocationPause: { POST: changeOwn },
   allocationResume: { POST: changeOwn },
   allocationChanges: { GET: readOwn },
+  /** It pauses what runs, and shows every file of it: as much as a program in it could. */
+  allocationRoot: { GET: changeOwn },
+  allocationCommit: { POST: changeOwn },
+  layers: { GET: readOwn },
+  layerRemove: { POST: changeOwn },
   allocationOutputs: { GET: readOwn },
   allocationOutput: { GET: readOwn },
   hosts: { GET: read, POST: operate },

@@ -24,6 +24,7 @@ import { addRebalanceRoutes } from "./routes/rebalance.ts";
 import { addWhatIfRoutes } from "./routes/what-if.ts";
 import { addImageRoutes } from "./routes/images.ts";
 import { addProjectRoutes } from "./routes/projects.ts";
+import { addLayerRoutes } from "./routes/layers.ts";
 import { addVolumeRoutes } from "./routes/volumes.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addJoinRoute, addJoinTokenRoutes, type JoinAddress } from "./routes/joining.ts";
@@ -133,6 +134,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addAllocationRoutes(routes, control, audit);
     addImageRoutes(routes, control, audit);
     addProjectRoutes(routes, control);
+    addLayerRoutes(routes, control, audit);
     addVolumeRoutes(routes, control);
     addWatchRoute(routes, control);
     addEventRoutes(routes, control);

@@ -134,7 +134,7 @@ export const addAllocationRoutes = (server: Server, { api, files, streams }: Con
     Routes.allocationChanges,
     {
       schema: {
-        summary: "What a running container has changed of its image",
+        summary: "What a container has changed of its image",
         params: AllocationParams,
         querystring: Type.Object({ after: Type.Optional(ChangeCursorSchema) }, strict),
         response: { 200: ChangeListSchema, ...problems },

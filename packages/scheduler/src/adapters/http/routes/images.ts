@@ -148,7 +148,7 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
     },
     async (request, reply) => {
       const { format = "oci", host, image } = request.query;
-      const pieces = orRefuse(await images.exported(host, { image, format }, goneSignal(reply.raw)));
+      const pieces = orRefuse(await images.exported(host, { kind: "export", image, format }, goneSignal(reply.raw)));
       const readable = Readable.from(pieces, { objectMode: false, highWaterMark: 1 });
       readable.once("error", (error) => request.log.warn({ err: error, image }, "image_export_broken"));
       return reply.type("application/x-tar").header("cache-control", "no-store").send(readable);

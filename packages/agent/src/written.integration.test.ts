@@ -1,0 +1,192 @@
+// What containers wrote becomes archives and images: of one that runs, paused meanwhile, and of one that ended; also when the
+// agent is killed in the middle. What real tools say of the images.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { AllocationId, Chunk, ImageOperation, ImageRequest, JobSpec } from "@berth/schema";
+import type { AgentProcess } from "./testing/agent-process.ts";
+import { startCluster, type TestCluster } from "./testing/cluster.ts";
+import { eventually } from "./testing/eventually.ts";
+import { testSpec } from "./testing/fake-scheduler.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "berth-written-"));
+let made: TestCluster;
+let agent: AgentProcess;
+const start = async (): Promise<void> => {
+  agent = await made.startAgent();
+  await eventually("the agent is welcome", () => agent.log.find((line) => line.includes('"session.welcome"')));
+};
+beforeAll(async () => {
+  made = await startCluster();
+  await start();
+});
+afterAll(async () => {
+  await made.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const stdoutOf = async (allocation: AllocationId): Promise<string> => {
+  const op = { kind: "read", allocation, file: { kind: "stdout" }, offset: 0, maxBytes: 65_536, waitMs: 0 } as const;
+  const reply = await made.scheduler.rpc(op);
+  return reply.ok ? Buffer.from((reply.value as Chunk).data, "base64").toString() : "";
+};
+const place = (script: string, more: Partial<JobSpec> = {}): AllocationId => {
+  const id = made.scheduler.place(testSpec(script === "" ? [] : ["sh", "-c", script], more));
+  made.scheduler.publish();
+  return id;
+};
+const says = (id: AllocationId, word: string) =>
+  eventually(
+    `${id} says ${word}`,
+    async () => (await stdoutOf(id)).includes(word),
+    () => `${JSON.stringify(made.scheduler.reports)}\n${agent.log.join("\n")}`,
+  );
+const ended = (id: AllocationId) =>
+  eventually(
+    `the end of ${id}`,
+    () => made.scheduler.end(id),
+    () => agent.log.join("\n"),
+  );
+
+let operations = 0;
+const begin = async (request: ImageRequest): Promise<string> => {
+  const id = `operation-${String((operations += 1)).padStart(8, "0")}`;
+  const reply = await made.scheduler.rpc({ kind: "image_start", id, request });
+  if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
+  return id;
+};
+const perform = async (request: ImageRequest): Promise<ImageOperation> => {
+  const id = await begin(request);
+  return await eventually(`the end of ${request.kind}`, async () => {
+    const reply = await made.scheduler.rpc({ kind: "image_watch", id, revision: 0, waitMs: 0 });
+    if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
+    const operation = reply.value as ImageOperation;
+    return operation.state === "running" ? undefined : operation;
+  });
+};
+const commit = async (allocation: AllocationId, image: string): Promise<void> => {
+  const done = await perform({ kind: "commit", allocation, image, pause: true });
+  expect([done.state, done.error, done.result]).toEqual(["succeeded", null, { kind: "brought", images: [image] }]);
+};
+/** An archive that is read in pieces, as a file. */
+const received = async (request: ImageRequest): Promise<string> => {
+  const id = await begin(request);
+  const parts: Buffer[] = [];
+  for (let offset = 0; ;) {
+    const reply = await made.scheduler.rpc({ kind: "image_read", id, offset });
+    if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
+    const { data, done } = reply.value as Chunk;
+    parts.push(Buffer.from(data, "base64"));
+    offset += parts.at(-1)?.length ?? 0;
+    if (done) break;
+  }
+  const file = join(folder, `received-${operations}.tar`);
+  writeFileSync(file, Buffer.concat(parts));
+  return file;
+};
+
+const WRITE =
+  "mkdir /new; echo one > /new/file; ln /new/file /new/same; rm /etc/shells; rm -r /srv; mkdir /srv; chown 1000 /new/file";
+
+test("one that ended: an image that runs with its files, owners and deletions, and is an image to umoci and skopeo", async () => {
+  const id = place(`${WRITE}; exit 3`);
+  await ended(id);
+  await commit(id, "oci://local/default/made:1");
+  const again = place("cat /new/same; stat -c %u:%h /new/file; ls /etc/shells /srv; touch /new/mine", {
+    image: "oci://local/default/made:1",
+  });
+  await ended(again);
+  expect(await stdoutOf(again)).toBe("one\n1000:2\n/srv:\n");
+  // A second one on top, of what that left.
+  await commit(again, "oci://local/default/made:2");
+  const layout = join(folder, "layout");
+  mkdirSync(layout);
+  execFileSync("tar", [
+    "-xf",
+    await received({ kind: "export", image: "oci://local/default/made:2", format: "oci" }),
+    "-C",
+    layout,
+  ]);
+  const raw = execFileSync("skopeo", ["inspect", "--config", `oci:${layout}`], { encoding: "utf8" });
+  const config = JSON.parse(raw) as { config: { Cmd: string[] }; rootfs: { diff_ids: string[] } };
+  expect(config.rootfs.diff_ids).toHaveLength(3);
+  expect(config.config.Cmd.slice(0, 2)).toEqual(["sh", "-c"]);
+  execFileSync("skopeo", ["copy", "-q", "--insecure-policy", `oci:${layout}`, `oci:${join(folder, "copy")}:two`]);
+  execFileSync("umoci", ["unpack", "--image", `${join(folder, "copy")}:two`, join(folder, "bundle")]);
+  const root = join(folder, "bundle", "rootfs");
+  expect([
+    existsSync(join(root, "etc/shells")),
+    existsSync(join(root, "new/mine")),
+    readdirSync(join(root, "srv")),
+  ]).toEqual([false, true, []]);
+  expect(readFileSync(join(root, "new/same"), "utf8")).toBe("one\n");
+  const checked = await perform({ kind: "check", repair: false });
+  expect(checked.result).toMatchObject({ kind: "checked", faults: [] });
+});
+
+test("one that runs stands still while it is read, goes on afterwards, and its root is an archive", async () => {
+  const id = place(`${WRITE}; echo ready; i=0; while :; do i=$((i+1)); echo $i >> /new/a; echo $i >> /new/b; done`);
+  await says(id, "ready");
+  const file = await received({ kind: "root", allocation: id, pause: true });
+  const linesOf = (path: string): number => read(path).split("\n").length - 1;
+  const read = (path: string): string => execFileSync("tar", ["-xOf", file, path], { encoding: "utf8" });
+  // a is written before b: whoever reads one moment never sees more than one step between them.
+  expect(linesOf("new/a") - linesOf("new/b")).toBeLessThanOrEqual(1);
+  expect(linesOf("new/a") - linesOf("new/b")).toBeGreaterThanOrEqual(0);
+  const names = execFileSync("tar", ["-tf", file], { encoding: "utf8" }).split("\n");
+  for (const name of ["bin/busybox", "new/same", "srv/"]) expect(names).toContain(name);
+  expect(names).not.toContain("etc/shells");
+  await commit(id, "oci://local/default/running:1");
+  const counted = async () => {
+    const reply = await made.scheduler.rpc({ kind: "changes", allocation: id, after: null });
+    return reply.ok;
+  };
+  expect(await counted()).toBe(true);
+  const before = linesOf("new/a");
+  const later = await received({ kind: "root", allocation: id, pause: false });
+  const after = execFileSync("tar", ["-xOf", later, "new/a"], { encoding: "utf8" }).split("\n").length - 1;
+  expect(after).toBeGreaterThan(before);
+});
+
+test("killed while it has a container paused, the next agent lets it go on; what was kept is still there", async () => {
+  const over = place("echo kept > /root/kept");
+  await ended(over);
+  // More than a reader that stops takes: it stays paused until somebody reads on.
+  const id = place(
+    "dd if=/dev/urandom of=/root/large bs=1M count=8 2>/dev/null; echo ready; while :; do date +%s%N > /root/now; done",
+  );
+  await says(id, "ready");
+  await made.scheduler.rpc({
+    kind: "image_read",
+    id: await begin({ kind: "root", allocation: id, pause: true }),
+    offset: 0,
+  });
+  expect(readdirSync(join(made.dataDir, "pauses"))).toEqual([id]);
+  await agent.kill("SIGKILL");
+  await start();
+  expect(agent.log.some((line) => line.includes("container.resumed"))).toBe(true);
+  expect(readdirSync(join(made.dataDir, "pauses"))).toEqual([]);
+  const now = async () =>
+    execFileSync("tar", [
+      "-xOf",
+      await received({ kind: "root", allocation: id, pause: false }),
+      "root/now",
+    ]).toString();
+  const first = await now();
+  await eventually("it writes again", async () => (await now()) !== first);
+  await commit(over, "oci://local/default/after:1");
+});
+
+test("what is not there is said, and an image with a digest in its name is refused", async () => {
+  const id = place("true");
+  await ended(id);
+  const nothing = await perform({ kind: "commit", allocation: id, image: "oci://local/default/x:1", pause: true });
+  expect([nothing.state, nothing.error]).toEqual(["failed", expect.stringContaining("does not keep what")]);
+  const wrote = place("echo x > /root/x");
+  await ended(wrote);
+  const digest = `oci://local/default/x@sha256:${"a".repeat(64)}`;
+  const named = await perform({ kind: "commit", allocation: wrote, image: digest, pause: true });
+  expect(named.error).toContain("name it by a tag");
+});

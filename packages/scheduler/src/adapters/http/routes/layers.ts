@@ -1,0 +1,136 @@
+/** What containers have written: as an archive, as an image, and what hosts keep of those that ended. */
+import { Readable } from "node:stream";
+import Type from "typebox";
+import {
+  CommitRequestSchema,
+  formatImageReference,
+  HostIdSchema,
+  ImageOrdersSchema,
+  isOfProject,
+  KeptLayerListSchema,
+  LayerRemovedSchema,
+  parseImageReference,
+  problem,
+  ProjectNameSchema,
+  Routes,
+  type AllocationId,
+  type ProjectName,
+} from "@berth/schema";
+import type { Control } from "../../../app/control.ts";
+import { refusalOf, seesProject } from "../../../core/index.ts";
+import type { AuditHook } from "../audit.ts";
+import { principalOf, refuseForeignProject } from "../auth.ts";
+import { orRefuse, Refusal } from "../problems.ts";
+import type { Server } from "../server-type.ts";
+import { AllocationParams, problems } from "../shapes.ts";
+import { goneSignal } from "./jobs.ts";
+
+const strict = { additionalProperties: false } as const;
+
+export const addLayerRoutes = (server: Server, { api, images, layers }: Control, audit: AuditHook): void => {
+  const placeOf = (id: AllocationId) => {
+    const { hostId: host, project } = orRefuse(api.allocation(id));
+    return { host, project };
+  };
+
+  server.get(
+    Routes.allocationRoot,
+    {
+      // Its body is a whole file system: nobody should have it made for nothing.
+      exposeHeadRoute: false,
+      schema: {
+        summary: "All files of a container",
+        description: "One that runs is paused until the answer has come to its end, unless `pause` is false.",
+        params: AllocationParams,
+        querystring: Type.Object({ pause: Type.Optional(Type.Boolean()) }, strict),
+        response: {
+          200: {
+            description: "a tar archive of the root of its file system",
+            content: { "application/x-tar": { schema: Type.Unsafe<Readable>(Type.String()) } },
+          },
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { allocation } = request.params;
+      const { host } = placeOf(allocation);
+      await audit.made(request);
+      const { pause = true } = request.query;
+      const pieces = orRefuse(await images.exported(host, { kind: "root", allocation, pause }, goneSignal(reply.raw)));
+      const readable = Readable.from(pieces, { objectMode: false, highWaterMark: 1 });
+      readable.once("error", (error) => request.log.warn({ err: error, allocation }, "root_export_broken"));
+      return reply.type("application/x-tar").header("cache-control", "no-store").send(readable);
+    },
+  );
+
+  server.post(
+    Routes.allocationCommit,
+    {
+      schema: {
+        summary: "An image of what a container wrote",
+        description:
+          "Names of other projects, and those that belong to none (all but `oci://local/PROJECT/…`), need the role operator.",
+        params: AllocationParams,
+        body: CommitRequestSchema,
+        response: { 200: ImageOrdersSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { allocation } = request.params;
+      const { host, project } = placeOf(allocation);
+      const reference = parseImageReference(request.body.image);
+      if (!reference.ok) throw new Refusal(problem("request.invalid", `body/image: ${reference.error}`));
+      if (reference.value.digest !== undefined) {
+        throw new Refusal(problem("request.invalid", "body/image: name it by a tag, its digest is made now"));
+      }
+      const image = formatImageReference(reference.value);
+      const refused = isOfProject(image, project) ? undefined : refusalOf(principalOf(request), { role: "operator" });
+      if (refused !== undefined) {
+        const detail = `${refused.detail ?? refused.title}; names of ${project} begin with oci://local/${project}/`;
+        throw new Refusal(problem(refused.code, detail));
+      }
+      await audit.made(request);
+      return orRefuse(await images.commit(host, allocation, { ...request.body, image }));
+    },
+  );
+
+  server.get(
+    Routes.layers,
+    {
+      schema: {
+        summary: "What ended containers wrote, as far as it is kept",
+        querystring: Type.Object(
+          { host: Type.Optional(HostIdSchema), project: Type.Optional(ProjectNameSchema) },
+          strict,
+        ),
+        response: { 200: KeptLayerListSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { host, project } = request.query;
+      refuseForeignProject(request, project);
+      const who = principalOf(request);
+      const sees = (other: string): boolean =>
+        (project === undefined || project === other) && seesProject(who, other as ProjectName);
+      return layers.list(host, sees);
+    },
+  );
+
+  server.post(
+    Routes.layerRemove,
+    {
+      schema: {
+        summary: "What an ended container wrote is kept no longer",
+        params: AllocationParams,
+        response: { 200: LayerRemovedSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { allocation } = request.params;
+      const { host } = placeOf(allocation);
+      await audit.made(request);
+      return orRefuse(await layers.remove(host, allocation));
+    },
+  );
+};
