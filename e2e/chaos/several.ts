@@ -4,6 +4,8 @@ import { HOSTS, NATS, ROUTE_PORT, SCHEDULERS, startFleet, type Fleet } from "./f
 import type { LetGo, World } from "./world.ts";
 
 const EXIT_BUG = 70;
+/** See chaos-scheduler.mjs. */
+const EXIT_WRONG = 71;
 const LOOK_MS = 2_000;
 const ALL = [...NATS, ...SCHEDULERS, ...HOSTS];
 
@@ -72,8 +74,9 @@ export const several = async (say: (line: string) => void, replicas: number): Pr
     replicas,
     onOwnEnd: (name, code, lastWords) => {
       say(`  ${name} ended with ${code}: ${lastWords.slice(-300)}`);
-      // A start that cannot be is said in a sentence (1); anything else is a bug.
-      if (name.startsWith("s") && code === EXIT_BUG) wrong.push(`${name} ended by a bug: ${lastWords}`);
+      // A start that cannot be is said in a sentence (1); one that was ready and ends, or that cannot read the log, is wrong.
+      if (!name.startsWith("s")) return;
+      if (code === EXIT_BUG || code === EXIT_WRONG) wrong.push(`${name} ended by itself: ${lastWords}`);
     },
   });
   return {

@@ -115,6 +115,17 @@ describe("inside", () => {
     expect(stdout).toContain("inet 127.0.0.1/8");
   });
 
+  test("settings of the network find its interface there", async () => {
+    const { stdout } = await host.sh(
+      "cat /proc/sys/net/ipv4/conf/eth0/rp_filter /proc/sys/net/ipv4/conf/eth0/forwarding",
+      {
+        network: bridged(nextAddress()),
+        sysctls: { "net.ipv4.conf.eth0.rp_filter": "2", "net.ipv4.conf.eth0.forwarding": "1" },
+      },
+    );
+    expect(stdout).toBe("2\n1\n");
+  });
+
   test("ping needs no raw socket", async () => {
     const { stdout } = await host.sh("cat /proc/sys/net/ipv4/ping_group_range", { network: bridged(nextAddress()) });
     expect(stdout).toBe("0\t65535\n");

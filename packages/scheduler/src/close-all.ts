@@ -3,8 +3,8 @@ import type { Logger } from "pino";
 
 export type Closers = (() => Promise<void> | void)[];
 
-/** Longer than any of them takes when the bus answers; a process that must end shall end. */
-const MOST_MS = 10_000;
+/** Longer than any of them gives itself, which is 10 s; a process that must end shall end. */
+const MOST_MS = 20_000;
 
 export const closeAll = async (closers: Closers, logger: Logger, mostMs = MOST_MS): Promise<void> => {
   for (const close of closers.splice(0).reverse()) {

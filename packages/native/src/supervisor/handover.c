@@ -38,8 +38,12 @@ static int plug_network(struct err *err)
 {
   if (spec_section(&self.spec, BERTH_SECTION_NETWORK) == NULL)
     return 0;
-  if (await_netns(err) < 0 || network_plug(&self.spec, self.status.init_pid, err) < 0)
+  if (await_netns(err) < 0)
     return -1;
+  if (network_plug(&self.spec, self.status.init_pid, err) < 0) {
+    /* Init ended meanwhile, as when its memory limit is too small to mount: how is seen when it is reaped. */
+    return err->number == ESRCH ? 0 : -1;
+  }
   /* As above. */
   int sent = sync_send(self.sync.fd, SYNC_PLUGGED, 0, NULL);
   return sent < 0 && errno != EPIPE && errno != ECONNRESET ? err_sys(err, "init", "tell of the network") : 0;

@@ -120,6 +120,10 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
   /* Message queues, and with them /dev/mqueue, belong to whoever makes their namespace: the container's root. */
   if (unshare((int)(CLONE_NEWIPC & ~(join_kinds(context->spec) | context->prepared))) < 0)
     return err_sys(err, "namespaces", "unshare ipc");
+  /* Settings of an interface need it to be there, and defaults of interfaces shall not depend on who is faster. */
+  const bool early = networked && sysctl_needs_network(context->spec);
+  if (early && (await_pair(context->sync, err) < 0 || network_setup(context->spec, err) < 0))
+    return -1;
   if (sysctl_apply(context->spec, err) < 0 || mounts_enter(context->spec, rootfs, err) < 0)
     return -1;
   if ((context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 && make_terminal(context, stdio, err) < 0)
@@ -133,7 +137,7 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
   if (stdio[0] >= 0 && (context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 &&
       fchown(stdio[0], process->user.uid, (gid_t)-1) < 0)
     return err_sys(err, "terminal", "chown to %u", process->user.uid);
-  if (networked && (await_pair(context->sync, err) < 0 || network_setup(context->spec, err) < 0))
+  if (networked && !early && (await_pair(context->sync, err) < 0 || network_setup(context->spec, err) < 0))
     return -1;
   if (privileges_drop(context->spec, err) < 0)
     return -1;

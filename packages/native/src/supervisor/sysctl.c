@@ -57,6 +57,17 @@ static int write_one(int proc, const char *name, const char *value, struct err *
   return 0;
 }
 
+bool sysctl_needs_network(const struct spec *spec)
+{
+  const struct berth_security *security = spec_section(spec, BERTH_SECTION_SECURITY);
+  for (uint32_t i = 0; security != NULL && i < security->sysctls.count; i++) {
+    const struct berth_pair *pair = spec_item(spec, security->sysctls, i, sizeof *pair);
+    if (strncmp(spec_text(spec, pair->name), "net/", 4) == 0)
+      return true;
+  }
+  return false;
+}
+
 int sysctl_apply(const struct spec *spec, struct err *err)
 {
   const struct berth_security *security = spec_section(spec, BERTH_SECTION_SECURITY);

@@ -126,7 +126,7 @@ export const createControl = (options: ControlOptions): Control => {
     files: options.snapshotFiles,
     limits: options.snapshotLimits,
     end: engine.end,
-    isReady: () => engine.role() === "following" || engine.role() === "leading",
+    isReady: engine.isCertain,
     isLeading: () => engine.role() === "leading",
     isAlone: options.leaseMs === 0,
   });

@@ -220,6 +220,43 @@ test("a server that is behind for a moment is no loss to a follower that knows b
   expect([...one.engine.state.hosts.keys()]).toEqual(["a"]);
 });
 
+test("whoever has read an end that was lost, and over which another has written, ends", async () => {
+  const log = memoryLog();
+  const { engine, running } = start(log, "one", { leaseMs: 50 });
+  await leads(engine);
+  await engine.submit(enrol("a"));
+  await engine.submit(enrol("b"));
+  const [, , last] = log.entries;
+  if (last === undefined) throw new Error("there are three");
+  log.entries.length = 2;
+  log.entries.push({ ...last, epoch: 1, records: [{ kind: "leader_elected", instance: "elsewhere" }] });
+  log.entries.push({ ...last, epoch: 3, records: [enrolment("c")] });
+  for (const listener of listeners) listener({ instance: "elsewhere", epoch: 99 });
+  await expect(running).rejects.toThrow("transaction 4 is of epoch 3, whose election was never seen here (epoch 1)");
+});
+
+test("a doubt is over when the log is seen whole, although nothing new is in it; meanwhile no state is kept", async () => {
+  const log = memoryLog();
+  const leader = start(log, "leader");
+  await leads(leader.engine);
+  let isBehind = false;
+  let cut = new AbortController();
+  async function* read(from: number, signal: AbortSignal) {
+    yield* log.read(from, AbortSignal.any([signal, cut.signal]));
+    if (cut.signal.aborted) throw new Error("the line is down");
+  }
+  const end = async () => ({ ...(await log.end()), ...(isBehind ? { lastSequence: 0 } : {}) });
+  const { engine } = start({ ...log, read, end }, "follower", { leaseMs: 60_000 });
+  await eventually("it follows", () => engine.isCertain());
+  isBehind = true;
+  cut.abort();
+  await eventually("it doubts", () => engine.role() === "following" && !engine.isCertain());
+  cut = new AbortController();
+  isBehind = false;
+  await eventually("it does so no more", () => engine.isCertain());
+  expect(engine.state.revision).toBe(1);
+});
+
 test("a listener that throws does not stop the log", async () => {
   const { engine } = start(memoryLog(), "one");
   await leads(engine);

@@ -68,6 +68,8 @@ export type FoldListener = (changes: Changes, sequence: number, transaction: Tra
 export interface Engine {
   readonly state: ClusterState;
   readonly role: () => Role;
+  /** It has read the log, and nothing that it sees of the log looks like a loss: its state may be kept. */
+  readonly isCertain: () => boolean;
   readonly queueLength: () => number;
   readonly submit: <T>(command: Command<T>) => Promise<Result<Committed<T>, Problem>>;
   readonly onFold: (listener: FoldListener) => void;
@@ -147,6 +149,13 @@ export const createEngine = (options: EngineOptions): Engine => {
 
   const apply = (sequence: number, transaction: Transaction): void => {
     let changes: Changes;
+    // Whoever leads was elected in a transaction before, which every instance has folded: else what was folded here is not
+    // what the log holds, as when it lost its end and another instance wrote on.
+    if (transaction.epoch > state.epoch) {
+      throw new BrokenState(
+        `transaction ${sequence} is of epoch ${transaction.epoch}, whose election was never seen here (epoch ${state.epoch})`,
+      );
+    }
     try {
       changes = fold(state, sequence, transaction);
     } catch (error) {
@@ -251,7 +260,10 @@ export const createEngine = (options: EngineOptions): Engine => {
     known = end;
     const patienceMs = options.leaseMs === 0 ? 0 : options.leaseMs + (clock.randomBytes(1)[0] ?? 0) * 4;
     const caughtUp = (): boolean => state.revision >= end.lastSequence;
-    if (caughtUp()) options.checkState(state);
+    if (caughtUp()) {
+      options.checkState(state);
+      fatal.cleared();
+    }
     if (caughtUp() && patienceMs === 0) return;
     let sinceMs = clock.monotonicMs();
     leaderLeft = () => {
@@ -353,6 +365,7 @@ export const createEngine = (options: EngineOptions): Engine => {
   return {
     state,
     role: () => role,
+    isCertain: () => (role === "following" || role === "leading") && !fatal.isInDoubt(),
     queueLength: queue.size,
     submit: queue.push,
     onFold: (listener) => void foldListeners.push(listener),

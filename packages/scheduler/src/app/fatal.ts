@@ -18,8 +18,10 @@ export const DOUBT_MS = 20_000;
 export interface Fatal {
   /** Whether going on would be worse. `isNew`: this instance has never read the log to its end. */
   readonly is: (error: unknown, isNew: boolean) => boolean;
-  /** The log could be read on: what was doubted was wrong. */
+  /** The log could be read on, or was seen whole: what was doubted was wrong. */
   readonly cleared: () => void;
+  /** What it shows looks like a loss, which is not believed yet. */
+  readonly isInDoubt: () => boolean;
 }
 
 export const createFatal = (clock: Pick<Clock, "monotonicMs">, patienceMs: number): Fatal => {
@@ -35,5 +37,6 @@ export const createFatal = (clock: Pick<Clock, "monotonicMs">, patienceMs: numbe
     cleared: () => {
       sinceMs = undefined;
     },
+    isInDoubt: () => sinceMs !== undefined,
   };
 };
