@@ -553,11 +553,11 @@ describe("a host", () => {
 
   test("gives two containers that are alive different ids", async () => {
     const made = await cluster();
-    const agent = await made.startAgent("--id-base", "1000000", "--id-count", "131072");
+    const agent = await made.startAgent("--id-base", "1000000", "--id-count", "196608");
     const shared = await sharedFolder();
     const ids = Array.from({ length: 3 }, () => made.scheduler.place(ticker(shared)));
     made.scheduler.publish();
-    // Two ranges: the third waits for one to become free.
+    // Three ranges, of which builds of images have the last: the third waits for one to become free.
     await eventually("two run", () => starts(shared) >= 2, seen(made, agent));
     await logged(agent, "allocation.no_free_id_range");
     const states = readdirSync(join(made.dataDir, "allocations")).length;

@@ -7,7 +7,15 @@ import { readFileSync, type PathLike } from "node:fs";
 import { mkdir, readFile, realpath } from "node:fs/promises";
 import { openRuntime } from "@berth/native";
 import { pino, type DestinationStream } from "pino";
-import { DISK, isLabel, VOLUME_SIZES_NOT_ENFORCED, type HostId, type Resources } from "@berth/schema";
+import {
+  devicesFault,
+  DISK,
+  isLabel,
+  VOLUME_SIZES_NOT_ENFORCED,
+  type Device,
+  type HostId,
+  type Resources,
+} from "@berth/schema";
 import { systemClock } from "./adapters/clock.ts";
 import { openAllocationFiles } from "./adapters/files/allocation-files.ts";
 import { openKeptLayers } from "./adapters/files/kept-layers.ts";
@@ -140,14 +148,16 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
   const dataDir = await realpath(options.dataDir);
   const layout = layoutOf(dataDir);
   const cgroupParent = options.cgroupParent ?? defaultCgroupParent(host, dataDir);
-  const devices = await attempt(
-    async () => [
-      ...nvidiaDevices(),
-      ...namedDevices(options.devices ?? []),
-      ...(options.pinning === true ? cellDevices(allowedCpus()) : []),
-    ],
-    "the devices",
-  );
+  const devices = await attempt(async () => {
+    const named = namedDevices(options.devices ?? []);
+    const isNamed = (one: Device): boolean =>
+      named.some(({ device }) => device.kind === one.kind && device.id === one.id);
+    const found = nvidiaDevices().filter(({ device }) => !isNamed(device));
+    const all = [...found, ...named, ...(options.pinning === true ? cellDevices(allowedCpus()) : [])];
+    const fault = devicesFault(all.map(({ device }) => device));
+    if (fault !== undefined) throw new Error(fault);
+    return all;
+  }, "the devices");
   const allow = { devices: devices.flatMap(({ nodes }) => nodes) };
   const standby = options.standby ?? DEFAULT_STANDBY;
   const runtime = await attempt(

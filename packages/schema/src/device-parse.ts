@@ -53,7 +53,9 @@ export const devicesOf = (
   asks.sort((a, b) => (a.kind < b.kind ? -1 : 1));
   for (const [name, amount] of Object.entries(deviceTotals(asks))) {
     if (further[name] !== undefined) errors.add(`/resources/more/${name}`, "is what the devices come to, see devices");
-    further[name] = amount;
+    // A sum may be too large where each of its parts is not.
+    if (Number.isSafeInteger(amount)) further[name] = amount;
+    else errors.add(AT, `ask for more ${name} in all than can be counted`);
   }
   if (Object.keys(further).length > MAX_FURTHER) {
     errors.add("/resources", `asks for more than ${MAX_FURTHER} dimensions beside ${DIMENSIONS.join(", ")}`);

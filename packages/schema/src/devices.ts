@@ -17,7 +17,12 @@ export const DeviceKindSchema = Type.String({ pattern: DEVICE_KIND });
 export const DeviceIdSchema = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$" });
 export const DeviceModelSchema = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9 ._/+-]{0,63}$" });
 /** As in cpuset(7): `0-3,8`. */
-const CpuListSchema = Type.String({ pattern: "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$", maxLength: 1024 });
+const CpuListSchema = Type.String({
+  pattern: "^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$",
+  maxLength: 1024,
+});
+/** Linux knows no more (CONFIG_NR_CPUS). */
+const MAX_CPUS = 8_192;
 
 const amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const amounts = Type.Record(Type.String({ pattern: DEVICE_AMOUNT }), amount, {
@@ -101,15 +106,29 @@ export const deviceAskText = ({ kind, count, each, models }: DeviceAsk): string 
   return `${number}${isWhole ? "" : ` with ${of.join(" and ")}`}${models === undefined ? "" : ` of model ${models.join(" or ")}`}`;
 };
 
-/** The numbers of a list, ascending. */
+/** The numbers of a list, ascending. Whatever somebody writes: of no more than a machine can have. */
 export const cpuNumbers = (list: string): number[] => {
   const numbers = new Set<number>();
+  let left = MAX_CPUS;
   for (const part of list.split(",")) {
     const [first = 0, last = first] = part.split("-").map(Number);
-    // Whatever somebody writes, so many processors no machine has.
-    for (let cpu = first; cpu <= Math.min(last, first + 8191); cpu += 1) numbers.add(cpu);
+    for (let cpu = first; cpu <= last && left > 0; cpu += 1, left -= 1) numbers.add(cpu);
   }
   return [...numbers].sort((a, b) => a - b);
+};
+
+/** What is wrong with the devices that a host says it has, or undefined. */
+export const devicesFault = (devices: readonly Device[]): string | undefined => {
+  const seen = new Set<string>();
+  for (const { kind, id, has, cpus } of devices) {
+    if (seen.has(`${kind} ${id}`)) return `it has two devices ${kind}:${id}; every device needs an id of its own`;
+    seen.add(`${kind} ${id}`);
+    const listed = cpus === undefined ? 0 : cpuNumbers(cpus).length;
+    if (cpus !== undefined && listed < (has["cpus"] ?? 0)) {
+      return `${kind}:${id} has ${has["cpus"]} processors but names ${listed} (${cpus})`;
+    }
+  }
+  return undefined;
 };
 
 /** The list of ascending numbers: `0-3,8`. */

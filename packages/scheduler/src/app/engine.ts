@@ -26,10 +26,10 @@ import { createState, fold, refusalAtWrite, type Changes, type ClusterState } fr
 import type { Clock } from "../ports/clock.ts";
 import type { LeaderLine, Line } from "../ports/bus.ts";
 import type { Log, LogEnd } from "../ports/log.ts";
-import { StartupProblem } from "../ports/startup-problem.ts";
 import { createCommandQueue, type Command, type Committed, type Waiting } from "./command-queue.ts";
 import { BrokenState, createFatal, DOUBT_MS } from "./fatal.ts";
 import { createGate, type Gate } from "./gate.ts";
+import { refuseGap, refuseLoss, refuseMissedElection } from "./log-faults.ts";
 import { pause } from "./pause.ts";
 import { splitRecords } from "./split-records.ts";
 
@@ -149,13 +149,7 @@ export const createEngine = (options: EngineOptions): Engine => {
 
   const apply = (sequence: number, transaction: Transaction): void => {
     let changes: Changes;
-    // Whoever leads was elected in a transaction before, which every instance has folded: else what was folded here is not
-    // what the log holds, as when it lost its end and another instance wrote on.
-    if (transaction.epoch > state.epoch) {
-      throw new BrokenState(
-        `transaction ${sequence} is of epoch ${transaction.epoch}, whose election was never seen here (epoch ${state.epoch})`,
-      );
-    }
+    refuseMissedElection(sequence, transaction.epoch, state.epoch);
     try {
       changes = fold(state, sequence, transaction);
     } catch (error) {
@@ -249,14 +243,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     const end = await log.end();
     options.checkEnd(end);
     if (state.revision === 0 && end.lastSequence > 0) await options.restore(end);
-    if (end.lastSequence < state.revision) {
-      throw new StartupProblem(
-        `the log ends at ${end.lastSequence}, but ${state.revision} transactions of it are known here`,
-      );
-    }
-    if (end.lastSequence > state.revision && end.firstSequence > state.revision + 1) {
-      throw new StartupProblem(`the log begins at ${end.firstSequence}; what came before is needed and gone`);
-    }
+    refuseLoss(end, state.revision);
     known = end;
     const patienceMs = options.leaseMs === 0 ? 0 : options.leaseMs + (clock.randomBytes(1)[0] ?? 0) * 4;
     const caughtUp = (): boolean => state.revision >= end.lastSequence;
@@ -281,11 +268,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     try {
       if (caughtUp()) enter("following");
       for await (const entry of log.read(state.revision + 1, reading.signal)) {
-        if (entry.sequence !== state.revision + 1) {
-          throw new StartupProblem(
-            `transaction ${state.revision + 1} is missing from the log: the next one is ${entry.sequence}`,
-          );
-        }
+        refuseGap(entry.sequence, state.revision);
         apply(entry.sequence, entry.transaction);
         if (caughtUp()) options.checkState(state);
         if (caughtUp()) enter("following");

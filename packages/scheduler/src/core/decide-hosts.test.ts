@@ -30,6 +30,18 @@ describe("a host", () => {
     expect(kinds("session-0000000002")).toEqual(["host_registered", "host_ready"]);
   });
 
+  it("is refused with devices that nobody could tell apart, which would spoil every plan", () => {
+    const world = new World();
+    world.append(unwrap(decideEnrol(world.state, { id: host("h1"), publicKey: key("A"), by: "admin" })));
+    const gpu = { kind: "gpu", id: "0", has: { milli: 1000 } };
+    const hello = makeHello(all);
+    const twice = { ...hello, capacity: { ...hello.capacity, devices: [gpu, gpu] } };
+    expect(decideHello(world.state, host("h1"), twice)).toMatchObject({
+      ok: false,
+      error: { code: "message.invalid", detail: expect.stringContaining("two devices gpu:0") },
+    });
+  });
+
   it("is lost once and ready once", () => {
     const world = new World();
     const h1 = world.host("h1");

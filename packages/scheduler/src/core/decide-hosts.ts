@@ -1,5 +1,6 @@
 /** What hosts say, and what their silence means: decides which records say it. Changes nothing. */
 import {
+  devicesFault,
   err,
   isForward,
   ok,
@@ -52,6 +53,8 @@ export const decideHello = (state: ClusterState, hostId: HostId, hello: Hello): 
     return err(problem("host.unknown", `${hostId} has not been admitted to this cluster; enrol it with its key first`));
   }
   const { session, bootId, inventory, capacity } = hello;
+  const fault = devicesFault(capacity.devices ?? []);
+  if (fault !== undefined) return err(problem("message.invalid", `${hostId}: ${fault}`));
   const records: LogRecord[] = [];
   if (!isRegistered(host, hello))
     records.push({ kind: "host_registered", hostId, session, bootId, inventory, capacity });

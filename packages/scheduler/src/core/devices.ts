@@ -18,6 +18,8 @@ export interface DeviceLayout {
   readonly columnsOf: (kind: string, name: string) => readonly number[];
   /** A number that is the same for equal models. */
   readonly modelOf: (name: string | undefined) => number;
+  /** The same for one that is only asked for. */
+  readonly askedModelOf: (name: string) => number;
   /** So many vectors have columns in use. */
   readonly width: () => number;
 }
@@ -49,6 +51,11 @@ const eachDevice = (devices: readonly Device[], call: (device: Device, ordinal: 
   }
 };
 
+/** So many names of kinds and models are remembered that requests have brought up. */
+const MAX_ASKED = 4_096;
+/** No device is of it. */
+const NO_MODEL = -1;
+
 export const createDeviceLayout = (): DeviceLayout => {
   const names: string[] = [];
   const known = new Set<string>();
@@ -67,6 +74,12 @@ export const createDeviceLayout = (): DeviceLayout => {
     names.push(name);
     return true;
   };
+  const modelOf = (name: string | undefined): number => {
+    if (name === undefined) return 0;
+    let id = models.get(name);
+    if (id === undefined) models.set(name, (id = models.size + 1));
+    return id;
+  };
   return {
     names,
     learn: (devices) => {
@@ -77,13 +90,11 @@ export const createDeviceLayout = (): DeviceLayout => {
       return isNew;
     },
     restore: (all) => all.forEach(add),
-    columnsOf: (kind, name) => columnsOf(`${kind}/${name}`),
-    modelOf: (name) => {
-      if (name === undefined) return 0;
-      let id = models.get(name);
-      if (id === undefined) models.set(name, (id = models.size + 1));
-      return id;
-    },
+    // What is only asked for is remembered too, since a host may have it some day, but not without bound.
+    columnsOf: (kind, name) =>
+      columns.get(`${kind}/${name}`) ?? (columns.size < MAX_ASKED ? columnsOf(`${kind}/${name}`) : []),
+    modelOf,
+    askedModelOf: (name) => models.get(name) ?? (models.size < MAX_ASKED ? modelOf(name) : NO_MODEL),
     width: () => names.length,
   };
 };
@@ -97,7 +108,7 @@ export const wishesOf = (
     : devices.map((ask) => ({
         ask,
         count: ask.count,
-        models: ask.models === undefined ? null : new Set(ask.models.map(layout.modelOf)),
+        models: ask.models === undefined ? null : new Set(ask.models.map(layout.askedModelOf)),
         amounts: Object.entries(ask.each)
           .sort(([a], [b]) => (a < b ? -1 : 1))
           .map(([name, each]) => ({ each, columns: layout.columnsOf(ask.kind, name) })),

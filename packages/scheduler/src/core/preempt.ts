@@ -5,6 +5,7 @@
  *
  * Every host is asked by sums alone, level by level; only on the few that promise most are victims picked one by one.
  */
+import { LRUCache } from "lru-cache";
 import { priorityOf, type AllocationId, type HostId, type JobKey } from "@berth/schema";
 import { mayStop } from "./disruption.ts";
 import { unfulfilled } from "./devices.ts";
@@ -55,12 +56,22 @@ export const hasLesser = (state: MutableState, priority: number): boolean => {
 
 /** Where all that stands at a level and below would make room, remembered while what stands there is the same. */
 interface Memory {
+  readonly level: number;
   readonly levels: readonly number[];
   /** By slot: what is missing there as a share of what the host has, the largest of the dimensions; NOWHERE: too much. */
   readonly missing: Float64Array;
 }
 const NOWHERE = Number.POSITIVE_INFINITY;
 const memories = new WeakMap<RequestClass, Map<number, Memory>>();
+/** Hosts remembered over all of them, eight bytes each; who is dropped is looked for anew. */
+const MAX_REMEMBERED = 2 ** 23;
+const remembered = new LRUCache<Memory, Map<number, Memory>>({
+  maxSize: MAX_REMEMBERED,
+  sizeCalculation: (_byLevel, { missing }) => Math.max(1, missing.length),
+  dispose: (byLevel, memory) => {
+    if (byLevel.get(memory.level) === memory) byLevel.delete(memory.level);
+  },
+});
 
 const missingAt = (state: MutableState, { request, wishes }: RequestClass, level: number) => {
   const { free, perUnit, ready, models } = state.index.rows();
@@ -93,8 +104,12 @@ const missingOn = (state: MutableState, requestClass: RequestClass, level: numbe
   const levels = state.ledger.levels();
   const known = byLevel.get(level);
   const isUsable = known !== undefined && known.levels === levels && known.missing.length === slots.length;
-  const memory = isUsable ? known : { levels, missing: new Float64Array(slots.length) };
-  byLevel.set(level, memory);
+  const memory = isUsable ? known : { level, levels, missing: new Float64Array(slots.length) };
+  if (!isUsable) {
+    if (known !== undefined) remembered.delete(known);
+    byLevel.set(level, memory);
+    remembered.set(memory, byLevel);
+  } else remembered.get(memory);
   const news = state.ledger.news(memory);
   const look = missingAt(state, requestClass, level);
   for (const slot of isUsable && news !== "all" ? news : slots) memory.missing[slot] = look(slot);

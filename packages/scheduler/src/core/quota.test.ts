@@ -143,6 +143,25 @@ describe("a quota", () => {
     expect(placedOf(world.plan())).toEqual(["gang[0]", "gang[1]", "gang[2]"]);
   });
 
+  it("that is too small for a whole gang now is not too small for a job like it behind it", () => {
+    const world = withHost({ tasks: 6 });
+    const gang = {
+      ...small,
+      count: 6,
+      gangMin: 4,
+      restart: { ...makeSpec("x").restart, on: "failure", max: null },
+    } as const;
+    world.submit(makeSpec("first", { ...small, count: 2 }));
+    world.submit(makeSpec("a", gang));
+    world.submit(makeSpec("b", gang));
+    expect(placedOf(world.plan())).toEqual(["first[0]", "first[1]", "a[0]", "a[1]", "a[2]", "a[3]"]);
+    for (const index of [0, 1, 2, 3]) world.exit("a", index, 1);
+    expect(placedOf(world.plan())).toEqual(["b[0]", "b[1]", "b[2]", "b[3]"]);
+    for (const index of [0, 1]) world.exit("first", index, 0);
+    world.nowMs += 3_600_000;
+    expect(placedOf(world.plan())).toEqual(["b[4]", "b[5]"]);
+  });
+
   it("keeps nobody's room: neither by preemption nor by waiting for it", () => {
     const world = new World();
     world.host("h1", resources(4000, 8192, 1000));

@@ -277,9 +277,14 @@ export class Serving {
     if (holds > 0 || job.reserved.size > 0) return { placed: 0, end: "done" };
     if (this.records.length > 0 && this.isFull(lacks)) return { placed: 0, end: "cut" };
     const all = { project: job.project, request: job.requestClass.request, many: lacks };
-    if (!mayReplace(job) && this.quotas.shortOf(all) !== undefined) return { placed: 0, end: "held" };
+    // What is too much for all of it may do for one task of a job behind it.
+    const held = (): Served => ({
+      placed: 0,
+      end: this.quotas.shortOf({ ...all, many: 1 }) === undefined ? "done" : "held",
+    });
+    if (!mayReplace(job) && this.quotas.shortOf(all) !== undefined) return held();
     const found = this.#together(job, at, lacks);
-    if (found === "held") return { placed: 0, end: "held" };
+    if (found === "held") return held();
     if (found === "few") return { placed: 0, end: "done" };
     if (found === "no") {
       this.#goWithout(job, lacks);

@@ -29,7 +29,7 @@ const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke, volum
 const ONLY_POSTED = new Set<string>([
   ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
   ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove, Routes.accessRevoke],
-  ...[Routes.allocationPause, Routes.allocationResume],
+  ...[Routes.allocationPause, Routes.allocationResume, Routes.allocationCommit, Routes.layerRemove],
   ...[Routes.projectSet, Routes.projectRemove],
 ]);
 const POSTED = new Set<string>([
