@@ -194,6 +194,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
           directory: layout.layers,
           bootId: features.bootId,
           limits: async () => (await readImageSettings()).keptLayers,
+          log,
         }),
       "the layers of ended containers",
     );

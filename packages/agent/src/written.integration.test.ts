@@ -71,10 +71,9 @@ const commit = async (allocation: AllocationId, image: string): Promise<void> =>
   expect([done.state, done.error, done.result]).toEqual(["succeeded", null, { kind: "brought", images: [image] }]);
 };
 /** An archive that is read in pieces, as a file. */
-const received = async (request: ImageRequest): Promise<string> => {
-  const id = await begin(request);
-  const parts: Buffer[] = [];
-  for (let offset = 0; ;) {
+const received = async (request: ImageRequest): Promise<string> => takeRest(await begin(request));
+const takeRest = async (id: string, ...parts: Buffer[]): Promise<string> => {
+  for (let offset = Buffer.concat(parts).length; ;) {
     const reply = await made.scheduler.rpc({ kind: "image_read", id, offset });
     if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
     const { data, done } = reply.value as Chunk;
@@ -177,6 +176,42 @@ test("killed while it has a container paused, the next agent lets it go on; what
   const first = await now();
   await eventually("it writes again", async () => (await now()) !== first);
   await commit(over, "oci://local/default/after:1");
+});
+
+const LARGE =
+  "mkdir /root/a /root/z; dd if=/dev/urandom of=/root/a/large bs=1M count=8 2>/dev/null; echo end > /root/z/end";
+const firstPiece = async (operation: string): Promise<Buffer> => {
+  const reply = await made.scheduler.rpc({ kind: "image_read", id: operation, offset: 0 });
+  if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
+  return Buffer.from((reply.value as Chunk).data, "base64");
+};
+
+test("one that ends while it is read is read to its end: nobody takes it from under the reader", async () => {
+  const id = place(`${LARGE}; echo ready; while [ ! -e /root/go ]; do sleep 0.1; done`);
+  await says(id, "ready");
+  const operation = await begin({ kind: "root", allocation: id, pause: false });
+  const first = await firstPiece(operation);
+  made.scheduler.wish(id, "stop");
+  made.scheduler.publish();
+  await ended(id);
+  const refused = await made.scheduler.rpc({ kind: "layer_remove", allocation: id });
+  expect(refused).toMatchObject({ ok: false, problem: { code: "request.too_many" } });
+  const file = await takeRest(operation, first);
+  expect(execFileSync("tar", ["-xOf", file, "root/z/end"], { encoding: "utf8" })).toBe("end\n");
+  expect(await made.scheduler.rpc({ kind: "layer_remove", allocation: id })).toMatchObject({
+    value: { removed: true },
+  });
+});
+
+test("an agent that leaves while it has a container paused lets it go on first", async () => {
+  const id = place(`${LARGE}; echo ready; exec sleep 1000`);
+  await says(id, "ready");
+  await firstPiece(await begin({ kind: "root", allocation: id, pause: true }));
+  expect(readdirSync(join(made.dataDir, "pauses"))).toEqual([id]);
+  await agent.kill("SIGTERM");
+  expect(readdirSync(join(made.dataDir, "pauses"))).toEqual([]);
+  await start();
+  expect(agent.log.some((line) => line.includes("container.resumed"))).toBe(false);
 });
 
 test("what is not there is said, and an image with a digest in its name is refused", async () => {

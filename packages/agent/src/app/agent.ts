@@ -94,7 +94,7 @@ export const startAgent = async (
       cancelCutOff();
       keeper.close();
       session.close();
-      context.operations.close();
+      await context.operations.close();
       await sessions.close();
       await reconciler.close(FINISH_MS);
       await reporter.close(TELL_MS);

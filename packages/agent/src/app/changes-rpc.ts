@@ -12,7 +12,7 @@ export const answerChanges = async (context: AgentContext, op: ChangesOp): Promi
   if (!written.ok) return { ok: false, problem: written.error };
   const { release, tree } = written.value;
   try {
-    const page = await files.listChanges(tree.directory, tree.layers, op.after);
+    const page = await files.listChanges(tree.directory(), tree.layers, op.after);
     if (page.ok) return page;
     return { ok: false, problem: problem("allocation.refused", `what ${id} wrote cannot be listed: ${page.error}`) };
   } catch (error) {
@@ -21,6 +21,6 @@ export const answerChanges = async (context: AgentContext, op: ChangesOp): Promi
     const detail = `${id} has just ended on ${settings.host}: ask again for what is kept of it`;
     return { ok: false, problem: problem("allocation.not_running", detail, { retryAfterMs: 500 }) };
   } finally {
-    await release();
+    release();
   }
 };

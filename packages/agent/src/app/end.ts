@@ -135,6 +135,11 @@ export const release = async (context: AgentContext, { id }: ActionOf<"release">
     }
     state.unsaved.delete(id);
   }
+  // Somebody reads what it wrote, and nothing of it is kept elsewhere.
+  if (context.kept.isHeld(id)) {
+    await sleep(context, RETRY_MS);
+    return;
+  }
   try {
     await live.container.remove();
     state.containers.delete(id);

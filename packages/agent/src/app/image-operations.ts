@@ -28,6 +28,7 @@ const MAX_KEPT = 128;
 const MAX_USED_IDS = 16_384;
 const LOOK_MS = 100;
 const IDLE_MS = 60_000;
+const CLOSE_MS = 5_000;
 
 interface Operation {
   readonly id: string;
@@ -41,6 +42,8 @@ interface Operation {
   result: ImageResult | null;
   revision: number;
   idleSinceMs: number;
+  /** Of its work, when it is not that of whoever reads. Never rejects. */
+  ended: Promise<void>;
 }
 
 /** Opens what a container wrote. */
@@ -55,7 +58,8 @@ export interface ImageOperations {
     id: string,
     offset: number,
   ) => Promise<Result<{ readonly data: Uint8Array; readonly done: boolean }, Problem>>;
-  readonly close: () => void;
+  /** Resolves when what they had paused goes on, or they take too long for that. */
+  readonly close: () => Promise<void>;
 }
 
 /** Carries the problem that says why. */
@@ -189,11 +193,12 @@ export const createImageOperations = (
       result: null,
       revision: 1,
       idleSinceMs: clock.monotonicMs(),
+      ended: Promise.resolve(),
     };
     if (one.inlet !== undefined || one.outlet !== undefined) watchIdle(one);
     // An export is done when its last piece was read.
     if (one.outlet === undefined) {
-      perform(verbs, openTree, one, work).then(
+      one.ended = perform(verbs, openTree, one, work).then(
         (result) => settle(one, { result }),
         (error: unknown) => settle(one, { error }),
       );
@@ -285,11 +290,19 @@ export const createImageOperations = (
         return err(problem("image.failed", one.error ?? messageOf(error)));
       }
     },
-    close: () => {
+    close: async () => {
+      const ends: Promise<unknown>[] = [];
       for (const one of operations.values()) {
         if (one.state === "running") one.stop.abort(new Error("the agent is leaving"));
         one.inlet?.fail(new Error("the agent is leaving"));
+        ends.push(one.ended, one.outlet?.close().catch(() => undefined) ?? Promise.resolve());
       }
+      let cancel: () => void = () => undefined;
+      const late = new Promise<void>((resolve) => {
+        cancel = clock.after(CLOSE_MS, resolve);
+      });
+      await Promise.race([Promise.all(ends), late]);
+      cancel();
     },
   };
 };
@@ -309,7 +322,7 @@ async function* rootOf(
   try {
     yield* verbs.giveRoot(opened.value.tree, work);
   } finally {
-    await opened.value.release();
+    opened.value.release();
   }
 }
 
@@ -334,7 +347,7 @@ const commit = async (
   try {
     return { kind: "brought", images: [await verbs.commit(opened.value.tree, request.image, work)] };
   } finally {
-    await opened.value.release();
+    opened.value.release();
   }
 };
 

@@ -7,6 +7,7 @@ import { problem, type Reply, type Rpc } from "@berth/schema";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { messageOf } from "./record-changes.ts";
+import { inPauseTurn } from "./written.ts";
 
 export type PauseOp = Extract<Rpc["op"], { kind: "pause" | "resume" }>;
 
@@ -21,9 +22,11 @@ export const answerPause = async (context: AgentContext, op: PauseOp): Promise<R
   if (live === undefined || live.exit !== undefined) return refused(`${id} does not run on ${settings.host}`);
   if (state.records.get(id)?.state === "stopping") return refused(`${id} is being stopped`);
   try {
-    // Also when a copy is being made of it: that does not let it go on then.
-    if (op.kind === "pause") await files.notePause(id, false);
-    await (op.kind === "pause" ? live.container.pause() : live.container.resume());
+    await inPauseTurn(live.container, async () => {
+      // Also when a copy is being made of it: that does not let it go on then.
+      if (op.kind === "pause") await files.notePause(id, false);
+      await (op.kind === "pause" ? live.container.pause() : live.container.resume());
+    });
     // What it was told to end with came first: it must be able to hear that.
     if (op.kind === "pause" && state.records.get(id)?.state === "stopping") {
       await live.container.resume();

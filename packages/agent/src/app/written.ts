@@ -7,6 +7,7 @@ import { err, ok, problem, type AllocationId, type Problem, type Result } from "
 import { containerSpecOf } from "../core/container-spec.ts";
 import { NO_DEFAULTS } from "../core/images/prepared.ts";
 import { idBaseOf } from "../core/slots.ts";
+import { Turns } from "../core/turns.ts";
 import type { WrittenTree } from "../ports/images.ts";
 import { errorFields } from "../ports/log.ts";
 import type { Container } from "../ports/runtime.ts";
@@ -14,12 +15,28 @@ import type { AgentContext } from "./context.ts";
 
 export interface OpenWritten {
   readonly tree: WrittenTree;
-  /** Lets a container go on, a kept layer be dropped. Never rejects. */
-  readonly release: () => Promise<void>;
+  /** It may be dropped. Never rejects. */
+  readonly release: () => void;
 }
 
-/** Containers that somebody reads, and how many do: the last one lets it go on. */
-const readers = new WeakMap<Container, number>();
+/** Of one container: how many stand by for it to stand still, and who pauses or resumes it now. The last one lets it go on. */
+interface Readers {
+  count: number;
+  readonly turns: Turns;
+}
+const readers = new WeakMap<Container, Readers>();
+const NEVER = new AbortController().signal;
+const NOTHING = (): Promise<void> => Promise.resolve();
+
+const readersOf = (container: Container): Readers => {
+  const known = readers.get(container) ?? { count: 0, turns: new Turns(1) };
+  readers.set(container, known);
+  return known;
+};
+
+/** One after the other: whether it stands still and the note of who wants that are looked at and changed together. */
+export const inPauseTurn = <T>(container: Container, work: () => Promise<T>): Promise<T> =>
+  readersOf(container).turns.run(NEVER, work);
 
 /** What the job says about running it; empty where its image says it. */
 export const runOf = (
@@ -42,40 +59,47 @@ const notKept = (host: string, id: AllocationId): Problem =>
     `${host} does not keep what ${id} wrote: it wrote nothing over its image, or it was dropped by age or size`,
   );
 
-/** The end of a container that was told to pause, or resumed, is no failure. */
-const pauseWhile = async (
-  context: AgentContext,
-  id: AllocationId,
-  container: Container,
-): Promise<() => Promise<void>> => {
-  const { files, log } = context;
-  const before = readers.get(container) ?? 0;
-  if (before === 0 && (await container.isPaused())) return () => Promise.resolve();
-  readers.set(container, before + 1);
-  const goOn = async (): Promise<void> => {
-    const left = (readers.get(container) ?? 1) - 1;
-    readers.set(container, left);
-    if (left > 0) return;
-    try {
-      // Whoever paused it besides wants it to stay so.
-      if (!(await files.pausesNoted()).includes(id)) return;
-      await container.resume();
-      await files.notePause(id, false);
-    } catch (error) {
-      if (context.state.containers.get(id)?.exit === undefined) {
-        log.error({ allocationId: id, error: errorFields(error) }, "container.resume_failed");
-      }
-    }
-  };
+/** Whoever paused it besides wants it to stay so: only what was noted goes on. */
+const goOn = async ({ files, log, state }: AgentContext, id: AllocationId, container: Container): Promise<void> => {
+  const own = readersOf(container);
+  own.count -= 1;
+  if (own.count > 0) return;
   try {
-    await files.notePause(id, true);
-    // Also when another reader has begun to: both go on when all of it stands still.
-    await container.pause();
+    if (!(await files.pausesNoted()).includes(id)) return;
+    await container.resume();
+    await files.notePause(id, false);
   } catch (error) {
-    await goOn();
-    throw error;
+    // The end of a container that was told to resume is no failure.
+    if (state.containers.get(id)?.exit === undefined) {
+      log.error({ allocationId: id, error: errorFields(error) }, "container.resume_failed");
+    }
   }
-  return goOn;
+};
+
+/** Resolves to what lets it go on. One that was told to end must be able to hear that: it is read as it runs. */
+const standStill = (context: AgentContext, id: AllocationId, container: Container): Promise<() => Promise<void>> => {
+  const { files, state } = context;
+  const mayPause = (): boolean =>
+    state.containers.get(id)?.exit === undefined && state.records.get(id)?.state === "running";
+  return inPauseTurn(container, async () => {
+    if (!mayPause()) return NOTHING;
+    readersOf(container).count += 1;
+    try {
+      if (!(await container.isPaused())) {
+        await files.notePause(id, true);
+        await container.pause();
+      }
+    } catch (error) {
+      await goOn(context, id, container);
+      if (mayPause()) throw error;
+      return NOTHING;
+    }
+    if (!mayPause()) {
+      await goOn(context, id, container);
+      return NOTHING;
+    }
+    return () => inPauseTurn(container, () => goOn(context, id, container));
+  });
 };
 
 export const openWritten = async (
@@ -86,17 +110,18 @@ export const openWritten = async (
   const { images, kept, settings, state } = context;
   const live = state.containers.get(id);
   if (live !== undefined && live.exit === undefined) {
+    const { container } = live;
     const run = runOf(context, id);
     const slot = state.records.get(id)?.slot ?? null;
     const layers = run === undefined ? undefined : images.layersOf(run.image, id);
     if (run === undefined || slot === null || layers === undefined) {
       return err(problem("allocation.not_running", `${settings.host} does not know enough of ${id} to read it`));
     }
-    // One that was told to end must be able to hear that.
-    const mayPause = options.pause && state.records.get(id)?.state === "running";
-    const release = mayPause ? await pauseWhile(context, id, live.container) : () => Promise.resolve();
     const idBase = idBaseOf(settings.ids, slot);
-    return ok({ tree: { ...run, allocation: id, directory: live.container.writablePath, layers, idBase }, release });
+    // It may end before it is read, and what it wrote lies elsewhere then.
+    const directory = (): string => (kept.get(id) === undefined ? container.writablePath : kept.directory(id));
+    const still = options.pause ? () => standStill(context, id, container) : () => Promise.resolve(NOTHING);
+    return ok({ tree: { ...run, allocation: id, directory, still, layers, idBase }, release: kept.hold(id) });
   }
   const layer = kept.get(id);
   if (layer === undefined) return err(notKept(settings.host, id));
@@ -109,13 +134,9 @@ export const openWritten = async (
       ),
     );
   }
-  const letGo = kept.hold(id);
   return ok({
-    tree: { ...layer, directory: kept.directory(id), layers },
-    release: () => {
-      letGo();
-      return Promise.resolve();
-    },
+    tree: { ...layer, directory: () => kept.directory(id), still: () => Promise.resolve(NOTHING), layers },
+    release: kept.hold(id),
   });
 };
 
@@ -124,10 +145,15 @@ export const resumePaused = async (context: AgentContext): Promise<void> => {
   const { files, log, state } = context;
   for (const id of await files.pausesNoted()) {
     const live = state.containers.get(id);
-    if (live !== undefined && live.exit === undefined) {
-      log.warn({ allocationId: id }, "container.resumed");
-      await live.container.resume();
+    try {
+      if (live !== undefined && live.exit === undefined) {
+        log.warn({ allocationId: id }, "container.resumed");
+        await live.container.resume();
+      }
+      await files.notePause(id, false);
+    } catch (error) {
+      // One that cannot go on must not keep all others waiting for an agent.
+      log.error({ allocationId: id, error: errorFields(error) }, "container.resume_failed");
     }
-    await files.notePause(id, false);
   }
 };

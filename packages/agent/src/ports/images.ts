@@ -6,11 +6,13 @@ import type { Progress } from "../core/images/progress.ts";
 
 type ResultOf<K extends ImageResult["kind"]> = Extract<ImageResult, { kind: K }>;
 
-/** What one container wrote, and what it wrote over. It stays as it is, or is paused, until it is released. */
+/** What one container wrote, and what it wrote over. It is there until it is released. */
 export interface WrittenTree {
   readonly allocation: string;
-  /** A directory as overlayfs keeps it. */
-  readonly directory: string;
+  /** A directory as overlayfs keeps it: elsewhere when the container ends. To be asked when it is opened. */
+  readonly directory: () => string;
+  /** Nothing is written there, if that was asked for, until what it resolves to is called, which never rejects. */
+  readonly still: () => Promise<() => Promise<void>>;
   /** Directories below it, topmost first. */
   readonly layers: readonly string[];
   readonly image: string;
@@ -78,7 +80,7 @@ export interface Images {
   readonly holders: () => readonly string[];
   /** Directories that `holder` of this image has mounted, topmost first; undefined when it holds nothing of it. */
   readonly layersOf: (image: string, holder: string) => readonly string[] | undefined;
-  /** How many bytes the disk is too full by, as its marks say. */
+  /** How many bytes the disk is too full by, as its marks say; 0 when they are of the store alone. */
   readonly excess: () => Promise<number>;
   /** Removes what is not needed when the disk is too full; resolves to bytes freed. */
   readonly collect: () => Promise<number>;

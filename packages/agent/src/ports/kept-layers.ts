@@ -25,11 +25,12 @@ export interface KeptLayers {
   /** The newest first. */
   readonly list: () => readonly KeptLayer[];
   readonly directory: (id: AllocationId) => string;
-  /** It stays until what is returned is called, whatever its age. */
+  /** It stays until what is returned is called, whatever its age; also what is only kept later. */
   readonly hold: (id: AllocationId) => () => void;
+  readonly isHeld: (id: AllocationId) => boolean;
   /** False when it is not there, or somebody reads it. */
   readonly remove: (id: AllocationId) => Promise<boolean>;
-  /** Counts what was not counted yet, and drops what is beyond the limits; resolves to what was dropped. */
+  /** Counts what was not counted yet, and drops what is beyond the limits; resolves to what was dropped, when its room is free. */
   readonly drop: (nowMs: number, excessBytes: number) => Promise<readonly AllocationId[]>;
   /** What was kept since the last time survives the machine from now on. */
   readonly flush: () => Promise<void>;

@@ -150,6 +150,7 @@ export class FakeHost {
         list: () => [],
         directory: (id) => `/layers/${id}`,
         hold: () => () => undefined,
+        isHeld: () => false,
         remove: () => act(() => false),
         drop: () => act(() => []),
         flush: () => act(() => undefined),

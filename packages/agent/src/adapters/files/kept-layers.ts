@@ -10,10 +10,11 @@
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import Type, { type Static } from "typebox";
-import { syncTree } from "@berth/native";
+import { removeTree, syncTree } from "@berth/native";
 import { AllocationIdSchema, decoder, JobNameSchema, ProjectNameSchema, type AllocationId } from "@berth/schema";
 import { layersToDrop, type RetentionLimits } from "../../core/retention.ts";
 import type { KeptLayer, KeptLayers } from "../../ports/kept-layers.ts";
+import { errorFields, type Log } from "../../ports/log.ts";
 import { walkTree } from "../volumes/walk-tree.ts";
 import { hasCode, isMissing, readSealed, writeSealed } from "./atomic-file.ts";
 
@@ -43,6 +44,7 @@ export interface KeptLayersOptions {
   readonly directory: string;
   readonly bootId: string;
   readonly limits: () => Promise<RetentionLimits>;
+  readonly log: Log;
 }
 
 const isEmpty = async (path: string): Promise<boolean> => {
@@ -54,8 +56,17 @@ const isEmpty = async (path: string): Promise<boolean> => {
   }
 };
 
+/** What a container wrote it may have made hard to delete. That is tried again at the next start, and fails nothing else. */
+const removeOrTell = async (path: string, log: Log): Promise<void> => {
+  try {
+    await removeTree(path);
+  } catch (error) {
+    log.warn({ path, error: errorFields(error) }, "layers.not_removed");
+  }
+};
+
 /** Reads what a former life has left; what cannot be believed is deleted. */
-const load = async ({ bootId, directory }: KeptLayersOptions): Promise<Map<AllocationId, KeptFile>> => {
+const load = async ({ bootId, directory, log }: KeptLayersOptions): Promise<Map<AllocationId, KeptFile>> => {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const names = new Set(await readdir(directory));
   const kept = new Map<AllocationId, KeptFile>();
@@ -69,15 +80,16 @@ const load = async ({ bootId, directory }: KeptLayersOptions): Promise<Map<Alloc
   }
   for (const name of names) {
     const id = decodeId(name.endsWith(RECORD) ? name.slice(0, -RECORD.length) : name);
-    if (!id.ok || !kept.has(id.value)) await rm(join(directory, name), { recursive: true, force: true });
+    if (!id.ok || !kept.has(id.value)) await removeOrTell(join(directory, name), log);
   }
   return kept;
 };
 
 export const openKeptLayers = async (options: KeptLayersOptions): Promise<KeptLayers> => {
-  const { bootId, directory, limits } = options;
+  const { bootId, directory, limits, log } = options;
   const kept = await load(options);
   const holds = new Map<AllocationId, number>();
+  const deleting = new Set<Promise<void>>();
   let removed = 0;
   const place = (id: AllocationId): string => join(directory, id);
   const write = (file: KeptFile, durable: boolean): Promise<void> =>
@@ -96,8 +108,9 @@ export const openKeptLayers = async (options: KeptLayersOptions): Promise<KeptLa
       if (!isMissing(error)) throw error;
     }
     await rm(`${place(id)}${RECORD}`, { force: true });
-    // However long that takes: what fails is tried again at the next start.
-    void rm(gone, { recursive: true, force: true }).catch(() => undefined);
+    // However long that takes.
+    const deletion = removeOrTell(gone, log).finally(() => deleting.delete(deletion));
+    deleting.add(deletion);
     return true;
   };
 
@@ -139,6 +152,7 @@ export const openKeptLayers = async (options: KeptLayersOptions): Promise<KeptLa
       kept.set(allocation, file);
       return true;
     },
+    isHeld: (id) => holds.has(id),
     get: (id) => kept.get(id),
     list: newestFirst,
     directory: place,
@@ -165,6 +179,7 @@ export const openKeptLayers = async (options: KeptLayersOptions): Promise<KeptLa
       for (const id of layersToDrop(sizes, nowMs, await limits(), excessBytes)) {
         if (await remove(id)) dropped.push(id);
       }
+      await Promise.all(deleting);
       return dropped;
     },
     flush: async () => {

@@ -8,6 +8,7 @@ import { TAR_END, tarHeader, tarPadding } from "../../core/images/tar.ts";
 import { MEDIA_TYPES } from "../../core/images/manifest.ts";
 import type { ImageWork } from "../../ports/images.ts";
 import { fetchFromCluster } from "./cluster.ts";
+import { removeArchive } from "./collect.ts";
 import { readContents, valueOf, type Contents } from "./contents.ts";
 import { pin, type Parts } from "./parts.ts";
 import { fetchArchives } from "./pull.ts";
@@ -38,7 +39,7 @@ export const wholeImage = async (parts: Parts, name: string, options: ImageWork)
     unpin();
     const { keepArchives } = await parts.settings();
     if (keepArchives === "all") return;
-    for (const digest of fetched) if (!parts.pins.has(digest)) await parts.blobs.remove(digest);
+    for (const digest of fetched) if (!parts.pins.has(digest)) await removeArchive(parts, digest);
   };
   try {
     const absent = new Map<string, (typeof descriptors)[number]>();

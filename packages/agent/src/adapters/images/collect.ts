@@ -38,6 +38,23 @@ const references = async (parts: Parts): Promise<ReadonlySet<string>> => {
   return needed;
 };
 
+/**
+ * Removes an archive that can be had again: not when an image of this host leads to it that may be nowhere else, whoever
+ * brought it.
+ */
+export const removeArchive = async (parts: Parts, digest: string): Promise<void> => {
+  if (!(await parts.blobs.has(digest))) return;
+  await inGate(parts, async () => {
+    for (const { record } of (await parts.records.list()).images) {
+      if (record.source !== "import") continue;
+      const bytes = await parts.blobs.read(record.manifest);
+      const manifest = bytes === undefined ? undefined : decodeManifest(bytes);
+      if (manifest?.ok === true && manifest.value.layers.some((layer) => layer.digest === digest)) return;
+    }
+    await parts.blobs.remove(digest);
+  });
+};
+
 /** With the gate held. What it returns deletes the trees, outside of the gate. */
 const sweep = async (parts: Parts): Promise<{ readonly removed: Removed; readonly later: (() => Promise<void>)[] }> => {
   const needed = await references(parts);
@@ -130,10 +147,11 @@ const fillOf = async (parts: Parts): Promise<Fill> => {
   };
 };
 
-/** Bytes that the marks ask to be freed. */
-export const excessOfStore = async (parts: Parts): Promise<number> => {
+/** Bytes that the marks ask to be freed, if a layer comes of which the archive, of `more` bytes, is on the disk and in no store yet. */
+export const excessOfStore = async (parts: Parts, more = 0): Promise<number> => {
   const { marks } = await parts.settings();
-  return excessOf(marks, await fillOf(parts));
+  const { storeBytes, totalBytes, usedBytes } = await fillOf(parts);
+  return excessOf(marks, { totalBytes, usedBytes: usedBytes + more, storeBytes: storeBytes + 2 * more });
 };
 
 /** Does what the marks ask for. `excess`: at least so many bytes, whatever the marks say. */
@@ -147,3 +165,30 @@ export const collect = async (parts: Parts, excess = 0): Promise<Removed> => {
   }
   return removed;
 };
+
+const LOOK_EVERY_BYTES = 64 * 2 ** 20;
+
+/**
+ * Passes on what becomes a layer, for as long as archive and tree of it leave the disk below its high mark: whoever may
+ * have one made need not be who looks after the disk, and nothing removes it again.
+ */
+export async function* withinMarks(parts: Parts, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const look = async (more: number): Promise<void> => {
+    if ((await excessOfStore(parts, more)) === 0) return;
+    await collect(parts);
+    if ((await excessOfStore(parts, more)) === 0) return;
+    throw new Error("the disk of the image store is full to its high mark: remove images, or set highWater higher");
+  };
+  let passed = 0;
+  let looked = 0;
+  await look(0);
+  for await (const piece of pieces) {
+    passed += piece.length;
+    if (passed - looked >= LOOK_EVERY_BYTES) {
+      looked = passed;
+      await look(passed);
+    }
+    yield piece;
+  }
+  await look(passed);
+}

@@ -3,7 +3,7 @@
  * image, unpacked and as archives; the new one is packed once, streamed into the store, and unpacked by the same jailed
  * program as any other, so that what may come from elsewhere and what is made here is the same.
  */
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import { arch } from "node:os";
 import { packTree, type PackOptions } from "@berth/native";
 import { parseImageReference } from "@berth/schema";
@@ -16,6 +16,8 @@ import {
   type ImageConfig,
 } from "../../core/images/manifest.ts";
 import type { ImageWork, WrittenTree } from "../../ports/images.ts";
+import { isMissing } from "../files/atomic-file.ts";
+import { withinMarks } from "./collect.ts";
 import { wholeImage, type Whole } from "./archive-out.ts";
 import { defaultsOf, readContents, valueOf } from "./contents.ts";
 import { PLAIN_LAYER, putDocuments } from "./documents.ts";
@@ -37,32 +39,45 @@ interface Base {
   readonly whole: Whole | undefined;
 }
 
-type PackedTree = Omit<PackOptions, "tree" | "signal"> & { readonly directory: string };
+type Still = Pick<WrittenTree, "directory" | "still">;
 
-/** The archive of a directory on this host. */
+/** It was moved between the question where it is and its opening. */
+const openTree = async (directory: string): Promise<FileHandle> => {
+  try {
+    return await open(directory, "r");
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new Error("the container has just ended: try again for what is kept of it", { cause: error });
+  }
+};
+
+/** The archive of a directory on this host. What writes there stands still until the last piece was taken. */
 export async function* packed(
-  { directory, ...options }: PackedTree,
+  { directory, still, ...options }: Omit<PackOptions, "tree" | "signal"> & Still,
   { signal }: ImageWork,
 ): AsyncGenerator<Uint8Array> {
-  const tree = await open(directory, "r");
+  const goOn = await still();
+  let tree: FileHandle | undefined;
   try {
+    tree = await openTree(directory());
     const { kind, idBase, layers = [], mostBytes } = options;
     yield* packTree({ kind, idBase, mostBytes, ...(kind === "root" ? { layers } : {}), tree: tree.fd, signal });
   } finally {
-    await tree.close();
+    await tree?.close();
+    await goOn();
   }
 }
 
 /** Packs a directory as a layer of the store, archive and tree. The caller unpins both. */
 const addLayer = async (
   parts: Parts,
-  tree: { readonly directory: string; readonly idBase: number },
+  tree: Still & { readonly idBase: number },
   label: string,
   pins: (() => void)[],
   work: ImageWork,
 ): Promise<Layer> => {
   const { limits } = await parts.settings();
-  const pieces = packed({ ...tree, kind: "layer", mostBytes: limits.bytes }, work);
+  const pieces = withinMarks(parts, packed({ ...tree, kind: "layer", mostBytes: limits.bytes }, work));
   const taken = await parts.blobs.take(pieces, { most: limits.bytes }, (bytes) =>
     work.progress.layer(label, "fetching", bytes, null),
   );
@@ -76,6 +91,12 @@ const addLayer = async (
   work.progress.layer(label, "done", size, size);
   return { descriptor: { mediaType: PLAIN_LAYER, digest, size }, diffId: digest };
 };
+
+/** A layer of the store, which nobody writes to. */
+const asItIs = (directory: string): Still => ({
+  directory: () => directory,
+  still: () => Promise.resolve(() => Promise.resolve()),
+});
 
 const sameLayers = (one: readonly string[], two: readonly string[]): boolean =>
   one.length === two.length && one.every((diffId, at) => diffId === two[at]);
@@ -111,7 +132,7 @@ const baseOf = async (parts: Parts, written: WrittenTree, pins: (() => void)[], 
   }
   const layers: Layer[] = [];
   for (const directory of written.layers.toReversed()) {
-    layers.push(await addLayer(parts, { directory, idBase: 0 }, `layer ${layers.length + 1}`, pins, work));
+    layers.push(await addLayer(parts, { ...asItIs(directory), idBase: 0 }, `layer ${layers.length + 1}`, pins, work));
   }
   const config = { ...BARE, architecture: architectureOf(arch()) };
   return { layers, config, record: undefined, whole: undefined };

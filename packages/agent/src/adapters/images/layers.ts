@@ -6,7 +6,7 @@
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import Type, { type Static } from "typebox";
-import { sealTree, unpackLayer, type UnpackFailure, type UnpackLimits } from "@berth/native";
+import { removeTree, sealTree, unpackLayer, type UnpackFailure, type UnpackLimits } from "@berth/native";
 import { decoder } from "@berth/schema";
 import { SharedWork } from "../../core/shared-work.ts";
 import { hasCode, isMissing, readSealed, syncDirectory, writeSealed } from "../files/atomic-file.ts";
@@ -63,7 +63,8 @@ export const openLayers = async (directory: string): Promise<Layers> => {
   for (const name of names) {
     const orphan = name.endsWith(SEAL) && !names.has(name.slice(0, -SEAL.length));
     if (name.startsWith(HALF) || name.endsWith(".tmp") || orphan) {
-      await rm(join(root, name), { recursive: true, force: true });
+      // What cannot be deleted takes room; without a store nothing runs.
+      await removeTree(join(root, name)).catch(() => undefined);
     }
   }
   const path = (diffId: string): string => {
@@ -111,7 +112,7 @@ export const openLayers = async (directory: string): Promise<Layers> => {
     } finally {
       await archive.close();
       await tree.close();
-      await rm(half, { recursive: true, force: true });
+      await removeTree(half).catch(() => undefined);
     }
   };
 
@@ -152,7 +153,7 @@ export const openLayers = async (directory: string): Promise<Layers> => {
         if (!isMissing(error)) throw error;
       }
       await rm(`${place}${SEAL}`, { force: true });
-      return () => rm(doomed, { recursive: true, force: true });
+      return () => removeTree(doomed);
     },
   };
 };

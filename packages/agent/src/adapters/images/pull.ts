@@ -18,6 +18,7 @@ import {
 import { Turns } from "../../core/turns.ts";
 import type { ImageWork } from "../../ports/images.ts";
 import { defaultsOf, valueOf, type Contents } from "./contents.ts";
+import { removeArchive } from "./collect.ts";
 import { pin, type Parts } from "./parts.ts";
 import type { ImageRecord } from "./records.ts";
 import { openRegistry, type Registry } from "./registry.ts";
@@ -122,7 +123,7 @@ export const settleImage = async (
         });
       }
       /* The tree has every byte of it; one copy is enough. */
-      if (!keep) await blobs.remove(digest);
+      if (!keep) await removeArchive(parts, digest);
       options.progress.layer(digest, "done", size, size);
     });
     const record: ImageRecord = {

@@ -52,7 +52,7 @@ export interface OciStore extends ImageVerbs {
   readonly holders: () => readonly string[];
   /** What `holder` has mounted, topmost first; undefined when it holds nothing. */
   readonly layersOf: (holder: string) => readonly string[] | undefined;
-  /** Bytes that its marks ask to be freed. */
+  /** Bytes that its marks ask to be freed of the disk, wherever on it. */
   readonly excess: () => Promise<number>;
   /** Keeps the store below its marks. */
   readonly collect: () => Promise<Removed>;
@@ -254,8 +254,10 @@ class Store implements OciStore {
     return packed({ ...written, kind: "root", mostBytes: Number.MAX_SAFE_INTEGER }, options);
   }
 
-  excess(): Promise<number> {
-    return excessOfStore(this.#parts);
+  async excess(): Promise<number> {
+    // Marks of the store alone say nothing of the disk.
+    const { marks } = await this.#parts.settings();
+    return marks.unit === "bytes" ? 0 : await excessOfStore(this.#parts);
   }
 
   collect(): Promise<Removed> {

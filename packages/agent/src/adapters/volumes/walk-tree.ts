@@ -3,11 +3,13 @@
  * by descriptor, and never through a link (see files/beneath.ts, which does the same for files that are read).
  */
 import { constants, type Stats } from "node:fs";
-import { lstat, open, readdir, type FileHandle } from "node:fs/promises";
+import { lstat, open, opendir, type FileHandle } from "node:fs/promises";
 import { hasCode, isMissing } from "../files/atomic-file.ts";
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-/** Descriptors of a walk; what lies deeper is counted by nobody. */
+/** Names need not be text. The types know only of names that are. */
+const BYTES = { encoding: "buffer" as BufferEncoding };
+/** Of a walk; what lies deeper is counted by nobody. */
 const MAX_DEPTH = 256;
 
 /** Rejects when `signal` aborts. Calls with everything below `root`, in no order. What vanishes meanwhile is left out. */
@@ -18,9 +20,10 @@ export const walkTree = async (
 ): Promise<void> => {
   const visit = async (directory: FileHandle, depth: number): Promise<void> => {
     const here = `/proc/self/fd/${directory.fd}`;
-    for (const name of await readdir(here, { encoding: "buffer" })) {
+    /* However many there are in it, a few at a time. */
+    for await (const { name } of await opendir(here, BYTES)) {
       signal.throwIfAborted();
-      const path = Buffer.concat([Buffer.from(`${here}/`), name]);
+      const path = Buffer.concat([Buffer.from(`${here}/`), name as unknown as Buffer]);
       let child: FileHandle | undefined;
       try {
         const entry = await lstat(path);
