@@ -7,7 +7,7 @@ import { gunzipSync } from "node:zlib";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AllocationId, HostId, LogRecord, Resources } from "@berth/schema";
-import { createBerthCell, jobOf } from "./berth-cell.ts";
+import { createBerthCell, EXITED, jobOf } from "./berth-cell.ts";
 import { traceFiles, tracesDirectory } from "./traces.ts";
 
 interface Machine {
@@ -42,15 +42,6 @@ const stepsOf = (machines: readonly Machine[]): Step[] =>
     .sort((a, b) => a.at - b.at || Number(a.comes) - Number(b.comes));
 
 const resourcesOf = (size: number): Resources => ({ cpuMillis: size, memoryBytes: size, pids: size });
-const EXIT = {
-  code: 0,
-  signal: null,
-  oom: false,
-  cause: "exited",
-  detail: null,
-  startedAtMs: 0,
-  finishedAtMs: 1,
-} as const;
 
 /** Busy host-time over the bound, in percent, for one file. */
 const overBound = (file: string): number => {
@@ -89,7 +80,7 @@ const overBound = (file: string): number => {
     const there = placed.get(machine);
     if (there === undefined) continue;
     const { id, hostId } = there;
-    const report = { id, state: "exited", reason: "end", startedAtMs: 0, exit: { ...EXIT } } as const;
+    const report = { id, state: "exited", reason: "end", startedAtMs: 0, exit: { ...EXITED } } as const;
     const ended: LogRecord = { kind: "allocation_reported", hostId, report };
     cell.append([ended]);
     const left = (onHost.get(hostId) ?? 1) - 1;

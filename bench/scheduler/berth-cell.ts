@@ -16,6 +16,17 @@ import { createState, fold, planEvaluations } from "@berth/scheduler/core";
 /** Between two transactions every wait before another attempt is over, so that whatever has ended wants a place again. */
 const TICK_MS = 60_000;
 
+/** How tasks end that nothing is wrong with. */
+export const EXITED = {
+  code: 0,
+  signal: null,
+  oom: false,
+  cause: "exited",
+  detail: null,
+  startedAtMs: 0,
+  finishedAtMs: 1,
+} as const;
+
 const zero: Resources = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
 
 export const jobOf = (

@@ -5,7 +5,7 @@
  */
 import type { AllocationId, HostId, LogRecord, PlacementRules, Resources } from "@berth/schema";
 import { seededRandom } from "../../packages/scheduler/sim/random.ts";
-import { createBerthCell, jobOf } from "./berth-cell.ts";
+import { createBerthCell, EXITED, jobOf } from "./berth-cell.ts";
 import { usedBytes } from "./used-bytes.ts";
 
 const GIB = 2 ** 30;
@@ -17,16 +17,6 @@ const HOST: Resources = {
   more: { diskBytes: 4_096 * GIB, netEgressBits: 25_000 * MBIT },
 };
 const RACKS = 100;
-
-const EXIT = {
-  code: 0,
-  signal: null,
-  oom: false,
-  cause: "exited",
-  detail: null,
-  startedAtMs: 0,
-  finishedAtMs: 1,
-} as const;
 
 export interface RateOptions {
   readonly hosts: number;
@@ -119,7 +109,7 @@ export const measureRate = (options: RateOptions): RateResult => {
       const { id, hostId } = live[victim] as (typeof live)[number];
       live[victim] = live.at(-1) as (typeof live)[number];
       live.pop();
-      const report = { id, state: "exited", reason: "end", startedAtMs: 0, exit: { ...EXIT } } as const;
+      const report = { id, state: "exited", reason: "end", startedAtMs: 0, exit: { ...EXITED } } as const;
       ends.push({ kind: "allocation_reported", hostId, report });
     }
     const cpuBegin = process.cpuUsage();

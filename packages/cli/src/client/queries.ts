@@ -8,10 +8,12 @@ import {
   JobViewSchema,
   OutputListSchema,
   parseTaskRef,
+  ProjectListSchema,
   routePath,
   Routes,
   isLabel,
   problem,
+  VolumeListSchema,
   type AllocationList,
   type AllocationView,
   type ChangeList,
@@ -20,6 +22,8 @@ import {
   type JobList,
   type JobView,
   type OutputList,
+  type ProjectList,
+  type VolumeList,
 } from "@berth/schema";
 import { Exit, Failure, failureOf } from "../failure.ts";
 import type { Answer, CallOptions, Client, Query } from "./client.ts";
@@ -31,6 +35,8 @@ const MAX_PAGES = 10_000;
 const decodeJobs = decoder(JobListSchema);
 const decodeHosts = decoder(HostListSchema);
 const decodeAllocations = decoder(AllocationListSchema);
+const decodeProjects = decoder(ProjectListSchema);
+const decodeVolumes = decoder(VolumeListSchema);
 const decodeChanges = decoder(ChangeListSchema);
 const decodeOutputs = decoder(OutputListSchema);
 export const decodeJob = decoder(JobViewSchema);
@@ -70,6 +76,12 @@ export const listHosts = (client: Client, options: CallOptions = {}): Promise<Ho
 
 export const listAllocations = (client: Client, query: Query, options: CallOptions = {}): Promise<AllocationList> =>
   allPages(client, decodeAllocations, Routes.allocations, { ...options, query });
+
+export const listProjects = (client: Client): Promise<ProjectList> =>
+  allPages(client, decodeProjects, Routes.projects, {});
+
+export const listVolumes = (client: Client, query: Query): Promise<VolumeList> =>
+  allPages(client, decodeVolumes, Routes.volumes, { query });
 
 export interface JobRef {
   readonly project: string;

@@ -5,15 +5,14 @@ import {
   formatBytes,
   formatCpu,
   MAX_WEIGHT,
-  ProjectListSchema,
   ProjectRemovedSchema,
   ProjectViewSchema,
   routePath,
   Routes,
   type ProjectView,
 } from "@berth/schema";
-import type { Client } from "../client/client.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
+import { listProjects } from "../client/queries.ts";
 import { Exit, Failure } from "../failure.ts";
 import { say } from "../io.ts";
 import { printDocument, printListing } from "../output/format.ts";
@@ -29,11 +28,8 @@ import {
   type Register,
 } from "./verb.ts";
 
-const decodeList = decoder(ProjectListSchema);
 const decodeView = decoder(ProjectViewSchema);
 const decodeRemoved = decoder(ProjectRemovedSchema);
-
-const PAGE = 1_000;
 
 export const registerProject: Register = (program, host) => {
   const project = program
@@ -214,17 +210,6 @@ const registerSet = (project: Command, host: Host): void => {
     ["berth project set media --quota cpu=32", "the rest of its quota stays as it is"],
     ["berth project set media --quota memory=none --weight 200", "memory is limited no longer"],
   ]);
-};
-
-const listProjects = async (client: Client) => {
-  const items: ProjectView[] = [];
-  let cursor: string | undefined;
-  for (;;) {
-    const { value } = await client.get(decodeList, Routes.projects, { query: { limit: PAGE, cursor } });
-    items.push(...value.items);
-    if (value.next === null) return { ...value, items };
-    cursor = value.next;
-  }
 };
 
 const registerLs = (project: Command, { io, finish }: Host): void => {

@@ -8,14 +8,12 @@ import {
   routePath,
   Routes,
   VolumeDetailSchema,
-  VolumeListSchema,
   VolumeRemovedSchema,
   VolumeViewSchema,
-  type VolumeList,
   type VolumeView,
 } from "@berth/schema";
-import type { Client } from "../client/client.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
+import { listVolumes } from "../client/queries.ts";
 import { Exit, Failure } from "../failure.ts";
 import { say } from "../io.ts";
 import { documentText, printDocument, printListing } from "../output/format.ts";
@@ -32,12 +30,10 @@ import {
   type Register,
 } from "./verb.ts";
 
-const decodeList = decoder(VolumeListSchema);
 const decodeView = decoder(VolumeViewSchema);
 const decodeDetail = decoder(VolumeDetailSchema);
 const decodeRemoved = decoder(VolumeRemovedSchema);
 
-const PAGE = 1_000;
 const COPY_LOOK_MS = 1_000;
 
 export const registerVolume: Register = (program, host) => {
@@ -55,20 +51,6 @@ export const registerVolume: Register = (program, host) => {
   registerCopy(volume, host, "snapshot");
   registerCopy(volume, host, "clone");
   registerRm(volume, host);
-};
-
-const listVolumes = async (
-  client: Client,
-  query: { readonly project: string | undefined; readonly host: string | undefined },
-): Promise<VolumeList> => {
-  const items: VolumeView[] = [];
-  let cursor: string | undefined;
-  for (;;) {
-    const { value } = await client.get(decodeList, Routes.volumes, { query: { ...query, limit: PAGE, cursor } });
-    items.push(...value.items);
-    if (value.next === null) return { items, next: null, revision: value.revision };
-    cursor = value.next;
-  }
 };
 
 /** Where it is; what is wrong with that, when something is. */

@@ -17,6 +17,7 @@ import type { DistroReference } from "@berth/schema";
 import { debianMirrors, parseAptSources, type AptFile, type Mirrors } from "../../core/images/apt-sources.ts";
 import { failureOf, mmdebstrapArguments, stepOf, type DebianBuild } from "../../core/images/debian-plan.ts";
 import type { ImageWork } from "../../ports/images.ts";
+import { DISK_IS_FULL } from "./full-disk.ts";
 import { walkTree } from "../volumes/walk-tree.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -223,7 +224,7 @@ const watch = (child: ReturnType<typeof start>, { directory, mostBytes, progress
     if (step !== undefined) progress.layer(step.label, step.phase, Math.max(0, bytes - before), null);
     const disk = await statfs(directory);
     if (bytes > mostBytes) tooMuch = `it takes more than ${mostBytes} bytes of the disk`;
-    else if (disk.bavail < disk.blocks * KEPT_SHARE) tooMuch = "the disk of the image store is full";
+    else if (disk.bavail < disk.blocks * KEPT_SHARE) tooMuch = DISK_IS_FULL;
     if (tooMuch !== undefined) child.kill("SIGKILL");
   };
   const timer = setInterval(() => {

@@ -9,6 +9,7 @@ import Type, { type Static } from "typebox";
 import { removeTree, sealTree, unpackLayer, type UnpackFailure, type UnpackLimits } from "@berth/native";
 import { decoder } from "@berth/schema";
 import { SharedWork } from "../../core/shared-work.ts";
+import { DISK_IS_FULL, isFullCode } from "./full-disk.ts";
 import { hasCode, isMissing, readSealed, syncDirectory, writeSealed } from "../files/atomic-file.ts";
 
 const SealSchema = Type.Object({
@@ -50,9 +51,7 @@ const failureOf = (failure: UnpackFailure, signal: AbortSignal): Error => {
   if (signal.aborted && signal.reason instanceof Error) return signal.reason;
   const { detail, code } = failure.error;
   const text = code === "" || detail.includes(code) ? detail : `${detail} (${code})`;
-  return new Error(code === "ENOSPC" || code === "EDQUOT" ? `${text}: the disk of the image store is full` : text, {
-    cause: failure.error,
-  });
+  return new Error(isFullCode(code) ? `${text}: ${DISK_IS_FULL}` : text, { cause: failure.error });
 };
 
 export const openLayers = async (directory: string): Promise<Layers> => {

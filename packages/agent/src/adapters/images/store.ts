@@ -25,7 +25,6 @@ import { SharedWork } from "../../core/shared-work.ts";
 import { DEFAULT_ID_BASE } from "../../core/slots.ts";
 import { Turns } from "../../core/turns.ts";
 import type { ClusterImages, ImageVerbs, ImageWork, WrittenTree } from "../../ports/images.ts";
-import { hasCode } from "../files/atomic-file.ts";
 import { importArchive, SPOOL } from "./archive-in.ts";
 import { exportArchive } from "./archive-out.ts";
 import { openBlobs } from "./blobs.ts";
@@ -35,6 +34,7 @@ import { bringFromCluster } from "./cluster.ts";
 import { collect, excessOfStore, prune, removeImage, usesOf, type Removed } from "./collect.ts";
 import { commitImage, packed } from "./commit.ts";
 import { readContents, valueOf } from "./contents.ts";
+import { explained, isFull } from "./full-disk.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
 import { openLayers } from "./layers.ts";
 import { inGate, Pins, type Parts } from "./parts.ts";
@@ -168,13 +168,7 @@ class Store implements OciStore {
     archive: AsyncIterable<Uint8Array>,
     options: ImageWork & { readonly name: string | null },
   ): Promise<string[]> {
-    try {
-      return await importArchive(this.#parts, archive, options);
-    } catch (error) {
-      /* What came of it has no name, and nobody will ask for it. */
-      await prune(this.#parts, false).catch(() => undefined);
-      throw explained(error);
-    }
+    return await this.#wholeOrNothing(() => importArchive(this.#parts, archive, options));
   }
 
   give(image: string, format: "oci" | "docker", options: ImageWork): AsyncIterable<Uint8Array> {
@@ -241,13 +235,8 @@ class Store implements OciStore {
     return checkStore(this.#parts, { ...options, repair });
   }
 
-  async commit(written: WrittenTree, image: string, options: ImageWork): Promise<string> {
-    try {
-      return await commitImage(this.#parts, written, this.#named(image), options);
-    } catch (error) {
-      await prune(this.#parts, false).catch(() => undefined);
-      throw explained(error);
-    }
+  commit(written: WrittenTree, image: string, options: ImageWork): Promise<string> {
+    return this.#wholeOrNothing(() => commitImage(this.#parts, written, this.#named(image), options));
   }
 
   giveRoot(written: WrittenTree, options: ImageWork): AsyncIterable<Uint8Array> {
@@ -262,6 +251,16 @@ class Store implements OciStore {
 
   collect(): Promise<Removed> {
     return collect(this.#parts);
+  }
+
+  async #wholeOrNothing<T>(make: () => Promise<T>): Promise<T> {
+    try {
+      return await make();
+    } catch (error) {
+      /* What came of it has no name, and nobody will ask for it. */
+      await prune(this.#parts, false).catch(() => undefined);
+      throw explained(error);
+    }
   }
 
   #named(image: string): string {
@@ -361,16 +360,6 @@ const copyProgress = (from: Progress | undefined, to: Progress | undefined): voi
     to?.layer(digest, phase, doneBytes, totalBytes);
   }
 };
-
-const isFull = (error: unknown): boolean => {
-  if (hasCode(error, "ENOSPC", "EDQUOT")) return true;
-  const cause = error instanceof Error ? error.cause : undefined;
-  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
-  return code === "ENOSPC" || code === "EDQUOT";
-};
-
-const explained = (error: unknown): unknown =>
-  hasCode(error, "ENOSPC", "EDQUOT") ? new Error("the disk of the image store is full", { cause: error }) : error;
 
 export const openOciStore = async (
   directory: string,
