@@ -10,6 +10,7 @@ import {
   type Result,
   type VolumeState,
 } from "@berth/schema";
+import { allocationsOn } from "./allocations-on.ts";
 import { rejection } from "./feasibility.ts";
 import { formatAmount } from "./sentences.ts";
 import { inside, type AllocationRecord, type ClusterState } from "./state.ts";
@@ -115,11 +116,7 @@ export const decideCopyVolume = (state: ClusterState, copy: VolumeCopy): Result<
 
 /** Allocations that have not ended and mount it. */
 export const holdersOf = (state: ClusterState, { hostId, key }: VolumeRecord): AllocationRecord[] =>
-  [...(state.hosts.get(hostId)?.allocations ?? [])].flatMap((id) => {
-    const allocation = state.allocations.get(id);
-    const holds = allocation !== undefined && usesOf(allocation.spec, allocation.index).some((use) => use.key === key);
-    return holds ? [allocation] : [];
-  });
+  allocationsOn(state, hostId).filter(({ index, spec }) => usesOf(spec, index).some((use) => use.key === key));
 
 /** Of one that is on no host any more, all there is is forgotten. */
 export const decideRemoveVolume = (

@@ -17,11 +17,10 @@ import {
 import { exceedsQuota, submitAction } from "./decide-jobs.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
-import { askedOf } from "./granted.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { standing } from "./queue-order.ts";
-import { wholeOf, type Claim, type QuotaHold } from "./quota.ts";
-import { holdSentence, preemptsSentence } from "./sentences.ts";
+import { claimFor, wholeOf, type Claim, type QuotaHold } from "./quota.ts";
+import { preemptsSentence, heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
@@ -59,21 +58,21 @@ const simulate = (
   let slots = (spec.maxRunning ?? Number.POSITIVE_INFINITY) - holding;
   let hostsListed = 0;
   let served = 0;
-  let blocked: { readonly outcome: Outcome; readonly sentence: string } | undefined;
+  let blocked: Explained | undefined;
 
-  const outcomeOf = (index: number, subject: string): { readonly outcome: Outcome; readonly sentence: string } => {
+  const outcomeOf = (index: number, subject: string): Explained => {
     if (holds(previousOf(index))) {
       const hold = { kind: "previous_stopping" } as const;
-      return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+      return heldBy(subject, hold);
     }
     if (slots <= 0) {
       const limit = spec.maxRunning ?? 0;
       const hold = { kind: "max_running", limit, running: limit - Math.min(slots, 0) } as const;
-      return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+      return heldBy(subject, hold);
     }
     const claim = claimAt(index);
     const short = serving.quotas.shortOf(claim);
-    if (short !== undefined) return heldByQuota(subject, short);
+    if (short !== undefined) return heldBy(subject, short);
     // One request: where the first did not fit, no other will, unless its volumes are elsewhere.
     if (blocked !== undefined) return { ...blocked, sentence: `${subject} waits like the task before it` };
     const found = oneMore(index, subject);
@@ -92,30 +91,14 @@ const simulate = (
     if (served === gangMin) blocked = heldByGang(subject, gangMin);
     if (outcome.kind !== "placed") return found;
     const hold = { kind: "room_reserved", hostId: outcome.hostId, waitsFor: 0 } as const;
-    return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+    return heldBy(subject, hold);
   };
 
-  const claimAt = (index: number): Claim => {
-    const previous = previousOf(index);
-    const givesBack = previous === null ? undefined : state.allocations.get(previous);
-    return {
-      project: spec.project,
-      request: requestClass.request,
-      many: 1,
-      givesBack: givesBack && askedOf(givesBack.requestClass).request,
-    };
-  };
-  const heldByQuota = (subject: string, hold: QuotaHold): { readonly outcome: Outcome; readonly sentence: string } => ({
-    outcome: { kind: "held", hold },
-    sentence: holdSentence(subject, hold, 0),
-  });
+  const claimAt = (index: number): Claim => claimFor(state, spec.project, requestClass.request, previousOf(index));
 
   const asking = { spec, requestClass };
   /** Where one more of these tasks goes, with whose room; books it. */
-  const oneMore = (
-    index: number,
-    subject: string,
-  ): { readonly outcome: Outcome; readonly sentence: string } | undefined => {
+  const oneMore = (index: number, subject: string): Explained | undefined => {
     const chosen = serving.find({ ...asking, index }, RUNNERS_UP);
     if (chosen !== undefined) {
       const { hostId, score, runnersUp } = chosen;
@@ -133,15 +116,15 @@ const simulate = (
   const indices = Array.from({ length: gangMin === 0 ? 0 : spec.count }, (_, index) => index);
   const members = indices.filter((index) => !holds(previousOf(index)));
   const wanting = Math.max(0, Math.min(members.length, slots));
-  const heldByGang = (subject: string, able: number): { readonly outcome: Outcome; readonly sentence: string } => {
+  const heldByGang = (subject: string, able: number): Explained => {
     const hold = { kind: "gang", needed: gangMin, able } as const;
-    return { outcome: { kind: "held", hold }, sentence: holdSentence(subject, hold, 0) };
+    return heldBy(subject, hold);
   };
   const gang =
     wanting < gangMin
       ? { able: wanting, waits: false, hold: undefined }
       : gangIn(spec, members, serving, claimAt, (index) => oneMore(index, ""));
-  if (gang.hold !== undefined) blocked = heldByQuota(`${spec.project}/${spec.name}`, gang.hold);
+  if (gang.hold !== undefined) blocked = heldBy(`${spec.project}/${spec.name}`, gang.hold);
   else if (gang.able < gangMin) {
     const name = `${spec.project}/${spec.name}`;
     blocked =

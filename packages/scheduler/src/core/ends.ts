@@ -3,6 +3,7 @@
  * limit is reached and it has been given its time to stop. One without a limit ends some day; a service never does.
  */
 import type { AllocationId } from "@berth/schema";
+import { allocationsOn } from "./allocations-on.ts";
 import { firstShort } from "./feasibility.ts";
 import type { RequestClass } from "./request-class.ts";
 import { addRow, STRIDE, type Vector } from "./vector.ts";
@@ -35,10 +36,8 @@ export interface Planned {
 
 const endingsOn = (state: MutableState, slot: number, planned: Planned): Ending[] => {
   const found: Ending[] = [...(planned.ends.get(slot) ?? [])];
-  for (const id of state.hosts.get(state.index.idOf(slot))?.allocations ?? []) {
-    const allocation = state.allocations.get(id);
-    if (allocation === undefined) continue;
-    const atMs = planned.stopped.has(id) ? 0 : endOfAllocation(allocation);
+  for (const allocation of allocationsOn(state, state.index.idOf(slot))) {
+    const atMs = planned.stopped.has(allocation.id) ? 0 : endOfAllocation(allocation);
     if (atMs < NEVER) found.push({ atMs, request: allocation.requestClass.request });
   }
   return found.sort((a, b) => a.atMs - b.atMs);

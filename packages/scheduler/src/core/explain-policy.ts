@@ -1,14 +1,14 @@
 /** Why a task waits for the sake of others, or with others: room that is kept, gangs, promises; and what priorities would change. */
 import { formatPriority, MAX_LEVEL, priorityOf, type UnblockHint } from "@berth/schema";
+import { allocationsOn } from "./allocations-on.ts";
 import { mayBackfill } from "./backfill.ts";
 import { SOME_DAY } from "./ends.ts";
-import type { Explained } from "./explain.ts";
 import { slotsOf } from "./fold-tasks.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { placeTask, wantingOf } from "./place-task.ts";
 import { findEviction } from "./preempt.ts";
 import { claimOf, QuotaBook, type QuotaHold } from "./quota.ts";
-import { holdSentence } from "./sentences.ts";
+import { heldBy, type Explained } from "./sentences.ts";
 import { mayReplace, type Serving } from "./serve.ts";
 import type { MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Tentative } from "./tentative.ts";
@@ -25,12 +25,9 @@ export const explainReserved = (
 ): Explained | undefined => {
   const hostId = job.reserved.get(index)?.hostId;
   if (hostId === undefined) return undefined;
-  let waitsFor = 0;
-  for (const id of state.hosts.get(hostId)?.allocations ?? []) {
-    if (state.allocations.get(id)?.desired === "stop") waitsFor += 1;
-  }
+  const waitsFor = allocationsOn(state, hostId).filter(({ desired }) => desired === "stop").length;
   const hold = { kind: "room_reserved", hostId, waitsFor } as const;
-  return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+  return heldBy(subject, hold);
 };
 
 /** What so many tasks of a gang, which start together, lack of their quota. */
@@ -63,7 +60,7 @@ export const explainQuota = (
   const quotas = serving?.quotas ?? new QuotaBook(state);
   const lacks = gangNeed(job) - gangHolds(state, job).length;
   const hold = lacks > 1 ? gangShort(state, quotas, job, lacks) : quotas.shortOf(claimOf(state, job, task));
-  return hold === undefined ? undefined : { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+  return hold === undefined ? undefined : heldBy(subject, hold);
 };
 
 /** A gang that lacks room for some of it; undefined when it is whole, or would be. */
@@ -92,7 +89,7 @@ export const explainGang = (
   const isReady = holds === 0 && job.reserved.size === 0 && wanting >= needed;
   if (isReady && (able === 0 || able === needed)) return undefined;
   const hold = { kind: "gang", needed, able: Math.min(able, wanting) } as const;
-  return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+  return heldBy(subject, hold);
 };
 
 /** It fits where somebody else has been promised room. */
@@ -107,7 +104,7 @@ export const explainKept = (
     if (kept.job === job || mayBackfill(state, kept, job, nowMs) !== "kept") continue;
     const untilMs = kept.atMs < SOME_DAY ? kept.atMs : null;
     const hold = { kind: "backfill", hostId: state.index.idOf(kept.slot), keptFor: kept.job.key, untilMs } as const;
-    return { sentence: holdSentence(subject, hold, nowMs), outcome: { kind: "held", hold } };
+    return heldBy(subject, hold, nowMs);
   }
   return undefined;
 };

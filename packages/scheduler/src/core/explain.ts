@@ -20,7 +20,8 @@ import {
   type UnblockHint,
   type Why,
 } from "@berth/schema";
-import { firstShort, rejection, type HostRoom, type Vector } from "./feasibility.ts";
+import { firstShort, rejection, type HostRoom } from "./feasibility.ts";
+import { type Vector } from "./vector.ts";
 import { slotsOf } from "./fold-tasks.ts";
 import { planOn } from "./plan.ts";
 import { explainGang, explainKept, explainQuota, explainReserved, priorityHint, waitHint } from "./explain-policy.ts";
@@ -29,7 +30,7 @@ import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import { queuePlace } from "./queue-place.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { RuleRejection } from "./rule-check.ts";
-import { blockedSentence, holdSentence, preemptsSentence } from "./sentences.ts";
+import { blockedSentence, holdSentence, preemptsSentence, heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
 import {
   inside,
@@ -42,11 +43,6 @@ import {
 import { tentatively, type Chosen, type Tentative } from "./tentative.ts";
 import type { VolumeSight } from "./volumes.ts";
 import { victimOf } from "./victims.ts";
-
-export interface Explained {
-  readonly sentence: string;
-  readonly outcome: Outcome;
-}
 
 const RUNNERS_UP = 3;
 const MAX_FREE_HINTS = 3;
@@ -196,7 +192,7 @@ const explainThrottle = (job: MutableJob, subject: string, own: 0 | 1): Explaine
   const limit = job.spec.maxRunning;
   if (limit === null || slotsOf(job) + own > 0) return undefined;
   const hold = { kind: "max_running", limit, running: limit - slotsOf(job) } as const;
-  return { sentence: holdSentence(subject, hold, 0), outcome: { kind: "held", hold } };
+  return heldBy(subject, hold);
 };
 
 const waitSentence = (spec: JobSpec): string => {

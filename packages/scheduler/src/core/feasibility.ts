@@ -14,8 +14,6 @@ import {
 import { unfulfilled, type Wish } from "./devices.ts";
 import { BASE, STRIDE, type Vector } from "./vector.ts";
 
-export { STRIDE, type Vector } from "./vector.ts";
-
 /** `names` says which dimension stands where. */
 export const toVector = (names: readonly string[], resources: Resources): Vector => {
   const vector = new Float64Array(STRIDE);

@@ -4,9 +4,8 @@
  */
 import { priorityOf, type AllocationId, type Exit, type JobSpec, type TaskCounts } from "@berth/schema";
 import { addInto } from "./feasibility.ts";
-import { askedOf } from "./granted.ts";
 import { isGivenUp } from "./patience.ts";
-import type { RequestClass } from "./request-class.ts";
+import { askedOf, type RequestClass } from "./request-class.ts";
 import { unreserve } from "./reservations.ts";
 import { afterEnd } from "./restart-policy.ts";
 import { createSortedList } from "./sorted-list.ts";

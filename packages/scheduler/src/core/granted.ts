@@ -1,13 +1,11 @@
 /** What is booked for a task: its request, with the devices that it was given. */
 import { cpuList, cpuNumbers, type DeviceGrant, type HostId } from "@berth/schema";
+import { allocationsOn } from "./allocations-on.ts";
 import { attributesOf } from "./attributes.ts";
-import { NO_WISHES, withGrants } from "./devices.ts";
+import { withGrants } from "./devices.ts";
 import { toVector } from "./feasibility.ts";
-import type { RequestClass } from "./request-class.ts";
+import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import type { HostRecord, MutableHost, MutableState } from "./state.ts";
-
-/** The class that was asked for, of one that is booked. */
-export const askedOf = (requestClass: RequestClass): RequestClass => requestClass.asked ?? requestClass;
 
 /** With the columns of these devices, as the host has them now. */
 export const bookedFor = (
@@ -19,7 +17,7 @@ export const bookedFor = (
   if (grants.length === 0) return requestClass;
   const devices = state.hosts.get(hostId)?.capacity?.devices ?? [];
   const request = withGrants(state.devices, devices, requestClass.request, grants);
-  return { ...requestClass, request, wishes: NO_WISHES, columns: true, asked: askedOf(requestClass) };
+  return bookedAs(requestClass, request);
 };
 
 /** Tells the packer what a host is, as the log has it. */
@@ -34,9 +32,8 @@ export const describeHost = (state: MutableState, host: MutableHost): void =>
 
 /** Its devices are others now: what its allocations have of them stands elsewhere. */
 export const rebook = (state: MutableState, host: MutableHost): void => {
-  for (const id of host.allocations) {
-    const allocation = state.allocations.get(id);
-    if (allocation?.devices === undefined) continue;
+  for (const allocation of allocationsOn(state, host.id)) {
+    if (allocation.devices === undefined) continue;
     state.index.tryOut(host.slot, allocation.requestClass, -1);
     allocation.requestClass = bookedFor(state, host.id, askedOf(allocation.requestClass), allocation.devices);
     state.index.tryOut(host.slot, allocation.requestClass, 1);
@@ -48,8 +45,7 @@ export type CpusTaken = Map<string, Set<number>>;
 
 export const cpusTakenOn = (state: MutableState, host: HostRecord): CpusTaken => {
   const taken: CpusTaken = new Map();
-  for (const id of host.allocations)
-    for (const grant of state.allocations.get(id)?.devices ?? []) noteCpus(taken, grant);
+  for (const { devices = [] } of allocationsOn(state, host.id)) for (const grant of devices) noteCpus(taken, grant);
   return taken;
 };
 

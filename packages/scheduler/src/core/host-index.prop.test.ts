@@ -9,7 +9,8 @@ import {
 } from "@berth/schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { firstShort, STRIDE } from "./feasibility.ts";
+import { firstShort } from "./feasibility.ts";
+import { STRIDE } from "./vector.ts";
 import { createDeviceLayout } from "./devices.ts";
 import { createHostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";

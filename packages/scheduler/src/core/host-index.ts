@@ -21,20 +21,19 @@ import {
   choose,
   createDeviceLayout,
   grantsOf,
-  NO_WISHES,
   unfulfilled,
   writeDevices,
   type DeviceLayout,
   type Wish,
 } from "./devices.ts";
-import { STRIDE, type HostRoom, type Vector } from "./feasibility.ts";
+import { type HostRoom } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
-import type { RequestClass } from "./request-class.ts";
+import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
 import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard, type Lane } from "./score-board.ts";
-import { BASE, padded } from "./vector.ts";
+import { BASE, padded, STRIDE, type Vector } from "./vector.ts";
 import { explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
 
 export interface Choice {
@@ -150,7 +149,7 @@ export const createHostIndex = (
   const modelsOf = (slot: number) => ({ models: table.rows().models, modelsFrom: slot * (STRIDE - BASE) });
 
   const laneOf = (requestClass: RequestClass): Lane | undefined =>
-    requestClass.unknown === null ? board.laneOf(requestClass.asked ?? requestClass) : undefined;
+    requestClass.unknown === null ? board.laneOf(askedOf(requestClass)) : undefined;
 
   const largestNow = (): Float64Array => {
     const largest = new Float64Array(STRIDE);
@@ -277,8 +276,10 @@ export const createHostIndex = (
         chosen.set(`${wish.ask.kind}/${ordinal}`, { wish, ordinal });
       });
       if (!isWhole) return undefined;
-      const booked: RequestClass = { ...requestClass, request, wishes: NO_WISHES, columns: true, asked: requestClass };
-      return { requestClass: booked, devices: grantsOf(devicesOf[slot] ?? [], [...chosen.values()]) };
+      return {
+        requestClass: bookedAs(requestClass, request),
+        devices: grantsOf(devicesOf[slot] ?? [], [...chosen.values()]),
+      };
     },
     stir: noteGrowth,
     sizes: () => sizes,

@@ -10,7 +10,7 @@ import { isTerminal, noResources, type AllocationId, type AuditEntry, type JobKe
 import { restoreAudit } from "./audit.ts";
 import { createBitset } from "./bitset.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
-import { askedOf, bookedFor, describeHost } from "./granted.ts";
+import { bookedFor, describeHost } from "./granted.ts";
 import { toVector } from "./feasibility.ts";
 import { account, queueKeyOf, refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
 import type { ProjectRecord } from "./projects.ts";
@@ -28,6 +28,7 @@ import {
   type MutableTask,
 } from "./state.ts";
 import { createUsage, type UsageFacts } from "./usage.ts";
+import { askedOf } from "./request-class.ts";
 
 type Primitive = string | number | boolean | null | undefined;
 /** T, if JSON keeps all of it. */

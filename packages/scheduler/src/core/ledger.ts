@@ -4,8 +4,9 @@
  * before the next answer. A function of the facts: it can be dropped at any time.
  */
 import { priorityOf, type AllocationId } from "@berth/schema";
+import { allocationsOn } from "./allocations-on.ts";
 import { addRow, STRIDE } from "./vector.ts";
-import type { MutableAllocation, MutableState } from "./state.ts";
+import type { MutableState } from "./state.ts";
 
 /** What stands on one host, by priority. `NOW`: what is being stopped already, and costs nothing more. */
 export const NOW = -1;
@@ -30,16 +31,6 @@ export interface Ledger {
 /** Of so many changes a reader is told; whoever asks later looks at everything. */
 const MAX_NEWS = 4_096;
 
-const allocationsOn = (state: MutableState, slot: number): MutableAllocation[] => {
-  const host = state.hosts.get(state.index.idOf(slot));
-  const found: MutableAllocation[] = [];
-  for (const id of host?.allocations ?? []) {
-    const allocation = state.allocations.get(id);
-    if (allocation !== undefined) found.push(allocation);
-  }
-  return found;
-};
-
 export const createLedger = (): Ledger => {
   let isUsed = false;
   let version = 0;
@@ -62,7 +53,7 @@ export const createLedger = (): Ledger => {
   const recount = (state: MutableState, slot: number, taken: ReadonlySet<AllocationId>): void => {
     const from = slot * STRIDE;
     for (const row of rows.values()) row.fill(0, from, from + STRIDE);
-    for (const { id, desired, spec, requestClass } of allocationsOn(state, slot)) {
+    for (const { id, desired, spec, requestClass } of allocationsOn(state, state.index.idOf(slot))) {
       const own = desired === "stop" || taken.has(id) ? NOW : priorityOf(spec);
       const row = rows.get(own) as Float64Array;
       addRow(row, from, requestClass.request);

@@ -9,13 +9,13 @@
  */
 import type { AllocationId, HostId, LogRecord } from "@berth/schema";
 import { isWaiting } from "./fold-tasks.ts";
-import { askedOf } from "./granted.ts";
 import { Service, type Due } from "./lines.ts";
 import { giveBack, passOver } from "./preempt.ts";
 import { mayReplace, Serving } from "./serve.ts";
 import { placeReserved } from "./serve-reserved.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
+import { askedOf } from "./request-class.ts";
 
 export interface PlanEnv {
   readonly nowMs: number;

@@ -7,6 +7,7 @@
  */
 import { LRUCache } from "lru-cache";
 import { priorityOf, type AllocationId, type HostId, type JobKey } from "@berth/schema";
+import { allocationsOn } from "./allocations-on.ts";
 import { mayStop } from "./disruption.ts";
 import { unfulfilled } from "./devices.ts";
 import { firstShort } from "./feasibility.ts";
@@ -134,14 +135,10 @@ const harmOf = (state: MutableState, { key }: MutableAllocation): number => {
 };
 
 const evictable = (state: MutableState, slot: number, level: number, taken: Taken): MutableAllocation[] => {
-  const host = state.hosts.get(state.index.idOf(slot));
-  const found: MutableAllocation[] = [];
-  for (const id of host?.allocations ?? []) {
-    const allocation = state.allocations.get(id);
-    if (allocation === undefined || allocation.desired === "stop" || taken.ids.has(id)) continue;
-    if (taken.gangs.has(allocation.key)) continue;
-    if (priorityOf(allocation.spec) <= level) found.push(allocation);
-  }
+  const found = allocationsOn(state, state.index.idOf(slot)).filter(
+    ({ desired, id, key, spec }) =>
+      desired !== "stop" && !taken.ids.has(id) && !taken.gangs.has(key) && priorityOf(spec) <= level,
+  );
   // The least important first; of equals those that came last, which have done the least.
   return found.sort(
     (a, b) => priorityOf(a.spec) - priorityOf(b.spec) || b.placedAtMs - a.placedAtMs || (a.id < b.id ? 1 : -1),

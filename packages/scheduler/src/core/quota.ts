@@ -5,12 +5,12 @@
  *
  * The running sums are those of fair share, so an answer costs a few comparisons, whatever the project holds.
  */
-import { quotaEntries, type Hold, type JobSpec, type ProjectName } from "@berth/schema";
-import { askedOf } from "./granted.ts";
+import { quotaEntries, type AllocationId, type Hold, type JobSpec, type ProjectName } from "@berth/schema";
 import type { ProjectRecord } from "./projects.ts";
 import type { ClusterState, MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Holdings } from "./usage.ts";
 import { BASE, STRIDE, type Vector } from "./vector.ts";
+import { askedOf } from "./request-class.ts";
 
 export type QuotaHold = Extract<Hold, { kind: "quota" }>;
 
@@ -45,12 +45,20 @@ export interface Claim {
   readonly givesBack?: Vector | undefined;
 }
 
-/** A task of a job as it would be placed now: in the place of what it has on a host that is waited for no longer. */
-export const claimOf = (state: MutableState, job: MutableJob, task: MutableTask): Claim => {
-  const { project, requestClass } = job;
-  const active = task.active === null ? undefined : state.allocations.get(task.active);
-  return { project, request: requestClass.request, many: 1, givesBack: active && askedOf(active.requestClass).request };
+/** One task, in the place of `previous`: what it has on a host that is waited for no longer. */
+export const claimFor = (
+  state: MutableState,
+  project: ProjectName,
+  request: Vector,
+  previous: AllocationId | null,
+): Claim => {
+  const active = previous === null ? undefined : state.allocations.get(previous);
+  return { project, request, many: 1, givesBack: active && askedOf(active.requestClass).request };
 };
+
+/** A task of a job as it would be placed now. */
+export const claimOf = (state: MutableState, job: MutableJob, task: MutableTask): Claim =>
+  claimFor(state, job.project, job.requestClass.request, task.active);
 
 /** As room that is kept counts: beside what the task has on a lost host, until it is placed. */
 export const wholeOf = ({ givesBack: _, ...claim }: Claim): Claim => claim;

@@ -3,8 +3,9 @@
  * refers to it; its id is never used again, so that whatever is remembered under an id stays true.
  */
 import { demandKeyOf } from "./demand.ts";
-import { wishesOf, type DeviceLayout, type Wish } from "./devices.ts";
-import { toVector, unknownIn, type Vector } from "./feasibility.ts";
+import { NO_WISHES, wishesOf, type DeviceLayout, type Wish } from "./devices.ts";
+import { toVector, unknownIn } from "./feasibility.ts";
+import { type Vector } from "./vector.ts";
 import { groupsOf, rulesKey, rulesOf, type Asking, type Rules } from "./rules.ts";
 
 export interface RequestClass {
@@ -26,6 +27,18 @@ export interface RequestClass {
   /** What was asked, of what is booked for it. */
   readonly asked?: RequestClass;
 }
+
+/** The class that was asked for, of one that is booked. */
+export const askedOf = (requestClass: RequestClass): RequestClass => requestClass.asked ?? requestClass;
+
+/** As it is booked where it is decided which devices it has: `request` says it in columns. */
+export const bookedAs = (requestClass: RequestClass, request: Vector): RequestClass => ({
+  ...requestClass,
+  request,
+  wishes: NO_WISHES,
+  columns: true,
+  asked: askedOf(requestClass),
+});
 
 const describe = (id: number, names: readonly string[], asking: Asking, layout: DeviceLayout): RequestClass => {
   const request = toVector(names, asking.requests);

@@ -4,8 +4,8 @@
  * as long as its task wants a place and its host answers: then the task is planned anew.
  */
 import type { DeviceGrant, HostId } from "@berth/schema";
-import { askedOf, bookedFor } from "./granted.ts";
-import type { RequestClass } from "./request-class.ts";
+import { bookedFor } from "./granted.ts";
+import { askedOf, type RequestClass } from "./request-class.ts";
 import type { MutableHost, MutableJob, MutableState } from "./state.ts";
 
 export interface Reservation {

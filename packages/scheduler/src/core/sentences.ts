@@ -7,6 +7,7 @@ import {
   type AnyDimension,
   type Hold,
   type HostRejection,
+  type Outcome,
   taskName,
   type Victim,
 } from "@berth/schema";
@@ -104,3 +105,15 @@ export const holdSentence = (subject: string, hold: Hold, nowMs: number): string
       return absurd(hold);
   }
 };
+
+/** What becomes of a task, for programs and for people. */
+export interface Explained {
+  readonly sentence: string;
+  readonly outcome: Outcome;
+}
+
+/** It has to wait for something that is not room. */
+export const heldBy = (subject: string, hold: Hold, nowMs = 0): Explained => ({
+  sentence: holdSentence(subject, hold, nowMs),
+  outcome: { kind: "held", hold },
+});

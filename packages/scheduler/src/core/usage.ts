@@ -5,7 +5,7 @@
  * after each HALF_LIFE_MS, as in the fair share of batch systems.
  */
 import { DEFAULT_WEIGHT, type ProjectName } from "@berth/schema";
-import { STRIDE, type Vector } from "./feasibility.ts";
+import { addRow, BASE, STRIDE, type Vector } from "./vector.ts";
 
 export const HALF_LIFE_MS = 6 * 3_600_000;
 
@@ -67,7 +67,8 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
 
   const shareOf = (held: Vector, extra?: Vector): number => {
     let share = 0;
-    for (let at = 0; at < STRIDE; at += 1) {
+    // Devices one by one are in no sum: what they come to is a dimension.
+    for (let at = 0; at < BASE; at += 1) {
       const all = total[at] as number;
       if (all > 0) share = Math.max(share, ((held[at] as number) + (extra?.[at] ?? 0)) / all);
     }
@@ -98,9 +99,8 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
     return made;
   };
 
-  const book = (holdings: Holdings, request: Vector, sign: number): void => {
-    const { held } = holdings;
-    for (let at = 0; at < STRIDE; at += 1) held[at] = (held[at] as number) + sign * (request[at] as number);
+  const book = (holdings: Holdings, request: Vector, sign: 1 | -1): void => {
+    addRow(holdings.held, 0, request, sign);
     holdings.tasks += sign;
   };
 
@@ -115,9 +115,8 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
   return {
     total,
     grow: (before, after) => {
-      for (let at = 0; at < STRIDE; at += 1) {
-        total[at] = (total[at] as number) + (after[at] as number) - (before[at] as number);
-      }
+      addRow(total, 0, after);
+      addRow(total, 0, before, -1);
     },
     add: (name, request, sign, atMs) => {
       const project = projectOf(name, atMs);

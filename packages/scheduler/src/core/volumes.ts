@@ -13,6 +13,7 @@ import {
   type ProjectName,
   type VolumeState,
 } from "@berth/schema";
+import { allocationsOn } from "./allocations-on.ts";
 import { addInto, addResources } from "./feasibility.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { ClusterState, MutableState } from "./state.ts";
@@ -101,9 +102,8 @@ const writerBeside = (
   { index, spec }: Mounter,
 ): string | undefined => {
   if (!use.writes) return undefined;
-  for (const id of state.hosts.get(hostId)?.allocations ?? []) {
-    const allocation = state.allocations.get(id);
-    if (allocation === undefined || !mountsVolumes(allocation.spec)) continue;
+  for (const allocation of allocationsOn(state, hostId)) {
+    if (!mountsVolumes(allocation.spec)) continue;
     if (allocation.index === index && allocation.key === jobKey(spec.project, spec.name)) continue;
     const others = usesOf(allocation.spec, allocation.index);
     if (others.some((other) => other.key === use.key && clashes(use, other)))

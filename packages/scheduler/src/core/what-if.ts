@@ -17,7 +17,8 @@ import {
   type WhatIfRequest,
   type WhatIfView,
 } from "@berth/schema";
-import { explainRequest, type Explained } from "./explain.ts";
+import { explainRequest } from "./explain.ts";
+import type { Explained } from "./sentences.ts";
 import { close, copyOf, lastingOn, suppose } from "./hypothesis.ts";
 import { placeTask, type Wanting } from "./place-task.ts";
 import { planOn, type PlanEnv } from "./plan.ts";

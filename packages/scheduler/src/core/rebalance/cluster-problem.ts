@@ -5,7 +5,7 @@
  */
 import { DIMENSIONS, holds, type AllocationId, type HostId, type RebalanceGoal, type StayReason } from "@berth/schema";
 import { attributesOf } from "../attributes.ts";
-import { STRIDE } from "../feasibility.ts";
+import { STRIDE } from "../vector.ts";
 import { inside, type ClusterState, type MutableAllocation, type MutableJob } from "../state.ts";
 import { mountsVolumes } from "../volumes.ts";
 import type { Reassignment } from "./reassignment.ts";
