@@ -14,7 +14,6 @@ import {
   ImageWrittenSchema,
   ok,
   problem,
-  type Decoder,
   type AllocationId,
   type CommitRequest,
   type HostId,
@@ -28,11 +27,10 @@ import {
   type ImageRequest,
   type Problem,
   type Result,
-  type Rpc,
 } from "@berth/schema";
 import type { ClusterState } from "../core/index.ts";
 import type { AskAgent } from "./agent-rpc.ts";
-import { answeringHosts, inParallel } from "./many-agents.ts";
+import { allPages, answeringHosts, createAskFor, fromEach, inParallel } from "./many-agents.ts";
 
 export interface AgentImages {
   readonly list: (hosts: readonly HostId[] | undefined) => Promise<ImageList>;
@@ -95,28 +93,10 @@ export const someOf = (hosts: readonly HostId[], count: number, seed: string): H
 export const createAgentImages = ({ state, askAgent, randomBytes }: Options): AgentImages => {
   const answering = (): HostId[] => answeringHosts(state);
 
-  const ask = async <T>(host: HostId, op: Rpc["op"], decode: Decoder<T>, waitMs = 0): Promise<Result<T, Problem>> => {
-    const answer = await askAgent(host, op, waitMs);
-    if (!answer.ok) return answer;
-    const decoded = decode(answer.value);
-    return decoded.ok ? decoded : err(problem("agent.unreachable", `the answer of ${host} cannot be read`));
-  };
+  const ask = createAskFor(askAgent);
 
-  const listOf = async (host: HostId): Promise<Result<ImageOnHost[], Problem>> => {
-    const items: ImageOnHost[] = [];
-    let offset: number | null = 0;
-    for (let page = 0; offset !== null && page < MAX_PAGES; page += 1) {
-      const answer: Awaited<ReturnType<typeof ask<{ items: ImageOnHost[]; next: number | null }>>> = await ask(
-        host,
-        { kind: "images", offset },
-        decodePage,
-      );
-      if (!answer.ok) return answer;
-      items.push(...answer.value.items);
-      offset = answer.value.next;
-    }
-    return ok(items);
-  };
+  const listOf = (host: HostId): Promise<Result<ImageOnHost[], Problem>> =>
+    allPages(MAX_PAGES, (offset) => ask(host, { kind: "images", offset }, decodePage));
 
   const newId = (): string => Buffer.from(randomBytes(18)).toString("base64url");
 
@@ -165,22 +145,17 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
 
   return {
     list: async (hosts) => {
-      const asked = await inParallel(hosts ?? answering(), async (host) => ({ host, answer: await listOf(host) }));
-      return {
-        items: asked.flatMap(({ host, answer }) => (answer.ok ? answer.value.map((image) => ({ host, image })) : [])),
-        silent: asked.flatMap(({ host, answer }) => (answer.ok ? [] : [{ host, problem: answer.error }])),
-      };
+      const { found, silent } = await fromEach(hosts ?? answering(), listOf);
+      return { items: found.flatMap(({ host, value }) => value.map((image) => ({ host, image }))), silent };
     },
 
     inspect: async (image, hosts) => {
-      const asked = await inParallel(hosts ?? answering(), async (host) => ({
-        host,
-        answer: await ask(host, { kind: "image", image }, decodeDetail),
-      }));
-      const items = asked.flatMap(({ host, answer }) => (answer.ok ? [{ host, image: answer.value }] : []));
-      if (items.length > 0) return ok({ items });
-      const failure = asked.find(({ answer }) => !answer.ok && answer.error.code !== "image.not_found")?.answer;
-      if (failure?.ok === false) return failure;
+      const { found, silent } = await fromEach(hosts ?? answering(), (host) =>
+        ask(host, { kind: "image", image }, decodeDetail),
+      );
+      if (found.length > 0) return ok({ items: found.map(({ host, value }) => ({ host, image: value })) });
+      const failure = silent.find((one) => one.problem.code !== "image.not_found");
+      if (failure !== undefined) return err(failure.problem);
       return err(problem("image.not_found", `${hosts === undefined ? "no host" : hosts.join(", ")} has ${image}`));
     },
 

@@ -1,6 +1,7 @@
-/** Asking many hosts the same thing, some at a time. */
-import type { HostId } from "@berth/schema";
+/** Asking hosts for what they know: one for a value or for a list by its pages, many for the same thing, some at a time. */
+import { err, ok, problem, type Decoder, type HostId, type Problem, type Result, type Rpc } from "@berth/schema";
 import type { ClusterState } from "../core/index.ts";
+import type { AskAgent } from "./agent-rpc.ts";
 
 /** Hosts that are asked at a time. */
 const PARALLEL = 32;
@@ -19,3 +20,51 @@ export const answeringHosts = (state: ClusterState): HostId[] =>
     .filter((host) => host.session !== null && host.state !== "lost" && host.state !== "disconnected")
     .map(({ id }) => id)
     .toSorted();
+
+/** An answer that has been decoded; `waitMs` as in AskAgent. */
+export type AskFor = <T>(
+  host: HostId,
+  op: Rpc["op"],
+  decode: Decoder<T>,
+  waitMs?: number,
+) => Promise<Result<T, Problem>>;
+
+export const createAskFor =
+  (askAgent: AskAgent): AskFor =>
+  async (host, op, decode, waitMs = 0) => {
+    const answer = await askAgent(host, op, waitMs);
+    if (!answer.ok) return answer;
+    const decoded = decode(answer.value);
+    return decoded.ok ? decoded : err(problem("agent.unreachable", `the answer of ${host} cannot be read`));
+  };
+
+/** All of a list, page by page, but no more than so many: a host must not keep us for ever. */
+export const allPages = async <T>(
+  maxPages: number,
+  ask: (offset: number) => Promise<Result<{ readonly items: readonly T[]; readonly next: number | null }, Problem>>,
+): Promise<Result<T[], Problem>> => {
+  const items: T[] = [];
+  let offset: number | null = 0;
+  for (let page = 0; offset !== null && page < maxPages; page += 1) {
+    const answer: Awaited<ReturnType<typeof ask>> = await ask(offset);
+    if (!answer.ok) return answer;
+    items.push(...answer.value.items);
+    offset = answer.value.next;
+  }
+  return ok(items);
+};
+
+/** What each host answers, and what kept the others from it. */
+export const fromEach = async <T>(
+  hosts: readonly HostId[],
+  ask: (host: HostId) => Promise<Result<T, Problem>>,
+): Promise<{
+  readonly found: readonly { readonly host: HostId; readonly value: T }[];
+  readonly silent: { readonly host: HostId; readonly problem: Problem }[];
+}> => {
+  const asked = await inParallel(hosts, async (host) => ({ host, answer: await ask(host) }));
+  return {
+    found: asked.flatMap(({ host, answer }) => (answer.ok ? [{ host, value: answer.value }] : [])),
+    silent: asked.flatMap(({ host, answer }) => (answer.ok ? [] : [{ host, problem: answer.error }])),
+  };
+};

@@ -1,7 +1,7 @@
+/** What stands on a host and has not ended, what is being stopped included; nothing on one that is not known. */
 import type { AllocationId, HostId } from "@berth/schema";
 import type { AllocationRecord, HostRecord } from "./state.ts";
 
-/** What stands on a host and has not ended, what is being stopped included; nothing on one that is not known. */
 export const allocationsOn = <A extends AllocationRecord>(
   state: {
     readonly hosts: ReadonlyMap<HostId, Pick<HostRecord, "allocations">>;
