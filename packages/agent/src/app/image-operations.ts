@@ -22,6 +22,7 @@ import { errorFields } from "../ports/log.ts";
 import type { ImageVerbs, ImageWork } from "../ports/images.ts";
 import type { Ports } from "./context.ts";
 import type { OpenWritten } from "./written.ts";
+import { messageOf } from "./record-changes.ts";
 
 const MAX_RUNNING = 32;
 const MAX_KEPT = 128;
@@ -307,7 +308,6 @@ export const createImageOperations = (
   };
 };
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 const reasonText = (reason: unknown): string => (reason instanceof Error ? reason.message : "it was cancelled");
 
 /** What is read here is let go however reading it ends. */

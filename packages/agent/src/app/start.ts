@@ -12,6 +12,7 @@ import {
   type JobSpec,
   type Result,
 } from "@berth/schema";
+import { NEVER } from "../core/turns.ts";
 import { settingsOf } from "../core/devices.ts";
 import { containerSpecOf } from "../core/container-spec.ts";
 import type { ContainerSpec, RuntimeError } from "../core/container.ts";
@@ -31,7 +32,6 @@ import { watch } from "./recover.ts";
 const SLOW_START_MS = 1000;
 const STILL_WANTED_MS = 1000;
 /** What is not wanted any more by then is started nevertheless, and stopped at once. */
-const NEVER = new AbortController().signal;
 
 /** Runs again what ended with its machine; its log begins anew. */
 export const revive = async (context: AgentContext, action: ActionOf<"revive">): Promise<void> => {

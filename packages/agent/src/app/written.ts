@@ -7,7 +7,7 @@ import { err, ok, problem, type AllocationId, type Problem, type Result } from "
 import { containerSpecOf } from "../core/container-spec.ts";
 import { NO_DEFAULTS } from "../core/images/prepared.ts";
 import { idBaseOf } from "../core/slots.ts";
-import { Turns } from "../core/turns.ts";
+import { NEVER, Turns } from "../core/turns.ts";
 import type { WrittenTree } from "../ports/images.ts";
 import { errorFields } from "../ports/log.ts";
 import type { Container } from "../ports/runtime.ts";
@@ -25,7 +25,6 @@ interface Readers {
   readonly turns: Turns;
 }
 const readers = new WeakMap<Container, Readers>();
-const NEVER = new AbortController().signal;
 const NOTHING = (): Promise<void> => Promise.resolve();
 
 const readersOf = (container: Container): Readers => {

@@ -3,6 +3,9 @@ interface Waiting {
   readonly go: () => void;
 }
 
+/** Of whoever never gives up. */
+export const NEVER = new AbortController().signal;
+
 export class Turns {
   readonly #most: number;
   readonly #queue = new Set<Waiting>();

@@ -68,3 +68,17 @@ test("what is held before it is kept stays until it is let go", async () => {
   letGo();
   expect([kept.isHeld(layer.allocation), await kept.remove(layer.allocation)]).toEqual([false, true]);
 });
+
+test("what is counted and flushed at the same time is both, also in the next boot", async () => {
+  const kept = await opened("boot");
+  const layers = Array.from({ length: 8 }, layerOf);
+  for (const layer of layers) {
+    const upper = join(folder, "upper");
+    mkdirSync(upper);
+    writeFileSync(join(upper, "file"), "x".repeat(5000));
+    await kept.keep(layer, upper);
+  }
+  await Promise.all([kept.drop(2, 0), kept.flush()]);
+  const next = await opened("another boot");
+  for (const { allocation } of layers) expect(next.get(allocation)?.sizeBytes, allocation).toBeGreaterThan(0);
+});

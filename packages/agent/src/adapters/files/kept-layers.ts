@@ -13,6 +13,7 @@ import Type, { type Static } from "typebox";
 import { removeTree, syncTree } from "@berth/native";
 import { AllocationIdSchema, decoder, JobNameSchema, ProjectNameSchema, type AllocationId } from "@berth/schema";
 import { layersToDrop, type RetentionLimits } from "../../core/retention.ts";
+import { NEVER, Turns } from "../../core/turns.ts";
 import type { KeptLayer, KeptLayers } from "../../ports/kept-layers.ts";
 import { errorFields, type Log } from "../../ports/log.ts";
 import { walkTree } from "../volumes/walk-tree.ts";
@@ -92,8 +93,20 @@ export const openKeptLayers = async (options: KeptLayersOptions): Promise<KeptLa
   const deleting = new Set<Promise<void>>();
   let removed = 0;
   const place = (id: AllocationId): string => join(directory, id);
-  const write = (file: KeptFile, durable: boolean): Promise<void> =>
-    writeSealed(`${place(file.allocation)}${RECORD}`, file, { durable });
+  const write = (file: KeptFile): Promise<void> =>
+    writeSealed(`${place(file.allocation)}${RECORD}`, file, { durable: false });
+  const writing = new Turns(1);
+  /** One after the other: of two changes at a time the later would be lost on disk if the earlier were written last. */
+  const change = (id: AllocationId, what: Partial<KeptFile>): Promise<void> =>
+    writing.run(NEVER, async () => {
+      const file = kept.get(id);
+      if (file === undefined) return;
+      const changed = { ...file, ...what };
+      kept.set(id, changed);
+      await write(changed);
+      // It may have been removed meanwhile.
+      if (!kept.has(id)) await rm(`${place(id)}${RECORD}`, { force: true });
+    });
   const newestFirst = (): KeptFile[] =>
     [...kept.values()].toSorted((a, b) => b.endedAtMs - a.endedAtMs || (a.allocation < b.allocation ? 1 : -1));
 
@@ -121,13 +134,7 @@ export const openKeptLayers = async (options: KeptLayersOptions): Promise<KeptLa
     await walkTree(place(id), (entry) => {
       sizeBytes += entry.blocks * 512;
     });
-    const now = kept.get(id);
-    if (now === undefined) return;
-    const counted = { ...now, sizeBytes };
-    kept.set(id, counted);
-    await write(counted, false);
-    // It may have been removed meanwhile.
-    if (!kept.has(id)) await rm(`${place(id)}${RECORD}`, { force: true });
+    await change(id, { sizeBytes });
   };
 
   return {
@@ -140,7 +147,7 @@ export const openKeptLayers = async (options: KeptLayersOptions): Promise<KeptLa
       const oldest = kept.size < most ? undefined : newestFirst().at(-1);
       if (oldest !== undefined) await remove(oldest.allocation);
       const file: KeptFile = { ...layer, version: 1, bootId, flushed: false, sizeBytes: null } as KeptFile;
-      await write(file, false);
+      await write(file);
       try {
         await rename(writable, place(allocation));
       } catch (error) {
@@ -188,14 +195,7 @@ export const openKeptLayers = async (options: KeptLayersOptions): Promise<KeptLa
       const tree = await open(directory, "r");
       try {
         await syncTree(tree.fd);
-        for (const { allocation } of fresh) {
-          const file = kept.get(allocation);
-          if (file === undefined) continue;
-          const flushed = { ...file, flushed: true };
-          kept.set(allocation, flushed);
-          await write(flushed, false);
-          if (!kept.has(allocation)) await rm(`${place(allocation)}${RECORD}`, { force: true });
-        }
+        for (const { allocation } of fresh) await change(allocation, { flushed: true });
         await syncTree(tree.fd);
       } finally {
         await tree.close();

@@ -4,7 +4,7 @@
  * whoever pins or begins to use, so that nothing is taken from under a foot that was just set down.
  */
 import type { Pace } from "../../core/pace.ts";
-import type { Turns } from "../../core/turns.ts";
+import { NEVER, type Turns } from "../../core/turns.ts";
 import type { ClusterImages } from "../../ports/images.ts";
 import type { Blobs } from "./blobs.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
@@ -55,8 +55,6 @@ export class Pins {
     };
   }
 }
-
-const NEVER = new AbortController().signal;
 
 /** Runs `work` with the gate held: short, and nothing in it waits for a network. */
 export const inGate = <T>({ gate }: Parts, work: () => Promise<T>): Promise<T> => gate.run(NEVER, work);
