@@ -4,7 +4,7 @@ interface Waiting {
 }
 
 /** Of whoever never gives up. */
-export const NEVER = new AbortController().signal;
+export const NEVER: AbortSignal = new AbortController().signal;
 
 export class Turns {
   readonly #most: number;
