@@ -86,6 +86,17 @@ const bundleTypebox = (run) =>
     () => run(process.execPath, ["packages/schema/scripts/bundle-typebox.mjs"]),
   );
 
+/** What the scheduler counts its scores with: TypeScript of its own, that becomes WebAssembly in a module. */
+const buildKernel = (run) =>
+  whenChanged(
+    "kernel",
+    {
+      inputs: ["packages/scheduler/kernel", "packages/scheduler/scripts", "pnpm-lock.yaml"],
+      outputs: ["packages/scheduler/src/core/score-kernel.gen.ts"],
+    },
+    () => run(process.execPath, ["packages/scheduler/scripts/build.mjs"]),
+  );
+
 /** It has its own, finer check of what has changed; this one saves starting it. */
 const buildNative = (run) =>
   whenChanged(
@@ -122,6 +133,7 @@ export const setup = async ({ tests, command }) => {
     return undefined;
   });
   await step("npm packages", async (run) => upToDate(await install(run)));
+  await step("score kernel", async (run) => upToDate(await buildKernel(run)));
   await step("TypeScript", async (run) => upToDate(await buildTypeScript(run)));
   await step("TypeBox", async (run) => upToDate(await bundleTypebox(run)));
   await step("native package", async (run) => upToDate(await buildNative(run)));

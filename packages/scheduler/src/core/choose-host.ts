@@ -6,8 +6,9 @@
 import type { GroupCounts } from "./group-counts.ts";
 import { evenness, mayStand, sightOf } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
-import type { Lane } from "./score-board.ts";
 import { SCORE_UNITS } from "./score.ts";
+import { CANNOT } from "./scorer.ts";
+import { scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
 
 export interface Found {
   readonly slot: number;
@@ -16,19 +17,16 @@ export interface Found {
 }
 
 const inPlaces = (lane: Lane, check: RuleCheck, counts: GroupCounts, rank: Int32Array): Found | undefined => {
-  const { forest, inside, partition, tops } = lane;
-  const { slotAt, begins, values } = partition;
+  const { partition } = lane.strip.sheet;
+  const { slotAt, values } = partition;
   const width = check.places.length;
   const sight = sightOf(check, counts);
   let [bestSlot, bestScore] = [-1, -1];
   for (let domain = 0; domain < partition.domains; domain += 1) {
-    if (tops[domain] === UNKNOWN_TOP) {
-      tops[domain] = forest.topIn(inside, begins[domain] as number, begins[domain + 1] as number);
-    }
-    const position = tops[domain] as number;
+    const position = topIn(lane, domain);
     if (position < 0 || !mayStand(check, sight, values, domain * width)) continue;
     const even = Math.round((evenness(check, sight, values, domain * width) * SCORE_UNITS) / check.total);
-    const score = forest.at(inside, position) + even;
+    const score = scoreAt(lane, position) + even;
     if (score < bestScore) continue;
     const slot = slotAt[position] as number;
     if (score === bestScore && (rank[slot] as number) > (rank[bestSlot] as number)) continue;
@@ -37,35 +35,25 @@ const inPlaces = (lane: Lane, check: RuleCheck, counts: GroupCounts, rank: Int32
   return bestSlot < 0 ? undefined : { slot: bestSlot, score: bestScore };
 };
 
-/** In `tops`: has to be found again. */
-export const UNKNOWN_TOP = -2;
-
 export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array): Found | undefined => {
   if (lane.check !== null && lane.check.places.length > 0) return inPlaces(lane, lane.check, counts, rank);
-  const position = lane.forest.top(lane.inside);
+  const position = topOf(lane);
   if (position < 0) return undefined;
-  return { slot: lane.partition.slotAt[position] as number, score: lane.forest.at(lane.inside, position) };
-};
-
-/** Sets the score at a position of a lane. */
-export const setScore = ({ forest, inside, partition, tops }: Lane, slot: number, score: number): void => {
-  if (forest.set(inside, partition.positionOf[slot] as number, score)) {
-    tops[partition.domainOf[slot] as number] = UNKNOWN_TOP;
-  }
+  return { slot: lane.strip.sheet.partition.slotAt[position] as number, score: scoreAt(lane, position) };
 };
 
 /** The best hosts, best first, at most `limit`. */
 export const bestFew = (lane: Lane, counts: GroupCounts, rank: Int32Array, limit: number): Found[] => {
-  const { forest, inside, partition } = lane;
+  const { positionOf } = lane.strip.sheet.partition;
   const found: Found[] = [];
   const kept: number[] = [];
   while (found.length < limit) {
     const best = bestOf(lane, counts, rank);
     if (best === undefined) break;
     found.push(best);
-    kept.push(forest.at(inside, partition.positionOf[best.slot] as number));
+    kept.push(scoreAt(lane, positionOf[best.slot] as number));
     // Out of the race, so that the next best is found; put back below.
-    setScore(lane, best.slot, -1);
+    setScore(lane, best.slot, CANNOT);
   }
   found.forEach(({ slot }, at) => setScore(lane, slot, kept[at] as number));
   return found;

@@ -32,7 +32,8 @@ import { createHostTable, type Rows } from "./host-table.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
 import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
-import { createScoreBoard, type Lane } from "./score-board.ts";
+import { createScoreBoard } from "./score-board.ts";
+import type { Lane } from "./score-strip.ts";
 import { BASE, padded, STRIDE, type Vector } from "./vector.ts";
 import { explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
 

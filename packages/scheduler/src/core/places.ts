@@ -22,7 +22,7 @@ export interface Partition {
   readonly values: Int32Array;
 }
 
-/** What a group of scores in the forest holds. */
+/** What a group of scores in a strip holds; kernel/score.ts says the same. */
 export const GROUP = 16;
 
 export const placeBy = (path: string, hosts: readonly Lookup[]): Place => {

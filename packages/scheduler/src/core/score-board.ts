@@ -1,46 +1,22 @@
 /**
- * The scores of all hosts for the request classes that are asked about. Changes of hosts are kept in a journal; a class that
- * is asked about scores again, in its own lane, what has changed since it was asked last. So a change costs the same however
- * many classes there are, a class that nobody asks about costs nothing, and one that was left behind too far is scored anew.
+ * The scores of all hosts for the request classes that are asked about. Changes of hosts are kept in a journal; before a class
+ * gets its answer, the hosts that have changed since its strip was asked last are scored for it and the seven beside it. So a
+ * change costs the same however many classes there are, a class that nobody asks about costs nothing, and one that was left
+ * behind too far is scored anew. The kernel counts; hosts with devices, and requests for them, are left to the scorer.
  */
 import type { Lookup } from "@berth/schema";
 import { LRUCache } from "lru-cache";
 import { createChangeJournal } from "./change-journal.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import type { HostTable } from "./host-table.ts";
-import { partitionBy, placeBy, type Partition, type Place } from "./places.ts";
+import { partitionBy, placeBy, type Place } from "./places.ts";
 import type { RequestClass } from "./request-class.ts";
-import { setScore, UNKNOWN_TOP } from "./choose-host.ts";
 import { againstOthers, checkOf, eligibleIn, hostSightOf, type HostSight, type RuleCheck } from "./rule-check.ts";
-import { createScoreForest, type ScoreForest } from "./score-forest.ts";
+import { ScoreKernel } from "./score-kernel.ts";
+import { close, leafOf, REFUSED, setOwn, setScore, Sheet, UNKNOWN_TOP, type Lane, type Strip } from "./score-strip.ts";
 import { NO_VALUATION, ownSize, SCORE_UNITS, type Valuation } from "./score.ts";
 import { BASE } from "./vector.ts";
-import { CANNOT, createScorer, type Scorer, type Standings } from "./scorer.ts";
-
-/** The scores of one class. */
-export interface Lane {
-  /** Its number in its forest. */
-  readonly inside: number;
-  readonly forest: ScoreForest;
-  readonly partition: Partition;
-  readonly check: RuleCheck | null;
-  readonly request: Float64Array;
-  readonly wishes: RequestClass["wishes"];
-  readonly columns: boolean;
-  /** The size of its request, as the valuation has it. */
-  own: number;
-  /** True up to this mark of the journal, and under this valuation. */
-  mark: number;
-  scorer: Scorer;
-  /** The best position of each domain: -1 for none, UNKNOWN_TOP for one that has to be found again. */
-  readonly tops: Int32Array;
-  /** Hosts whose counters have changed. */
-  readonly recounted: Set<number>;
-  /** All scores are void. */
-  isVoid: boolean;
-  /** Which hosts were ready is known up to this change. */
-  readiness: number;
-}
+import { CANNOT, createScorer, type Scorer } from "./scorer.ts";
 
 export interface ScoreBoard {
   /** The lane of a class, true as of now. */
@@ -71,21 +47,21 @@ const MAX_RECOUNTED = 4_096;
 const groupsOf = ({ check }: Lane): readonly string[] =>
   check === null ? [] : [...check.rules.hostLimits, ...check.rules.hostTogether].map(({ group }) => group);
 
-const standingsFor = (hosts: number, width: number, columns: number, requests: number): Standings => ({
-  free: new Float64Array(hosts * (width + columns)),
-  perUnit: new Float64Array(hosts * (width + columns)),
-  models: new Int32Array(hosts * columns),
-  places: new Float64Array(hosts * requests),
-  loose: new Float64Array(hosts * requests),
-  binding: new Int32Array(hosts),
-});
-
 /** Few sizes, so that a larger request than any before is rare. */
 const roundedUp = (amount: number): number => {
   let size = 1;
   while (size < amount) size *= 2;
   return size;
 };
+
+/** With rules, the weights that may be added leave less to the packing. */
+const weighed = ({ check }: Lane, slot: number, units: number): number =>
+  check === null || check.total === 1 || units < 0
+    ? units
+    : Math.round((units + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
+
+const isWeighed = ({ check }: Lane): boolean => check !== null && check.total !== 1;
+const wantsDevices = ({ ask }: Lane): boolean => ask.wishes.length > 0 || ask.columns;
 
 export const createScoreBoard = (
   table: HostTable,
@@ -100,20 +76,20 @@ export const createScoreBoard = (
   let width = table.width();
   let row = width + columns;
   let scorer = createScorer(valuation, width, columns);
-  let hosts = 0;
+  let hosts = NONE_SEEN;
+  /** Made when the first is asked about: many indexes are made and few are asked. */
+  let kernel: ScoreKernel;
   const places = new Map<string, Place>();
-  const partitions = new Map<string, { readonly partition: Partition; readonly forest: ScoreForest }>();
-  /**
-   * The hosts as they were when last looked at, as narrow as can be: what was taken back in the meantime is no change, and
-   * whoever scores reads from here.
-   */
-  let seen: Standings = standingsFor(0, 0, 0, 0);
+  /** By the places in whose domains they see the hosts. */
+  const sheets = new Map<string, Sheet>();
+  /** Which hosts were ready when last looked at, or UNSEEN. */
   let seenReady = new Uint8Array(0);
   /** No request that is asked about is larger than this. */
   const most = new Float64Array(stride);
   let journal = createChangeJournal(0);
-  let behind = new Int32Array(journal.longest);
+  /** Other places count from here on; or other sizes of requests, so that other dimensions may bind. */
   let isRevalued = false;
+  let isLarger = false;
   let readiness = 0;
   /** The lanes to which it matters how many of a group stand on a host. */
   const watching = new Map<string, Set<Lane>>();
@@ -122,7 +98,7 @@ export const createScoreBoard = (
     maxSize: maxScores,
     sizeCalculation: () => Math.max(1, hosts),
     dispose: (lane) => {
-      lane.forest.close(lane.inside);
+      close(lane);
       for (const group of groupsOf(lane)) {
         const lanesOf = watching.get(group);
         lanesOf?.delete(lane);
@@ -145,18 +121,19 @@ export const createScoreBoard = (
     lanes.clear();
     hosts = table.ids.length;
     places.clear();
-    partitions.clear();
+    sheets.clear();
     counts.forgetPlaces();
-    seen = standingsFor(hosts, width, columns, scorer.count);
     seenReady = new Uint8Array(hosts).fill(UNSEEN);
     journal = createChangeJournal(hosts);
-    behind = new Int32Array(journal.longest);
-    isRevalued = false;
+    kernel ??= new ScoreKernel();
+    kernel.reset(hosts, width, columns, journal.longest);
+    isRevalued = true;
     for (let slot = 0; slot < hosts; slot += 1) look(slot);
   };
 
   const isSame = (slot: number, free: Float64Array, ready: Uint8Array): boolean => {
     if (seenReady[slot] !== ready[slot]) return false;
+    const { seen } = kernel;
     const [from, to] = [slot * stride, slot * row];
     for (let at = 0; at < width; at += 1) if (seen.free[to + at] !== free[from + at]) return false;
     for (let at = 0; at < columns; at += 1) if (seen.free[to + width + at] !== free[from + BASE + at]) return false;
@@ -166,6 +143,7 @@ export const createScoreBoard = (
   const look = (slot: number): void => {
     const { free, perUnit, ready, models } = table.rows();
     if (isSame(slot, free, ready)) return;
+    const { seen } = kernel;
     const [from, to] = [slot * stride, slot * row];
     for (let at = 0; at < width; at += 1) {
       seen.free[to + at] = free[from + at] as number;
@@ -177,8 +155,15 @@ export const createScoreBoard = (
       seen.models[slot * columns + at] = models[slot * (stride - BASE) + at] as number;
     }
     seenReady[slot] = ready[slot] as number;
-    scorer.survey(seen, slot, most);
+    kernel.setReady(slot, ready[slot] as number);
+    if (!isRevalued) survey(slot);
     journal.note(slot);
+  };
+
+  const survey = (slot: number): void => {
+    kernel.run.surveyPlaces(slot);
+    if (scorer.isForDevices(kernel.seen, slot)) scorer.surveyDevices(kernel.seen, slot);
+    kernel.run.surveyBinding(slot);
   };
 
   const catchUp = (): void => {
@@ -188,48 +173,12 @@ export const createScoreBoard = (
   };
 
   const surveyAgain = (): void => {
-    if (!isRevalued) return;
-    isRevalued = false;
-    if (seen.places.length !== hosts * scorer.count) {
-      const amounts = hosts * scorer.count;
-      seen = { ...seen, places: new Float64Array(amounts), loose: new Float64Array(amounts) };
-    }
-    const { count } = scorer;
-    for (let slot = 0; slot < hosts; slot += 1) {
-      if (slot === 0 || !isTwin(slot - 1, slot)) {
-        scorer.survey(seen, slot, most);
-        continue;
-      }
-      seen.places.copyWithin(slot * count, (slot - 1) * count, slot * count);
-      seen.loose.copyWithin(slot * count, (slot - 1) * count, slot * count);
-      seen.binding[slot] = seen.binding[slot - 1] as number;
-    }
-  };
-
-  /** Whether two hosts have the same and as much of it left: in an idle cluster most have. */
-  const isTwin = (one: number, other: number): boolean => {
-    const { free, perUnit, models } = seen;
-    for (let at = 0, left = one * row, right = other * row; at < row; at += 1, left += 1, right += 1) {
-      if (free[left] !== free[right] || perUnit[left] !== perUnit[right]) return false;
-    }
-    for (let at = 0; at < columns; at += 1) {
-      if (models[one * columns + at] !== models[other * columns + at]) return false;
-    }
-    return true;
-  };
-
-  const isOut = ({ check }: Lane, slot: number): boolean =>
-    seenReady[slot] === 0 || (check !== null && check.allowed[slot] === 0);
-
-  const scoreOf = (lane: Lane, sight: HostSight | null, slot: number): number =>
-    isOut(lane, slot) ? CANNOT : withRules(lane, sight, slot, scorer.units(seen, slot, lane));
-
-  const withRules = ({ check }: Lane, sight: HostSight | null, slot: number, score: number): number => {
-    if (score < 0 || check === null) return score;
-    if (sight !== null && againstOthers(check, sight, slot) !== undefined) return CANNOT;
-    // With rules, the weights that may be added leave less to the packing.
-    if (check.total === 1) return score;
-    return Math.round((score + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
+    if (!isRevalued && !isLarger) return;
+    if (isRevalued) kernel.revalue(valuation, scorer);
+    kernel.setMost(most);
+    [isRevalued, isLarger] = [false, false];
+    if (columns === 0) kernel.run.surveyAll(hosts);
+    else for (let slot = 0; slot < hosts; slot += 1) survey(slot);
   };
 
   const sightOf = ({ check }: Lane): HostSight | null =>
@@ -237,33 +186,89 @@ export const createScoreBoard = (
       ? null
       : hostSightOf(check, counts);
 
-  /** Most hosts that have changed could not take the request before, and cannot take it now. */
-  const rescore = (lane: Lane): void => {
-    const count = journal.since(lane.mark, behind);
-    if (count + lane.recounted.size === 0) return;
-    const sight = sightOf(lane);
+  const isRefused = ({ check }: Lane, sight: HostSight | null, slot: number): boolean =>
+    check !== null &&
+    (check.allowed[slot] === 0 || (sight !== null && againstOthers(check, sight, slot) !== undefined));
+
+  /** The score of a host that no rule refuses. */
+  const scoreOf = (lane: Lane, slot: number): number =>
+    kernel.isReady(slot) ? weighed(lane, slot, scorer.units(kernel.seen, slot, lane.ask, ownOf(lane))) : CANNOT;
+
+  const ownOf = ({ ask }: Lane): number => ownSize(valuation, ask.request, ask.wishes);
+
+  /** Puts right what the kernel said of a host for a lane, where there is more to it than the kernel knows. */
+  const correct = (lane: Lane, slot: number, hasDevices: boolean): void => {
+    const leaf = leafOf(lane, lane.strip.sheet.partition.positionOf[slot] as number);
+    const units = kernel.i32[leaf] as number;
+    if (units <= REFUSED) return;
+    kernel.i32[leaf] = hasDevices || wantsDevices(lane) ? scoreOf(lane, slot) : weighed(lane, slot, units);
+  };
+
+  /** The kernel's scores of these hosts, put right; what has changed of lanes with domains is noted. */
+  const follow = (strip: Strip, count: number): void => {
+    const live = strip.lanes.filter((lane) => lane?.isLive === true) as Lane[];
+    const special = live.filter((lane) => isWeighed(lane) || wantsDevices(lane));
+    const placed = live.filter(({ tops }) => tops.length > 1);
+    if (special.length + placed.length + columns === 0) return;
+    const { slots, changedAt } = kernel;
+    const { domainOf } = strip.sheet.partition;
     for (let at = 0; at < count; at += 1) {
-      const slot = behind[at] as number;
-      setScore(lane, slot, scoreOf(lane, sight, slot));
+      const slot = slots[at] as number;
+      const hasDevices = columns > 0 && scorer.isForDevices(kernel.seen, slot);
+      for (const lane of hasDevices ? live : special) {
+        correct(lane, slot, hasDevices);
+        kernel.u8[changedAt + at] = (kernel.u8[changedAt + at] as number) | (1 << lane.inside);
+      }
+      const bits = kernel.u8[changedAt + at] as number;
+      for (const { inside, tops } of placed) {
+        if ((bits & (1 << inside)) !== 0) tops[domainOf[slot] as number] = UNKNOWN_TOP;
+      }
     }
-    for (const slot of lane.recounted) setScore(lane, slot, scoreOf(lane, sight, slot));
+  };
+
+  /** What has changed since the strip was asked last, in all of its live lanes. */
+  const update = (strip: Strip): void => {
+    const now = journal.mark();
+    const { mark } = strip;
+    strip.mark = now;
+    if (mark === now || !strip.lanes.some((lane) => lane?.isLive)) return;
+    if (!journal.reaches(mark)) {
+      for (const lane of strip.lanes) if (lane !== undefined) lane.isLive = false;
+      return;
+    }
+    const { changedAt, slots, slotsAt } = kernel;
+    const count = journal.since(mark, slots);
+    kernel.run.score(strip.at, slotsAt, count, changedAt);
+    follow(strip, count);
+    kernel.run.raiseAll(strip.at, slotsAt, count, changedAt);
+  };
+
+  const recount = (lane: Lane): void => {
+    if (lane.recounted.size === 0) return;
+    const sight = sightOf(lane);
+    for (const slot of lane.recounted) {
+      setScore(lane, slot, isRefused(lane, sight, slot) ? REFUSED : scoreOf(lane, slot));
+    }
     lane.recounted.clear();
   };
 
   const scoreAll = (lane: Lane): void => {
-    lane.scorer = scorer;
-    lane.own = ownSize(valuation, lane.request, lane.wishes);
-    lane.isVoid = false;
-    lane.recounted.clear();
-    lane.tops.fill(UNKNOWN_TOP);
+    const { strip, inside, tops, recounted } = lane;
+    const { slotAt } = strip.sheet.partition;
     const sight = sightOf(lane);
-    let [last, units] = [-1, CANNOT];
-    lane.forest.fill(lane.inside, (position) => {
-      const slot = lane.partition.slotAt[position] as number;
-      if (slot < 0 || isOut(lane, slot)) return CANNOT;
-      if (last < 0 || !isTwin(last, slot)) [last, units] = [slot, scorer.units(seen, slot, lane)];
-      return withRules(lane, sight, slot, units);
-    });
+    setOwn(lane, ownOf(lane));
+    for (let position = 0; position < slotAt.length; position += 1) {
+      const slot = slotAt[position] as number;
+      kernel.i32[leafOf(lane, position)] = slot >= 0 && isRefused(lane, sight, slot) ? REFUSED : CANNOT;
+    }
+    kernel.run.fill(strip.at, inside);
+    if (isWeighed(lane) || wantsDevices(lane) || columns > 0) {
+      for (let slot = 0; slot < hosts; slot += 1) correct(lane, slot, scorer.isForDevices(kernel.seen, slot));
+    }
+    kernel.run.build(strip.at);
+    tops.fill(UNKNOWN_TOP);
+    recounted.clear();
+    lane.isLive = true;
   };
 
   const placeOf = (path: string): Place => {
@@ -272,43 +277,29 @@ export const createScoreBoard = (
     return known;
   };
 
-  const partitionOf = (check: RuleCheck | null) => {
+  const sheetOf = (check: RuleCheck | null): Sheet => {
     const key = check?.rules.places.join("\n") ?? "";
-    const known = partitions.get(key);
+    const known = sheets.get(key);
     if (known !== undefined) return known;
-    const partition = partitionBy(check?.places ?? [], table.ordered);
-    const made = { partition, forest: createScoreForest(partition.length) };
-    partitions.set(key, made);
+    const made = new Sheet(kernel, partitionBy(check?.places ?? [], table.ordered), width);
+    sheets.set(key, made);
     return made;
   };
 
-  const open = ({ id, request, rules, wishes, columns: named }: RequestClass): Lane => {
+  const open = (requestClass: RequestClass): Lane => {
+    const { id, request, rules } = requestClass;
     const { ready } = table.rows();
     for (let at = 0; at < width; at += 1) {
       if ((request[at] as number) <= (most[at] as number)) continue;
       most[at] = roundedUp(request[at] as number);
-      isRevalued = true;
+      isLarger = true;
     }
     surveyAgain();
     const check = rules === null ? null : checkOf(rules, { lookups, ready, placeOf });
-    const { partition, forest } = partitionOf(check);
-    const tops = new Int32Array(partition.domains);
-    const known = { mark: 0, scorer, tops, recounted: new Set<number>(), isVoid: false, readiness };
-    const lane: Lane = {
-      inside: forest.open(),
-      forest,
-      partition,
-      check,
-      request,
-      wishes,
-      columns: named,
-      own: 0,
-      ...known,
-    };
-    scoreAll(lane);
+    const lane = sheetOf(check).open(check, requestClass, readiness);
     lanes.set(id, lane);
-    // More hosts than may be remembered: the answer is right, and gone with the next change.
-    if (!lanes.has(id)) forest.close(lane.inside);
+    // More hosts than may be remembered: the answer is right, and gone with the next question.
+    if (!lanes.has(id)) close(lane);
     else for (const group of groupsOf(lane)) watching.set(group, (watching.get(group) ?? new Set()).add(lane));
     return lane;
   };
@@ -316,24 +307,22 @@ export const createScoreBoard = (
   return {
     laneOf: (requestClass) => {
       catchUp();
-      const known = lanes.get(requestClass.id);
-      const lane = known ?? open(requestClass);
-      if (known !== undefined) {
-        if (lane.isVoid || lane.scorer !== scorer || !journal.reaches(lane.mark)) scoreAll(lane);
-        else rescore(lane);
-        const { check } = lane;
-        if (check !== null && lane.readiness !== readiness) {
-          lane.readiness = readiness;
-          check.eligible = eligibleIn(check.places, check.allowed, table.rows().ready);
-        }
+      const lane = lanes.get(requestClass.id) ?? open(requestClass);
+      update(lane.strip);
+      if (lane.isLive) recount(lane);
+      else scoreAll(lane);
+      const { check } = lane;
+      if (check !== null && lane.readiness !== readiness) {
+        lane.readiness = readiness;
+        check.eligible = eligibleIn(check.places, check.allowed, table.rows().ready);
       }
-      lane.mark = journal.mark();
       return lane;
     },
     scorer: () => scorer,
     setValuation: (next) => {
       valuation = next;
       scorer = createScorer(next, width, columns);
+      for (const lane of lanes.values()) lane.isLive = false;
       isRevalued = true;
     },
     touch: (slot) => {
@@ -343,13 +332,11 @@ export const createScoreBoard = (
       const lanesOf = watching.get(group);
       if (lanesOf === undefined) return;
       for (const lane of lanesOf) {
-        if (isFirst && lane.check?.rules.hostTogether.some((rule) => rule.group === group) === true) lane.isVoid = true;
+        if (!lane.isLive) continue;
         lane.recounted.add(slot);
+        const turns = isFirst && lane.check?.rules.hostTogether.some((rule) => rule.group === group) === true;
         // Whoever is not asked for long is scored anew some day.
-        if (lane.recounted.size > MAX_RECOUNTED) {
-          lane.isVoid = true;
-          lane.recounted.clear();
-        }
+        if (turns || lane.recounted.size > MAX_RECOUNTED) lane.isLive = false;
       }
     },
     forgetReady: () => {
@@ -359,7 +346,11 @@ export const createScoreBoard = (
       for (const [id, { check }] of lanes) if (check !== null) lanes.delete(id);
       places.clear();
       counts.forgetPlaces();
-      for (const key of partitions.keys()) if (key !== "") partitions.delete(key);
+      for (const [key, sheet] of sheets) {
+        if (key === "") continue;
+        sheet.release();
+        sheets.delete(key);
+      }
     },
     forget,
   };

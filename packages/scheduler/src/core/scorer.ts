@@ -26,8 +26,6 @@ export interface Standings {
 /** A request as a scorer sees it. */
 export interface Ask {
   readonly request: Float64Array;
-  /** Its own size under the valuation. */
-  readonly own: number;
   /** See RequestClass. */
   readonly wishes: readonly Wish[];
   readonly columns: boolean;
@@ -41,12 +39,18 @@ export interface DeviceAsk extends Pick<Ask, "wishes" | "columns"> {
 
 /** Scores requests on hosts, for one valuation and so many dimensions. */
 export interface Scorer {
-  /** Rows of `places` have so many numbers. */
-  readonly count: number;
+  /** The mix, narrowed to the dimensions in use, one row of `mixRows` per dimension: 1 / amount. */
+  readonly inverse: Float64Array;
+  /** Lifts those that nobody asks for. */
+  readonly idle: Float64Array;
+  /** Whether devices of a host matter to any score on it. */
+  readonly isForDevices: (standings: Standings, slot: number) => boolean;
   /** Fills `places` and `binding` of a host in; true for requests of at most `most` in each dimension. */
   readonly survey: (standings: Standings, slot: number, most: Float64Array) => void;
-  /** 0 … SCORE_UNITS, higher is better; CANNOT when the request does not fit. */
-  readonly units: (standings: Standings, slot: number, ask: Ask) => number;
+  /** What the devices of a host leave of its places, and `loose`. */
+  readonly surveyDevices: (standings: Standings, slot: number) => void;
+  /** 0 … SCORE_UNITS, higher is better; CANNOT when the request does not fit. `own`: its size under the valuation. */
+  readonly units: (standings: Standings, slot: number, ask: Ask, own: number) => number;
   /** The same number, as a share, with its ingredients; for a request that fits. */
   readonly explain: (
     free: Float64Array,
@@ -66,7 +70,10 @@ const LOOSE_WEIGHT = 1;
 const DEVICE_FULLNESS_WEIGHT = 0.003;
 
 /** A dimension that a request does not ask for never limits it. */
-const UNLIMITED = 1e15;
+export const UNLIMITED = 1e15;
+
+/** Rows of `places` have so many numbers, for a mix of so many requests: two are counted at a time. */
+export const mixRows = (count: number): number => count + (count & 1);
 
 const lowestBit = (bits: number): number => 31 - Math.clz32(bits & -bits);
 
@@ -77,14 +84,14 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
   /** Requests of the mix that need devices. */
   const wishing = wishes.flatMap((some, at) => (some.length > 0 ? [at] : []));
   const stride = valuation.largest.length;
-  // The mix again, narrowed to the dimensions in use, one row per dimension. `idle` lifts those that nobody asks for.
-  const inverse = new Float64Array(size * count);
-  const idle = new Float64Array(size * count).fill(HAIR);
+  const rows = mixRows(count);
+  const inverse = new Float64Array(size * rows);
+  const idle = new Float64Array(size * rows);
   for (let row = 0; row < count; row += 1) {
     for (let at = 0; at < size; at += 1) {
       const each = valuation.inverse[row * stride + at] as number;
-      inverse[at * count + row] = each;
-      if (each === 0) idle[at * count + row] = UNLIMITED;
+      inverse[at * rows + row] = each;
+      idle[at * rows + row] = each === 0 ? UNLIMITED : HAIR;
     }
   }
   const good: Good = { places: 0, loose: 0 };
@@ -95,8 +102,8 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
   const alone: Standings = {
     free: new Float64Array(row),
     perUnit: new Float64Array(row),
-    places: new Float64Array(count),
-    loose: new Float64Array(count),
+    places: new Float64Array(rows),
+    loose: new Float64Array(rows),
     binding: new Int32Array(1),
     models: new Int32Array(columns),
   };
@@ -118,7 +125,7 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
 
   const surveyDevices = (standings: Standings, slot: number): void => {
     const { places, loose } = standings;
-    const to = slot * count;
+    const to = slot * rows;
     const room = devicesOf(standings, slot);
     for (let at = 0; at < count; at += 1) {
       const some = wishes[at] as readonly Wish[];
@@ -131,9 +138,9 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
 
   const survey = (standings: Standings, slot: number, most: Float64Array): void => {
     const { free, places, binding } = standings;
-    const [from, to] = [slot * row, slot * count];
+    const [from, to] = [slot * row, slot * rows];
     left.fill(UNLIMITED);
-    for (let at = 0, base = 0; at < size; at += 1, base += count) {
+    for (let at = 0, base = 0; at < size; at += 1, base += rows) {
       const has = free[from + at] as number;
       for (let row = 0; row < count; row += 1) {
         const fits = has * (inverse[base + row] as number) + (idle[base + row] as number);
@@ -144,7 +151,7 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     for (let row = 0; row < count; row += 1) places[to + row] = Math.max(0, Math.floor(left[row] as number));
     if (isForDevices(standings, slot)) surveyDevices(standings, slot);
     let bits = 0;
-    for (let at = 0, base = 0; at < size; at += 1, base += count) {
+    for (let at = 0, base = 0; at < size; at += 1, base += rows) {
       const least = (free[from + at] as number) - (most[at] as number);
       for (let row = 0; row < count; row += 1) {
         if (least * (inverse[base + row] as number) + (idle[base + row] as number) < (places[to + row] as number)) {
@@ -164,7 +171,7 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     const others = binding & (binding - 1);
     const two = others === 0 ? one : lowestBit(others);
     const [inOne, inTwo] = [rest[one] as number, rest[two] as number];
-    const [baseOne, baseTwo] = [one * count, two * count];
+    const [baseOne, baseTwo] = [one * rows, two * rows];
     const further = others & (others - 1);
     let sum = 0;
     for (let row = 0; row < count; row += 1) {
@@ -175,7 +182,7 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
       if (second < least) least = second;
       for (let bits = further; bits !== 0; bits &= bits - 1) {
         const at = lowestBit(bits);
-        const fits = (rest[at] as number) * (inverse[at * count + row] as number) + (idle[at * count + row] as number);
+        const fits = (rest[at] as number) * (inverse[at * rows + row] as number) + (idle[at * rows + row] as number);
         if (fits < least) least = fits;
       }
       if (least < before) sum += (values[row] as number) * (before - Math.floor(least));
@@ -187,11 +194,11 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
   const lossOfDevices = ({ places, loose }: Standings, slot: number, room: DeviceRoom): number => {
     let sum = 0;
     for (const of of wishing) {
-      const before = places[slot * count + of] as number;
+      const before = places[slot * rows + of] as number;
       if (before === 0) continue;
       let least = before;
       for (let at = 0; at < size; at += 1) {
-        const fits = (rest[at] as number) * (inverse[at * count + of] as number) + (idle[at * count + of] as number);
+        const fits = (rest[at] as number) * (inverse[at * rows + of] as number) + (idle[at * rows + of] as number);
         if (fits < least) least = fits;
       }
       least = Math.floor(least);
@@ -199,14 +206,14 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
         goodFor(room, wishes[of] as readonly Wish[], good);
         least = Math.min(least, good.places);
       }
-      const lostLoose = (loose[slot * count + of] as number) - (least > 0 ? good.loose : 0);
+      const lostLoose = (loose[slot * rows + of] as number) - (least > 0 ? good.loose : 0);
       sum += (values[of] as number) * (before - least + LOOSE_WEIGHT * lostLoose);
     }
     return sum;
   };
 
   const keptOn = (standings: Standings, slot: number, own: number): number =>
-    kept(loss(standings.places, slot * count, standings.binding[slot] as number), own);
+    kept(loss(standings.places, slot * rows, standings.binding[slot] as number), own);
 
   /** A whole device instead of the own size: whoever asks for none must not find all such hosts alike. */
   const devicesKept = (standings: Standings, slot: number, room: DeviceRoom | null): number =>
@@ -260,9 +267,12 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
   };
 
   return {
-    count,
+    inverse,
+    idle,
+    isForDevices,
     survey,
-    units: (standings, slot, { request, own, wishes: asked, columns: named }) => {
+    surveyDevices,
+    units: (standings, slot, { request, wishes: asked, columns: named }, own) => {
       const { free, perUnit } = standings;
       if (!take(free, slot * row, request)) return CANNOT;
       let room: DeviceRoom | null | undefined = null;

@@ -1,0 +1,341 @@
+/**
+ * The scores of hosts, eight request classes at a time: what scorer.ts says of a host without devices, bit for bit, in
+ * instructions that count two classes at once. WebAssembly, so that it is as portable and as contained as the rest.
+ * AssemblyScript; addresses are bytes in the memory of the instance, and src/core/score-kernel.ts lays that out.
+ *
+ * A strip holds the scores of eight classes (lanes) for all positions of hosts, those of one host side by side, and above
+ * them, sixteen to one, the highest of each group, so that a change touches a few lines of memory and the best is found by
+ * a few short looks.
+ */
+
+/** How many dimensions; bytes of a row of hosts; requests of the mix, rounded up to an even number. */
+let size: i32 = 0;
+let rowBytes: i32 = 0;
+let count: i32 = 0;
+/** By host: what is free and 1 / all of it, places for each request of the mix, dimensions that bind, and readiness. */
+let free: usize = 0;
+let perUnit: usize = 0;
+let places: usize = 0;
+let binding: usize = 0;
+let ready: usize = 0;
+/** By dimension and request of the mix: 1 / amount, and what lifts those that nobody asks for; by request: its value. */
+let inverse: usize = 0;
+let idle: usize = 0;
+let values: usize = 0;
+/** No request is larger, by dimension; and room for what would be left of a host. */
+let most: usize = 0;
+let rest: usize = 0;
+let fullnessWeight: f64 = 0;
+let units: f64 = 0;
+let unlimited: f64 = 0;
+
+/** Where a request does not fit; what is below was refused by a rule, whatever the room. */
+const CANNOT: i32 = -1;
+/** A strip's head: where the positions of its hosts are, where their slots are, how many positions, how many levels, their addresses. */
+const POSITION_OF: usize = 0;
+const SLOT_AT: usize = 4;
+const LENGTH: usize = 8;
+const LEVELS: usize = 12;
+const LEVEL: usize = 16;
+/** Behind the head: the requests' own sizes, then their amounts by dimension. */
+const OWN: usize = 64;
+const REQUESTS: usize = 128;
+/** Bytes of a row of eight scores, and of eight amounts. */
+const SCORES: usize = 32;
+const AMOUNTS: usize = 64;
+const SHIFT: i32 = 4;
+const GROUP: i32 = 1 << SHIFT;
+
+export function shape(
+  sizeNow: i32,
+  rowBytesNow: i32,
+  freeAt: usize,
+  perUnitAt: usize,
+  bindingAt: usize,
+  readyAt: usize,
+  mostAt: usize,
+  restAt: usize,
+): void {
+  size = sizeNow;
+  rowBytes = rowBytesNow;
+  free = freeAt;
+  perUnit = perUnitAt;
+  binding = bindingAt;
+  ready = readyAt;
+  most = mostAt;
+  rest = restAt;
+}
+
+export function value(
+  countNow: i32,
+  placesAt: usize,
+  inverseAt: usize,
+  idleAt: usize,
+  valuesAt: usize,
+  fullnessWeightNow: f64,
+  unitsNow: f64,
+  unlimitedNow: f64,
+): void {
+  count = countNow;
+  places = placesAt;
+  inverse = inverseAt;
+  idle = idleAt;
+  values = valuesAt;
+  fullnessWeight = fullnessWeightNow;
+  units = unitsNow;
+  unlimited = unlimitedNow;
+}
+
+/** How often each request of the mix fits on a host: a place that is begun is none. */
+export function surveyPlaces(slot: i32): void {
+  const host = free + <usize>(slot * rowBytes);
+  const to = places + <usize>(slot * count * 8);
+  for (let at = 0; at < count; at += 2) {
+    let left = f64x2.splat(unlimited);
+    let base = <usize>(at * 8);
+    for (let dimension = 0; dimension < size; dimension += 1) {
+      const has = f64x2.splat(load<f64>(host + <usize>(dimension * 8)));
+      left = f64x2.pmin(left, f64x2.add(f64x2.mul(has, v128.load(inverse + base)), v128.load(idle + base)));
+      base += <usize>(count * 8);
+    }
+    v128.store(to + <usize>(at * 8), f64x2.pmax(f64x2.splat(0), f64x2.floor(left)));
+  }
+}
+
+/** The dimensions in which a request could cost a place. */
+export function surveyBinding(slot: i32): void {
+  const host = free + <usize>(slot * rowBytes);
+  const from = places + <usize>(slot * count * 8);
+  let bits = 0;
+  for (let dimension = 0; dimension < size; dimension += 1) {
+    const least = f64x2.splat(load<f64>(host + <usize>(dimension * 8)) - load<f64>(most + <usize>(dimension * 8)));
+    const base = <usize>(dimension * count * 8);
+    for (let at = 0; at < count; at += 2) {
+      const offset = base + <usize>(at * 8);
+      const fits = f64x2.add(f64x2.mul(least, v128.load(inverse + offset)), v128.load(idle + offset));
+      if (!v128.any_true(f64x2.lt(fits, v128.load(from + <usize>(at * 8))))) continue;
+      bits |= 1 << dimension;
+      break;
+    }
+  }
+  store<i32>(binding + <usize>(slot * 4), bits);
+}
+
+/** Whether two hosts have the same and as much of it left: in an idle cluster most have. */
+function isTwin(one: i32, other: i32): bool {
+  return (
+    memory.compare(free + <usize>(one * rowBytes), free + <usize>(other * rowBytes), <usize>rowBytes) === 0 &&
+    memory.compare(perUnit + <usize>(one * rowBytes), perUnit + <usize>(other * rowBytes), <usize>rowBytes) === 0
+  );
+}
+
+/** Hosts 0 … `hosts` - 1. */
+export function surveyAll(hosts: i32): void {
+  for (let slot = 0; slot < hosts; slot += 1) {
+    if (slot === 0 || !isTwin(slot - 1, slot)) {
+      surveyPlaces(slot);
+      surveyBinding(slot);
+      continue;
+    }
+    const to = places + <usize>(slot * count * 8);
+    memory.copy(to, to - <usize>(count * 8), <usize>(count * 8));
+    store<i32>(binding + <usize>(slot * 4), load<i32>(binding + <usize>(slot * 4 - 4)));
+  }
+}
+
+/** What the places are worth that a host has now and would not have with what is in `rest`. */
+function loss(slot: i32): v128 {
+  const bits = load<i32>(binding + <usize>(slot * 4));
+  let sum = f64x2.splat(0);
+  if (bits === 0) return sum;
+  const from = places + <usize>(slot * count * 8);
+  for (let at = 0; at < count; at += 1) {
+    const before = load<f64>(from + <usize>(at * 8));
+    if (before === 0) continue;
+    let least = f64x2.splat(unlimited);
+    for (let others = bits; others !== 0; others &= others - 1) {
+      const dimension = ctz(others);
+      const offset = <usize>((dimension * count + at) * 8);
+      const fits = f64x2.add(
+        f64x2.mul(v128.load(rest + <usize>(dimension * 16)), f64x2.splat(load<f64>(inverse + offset))),
+        f64x2.splat(load<f64>(idle + offset)),
+      );
+      least = f64x2.pmin(least, fits);
+    }
+    const lost = f64x2.pmax(f64x2.splat(0), f64x2.sub(f64x2.splat(before), f64x2.floor(least)));
+    sum = f64x2.add(sum, f64x2.mul(f64x2.splat(load<f64>(values + <usize>(at * 8))), lost));
+  }
+  return sum;
+}
+
+/** The scores of two classes, `pair` of a strip, on a host: the lower two of four numbers. */
+function scorePair(strip: usize, pair: i32, slot: i32): v128 {
+  const host = free + <usize>(slot * rowBytes);
+  const unit = perUnit + <usize>(slot * rowBytes);
+  const zero = f64x2.splat(0);
+  let request = strip + REQUESTS + <usize>(pair * 16);
+  let fits = i64x2.splat(-1);
+  let empty = zero;
+  for (let dimension = 0; dimension < size; dimension += 1) {
+    const wanted = v128.load(request);
+    const remains = f64x2.sub(f64x2.splat(load<f64>(host + <usize>(dimension * 8))), wanted);
+    // Overbooked already, which whoever asks for nothing of it does not make worse: it counts as full.
+    fits = v128.andnot(fits, v128.and(f64x2.lt(remains, zero), f64x2.gt(wanted, zero)));
+    if (!v128.any_true(fits)) return i32x4.splat(CANNOT);
+    const left = f64x2.pmax(zero, remains);
+    v128.store(rest + <usize>(dimension * 16), left);
+    const share = f64x2.mul(left, f64x2.splat(load<f64>(unit + <usize>(dimension * 8))));
+    empty = f64x2.add(empty, f64x2.mul(share, share));
+    request += AMOUNTS;
+  }
+  const one = f64x2.splat(1);
+  let score = f64x2.sub(one, f64x2.div(empty, f64x2.splat(<f64>size)));
+  if (count > 0) {
+    const lost = loss(slot);
+    const own = v128.load(strip + OWN + <usize>(pair * 16));
+    // Whoever has no place to lose loses none.
+    const kept = v128.bitselect(one, f64x2.div(own, f64x2.add(own, lost)), f64x2.eq(lost, zero));
+    score = f64x2.add(f64x2.mul(f64x2.splat(1 - fullnessWeight), kept), f64x2.mul(f64x2.splat(fullnessWeight), score));
+  }
+  const rounded = i32x4.trunc_sat_f64x2_s_zero(f64x2.add(f64x2.mul(score, f64x2.splat(units)), f64x2.splat(0.5)));
+  const narrow = v128.shuffle<i32>(fits, fits, 0, 2, 0, 2);
+  return v128.bitselect(rounded, i32x4.splat(CANNOT), narrow);
+}
+
+/** What does not want a rule's refusal overwritten. */
+function keepRefused(before: v128, now: v128): v128 {
+  return v128.bitselect(before, now, i32x4.lt_s(before, i32x4.splat(CANNOT)));
+}
+
+/** Scores these hosts for all lanes; `changed` gets a byte for each, with a bit for every lane whose score is another one. */
+export function score(strip: usize, slots: usize, many: i32, changed: usize): void {
+  const positionOf = <usize>load<u32>(strip + POSITION_OF);
+  const leaves = <usize>load<u32>(strip + LEVEL);
+  for (let at = 0; at < many; at += 1) {
+    const slot = load<i32>(slots + <usize>(at * 4));
+    const leaf = leaves + <usize>load<u32>(positionOf + <usize>(slot * 4)) * SCORES;
+    let low = i32x4.splat(CANNOT);
+    let high = i32x4.splat(CANNOT);
+    if (load<u8>(ready + <usize>slot) === 1) {
+      low = v128.shuffle<i64>(scorePair(strip, 0, slot), scorePair(strip, 1, slot), 0, 2);
+      high = v128.shuffle<i64>(scorePair(strip, 2, slot), scorePair(strip, 3, slot), 0, 2);
+    }
+    const lowBefore = v128.load(leaf);
+    const highBefore = v128.load(leaf, 16);
+    low = keepRefused(lowBefore, low);
+    high = keepRefused(highBefore, high);
+    v128.store(leaf, low);
+    v128.store(leaf, high, 16);
+    const bits = i32x4.bitmask(i32x4.ne(low, lowBefore)) | (i32x4.bitmask(i32x4.ne(high, highBefore)) << 4);
+    store<u8>(changed + <usize>at, <u8>bits);
+  }
+}
+
+/** Writes the highest of a group into the level above; false when it stood there. */
+function raiseOne(group: usize, to: usize): bool {
+  let low = v128.load(group);
+  let high = v128.load(group, 16);
+  for (let at = 1; at < GROUP; at += 1) {
+    low = i32x4.max_s(low, v128.load(group + <usize>at * SCORES));
+    high = i32x4.max_s(high, v128.load(group + <usize>at * SCORES, 16));
+  }
+  const differs = v128.or(v128.xor(low, v128.load(to)), v128.xor(high, v128.load(to, 16)));
+  if (!v128.any_true(differs)) return false;
+  v128.store(to, low);
+  v128.store(to, high, 16);
+  return true;
+}
+
+function levelOf(strip: usize, level: i32): usize {
+  return <usize>load<u32>(strip + LEVEL + <usize>(level * 4));
+}
+
+/** What stands above a position whose scores were changed. */
+export function raise(strip: usize, position: i32): void {
+  const levels = load<i32>(strip + LEVELS);
+  for (let level = 1; level < levels; level += 1) {
+    position >>= SHIFT;
+    const group = levelOf(strip, level - 1) + <usize>(position << SHIFT) * SCORES;
+    if (!raiseOne(group, levelOf(strip, level) + <usize>position * SCORES)) return;
+  }
+}
+
+/** The same for hosts, where `changed` has a bit. */
+export function raiseAll(strip: usize, slots: usize, many: i32, changed: usize): void {
+  const positionOf = <usize>load<u32>(strip + POSITION_OF);
+  for (let at = 0; at < many; at += 1) {
+    if (load<u8>(changed + <usize>at) === 0) continue;
+    raise(strip, load<i32>(positionOf + <usize>(load<i32>(slots + <usize>(at * 4)) * 4)));
+  }
+}
+
+/** Scores all hosts for one lane, but those that a rule refuses. */
+export function fill(strip: usize, lane: i32): void {
+  const slotAt = <usize>load<u32>(strip + SLOT_AT);
+  const length = load<i32>(strip + LENGTH);
+  const pair = lane >> 1;
+  const leaves = levelOf(strip, 0) + <usize>(lane * 4);
+  let last = -1;
+  let known = CANNOT;
+  for (let position = 0; position < length; position += 1) {
+    const slot = load<i32>(slotAt + <usize>(position * 4));
+    const leaf = leaves + <usize>position * SCORES;
+    if (slot < 0 || load<i32>(leaf) < CANNOT) continue;
+    if (load<u8>(ready + <usize>slot) !== 1) {
+      store<i32>(leaf, CANNOT);
+      continue;
+    }
+    if (last < 0 || !isTwin(last, slot)) {
+      const both = scorePair(strip, pair, slot);
+      known = (lane & 1) === 0 ? i32x4.extract_lane(both, 0) : i32x4.extract_lane(both, 1);
+      last = slot;
+    }
+    store<i32>(leaf, known);
+  }
+}
+
+/** All that stands above the scores. */
+export function build(strip: usize): void {
+  const levels = load<i32>(strip + LEVELS);
+  let groups = (load<i32>(strip + LENGTH) + GROUP - 1) >> SHIFT;
+  for (let level = 1; level < levels; level += 1) {
+    const below = levelOf(strip, level - 1);
+    const to = levelOf(strip, level);
+    for (let at = 0; at < groups; at += 1) raiseOne(below + <usize>(at << SHIFT) * SCORES, to + <usize>at * SCORES);
+    groups = (groups + GROUP - 1) >> SHIFT;
+  }
+}
+
+/** The first of the highest among rows `from` … `to` - 1 of a level, or -1 when none can take the request. */
+function highest(level: usize, lane: i32, from: i32, to: i32): i32 {
+  let best = -1;
+  let known = CANNOT;
+  for (let at = from; at < to; at += 1) {
+    const score = load<i32>(level + <usize>at * SCORES + <usize>(lane * 4));
+    if (score > known) {
+      known = score;
+      best = at;
+    }
+  }
+  return best;
+}
+
+/** The best position of a lane, or -1. */
+export function top(strip: usize, lane: i32): i32 {
+  let level = load<i32>(strip + LEVELS) - 1;
+  let at = highest(levelOf(strip, level), lane, 0, GROUP);
+  while (at >= 0 && level > 0) {
+    level -= 1;
+    at = highest(levelOf(strip, level), lane, at << SHIFT, (at + 1) << SHIFT);
+  }
+  return at;
+}
+
+/** The best of the positions `from` … `to` - 1, both multiples of sixteen. */
+export function topIn(strip: usize, lane: i32, from: i32, to: i32): i32 {
+  const leaves = levelOf(strip, 0);
+  // A strip so short that it has no groups is looked at itself.
+  if (load<i32>(strip + LEVELS) === 1) return highest(leaves, lane, from, to);
+  const group = highest(levelOf(strip, 1), lane, from >> SHIFT, to >> SHIFT);
+  return group < 0 ? -1 : highest(leaves, lane, group << SHIFT, (group + 1) << SHIFT);
+}

@@ -1,0 +1,151 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { partitionBy } from "./places.ts";
+import { ScoreKernel } from "./score-kernel.ts";
+import { close, leafOf, LANES, REFUSED, scoreAt, setOwn, setScore, Sheet, topIn, topOf } from "./score-strip.ts";
+import { inverseOf, ownSize, valuate } from "./score.ts";
+import { CANNOT, createScorer } from "./scorer.ts";
+
+const score = fc.integer({ min: -1, max: 4 });
+const nobody = { request: Float64Array.of(1), wishes: [], columns: false };
+
+/** One column of values for all hosts; those of `places` domains, or none. */
+const sheetOf = (count: number, places: number): Sheet => {
+  const kernel = new ScoreKernel();
+  kernel.reset(count, 1, 0, count);
+  const ordered = Array.from({ length: count }, (_, slot) => slot);
+  const place = { valueOf: Int32Array.from(ordered, (slot) => slot % places), names: [] };
+  return new Sheet(kernel, partitionBy(places > 1 ? [place] : [], ordered), 1);
+};
+
+it("names the best positions as sorting all of them does, lane by lane and domain by domain", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 600 }),
+      fc.integer({ min: 1, max: 4 }),
+      fc.array(fc.tuple(fc.nat(LANES), fc.nat(599), score), { maxLength: 120 }),
+      (count, places, changes) => {
+        const sheet = sheetOf(count, places);
+        const { partition } = sheet;
+        const lanes = Array.from({ length: LANES + 1 }, () => sheet.open(null, nobody, 0));
+        const models = lanes.map(() => new Map<number, number>());
+        for (const [which, at, value] of changes) {
+          const lane = lanes[which] as (typeof lanes)[number];
+          const model = models[which] as Map<number, number>;
+          const slot = at % count;
+          setScore(lane, slot, value);
+          model.set(partition.positionOf[slot] as number, value);
+          const inOrder = [...model]
+            .filter(([, known]) => known >= 0)
+            .sort(([left, a], [right, b]) => b - a || left - right);
+          const best = inOrder[0]?.[0] ?? -1;
+          expect(topOf(lane)).toBe(best);
+          expect(best < 0 ? -1 : scoreAt(lane, best)).toBe(inOrder[0]?.[1] ?? -1);
+          const domain = partition.domainOf[slot] as number;
+          const [from, to] = [partition.begins[domain] as number, partition.begins[domain + 1] as number];
+          const inside = inOrder.find(([position]) => position >= from && position < to);
+          expect(topIn(lane, domain)).toBe(inside?.[0] ?? -1);
+        }
+      },
+    ),
+  );
+});
+
+it("uses what was closed and given back again", () => {
+  const sheet = sheetOf(100, 1);
+  const lanes = Array.from({ length: LANES }, () => sheet.open(null, nobody, 0));
+  close(lanes[3] as (typeof lanes)[number]);
+  expect(sheet.open(null, nobody, 0).inside).toBe(3);
+  const other = sheet.open(null, nobody, 0).strip.at;
+  expect(other).not.toBe(lanes[0]?.strip.at);
+  const { kernel } = sheet;
+  const bytes = kernel.u8.byteLength;
+  for (let at = 0; at < 1_000; at += 1) {
+    const another = new Sheet(kernel, sheet.partition, 1);
+    another.open(null, nobody, 0);
+    another.release();
+  }
+  expect(kernel.u8.byteLength).toBe(bytes);
+});
+
+const SIZE = 3;
+const amounts = fc.tuple(
+  ...Array.from({ length: SIZE }, () => fc.oneof({ weight: 1, arbitrary: fc.constant(0) }, fc.nat(1_000))),
+);
+/** Overbooked hosts are among them. */
+const room = fc.tuple(...Array.from({ length: SIZE }, () => fc.integer({ min: -50, max: 4_000 })));
+
+it("scores as the scorer does, to the last bit: at once, and after hosts have changed", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(room, fc.boolean()), { minLength: 1, maxLength: 40 }),
+      fc.array(amounts, { minLength: 1, maxLength: LANES }),
+      fc.array(fc.tuple(amounts, fc.integer({ min: 1, max: 100 })), { maxLength: 9 }),
+      fc.array(fc.tuple(fc.nat(39), room), { maxLength: 20 }),
+      (hosts, asks, demand, changes) => {
+        const largest = [4_000, 4_000, 4_000];
+        const requests = demand.map(([request, weight]) => ({ request: Float64Array.from(request), weight }));
+        const valuation = valuate({ version: 1, requests }, largest);
+        const scorer = createScorer(valuation, SIZE);
+        const most = Float64Array.from({ length: SIZE }, (_, at) => Math.max(...asks.map((ask) => ask[at] as number)));
+        const kernel = new ScoreKernel();
+        kernel.reset(hosts.length, SIZE, 0, hosts.length);
+        kernel.revalue(valuation, scorer);
+        kernel.setMost(most);
+        const slots = hosts.map((_, slot) => slot);
+        const standings = {
+          free: new Float64Array(hosts.length * SIZE),
+          perUnit: new Float64Array(hosts.length * SIZE),
+          places: new Float64Array(hosts.length * (demand.length + 1)),
+          loose: new Float64Array(hosts.length * (demand.length + 1)),
+          binding: new Int32Array(hosts.length),
+          models: new Int32Array(),
+        };
+        const setRoom = (slot: number, free: readonly number[]): void => {
+          for (const to of [standings, kernel.seen]) {
+            to.free.set(free, slot * SIZE);
+            to.perUnit.set(inverseOf(largest), slot * SIZE);
+          }
+          scorer.survey(standings, slot, most);
+        };
+        hosts.forEach(([free, isReady], slot) => {
+          setRoom(slot, free);
+          kernel.setReady(slot, isReady ? 1 : 0);
+        });
+        kernel.run.surveyAll(hosts.length);
+        const sheet = new Sheet(kernel, partitionBy([], slots), SIZE);
+        const lanes = asks.map((ask) => sheet.open(null, { ...nobody, request: Float64Array.from(ask) }, 0));
+        const check = (): void => {
+          lanes.forEach((lane) => {
+            const own = ownSize(valuation, lane.ask.request);
+            const expected = hosts.map(([, isReady], slot) =>
+              slot === 0 ? REFUSED : isReady ? scorer.units(standings, slot, lane.ask, own) : CANNOT,
+            );
+            expect(slots.map((slot) => scoreAt(lane, slot))).toEqual(expected);
+            const best = Math.max(...expected);
+            expect(topOf(lane)).toBe(best < 0 ? -1 : expected.indexOf(best));
+          });
+        };
+        for (const lane of lanes) {
+          setOwn(lane, ownSize(valuation, lane.ask.request));
+          // A rule refuses the first, whatever it has.
+          kernel.i32[leafOf(lane, 0)] = REFUSED;
+          kernel.run.fill(lane.strip.at, lane.inside);
+          kernel.run.build(lane.strip.at);
+        }
+        check();
+        const changed = new Set(changes.map(([at]) => at % hosts.length));
+        for (const [at, free] of changes) setRoom(at % hosts.length, free);
+        for (const slot of changed) {
+          kernel.run.surveyPlaces(slot);
+          kernel.run.surveyBinding(slot);
+        }
+        kernel.slots.set([...changed]);
+        const strip = lanes[0]?.strip.at as number;
+        kernel.run.score(strip, kernel.slotsAt, changed.size, kernel.changedAt);
+        kernel.run.raiseAll(strip, kernel.slotsAt, changed.size, kernel.changedAt);
+        check();
+      },
+    ),
+  );
+});

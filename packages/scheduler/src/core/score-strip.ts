@@ -1,0 +1,160 @@
+/**
+ * Strips: the scores of eight classes beside each other, in the memory of the kernel. All strips of a sheet see the hosts in
+ * the same order, that of a partition. A host that cannot take the request has a negative score and never wins; among equals
+ * the first position does.
+ */
+import { GROUP, type Partition } from "./places.ts";
+import type { RuleCheck } from "./rule-check.ts";
+import type { ScoreKernel } from "./score-kernel.ts";
+import { CANNOT, type Ask } from "./scorer.ts";
+
+export const LANES = 8;
+/** A rule refuses this host, whatever it has left; below CANNOT, so that a change of its room is no news. */
+export const REFUSED = CANNOT - 1;
+/** In `tops`: has to be found again. */
+export const UNKNOWN_TOP = -2;
+
+/** As kernel/score.ts has them, in bytes. */
+const HEAD = { positionOf: 0, slotAt: 4, length: 8, levels: 12, level: 16, own: 64, requests: 128 } as const;
+const ROW = LANES * 4;
+const AMOUNTS = LANES * 8;
+
+/** The scores of one class. */
+export interface Lane {
+  readonly strip: Strip;
+  /** Which of its strip. */
+  readonly inside: number;
+  readonly check: RuleCheck | null;
+  readonly ask: Ask;
+  /** The best position of each domain: -1 for none, UNKNOWN_TOP for one that has to be found again. */
+  readonly tops: Int32Array;
+  /** Hosts whose counters have changed. */
+  readonly recounted: Set<number>;
+  /** False: its scores are void. */
+  isLive: boolean;
+  /** Which hosts were ready is known up to this change. */
+  readiness: number;
+}
+
+export interface Strip {
+  readonly sheet: Sheet;
+  /** Its address, and that of its scores. */
+  readonly at: number;
+  readonly leaves: number;
+  readonly lanes: (Lane | undefined)[];
+  /** The changes up to this mark of the journal are in the scores of live lanes. */
+  mark: number;
+}
+
+/** The addresses of its levels behind a head; whole groups, so that nobody looks beyond the end. */
+const levelsOf = (length: number, size: number): { readonly levels: readonly number[]; readonly bytes: number } => {
+  const levels: number[] = [];
+  let bytes = HEAD.requests + size * AMOUNTS;
+  for (let rows = Math.max(1, length); ; rows = Math.ceil(rows / GROUP)) {
+    levels.push(bytes);
+    bytes += Math.ceil(rows / GROUP) * GROUP * ROW;
+    if (rows <= GROUP) break;
+  }
+  return { levels, bytes };
+};
+
+export class Sheet {
+  readonly kernel: ScoreKernel;
+  readonly partition: Partition;
+  readonly #size: number;
+  readonly #positionOf: number;
+  readonly #slotAt: number;
+  readonly #levels: readonly number[];
+  readonly #bytes: number;
+  readonly #strips: Strip[] = [];
+
+  /** For requests of `size` dimensions. */
+  constructor(kernel: ScoreKernel, partition: Partition, size: number) {
+    [this.kernel, this.partition, this.#size] = [kernel, partition, size];
+    this.#positionOf = kernel.alloc(partition.positionOf.length * 4);
+    this.#slotAt = kernel.alloc(partition.length * 4);
+    kernel.i32.set(partition.positionOf, this.#positionOf / 4);
+    kernel.i32.set(partition.slotAt, this.#slotAt / 4);
+    ({ levels: this.#levels, bytes: this.#bytes } = levelsOf(partition.length, size));
+  }
+
+  #add(): Strip {
+    const { kernel, partition } = this;
+    const at = kernel.alloc(this.#bytes);
+    const leaves = at + (this.#levels[0] as number);
+    kernel.i32.fill(CANNOT, leaves / 4, (at + this.#bytes) / 4);
+    const set = (offset: number, value: number): void => {
+      kernel.i32[(at + offset) / 4] = value;
+    };
+    set(HEAD.positionOf, this.#positionOf);
+    set(HEAD.slotAt, this.#slotAt);
+    set(HEAD.length, partition.length);
+    set(HEAD.levels, this.#levels.length);
+    this.#levels.forEach((level, index) => set(HEAD.level + index * 4, at + level));
+    const strip = { sheet: this, at, leaves, lanes: Array.from({ length: LANES }, () => undefined), mark: 0 };
+    this.#strips.push(strip);
+    return strip;
+  }
+
+  /** A lane that is to be filled. */
+  open(check: RuleCheck | null, ask: Ask, readiness: number): Lane {
+    const strip = this.#strips.find(({ lanes }) => lanes.includes(undefined)) ?? this.#add();
+    const inside = strip.lanes.indexOf(undefined);
+    const tops = new Int32Array(this.partition.domains).fill(UNKNOWN_TOP);
+    const lane = { strip, inside, check, ask, tops, recounted: new Set<number>(), isLive: false, readiness };
+    strip.lanes[inside] = lane;
+    const from = (strip.at + HEAD.requests) / 8 + inside;
+    for (let at = 0; at < this.#size; at += 1) this.kernel.f64[from + at * LANES] = ask.request[at] as number;
+    return lane;
+  }
+
+  /** Gives all of its memory back; its lanes are closed. */
+  release(): void {
+    for (const { at } of this.#strips) this.kernel.release(at, this.#bytes);
+    this.kernel.release(this.#positionOf, this.partition.positionOf.length * 4);
+    this.kernel.release(this.#slotAt, this.partition.length * 4);
+  }
+}
+
+export const close = (lane: Lane): void => {
+  lane.isLive = false;
+  lane.strip.lanes[lane.inside] = undefined;
+};
+
+/** The size of its request, as the valuation has it. */
+export const setOwn = ({ strip, inside }: Lane, own: number): void => {
+  strip.sheet.kernel.f64[(strip.at + HEAD.own) / 8 + inside] = own;
+};
+
+/** Where the score at a position stands in `kernel.i32`. */
+export const leafOf = ({ strip, inside }: Pick<Lane, "strip" | "inside">, position: number): number =>
+  (strip.leaves + position * ROW) / 4 + inside;
+
+export const scoreAt = (lane: Lane, position: number): number =>
+  lane.strip.sheet.kernel.i32[leafOf(lane, position)] as number;
+
+/** Sets the score of a host. */
+export const setScore = (lane: Lane, slot: number, score: number): void => {
+  const { strip, tops } = lane;
+  const { kernel, partition } = strip.sheet;
+  const position = partition.positionOf[slot] as number;
+  const leaf = leafOf(lane, position);
+  if (kernel.i32[leaf] === score) return;
+  kernel.i32[leaf] = score;
+  kernel.run.raise(strip.at, position);
+  tops[partition.domainOf[slot] as number] = UNKNOWN_TOP;
+};
+
+/** The best position, or -1 when none can take the request. */
+export const topOf = ({ strip, inside }: Lane): number => strip.sheet.kernel.run.top(strip.at, inside);
+
+/** The best position of a domain, or -1. */
+export const topIn = ({ strip, inside, tops }: Lane, domain: number): number => {
+  const known = tops[domain] as number;
+  if (known !== UNKNOWN_TOP) return known;
+  const { kernel, partition } = strip.sheet;
+  const [from, to] = [partition.begins[domain] as number, partition.begins[domain + 1] as number];
+  const top = kernel.run.topIn(strip.at, inside, from, to);
+  tops[domain] = top;
+  return top;
+};
