@@ -44,6 +44,6 @@ export const measureMillion = (options: {
     placed += records.length;
   }
   let hostsUsed = 0;
-  for (const host of cell.state.hosts.values()) if (host.allocations.size > 0) hostsUsed += 1;
+  for (const host of cell.state.hosts.values()) if (host.allocations.length > 0) hostsUsed += 1;
   return { placed, planSeconds: planMs / 1000, foldSeconds: foldMs / 1000, hostsUsed, bytes: usedBytes() - before };
 };

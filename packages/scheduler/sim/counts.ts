@@ -34,8 +34,8 @@ const hostErrors = (state: ClusterState): string[] => {
     const here = [...state.allocations.values()].filter(
       ({ hostId, state: at }) => hostId === host.id && !isTerminal(at),
     );
-    if (here.length !== host.allocations.size)
-      errors.push(`${host.id}: ${here.length} allocations, counted ${host.allocations.size}`);
+    if (here.length !== host.allocations.length)
+      errors.push(`${host.id}: ${here.length} allocations, counted ${host.allocations.length}`);
     const kept = [...state.volumes.values()].filter(({ hostId }) => hostId === host.id);
     const disk = kept.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
     if (disk !== (host.reserved.more?.["diskBytes"] ?? 0)) {

@@ -49,7 +49,9 @@ export const dumpState = (state: ClusterState): string =>
         .sort((a, b) => Number(a["order"]) - Number(b["order"])),
       // Their places in the index depend on when they were first seen, and nothing else depends on them.
       hosts: [...state.hosts.values()]
-        .map((host) => plain({ ...host, slot: undefined, reservations: undefined }))
+        .map(({ allocations, ...host }) =>
+          plain({ ...host, allocations: allocations.map(({ id }) => id), slot: undefined, reservations: undefined }),
+        )
         .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
       allocations: [...state.allocations.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(withoutClass),
       volumes: plain(state.volumes),

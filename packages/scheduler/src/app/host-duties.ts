@@ -61,7 +61,7 @@ export const createHostDuties = (options: {
     removeHost: async (id, force, origin) => {
       let allocations = 0;
       const done = await writeRecords(engine, "host removal", origin, { role: "operator" }, (now) => {
-        allocations = now.hosts.get(id)?.allocations.size ?? 0;
+        allocations = now.hosts.get(id)?.allocations.length ?? 0;
         return decideRemove(now, id, origin.who, force);
       });
       if (!done.ok) return done;

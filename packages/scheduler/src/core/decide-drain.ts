@@ -32,13 +32,12 @@ const leave = (
   moving: Set<JobKey>,
   nowMs: number,
 ): LogRecord[] => {
-  if (host.allocations.size === 0) return [{ kind: "host_cordoned", hostId: host.id, by: "drain" }];
+  if (host.allocations.length === 0) return [{ kind: "host_cordoned", hostId: host.id, by: "drain" }];
   const isOver = host.drainDeadlineAtMs !== null && nowMs >= host.drainDeadlineAtMs;
   const records: LogRecord[] = [];
-  for (const id of host.allocations) {
-    const allocation = state.allocations.get(id);
-    const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
-    if (allocation === undefined || job === undefined || allocation.desired === "stop") continue;
+  for (const { desired, id, index, key } of host.allocations) {
+    const job = state.jobs.get(key);
+    if (job === undefined || desired === "stop") continue;
     if (!isOver) {
       if (job.spec.kind === "batch" || moving.has(job.key)) continue;
       const { pending, starting, stopping } = job.counts;
@@ -46,7 +45,7 @@ const leave = (
       // At the deadline it has to leave all the same.
       if (mayStop(job) < 1) continue;
       const { requestClass, spec } = job;
-      const wanting = { spec, requestClass, index: allocation.index };
+      const wanting = { spec, requestClass, index };
       if (placeTask(state, tentative, wanting, "place").chosen === undefined) continue;
       moving.add(job.key);
     }

@@ -45,8 +45,8 @@ export const decideRemove = (
   const host = known(state, hostId);
   if (!host.ok) return host;
   const { allocations, state: reached } = host.value;
-  if (!force && reached !== "lost" && allocations.size > 0) {
-    const detail = `${hostId} is ${reached} and holds ${allocations.size} allocations; drain it first, or remove it with force: whatever still runs there goes on until its agent is stopped`;
+  if (!force && reached !== "lost" && allocations.length > 0) {
+    const detail = `${hostId} is ${reached} and holds ${allocations.length} allocations; drain it first, or remove it with force: whatever still runs there goes on until its agent is stopped`;
     return err(problem("host.in_use", detail));
   }
   return ok([{ kind: "host_removed", hostId, by }]);

@@ -1,5 +1,6 @@
 /** The desired document of one host, derived from the state: everything that has not ended there, to run or to stop. */
 import type { DesiredAllocation, DesiredDocument, HostId, JobSpec } from "@berth/schema";
+import { byId } from "./allocations-on.ts";
 import type { AllocationRecord, ClusterState } from "./state.ts";
 import { usesOf, volumeIdOf } from "./volumes.ts";
 
@@ -17,13 +18,11 @@ export const desiredFor = (state: ClusterState, hostId: HostId): DesiredDocument
   const host = state.hosts.get(hostId);
   const specs: Record<string, JobSpec> = {};
   const allocations: DesiredAllocation[] = [];
-  for (const id of [...(host?.allocations ?? [])].sort()) {
-    const allocation = state.allocations.get(id);
-    if (allocation === undefined) continue;
+  for (const allocation of [...(host?.allocations ?? [])].sort(byId)) {
     const spec = `${allocation.key}@${allocation.jobVersion}`;
     specs[spec] = allocation.spec;
     allocations.push({
-      id,
+      id: allocation.id,
       project: allocation.project,
       job: allocation.job,
       jobVersion: allocation.jobVersion,

@@ -75,17 +75,22 @@ export const addResources = (left: Resources, right: Resources, sign: 1 | -1): R
 
 /** `sum` becomes itself plus (`sign` 1) or minus (-1) `change`: what is added to for every placement is not made anew. */
 export const addInto = (sum: Resources, change: Resources, sign: 1 | -1): void => {
-  for (const dimension of DIMENSIONS) sum[dimension] += sign * change[dimension];
+  sum.cpuMillis += sign * change.cpuMillis;
+  sum.memoryBytes += sign * change.memoryBytes;
+  sum.pids += sign * change.pids;
   if (change.more === undefined) return;
-  const more: Record<string, number> = sum.more ?? {};
+  const more: Record<string, number> = (sum.more ??= {});
+  let isShorter = Object.keys(change.more).length === 0;
   for (const name in change.more) {
     const amount = (more[name] ?? 0) + sign * (change.more[name] ?? 0);
     // What is not there is not listed, so that equal sums look alike.
-    if (amount === 0) delete more[name];
-    else more[name] = amount;
+    if (amount !== 0) more[name] = amount;
+    else {
+      delete more[name];
+      isShorter = true;
+    }
   }
-  if (Object.keys(more).length > 0) sum.more = more;
-  else delete sum.more;
+  if (isShorter && Object.keys(more).length === 0) delete sum.more;
 };
 
 /**

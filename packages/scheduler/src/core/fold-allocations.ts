@@ -42,9 +42,9 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     placedAtMs: folding.atMs,
     startedAtMs: null,
     exit: null,
-    ...(placement.devices !== undefined && { devices: placement.devices }),
     requestClass: bookedFor(state, host.id, job.requestClass, placement.devices),
   };
+  if (placement.devices !== undefined) allocation.devices = placement.devices;
   state.allocations.set(placement.id, allocation);
   changeTask(folding, job, task, () => {
     task.active = placement.id;
@@ -53,7 +53,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     job.activeTasks += 1;
     job.waitingSinceMs = null;
   });
-  host.allocations.add(placement.id);
+  host.allocations.push(allocation);
   addInto(host.reserved, job.spec.requests, 1);
   account(state, allocation, host.slot, 1);
   state.usage.add(job.project, job.requestClass.request, 1, folding.atMs);

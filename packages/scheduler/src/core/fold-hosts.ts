@@ -40,14 +40,13 @@ const announce = (folding: Folding, host: MutableHost): void => {
   describeHost(state, host);
   changes.hosts.add(host.id);
   if (host.state !== "ready") dropReservations(folding, host);
-  for (const id of host.allocations) {
-    const allocation = state.allocations.get(id);
-    const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
-    if (allocation === undefined || job === undefined) continue;
-    const task = job.tasks[allocation.index];
+  for (const { id, index, key } of host.allocations) {
+    const job = state.jobs.get(key);
+    if (job === undefined) continue;
+    const task = job.tasks[index];
     if (task?.active === id) changeTask(folding, job, task, () => undefined);
-    else if (job.extra.get(allocation.index) === id) {
-      refreshExtra(state, job, allocation.index);
+    else if (job.extra.get(index) === id) {
+      refreshExtra(state, job, index);
       changes.jobs.add(job.key);
     }
   }
@@ -87,7 +86,7 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     capacity: null,
     allocatable: noResources(),
     reserved: noResources(),
-    allocations: new Set(),
+    allocations: [],
     reservations: new Set(),
     desiredRev: folding.sequence,
     slot: state.index.slotOf(record.hostId),
@@ -185,11 +184,9 @@ export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">):
   const { state, changes } = folding;
   const host = state.hosts.get(record.hostId);
   if (host === undefined) return false;
-  for (const id of [...host.allocations]) {
-    const allocation = state.allocations.get(id);
-    if (allocation === undefined) continue;
+  for (const allocation of [...host.allocations]) {
     // It cannot renew its lease any more, and runs until that has ended.
-    const waitMs = isGivenUp(state, id) ? 0 : (leaseTermsOf(allocation.spec)?.replaceAfterMs ?? 0);
+    const waitMs = isGivenUp(state, allocation.id) ? 0 : (leaseTermsOf(allocation.spec)?.replaceAfterMs ?? 0);
     endAllocation(folding, allocation, { state: "lost", reason: "host_removed", exit: null }, waitMs);
   }
   for (const volume of volumesOn(state, host.id)) bookVolume(state, volume, -1);

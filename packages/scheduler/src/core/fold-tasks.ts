@@ -235,7 +235,11 @@ export const account = (state: MutableState, allocation: MutableAllocation, slot
 const release = (folding: Folding, allocation: MutableAllocation): void => {
   const { state } = folding;
   const host = state.hosts.get(allocation.hostId);
-  if (host === undefined || !host.allocations.delete(allocation.id)) return;
+  const at = host === undefined ? -1 : host.allocations.indexOf(allocation);
+  if (host === undefined || at < 0) return;
+  // Not by splice, which makes an array of what it takes out.
+  host.allocations.copyWithin(at, at + 1);
+  host.allocations.pop();
   addInto(host.reserved, allocation.spec.requests, -1);
   account(state, allocation, host.slot, -1);
   state.usage.add(allocation.project, askedOf(allocation.requestClass).request, -1, folding.atMs);

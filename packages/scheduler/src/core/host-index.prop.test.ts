@@ -14,8 +14,9 @@ import { STRIDE } from "./vector.ts";
 import { createDeviceLayout } from "./devices.ts";
 import { createHostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";
-import { inverseOf, NO_VALUATION, valuate } from "./score.ts";
+import { NO_VALUATION, valuate } from "./score.ts";
 import { createScorer } from "./scorer.ts";
+import { alone } from "./testing/survey.ts";
 
 const NAMES = ["cpuMillis", "memoryBytes", "pids"];
 type Amounts = readonly [number, number, number];
@@ -52,8 +53,11 @@ const freeOf = (host: Model): Float64Array =>
   padded(host.all.map((amount, at) => amount - host.booked.reduce((sum, { request }) => sum + (request[at] ?? 0), 0)));
 
 /** In vectors as long as those of the index: a mean over more places rounds otherwise. */
-const scored = (valuation: typeof NO_VALUATION, host: Model, { request }: RequestClass): number =>
-  createScorer(valuation, NAMES.length).explain(freeOf(host), inverseOf(padded(host.all)), 0, padded(request)).total;
+const scored = (valuation: typeof NO_VALUATION, host: Model, requestClass: RequestClass): number => {
+  const scorer = createScorer(valuation, NAMES.length);
+  const [free, all] = [freeOf(host), padded(host.all)].map((vector) => vector.slice(0, NAMES.length));
+  return scorer.explain(alone(valuation, scorer, free as Float64Array, all as Float64Array), 0, requestClass).total;
+};
 
 it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () => {
   fc.assert(

@@ -242,11 +242,7 @@ export const createHostIndex = (
     },
     valuation: () => valuation,
     explain: (slot, requestClass) => {
-      const { free, perUnit } = table.rows();
-      const packed = board.scorer().explain(free, perUnit, slot * STRIDE, requestClass.request, {
-        ...{ wishes: requestClass.wishes, columns: requestClass.columns },
-        ...modelsOf(slot),
-      });
+      const packed = board.explain(slot, requestClass);
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
       if (check === null || check.total === 1) return packed;
       const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), valuesOf(check, slot), 0);

@@ -1,5 +1,6 @@
 /** A copy of the state that may be changed freely: the ground of every question that begins with “what if”. */
 import { LOG_VERSION, noResources, type LogRecord } from "@berth/schema";
+import { byId } from "./allocations-on.ts";
 import { attributesOf } from "./attributes.ts";
 import { toVector } from "./feasibility.ts";
 import { fold } from "./fold.ts";
@@ -39,7 +40,4 @@ export const reopen = (copy: MutableState, host: MutableHost): void => describeH
 
 /** What runs on a host and should go on, in the order of ids. */
 export const lastingOn = (copy: MutableState, host: MutableHost): AllocationRecord[] =>
-  [...host.allocations].sort().flatMap((id) => {
-    const allocation = copy.allocations.get(id);
-    return allocation?.desired === "run" && copy.jobs.has(allocation.key) ? [allocation] : [];
-  });
+  host.allocations.filter(({ desired, key }) => desired === "run" && copy.jobs.has(key)).sort(byId);

@@ -256,7 +256,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
         state.hosts.set(line.facts.id, {
           // Before jobs had a patience of their own, none was told.
           ...{ ...line.facts, silentMs: (line.facts as Partial<HostFacts>).silentMs ?? 0 },
-          allocations: new Set(),
+          allocations: [],
           reservations: new Set(),
           slot: state.index.slotOf(line.facts.id),
         });
@@ -323,7 +323,7 @@ const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void =
   for (const allocation of state.allocations.values()) {
     if (isTerminal(allocation.state)) continue;
     const host = found(state.hosts.get(allocation.hostId), `host ${allocation.hostId}`);
-    host.allocations.add(allocation.id);
+    host.allocations.push(allocation);
     account(state, allocation, host.slot, 1);
     state.usage.rebook(allocation.project, askedOf(allocation.requestClass).request);
   }

@@ -34,10 +34,9 @@ export const nextSilenceMs = (state: ClusterState, hostId: HostId, patience: Pat
   if (host === undefined || host.state === "enrolled") return undefined;
   if (!isSilent(host)) return patience.disconnectedAfterMs;
   let next = host.state === "lost" ? Number.POSITIVE_INFINITY : patience.lostAfterMs;
-  for (const id of host.allocations) {
-    const allocation = state.allocations.get(id);
-    if (allocation === undefined || isTerminal(allocation.state)) continue;
-    const own = patienceOf(allocation.spec);
+  for (const { spec, state: at } of host.allocations) {
+    if (isTerminal(at)) continue;
+    const own = patienceOf(spec);
     if (own !== null && own > host.silentMs) next = Math.min(next, own);
   }
   return Number.isFinite(next) ? next : undefined;

@@ -4,7 +4,7 @@
  * change costs the same however many classes there are, a class that nobody asks about costs nothing, and one that was left
  * behind too far is scored anew. The kernel counts; hosts with devices, and requests for them, are left to the scorer.
  */
-import type { Lookup } from "@berth/schema";
+import type { Lookup, ScoreBreakdown } from "@berth/schema";
 import { LRUCache } from "lru-cache";
 import { createChangeJournal } from "./change-journal.ts";
 import type { GroupCounts } from "./group-counts.ts";
@@ -16,13 +16,13 @@ import { ScoreKernel } from "./score-kernel.ts";
 import { close, leafOf, REFUSED, setOwn, setScore, Sheet, UNKNOWN_TOP, type Lane, type Strip } from "./score-strip.ts";
 import { NO_VALUATION, ownSize, SCORE_UNITS, type Valuation } from "./score.ts";
 import { BASE } from "./vector.ts";
-import { CANNOT, createScorer, type Scorer } from "./scorer.ts";
+import { CANNOT, createScorer } from "./scorer.ts";
 
 export interface ScoreBoard {
   /** The lane of a class, true as of now. */
   readonly laneOf: (requestClass: RequestClass) => Lane;
-  /** The scorer of now. */
-  readonly scorer: () => Scorer;
+  /** The score of this request by the room of a host alone, with its ingredients; for a request that fits there. */
+  readonly explain: (slot: number, requestClass: RequestClass) => ScoreBreakdown;
   readonly setValuation: (valuation: Valuation) => void;
   /** This host is another one, perhaps with as much room as before. */
   readonly touch: (slot: number) => void;
@@ -208,7 +208,7 @@ export const createScoreBoard = (
   const follow = (strip: Strip, count: number): void => {
     const live = strip.lanes.filter((lane) => lane?.isLive === true) as Lane[];
     const special = live.filter((lane) => isWeighed(lane) || wantsDevices(lane));
-    const placed = live.filter(({ tops }) => tops.length > 1);
+    const placed = live.filter(({ check }) => check !== null && check.places.length > 0);
     if (special.length + placed.length + columns === 0) return;
     const { slots, changedAt } = kernel;
     const { domainOf } = strip.sheet.partition;
@@ -286,15 +286,20 @@ export const createScoreBoard = (
     return made;
   };
 
-  const open = (requestClass: RequestClass): Lane => {
-    const { id, request, rules } = requestClass;
-    const { ready } = table.rows();
+  /** Which dimensions bind is known for requests as large as this one, too. */
+  const expect = ({ request }: RequestClass): void => {
     for (let at = 0; at < width; at += 1) {
       if ((request[at] as number) <= (most[at] as number)) continue;
       most[at] = roundedUp(request[at] as number);
       isLarger = true;
     }
     surveyAgain();
+  };
+
+  const open = (requestClass: RequestClass): Lane => {
+    const { id, rules } = requestClass;
+    const { ready } = table.rows();
+    expect(requestClass);
     const check = rules === null ? null : checkOf(rules, { lookups, ready, placeOf });
     const lane = sheetOf(check).open(check, requestClass, readiness);
     lanes.set(id, lane);
@@ -318,7 +323,11 @@ export const createScoreBoard = (
       }
       return lane;
     },
-    scorer: () => scorer,
+    explain: (slot, requestClass) => {
+      catchUp();
+      expect(requestClass);
+      return scorer.explain(kernel.seen, slot, requestClass);
+    },
     setValuation: (next) => {
       valuation = next;
       scorer = createScorer(next, width, columns);

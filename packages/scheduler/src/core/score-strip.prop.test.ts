@@ -5,6 +5,7 @@ import { ScoreKernel } from "./score-kernel.ts";
 import { close, leafOf, LANES, REFUSED, scoreAt, setOwn, setScore, Sheet, topIn, topOf } from "./score-strip.ts";
 import { inverseOf, ownSize, valuate } from "./score.ts";
 import { CANNOT, createScorer } from "./scorer.ts";
+import { standingsFor, survey } from "./testing/survey.ts";
 
 const score = fc.integer({ min: -1, max: 4 });
 const nobody = { request: Float64Array.of(1), wishes: [], columns: false };
@@ -93,20 +94,13 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
         kernel.revalue(valuation, scorer);
         kernel.setMost(most);
         const slots = hosts.map((_, slot) => slot);
-        const standings = {
-          free: new Float64Array(hosts.length * SIZE),
-          perUnit: new Float64Array(hosts.length * SIZE),
-          places: new Float64Array(hosts.length * (demand.length + 1)),
-          loose: new Float64Array(hosts.length * (demand.length + 1)),
-          binding: new Int32Array(hosts.length),
-          models: new Int32Array(),
-        };
+        const standings = standingsFor(hosts.length, SIZE, valuation);
         const setRoom = (slot: number, free: readonly number[]): void => {
           for (const to of [standings, kernel.seen]) {
             to.free.set(free, slot * SIZE);
             to.perUnit.set(inverseOf(largest), slot * SIZE);
           }
-          scorer.survey(standings, slot, most);
+          survey(valuation, scorer, standings, slot, SIZE);
         };
         hosts.forEach(([free, isReady], slot) => {
           setRoom(slot, free);

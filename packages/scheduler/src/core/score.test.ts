@@ -1,11 +1,14 @@
 import { expect, it } from "vitest";
-import { inverseOf, NO_VALUATION, valuate, type Valuation } from "./score.ts";
+import { NO_VALUATION, valuate, type Valuation } from "./score.ts";
 import { createScorer } from "./scorer.ts";
+import { alone } from "./testing/survey.ts";
 
 const all = Float64Array.of(4000, 8000, 100);
 /** For a host that is given by itself. */
-const explainFit = (valuation: Valuation, allocatable: Float64Array, free: Float64Array, request: Float64Array) =>
-  createScorer(valuation, request.length).explain(free, inverseOf(allocatable), 0, request);
+const explainFit = (valuation: Valuation, allocatable: Float64Array, free: Float64Array, request: Float64Array) => {
+  const scorer = createScorer(valuation, request.length);
+  return scorer.explain(alone(valuation, scorer, free, allocatable), 0, { request, wishes: [], columns: false });
+};
 const totalOf = (valuation: Valuation, host: Float64Array, free: Float64Array, request: Float64Array): number =>
   explainFit(valuation, host, free, request).total;
 

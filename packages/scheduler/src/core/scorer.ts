@@ -31,12 +31,6 @@ export interface Ask {
   readonly columns: boolean;
 }
 
-/** Devices of the one host that is explained, and what is asked of them. */
-export interface DeviceAsk extends Pick<Ask, "wishes" | "columns"> {
-  readonly models: Int32Array;
-  readonly modelsFrom: number;
-}
-
 /** Scores requests on hosts, for one valuation and so many dimensions. */
 export interface Scorer {
   /** The mix, narrowed to the dimensions in use, one row of `mixRows` per dimension: 1 / amount. */
@@ -45,20 +39,12 @@ export interface Scorer {
   readonly idle: Float64Array;
   /** Whether devices of a host matter to any score on it. */
   readonly isForDevices: (standings: Standings, slot: number) => boolean;
-  /** Fills `places` and `binding` of a host in; true for requests of at most `most` in each dimension. */
-  readonly survey: (standings: Standings, slot: number, most: Float64Array) => void;
   /** What the devices of a host leave of its places, and `loose`. */
   readonly surveyDevices: (standings: Standings, slot: number) => void;
   /** 0 … SCORE_UNITS, higher is better; CANNOT when the request does not fit. `own`: its size under the valuation. */
   readonly units: (standings: Standings, slot: number, ask: Ask, own: number) => number;
   /** The same number, as a share, with its ingredients; for a request that fits. */
-  readonly explain: (
-    free: Float64Array,
-    perUnit: Float64Array,
-    from: number,
-    request: Float64Array,
-    devices?: DeviceAsk,
-  ) => ScoreBreakdown;
+  readonly explain: (standings: Standings, slot: number, ask: Ask) => ScoreBreakdown;
 }
 
 /** Where a request does not fit. */
@@ -95,18 +81,8 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     }
   }
   const good: Good = { places: 0, loose: 0 };
-  /** What would be left of the host, and of its places. */
+  /** What would be left of the host. */
   const rest = new Float64Array(size);
-  const left = new Float64Array(count);
-  /** The one host that is explained. */
-  const alone: Standings = {
-    free: new Float64Array(row),
-    perUnit: new Float64Array(row),
-    places: new Float64Array(rows),
-    loose: new Float64Array(rows),
-    binding: new Int32Array(1),
-    models: new Int32Array(columns),
-  };
   /** What would be left of the devices of the host that is looked at. */
   const restOfDevices = new Float64Array(columns);
 
@@ -134,33 +110,6 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
       places[to + at] = Math.min(places[to + at] as number, good.places);
       loose[to + at] = good.places > 0 ? good.loose : 0;
     }
-  };
-
-  const survey = (standings: Standings, slot: number, most: Float64Array): void => {
-    const { free, places, binding } = standings;
-    const [from, to] = [slot * row, slot * rows];
-    left.fill(UNLIMITED);
-    for (let at = 0, base = 0; at < size; at += 1, base += rows) {
-      const has = free[from + at] as number;
-      for (let row = 0; row < count; row += 1) {
-        const fits = has * (inverse[base + row] as number) + (idle[base + row] as number);
-        if (fits < (left[row] as number)) left[row] = fits;
-      }
-    }
-    // A place that is begun is none.
-    for (let row = 0; row < count; row += 1) places[to + row] = Math.max(0, Math.floor(left[row] as number));
-    if (isForDevices(standings, slot)) surveyDevices(standings, slot);
-    let bits = 0;
-    for (let at = 0, base = 0; at < size; at += 1, base += rows) {
-      const least = (free[from + at] as number) - (most[at] as number);
-      for (let row = 0; row < count; row += 1) {
-        if (least * (inverse[base + row] as number) + (idle[base + row] as number) < (places[to + row] as number)) {
-          bits |= 1 << at;
-          break;
-        }
-      }
-    }
-    binding[slot] = bits;
   };
 
   /** What the places are worth that the host has now and would not have with what is in `rest`. */
@@ -270,7 +219,6 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     inverse,
     idle,
     isForDevices,
-    survey,
     surveyDevices,
     units: (standings, slot, { request, wishes: asked, columns: named }, own) => {
       const { free, perUnit } = standings;
@@ -285,24 +233,21 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
         ? unitsOf(full, devicesKept(standings, slot, room), DEVICE_FULLNESS_WEIGHT)
         : unitsOf(full, keptOn(standings, slot, own), FULLNESS_WEIGHT);
     },
-    explain: (free, perUnit, from, request, devices) => {
-      for (let at = 0; at < size; at += 1) alone.free[at] = free[from + at] as number;
-      for (let at = 0; at < columns; at += 1) {
-        alone.free[size + at] = free[from + BASE + at] as number;
-        alone.perUnit[size + at] = perUnit[from + BASE + at] as number;
-        alone.models[at] = devices === undefined ? 0 : (devices.models[devices.modelsFrom + at] as number);
-      }
-      survey(alone, 0, request);
-      take(free, from, request);
-      const full = fullness(perUnit, from);
+    explain: (standings, slot, { request, wishes: asked, columns: named }) => {
+      take(standings.free, slot * row, request);
+      const full = fullness(standings.perUnit, slot * row);
       if (count === 0) {
         const parts = [{ name: "fullness", value: roundScore(full), weight: 1 }];
         return { total: unitsOf(full, 1, 1) / SCORE_UNITS, parts };
       }
-      const hasDevices = devices !== undefined && (devices.wishes.length > 0 || devices.columns);
-      const room = hasDevices ? takeDevices(devicesOf(alone, 0), request, devices) : undefined;
-      const hasSome = isForDevices(alone, 0);
-      const keeps = hasSome ? devicesKept(alone, 0, room ?? null) : keptOn(alone, 0, ownSize(valuation, request));
+      const room =
+        asked.length > 0 || named
+          ? takeDevices(devicesOf(standings, slot), request, { wishes: asked, columns: named })
+          : undefined;
+      const hasSome = isForDevices(standings, slot);
+      const keeps = hasSome
+        ? devicesKept(standings, slot, room ?? null)
+        : keptOn(standings, slot, ownSize(valuation, request));
       const weight = hasSome ? DEVICE_FULLNESS_WEIGHT : FULLNESS_WEIGHT;
       return {
         total: unitsOf(full, keeps, weight) / SCORE_UNITS,

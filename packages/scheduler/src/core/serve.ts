@@ -135,30 +135,31 @@ export class Serving {
       const ending = { atMs, request: chosen.granted.requestClass.request };
       if (atMs < NEVER) this.#ends.set(chosen.slot, [...(this.#ends.get(chosen.slot) ?? []), ending]);
     }
+    const devices = chosen.granted.devices.length === 0 ? undefined : this.#named(chosen);
+    const placement = {
+      id: this.#env.makeAllocationId(),
+      project: job.project,
+      job: job.name,
+      jobVersion: job.version,
+      index: task.index,
+      attempt: task.attempts + 1,
+      hostId: chosen.hostId,
+      score: chosen.score,
+      replaces: task.active,
+    };
     this.records.push({
       kind: "allocation_placed",
-      placement: {
-        id: this.#env.makeAllocationId(),
-        project: job.project,
-        job: job.name,
-        jobVersion: job.version,
-        index: task.index,
-        attempt: task.attempts + 1,
-        hostId: chosen.hostId,
-        score: chosen.score,
-        replaces: task.active,
-        ...this.#devicesOf(chosen),
-      },
+      placement: devices === undefined ? placement : { ...placement, devices },
     });
   }
 
-  /** With the processors named that are its own, of those that no other placement of this plan has. */
-  #devicesOf({ slot, hostId, granted: { devices } }: Chosen): { readonly devices?: DeviceGrant[] } {
-    const host = devices.length === 0 ? undefined : this.#state.hosts.get(hostId);
-    if (host === undefined) return {};
+  /** Its devices, with the processors named that are its own, of those that no other placement of this plan has. */
+  #named({ slot, hostId, granted: { devices } }: Chosen): DeviceGrant[] | undefined {
+    const host = this.#state.hosts.get(hostId);
+    if (host === undefined) return undefined;
     const taken = this.#cpus.get(slot) ?? cpusTakenOn(this.#state, host);
     this.#cpus.set(slot, taken);
-    return { devices: withCpus(host, devices, taken) };
+    return withCpus(host, devices, taken);
   }
 
   #keep(job: MutableJob, task: MutableTask, { hostId, victims, granted: { devices } }: Eviction): void {

@@ -106,8 +106,8 @@ export interface HostRecord {
   readonly allocatable: Resources;
   /** Sum of the requests of all allocations here that have not ended, those that are being stopped included, and of volumes. */
   readonly reserved: Resources;
-  /** Those allocations. */
-  readonly allocations: ReadonlySet<AllocationId>;
+  /** Those allocations, in the order in which they came. */
+  readonly allocations: readonly AllocationRecord[];
   /** Sequence of the record that last changed this host's desired document. */
   readonly desiredRev: number;
 }
@@ -207,7 +207,7 @@ export type MutableAllocation = Writable<AllocationRecord> & {
   requestClass: RequestClass;
 };
 export type MutableHost = Writable<Omit<HostRecord, "allocations">> & {
-  allocations: Set<AllocationId>;
+  allocations: MutableAllocation[];
   /** Room kept there, the oldest first. */
   readonly reservations: Set<Reservation>;
   /** Its place in the index. */

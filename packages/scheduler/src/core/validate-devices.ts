@@ -3,7 +3,7 @@
  * themselves, by name, so that an error in the packer's columns cannot hide here.
  */
 import { cpuNumbers, deviceAskText, type Device, type DeviceAsk, type DeviceGrant } from "@berth/schema";
-import type { ClusterState, HostRecord } from "./state.ts";
+import type { HostRecord } from "./state.ts";
 
 interface Left {
   readonly device: Device;
@@ -30,13 +30,13 @@ export const countGrants = (left: DevicesLeft, grants: readonly DeviceGrant[], s
   }
 };
 
-export const devicesLeftOn = (state: ClusterState, host: HostRecord): DevicesLeft => {
+export const devicesLeftOn = (host: HostRecord): DevicesLeft => {
   const left = new Map<string, Left>();
   for (const device of host.capacity?.devices ?? []) {
     const cpus = new Set(device.cpus === undefined ? [] : cpuNumbers(device.cpus));
     left.set(keyOf(device), { device, amounts: { ...device.has }, cpus });
   }
-  for (const id of host.allocations) countGrants(left, state.allocations.get(id)?.devices ?? [], 1);
+  for (const { devices = [] } of host.allocations) countGrants(left, devices, 1);
   return left;
 };
 

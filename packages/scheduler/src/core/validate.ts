@@ -181,9 +181,8 @@ const runningOf = (state: ClusterState, job: JobRecord): number => {
   let displaced = 0;
   for (const host of state.hosts.values()) {
     if (!isSilent(host)) continue;
-    for (const id of host.allocations) {
-      const allocation = state.allocations.get(id);
-      if (allocation?.key === job.key && allocation.jobVersion !== job.version && isGivenUp(state, id)) displaced += 1;
+    for (const { id, jobVersion, key } of host.allocations) {
+      if (key === job.key && jobVersion !== job.version && isGivenUp(state, id)) displaced += 1;
     }
   }
   return job.activeTasks - displaced;
@@ -201,10 +200,7 @@ const checkRules = (checking: Checking, host: HostRecord, placement: Placement, 
   }
   for (const { group, limit, rule } of rules.hostLimits) {
     let count = 0;
-    for (const id of host.allocations) {
-      const allocation = state.allocations.get(id);
-      if (allocation !== undefined && groupsOf(allocation.spec).includes(group)) count += 1;
-    }
+    for (const { spec: other } of host.allocations) if (groupsOf(other).includes(group)) count += 1;
     // Whoever comes later in the plan was not there yet.
     const planned = load.get(host.id) ?? [];
     for (const { project, job } of planned.slice(0, planned.indexOf(placement))) {
@@ -264,17 +260,14 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
   }
   // Counted from the allocations themselves: an error in the running sums must not hide here.
   let left = host.allocatable;
-  for (const id of host.allocations) {
-    const allocation = state.allocations.get(id);
-    if (allocation !== undefined) left = addResources(left, allocation.spec.requests, -1);
-  }
+  for (const { spec } of host.allocations) left = addResources(left, spec.requests, -1);
   for (const { sizeBytes } of volumesOn(state, hostId)) left = addResources(left, diskOf(sizeBytes), -1);
   const reservations = [...(inside(state).hosts.get(hostId)?.reservations ?? [])];
   const takes = (one: Placement) =>
     reservations.find(({ job, index }) => jobKey(one.project, one.job) === job.key && one.index === index);
   const taken = new Set(placements.map(takes));
   let keptThere = noResources();
-  const devices = devicesLeftOn(state, host);
+  const devices = devicesLeftOn(host);
   for (const reservation of reservations) {
     if (taken.has(reservation)) continue;
     keptThere = addResources(keptThere, reservation.job.spec.requests, 1);
@@ -311,12 +304,10 @@ const checkRoomKept = (checking: Checking, host: HostRecord, now: Resources, dev
   const records = kept.get(host.id) ?? [];
   if (records.length === 0) return;
   let left = now;
-  for (const id of host.allocations) {
-    const allocation = state.allocations.get(id);
-    const isGoing = allocation?.desired === "stop" || checking.stopped.has(id);
-    if (allocation === undefined || !isGoing) continue;
-    left = addResources(left, allocation.spec.requests, 1);
-    countGrants(devices, allocation.devices ?? [], -1);
+  for (const { desired, devices: granted = [], id, spec } of host.allocations) {
+    if (desired !== "stop" && !checking.stopped.has(id)) continue;
+    left = addResources(left, spec.requests, 1);
+    countGrants(devices, granted, -1);
   }
   for (const record of records) {
     const spec = state.jobs.get(jobKey(record.project, record.job))?.spec;

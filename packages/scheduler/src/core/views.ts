@@ -124,7 +124,7 @@ export const hostView = (state: ClusterState, id: HostId, live: LiveHost | null)
     // What may be booked is what the packer books: see `bookable`.
     capacity: { ...host.capacity, allocatable: host.allocatable },
     reserved: { ...host.reserved, ...(host.reserved.more && { more: { ...host.reserved.more } }) },
-    allocations: host.allocations.size,
+    allocations: host.allocations.length,
     drainDeadlineAtMs: host.drainDeadlineAtMs,
     usage: live?.usage ?? null,
     pressure: live?.pressure ?? null,

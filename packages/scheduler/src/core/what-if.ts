@@ -171,7 +171,7 @@ const answer = (
 
   const gone = new Set<HostId>([...(request.lose ?? []), ...(request.drain ?? [])]);
   const open = [...copy.hosts.values()].filter((host) => host.state === "ready" && !gone.has(host.id));
-  const empty = open.filter((host) => host.allocations.size === 0 && !used.has(host.id));
+  const empty = open.filter((host) => host.allocations.length === 0 && !used.has(host.id));
   return {
     added: made.flatMap((record) => (record.kind === "host_enrolled" ? [record.hostId] : [])),
     ...{ placed: placed.items, blocked: blocked.items, finish: finish.items },
