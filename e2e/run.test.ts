@@ -2,7 +2,7 @@
  * `berth run` as other programs use it: exit status, streams, formats; and what a cluster says to bad input, over the
  * command line, HTTP, WebSocket and NATS. In the end the very same processes must still be there.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, nkeyAuthenticator, StringCodec, type NatsConnection } from "nats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -79,6 +79,40 @@ describe("what a job says about its container", () => {
       "321",
     ]);
     expect(code).toBe(0);
+  });
+});
+
+describe("secrets", () => {
+  const value = "a-value-that-nobody-else-has";
+  const next = "the-value-that-came-after-it";
+  const text = "cd /run/secrets; stat -c '%n %a %u' *; cat db.password; echo; echo $DB; touch x";
+  const reader = (...secrets: readonly object[]) => script("reader", text, { user: "1000:1000", secrets });
+  const set = (bytes: string) => cluster.cli(["secret", "set", "db.password"], { stdin: bytes });
+
+  test("a task has one as a file for its user alone and as a variable; another value comes with the next start", async () => {
+    const job = reader({ secret: "db.password" }, { secret: "db.password", env: "DB" });
+    const refused = await cluster.cli(["run", job]);
+    expect(refused.code).toBe(66);
+    expect(refused.stderr).toContain("project default has no secret db.password; berth secret set db.password");
+    expect((await set(value)).stderr).toContain("db.password of default is set (version 1, 28 bytes)");
+    const first = await cluster.cli(["run", "--wait", job]);
+    expect(first.stdout.trim().split("\n")).toEqual(["db.password 400 1000", value, value]);
+    expect(first.stderr).toMatch(/Read-only file system|Permission denied/);
+    expect((await set(next)).stderr).toContain("version 2");
+    expect((await cluster.cli(["run", "--wait", job])).stdout).toContain(`${next}\n${next}`);
+    expect(await cluster.must(["secret", "ls"])).toMatch(/db\.password +2 .* ago +admin +-/);
+    await cluster.must(["secret", "rm", "db.password"]);
+  });
+
+  test("no file of the cluster ever holds a value, but the log that a task wrote it into", () => {
+    const found = readdirSync(cluster.dataDir, { recursive: true, withFileTypes: true }).filter((entry) => {
+      if (!entry.isFile()) return false;
+      const bytes = readFileSync(join(entry.parentPath, entry.name));
+      return [value, Buffer.from(value).toString("base64").slice(0, 30)].some((part) => bytes.includes(part));
+    });
+    const places = found.map((entry) => join(entry.parentPath, entry.name).slice(cluster.dataDir.length));
+    expect(places.filter((place) => !/^\/hosts\/[^/]+\/allocations\/\w+\/log\//.test(place))).toEqual([]);
+    expect(places.length).toBeGreaterThan(0);
   });
 });
 

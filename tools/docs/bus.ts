@@ -73,6 +73,9 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   project_created: "A project was declared, with its quota and weight.",
   project_changed: "A project has another quota, weight or description. Nothing that runs is ended.",
   project_removed: "A project is declared no longer.",
+  secret_set:
+    "A secret of a project has another value from here on; the record holds it encrypted with the cluster's key.",
+  secret_removed: "A secret is gone.",
   access_revoked: "An access token is good no longer.",
   host_cordoned: "A host takes nothing new; also how a drain ends.",
   host_uncordoned: "A host takes work again.",

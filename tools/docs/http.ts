@@ -209,6 +209,22 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`ProjectRemoved`",
     what: "Removes the record of a project that has no jobs and volumes left.",
   },
+  secrets: {
+    methods: "GET",
+    answers: "`SecretList`",
+    what: "Lists the secrets of a project, without their values, and which jobs use them.",
+  },
+  secret: {
+    methods: "POST",
+    takes: "`SecretRequest`",
+    answers: "`SecretView`",
+    what: "Sets a secret of a project. Tasks that start from then on get this value. No answer ever holds one.",
+  },
+  secretRemove: {
+    methods: "POST",
+    answers: "`SecretRemoved`",
+    what: "Removes a secret that no job which has not finished refers to.",
+  },
   volumes: {
     methods: "GET, POST",
     takes: "GET: `project`, `host`, `limit`, `cursor`. POST: `VolumeRequest`",
@@ -300,6 +316,7 @@ const documents = [
   ["ImageOperation", schema.ImageOperationSchema],
   ["ImageDataTaken", schema.ImageDataTakenSchema],
   ["ProjectRequest", schema.ProjectRequestSchema],
+  ["SecretRequest", schema.SecretRequestSchema],
   ["ProjectChange", schema.ProjectChangeSchema],
   ["ProjectList", schema.ProjectListSchema],
   ["ProjectView", schema.ProjectViewSchema],

@@ -42,6 +42,9 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "project.not_found": "Nobody has declared a project of this name, and nothing is in it: `berth project ls`.",
   "project.exists": "A project of this name is declared already: `berth project set` changes it.",
   "project.in_use": "The project has jobs that have not finished, or volumes; `detail` names them.",
+  "secret.not_found":
+    "The project has no secret of this name: `berth secret ls`. A job that refers to it is not taken before `berth secret set` has made it.",
+  "secret.in_use": "A job that has not finished refers to the secret; `detail` names it. Stop it first.",
   "volume.not_found": "No volume has this name in this project: `berth volume ls`.",
   "volume.exists": "A volume of this name is there already; names are unique in a project.",
   "volume.in_use": "A task mounts the volume; `detail` names it. Stop it first.",

@@ -21,6 +21,7 @@ import { openAllocationFiles } from "./adapters/files/allocation-files.ts";
 import { openKeptLayers } from "./adapters/files/kept-layers.ts";
 import { openJournal, sweepLeftovers } from "./adapters/files/journal.ts";
 import { layoutOf, type Layout } from "./adapters/files/layout.ts";
+import { openSealingKey } from "./adapters/files/sealing-key.ts";
 import { rememberSettings } from "./adapters/files/settings.ts";
 import { openImageSettings } from "./adapters/images/image-settings.ts";
 import { openImages } from "./adapters/images/images.ts";
@@ -147,6 +148,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const dataDir = await realpath(options.dataDir);
   const layout = layoutOf(dataDir);
+  const sealed = await attempt(() => openSealingKey(dataDir, host), "the key of secrets");
   const cgroupParent = options.cgroupParent ?? defaultCgroupParent(host, dataDir);
   const devices = await attempt(async () => {
     const named = namedDevices(options.devices ?? []);
@@ -222,6 +224,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         line,
         verifier,
         probe: createHostProbe(),
+        sealed,
       },
       {
         host,

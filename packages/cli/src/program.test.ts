@@ -57,6 +57,8 @@ describe("the help", () => {
         image                             list, pull, build, import, export, check and remove the images
                                           that hosts keep
         volume                            list, make, look at and remove the volumes of a project
+        secret                            values that only tasks of a project can read: set, list and
+                                          remove them
         commit [options] <task> <image>   make an image of what a task has written over its own
         export [options] <task> <file>    write all files of a task's container into an archive
         layer                             list and remove what ended tasks wrote, which hosts keep for a

@@ -33,6 +33,7 @@ import { registerToken } from "./commands/token.ts";
 import { registerUp } from "./commands/up.ts";
 import { ownVersion, registerVersion } from "./commands/version.ts";
 import { registerProject } from "./commands/project.ts";
+import { registerSecret } from "./commands/secret.ts";
 import { registerVolume } from "./commands/volume.ts";
 import { registerWhy } from "./commands/why.ts";
 import type { Host, Register } from "./commands/verb.ts";
@@ -48,7 +49,7 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
   ],
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
   ["Who may do what:", [registerAccess, registerProject, registerAudit]],
-  ["Images and data:", [registerImage, registerVolume, registerCommit, registerExport, registerLayer]],
+  ["Images and data:", [registerImage, registerVolume, registerSecret, registerCommit, registerExport, registerLayer]],
   ["Work:", [registerRun, registerPlan, registerStop, registerPause, registerResume]],
   [
     "What is going on:",

@@ -24,6 +24,7 @@ const specs: readonly ContainerSpec[] = [
     network: { kind: "bridge", bridge: "b0", address: "10.0.0.2/8", gateway: "10.0.0.1", egressBitsPerSecond: 1e9 },
   },
   { ...plain, network: { kind: "routed", address: "10.0.0.2" } },
+  { ...plain, secrets: { target: "/run/secrets", files: { one: Buffer.from("v"), two: new Uint8Array(9) } } },
 ];
 const context = {
   cgroupParent: "p/q",

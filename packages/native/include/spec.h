@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define BERTH_SPEC_MAGIC 0x48545242u /* "BRTH" */
-#define BERTH_SPEC_VERSION 3u
+#define BERTH_SPEC_VERSION 4u
 
 #define BERTH_SPEC_MAX_BYTES 4194304u
 #define BERTH_MAX_LAYERS 64u
@@ -32,6 +32,9 @@
 #define BERTH_MAX_HOOKS 16u
 #define BERTH_MAX_FILTER 4096u /* BPF_MAXINSNS */
 #define BERTH_MAX_USER 256u
+#define BERTH_MAX_SECRETS 64u
+#define BERTH_MAX_SECRET_BYTES 65536u
+#define BERTH_MAX_SECRET_NAME 128u
 /* Linux MAX_ARG_STRLEN, execve(2): one argument with its NUL. */
 #define BERTH_MAX_STRING 131071u
 #define BERTH_MAX_PATH 4095u
@@ -247,6 +250,17 @@ struct berth_lease {
   uint32_t reserved;
 };
 
+struct berth_secret {
+  struct berth_ref name;  /* a plain file name */
+  struct berth_ref value; /* any bytes, and a NUL behind them that is not part of it */
+};
+
+/* Files in memory that only the program's user can read, below `target`. */
+struct berth_secrets {
+  struct berth_ref target;
+  struct berth_list files; /* berth_secret */
+};
+
 /* Optional parts. One that nobody asked for has length 0 and costs nothing. */
 enum berth_section {
   BERTH_SECTION_PROCESS,
@@ -256,6 +270,7 @@ enum berth_section {
   BERTH_SECTION_HOOKS,
   BERTH_SECTION_NETWORK,
   BERTH_SECTION_LEASE,
+  BERTH_SECTION_SECRETS,
   BERTH_SECTION_COUNT,
 };
 

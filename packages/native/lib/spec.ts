@@ -30,12 +30,13 @@ import { encodeNamespaces, joinsOf, type Join } from "./spec/namespaces.ts";
 import { logOf, stdioBits, terminalWord } from "./spec/output.ts";
 import { encodeNetwork } from "./spec/network.ts";
 import { encodeProcess, stopSignalOf } from "./spec/process.ts";
+import { encodeSecrets } from "./spec/secrets.ts";
 import { encodeSecurity } from "./spec/security.ts";
 import type { ContainerSpec, LogLimits, NativeError, SpecPolicy } from "./types.ts";
 
 const MAGIC = 0x48545242;
-const VERSION = 3;
-const HEADER_BYTES = 200;
+const VERSION = 4;
+const HEADER_BYTES = 208;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_STRING = 131_071;
 const ID_COUNT = 65_536;
@@ -119,6 +120,7 @@ const KEYS = Object.keys({
   readOnlyPaths: true,
   hooks: true,
   lease: true,
+  secrets: true,
 } satisfies Record<keyof ContainerSpec, true>) as (keyof ContainerSpec)[];
 
 const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
@@ -148,6 +150,7 @@ const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
     encodeHooks(spec, context.policy, out),
     encodeNetwork(spec, context.stateDir, out),
     encodeLease(spec, out),
+    encodeSecrets(spec, out),
   ];
   const idBase = whole(ID_COUNT, 0xffff_ffff - 2 * ID_COUNT)("idBase", spec.idBase);
   const limits = limitsOf(spec.limits);

@@ -90,6 +90,7 @@ const supervisorSources = [
   "record.c",
   "requests.c",
   "rootfs.c",
+  "secrets.c",
   "spec.c",
   "spec_check.c",
   "spec_mounts.c",

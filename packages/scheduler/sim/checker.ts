@@ -284,6 +284,8 @@ export const createChecker = (): Checker => {
       case "access_revoked":
       case "request_made":
       case "request_refused":
+      case "secret_set":
+      case "secret_removed":
         return [];
       case "project_created":
       case "project_changed":

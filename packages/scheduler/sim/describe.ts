@@ -39,6 +39,9 @@ export const describe = (record: LogRecord): string => {
       return `${record.kind} ${record.project} ${JSON.stringify(record.quota)} weight ${record.weight}`;
     case "project_removed":
       return `${record.kind} ${record.project}`;
+    case "secret_set":
+    case "secret_removed":
+      return `${record.kind} ${record.project}/${record.secret}`;
     case "request_made":
     case "request_refused":
       return `${record.kind} ${record.request}`;

@@ -56,7 +56,7 @@ export const prepareRestore = async (file: string, dataDir: string): Promise<Pre
   try {
     if (secrets === undefined && !existsSync(dir.clusterKey)) {
       throw new StartupProblem(
-        `${file} is a snapshot without the cluster's key, and ${dir.root} has none; use a file made by: berth backup`,
+        `${file} is a snapshot without the cluster's key, and ${dir.root} has none: hosts would believe nothing, and secrets could not be opened; use a file made by berth backup, or put cluster.key there first`,
       );
     }
     await writeFileAtomic(dir.restore, chunks, 0o600);

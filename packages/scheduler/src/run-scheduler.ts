@@ -10,7 +10,7 @@ import { readIfThere } from "./adapters/files/atomic.ts";
 import { openDataDir, type DataDir } from "./adapters/files/data-dir.ts";
 import { openLogMemory } from "./adapters/files/log-state.ts";
 import { readSnapshotFile, snapshotFiles } from "./adapters/files/snapshot-files.ts";
-import { adminToken, clusterSigner } from "./adapters/files/secrets.ts";
+import { adminToken, clusterKeys } from "./adapters/files/secrets.ts";
 import { defaultDashboardDir } from "./adapters/http/dashboard.ts";
 import { buildServer, closeServer } from "./adapters/http/server.ts";
 import type { JoinAddress } from "./adapters/http/routes/joining.ts";
@@ -103,7 +103,7 @@ const openControl = async (
     agents: openAgentLine(open.bus, { refused: metrics.counters.agentRefused }, logger.child({ component: "agents" })),
     desired: await openDesiredStore(open.bus, open.replicas),
     admission: open.admission,
-    signer: await clusterSigner(dir),
+    ...(await clusterKeys(dir)),
     clock,
     logger: logger.child({ component: "control" }),
     counters: metrics.counters,

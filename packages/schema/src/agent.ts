@@ -13,6 +13,7 @@ import { JobSpecSchema } from "./job.ts";
 import { ImageRpcSchemas } from "./image.ts";
 import { LayerRpcSchemas } from "./layers.ts";
 import { ProblemSchema } from "./problem.ts";
+import { SealedSchema, SealingKeySchema } from "./secret.ts";
 import { DesiredVolumeSchema, VolumeRpcSchemas } from "./volume.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -63,6 +64,8 @@ export const DesiredDocumentSchema = Type.Object(
     rev: whole,
     specs: Type.Record(Type.String(), JobSpecSchema),
     allocations: Type.Array(DesiredAllocationSchema),
+    /** Those of its tasks, by `project/name`; absent: none. */
+    secrets: Type.Optional(Type.Record(Type.String(), SealedSchema)),
   },
   strict,
 );
@@ -93,6 +96,8 @@ export const HelloSchema = Type.Object(
     bootId: Type.String({ maxLength: 64 }),
     inventory: InventorySchema,
     capacity: CapacitySchema,
+    /** Absent: an agent that knows no secrets. */
+    sealingKey: Type.Optional(SealingKeySchema),
     epoch: whole,
     rev: whole,
   },

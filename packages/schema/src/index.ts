@@ -37,6 +37,7 @@ export * from "./rebalance.ts";
 export * from "./resources.ts";
 export * from "./result.ts";
 export * from "./routes.ts";
+export * from "./secret.ts";
 export * from "./subjects.ts";
 export * from "./units.ts";
 export * from "./volume.ts";

@@ -14,6 +14,8 @@ import { isPlace } from "./placement-rules.ts";
 import { policyOf } from "./policy-parse.ts";
 import { DIMENSIONS } from "./resources.ts";
 import { isNormal } from "./paths.ts";
+import { SECRETS_DIRECTORY } from "./secret.ts";
+import { secretsOf } from "./secret-parse.ts";
 import { parseBytes, parseCpuMillis, parseDurationMs } from "./units.ts";
 import { volumeMountsOf } from "./volume-parse.ts";
 
@@ -153,6 +155,8 @@ const mountsOf = (
       errors.add(pointer, 'must be an absolute path other than "/", without ".", ".." or "//"');
     else if (RESERVED_TARGETS.some((reserved) => isUnder(path, reserved))) {
       errors.add(pointer, `lies under ${RESERVED_TARGETS.join(", ")}, which the runtime mounts itself`);
+    } else if (document.secrets !== undefined && isUnder(path, SECRETS_DIRECTORY)) {
+      errors.add(pointer, `lies under ${SECRETS_DIRECTORY}, where the secrets of the job are`);
     } else if (targets.has(path)) errors.add(pointer, `"${path}" is used twice`);
     targets.add(path);
   };
@@ -322,6 +326,7 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
     ...placementOf(document, errors),
     ...policyOf(document, errors),
     ...mountsOf(document, errors),
+    ...secretsOf(document, errors),
     restart: restartOf(document, errors),
     runTimeoutMs:
       document.timeouts?.run === undefined ? null : durationOf("/timeouts/run", document.timeouts.run, errors),

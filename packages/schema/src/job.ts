@@ -14,6 +14,7 @@ import {
   PriorityDocumentSchema,
   PrioritySchema,
 } from "./policy.ts";
+import { MAX_SECRETS_PER_JOB, SecretUseSchema } from "./secret.ts";
 import { FURTHER_DIMENSION, LimitsSchema, MAX_FURTHER, ResourcesSchema } from "./resources.ts";
 
 const quantity = (description: string) => Type.Union([Type.String({ maxLength: 32 }), Type.Number()], { description });
@@ -179,6 +180,12 @@ export const JobDocumentSchema = Type.Object(
         { maxItems: 64, description: "each is one of volume, source and tmpfs" },
       ),
     ),
+    secrets: Type.Optional(
+      Type.Array(SecretUseSchema, {
+        maxItems: MAX_SECRETS_PER_JOB,
+        description: "secrets of the project (berth secret set), as files in memory or variables",
+      }),
+    ),
     outputs: Type.Optional(
       Type.Array(
         Type.Object(
@@ -289,6 +296,8 @@ export const JobSpecSchema = Type.Object(
         ),
       ]),
     ),
+    /** Absent: none. Each has a file or a variable, or both. */
+    secrets: Type.Optional(Type.Array(SecretUseSchema, { maxItems: MAX_SECRETS_PER_JOB })),
     outputs: Type.Array(Type.Object({ path: Type.String() }, strict)),
     container: Type.Optional(ContainerSettingsSchema),
     restart: Type.Object(

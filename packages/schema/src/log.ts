@@ -13,6 +13,7 @@ import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } fr
 import { JobSpecSchema } from "./job.ts";
 import { JoinDigestSchema, JoinTokenIdSchema } from "./join.ts";
 import { DeviceGrantsSchema } from "./devices.ts";
+import { EncryptedSchema, SealingKeySchema, SecretNameSchema } from "./secret.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";
 import { QuotaSchema, WeightSchema } from "./project.ts";
 import { VolumeNameSchema, VolumeStateSchema } from "./volume.ts";
@@ -109,6 +110,8 @@ export const RecordSchema = Type.Union([
       bootId: Type.String({ maxLength: 64 }),
       inventory: InventorySchema,
       capacity: CapacitySchema,
+      /** What secrets are sealed to for this host. */
+      sealingKey: Type.Optional(SealingKeySchema),
     },
     strict,
   ),
@@ -187,6 +190,30 @@ export const RecordSchema = Type.Union([
   /** It is without a quota from here on, as every project that nobody declared. */
   Type.Object(
     { kind: Type.Literal("project_removed"), project: ProjectNameSchema, by: Type.String({ maxLength: 128 }) },
+    strict,
+  ),
+  /**
+   * A secret has this value from here on. `digest` is the same for the same value, and tells nothing to whoever has not the
+   * cluster's key.
+   */
+  Type.Object(
+    {
+      kind: Type.Literal("secret_set"),
+      project: ProjectNameSchema,
+      secret: SecretNameSchema,
+      encrypted: EncryptedSchema,
+      digest: Type.String({ pattern: "^[0-9a-f]{64}$" }),
+      by: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("secret_removed"),
+      project: ProjectNameSchema,
+      secret: SecretNameSchema,
+      by: Type.String({ maxLength: 128 }),
+    },
     strict,
   ),
   /**

@@ -52,6 +52,8 @@ export const Problems = defineProblems({
   "project.not_found": { status: 404, title: "No such project", exit: 66 },
   "project.exists": { status: 409, title: "There is such a project already", exit: 65 },
   "project.in_use": { status: 409, title: "The project is in use", exit: 75 },
+  "secret.not_found": { status: 404, title: "No such secret", exit: 66 },
+  "secret.in_use": { status: 409, title: "The secret is in use", exit: 75 },
   "volume.not_found": { status: 404, title: "No such volume", exit: 66 },
   "volume.exists": { status: 409, title: "There is such a volume already", exit: 65 },
   "volume.in_use": { status: 409, title: "The volume is in use", exit: 75 },

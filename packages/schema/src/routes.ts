@@ -78,6 +78,10 @@ export const Routes = {
   /** POST a ProjectChange. */
   projectSet: "/v1/projects/:project/set",
   projectRemove: "/v1/projects/:project/remove",
+  secrets: "/v1/projects/:project/secrets",
+  /** POST a SecretRequest. */
+  secret: "/v1/projects/:project/secrets/:secret",
+  secretRemove: "/v1/projects/:project/secrets/:secret/remove",
   /** Of all hosts that answer, or with `host` of one. */
   images: "/v1/images",
   /** `image`, `host`. */

@@ -21,6 +21,7 @@ import type { Volumes } from "../ports/volumes.ts";
 import type { KeptLayers } from "../ports/kept-layers.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { SchedulerLine } from "../ports/line.ts";
+import type { SealedSecrets } from "../ports/sealed.ts";
 import type { Log } from "../ports/log.ts";
 import type { Container, Runtime } from "../ports/runtime.ts";
 import type { ImageOperations } from "./image-operations.ts";
@@ -70,6 +71,7 @@ export interface Ports {
   readonly line: SchedulerLine;
   readonly verifier: Verifier;
   readonly probe: HostProbe;
+  readonly sealed: SealedSecrets;
 }
 
 export interface Settings {

@@ -104,7 +104,7 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
 
   const greet = async (): Promise<boolean> => {
     const context = getContext();
-    const { line, log, settings, state } = context;
+    const { line, log, sealed, settings, state } = context;
     const slowFacts = await inventory;
     const before = state.version;
     const answer = await line.hello({
@@ -113,6 +113,7 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
       bootId: settings.bootId,
       inventory: slowFacts,
       capacity,
+      sealingKey: sealed.sealingKey,
       epoch: state.version.epoch,
       rev: state.version.rev,
     });

@@ -17,6 +17,7 @@ import { settingsOf } from "../core/devices.ts";
 import { containerSpecOf } from "../core/container-spec.ts";
 import type { ContainerSpec, RuntimeError } from "../core/container.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
+import { secretsOf } from "../core/secrets.ts";
 import { exitOf } from "../core/exit.ts";
 import { refuseHostPath } from "../core/host-paths.ts";
 import { isMachine, refuseForMachine } from "../core/images/machine.ts";
@@ -120,7 +121,7 @@ const prepare = async (
   image: Result<PreparedImage, string>,
   lease: ContainerSpec["lease"],
 ): Promise<Prepared> => {
-  const { files, journal, settings, state } = context;
+  const { files, journal, sealed, settings, state } = context;
   const record = state.records.get(allocation.id);
   if (record === undefined || record.slot === null) throw new Error(`${allocation.id} has no id range`);
   const refuse = (stage: string, detail: string): Prepared => ({ ok: false, error: berthError(stage, detail) });
@@ -140,6 +141,12 @@ const prepare = async (
   if (!volumes.ok) return refuse("volume", volumes.error);
   const devices = settingsOf(allocation.devices ?? [], settings.devices);
   if (!devices.ok) return refuse("devices", devices.error);
+  const secrets = secretsOf(spec, (key) => {
+    // Of the document as it is now: a secret that was set again reaches whatever starts from then on.
+    const found = state.document?.secrets?.[key];
+    return found === undefined ? "absent" : (sealed.open(key, found) ?? "sealed");
+  });
+  if (!secrets.ok) return refuse("secrets", secrets.error);
   let outputRoot = "";
   try {
     if (spec.outputs.length > 0) {
@@ -162,6 +169,7 @@ const prepare = async (
         outputRoot,
         volumes: volumes.value,
         ...(allocation.devices !== undefined && { devices: devices.value }),
+        secrets: secrets.value,
         ...(lease === undefined ? {} : { lease }),
       },
     ),

@@ -6,6 +6,7 @@
  * text like `${HOME}` reaches the shell as it was written.
  */
 import {
+  SECRETS_DIRECTORY,
   taskName,
   volumeNameOf,
   type AllocationId,
@@ -16,6 +17,7 @@ import {
 import type { ContainerSpec, Mount } from "./container.ts";
 import type { DeviceSettings } from "./devices.ts";
 import { isMachine } from "./images/machine.ts";
+import type { TaskSecrets } from "./secrets.ts";
 import type { PreparedImage } from "./images/prepared.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -48,6 +50,7 @@ export const hostnameOf = (allocation: DesiredAllocation): string => {
 export const environmentOf = (
   task: Task,
   image: Readonly<Record<string, string>> = {},
+  secrets: TaskSecrets["env"] = {},
 ): Readonly<Record<string, string>> => {
   const { allocation, host, spec } = task;
   const own = Object.fromEntries(Object.entries(spec.env).map(([key, value]) => [key, substitute(value, task)]));
@@ -57,6 +60,7 @@ export const environmentOf = (
     ...image,
     HOSTNAME: hostnameOf(allocation),
     ...own,
+    ...secrets,
     BERTH_PROJECT: allocation.project,
     BERTH_JOB: allocation.job,
     BERTH_TASK: taskName(allocation.job, allocation.index),
@@ -83,6 +87,7 @@ export interface Placement {
   readonly devices?: DeviceSettings;
   /** Of a singleton. */
   readonly lease?: ContainerSpec["lease"];
+  readonly secrets?: TaskSecrets;
 }
 
 export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => {
@@ -110,7 +115,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     layers,
     ...(machine ? MACHINE : {}),
     command: spec.command.length === 0 ? defaults.command : spec.command.map((word) => substitute(word, task)),
-    env: { ...environmentOf(task, defaults.env), ...place.devices?.env },
+    env: { ...environmentOf(task, defaults.env, place.secrets?.env), ...place.devices?.env },
     workdir: spec.workdir === "" ? defaults.workdir : spec.workdir,
     hostname: hostnameOf(task.allocation),
     ...settings,
@@ -124,6 +129,10 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     ].toSorted((a, b) => a.target.split("/").length - b.target.split("/").length),
     idBase: place.idBase,
     ...(place.lease === undefined ? {} : { lease: place.lease }),
+    ...(place.secrets !== undefined &&
+      Object.keys(place.secrets.files).length > 0 && {
+        secrets: { target: SECRETS_DIRECTORY, files: place.secrets.files },
+      }),
     ...(user === "" ? {} : { user }),
     ...(settings.stopSignal === undefined && defaults.stopSignal !== null ? { stopSignal: defaults.stopSignal } : {}),
     ...(place.devices !== undefined && place.devices.nodes.length > 0 && { devices: place.devices.nodes }),

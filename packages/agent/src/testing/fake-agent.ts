@@ -70,6 +70,7 @@ export class FakeAgent {
         },
         log: quietLog(this.lines),
         verifier: fakeVerifier,
+        sealed: { sealingKey: `${"A".repeat(43)}=`, open: () => undefined },
         probe: {
           sample: () => ({ usage: { cpuMillis: 1, memoryBytes: 1, pids: 1, load1: 0, uptimeMs: 1 }, pressure: null }),
           idBaseOf: (pid) => this.host.idBaseOf(pid),

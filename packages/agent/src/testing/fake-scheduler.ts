@@ -81,6 +81,7 @@ export const signWith = (key: KeyObject, value: unknown): Signed => {
 export class FakeScheduler {
   epoch = 7;
   rev = 1;
+  secrets: DesiredDocument["secrets"];
   heartbeatMs = 200;
   /** Changes what leases say. */
   lease: Partial<Lease> = {};
@@ -166,6 +167,7 @@ export class FakeScheduler {
       rev: this.rev,
       specs: this.#specs,
       allocations: [...this.#allocations.values()],
+      ...(this.secrets !== undefined && { secrets: this.secrets }),
     };
   }
 

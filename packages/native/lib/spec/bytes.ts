@@ -64,6 +64,16 @@ export class SpecBytes {
     return [offset, length];
   }
 
+  /** Any bytes, and a NUL behind them. */
+  bytes(value: Uint8Array): Ref {
+    this.#reserve(value.length + 1);
+    const offset = this.#end;
+    this.#bytes.set(value, offset);
+    this.#bytes[offset + value.length] = 0;
+    this.#end += value.length + 1;
+    return [offset, value.length];
+  }
+
   texts(values: readonly string[]): Ref {
     return this.list(values.map((value) => new Row().ref(this.text(value))));
   }

@@ -68,6 +68,18 @@ export interface ContainerSpec {
    */
   readonly hooks?: Partial<Readonly<Record<HookPoint, readonly Hook[]>>>;
   readonly lease?: Lease;
+  readonly secrets?: Secrets;
+}
+
+/**
+ * Files on a read-only file system of the container's own, in memory, each with mode 0400 and the program's user and group
+ * as its owner. They count against the memory limit, and are nowhere on the host.
+ */
+export interface Secrets {
+  /** Absolute path in the container; created when it does not exist. */
+  readonly target: string;
+  /** By the file's name. At most 64 files of 64 KiB. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
 }
 
 /**

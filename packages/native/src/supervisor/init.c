@@ -35,6 +35,7 @@
 #include "privileges.h"
 #include "process.h"
 #include "rootfs.h"
+#include "secrets.h"
 #include "sync.h"
 #include "sysctl.h"
 #include "terminal.h"
@@ -131,8 +132,8 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
   /* A new session keyring: the one inherited is the agent's. Kernels may be built without. */
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
     return err_sys(err, "keyring", "join a new session keyring");
-  if (init_enter_workdir(context->spec->workdir, err) < 0 || mounts_finish(context->spec, rootfs, err) < 0 ||
-      process_prepare(process, context->spec, err) < 0)
+  if (init_enter_workdir(context->spec->workdir, err) < 0 || process_prepare(process, context->spec, err) < 0 ||
+      secrets_mount(context->spec, &process->user, err) < 0 || mounts_finish(context->spec, rootfs, err) < 0)
     return -1;
   if (stdio[0] >= 0 && (context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 &&
       fchown(stdio[0], process->user.uid, (gid_t)-1) < 0)

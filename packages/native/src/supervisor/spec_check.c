@@ -3,6 +3,16 @@
 #include <errno.h>
 #include <string.h>
 
+int check_bytes(const struct spec *spec, const char *field, struct berth_ref ref, uint32_t most, struct err *err)
+{
+  if (ref.length > most)
+    return err_set(err, EINVAL, STAGE_SPEC, "%s: %u bytes, allowed are %u", field, ref.length, most);
+  if (ref.offset < sizeof(struct berth_spec) || ref.offset >= spec->size || spec->size - ref.offset <= ref.length)
+    return err_set(err, EINVAL, STAGE_SPEC, "%s: lies outside of the spec", field);
+  return spec_text(spec, ref)[ref.length] == '\0' ? 0
+                                                  : err_set(err, EINVAL, STAGE_SPEC, "%s: has no end", field);
+}
+
 int check_text(const struct spec *spec, const char *field, struct berth_ref ref, uint32_t least, uint32_t most,
                struct err *err)
 {

@@ -11,6 +11,8 @@
 /* A NUL-terminated string of `least` to `most` bytes inside the spec. */
 int check_text(const struct spec *spec, const char *field, struct berth_ref ref, uint32_t least, uint32_t most,
                struct err *err);
+/* Any bytes, at most `most` of them, inside the spec, with a NUL behind them. */
+int check_bytes(const struct spec *spec, const char *field, struct berth_ref ref, uint32_t most, struct err *err);
 /* Absolute; ".." would make the meaning depend on symbolic links, so it is refused instead of interpreted. */
 int check_path(const struct spec *spec, const char *field, struct berth_ref ref, struct err *err);
 /* `least` to `most` items of `item` bytes inside the spec, aligned. */

@@ -191,6 +191,35 @@ static int check_lease(const struct spec *spec, struct err *err)
   return 0;
 }
 
+static int check_secrets(const struct spec *spec, struct err *err)
+{
+  static const char *const taken[] = { "/proc", "/sys", "/dev" };
+  const struct berth_secrets *secrets;
+  if (find(spec, BERTH_SECTION_SECRETS, "secrets", sizeof *secrets, (const void **)&secrets, err) < 0)
+    return -1;
+  if (secrets == NULL)
+    return 0;
+  if (check_path(spec, "secrets.target", secrets->target, err) < 0 ||
+      check_list(spec, "secrets", secrets->files, sizeof(struct berth_secret), 0, BERTH_MAX_SECRETS, err) < 0)
+    return -1;
+  const char *target = spec_text(spec, secrets->target);
+  bool reserved = check_is_same(target, "/");
+  for (unsigned i = 0; i < sizeof taken / sizeof *taken; i++)
+    reserved = reserved || check_is_below(target, taken[i]);
+  if (reserved)
+    return err_set(err, EINVAL, STAGE_SPEC, "secrets.target: \"%.100s\" is reserved", target);
+  for (uint32_t i = 0; i < secrets->files.count; i++) {
+    const struct berth_secret *secret = spec_item(spec, secrets->files, i, sizeof *secret);
+    if (check_text(spec, "secrets.name", secret->name, 1, BERTH_MAX_SECRET_NAME, err) < 0 ||
+        check_bytes(spec, "secrets.value", secret->value, BERTH_MAX_SECRET_BYTES, err) < 0)
+      return -1;
+    const char *name = spec_text(spec, secret->name);
+    if (name[0] == '.' || !check_is_name(name, "._-"))
+      return err_set(err, EINVAL, STAGE_SPEC, "secrets.name: \"%.100s\" is not the name of a file", name);
+  }
+  return 0;
+}
+
 static int check_hooks(const struct spec *spec, struct err *err)
 {
   const struct berth_hooks *hooks;
@@ -217,7 +246,7 @@ int check_sections(const struct spec *spec, struct err *err)
 {
   if (check_process(spec, err) < 0 || check_security(spec, err) < 0 || check_devices(spec, err) < 0 ||
       check_namespaces(spec, err) < 0 || check_hooks(spec, err) < 0 || check_network(spec, err) < 0 ||
-      check_lease(spec, err) < 0)
+      check_lease(spec, err) < 0 || check_secrets(spec, err) < 0)
     return -1;
   return 0;
 }

@@ -44,6 +44,7 @@ import {
 } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { Vault } from "../ports/vault.ts";
 import { createAccessWrites, type AccessWrites } from "./access.ts";
 import { createAudit, type Audit } from "./audit.ts";
 import type { Engine } from "./engine.ts";
@@ -52,6 +53,7 @@ import { createJoining, type Joining } from "./joining.ts";
 import { createInTurn } from "./one-at-a-time.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
 import { createProjects, type Projects } from "./projects.ts";
+import { createSecrets, type Secrets } from "./secrets.ts";
 import { createRebalancer, type Rebalancer } from "./rebalance.ts";
 import type { VolumesApi } from "./volumes.ts";
 import type { Views } from "./views.ts";
@@ -69,7 +71,7 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf, Audit, Projects {
+export interface Api extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf, Audit, Projects, Secrets {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown, origin: Origin) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -111,6 +113,7 @@ export interface ApiOptions {
   readonly complaint: () => string | undefined;
   readonly clock: Clock;
   readonly volumes: VolumesApi;
+  readonly vault: Vault;
 }
 
 /** A path of a host is the host's: who may give it to a container may read what lies there. */
@@ -150,6 +153,7 @@ export const createApi = (options: ApiOptions): Api => {
     ...createHostDuties({ engine, admission, clock, view: hostView }),
     ...createAccessWrites({ engine, clock }),
     ...createProjects({ engine, clock }),
+    ...createSecrets({ engine, vault: options.vault }),
     ...createAudit(engine),
     ...createJoining({ engine, admission, clock, cluster: options.cluster, clusterKey: options.clusterKey }),
 

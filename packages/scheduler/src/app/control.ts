@@ -10,6 +10,7 @@ import type { AgentLine, DesiredStore, LeaderLine, Line, PeerLine } from "../por
 import type { Clock } from "../ports/clock.ts";
 import type { Log, LogEnd } from "../ports/log.ts";
 import type { Signer } from "../ports/signer.ts";
+import type { Vault } from "../ports/vault.ts";
 import type { SnapshotStore } from "../ports/snapshots.ts";
 import { StartupProblem } from "../ports/startup-problem.ts";
 import { createAccessCheck, type AccessCheck } from "./access.ts";
@@ -49,6 +50,7 @@ export interface ControlOptions {
   readonly desired: DesiredStore;
   readonly admission: Admission;
   readonly signer: Signer;
+  readonly vault: Vault;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly counters: Counters;
@@ -138,6 +140,7 @@ export const createControl = (options: ControlOptions): Control => {
     state,
     store: options.desired,
     signer: options.signer,
+    vault: options.vault,
     clock,
     logger,
     mayWrite: () => isLeading() && line.isUp(),
@@ -288,6 +291,7 @@ export const createControl = (options: ControlOptions): Control => {
     clusterKey: options.signer.publicKey,
     complaint: options.complaint,
     clock,
+    vault: options.vault,
   });
 
   return {

@@ -1,9 +1,11 @@
+import { generateKeyPairSync } from "node:crypto";
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
 import type { DesiredDocument, HostId, Signed, Transaction } from "@berth/schema";
 import { createState, fold } from "../core/index.ts";
 import { DocumentTooLarge } from "../ports/bus.ts";
 import { eventually } from "../testing/temp.ts";
+import { createVault } from "../adapters/files/vault.ts";
 import { systemClock } from "./clock.ts";
 import { createDocuments } from "./documents.ts";
 
@@ -17,6 +19,7 @@ const make = () => {
   let mayWrite = true;
   let fate: (host: HostId) => Error | undefined = () => undefined;
   const documents = createDocuments({
+    vault: createVault(generateKeyPairSync("ed25519").privateKey),
     state,
     store: {
       put: async (host, document) => {

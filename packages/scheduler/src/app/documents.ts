@@ -9,8 +9,10 @@ import { desiredFor, type ClusterState } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import { DocumentTooLarge, type DesiredStore } from "../ports/bus.ts";
 import type { Signer } from "../ports/signer.ts";
+import type { Vault } from "../ports/vault.ts";
 import { createGate } from "./gate.ts";
 import { pause } from "./pause.ts";
+import { sealFor } from "./secrets.ts";
 
 export interface Documents {
   readonly changed: (hosts: Iterable<HostId>) => void;
@@ -34,16 +36,22 @@ export const createDocuments = (options: {
   readonly state: ClusterState;
   readonly store: DesiredStore;
   readonly signer: Signer;
+  readonly vault: Vault;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly mayWrite: () => boolean;
   readonly failed: () => void;
 }): Documents => {
-  const { state, store, signer, clock, logger, mayWrite } = options;
+  const { state, store, signer, vault, clock, logger, mayWrite } = options;
   const dirty = new Set<HostId>();
   const tooLarge = new Set<HostId>();
   const work = createGate();
-  const signed = (host: HostId): Signed => signer.sign(desiredFor(state, host));
+  const signed = (host: HostId): Signed => {
+    const sealed = sealFor(state, vault, host, (secret, err) =>
+      logger.error({ host, secret, err }, "secret_unreadable"),
+    );
+    return signer.sign({ ...desiredFor(state, host), ...sealed });
+  };
 
   const put = async (host: HostId): Promise<boolean> => {
     dirty.delete(host);

@@ -12,7 +12,7 @@ import { decodeJson, decoder, err, ok, type Result } from "@berth/schema";
 import { imageOf, type ClusterState, type ImageLine } from "../core/index.ts";
 
 /** Raised when an older program could not read what a newer one writes, or would silently leave out some of it. */
-const SNAPSHOT_VERSION = 3;
+const SNAPSHOT_VERSION = 4;
 const CHUNK_BYTES = 256 * 1024;
 const MAX_LINE_BYTES = 64 * 2 ** 20;
 

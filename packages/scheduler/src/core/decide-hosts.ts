@@ -39,6 +39,7 @@ export const decideEnrol = (
 const isRegistered = (host: HostRecord, hello: Hello): boolean =>
   host.session === hello.session &&
   host.bootId === hello.bootId &&
+  host.sealingKey === (hello.sealingKey ?? null) &&
   sameValue(host.inventory, hello.inventory) &&
   sameValue(host.capacity, hello.capacity);
 
@@ -52,12 +53,15 @@ export const decideHello = (state: ClusterState, hostId: HostId, hello: Hello): 
   if (host === undefined) {
     return err(problem("host.unknown", `${hostId} has not been admitted to this cluster; enrol it with its key first`));
   }
-  const { session, bootId, inventory, capacity } = hello;
+  const { session, bootId, inventory, capacity, sealingKey } = hello;
   const fault = devicesFault(capacity.devices ?? []);
   if (fault !== undefined) return err(problem("message.invalid", `${hostId}: ${fault}`));
   const records: LogRecord[] = [];
   if (!isRegistered(host, hello))
-    records.push({ kind: "host_registered", hostId, session, bootId, inventory, capacity });
+    records.push({
+      ...{ kind: "host_registered", hostId, session, bootId, inventory, capacity },
+      ...(sealingKey !== undefined && { sealingKey }),
+    });
   if (isSilent(host)) records.push({ kind: "host_ready", hostId });
   return ok(records);
 };

@@ -12,6 +12,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { neverFits } from "./quota.ts";
+import { missingSecret } from "./secrets.ts";
 import { quotaAmount } from "./sentences.ts";
 import { idempotencyKeyOf, MAX_ACTIVE_TASKS, MAX_JOBS, type ClusterState, type JobRecord } from "./state.ts";
 
@@ -120,7 +121,7 @@ export const decideSubmit = (state: ClusterState, submission: Submission): Resul
       ),
     );
   }
-  const refusal = exceedsQuota(state, spec) ?? tooMany(state, spec, job);
+  const refusal = missingSecret(state, spec) ?? exceedsQuota(state, spec) ?? tooMany(state, spec, job);
   if (refusal !== undefined) return err(refusal);
   const version = (job?.version ?? 0) + 1;
   return ok({

@@ -18,6 +18,7 @@ import { exceedsQuota, submitAction } from "./decide-jobs.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
+import { missingSecret } from "./secrets.ts";
 import { standing } from "./queue-order.ts";
 import { claimFor, wholeOf, type Claim, type QuotaHold } from "./quota.ts";
 import { preemptsSentence, heldBy, type Explained } from "./sentences.ts";
@@ -219,7 +220,7 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
   const state = inside(clusterState);
   const action = submitAction(state, spec);
   if (!action.ok) return action;
-  const refusal = action.value === "unchanged" ? undefined : exceedsQuota(state, spec);
+  const refusal = action.value === "unchanged" ? undefined : (missingSecret(state, spec) ?? exceedsQuota(state, spec));
   if (refusal !== undefined) return err(refusal);
   const job = state.jobs.get(jobKey(spec.project, spec.name));
   const head = {

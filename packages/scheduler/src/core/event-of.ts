@@ -112,6 +112,10 @@ const told = (record: LogRecord, locate: Locate): Told => {
     }
     case "project_removed":
       return ["is declared no longer, and without a quota", { project: record.project }];
+    case "secret_set":
+      return [`the secret ${record.secret} is set`, { project: record.project }];
+    case "secret_removed":
+      return [`the secret ${record.secret} is removed`, { project: record.project }];
     case "allocation_placed": {
       const { id, project, job, index, attempt, hostId, replaces } = record.placement;
       const instead = replaces === null ? "" : ", in the place of one on a lost host";

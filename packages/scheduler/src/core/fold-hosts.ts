@@ -82,6 +82,7 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     drainDeadlineAtMs: null,
     session: null,
     bootId: null,
+    sealingKey: null,
     inventory: null,
     capacity: null,
     allocatable: noResources(),
@@ -103,6 +104,7 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   if (host === undefined) return false;
   host.session = record.session;
   host.bootId = record.bootId;
+  host.sealingKey = record.sealingKey ?? null;
   host.inventory = record.inventory;
   const devices = record.capacity.devices ?? [];
   const areOthers = JSON.stringify(host.capacity?.devices ?? []) !== JSON.stringify(devices);

@@ -23,6 +23,7 @@ import { foldAccess } from "./access.ts";
 import { foldAudit } from "./audit.ts";
 import { foldJoinToken } from "./join-tokens.ts";
 import { keepWhole } from "./gang.ts";
+import { foldSecret } from "./secrets.ts";
 import { foldProject } from "./projects.ts";
 import { noteWaiting, refreshQueue, wake, type Folding } from "./fold-tasks.ts";
 import { foldVolumeCreated, foldVolumeStep } from "./fold-volumes.ts";
@@ -78,6 +79,9 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
     case "project_changed":
     case "project_removed":
       return foldProject(folding, record);
+    case "secret_set":
+    case "secret_removed":
+      return foldSecret(folding, record);
     case "room_reserved":
       return foldReserved(folding, record);
     case "allocation_placed":

@@ -6,7 +6,15 @@
  * Facts are written as they are, so that a new field of a job or a host needs no line here. What cannot be written as
  * JSON (a map, a set, an index) must be named below: `Plain` makes the compiler insist.
  */
-import { isTerminal, noResources, type AllocationId, type AuditEntry, type JobKey, type JobSpec } from "@berth/schema";
+import {
+  isTerminal,
+  noResources,
+  secretKey,
+  type AllocationId,
+  type AuditEntry,
+  type JobKey,
+  type JobSpec,
+} from "@berth/schema";
 import { restoreAudit } from "./audit.ts";
 import { createBitset } from "./bitset.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
@@ -14,6 +22,7 @@ import { bookedFor, describeHost } from "./granted.ts";
 import { toVector } from "./feasibility.ts";
 import { account, queueKeyOf, refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
 import type { ProjectRecord } from "./projects.ts";
+import type { SecretRecord } from "./secrets.ts";
 import { reserve, type ReservationFacts } from "./reservations.ts";
 import { bookVolume, type VolumeRecord } from "./volumes.ts";
 import {
@@ -44,6 +53,7 @@ type StateFacts = Omit<
   | "hosts"
   | "allocations"
   | "volumes"
+  | "secrets"
   | "projects"
   | "idempotency"
   | "finished"
@@ -96,6 +106,8 @@ export type ImageLine =
   | { readonly kind: "allocation"; readonly facts: AllocationFacts; readonly spec: number }
   /** Absent from images of versions that had none. */
   | { readonly kind: "volumes"; readonly volumes: readonly VolumeRecord[] }
+  /** Absent from images of versions that had none. Not called secrets, as what a backup has of the cluster's keys. */
+  | { readonly kind: "project_secrets"; readonly secrets: readonly SecretRecord[] }
   /** Absent from images of versions that had no records of projects. */
   | { readonly kind: "projects"; readonly projects: readonly ProjectRecord[] }
   /** Absent from images of versions that kept no audit trail. */
@@ -145,6 +157,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     hosts,
     allocations,
     volumes,
+    secrets,
     projects,
     idempotency,
     finished,
@@ -208,6 +221,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     yield { kind: "allocation", facts: plain(allocation), spec: numbers.get(spec) ?? -1 };
   }
   for (const some of slices([...volumes.values()], KEYS_PER_LINE)) yield { kind: "volumes", volumes: some };
+  for (const some of slices([...secrets.values()], KEYS_PER_LINE)) yield { kind: "project_secrets", secrets: some };
   for (const some of slices([...projects.values()], KEYS_PER_LINE)) yield { kind: "projects", projects: some };
   for (const entries of slices([...audit.changes, ...audit.refusals], KEYS_PER_LINE)) {
     yield { kind: "audit", droppedUpTo: audit.droppedUpTo, entries };
@@ -254,8 +268,9 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
         break;
       case "host":
         state.hosts.set(line.facts.id, {
-          // Before jobs had a patience of their own, none was told.
+          // Before jobs had a patience of their own, none was told; before there were secrets, no key was.
           ...{ ...line.facts, silentMs: (line.facts as Partial<HostFacts>).silentMs ?? 0 },
+          sealingKey: (line.facts as Partial<HostFacts>).sealingKey ?? null,
           allocations: [],
           reservations: new Set(),
           slot: state.index.slotOf(line.facts.id),
@@ -294,6 +309,9 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
       }
       case "volumes":
         for (const volume of line.volumes) state.volumes.set(volume.key, volume);
+        break;
+      case "project_secrets":
+        for (const one of line.secrets) state.secrets.set(secretKey(one.project, one.name), one);
         break;
       case "projects":
         for (const project of line.projects) state.projects.set(project.name, project);

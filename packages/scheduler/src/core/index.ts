@@ -28,6 +28,14 @@ export {
   type NewVolume,
 } from "./decide-volumes.ts";
 export { decideProject, decideProjectChange, decideRemoveProject, type ProjectRecord } from "./projects.ts";
+export {
+  decideRemoveSecret,
+  decideSecret,
+  secretsFor,
+  secretViews,
+  type SecretDraft,
+  type SecretRecord,
+} from "./secrets.ts";
 export { projectNames, projectView } from "./project-view.ts";
 export { drainPlan } from "./drain-plan.ts";
 export { dryRun } from "./dry-run.ts";

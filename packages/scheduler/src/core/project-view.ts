@@ -6,7 +6,12 @@ import { inside, type ClusterState } from "./state.ts";
 export const projectNames = (state: ClusterState): Set<ProjectName> =>
   new Set([
     ...state.projects.keys(),
-    ...[...state.jobs.values(), ...state.volumes.values(), ...state.allocations.values()].map(({ project }) => project),
+    ...[
+      ...state.jobs.values(),
+      ...state.volumes.values(),
+      ...state.allocations.values(),
+      ...state.secrets.values(),
+    ].map(({ project }) => project),
   ]);
 
 /** What it holds; costs a look at all jobs. */

@@ -88,10 +88,15 @@ export const decideRemoveProject = (state: ClusterState, name: ProjectName, by: 
     (job) => job.project === name && (job.finishedAtMs === null || job.activeTasks > 0),
   );
   const volumes = [...state.volumes.values()].filter(({ project }) => project === name);
-  if (jobs.length + volumes.length > 0) {
-    const named = [...jobs.map((job) => `job ${job.name}`), ...volumes.map((volume) => `volume ${volume.name}`)];
+  const secrets = [...state.secrets.values()].filter(({ project }) => project === name);
+  if (jobs.length + volumes.length + secrets.length > 0) {
+    const named = [
+      ...jobs.map((job) => `job ${job.name}`),
+      ...volumes.map((volume) => `volume ${volume.name}`),
+      ...secrets.map((secret) => `secret ${secret.name}`),
+    ];
     const rest = named.length > 5 ? ` and ${named.length - 5} more` : "";
-    const detail = `${name} still has ${named.slice(0, 5).join(", ")}${rest}; stop its jobs and remove its volumes first`;
+    const detail = `${name} still has ${named.slice(0, 5).join(", ")}${rest}; stop its jobs and remove its volumes and secrets first`;
     return err(problem("project.in_use", detail));
   }
   return ok([{ kind: "project_removed", project: name, by }]);

@@ -241,7 +241,10 @@ describe("records of projects", () => {
     world.submit(makeSpec("a", { ...small }));
     expect(decideRemoveProject(world.state, media, "ann")).toMatchObject({
       ok: false,
-      error: { code: "project.in_use", detail: "media still has job a; stop its jobs and remove its volumes first" },
+      error: {
+        code: "project.in_use",
+        detail: "media still has job a; stop its jobs and remove its volumes and secrets first",
+      },
     });
     world.plan();
     world.exit("a", 0, 0);

@@ -33,6 +33,7 @@ import type { ProjectRecord } from "./projects.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { Reservation } from "./reservations.ts";
+import type { SecretRecord } from "./secrets.ts";
 import type { SortedList } from "./sorted-list.ts";
 import { createTimeHeap, type TimeHeap } from "./time-heap.ts";
 import { createUsage, type Usage } from "./usage.ts";
@@ -99,6 +100,8 @@ export interface HostRecord {
   readonly drainDeadlineAtMs: number | null;
   readonly session: string | null;
   readonly bootId: string | null;
+  /** What is sealed to it, only this host can open; null: its agent knows no secrets. */
+  readonly sealingKey: string | null;
   readonly inventory: Inventory | null;
   /** As the host reported it. */
   readonly capacity: Capacity | null;
@@ -162,6 +165,8 @@ export interface ClusterState {
   readonly allocations: ReadonlyMap<AllocationId, AllocationRecord>;
   /** Those on hosts that are gone included, until somebody gives them up. */
   readonly volumes: ReadonlyMap<VolumeKey, VolumeRecord>;
+  /** By `project/name`; see secrets.ts. */
+  readonly secrets: ReadonlyMap<string, SecretRecord>;
   /** The dimensions that hosts have, in the order in which they became known. */
   readonly dimensions: readonly string[];
   /** By user and Idempotency-Key (see `idempotencyKeyOf`); the newest MAX_IDEMPOTENCY_KEYS are kept. */
@@ -251,12 +256,13 @@ export interface ClassQueue {
 }
 
 export interface MutableState extends Writable<
-  Omit<ClusterState, "jobs" | "hosts" | "allocations" | "volumes" | "projects" | "idempotency" | "finished">
+  Omit<ClusterState, "jobs" | "hosts" | "allocations" | "volumes" | "secrets" | "projects" | "idempotency" | "finished">
 > {
   jobs: Map<JobKey, MutableJob>;
   hosts: Map<HostId, MutableHost>;
   allocations: Map<AllocationId, MutableAllocation>;
   volumes: Map<VolumeKey, VolumeRecord>;
+  secrets: Map<string, SecretRecord>;
   projects: Map<ProjectName, ProjectRecord>;
   idempotency: Map<string, IdempotencyEntry>;
   finished: Set<JobKey>;
@@ -295,6 +301,7 @@ export const createState = (): ClusterState => {
     hosts: new Map(),
     allocations: new Map(),
     volumes: new Map(),
+    secrets: new Map(),
     projects: new Map(),
     idempotency: new Map(),
     joinTokens: [],

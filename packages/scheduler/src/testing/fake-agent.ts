@@ -33,6 +33,7 @@ export interface FakeAgentOptions {
   readonly id: string;
   readonly cpuMillis?: number;
   readonly behave?: (allocation: DesiredAllocation, spec: JobSpec) => Ending;
+  readonly sealingKey?: string;
   /** Files by `allocation/stdout` or `allocation/path`. */
   readonly files?: Map<string, Buffer>;
 }
@@ -249,6 +250,7 @@ export const startFakeAgent = async (
       session,
       bootId: "boot",
       inventory: inventoryOf(id),
+      ...(options.sealingKey !== undefined && { sealingKey: options.sealingKey }),
       capacity: capacityOf(options.cpuMillis ?? 4_000),
       epoch: document?.epoch ?? 0,
       rev: document?.rev ?? 0,

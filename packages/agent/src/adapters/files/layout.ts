@@ -23,6 +23,8 @@ export interface Layout {
   /** Names of containers that this agent has paused. */
   readonly pauses: string;
   readonly seed: string;
+  /** Of what the scheduler seals for this host. */
+  readonly sealingKey: string;
   readonly allocation: (id: AllocationId) => string;
   readonly record: (id: AllocationId) => string;
   /** Outputs while the container may write them. */
@@ -50,6 +52,7 @@ export const layoutOf = (dataDir: string): Layout => {
     layers: join(dataDir, "layers"),
     pauses: join(dataDir, "pauses"),
     seed: join(dataDir, "identity.seed"),
+    sealingKey: join(dataDir, "sealing.key"),
     allocation: (id) => join(allocations, id),
     record: (id) => join(allocations, id, "record.json"),
     livingOutputs: (id) => join(allocations, id, "outputs"),

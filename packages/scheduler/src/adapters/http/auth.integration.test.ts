@@ -13,6 +13,7 @@ const values = {
   project: "default",
   job: "a",
   volume: "v",
+  secret: "s",
   index: 0,
   host: "h",
   allocation: "alloc_06f0000000000000000000000a",
@@ -30,7 +31,7 @@ const ONLY_POSTED = new Set<string>([
   ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
   ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove, Routes.accessRevoke],
   ...[Routes.allocationPause, Routes.allocationResume, Routes.allocationCommit, Routes.layerRemove],
-  ...[Routes.projectSet, Routes.projectRemove],
+  ...[Routes.projectSet, Routes.projectRemove, Routes.secret, Routes.secretRemove],
 ]);
 const POSTED = new Set<string>([
   ...[Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, Routes.access, Routes.projects],

@@ -42,6 +42,10 @@ export const RIGHTS: Readonly<Record<keyof typeof Routes, Readonly<Partial<Recor
   project: { GET: readOwn },
   projectSet: { POST: administer },
   projectRemove: { POST: administer },
+  secrets: { GET: readOwn },
+  /** Whoever may run something in the project may read them all: by a task that does. */
+  secret: { POST: changeOwn },
+  secretRemove: { POST: changeOwn },
   volumes: { GET: readOwn, POST: changeOwn },
   volume: { GET: readOwn },
   volumeCopies: { POST: changeOwn },

@@ -25,6 +25,7 @@ import { addWhatIfRoutes } from "./routes/what-if.ts";
 import { addImageRoutes } from "./routes/images.ts";
 import { addProjectRoutes } from "./routes/projects.ts";
 import { addLayerRoutes } from "./routes/layers.ts";
+import { addSecretRoutes } from "./routes/secrets.ts";
 import { addVolumeRoutes } from "./routes/volumes.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addJoinRoute, addJoinTokenRoutes, type JoinAddress } from "./routes/joining.ts";
@@ -135,6 +136,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addImageRoutes(routes, control, audit);
     addProjectRoutes(routes, control);
     addLayerRoutes(routes, control, audit);
+    addSecretRoutes(routes, control);
     addVolumeRoutes(routes, control);
     addWatchRoute(routes, control);
     addEventRoutes(routes, control);
