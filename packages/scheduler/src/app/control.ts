@@ -134,7 +134,11 @@ export const createControl = (options: ControlOptions): Control => {
   });
   const liveness = createLiveness({ tickMs: TICK_MS });
   const live = createLiveHosts(state);
-  const views = createViews({ state, live, liveness, clock, cluster: options.cluster });
+  const views = createViews({
+    ...{ state, live, liveness, clock },
+    cluster: options.cluster,
+    isSettled: engine.isSettled,
+  });
   const isLeading = (): boolean => engine.role() === "leading";
   const documents = createDocuments({
     state,

@@ -71,6 +71,8 @@ export interface Engine {
   /** It has read the log, and nothing that it sees of the log looks like a loss: its state may be kept. */
   readonly isCertain: () => boolean;
   readonly queueLength: () => number;
+  /** Nothing is left to plan, as far as this instance knows. */
+  readonly isSettled: () => boolean;
   readonly submit: <T>(command: Command<T>) => Promise<Result<Committed<T>, Problem>>;
   readonly onFold: (listener: FoldListener) => void;
   readonly onRole: (listener: (role: Role) => void) => void;
@@ -125,9 +127,8 @@ export const createEngine = (options: EngineOptions): Engine => {
   let deposedBy: string | undefined;
   let heardLeaderAtMs = Number.NEGATIVE_INFINITY;
   let confirmedAtMs = Number.NEGATIVE_INFINITY;
-  let wanted = true;
+  let [wanted, isPlanning] = [true, false];
   let leaderLeft: (() => void) | undefined;
-
   queue.onPush(work.open);
   leaders.onAnnouncement((announcement) => {
     if (announcement.instance === instance) return;
@@ -333,13 +334,16 @@ export const createEngine = (options: EngineOptions): Engine => {
           inARow = 0;
           // Before the call: whoever nudges while it runs is heard afterwards.
           wanted = false;
+          isPlanning = true;
           if (await runBackground()) wanted = true;
+          isPlanning = false;
         } else {
           inARow = 0;
           await work.passed();
         }
       }
     } finally {
+      isPlanning = false;
       clearInterval(announcing);
       stopListening();
     }
@@ -350,6 +354,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     role: () => role,
     isCertain: () => (role === "following" || role === "leading") && !fatal.isInDoubt(),
     queueLength: queue.size,
+    isSettled: () => role !== "leading" || !(wanted || isPlanning),
     submit: queue.push,
     onFold: (listener) => void foldListeners.push(listener),
     onRole: (listener) => void roleListeners.push(listener),

@@ -30,6 +30,8 @@ export const createViews = (options: {
   readonly liveness: Liveness;
   readonly clock: Clock;
   readonly cluster: string;
+  /** Nothing is left to plan now. */
+  readonly isSettled: () => boolean;
 }): Views => {
   const { state, live, liveness, clock, cluster } = options;
 
@@ -42,7 +44,7 @@ export const createViews = (options: {
       lastHeartbeatAgoMs: heardMs === undefined ? null : Math.max(0, Math.round(clock.monotonicMs() - heardMs)),
     });
   };
-  const job = (key: JobKey): JobView | undefined => jobView(state, key, clock.nowMs());
+  const job = (key: JobKey): JobView | undefined => jobView(state, key, clock.nowMs(), options.isSettled());
   const allocation = (id: AllocationId): AllocationView | undefined => {
     const record = state.allocations.get(id);
     if (record === undefined) return undefined;

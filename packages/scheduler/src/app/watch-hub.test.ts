@@ -8,6 +8,7 @@ const make = (limits: Partial<WatchLimits> = {}) => {
   const clock = manualClock();
   let revision = 10;
   let dropped = 0;
+  let rendered = 0;
   const hub = createWatchHub({
     clock,
     limits: { ...WATCH_LIMITS, ...limits },
@@ -15,7 +16,10 @@ const make = (limits: Partial<WatchLimits> = {}) => {
     views: {
       revision: () => revision,
       host: () => undefined,
-      job: (key) => ({ name: key }) as never,
+      job: (key) => {
+        rendered += 1;
+        return { name: key } as never;
+      },
       allocation: (id) => ({ id }) as never,
       projectOf: () => undefined,
       waitingJobs: () => ["p/waiting" as JobKey],
@@ -59,7 +63,7 @@ const make = (limits: Partial<WatchLimits> = {}) => {
     return { value, messages, closed, kinds: () => messages.map((message) => message.kind) };
   };
   hub.start();
-  return { hub, clock, fold, client, dropped: () => dropped };
+  return { hub, clock, fold, client, dropped: () => dropped, rendered: () => rendered };
 };
 
 test("a snapshot, then deltas that chain; changes close in time become one", () => {
@@ -203,4 +207,30 @@ test("when a host has changed, jobs that wait are shown anew: their reason may b
   fold({ hosts: ["h1"] });
   clock.advance(50);
   expect(one.messages[1]).toMatchObject({ jobs: [{ name: "p/waiting" }] });
+  // Once a second at most, and the last of several changes is not forgotten.
+  fold({ hosts: ["h2"] });
+  clock.advance(50);
+  expect(one.messages[2]).toMatchObject({ previous: 11, revision: 12, jobs: [] });
+  clock.advance(1_000);
+  expect(one.messages.slice(3)).toMatchObject([{ previous: 12, revision: 12, jobs: [{ name: "p/waiting" }] }]);
+});
+
+test("nothing is rendered once nobody has listened for a minute; whoever comes then gets a snapshot", () => {
+  const { hub, clock, fold, client, rendered } = make();
+  const one = client();
+  const leave = hub.join(one.value, undefined, null);
+  leave?.();
+  fold({ jobs: ["p/a"] });
+  clock.advance(50);
+  expect(rendered()).toBe(1);
+  clock.advance(61_000);
+  fold({ jobs: ["p/a"] });
+  clock.advance(50);
+  expect(rendered()).toBe(1);
+  const two = client();
+  hub.join(two.value, 11, null);
+  expect(two.kinds()).toEqual(["snapshot"]);
+  fold({ jobs: ["p/a"] });
+  clock.advance(50);
+  expect(two.messages[1]).toMatchObject({ previous: 12, revision: 13, jobs: [{ name: "p/a" }] });
 });

@@ -56,6 +56,10 @@ export interface WatchLimits {
   readonly ringDeltas: number;
   readonly ringBytes: number;
   readonly coalesceMs: number;
+  /** Why jobs wait is looked at again so often at most: each costs a look at every host. */
+  readonly waitingMs: number;
+  /** Nothing is rendered, nor kept for those who come back, once nobody has listened for so long. */
+  readonly quietMs: number;
   readonly usageMs: number;
   readonly pingMs: number;
 }
@@ -66,6 +70,8 @@ export const WATCH_LIMITS: WatchLimits = {
   ringDeltas: 1_024,
   ringBytes: 16 * 2 ** 20,
   coalesceMs: 50,
+  waitingMs: 1_000,
+  quietMs: 60_000,
   usageMs: 2_000,
   pingMs: 15_000,
 };
@@ -105,6 +111,9 @@ export const createWatchHub = (options: {
   let pending = createPending();
   let published = 0;
   let started = false;
+  let listenedAtMs = 0;
+  let waitingShownAtMs = Number.NEGATIVE_INFINITY;
+  let isWaitingStale = false;
   const timers = new Map<string, () => void>();
 
   const later = (name: string, delayMs: number, run: () => void): void => {
@@ -118,7 +127,22 @@ export const createWatchHub = (options: {
     );
   };
 
-  const leave = (member: Member): void => void members.delete(member);
+  const leave = (member: Member): void => {
+    members.delete(member);
+    listenedAtMs = clock.monotonicMs();
+  };
+
+  const isQuiet = (): boolean => members.size === 0 && clock.monotonicMs() - listenedAtMs > limits.quietMs;
+
+  /** Jobs that wait may do so for another reason when a host has changed. */
+  const addWaiting = (jobs: Set<JobKey>): void => {
+    if (!isWaitingStale) return;
+    const againMs = waitingShownAtMs + limits.waitingMs - clock.monotonicMs();
+    if (againMs > 0) return later("flush", againMs, flush);
+    isWaitingStale = false;
+    waitingShownAtMs = clock.monotonicMs();
+    for (const key of views.waitingJobs()) jobs.add(key);
+  };
 
   const send = (member: Member, text: string): void => {
     const buffered = member.client.bufferedBytes();
@@ -169,12 +193,20 @@ export const createWatchHub = (options: {
   /** Brings everybody to the current revision. Also when nothing visible has changed: the chain must not break. */
   const flush = (): void => {
     const revision = views.revision();
-    if (revision === published) return;
+    if (revision === published && !isWaitingStale) return;
     const changes = pending;
     pending = createPending();
-    if (changes.hosts.size > 0) for (const key of views.waitingJobs()) changes.jobs.add(key);
     const previous = published;
     published = revision;
+    if (isQuiet()) {
+      // Whoever comes gets a snapshot.
+      ring.length = 0;
+      ringBytes = 0;
+      return;
+    }
+    if (changes.hosts.size > 0) isWaitingStale = true;
+    addWaiting(changes.jobs);
+    if (revision === previous && changes.jobs.size === 0) return;
     const text = broadcast({
       kind: "delta",
       revision,
@@ -245,6 +277,7 @@ export const createWatchHub = (options: {
         }
       }
       members.add(member);
+      listenedAtMs = clock.monotonicMs();
       later("usage", limits.usageMs, tickUsage);
       later("ping", limits.pingMs, tickPing);
       return () => leave(member);
@@ -253,6 +286,7 @@ export const createWatchHub = (options: {
     start: () => {
       if (started) return;
       started = true;
+      listenedAtMs = clock.monotonicMs();
       published = views.revision();
     },
     close: () => {

@@ -165,7 +165,8 @@ describe("why", () => {
 });
 
 describe("a job's pending reason", () => {
-  const reason = (world: World, job: string) => jobView(world.state, world.job(job).key, world.nowMs)?.pendingReason;
+  const reason = (world: World, job: string) =>
+    jobView(world.state, world.job(job).key, world.nowMs, true)?.pendingReason;
 
   it("is there exactly while something keeps its tasks from running", () => {
     const world = new World();

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { allocationView, decideEnrol, decideStop, hostView, jobView } from "./index.ts";
 import { host, makeExit, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
-const view = (world: World, job: string) => jobView(world.state, world.job(job).key, world.nowMs);
+const view = (world: World, job: string) => jobView(world.state, world.job(job).key, world.nowMs, true);
 const state = (world: World, job: string): string => `${view(world, job)?.state} ${view(world, job)?.exitCode}`;
 
 describe("views", () => {

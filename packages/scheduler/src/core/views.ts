@@ -39,7 +39,7 @@ const firstKept = (job: MutableJob) => {
 /** Whoever waits longer is not just about to be placed. */
 const SOON_MS = 2_000;
 
-const pendingReason = (state: MutableState, job: MutableJob, nowMs: number): string | null => {
+const pendingReason = (state: MutableState, job: MutableJob, nowMs: number, isSettled: boolean): string | null => {
   if (job.finishedAtMs !== null) return null;
   const task = firstKept(job);
   if (task === undefined) return null;
@@ -47,8 +47,9 @@ const pendingReason = (state: MutableState, job: MutableJob, nowMs: number): str
   if (allocation !== undefined && !isGivenUp(state, allocation.id)) return null;
   const { sentence, outcome } = tentatively(state.index, (tentative) => {
     const plain = explainTask(state, tentative, job, task, nowMs);
-    // There is room, and yet it is not placed: perhaps that is kept for another.
-    const isPassedOver = plain.outcome.kind === "placed" && job.desired === "run" && waitedMs(job, nowMs) > SOON_MS;
+    // There is room, nothing is left to plan, and yet it is not placed: perhaps that is kept for another.
+    const isPassedOver =
+      isSettled && plain.outcome.kind === "placed" && job.desired === "run" && waitedMs(job, nowMs) > SOON_MS;
     return isPassedOver ? explainWaiting(state, tentative, job, task, nowMs) : plain;
   });
   // It is about to be placed: nothing keeps it from running but the next look at it.
@@ -57,7 +58,13 @@ const pendingReason = (state: MutableState, job: MutableJob, nowMs: number): str
   return others > 0 ? `${sentence}; ${others} more ${others === 1 ? "task waits" : "tasks wait"}` : sentence;
 };
 
-export const jobView = (clusterState: ClusterState, key: JobKey, nowMs: number): JobView | undefined => {
+/** `isSettled`: no plan is being made, so that what is not placed will not be in a moment. */
+export const jobView = (
+  clusterState: ClusterState,
+  key: JobKey,
+  nowMs: number,
+  isSettled: boolean,
+): JobView | undefined => {
   const state = inside(clusterState);
   const job = state.jobs.get(key);
   if (job === undefined) return undefined;
@@ -69,7 +76,7 @@ export const jobView = (clusterState: ClusterState, key: JobKey, nowMs: number):
     spec: job.spec,
     tasks: { ...job.counts },
     exitCode: job.exitCode,
-    pendingReason: pendingReason(state, job, nowMs),
+    pendingReason: pendingReason(state, job, nowMs, isSettled),
     submittedBy: job.submittedBy,
     submittedAtMs: job.submittedAtMs,
     finishedAtMs: job.finishedAtMs,
