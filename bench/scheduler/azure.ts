@@ -43,8 +43,11 @@ const stepsOf = (machines: readonly Machine[]): Step[] =>
 
 const resourcesOf = (size: number): Resources => ({ cpuMillis: size, memoryBytes: size, pids: size });
 
-/** Busy host-time over the bound, in percent, for one file. */
-const overBound = (file: string): number => {
+/** A trace counts minutes. */
+const MINUTE_MS = 60_000;
+
+/** Busy host-time over the bound, in percent, for one file; with ends known, every machine has a run limit. */
+const overBound = (file: string, ends: "known" | "unknown"): number => {
   const { capacity, machines } = load(file);
   const steps = stepsOf(machines);
   let [load1, peak] = [0, 0];
@@ -63,10 +66,12 @@ const overBound = (file: string): number => {
     busy += onHost.size * (at - now);
     bound += Math.ceil(used / capacity) * (at - now);
     now = at;
-    const { size } = machines[machine] as Machine;
+    cell.setClock((1 + at) * MINUTE_MS);
+    const { start, end, size } = machines[machine] as Machine;
     used += (comes ? 1 : -1) * size;
     if (comes) {
-      cell.submit(jobOf(`vm${machine}`, resourcesOf(size), 1));
+      const spec = jobOf(`vm${machine}`, resourcesOf(size), 1);
+      cell.submit(ends === "known" ? { ...spec, runTimeoutMs: (end - start) * MINUTE_MS } : spec);
       const { records } = cell.plan(1);
       cell.append(records);
       for (const record of records) {
@@ -91,7 +96,7 @@ const overBound = (file: string): number => {
 };
 
 /** By instance. */
-export const azureRows = (): Readonly<Record<string, number>> =>
+export const azureRows = (ends: "known" | "unknown"): Readonly<Record<string, number>> =>
   Object.fromEntries(
-    traceFiles("tbpp", /^d2_.*\.txt\.gz$/).map((file) => [file.slice(0, -".txt.gz".length), overBound(file)]),
+    traceFiles("tbpp", /^d2_.*\.txt\.gz$/).map((file) => [file.slice(0, -".txt.gz".length), overBound(file, ends)]),
   );

@@ -69,10 +69,13 @@ export const createBerthCell = (
     ids += 1;
     return `alloc_${String(ids).padStart(26, "0")}` as AllocationId;
   };
+  /** What the clock says; undefined: it goes on by a tick with every transaction. */
+  let clockMs: number | undefined;
+  const nowMs = (): number => clockMs ?? sequence * TICK_MS;
   const append = (records: LogRecord[]): void => {
     if (records.length === 0) return;
     sequence += 1;
-    fold(state, sequence, { version: 2, origin: null, epoch: 0, atMs: sequence * TICK_MS, cause: "bench", records });
+    fold(state, sequence, { version: 2, origin: null, epoch: 0, atMs: nowMs(), cause: "bench", records });
   };
   const records = hosts.map((allocatable, at): LogRecord[] => {
     const hostId = `h${String(at).padStart(6, "0")}` as HostId;
@@ -105,9 +108,12 @@ export const createBerthCell = (
   return {
     state,
     append,
+    setClock: (toMs: number): void => {
+      clockMs = toMs;
+    },
     submit: (spec: JobSpec): void =>
       append([{ kind: "job_submitted", spec, jobVersion: 1, by: "bench", idempotencyKey: null, requestDigest: "" }]),
     plan: (maxPlacements: number) =>
-      planEvaluations(state, { nowMs: (sequence + 1) * TICK_MS, makeAllocationId }, { maxPlacements }),
+      planEvaluations(state, { nowMs: clockMs ?? nowMs() + TICK_MS, makeAllocationId }, { maxPlacements }),
   };
 };

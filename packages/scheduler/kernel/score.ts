@@ -12,11 +12,12 @@
 let size: i32 = 0;
 let rowBytes: i32 = 0;
 let count: i32 = 0;
-/** By host: what is free and 1 / all of it, places for each request of the mix, dimensions that bind, and readiness. */
+/** By host: what is free and 1 / all of it, places for each request of the mix, dimensions that bind, what it costs to open it, and readiness. */
 let free: usize = 0;
 let perUnit: usize = 0;
 let places: usize = 0;
 let binding: usize = 0;
+let opening: usize = 0;
 let ready: usize = 0;
 /** By dimension and request of the mix: 1 / amount, and what lifts those that nobody asks for; by request: its value. */
 let inverse: usize = 0;
@@ -37,9 +38,10 @@ const SLOT_AT: usize = 4;
 const LENGTH: usize = 8;
 const LEVELS: usize = 12;
 const LEVEL: usize = 16;
-/** Behind the head: the requests' own sizes, then their amounts by dimension. */
+/** Behind the head: the requests' own sizes, how much of their room comes back, then their amounts by dimension. */
 const OWN: usize = 64;
-const REQUESTS: usize = 128;
+const RETURNS: usize = 128;
+const REQUESTS: usize = 192;
 /** Bytes of a row of eight scores, and of eight amounts. */
 const SCORES: usize = 32;
 const AMOUNTS: usize = 64;
@@ -52,6 +54,7 @@ export function shape(
   freeAt: usize,
   perUnitAt: usize,
   bindingAt: usize,
+  openingAt: usize,
   readyAt: usize,
   mostAt: usize,
   restAt: usize,
@@ -61,6 +64,7 @@ export function shape(
   free = freeAt;
   perUnit = perUnitAt;
   binding = bindingAt;
+  opening = openingAt;
   ready = readyAt;
   most = mostAt;
   rest = restAt;
@@ -191,7 +195,9 @@ function scorePair(strip: usize, pair: i32, slot: i32): v128 {
   const one = f64x2.splat(1);
   let score = f64x2.sub(one, f64x2.div(empty, f64x2.splat(<f64>size)));
   if (count > 0) {
-    const lost = loss(slot);
+    // Whoever opens a host that could stay closed costs all of it.
+    const opened = f64x2.splat(load<f64>(opening + <usize>(slot * 8)));
+    const lost = f64x2.pmax(loss(slot), f64x2.mul(v128.load(strip + RETURNS + <usize>(pair * 16)), opened));
     const own = v128.load(strip + OWN + <usize>(pair * 16));
     // Whoever has no place to lose loses none.
     const kept = v128.bitselect(one, f64x2.div(own, f64x2.add(own, lost)), f64x2.eq(lost, zero));

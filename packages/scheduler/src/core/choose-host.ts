@@ -1,14 +1,14 @@
 /**
  * The best host of a lane. Without rules about places it is the lane's top. With them the best of every domain is compared:
  * what the rules say is the same for all hosts of a domain, so it is asked once for each. Which is the best of a domain is
- * remembered until one of its scores changes.
+ * remembered until one of its scores changes. Whoever has to end at a known time is looked for among all that may still win.
  */
 import type { GroupCounts } from "./group-counts.ts";
 import { evenness, mayStand, sightOf } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
-import { SCORE_UNITS } from "./score.ts";
+import { SCORE_UNITS, withEnds } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
-import { scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
+import { bestBy, scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
 
 export interface Found {
   readonly slot: number;
@@ -16,39 +16,78 @@ export interface Found {
   readonly score: number;
 }
 
-const inPlaces = (lane: Lane, check: RuleCheck, counts: GroupCounts, rank: Int32Array): Found | undefined => {
-  const { partition } = lane.strip.sheet;
-  const { slotAt, values } = partition;
-  const width = check.places.length;
-  const sight = sightOf(check, counts);
-  let [bestSlot, bestScore] = [-1, -1];
-  for (let domain = 0; domain < partition.domains; domain += 1) {
-    const position = topIn(lane, domain);
-    if (position < 0 || !mayStand(check, sight, values, domain * width)) continue;
-    const even = Math.round((evenness(check, sight, values, domain * width) * SCORE_UNITS) / check.total);
-    const score = scoreAt(lane, position) + even;
-    if (score < bestScore) continue;
-    const slot = slotAt[position] as number;
-    if (score === bestScore && (rank[slot] as number) > (rank[bestSlot] as number)) continue;
-    [bestSlot, bestScore] = [slot, score];
-  }
-  return bestSlot < 0 ? undefined : { slot: bestSlot, score: bestScore };
+/** How well a task goes with what stands on a host, 0 … 1, beside its score: see host-ends.ts. */
+export type Alignment = (slot: number) => number;
+
+/** The best of the positions `from` … `to` - 1, with so much added to the score of each of them. */
+const bestWithin = (
+  lane: Lane,
+  range: readonly [number, number],
+  added: number,
+  aligned: Alignment,
+): Found | undefined => {
+  const found = bestBy(
+    lane,
+    range,
+    (score) => withEnds(score + added, 1),
+    (slot, score) => withEnds(score + added, aligned(slot)),
+  );
+  return found === undefined ? undefined : { slot: found.slot, score: found.total };
 };
 
-export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array): Found | undefined => {
-  if (lane.check !== null && lane.check.places.length > 0) return inPlaces(lane, lane.check, counts, rank);
+const inDomain = (lane: Lane, domain: number, even: number, aligned: Alignment | undefined): Found | undefined => {
+  const { begins, slotAt } = lane.strip.sheet.partition;
+  if (aligned !== undefined) {
+    return bestWithin(lane, [begins[domain] as number, begins[domain + 1] as number], even, aligned);
+  }
+  const position = topIn(lane, domain);
+  return position < 0 ? undefined : { slot: slotAt[position] as number, score: scoreAt(lane, position) + even };
+};
+
+const inPlaces = (
+  lane: Lane,
+  check: RuleCheck,
+  counts: GroupCounts,
+  rank: Int32Array,
+  aligned: Alignment | undefined,
+): Found | undefined => {
+  const { partition } = lane.strip.sheet;
+  const width = check.places.length;
+  const sight = sightOf(check, counts);
+  let best: Found | undefined;
+  for (let domain = 0; domain < partition.domains; domain += 1) {
+    if (topIn(lane, domain) < 0 || !mayStand(check, sight, partition.values, domain * width)) continue;
+    const even = Math.round((evenness(check, sight, partition.values, domain * width) * SCORE_UNITS) / check.total);
+    const found = inDomain(lane, domain, even, aligned);
+    if (found === undefined || (best !== undefined && found.score < best.score)) continue;
+    if (found.score === best?.score && (rank[found.slot] as number) > (rank[best.slot] as number)) continue;
+    best = found;
+  }
+  return best;
+};
+
+/** Without `aligned` nothing is known of when it ends. */
+export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array, aligned?: Alignment): Found | undefined => {
+  if (lane.check !== null && lane.check.places.length > 0) return inPlaces(lane, lane.check, counts, rank, aligned);
+  const { length, slotAt } = lane.strip.sheet.partition;
+  if (aligned !== undefined) return bestWithin(lane, [0, length], 0, aligned);
   const position = topOf(lane);
-  if (position < 0) return undefined;
-  return { slot: lane.strip.sheet.partition.slotAt[position] as number, score: scoreAt(lane, position) };
+  return position < 0 ? undefined : { slot: slotAt[position] as number, score: scoreAt(lane, position) };
 };
 
 /** The best hosts, best first, at most `limit`. */
-export const bestFew = (lane: Lane, counts: GroupCounts, rank: Int32Array, limit: number): Found[] => {
+export const bestFew = (
+  lane: Lane,
+  counts: GroupCounts,
+  rank: Int32Array,
+  limit: number,
+  aligned?: Alignment,
+): Found[] => {
   const { positionOf } = lane.strip.sheet.partition;
   const found: Found[] = [];
   const kept: number[] = [];
   while (found.length < limit) {
-    const best = bestOf(lane, counts, rank);
+    const best = bestOf(lane, counts, rank, aligned);
     if (best === undefined) break;
     found.push(best);
     kept.push(scoreAt(lane, positionOf[best.slot] as number));

@@ -58,6 +58,7 @@ export const decideDrain = (clusterState: ClusterState, nowMs: number): DrainDec
   const state = inside(clusterState);
   const draining = [...state.hosts.values()].filter((host) => host.state === "draining");
   if (draining.length === 0) return { records: [], wakeAtMs: null };
+  state.index.setNow(nowMs);
   const moving = new Set<JobKey>();
   const records = tentatively(state.index, (tentative) =>
     draining.flatMap((host) => leave(state, host, tentative, moving, nowMs)),

@@ -3,11 +3,15 @@ import { expect, it } from "vitest";
 import { createDemand, type Demand } from "./demand.ts";
 
 const request = (size: number): Float64Array => Float64Array.of(size, size, 1);
-const note = (demand: Demand, size: number): void => demand.note(String(size), request(size), 10);
+let now = 0;
+const note = (demand: Demand, size: number): void => {
+  now += 1;
+  demand.note(String(size), { request: request(size) }, 10, now);
+};
 
 it("learns the mix without a prior, and forgets what is no longer asked for", () => {
   const demand = createDemand();
-  expect(demand.mix).toEqual({ version: 0, requests: [] });
+  expect(demand.mix).toEqual({ version: 0, requests: [], returns: 1 });
   for (let at = 0; at < 4_096; at += 1) note(demand, 1 + (at % 2));
   expect(demand.mix.requests.map(({ weight }) => weight)).toEqual([0.5, 0.5]);
   const { version } = demand.mix;

@@ -6,6 +6,7 @@
  * when the demand has turned noticeably, because with every new mix all remembered scores are void.
  */
 import { WHOLE_DEVICE, type DeviceAsk } from "@berth/schema";
+import { createReturns, type ReturnsFacts } from "./returns.ts";
 import { BASE, padded, type Vector } from "./vector.ts";
 
 export interface Mix {
@@ -13,10 +14,12 @@ export interface Mix {
   readonly version: number;
   /** Their weights add up to 1. */
   readonly requests: readonly (Asked & { readonly weight: number })[];
+  /** How much of what is placed comes back: see returns.ts. */
+  readonly returns: number;
 }
 
 /** What was asked for: amounts, and of which devices. */
-interface Asked {
+export interface Asked {
   readonly request: Vector;
   readonly devices?: readonly DeviceAsk[] | undefined;
 }
@@ -36,12 +39,17 @@ export interface DemandFacts {
     readonly weight: number;
     readonly devices?: readonly DeviceAsk[];
   }[];
+  /** Both absent from what older versions learned. */
+  readonly returns?: ReturnsFacts;
+  readonly returnsLevel?: number;
 }
 
 export interface Demand {
   readonly mix: Mix;
   /** Notes one placement. `key` is the request's own, the same for equal requests; `hosts` how many there are. */
-  readonly note: (key: string, request: Vector, hosts: number, devices?: readonly DeviceAsk[]) => void;
+  readonly note: (key: string, asked: Asked, hosts: number, atMs: number) => void;
+  /** Something that was placed has ended. */
+  readonly ended: () => void;
   readonly facts: () => DemandFacts;
 }
 
@@ -57,7 +65,7 @@ const COMPARISONS = 4;
 /** Renewed when this share of the demand, counted on both sides, is another one. */
 const NOTICEABLE = 0.3;
 
-export const EMPTY_MIX: Mix = { version: 0, requests: [] };
+export const EMPTY_MIX: Mix = { version: 0, requests: [], returns: 1 };
 
 /** Thousandths of devices, whatever they are. */
 const devicesIn = (devices: readonly DeviceAsk[] = []): number =>
@@ -80,15 +88,18 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       : {
           version: learned.version,
           requests: learned.mix.map(({ request, weight, devices }) => ({ request: padded(request), weight, devices })),
+          returns: learned.returnsLevel ?? 1,
         };
   let shares = new Map<string, number>(learned?.shares);
   let noted = learned?.noted ?? 0;
+  const returns = createReturns(learned?.returns, mix.returns);
 
   const forget = (): void => {
     for (const [key, entry] of known) {
       entry.count /= 2;
       if (entry.count < 0.1) known.delete(key);
     }
+    returns.forget();
   };
 
   const heaviest = () => [...known].sort(([a, left], [b, right]) => right.count - left.count || (a < b ? -1 : 1));
@@ -117,6 +128,7 @@ export const createDemand = (learned?: DemandFacts): Demand => {
     const top = chosen();
     const sum = top.reduce((weight, [, { count }]) => weight + count, 0);
     mix = {
+      ...mix,
       version: mix.version + 1,
       requests: top.map(([, { request, count, devices }]) => ({ request, devices, weight: count / sum })),
     };
@@ -138,8 +150,12 @@ export const createDemand = (learned?: DemandFacts): Demand => {
         weight,
         ...(devices !== undefined && { devices }),
       })),
+      returns: returns.facts(),
+      returnsLevel: returns.level(),
     }),
-    note: (key, request, hosts, devices) => {
+    ended: returns.ended,
+    note: (key, { request, devices }, hosts, atMs) => {
+      returns.placed(atMs);
       const entry = known.get(key);
       if (entry !== undefined) entry.count += 1;
       else {
@@ -153,6 +169,7 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       while (halfLife < HALF_LIFE_PER_HOST * hosts) halfLife *= 2;
       if (noted % halfLife === 0) forget();
       if ((noted & (noted - 1)) === 0 || noted % (halfLife / COMPARISONS) === 0) renew();
+      if (mix.returns !== returns.level()) mix = { ...mix, version: mix.version + 1, returns: returns.level() };
     },
   };
 };

@@ -5,6 +5,7 @@
 import type { AllocationId } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
 import { firstShort } from "./feasibility.ts";
+import { NO_END } from "./host-ends.ts";
 import type { RequestClass } from "./request-class.ts";
 import { addRow, STRIDE, type Vector } from "./vector.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
@@ -21,6 +22,10 @@ export const endOf = ({ kind, runTimeoutMs, stopTimeoutMs }: MutableAllocation["
 
 const endOfAllocation = ({ desired, spec, startedAtMs, placedAtMs }: MutableAllocation): number =>
   desired === "stop" ? 0 : endOf(spec, startedAtMs ?? placedAtMs);
+
+/** The same as far as it is known: NO_END, when not. */
+export const knownEndOf = ({ spec, startedAtMs, placedAtMs }: MutableAllocation): number =>
+  spec.kind === "batch" && spec.runTimeoutMs !== null ? endOf(spec, startedAtMs ?? placedAtMs) : NO_END;
 
 export interface Ending {
   readonly atMs: number;

@@ -5,7 +5,8 @@ import { account, changeTask, endAllocation, giveUp, touchDocument, type Folding
 import { bookedFor } from "./granted.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import { reserve, unreserve } from "./reservations.ts";
-import type { MutableAllocation } from "./state.ts";
+import { knownEndOf } from "./ends.ts";
+import type { MutableAllocation, MutableState } from "./state.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
 
@@ -58,10 +59,21 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   account(state, allocation, host.slot, 1);
   state.usage.add(job.project, job.requestClass.request, 1, folding.atMs);
   foldBinding(folding, allocation);
-  state.demand.note(job.requestClass.demandKey, job.requestClass.request, state.hosts.size, job.spec.devices);
+  const asked = { request: job.requestClass.request, devices: job.spec.devices };
+  state.demand.note(job.requestClass.demandKey, asked, state.hosts.size, folding.atMs);
   state.index.setMix(state.demand.mix);
   folding.changes.allocations.add(placement.id);
   touchDocument(folding, allocation);
+  return true;
+};
+
+/** It started then, and so it ends at another time; false when that is no news. */
+const noteStart = (state: MutableState, allocation: MutableAllocation, startedAtMs: number | null): boolean => {
+  if (startedAtMs === null || startedAtMs === allocation.startedAtMs) return false;
+  const slot = state.hosts.get(allocation.hostId)?.slot;
+  if (slot !== undefined) state.index.expect(slot, knownEndOf(allocation), -1);
+  allocation.startedAtMs = startedAtMs;
+  if (slot !== undefined) state.index.expect(slot, knownEndOf(allocation), 1);
   return true;
 };
 
@@ -82,15 +94,14 @@ export const foldReported = (folding: Folding, record: RecordOf<"allocation_repo
   if (!isForward(allocation.state, report.state) || report.state === "lost") return false;
   if (report.startedAtMs !== null) foldUsed(folding, allocation.spec, allocation.index);
   if (report.state === "exited" || report.state === "failed") {
-    allocation.startedAtMs = report.startedAtMs ?? allocation.startedAtMs;
+    noteStart(folding.state, allocation, report.startedAtMs);
     endAllocation(folding, allocation, { state: report.state, reason: report.reason, exit: report.exit });
     return true;
   }
   changeActive(folding, allocation, () => {
     allocation.state = report.state;
     allocation.reason = report.reason;
-    if (report.startedAtMs === null || report.startedAtMs === allocation.startedAtMs) return;
-    allocation.startedAtMs = report.startedAtMs;
+    if (!noteStart(folding.state, allocation, report.startedAtMs)) return;
     // When it will end is another time now.
     folding.state.ledger.touch(folding.state.hosts.get(allocation.hostId)?.slot ?? -1);
   });

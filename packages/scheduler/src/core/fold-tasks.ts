@@ -3,6 +3,7 @@
  * that want work and the queues always say the same as the facts.
  */
 import { priorityOf, type AllocationId, type Exit, type JobSpec, type TaskCounts } from "@berth/schema";
+import { knownEndOf } from "./ends.ts";
 import { addInto } from "./feasibility.ts";
 import { isGivenUp } from "./patience.ts";
 import { askedOf, type RequestClass } from "./request-class.ts";
@@ -229,6 +230,7 @@ export const account = (state: MutableState, allocation: MutableAllocation, slot
   else state.priorities.set(priority, count);
   if (allocation.spec.kind === "batch" && allocation.spec.runTimeoutMs !== null) state.limited += sign;
   state.index.book(slot, requestClass, sign);
+  state.index.expect(slot, knownEndOf(allocation), sign);
 };
 
 /** Gives back what an ended allocation had booked on its host. */
@@ -242,6 +244,7 @@ const release = (folding: Folding, allocation: MutableAllocation): void => {
   host.allocations.pop();
   addInto(host.reserved, allocation.spec.requests, -1);
   account(state, allocation, host.slot, -1);
+  state.demand.ended();
   state.usage.add(allocation.project, askedOf(allocation.requestClass).request, -1, folding.atMs);
 };
 

@@ -14,7 +14,7 @@ import { STRIDE } from "./vector.ts";
 import { createDeviceLayout } from "./devices.ts";
 import { createHostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";
-import { NO_VALUATION, valuate } from "./score.ts";
+import { explainWithEnds, NO_VALUATION, valuate } from "./score.ts";
 import { createScorer } from "./scorer.ts";
 import { alone } from "./testing/survey.ts";
 
@@ -28,8 +28,14 @@ const padded = (given: ArrayLike<number>): Float64Array => {
 };
 
 const classes = createClassTable(createDeviceLayout());
-const classOf = ([cpuMillis, memoryBytes, pids]: Amounts, name = "job", placement?: PlacementRules): RequestClass =>
+const classOf = (
+  [cpuMillis, memoryBytes, pids]: Amounts,
+  name = "job",
+  placement?: PlacementRules,
+  runTimeoutMs: number | null = null,
+): RequestClass =>
   classes.retain(NAMES, {
+    ...{ kind: "batch", runTimeoutMs, stopTimeoutMs: 0 },
     requests: { cpuMillis, memoryBytes, pids },
     project: "p" as ProjectName,
     name: name as JobName,
@@ -40,41 +46,52 @@ const operation = fc.oneof(
   fc.record({ kind: fc.constant("host" as const), host: fc.nat(6), all: amounts(8), ready: fc.boolean() }),
   fc.record({ kind: fc.constant("book" as const), host: fc.nat(6), request: amounts(3) }),
   fc.record({ kind: fc.constant("free" as const), host: fc.nat(6) }),
-  fc.record({ kind: fc.constant("mix" as const), request: amounts(3) }),
+  fc.record({ kind: fc.constant("mix" as const), request: amounts(3), quarters: fc.nat(4) }),
+  fc.record({ kind: fc.constant("end" as const), host: fc.nat(6), atMs: fc.nat(4_000) }),
 );
 
 interface Model {
   all: Amounts;
   ready: boolean;
   booked: RequestClass[];
+  ends: number[];
 }
 
 const freeOf = (host: Model): Float64Array =>
   padded(host.all.map((amount, at) => amount - host.booked.reduce((sum, { request }) => sum + (request[at] ?? 0), 0)));
 
+const NOW = 1_000;
+
 /** In vectors as long as those of the index: a mean over more places rounds otherwise. */
 const scored = (valuation: typeof NO_VALUATION, host: Model, requestClass: RequestClass): number => {
   const scorer = createScorer(valuation, NAMES.length);
   const [free, all] = [freeOf(host), padded(host.all)].map((vector) => vector.slice(0, NAMES.length));
-  return scorer.explain(alone(valuation, scorer, free as Float64Array, all as Float64Array), 0, requestClass).total;
+  const found = scorer.explain(alone(valuation, scorer, free as Float64Array, all as Float64Array), 0, requestClass);
+  const { lastsMs } = requestClass;
+  if (lastsMs === null) return found.total;
+  // The mean of how much the shorter of two remaining times is of the longer.
+  const left = host.ends.toSorted((a, b) => a - b).map((end) => Math.max(1, end - NOW));
+  const sum = left.reduce((total, its) => total + Math.min(its, lastsMs) / Math.max(its, lastsMs), 0);
+  return explainWithEnds(found, left.length === 0 ? 0 : sum / left.length).total;
 };
 
 it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () => {
   fc.assert(
     fc.property(
       fc.array(operation, { maxLength: 40 }),
-      fc.array(amounts(4), { minLength: 1, maxLength: 40 }),
+      fc.array(fc.tuple(amounts(4), fc.option(fc.integer({ min: 1, max: 3_000 }))), { minLength: 1, maxLength: 40 }),
       fc.integer({ min: 1, max: 4 }),
       (list, asked, limit) => {
         const index = createHostIndex();
+        index.setNow(NOW);
         const model = new Map<string, Model>();
         const slot = (host: number): number => index.slotOf(`h${host}` as HostId);
         const of = (host: number): Model => {
-          const known = model.get(`h${host}`) ?? { all: [0, 0, 0], ready: false, booked: [] };
+          const known = model.get(`h${host}`) ?? { all: [0, 0, 0], ready: false, booked: [], ends: [] };
           model.set(`h${host}`, known);
           return known;
         };
-        const wanted = asked.map((request) => classOf(request));
+        const wanted = asked.map(([request, limit]) => classOf(request, "job", undefined, limit));
         let valuation = NO_VALUATION;
         let version = 0;
         const expected = (requestClass: RequestClass) =>
@@ -93,12 +110,24 @@ it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () =
           if (step.kind === "mix") {
             version += 1;
             const largest = [0, 1, 2].map((at) => Math.max(0, ...[...model.values()].map(({ all }) => all[at] ?? 0)));
-            const mix = { version, requests: [{ request: padded(step.request), weight: 1 }] };
+            const mix = {
+              version,
+              requests: [{ request: padded(step.request), weight: 1 }],
+              returns: step.quarters / 4,
+            };
             index.setMix(mix, padded(largest));
             valuation = valuate(mix, padded(largest));
             continue;
           }
           const host = of(step.host);
+          if (step.kind === "end") {
+            const known = host.ends.indexOf(step.atMs);
+            if (known < 0) host.ends.push(step.atMs);
+            else host.ends.splice(known, 1);
+            index.expect(slot(step.host), step.atMs, known < 0 ? 1 : -1);
+            check();
+            continue;
+          }
           if (step.kind === "host") {
             host.all = step.all;
             host.ready = step.ready;

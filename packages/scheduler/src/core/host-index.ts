@@ -28,6 +28,7 @@ import {
 } from "./devices.ts";
 import { type HostRoom } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
+import { createHostEnds, NO_END } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
@@ -35,7 +36,7 @@ import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
 import { BASE, padded, STRIDE, type Vector } from "./vector.ts";
-import { explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
+import { explainWithEnds, explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
 
 export interface Choice {
   readonly slot: number;
@@ -100,6 +101,12 @@ export interface HostIndex {
   readonly grant: (slot: number, requestClass: RequestClass, within?: Float64Array) => Granted | undefined;
   /** Whether the devices of a host would do with so much left of them. */
   readonly hasDevices: (slot: number, room: Float64Array, requestClass: RequestClass) => boolean;
+  /** Plans from here on are made at this time: what is asked for how long ends then. */
+  readonly setNow: (nowMs: number) => void;
+  /** One that ends at `atMs` stands on this host from here on (1), or no longer (-1); NO_END: nobody knows when. */
+  readonly expect: (slot: number, atMs: number, sign: 1 | -1) => void;
+  /** When one of this class ends that is placed now. */
+  readonly endOf: (requestClass: RequestClass) => number;
   /** Another number whenever a host has become larger, smaller, ready or not. */
   readonly sizes: () => number;
   /** Something on this host is given up from here on: news for work that waits. */
@@ -130,6 +137,8 @@ export const createHostIndex = (
   let valuation = NO_VALUATION;
   let mixVersion = 0;
   let sizes = 0;
+  const ends = createHostEnds();
+  let now = 0;
 
   const noteGrowth = (slot: number): void => {
     growths[growthCount % GROWTHS] = slot;
@@ -151,6 +160,14 @@ export const createHostIndex = (
 
   const laneOf = (requestClass: RequestClass): Lane | undefined =>
     requestClass.unknown === null ? board.laneOf(askedOf(requestClass)) : undefined;
+
+  const endOf = ({ lastsMs }: RequestClass): number => (lastsMs === null ? NO_END : now + lastsMs);
+
+  /** How well the class goes with what stands on a host; undefined where that is no question. */
+  const alignmentOf = (requestClass: RequestClass): ((slot: number) => number) | undefined => {
+    const atMs = endOf(requestClass);
+    return atMs === NO_END ? undefined : (slot) => ends.alignment(slot, now, atMs);
+  };
 
   const largestNow = (): Float64Array => {
     const largest = new Float64Array(STRIDE);
@@ -222,12 +239,12 @@ export const createHostIndex = (
     inOrder: () => ordered,
     pick: (requestClass) => {
       const lane = laneOf(requestClass);
-      return lane === undefined ? -1 : (bestOf(lane, counts, table.rows().rank)?.slot ?? -1);
+      return lane === undefined ? -1 : (bestOf(lane, counts, table.rows().rank, alignmentOf(requestClass))?.slot ?? -1);
     },
     choose: (requestClass, limit) => {
       const lane = laneOf(requestClass);
       if (lane === undefined) return [];
-      return bestFew(lane, counts, table.rows().rank, limit).map(({ slot, score }) => ({
+      return bestFew(lane, counts, table.rows().rank, limit, alignmentOf(requestClass)).map(({ slot, score }) => ({
         slot,
         score: score / SCORE_UNITS,
         hostId: ids[slot] as HostId,
@@ -243,10 +260,13 @@ export const createHostIndex = (
     valuation: () => valuation,
     explain: (slot, requestClass) => {
       const packed = board.explain(slot, requestClass);
+      const aligned = alignmentOf(requestClass)?.(slot);
+      const withAll = (scored: ScoreBreakdown): ScoreBreakdown =>
+        aligned === undefined ? scored : explainWithEnds(scored, aligned);
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
-      if (check === null || check.total === 1) return packed;
+      if (check === null || check.total === 1) return withAll(packed);
       const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), valuesOf(check, slot), 0);
-      return explainWithRules(packed, check.total, check.preferred[slot] as number, even);
+      return withAll(explainWithRules(packed, check.total, check.preferred[slot] as number, even));
     },
     mark: () => growthCount,
     grownFor: (since, requestClass, given) => {
@@ -278,6 +298,11 @@ export const createHostIndex = (
         devices: grantsOf(devicesOf[slot] ?? [], [...chosen.values()]),
       };
     },
+    setNow: (nowMs) => {
+      now = nowMs;
+    },
+    expect: ends.count,
+    endOf,
     stir: noteGrowth,
     sizes: () => sizes,
   };

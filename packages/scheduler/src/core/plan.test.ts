@@ -46,6 +46,29 @@ describe("packing", () => {
     expect(world.plan()).toEqual(["media/a[0]#1 → h1 1", "media/a[1]#1 → h2 1", "media/a[2]#1 → h3 1"]);
   });
 
+  it("puts work with a run limit where the rest ends about as late, and says so", () => {
+    const world = new World();
+    for (const name of ["h1", "h2"]) world.host(name, resources(4000, 4096));
+    const limited = (name: string, minutes: number) => makeSpec(name, { runTimeoutMs: minutes * 60_000 });
+    for (const spec of [limited("short", 10), limited("long", 1_000)]) {
+      world.submit({ ...spec, requests: resources(3000, 3072, 10) });
+    }
+    expect(world.plan().map((line) => line.replace(/ [\d.]+$/, ""))).toEqual([
+      "media/short[0]#1 → h1",
+      "media/long[0]#1 → h2",
+    ]);
+    world.submit(limited("later", 900));
+    const { records } = planEvaluations(world.state, world, { maxPlacements: 1 });
+    const placement = records[0]?.kind === "allocation_placed" ? records[0].placement : undefined;
+    expect(placement?.hostId).toBe(host("h2"));
+    expect(placement?.score.parts.at(-1)).toMatchObject({ name: "endsTogether", weight: 0.5 });
+    const sum = placement?.score.parts.reduce((total, { value, weight }) => total + value * weight, 0);
+    expect(sum).toBeCloseTo(placement?.score.total ?? 0, 5);
+    // Whatever started later ends later: its end is counted from there.
+    world.submit(limited("soon", 8));
+    expect(world.plan().at(-1)).toContain("media/soon[0]#1 → h1");
+  });
+
   it("cuts a plan at its bound and says so", () => {
     const world = new World();
     world.host("h1", resources(100_000, 200_000, 100_000));

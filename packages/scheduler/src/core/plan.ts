@@ -123,6 +123,7 @@ export const planOn = <T>(
   bounds: PlanBounds,
   then: (planned: Planned, serving: Serving) => T,
 ): T => {
+  state.index.setNow(env.nowMs);
   const records = stops(state, bounds.maxPlacements);
   const allStopped = records.length >= state.toStop.size;
   const { due, wakeAtMs } = dueAt(state, env.nowMs);

@@ -24,6 +24,8 @@ export interface RequestClass {
   readonly wishes: readonly Wish[];
   /** Whether `request` says which devices: then it is what one task has, and not what is asked. */
   readonly columns: boolean;
+  /** For how long one runs at most, rounded up to a few steps between any two powers of two; null: nobody knows. */
+  readonly lastsMs: number | null;
   /** What was asked, of what is booked for it. */
   readonly asked?: RequestClass;
 }
@@ -40,14 +42,26 @@ export const bookedAs = (requestClass: RequestClass, request: Vector): RequestCl
   asked: askedOf(requestClass),
 });
 
+/** So many steps between two powers of two: limits that differ by little are the same question. */
+const STEPS = 8;
+
+const lastsOf = ({ kind, runTimeoutMs, stopTimeoutMs = 0 }: Asking): number | null => {
+  if (kind !== "batch" || runTimeoutMs === null || runTimeoutMs === undefined) return null;
+  const all = runTimeoutMs + stopTimeoutMs;
+  let step = 1;
+  while (step * 2 * STEPS <= all) step *= 2;
+  return Math.ceil(all / step) * step;
+};
+
 const describe = (id: number, names: readonly string[], asking: Asking, layout: DeviceLayout): RequestClass => {
   const request = toVector(names, asking.requests);
   const unknown = unknownIn(names, asking.requests);
   const demandKey = demandKeyOf(request, asking.devices);
+  const lastsMs = lastsOf(asking);
   const missing = unknown === null ? "" : `|${unknown.name}=${unknown.amount}`;
   return {
     id,
-    key: `${demandKey}${missing}${rulesKey(asking)}`,
+    key: `${demandKey}${missing}${rulesKey(asking)}${lastsMs === null ? "" : `|${lastsMs} ms`}`,
     demandKey,
     request,
     unknown,
@@ -55,6 +69,7 @@ const describe = (id: number, names: readonly string[], asking: Asking, layout: 
     groups: groupsOf(asking),
     wishes: wishesOf(layout, asking),
     columns: false,
+    lastsMs,
   };
 };
 

@@ -18,7 +18,7 @@ export type Asking = Pick<JobSpec, "project" | "name" | "placement"> & {
   readonly requests: Resources;
   readonly volumes?: JobSpec["volumes"];
   readonly devices?: JobSpec["devices"] | undefined;
-};
+} & Partial<Pick<JobSpec, "kind" | "runTimeoutMs" | "stopTimeoutMs">>;
 
 interface Stated {
   /** As the job says it. */

@@ -16,7 +16,7 @@ import { ScoreKernel } from "./score-kernel.ts";
 import { close, leafOf, REFUSED, setOwn, setScore, Sheet, UNKNOWN_TOP, type Lane, type Strip } from "./score-strip.ts";
 import { NO_VALUATION, ownSize, SCORE_UNITS, type Valuation } from "./score.ts";
 import { BASE } from "./vector.ts";
-import { CANNOT, createScorer } from "./scorer.ts";
+import { CANNOT, createScorer, returnsOf } from "./scorer.ts";
 
 export interface ScoreBoard {
   /** The lane of a class, true as of now. */
@@ -164,6 +164,7 @@ export const createScoreBoard = (
     kernel.run.surveyPlaces(slot);
     if (scorer.isForDevices(kernel.seen, slot)) scorer.surveyDevices(kernel.seen, slot);
     kernel.run.surveyBinding(slot);
+    scorer.surveyOpening(kernel.seen, slot);
   };
 
   const catchUp = (): void => {
@@ -177,8 +178,10 @@ export const createScoreBoard = (
     if (isRevalued) kernel.revalue(valuation, scorer);
     kernel.setMost(most);
     [isRevalued, isLarger] = [false, false];
-    if (columns === 0) kernel.run.surveyAll(hosts);
-    else for (let slot = 0; slot < hosts; slot += 1) survey(slot);
+    if (columns === 0) {
+      kernel.run.surveyAll(hosts);
+      for (let slot = 0; slot < hosts; slot += 1) scorer.surveyOpening(kernel.seen, slot);
+    } else for (let slot = 0; slot < hosts; slot += 1) survey(slot);
   };
 
   const sightOf = ({ check }: Lane): HostSight | null =>
@@ -256,7 +259,7 @@ export const createScoreBoard = (
     const { strip, inside, tops, recounted } = lane;
     const { slotAt } = strip.sheet.partition;
     const sight = sightOf(lane);
-    setOwn(lane, ownOf(lane));
+    setOwn(lane, ownOf(lane), returnsOf(valuation, lane.ask.lastsMs));
     for (let position = 0; position < slotAt.length; position += 1) {
       const slot = slotAt[position] as number;
       kernel.i32[leafOf(lane, position)] = slot >= 0 && isRefused(lane, sight, slot) ? REFUSED : CANNOT;

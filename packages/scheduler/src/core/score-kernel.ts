@@ -15,6 +15,7 @@ interface Exports {
     free: number,
     perUnit: number,
     binding: number,
+    opening: number,
     ready: number,
     most: number,
     rest: number,
@@ -76,6 +77,7 @@ export class ScoreKernel {
   #free = 0;
   #perUnit = 0;
   #binding = 0;
+  #opening = 0;
   #ready = 0;
   #places = 0;
   #placesBytes = 0;
@@ -103,6 +105,7 @@ export class ScoreKernel {
       perUnit: new Float64Array(buffer, this.#perUnit, amounts),
       places: new Float64Array(buffer, this.#places, this.#hosts * this.#rows),
       binding: new Int32Array(buffer, this.#binding, this.#hosts),
+      opening: new Float64Array(buffer, this.#opening, this.#hosts),
       loose: this.#loose,
       models: this.#models,
     };
@@ -143,6 +146,7 @@ export class ScoreKernel {
     this.#free = this.alloc(amounts);
     this.#perUnit = this.alloc(amounts);
     this.#binding = this.alloc(hosts * 4);
+    this.#opening = this.alloc(hosts * 8);
     this.#ready = this.alloc(hosts);
     this.#most = this.alloc(size * 8);
     const rest = this.alloc(size * 16);
@@ -151,7 +155,8 @@ export class ScoreKernel {
     this.#models = new Int32Array(hosts * columns);
     this.#view();
     const row = this.#row * 8;
-    this.run.shape(size, row, this.#free, this.#perUnit, this.#binding, this.#ready, this.#most, rest);
+    const [most, opening] = [this.#most, this.#opening];
+    this.run.shape(size, row, this.#free, this.#perUnit, this.#binding, opening, this.#ready, most, rest);
   }
 
   /** Scores by this mix from here on; all that was surveyed is void. */

@@ -4,11 +4,11 @@ import { partitionBy } from "./places.ts";
 import { ScoreKernel } from "./score-kernel.ts";
 import { close, leafOf, LANES, REFUSED, scoreAt, setOwn, setScore, Sheet, topIn, topOf } from "./score-strip.ts";
 import { inverseOf, ownSize, valuate } from "./score.ts";
-import { CANNOT, createScorer } from "./scorer.ts";
+import { CANNOT, createScorer, returnsOf } from "./scorer.ts";
 import { standingsFor, survey } from "./testing/survey.ts";
 
 const score = fc.integer({ min: -1, max: 4 });
-const nobody = { request: Float64Array.of(1), wishes: [], columns: false };
+const nobody = { request: Float64Array.of(1), wishes: [], columns: false, lastsMs: null };
 
 /** One column of values for all hosts; those of `places` domains, or none. */
 const sheetOf = (count: number, places: number): Sheet => {
@@ -74,7 +74,11 @@ const amounts = fc.tuple(
   ...Array.from({ length: SIZE }, () => fc.oneof({ weight: 1, arbitrary: fc.constant(0) }, fc.nat(1_000))),
 );
 /** Overbooked hosts are among them. */
-const room = fc.tuple(...Array.from({ length: SIZE }, () => fc.integer({ min: -50, max: 4_000 })));
+const room = fc.oneof(
+  fc.tuple(...Array.from({ length: SIZE }, () => fc.integer({ min: -50, max: 4_000 }))),
+  // An idle one.
+  fc.constant(Array.from({ length: SIZE }, () => 4_000)),
+);
 
 it("scores as the scorer does, to the last bit: at once, and after hosts have changed", () => {
   fc.assert(
@@ -83,10 +87,11 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
       fc.array(amounts, { minLength: 1, maxLength: LANES }),
       fc.array(fc.tuple(amounts, fc.integer({ min: 1, max: 100 })), { maxLength: 9 }),
       fc.array(fc.tuple(fc.nat(39), room), { maxLength: 20 }),
-      (hosts, asks, demand, changes) => {
+      fc.nat(4),
+      (hosts, asks, demand, changes, quarters) => {
         const largest = [4_000, 4_000, 4_000];
         const requests = demand.map(([request, weight]) => ({ request: Float64Array.from(request), weight }));
-        const valuation = valuate({ version: 1, requests }, largest);
+        const valuation = valuate({ version: 1, requests, returns: quarters / 4 }, largest);
         const scorer = createScorer(valuation, SIZE);
         const most = Float64Array.from({ length: SIZE }, (_, at) => Math.max(...asks.map((ask) => ask[at] as number)));
         const kernel = new ScoreKernel();
@@ -107,8 +112,11 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
           kernel.setReady(slot, isReady ? 1 : 0);
         });
         kernel.run.surveyAll(hosts.length);
+        for (const slot of slots) scorer.surveyOpening(kernel.seen, slot);
         const sheet = new Sheet(kernel, partitionBy([], slots), SIZE);
-        const lanes = asks.map((ask) => sheet.open(null, { ...nobody, request: Float64Array.from(ask) }, 0));
+        const lanes = asks.map((ask, at) =>
+          sheet.open(null, { ...nobody, request: Float64Array.from(ask), lastsMs: at % 2 === 0 ? null : 1_000 }, 0),
+        );
         const check = (): void => {
           lanes.forEach((lane) => {
             const own = ownSize(valuation, lane.ask.request);
@@ -121,7 +129,7 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
           });
         };
         for (const lane of lanes) {
-          setOwn(lane, ownSize(valuation, lane.ask.request));
+          setOwn(lane, ownSize(valuation, lane.ask.request), returnsOf(valuation, lane.ask.lastsMs));
           // A rule refuses the first, whatever it has.
           kernel.i32[leafOf(lane, 0)] = REFUSED;
           kernel.run.fill(lane.strip.at, lane.inside);
@@ -133,6 +141,7 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
         for (const slot of changed) {
           kernel.run.surveyPlaces(slot);
           kernel.run.surveyBinding(slot);
+          scorer.surveyOpening(kernel.seen, slot);
         }
         kernel.slots.set([...changed]);
         const strip = lanes[0]?.strip.at as number;

@@ -6,6 +6,7 @@
 import { GROUP, type Partition } from "./places.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import type { ScoreKernel } from "./score-kernel.ts";
+import { SCORE_UNITS } from "./score.ts";
 import { CANNOT, type Ask } from "./scorer.ts";
 
 export const LANES = 8;
@@ -15,7 +16,16 @@ export const REFUSED = CANNOT - 1;
 export const UNKNOWN_TOP = -2;
 
 /** As kernel/score.ts has them, in bytes. */
-const HEAD = { positionOf: 0, slotAt: 4, length: 8, levels: 12, level: 16, own: 64, requests: 128 } as const;
+const HEAD = {
+  positionOf: 0,
+  slotAt: 4,
+  length: 8,
+  levels: 12,
+  level: 16,
+  own: 64,
+  returns: 128,
+  requests: 192,
+} as const;
 const ROW = LANES * 4;
 const AMOUNTS = LANES * 8;
 
@@ -121,9 +131,11 @@ export const close = (lane: Lane): void => {
   lane.strip.lanes[lane.inside] = undefined;
 };
 
-/** The size of its request, as the valuation has it. */
-export const setOwn = ({ strip, inside }: Lane, own: number): void => {
-  strip.sheet.kernel.f64[(strip.at + HEAD.own) / 8 + inside] = own;
+/** The size of its request and how much of that comes back, as the valuation has them. */
+export const setOwn = ({ strip, inside }: Lane, own: number, returns: number): void => {
+  const { f64 } = strip.sheet.kernel;
+  f64[(strip.at + HEAD.own) / 8 + inside] = own;
+  f64[(strip.at + HEAD.returns) / 8 + inside] = returns;
 };
 
 /** Where the score at a position stands in `kernel.i32`. */
@@ -143,6 +155,36 @@ export const setScore = (lane: Lane, slot: number, score: number): void => {
   kernel.i32[leaf] = score;
   kernel.run.raise(strip.at, position);
   tops[partition.domainOf[slot] as number] = UNKNOWN_TOP;
+};
+
+/**
+ * The position among `from` … `to` - 1 (multiples of sixteen) of the highest total, the first of equals. A total is what
+ * `totalOf` makes of a host and its score, and never more than `boundOf` makes of that score.
+ */
+export const bestBy = (
+  lane: Lane,
+  [from, to]: readonly [number, number],
+  boundOf: (score: number) => number,
+  totalOf: (slot: number, score: number) => number,
+): { readonly slot: number; readonly total: number } | undefined => {
+  const { strip, inside } = lane;
+  const { kernel, partition } = strip.sheet;
+  const { i32 } = kernel;
+  const hasGroups = (i32[(strip.at + HEAD.levels) / 4] as number) > 1;
+  const groups = (i32[(strip.at + HEAD.level) / 4 + 1] as number) / 4 + inside;
+  let [best, most] = [-1, -1];
+  for (let begin = from; begin < to; begin += GROUP) {
+    const highest = hasGroups ? (i32[groups + (begin / GROUP) * LANES] as number) : SCORE_UNITS;
+    if (highest < 0 || boundOf(highest) <= most) continue;
+    for (let position = begin; position < Math.min(begin + GROUP, to); position += 1) {
+      const score = scoreAt(lane, position);
+      if (score < 0 || boundOf(score) <= most) continue;
+      const slot = partition.slotAt[position] as number;
+      const total = totalOf(slot, score);
+      if (total > most) [best, most] = [slot, total];
+    }
+  }
+  return best < 0 ? undefined : { slot: best, total: most };
 };
 
 /** The best position, or -1 when none can take the request. */

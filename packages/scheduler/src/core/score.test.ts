@@ -7,7 +7,8 @@ const all = Float64Array.of(4000, 8000, 100);
 /** For a host that is given by itself. */
 const explainFit = (valuation: Valuation, allocatable: Float64Array, free: Float64Array, request: Float64Array) => {
   const scorer = createScorer(valuation, request.length);
-  return scorer.explain(alone(valuation, scorer, free, allocatable), 0, { request, wishes: [], columns: false });
+  const ask = { request, wishes: [], columns: false, lastsMs: null };
+  return scorer.explain(alone(valuation, scorer, free, allocatable), 0, ask);
 };
 const totalOf = (valuation: Valuation, host: Float64Array, free: Float64Array, request: Float64Array): number =>
   explainFit(valuation, host, free, request).total;
@@ -40,7 +41,7 @@ it("counts a dimension that a host does not have, and nobody asks for, as full",
 it("keeps the room that the recent demand needs, before it packs tightly", () => {
   const hosts = Float64Array.of(8000, 8000, 800);
   const memoryHeavy = Float64Array.of(1000, 4000, 10);
-  const valuation = valuate({ version: 1, requests: [{ request: memoryHeavy, weight: 1 }] }, hosts);
+  const valuation = valuate({ version: 1, requests: [{ request: memoryHeavy, weight: 1 }], returns: 0 }, hosts);
   const cpuHeavy = Float64Array.of(2000, 500, 10);
   // Less is free on the first, but only on the second does the request take the place of a memory-heavy one.
   const stranded = Float64Array.of(6000, 3500, 780);

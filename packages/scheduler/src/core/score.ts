@@ -4,6 +4,8 @@
  * - `roomKept`: how much room for what is asked for lately (the mix) would be lost, compared with the request's own size?
  *   Counting how often each typical request still fits is what keeps memory from being stranded beside full CPUs, and the
  *   reverse. 1: none, it takes what nobody could use; 0.5: just its own size; towards 0: much more than it takes itself.
+ *   On an idle host that could stay closed all its places count as lost, as far as room comes back (see returns.ts): it is
+ *   opened for somebody who fits nowhere else.
  * - fullness: how full would the host be in each dimension? It breaks ties, and decides alone while there is no mix.
  *
  * Multiplication, division and rounding only: these give the same on every machine (IEEE 754), so that a replay elsewhere
@@ -29,6 +31,8 @@ export interface Valuation {
   readonly perLargest: Float64Array;
   /** What each request needs of devices. */
   readonly wishes: readonly (readonly Wish[])[];
+  /** How much of what is placed comes back, 0 … 1: see returns.ts. */
+  readonly returns: number;
 }
 
 export const NO_VALUATION: Valuation = {
@@ -38,6 +42,7 @@ export const NO_VALUATION: Valuation = {
   largest: [],
   perLargest: new Float64Array(),
   wishes: [],
+  returns: 1,
 };
 
 /** Beside a mix. Small: a tight fit must not outweigh a place that is lost. */
@@ -81,8 +86,20 @@ export const valuate = (mix: Mix, largest: ArrayLike<number>, layout?: DeviceLay
     mix.requests,
     ({ request, weight }, at) => weight * ownSize(sized, request, wishes[at]),
   );
-  return { count, values, inverse, largest, perLargest: sized.perLargest, wishes };
+  return { count, values, inverse, largest, perLargest: sized.perLargest, wishes, returns: mix.returns };
 };
+
+/** With the time at which a task ends at the latest: how well it goes with the ends of what stands there counts as much as all else. */
+export const explainWithEnds = (scored: ScoreBreakdown, aligned: number): ScoreBreakdown => ({
+  total: withEnds(Math.round(scored.total * SCORE_UNITS), aligned) / SCORE_UNITS,
+  parts: [
+    ...scored.parts.map(({ name, value, weight }) => ({ name, value, weight: roundScore(weight / 2) })),
+    { name: "endsTogether", value: roundScore(aligned), weight: 0.5 },
+  ],
+});
+
+/** `units` is 0 … SCORE_UNITS, `aligned` 0 … 1. */
+export const withEnds = (units: number, aligned: number): number => Math.round((units + aligned * SCORE_UNITS) / 2);
 
 /** With the rules of placement: `prefer` and evenness are added in shares of a packing score, and the sum is 1 at most. */
 export const explainWithRules = (

@@ -19,6 +19,8 @@ export interface Standings {
   readonly loose: Float64Array;
   /** The dimensions in which a request could cost a place, one bit each. */
   readonly binding: Int32Array;
+  /** What all places of an idle host are worth; 0 where something stands. */
+  readonly opening: Float64Array;
   /** Models of devices, by column. */
   readonly models: Int32Array;
 }
@@ -29,6 +31,8 @@ export interface Ask {
   /** See RequestClass. */
   readonly wishes: readonly Wish[];
   readonly columns: boolean;
+  /** For how long at most; null: nobody knows. */
+  readonly lastsMs: number | null;
 }
 
 /** Scores requests on hosts, for one valuation and so many dimensions. */
@@ -41,6 +45,8 @@ export interface Scorer {
   readonly isForDevices: (standings: Standings, slot: number) => boolean;
   /** What the devices of a host leave of its places, and `loose`. */
   readonly surveyDevices: (standings: Standings, slot: number) => void;
+  /** Fills in `opening`, of places that are known. */
+  readonly surveyOpening: (standings: Standings, slot: number) => void;
   /** 0 … SCORE_UNITS, higher is better; CANNOT when the request does not fit. `own`: its size under the valuation. */
   readonly units: (standings: Standings, slot: number, ask: Ask, own: number) => number;
   /** The same number, as a share, with its ingredients; for a request that fits. */
@@ -60,6 +66,10 @@ export const UNLIMITED = 1e15;
 
 /** Rows of `places` have so many numbers, for a mix of so many requests: two are counted at a time. */
 export const mixRows = (count: number): number => count + (count & 1);
+
+/** How much of the room of a request comes back: all of it, when it has to end. */
+export const returnsOf = ({ returns }: Pick<Valuation, "returns">, lastsMs: number | null): number =>
+  lastsMs === null ? returns : 1;
 
 const lowestBit = (bits: number): number => 31 - Math.clz32(bits & -bits);
 
@@ -112,6 +122,27 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     }
   };
 
+  const isIdle = ({ free, perUnit }: Standings, slot: number): boolean => {
+    for (let at = slot * row; at < slot * row + size; at += 1) {
+      const unit = perUnit[at] as number;
+      if (unit > 0 && (free[at] as number) * unit < 1 - HAIR) return false;
+    }
+    return true;
+  };
+
+  const surveyOpening = (standings: Standings, slot: number): void => {
+    let sum = 0;
+    if (isIdle(standings, slot)) {
+      const { places, loose } = standings;
+      const from = slot * rows;
+      const weight = isForDevices(standings, slot) ? LOOSE_WEIGHT : 0;
+      for (let at = 0; at < count; at += 1) {
+        sum += (values[at] as number) * ((places[from + at] as number) + weight * (loose[from + at] as number));
+      }
+    }
+    standings.opening[slot] = sum;
+  };
+
   /** What the places are worth that the host has now and would not have with what is in `rest`. */
   const loss = (places: Float64Array, from: number, binding: number): number => {
     if (binding === 0) return 0;
@@ -161,12 +192,16 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     return sum;
   };
 
-  const keptOn = (standings: Standings, slot: number, own: number): number =>
-    kept(loss(standings.places, slot * rows, standings.binding[slot] as number), own);
+  const keptOn = (standings: Standings, slot: number, own: number, returns: number): number =>
+    kept(opened(standings, slot, returns, loss(standings.places, slot * rows, standings.binding[slot] as number)), own);
+
+  /** Whoever opens a host that could stay closed costs all of it. */
+  const opened = ({ opening }: Standings, slot: number, returns: number, lost: number): number =>
+    Math.max(lost, returns * (opening[slot] as number));
 
   /** A whole device instead of the own size: whoever asks for none must not find all such hosts alike. */
-  const devicesKept = (standings: Standings, slot: number, room: DeviceRoom | null): number =>
-    kept(lossOfDevices(standings, slot, room ?? devicesOf(standings, slot)), 1);
+  const devicesKept = (standings: Standings, slot: number, returns: number, room: DeviceRoom | null): number =>
+    kept(opened(standings, slot, returns, lossOfDevices(standings, slot, room ?? devicesOf(standings, slot))), 1);
 
   /** What is left of devices goes to `restOfDevices`; undefined when the request does not fit there. */
   const takeDevices = (
@@ -220,7 +255,8 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     idle,
     isForDevices,
     surveyDevices,
-    units: (standings, slot, { request, wishes: asked, columns: named }, own) => {
+    surveyOpening,
+    units: (standings, slot, { request, wishes: asked, columns: named, lastsMs }, own) => {
       const { free, perUnit } = standings;
       if (!take(free, slot * row, request)) return CANNOT;
       let room: DeviceRoom | null | undefined = null;
@@ -230,10 +266,10 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
       }
       const full = fullness(perUnit, slot * row);
       return isForDevices(standings, slot)
-        ? unitsOf(full, devicesKept(standings, slot, room), DEVICE_FULLNESS_WEIGHT)
-        : unitsOf(full, keptOn(standings, slot, own), FULLNESS_WEIGHT);
+        ? unitsOf(full, devicesKept(standings, slot, returnsOf(valuation, lastsMs), room), DEVICE_FULLNESS_WEIGHT)
+        : unitsOf(full, keptOn(standings, slot, own, returnsOf(valuation, lastsMs)), FULLNESS_WEIGHT);
     },
-    explain: (standings, slot, { request, wishes: asked, columns: named }) => {
+    explain: (standings, slot, { request, wishes: asked, columns: named, lastsMs }) => {
       take(standings.free, slot * row, request);
       const full = fullness(standings.perUnit, slot * row);
       if (count === 0) {
@@ -245,9 +281,10 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
           ? takeDevices(devicesOf(standings, slot), request, { wishes: asked, columns: named })
           : undefined;
       const hasSome = isForDevices(standings, slot);
+      const returns = returnsOf(valuation, lastsMs);
       const keeps = hasSome
-        ? devicesKept(standings, slot, room ?? null)
-        : keptOn(standings, slot, ownSize(valuation, request));
+        ? devicesKept(standings, slot, returns, room ?? null)
+        : keptOn(standings, slot, ownSize(valuation, request), returns);
       const weight = hasSome ? DEVICE_FULLNESS_WEIGHT : FULLNESS_WEIGHT;
       return {
         total: unitsOf(full, keeps, weight) / SCORE_UNITS,

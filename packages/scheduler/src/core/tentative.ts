@@ -29,6 +29,7 @@ export class Tentative {
   readonly #slots: number[] = [];
   readonly #classes: RequestClass[] = [];
   readonly #signs: (1 | -1)[] = [];
+  readonly #ends: number[] = [];
   readonly #mounted = new Map<VolumeKey, Mounted>();
   readonly #mounts: { readonly key: VolumeKey; readonly bookings: number }[] = [];
 
@@ -108,6 +109,10 @@ export class Tentative {
   /** Books this host, whether there is room or not; `sign` -1: what is kept there is free meanwhile. */
   bookAt(slot: number, requestClass: RequestClass, sign: 1 | -1 = 1): void {
     this.#index.tryOut(slot, requestClass, sign);
+    // What is set aside was counted under an end of its own, or not at all.
+    const end = this.#index.endOf(requestClass);
+    if (sign === 1) this.#index.expect(slot, end, 1);
+    this.#ends.push(end);
     this.#slots.push(slot);
     this.#classes.push(requestClass);
     this.#signs.push(sign);
@@ -134,7 +139,10 @@ export class Tentative {
     const slots = this.#slots;
     while (slots.length > bookings) {
       const sign = this.#signs.pop() === 1 ? -1 : 1;
-      this.#index.tryOut(slots.pop() as number, this.#classes.pop() as RequestClass, sign);
+      const slot = slots.pop() as number;
+      this.#index.tryOut(slot, this.#classes.pop() as RequestClass, sign);
+      const end = this.#ends.pop() as number;
+      if (sign === -1) this.#index.expect(slot, end, -1);
     }
     const mounts = this.#mounts;
     while ((mounts.at(-1)?.bookings ?? 0) > bookings) this.#unmount((mounts.pop() as (typeof mounts)[number]).key);

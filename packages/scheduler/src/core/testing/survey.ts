@@ -9,29 +9,31 @@ export const standingsFor = (hosts: number, size: number, { count }: Valuation):
   places: new Float64Array(hosts * mixRows(count)),
   loose: new Float64Array(hosts * mixRows(count)),
   binding: new Int32Array(hosts),
+  opening: new Float64Array(hosts),
   models: new Int32Array(),
 });
 
 /** A host that is given by itself. */
 export const alone = (
   valuation: Valuation,
-  { inverse, idle }: Pick<Scorer, "inverse" | "idle">,
+  scorer: Pick<Scorer, "inverse" | "idle" | "surveyOpening">,
   free: Float64Array,
   all: Float64Array,
 ): Standings => {
   const standings = { ...standingsFor(1, free.length, valuation), free, perUnit: inverseOf(all) };
-  survey(valuation, { inverse, idle }, standings, 0, free.length);
+  survey(valuation, scorer, standings, 0, free.length);
   return standings;
 };
 
-/** Fills `places` and `binding` of a host in: every dimension in which a place is counted may bind. */
+/** Fills `places`, `binding` and `opening` of a host in: every dimension in which a place is counted may bind. */
 export const survey = (
   { count }: Valuation,
-  { inverse, idle }: Pick<Scorer, "inverse" | "idle">,
-  { free, places, binding }: Standings,
+  { inverse, idle, surveyOpening }: Pick<Scorer, "inverse" | "idle" | "surveyOpening">,
+  standings: Standings,
   slot: number,
   size: number,
 ): void => {
+  const { free, places, binding } = standings;
   const rows = mixRows(count);
   for (let row = 0; row < count; row += 1) {
     let left = UNLIMITED;
@@ -42,4 +44,5 @@ export const survey = (
     places[slot * rows + row] = Math.max(0, Math.floor(left));
   }
   binding[slot] = (1 << size) - 1;
+  surveyOpening(standings, slot);
 };
