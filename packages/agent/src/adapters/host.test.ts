@@ -32,6 +32,11 @@ test("this machine has a capacity, and its use has the form of the schema", () =
   expect(usage.memoryBytes).toBeGreaterThan(0);
   expect(probe.idBaseOf(process.pid)).toBe(0);
   expect(probe.idBaseOf(4_194_305)).toBeUndefined();
+  // Both count from the start of this process, which takes a moment to come to its first instruction.
+  const ageMs = probe.ageMsOf(process.pid) ?? 0;
+  expect(ageMs).toBeGreaterThan(0);
+  expect(Math.abs(ageMs - process.uptime() * 1000)).toBeLessThan(60_000);
+  expect(probe.ageMsOf(4_194_305)).toBeUndefined();
 });
 
 test("a machine whose kernel tells nothing still has something to say", () => {

@@ -95,7 +95,11 @@ test("stops what is not in the document, but nothing for want of a document", as
   expect(made.cluster.log.get(dropped)?.at(-1)?.exit?.cause).toBe("stopped");
 });
 
-test("counts the run time over a restart of the agent", async () => {
+test.each([
+  ["nobody sets", 0],
+  ["is set back by a day", -86_400_000],
+  ["jumps forward by a day", 86_400_000],
+])("counts the run time over a restart of the agent, while the clock %s", async (_what, setMs) => {
   const made = await agent();
   const id = allocationId();
   made.cluster.place(id, testSpec(["true"], { runTimeoutMs: 60_000 }));
@@ -103,6 +107,7 @@ test("counts the run time over a restart of the agent", async () => {
   await turns(40);
   await made.clock.advance(50_000);
   made.kill();
+  made.clock.set(setMs);
   await made.start();
   await turns(40);
   await made.clock.advance(9_000);

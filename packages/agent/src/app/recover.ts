@@ -41,7 +41,7 @@ const recoverDesired = async ({ journal, log, settings, state, verifier }: Agent
 };
 
 const adoptContainers = async (context: AgentContext): Promise<void> => {
-  const { clock, log, runtime, state } = context;
+  const { log, runtime, state } = context;
   for (const found of await runtime.adopt()) {
     const id = decodeId(found.id);
     if (!id.ok) {
@@ -55,14 +55,19 @@ const adoptContainers = async (context: AgentContext): Promise<void> => {
       continue;
     }
     const { container } = found;
-    const elapsedMs = container.startedAtMs === null ? 0 : Math.max(0, clock.nowMs() - container.startedAtMs);
-    watch(context, id.value, container, elapsedMs);
+    watch(context, id.value, container, ageMsOf(context, container));
     if (found.kind === "ended") {
       const live = state.containers.get(id.value);
       if (live !== undefined) live.exit = found.exit;
     } else reserveSlot(context, id.value, container);
     log.info({ allocationId: id.value, kind: found.kind, pid: container.pid }, "container.adopted");
   }
+};
+
+/** By what the kernel says of its process: somebody may have set the clock since it was started. */
+const ageMsOf = ({ clock, probe }: AgentContext, { pid, startedAtMs }: Container): number => {
+  const known = pid === null ? undefined : probe.ageMsOf(pid);
+  return known ?? (startedAtMs === null ? 0 : Math.max(0, clock.nowMs() - startedAtMs));
 };
 
 /** Follows a container to its end. `elapsedMs`: how long it has been running. */

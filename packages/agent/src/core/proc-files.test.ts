@@ -8,6 +8,7 @@ import {
   parseMeminfo,
   parseNumber,
   parsePressure,
+  parseStartedBoottimeMs,
   parseStat,
 } from "./proc-files.ts";
 
@@ -62,6 +63,13 @@ test("lists of CPUs", () => {
 test("/proc/PID/uid_map", () => {
   expect(parseIdMapBase("         0  536870912      65536\n")).toBe(536_870_912);
   expect(parseIdMapBase("         1  536870912      65536\n")).toBeUndefined();
+});
+
+test("a process began some ticks after the boot, whatever it is called", () => {
+  const rest = `S 1 2 3 0 -1 4194560 ${"7 ".repeat(12)}1234 5 6`;
+  expect(parseStartedBoottimeMs(`42 (a) b ) ${rest}`)).toBe(12_340);
+  expect(parseStartedBoottimeMs("42 (a) S 1 2")).toBeUndefined();
+  expect(parseStartedBoottimeMs("")).toBeUndefined();
 });
 
 test("what is not what it should be is unknown, not zero", () => {

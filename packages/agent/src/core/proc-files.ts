@@ -111,6 +111,16 @@ export const parseAllowedCpus = (text: string): number | undefined => {
 /** A file that holds one whole number, such as /proc/sys/kernel/pid_max. */
 export const parseNumber = (text: string): number | undefined => whole(text.trim());
 
+/** /proc/PID/stat counts in these, whatever the kernel itself ticks by (sysconf(_SC_CLK_TCK), proc(5)). */
+const TICK_MS = 10;
+
+/** When the process began, on CLOCK_BOOTTIME, from /proc/PID/stat: its name may hold spaces and parentheses. */
+export const parseStartedBoottimeMs = (text: string): number | undefined => {
+  const end = text.lastIndexOf(") ");
+  const ticks = end < 0 ? undefined : whole(text.slice(end + 2).split(" ")[19]);
+  return ticks === undefined ? undefined : ticks * TICK_MS;
+};
+
 /** The host id that id 0 of a process's user namespace maps to, from /proc/PID/uid_map. */
 export const parseIdMapBase = (text: string): number | undefined => {
   const match = /^\s*0\s+(\d+)\s+\d+\s*$/m.exec(text);

@@ -11,6 +11,8 @@ export interface HostProbe {
   readonly sample: () => HostSample;
   /** The first host id of the user namespace of this process; undefined when it cannot be read. */
   readonly idBaseOf: (pid: number) => number | undefined;
+  /** How long this process has existed, by a clock that nobody can set; undefined when it cannot be read. */
+  readonly ageMsOf: (pid: number) => number | undefined;
 }
 
 /** Whether bytes come from the holder of the cluster key. */

@@ -74,6 +74,7 @@ export class FakeAgent {
         probe: {
           sample: () => ({ usage: { cpuMillis: 1, memoryBytes: 1, pids: 1, load1: 0, uptimeMs: 1 }, pressure: null }),
           idBaseOf: (pid) => this.host.idBaseOf(pid),
+          ageMsOf: (pid) => this.host.ageMsOf(pid),
         },
       },
       {

@@ -3,6 +3,7 @@ import type { Clock } from "../ports/clock.ts";
 
 export class FakeClock implements Clock {
   #nowMs = 1_000_000;
+  #setForwardMs = 0;
   #next = 0;
   readonly #timers = new Map<number, { readonly atMs: number; readonly run: () => void }>();
   readonly #random: () => number;
@@ -11,7 +12,13 @@ export class FakeClock implements Clock {
     this.#random = random;
   }
 
-  readonly nowMs = (): number => 1_700_000_000_000 + this.#nowMs;
+  readonly nowMs = (): number => 1_700_000_000_000 + this.#setForwardMs + this.#nowMs;
+
+  /** Somebody sets the wall clock. */
+  set(forwardMs: number): void {
+    this.#setForwardMs += forwardMs;
+  }
+
   readonly monotonicMs = (): number => this.#nowMs;
   readonly boottimeMs = (): number => this.#nowMs;
   readonly random = (): number => this.#random();

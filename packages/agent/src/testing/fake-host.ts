@@ -25,6 +25,7 @@ interface KernelContainer {
   readonly spec: ContainerSpec;
   readonly pid: number;
   readonly startedAtMs: number;
+  readonly startedBoottimeMs: number;
   exit: ExitRecord | undefined;
   /** When its supervisor ends it, on the clock of the boot. */
   untilMs: number | undefined;
@@ -211,6 +212,12 @@ export class FakeHost {
     return [...this.containers.values()].find((container) => container.pid === pid)?.spec.idBase;
   }
 
+  /** As /proc/PID/stat says. */
+  ageMsOf(pid: number): number | undefined {
+    const found = [...this.containers.values()].find((container) => container.pid === pid);
+    return found === undefined ? undefined : this.clock.boottimeMs() - found.startedBoottimeMs;
+  }
+
   /** The program ends. */
   exit(id: string, code: number, more: Partial<ExitRecord> = {}): void {
     const container = this.containers.get(id);
@@ -258,6 +265,7 @@ export class FakeHost {
       spec,
       pid: this.#pids,
       startedAtMs: this.clock.nowMs(),
+      startedBoottimeMs: this.clock.boottimeMs(),
       exit: undefined,
       untilMs: spec.lease?.untilMs,
       paused: false,

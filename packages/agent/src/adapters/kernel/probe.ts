@@ -7,6 +7,7 @@ import {
   parseLoadavg,
   parseMeminfo,
   parsePressure,
+  parseStartedBoottimeMs,
   parseStat,
   type CpuTimes,
 } from "../../core/proc-files.ts";
@@ -50,6 +51,10 @@ export const createHostProbe = (read: (path: string) => string | undefined = rea
         },
         pressure: pressure(),
       };
+    },
+    ageMsOf: (pid) => {
+      const startedMs = parse(`/proc/${pid}/stat`, parseStartedBoottimeMs);
+      return startedMs === undefined ? undefined : Math.max(0, uptime() * 1000 - startedMs);
     },
     idBaseOf: (pid) => parse(`/proc/${pid}/uid_map`, parseIdMapBase),
   };
