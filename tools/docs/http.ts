@@ -28,7 +28,11 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`AccessList`; `AccessMade`",
     what: "Lists access tokens, makes one: the only time that it is shown.",
   },
-  self: { methods: "GET", answers: "`Self`", what: "Whom the API takes the caller for: name, role, projects." },
+  self: {
+    methods: "GET",
+    answers: "`Self`",
+    what: "Whom the API takes the caller for: name, role, projects, and at which addresses it may change something.",
+  },
   accessRevoke: {
     methods: "POST",
     answers: "`AccessRevoked`",

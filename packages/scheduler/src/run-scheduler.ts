@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { pino, type Logger } from "pino";
 import { readIfThere } from "./adapters/files/atomic.ts";
 import { openDataDir, type DataDir } from "./adapters/files/data-dir.ts";
+import { lastUsesFile } from "./adapters/files/last-uses.ts";
 import { openLogMemory } from "./adapters/files/log-state.ts";
 import { readSnapshotFile, snapshotFiles } from "./adapters/files/snapshot-files.ts";
 import { adminToken, clusterKeys } from "./adapters/files/secrets.ts";
@@ -123,6 +124,7 @@ const openControl = async (
     },
     snapshotFiles: { ...files, read: readSnapshotFile },
     snapshotLimits: options.snapshotLimits ?? SNAPSHOT_LIMITS,
+    lastUses: await lastUsesFile(dir.lastUses),
     checkEnd: memory.check,
     remember: memory.remember,
   });

@@ -67,6 +67,8 @@ export const AccessViewSchema = Type.Object(
     expiresAtMs: Type.Union([whole, Type.Null()]),
     createdBy: Type.String(),
     createdAtMs: whole,
+    /** As the scheduler that was asked has seen; null: never. Absent: an older one. */
+    lastUsedAtMs: Type.Optional(Type.Union([whole, Type.Null()])),
   },
   strict,
 );
@@ -90,6 +92,11 @@ export const SelfSchema = Type.Object(
     projects: AccessProjectsSchema,
     via: Type.Enum(["token", "session"]),
     expiresAtMs: Type.Union([whole, Type.Null()]),
+    /**
+     * What it may change: `POST` and the address as it is in routes.ts; what belongs to a project, in its `projects` only.
+     * Absent: an older scheduler.
+     */
+    may: Type.Optional(Type.Array(Type.String(), { maxItems: 1_000 })),
   },
   strict,
 );

@@ -213,6 +213,18 @@ describe("stopping a job", () => {
     expect(server.stops).toEqual(["media/thumbs"]);
   });
 
+  it("is not offered to a token that the API says may not", async () => {
+    const one = { name: "ann", id: null, role: "viewer", projects: null, via: "session", expiresAtMs: null } as const;
+    server.setSelf({ ...one, may: [] });
+    const { page } = await openPage(browser, `${server.url}/jobs/media/thumbs`);
+    const stop = page.getByRole("button", { name: "Stop job (ann has the role viewer, which may not do this)" });
+    await stop.waitFor();
+    expect(await stop.getAttribute("aria-disabled")).toBe("true");
+    await stop.click({ force: true });
+    expect(await page.getByRole("dialog").count()).toBe(0);
+    expect(await accessibilityViolations(page)).toEqual([]);
+  });
+
   it("is refused with a reason for a job that is over", async () => {
     const { page } = await openPage(browser, `${server.url}/jobs/ops/checksums`);
     const stop = page.getByRole("button", { name: "Stop job (The job has finished)" });

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { OutputList, WatchMessage, Why } from "@berth/schema";
+import { Routes, type OutputList, type Self, type WatchMessage, type Why } from "@berth/schema";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { Delta, Snapshot } from "./cluster.ts";
 
@@ -36,6 +36,7 @@ export interface FakeServer {
   /** Cuts every feed; while `refuse`, new ones are refused too. */
   readonly cut: (refuse: boolean) => void;
   readonly setSignedIn: (signedIn: boolean) => void;
+  readonly setSelf: (self: Self) => void;
   /** Adds to what a container has written so far; who follows gets it at once. */
   readonly write: (text: string) => void;
   readonly close: () => Promise<void>;
@@ -101,11 +102,17 @@ const OUTPUTS: OutputList = {
   next: null,
 };
 
+const ADMIN: Self = {
+  ...{ name: "admin", id: null, role: "admin", projects: null, via: "session", expiresAtMs: null },
+  may: [`POST ${Routes.jobStop}`],
+};
+
 export const startFakeServer = async (initial: Snapshot, port = 0): Promise<FakeServer> => {
   let snapshot = initial;
   let deltas: Delta[] = [];
   let refuse = false;
   let signedIn = true;
+  let self: Self = { ...ADMIN };
   let text = "";
   const opened: (number | undefined)[] = [];
   const stops: string[] = [];
@@ -129,6 +136,7 @@ export const startFakeServer = async (initial: Snapshot, port = 0): Promise<Fake
     if (!signedIn) return sendProblem(response, 401, "auth.required", "A token is required", "Ask for a login link");
     if (path === "/v1/hosts")
       return sendJson(response, 200, { items: snapshot.hosts, next: null, revision: snapshot.revision });
+    if (path === "/v1/access/self") return sendJson(response, 200, self);
     const stop = /^\/v1\/jobs\/([^/]+)\/([^/]+)\/stop$/.exec(path);
     if (stop !== null && request.method === "POST") {
       stops.push(`${stop[1]}/${stop[2]}`);
@@ -189,6 +197,9 @@ export const startFakeServer = async (initial: Snapshot, port = 0): Promise<Fake
     },
     setSignedIn: (now) => {
       signedIn = now;
+    },
+    setSelf: (now) => {
+      self = now;
     },
     write: (more) => {
       text += more;

@@ -58,14 +58,21 @@ test("create without a name or a role asks for it; a role that there is not is a
 test("ls, revoke and self", async () => {
   const self = { name: "ci", id: view.id, role: "viewer", projects: null, via: "token", expiresAtMs: null };
   const handler = routes({
-    "GET /v1/access": { json: { items: [view, { ...view, name: "all", projects: null, expiresAtMs: null }] } },
+    "GET /v1/access": {
+      json: {
+        items: [
+          { ...view, lastUsedAtMs: null },
+          { ...view, name: "all", projects: null, expiresAtMs: null },
+        ],
+      },
+    },
     "POST /v1/access/ci/revoke": { json: { id: view.id, revision: 4 } },
     "GET /v1/access/self": { json: self },
   });
   expect((await berth(handler, ["ls"])).out).toMatchInlineSnapshot(`
-    "NAME  ROLE       PROJECTS  EXPIRES  BY
-    ci    submitter  web,api   in 1h    admin
-    all   submitter  all       never    admin
+    "NAME  ROLE       PROJECTS  EXPIRES  LAST USED  BY
+    ci    submitter  web,api   in 1h    never      admin
+    all   submitter  all       never    -          admin
     "
   `);
   expect((await berth(handler, ["revoke", "ci"])).err).toContain("good no longer");

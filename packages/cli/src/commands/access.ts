@@ -65,11 +65,18 @@ const where = (projects: AccessProjects): string => (projects === null ? "all" :
 const left = (expiresAtMs: number | null, nowMs: number): string =>
   expiresAtMs === null ? "never" : `in ${formatDuration(Math.max(0, expiresAtMs - nowMs))}`;
 
+/** An older scheduler does not say. */
+const used = (atMs: number | null | undefined, nowMs: number): string => {
+  if (atMs === undefined) return "-";
+  return atMs === null ? "never" : `${formatDuration(Math.max(0, nowMs - atMs))} ago`;
+};
+
 const columnsAt = (nowMs: number): readonly Column<AccessView>[] => [
   { title: "NAME", value: (one) => one.name },
   { title: "ROLE", value: (one) => one.role },
   { title: "PROJECTS", value: (one) => where(one.projects) },
   { title: "EXPIRES", value: (one) => left(one.expiresAtMs, nowMs) },
+  { title: "LAST USED", value: (one) => used(one.lastUsedAtMs, nowMs) },
   { title: "BY", value: (one) => one.createdBy },
 ];
 

@@ -15,6 +15,7 @@ import {
 import { accessOf, decideAccess, decideRevokeAccess, type AccessRecord, type NewAccess } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "./engine.ts";
+import type { LastUsed } from "./last-used.ts";
 import { writeRecords } from "./write.ts";
 
 type Answer<T> = Promise<Result<T, Problem>>;
@@ -38,17 +39,20 @@ export interface AccessCheck {
   readonly folded: (transaction: Transaction) => void;
 }
 
-const viewOf = ({ digest: _digest, projects, ...rest }: AccessRecord): AccessView => ({
+const viewOf = ({ digest: _digest, projects, ...rest }: AccessRecord, lastUsed: LastUsed): AccessView => ({
   ...rest,
   projects: projects === null ? null : [...projects],
+  lastUsedAtMs: lastUsed.of(rest.id),
 });
 
 export const createAccessWrites = ({
   engine,
   clock,
+  lastUsed,
 }: {
   readonly engine: Engine;
   readonly clock: Clock;
+  readonly lastUsed: LastUsed;
 }): AccessWrites => {
   const { state } = engine;
   return {
@@ -62,7 +66,7 @@ export const createAccessWrites = ({
       const made = state.access.find(({ id }) => id === draft.id);
       return made === undefined
         ? err(problem("access.not_found", `token ${draft.name} was revoked at once`))
-        : ok(viewOf(made));
+        : ok(viewOf(made, lastUsed));
     },
     revokeAccess: async (idOrName, origin) => {
       let revoked = idOrName;
@@ -74,28 +78,38 @@ export const createAccessWrites = ({
       });
       return done.ok ? ok({ id: revoked, revision: done.value }) : done;
     },
-    accessTokens: () => state.access.filter(({ id }) => accessOf(state, id, clock.nowMs()) !== undefined).map(viewOf),
+    accessTokens: () =>
+      state.access
+        .filter(({ id }) => accessOf(state, id, clock.nowMs()) !== undefined)
+        .map((one) => viewOf(one, lastUsed)),
   };
 };
 
 export const createAccessCheck = ({
   state,
   clock,
+  lastUsed,
 }: {
   readonly state: Engine["state"];
   readonly clock: Clock;
+  readonly lastUsed: LastUsed;
 }): AccessCheck => {
   const waiting = new Map<string, Set<() => void>>();
 
   const byId = (id: string): AccessRecord | undefined => accessOf(state, id, clock.nowMs());
+  const noted = (found: AccessRecord | undefined): AccessRecord | undefined => {
+    if (found !== undefined) lastUsed.used(found.id);
+    return found;
+  };
   return {
-    byId,
+    // Of a session, which began with the token.
+    byId: (id) => noted(byId(id)),
     byToken: (token) => {
       const parsed = parseAccessToken(token);
       const found = parsed === undefined ? undefined : byId(parsed.id);
       if (parsed === undefined || found === undefined) return undefined;
       const digest = createHash("sha256").update(parsed.secret).digest();
-      return timingSafeEqual(digest, Buffer.from(found.digest, "hex")) ? found : undefined;
+      return timingSafeEqual(digest, Buffer.from(found.digest, "hex")) ? noted(found) : undefined;
     },
     whenEnded: ({ id, expiresAtMs }, ended) => {
       const listeners = waiting.get(id) ?? new Set();

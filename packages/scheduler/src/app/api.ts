@@ -49,6 +49,7 @@ import { createAccessWrites, type AccessWrites } from "./access.ts";
 import { createAudit, type Audit } from "./audit.ts";
 import type { Engine } from "./engine.ts";
 import { createHostDuties, type HostDuties } from "./host-duties.ts";
+import type { LastUsed } from "./last-used.ts";
 import { createJoining, type Joining } from "./joining.ts";
 import { createInTurn } from "./one-at-a-time.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
@@ -114,6 +115,7 @@ export interface ApiOptions {
   readonly clock: Clock;
   readonly volumes: VolumesApi;
   readonly vault: Vault;
+  readonly lastUsed: LastUsed;
 }
 
 /** A path of a host is the host's: who may give it to a container may read what lies there. */
@@ -151,7 +153,7 @@ export const createApi = (options: ApiOptions): Api => {
 
   return {
     ...createHostDuties({ engine, admission, clock, view: hostView }),
-    ...createAccessWrites({ engine, clock }),
+    ...createAccessWrites({ engine, clock, lastUsed: options.lastUsed }),
     ...createProjects({ engine, clock }),
     ...createSecrets({ engine, vault: options.vault }),
     ...createAudit(engine),

@@ -29,6 +29,7 @@ import { createExecSessions, type ExecSessions } from "./exec-sessions.ts";
 import { createFileStreams, type FileStreams } from "./file-stream.ts";
 import { createImageSources } from "./image-sources.ts";
 import { createForwarding } from "./forward.ts";
+import { createLastUsed, type LastUses } from "./last-used.ts";
 import { createLiveHosts } from "./live-hosts.ts";
 import { createLiveness } from "./liveness.ts";
 import { pause } from "./pause.ts";
@@ -66,6 +67,7 @@ export interface ControlOptions {
   /** Why nothing new can be taken now: a disk without room. */
   readonly complaint: () => string | undefined;
   readonly secrets: () => Promise<SnapshotSecrets>;
+  readonly lastUses: { readonly known: LastUses; readonly write: (uses: LastUses) => Promise<void> };
   readonly checkEnd: (end: LogEnd) => void;
   /** Keeps how far the log went; called now and then, and at the end. */
   readonly remember: (end: LogEnd) => Promise<void>;
@@ -152,7 +154,11 @@ export const createControl = (options: ControlOptions): Control => {
   });
   const hub = createWatchHub({ views, clock, limits: WATCH_LIMITS, dropped: counters.watcherDropped });
   const events = createEventFeed({ state, log: options.log, clock, limits: EVENT_LIMITS });
-  const access = createAccessCheck({ state, clock });
+  const lastUsed = createLastUsed({ ...options.lastUses, clock });
+  const isToken = (id: string): boolean => state.access.some((one) => one.id === id);
+  const keepUses = (now?: "now"): Promise<void> =>
+    lastUsed.keep(isToken, now).catch((error: unknown) => logger.warn({ err: error }, "last_uses_not_written"));
+  const access = createAccessCheck({ state, clock, lastUsed });
   const signRpc = createSignRpc(state, options.signer, clock);
   const askAgent = createAskAgent(state, options.agents, signRpc);
   const files = createAgentFiles(state, askAgent);
@@ -275,6 +281,7 @@ export const createControl = (options: ControlOptions): Control => {
       await judge();
       tickVolumes();
       await remember();
+      await keepUses();
       void snapshots.tick();
     }
   };
@@ -296,6 +303,7 @@ export const createControl = (options: ControlOptions): Control => {
     complaint: options.complaint,
     clock,
     vault: options.vault,
+    lastUsed,
   });
 
   return {
@@ -373,6 +381,7 @@ export const createControl = (options: ControlOptions): Control => {
         events.close();
         waits.close();
         await remember();
+        await keepUses("now");
       }
     },
   };

@@ -2,7 +2,7 @@
  * Requests to the API of the same origin, with the session cookie. Nothing here throws: an answer is a value or a
  * failure that can be shown as it is.
  */
-import { Routes, routePath, type OutputList, type Problem, type Result, type Why } from "@berth/schema";
+import { Routes, routePath, type OutputList, type Problem, type Result, type Self, type Why } from "@berth/schema";
 
 /** `status` is 0 when there was no answer at all. */
 export interface Failure {
@@ -75,6 +75,9 @@ export const fetchWhy = (
   index: number,
   signal: AbortSignal,
 ): Promise<Result<Why, Failure>> => json(routePath(Routes.taskWhy, { project, job, index }), { signal });
+
+/** Who this page is for the API, and what it may change. */
+export const fetchSelf = (signal: AbortSignal): Promise<Result<Self, Failure>> => json(Routes.self, { signal });
 
 export const fetchOutputs = (allocation: string, signal: AbortSignal): Promise<Result<OutputList, Failure>> =>
   json(routePath(Routes.allocationOutputs, { allocation }), { signal });

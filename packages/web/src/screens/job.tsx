@@ -1,9 +1,11 @@
 /** One job: how it goes, why something waits, its tasks with how they ended, and the one action there is. */
 import { useState } from "react";
-import { formatBytes, formatCpu, formatDuration, type JobView } from "@berth/schema";
+import { formatBytes, formatCpu, formatDuration, Routes, type JobView } from "@berth/schema";
+import { useSelf } from "../api/self.ts";
 import { hasEnded, keyOf } from "../live/replica.ts";
 import { useCluster } from "../live/store.ts";
 import { formatCommand, plural } from "../model/format.ts";
+import { rightsRefusal } from "../model/rights.ts";
 import { allocationStatus, bareTaskStatus, jobStatus } from "../model/status.ts";
 import { tasksOf, type Task } from "../model/tasks.ts";
 import { Link, useQueryParam } from "../route/navigation.tsx";
@@ -202,6 +204,7 @@ const stopRefusal = (job: JobView): string | undefined => {
 
 export const JobScreen = ({ project, name }: { readonly project: string; readonly name: string }) => {
   const cluster = useCluster();
+  const self = useSelf();
   const [asking, setAsking] = useState(false);
   const job = cluster.jobs.get(keyOf({ project, name }));
   if (job === undefined) {
@@ -217,7 +220,7 @@ export const JobScreen = ({ project, name }: { readonly project: string; readonl
   }
   const tasks = tasksOf(cluster, job);
   const waiting = waitingTask(job, tasks);
-  const refusal = stopRefusal(job);
+  const refusal = stopRefusal(job) ?? rightsRefusal(self, Routes.jobStop, job.project);
   return (
     <>
       <PageHead

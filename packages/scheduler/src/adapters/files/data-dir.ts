@@ -23,6 +23,7 @@ export interface DataDir {
   readonly clusterPublicKey: string;
   readonly controlSeed: string;
   readonly logState: string;
+  readonly lastUses: string;
   readonly snapshots: string;
   /** A backup that the next start makes the cluster of. */
   readonly restore: string;
@@ -79,6 +80,7 @@ export const openDataDir = async (dataDir: string): Promise<DataDir> => {
     clusterPublicKey: join(root, "cluster.pub"),
     controlSeed: join(root, "control.nk"),
     logState: join(root, "log.state"),
+    lastUses: join(root, "last-used.json"),
     snapshots: join(root, "snapshots"),
     restore: join(root, "restore.snapshot"),
     nats,

@@ -35,6 +35,7 @@ const values = {
   allocation: "alloc_06f0000000000000000000000a",
   token: "abcdefghij",
   volume: "v",
+  secret: "s",
   access: "abcdefghij",
   operation: "operation-0000000001",
   "*": "x",
@@ -228,4 +229,21 @@ test("wrong requests say what is wrong", async () => {
   expect((await post({ name: "x", role: "god" })).body.code).toBe("request.invalid");
   expect((await post({ name: "x", role: "viewer", ttl: "5" })).body.errors[0].pointer).toBe("/ttl");
   expect((await post({ name: "x", role: "admin", projects: ["web"] })).body.errors[0].pointer).toBe("/projects");
+});
+
+test("a token says when it was used last, and what it may change", async () => {
+  const fresh = await make("seldom", "viewer");
+  const uses = async (): Promise<number | null> =>
+    ((await scheduler.call("GET", Routes.access)).body.items as { name: string; lastUsedAtMs: number | null }[]).find(
+      ({ name }) => name === "seldom",
+    )?.lastUsedAtMs ?? null;
+  expect(await uses()).toBeNull();
+  const beforeMs = Date.now();
+  const self = await clientOf(scheduler.url, fresh)("GET", Routes.self);
+  expect(self.body.may).toEqual([`POST ${Routes.tickets}`]);
+  expect(await uses()).toBeGreaterThanOrEqual(beforeMs);
+  // On disk at the latest with the next start.
+  await scheduler.running.close();
+  scheduler = await startScheduler({ dataDir: scheduler.dataDir });
+  expect(await uses()).toBeGreaterThanOrEqual(beforeMs);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { ROLES, Routes } from "@berth/schema";
+import { ROLES, Routes, type ProjectName } from "@berth/schema";
 import { checkRights } from "./auth.ts";
-import { RIGHTS } from "./rights.ts";
+import { changesOf, RIGHTS } from "./rights.ts";
 
 test("every address has at least one method, and every right a role that exists", () => {
   for (const [name, methods] of Object.entries(RIGHTS)) {
@@ -26,4 +26,14 @@ test("nobody but those who administer may touch tokens or take the cluster's sec
   for (const name of ["backup", "access", "accessRevoke"] as const) {
     for (const right of Object.values(RIGHTS[name])) expect(right).toMatchObject({ role: "admin" });
   }
+});
+
+test("what a token may change is what the table says, and nothing of the whole cluster when it is bound", () => {
+  expect(changesOf({ role: "viewer", projects: null })).toEqual([`POST ${Routes.tickets}`]);
+  const bound = changesOf({ role: "operator", projects: ["web" as ProjectName] });
+  expect(bound).toContain(`POST ${Routes.jobStop}`);
+  expect(bound).not.toContain(`POST ${Routes.hostDrain}`);
+  expect(changesOf({ role: "operator", projects: null })).toContain(`POST ${Routes.hostDrain}`);
+  expect(changesOf({ role: "operator", projects: null })).not.toContain(`POST ${Routes.accessRevoke}`);
+  expect(changesOf({ role: "admin", projects: null })).toContain(`POST ${Routes.accessRevoke}`);
 });

@@ -3,7 +3,7 @@
  * what concerns everybody: reading it needs no more than a token, changing it one that is not bound to projects. `own`
  * belongs to a project; the address names it, or the handler looks at whose it is.
  */
-import type { Role, Routes } from "@berth/schema";
+import { includesRole, Routes, type AccessProjects, type Role } from "@berth/schema";
 
 export type Method = "GET" | "POST";
 /** `public` is served to whoever asks: it has no token, or one of another kind. */
@@ -15,7 +15,9 @@ const changeOwn = { role: "submitter", of: "own" } as const;
 const operate = { role: "operator", of: "cluster" } as const;
 const administer = { role: "admin", of: "cluster" } as const;
 
-export const RIGHTS: Readonly<Record<keyof typeof Routes, Readonly<Partial<Record<Method, Right>>>>> = {
+type RouteName = keyof typeof Routes;
+
+export const RIGHTS: Readonly<Record<RouteName, Readonly<Partial<Record<Method, Right>>>>> = {
   livez: { GET: "public" },
   readyz: { GET: "public" },
   login: { GET: "public" },
@@ -85,3 +87,13 @@ export const RIGHTS: Readonly<Record<keyof typeof Routes, Readonly<Partial<Recor
   imageOperation: { GET: read },
   imageOperationCancel: { POST: operate },
 };
+
+/** The addresses that this role may change something at: what a page needs to know before it shows a button. */
+export const changesOf = (who: { readonly role: Role; readonly projects: AccessProjects }): string[] =>
+  (Object.keys(RIGHTS) as RouteName[]).flatMap((name) => {
+    const right = RIGHTS[name].POST;
+    if (right === undefined || right === "public" || !includesRole(who.role, right.role)) return [];
+    // As auth.ts asks: whoever is bound to projects changes nothing of the whole cluster.
+    const isBound = who.projects !== null && right.of === "cluster" && right.role !== "viewer";
+    return isBound ? [] : [`POST ${Routes[name]}`];
+  });

@@ -17,6 +17,7 @@ import {
 import type { Control } from "../../../app/control.ts";
 import { originOf, principalOf } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
+import { changesOf } from "../rights.ts";
 import { randomLabel } from "../random-label.ts";
 import type { Server } from "../server-type.ts";
 import { problems } from "../shapes.ts";
@@ -50,6 +51,7 @@ export const addAccessRoutes = (server: Server, { api }: Control): void => {
         projects: projects === null ? null : [...projects],
         via,
         expiresAtMs: access?.expiresAtMs ?? null,
+        may: changesOf({ role, projects }),
       });
     },
   );
