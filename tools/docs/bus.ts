@@ -64,6 +64,7 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   cluster_keyed: "The public half of the key that signs what agents may believe: every scheduler must have this one.",
   log_restored: "The log begins with a backup.",
   job_submitted: "A job was created, replaced by a new version, or run again.",
+  job_limits_changed: "A new version of a job differs in its limits only: what runs goes on, under the new ones.",
   job_stopped: "Somebody stopped a job.",
   job_forgotten: "A finished job was dropped because there are more of them than the cluster keeps.",
   host_enrolled: "A host's public key was admitted.",

@@ -305,6 +305,15 @@ export const createChecker = (): Checker => {
       }
       case "job_submitted":
         return submitted(record);
+      case "job_limits_changed": {
+        const key = `${record.project}/${record.job}`;
+        const job = jobs.get(key);
+        if (job === undefined || job.stopped || record.jobVersion !== job.version + 1)
+          return [`${key} version ${record.jobVersion} has new limits after ${job?.version}`];
+        job.version = record.jobVersion;
+        job.spec = { ...job.spec, limits: record.limits };
+        return [];
+      }
       case "job_stopped": {
         const job = jobs.get(`${record.project}/${record.job}`);
         if (job === undefined) return [`${record.job} stopped, but there is no such job`];

@@ -45,7 +45,7 @@ import { createChecker } from "./checker.ts";
 import { countErrors } from "./counts.ts";
 import { describe } from "./describe.ts";
 import { dumpState } from "./dump.ts";
-import { randomSpec } from "./jobs.ts";
+import { otherLimits, randomSpec } from "./jobs.ts";
 import { liftQuotas, quotaStep } from "./quotas.ts";
 import { seededRandom, type Random } from "./random.ts";
 import { volumeStep } from "./volumes.ts";
@@ -142,6 +142,7 @@ export class SimulatedCluster {
 
   #spec(): JobSpec {
     const again = this.#random.chance(0.3) && this.#jobs > 0;
+    if (this.#jobs > 0 && this.#random.chance(0.3)) return otherLimits(this.#random, this.state.jobs);
     if (!again) this.#jobs += 1;
     return randomSpec(this.#random, again ? 1 + this.#random.below(this.#jobs) : this.#jobs, this.#policy);
   }
@@ -270,7 +271,7 @@ export class SimulatedCluster {
     const spec = this.#spec();
     const idempotencyKey = this.#random.chance(0.3) ? `key-${this.#random.below(10)}` : null;
     const request = { spec, by: "ann", idempotencyKey, requestDigest: JSON.stringify(spec) };
-    // A dry run must foretell the plan exactly.
+    // A dry run must foretell the plan exactly; where only limits change, all stays where it is.
     while (this.plan(false, 1_000));
     const forecast = dryRun(this.state, spec, this.#env());
     const decision = decideSubmit(this.state, request);
@@ -278,7 +279,8 @@ export class SimulatedCluster {
     this.append("submit", decision.value.records);
     if (!forecast.ok) return this.#fail([`the dry run refused what was accepted: ${JSON.stringify(forecast.error)}`]);
     const plan = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
-    const foretold = forecast.value.tasks.flatMap(({ index, outcome }) =>
+    const tasks = decision.value.action === "change_limits" ? [] : forecast.value.tasks;
+    const foretold = tasks.flatMap(({ index, outcome }) =>
       outcome.kind === "placed" ? [`${index} ${outcome.hostId} ${outcome.score.total}`] : [],
     );
     const planned = plan.records.flatMap((record) => {

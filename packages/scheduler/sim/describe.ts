@@ -17,6 +17,7 @@ export const describe = (record: LogRecord): string => {
       return `stop ${record.id.slice(-4)} ${record.reason}`;
     case "job_submitted":
       return `submit ${record.spec.project}/${record.spec.name}@${record.jobVersion} ×${record.spec.count} ${record.spec.kind}`;
+    case "job_limits_changed":
     case "job_stopped":
     case "job_forgotten":
       return `${record.kind} ${record.project}/${record.job}`;

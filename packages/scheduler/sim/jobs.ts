@@ -67,3 +67,9 @@ export const randomSpec = (random: Random, number: number, usesPolicy: boolean):
     ...(chance(0.4) && { disconnect: pick(DISCONNECTS) ?? DISCONNECTS[0] }),
   };
 };
+
+/** One of the jobs that there are, with other limits and nothing else. */
+export const otherLimits = (random: Random, jobs: ReadonlyMap<string, { readonly spec: JobSpec }>): JobSpec => {
+  const { spec } = random.pick([...jobs.values()]) ?? { spec: randomSpec(random, 1, false) };
+  return { ...spec, limits: { ...spec.limits, cpuMillis: 10_000 + random.below(100) } };
+};

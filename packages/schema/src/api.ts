@@ -40,7 +40,11 @@ export type JobView = Static<typeof JobViewSchema>;
 
 /** Answer to a submission: the job, and whether anything changed. `revision` is the log's sequence that holds it. */
 export const SubmittedSchema = Type.Object(
-  { job: JobViewSchema, action: Type.Enum(["create", "replace", "run_again", "unchanged"]), revision: whole },
+  {
+    job: JobViewSchema,
+    action: Type.Enum(["create", "replace", "change_limits", "run_again", "unchanged"]),
+    revision: whole,
+  },
   strict,
 );
 export type Submitted = Static<typeof SubmittedSchema>;

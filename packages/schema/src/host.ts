@@ -73,9 +73,18 @@ export const PressureSchema = Type.Object(
 );
 export type Pressure = Static<typeof PressureSchema>;
 
-/** Measured use of one running container. `paused` is there while every process of it stands still. */
+/**
+ * Measured use of one running container. `paused` is there while every process of it stands still, `limitsRefused` while
+ * its host could not give it the limits that its job has now: why, and the former ones hold.
+ */
 export const ContainerUsageSchema = Type.Object(
-  { cpuMillis: count, memoryBytes: count, pids: count, paused: Type.Optional(Type.Literal(true)) },
+  {
+    cpuMillis: count,
+    memoryBytes: count,
+    pids: count,
+    paused: Type.Optional(Type.Literal(true)),
+    limitsRefused: Type.Optional(Type.String({ maxLength: 300 })),
+  },
   { additionalProperties: false },
 );
 export type ContainerUsage = Static<typeof ContainerUsageSchema>;

@@ -6,6 +6,7 @@
  */
 import Type, { type Static } from "#typebox";
 import { AccessDigestSchema, AccessIdSchema, AccessNameSchema, AccessProjectsSchema, RoleSchema } from "./access.ts";
+import { LimitsSchema } from "./resources.ts";
 import { AllocationReportSchema, PublicKeySchema, SessionSchema } from "./agent.ts";
 import { ReasonSchema } from "./allocation.ts";
 import { CapacitySchema, InventorySchema } from "./host.ts";
@@ -75,6 +76,20 @@ export const RecordSchema = Type.Union([
       kind: Type.Literal("job_submitted"),
       spec: JobSpecSchema,
       jobVersion: version,
+      by: Type.String({ maxLength: 128 }),
+      idempotencyKey: Type.Union([Type.String({ maxLength: 128 }), Type.Null()]),
+      requestDigest: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  /** A new version that differs in its limits only: what runs goes on, under the new ones. */
+  Type.Object(
+    {
+      kind: Type.Literal("job_limits_changed"),
+      project: ProjectNameSchema,
+      job: JobNameSchema,
+      jobVersion: version,
+      limits: LimitsSchema,
       by: Type.String({ maxLength: 128 }),
       idempotencyKey: Type.Union([Type.String({ maxLength: 128 }), Type.Null()]),
       requestDigest: Type.String({ maxLength: 128 }),

@@ -242,7 +242,7 @@ export const PlanViewSchema = Type.Object(
   {
     project: ProjectNameSchema,
     job: JobNameSchema,
-    action: Type.Enum(["create", "replace", "run_again", "unchanged"]),
+    action: Type.Enum(["create", "replace", "change_limits", "run_again", "unchanged"]),
     version: Type.Integer({ minimum: 1 }),
     revision: Type.Integer({ minimum: 0 }),
     stops: Type.Integer({ minimum: 0 }),

@@ -33,6 +33,10 @@ export interface LiveContainer {
   /** When it was started, on this process's monotonic clock: may lie before the process. */
   readonly startedMonotonicMs: number;
   exit: ExitRecord | undefined;
+  /** The limits that it has or was refused, as `limitsKey` says them; undefined: not compared yet. */
+  limits: string | undefined;
+  /** Why it does not have them. */
+  limitsRefused: string | undefined;
   /** Whether it stood still when it was looked at last. */
   paused: boolean;
 }

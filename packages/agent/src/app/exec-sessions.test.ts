@@ -45,7 +45,10 @@ const setUp = () => {
     exec: async () => ({ ok: true, value: program }),
     isPaused: async () => paused,
   } as unknown as Container;
-  state.containers.set(ALLOCATION, { container, startedMonotonicMs: 0, exit: undefined, paused: false });
+  state.containers.set(ALLOCATION, {
+    ...{ container, startedMonotonicMs: 0, exit: undefined, paused: false },
+    ...{ limits: undefined, limitsRefused: undefined },
+  });
   const frames: Uint8Array[] = [];
   let take: (frame: Uint8Array) => void = () => undefined;
   const line = {

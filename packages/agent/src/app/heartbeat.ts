@@ -83,7 +83,12 @@ const heartbeatOf = (
   const containers: Record<string, ContainerUsage> = {};
   const sum = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
   for (const [id, reading] of readings) {
-    containers[id] = state.containers.get(id)?.paused === true ? { ...reading.usage, paused: true } : reading.usage;
+    const live = state.containers.get(id);
+    containers[id] = {
+      ...reading.usage,
+      ...(live?.paused === true && { paused: true as const }),
+      ...(live?.limitsRefused !== undefined && { limitsRefused: live.limitsRefused }),
+    };
     sum.cpuMillis += reading.usage.cpuMillis;
     sum.memoryBytes += reading.usage.memoryBytes;
     sum.pids += reading.usage.pids;

@@ -9,6 +9,7 @@ import type { ContainerFact } from "../core/container.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { finishContainer, release, settle, stop } from "./end.ts";
+import { limit } from "./limit.ts";
 import { adopt, bookSlot, revive, start } from "./start.ts";
 
 /**
@@ -19,6 +20,7 @@ const MAX_AT_ONCE: Readonly<Record<Action["kind"], number>> = {
   start: 256,
   revive: 8,
   adopt: 16,
+  limit: 8,
   stop: Number.POSITIVE_INFINITY,
   finish: 8,
   settle: 16,
@@ -119,6 +121,8 @@ const perform = (context: AgentContext, action: Action): Promise<void> => {
       return revive(context, action);
     case "adopt":
       return adopt(context, action);
+    case "limit":
+      return limit(context, action);
     case "stop":
       return stop(context, action);
     case "finish":
@@ -133,11 +137,11 @@ const perform = (context: AgentContext, action: Action): Promise<void> => {
 const factsOf = ({ clock, state }: AgentContext): ReadonlyMap<AllocationId, ContainerFact> => {
   const now = clock.monotonicMs();
   const facts = new Map<AllocationId, ContainerFact>();
-  for (const [id, { container, exit, startedMonotonicMs }] of state.containers) {
+  for (const [id, { container, exit, limits, startedMonotonicMs }] of state.containers) {
     facts.set(
       id,
       exit === undefined
-        ? { phase: "running", startedAtMs: container.startedAtMs, runningForMs: now - startedMonotonicMs }
+        ? { phase: "running", startedAtMs: container.startedAtMs, runningForMs: now - startedMonotonicMs, limits }
         : { phase: "ended", exit },
     );
   }

@@ -73,7 +73,15 @@ const ageMsOf = ({ clock, probe }: AgentContext, { pid, startedAtMs }: Container
 /** Follows a container to its end. `elapsedMs`: how long it has been running. */
 export const watch = (context: AgentContext, id: AllocationId, container: Container, elapsedMs: number): void => {
   const { clock, state, wake } = context;
-  const live = { container, startedMonotonicMs: clock.monotonicMs() - elapsedMs, exit: undefined, paused: false };
+  const startedMonotonicMs = clock.monotonicMs() - elapsedMs;
+  const live = {
+    container,
+    startedMonotonicMs,
+    exit: undefined,
+    limits: undefined,
+    limitsRefused: undefined,
+    paused: false,
+  };
   state.containers.set(id, live);
   void container.exited.then((exit) => {
     const current = state.containers.get(id);

@@ -42,7 +42,10 @@ const setUp = () => {
   } as unknown as Container;
   state.document = { version: 1, host: "h", epoch: 1, rev: 1, specs: { s: spec }, allocations: [allocation] } as never;
   state.records.set(id, { ...newRecord(allocation as never, spec), state: "running", slot: 1 });
-  const live = { container, startedMonotonicMs: 0, exit: undefined, paused: false };
+  const live = {
+    ...{ container, startedMonotonicMs: 0, exit: undefined, paused: false },
+    ...{ limits: undefined, limitsRefused: undefined },
+  };
   state.containers.set(id, live);
   const notes = new Set<string>();
   const files = {

@@ -75,6 +75,19 @@ export const environmentOf = (
 /** Where an output path lies below the directory of all outputs: `/out/a` → `out/a`. */
 export const outputFolder = (path: string): string => path.replace(/^\/+/, "");
 
+/** Without what it has of the host's devices. */
+export const limitsOf = (spec: JobSpec): ContainerSpec["limits"] => {
+  const { cpuMillis, ...limits } = spec.limits;
+  return { ...limits, cpuRequestMillis: spec.requests.cpuMillis, cpuLimitMillis: cpuMillis };
+};
+
+/** As its job has them now, for a container that runs: processors and memory nodes are those that it was given. */
+export const limitsNow = (spec: JobSpec, before: ContainerSpec["limits"] | undefined): ContainerSpec["limits"] => ({
+  ...limitsOf(spec),
+  ...(before?.cpus !== undefined && { cpus: before.cpus }),
+  ...(before?.memoryNodes !== undefined && { memoryNodes: before.memoryNodes }),
+});
+
 export interface Placement {
   readonly id: AllocationId;
   readonly image: PreparedImage;
@@ -93,7 +106,6 @@ export interface Placement {
 export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => {
   const { spec } = task;
   const { layers, defaults } = place.image;
-  const { cpuMillis, ...limits } = spec.limits;
   const settings = spec.container ?? {};
   const user = spec.user ?? defaults.user;
   const volumes: Mount[] = spec.volumes.map((volume) => {
@@ -137,8 +149,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     ...(settings.stopSignal === undefined && defaults.stopSignal !== null ? { stopSignal: defaults.stopSignal } : {}),
     ...(place.devices !== undefined && place.devices.nodes.length > 0 && { devices: place.devices.nodes }),
     limits: {
-      ...limits,
-      ...{ cpuRequestMillis: spec.requests.cpuMillis, cpuLimitMillis: cpuMillis },
+      ...limitsOf(spec),
       ...(place.devices?.cpus !== undefined && { cpus: place.devices.cpus }),
       ...(place.devices?.memoryNodes !== undefined && { memoryNodes: place.devices.memoryNodes }),
     },

@@ -29,5 +29,11 @@ export interface ExitRecord {
 
 /** What the loop knows about one container at an instant. Times on the monotonic clock, so that no clock jump matters. */
 export type ContainerFact =
-  | { readonly phase: "running"; readonly startedAtMs: number | null; readonly runningForMs: number }
+  | {
+      readonly phase: "running";
+      readonly startedAtMs: number | null;
+      readonly runningForMs: number;
+      /** The limits that it has or was refused, as `limitsKey` says them. Absent: they were not compared yet. */
+      readonly limits?: string | undefined;
+    }
   | { readonly phase: "ended"; readonly exit: ExitRecord };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { AllocationId, AllocationState, DesiredAllocation, DesiredDocument, HostId, JobSpec } from "@berth/schema";
 import type { ContainerFact } from "./container.ts";
-import { diff, type Facts } from "./diff.ts";
+import { diff, limitsKey, type Facts } from "./diff.ts";
 import { newRecord, type AllocationRecord } from "./record.ts";
 
 const id = "alloc_00000000000000000000000000" as AllocationId;
@@ -123,6 +123,19 @@ describe("with a running container", () => {
     ],
     ["although it was told to have failed: stopped", { record: record("failed") }, ["stop stopped"]],
   ])("%s", (_, situation, expected) => expect(kinds({ container: running(), ...situation })).toEqual(expected));
+
+  test("with other limits than its job has, or not compared yet: given them, unless it is to be stopped", () => {
+    const limits = { cpuMillis: null, memoryBytes: 1, pids: 2 };
+    const limited = document([allocation()], { s: { ...spec, limits } });
+    const has = (key: string): ContainerFact => ({ ...running(), limits: key }) as ContainerFact;
+    const at = (container: ContainerFact, more: Situation = {}) =>
+      kinds({ document: limited, record: record("running"), container, ...more });
+    expect(at(running())).toEqual(["limit"]);
+    expect(at(has(limitsKey({ limits: { ...limits, pids: 3 } })))).toEqual(["limit"]);
+    expect(at(has(limitsKey({ limits })))).toEqual([]);
+    expect(at(running(), { document: { ...limited, allocations: [allocation("stop")] } })).toEqual(["stop stopped"]);
+    expect(at(running(), { record: record("stopping", { stopCause: "stopped" }) })).toEqual(["stop stopped"]);
+  });
 
   test("longer than it may: stopped; before that, the time that is left is known", () => {
     const limited = record("running", { runTimeoutMs: 1000 });

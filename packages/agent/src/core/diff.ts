@@ -28,6 +28,13 @@ export type Action =
       readonly allocation: DesiredAllocation | undefined;
       readonly spec: JobSpec | undefined;
     }
+  /** It runs, and may have other limits than its job has now. */
+  | {
+      readonly kind: "limit";
+      readonly id: AllocationId;
+      readonly allocation: DesiredAllocation;
+      readonly spec: JobSpec;
+    }
   /** It ended with its machine, which has come back cut off: it runs again under the same id. */
   | { readonly kind: "revive"; readonly allocation: DesiredAllocation; readonly spec: JobSpec }
   | { readonly kind: "stop"; readonly id: AllocationId; readonly cause: StopCause }
@@ -104,6 +111,9 @@ const specOf = (facts: Facts, allocation: DesiredAllocation | undefined): JobSpe
     ? undefined
     : facts.document.specs[allocation.spec];
 
+/** The same for equal limits. */
+export const limitsKey = ({ limits }: Pick<JobSpec, "limits">): string => JSON.stringify(limits);
+
 /** What should become of it: nothing is concluded from an absent document. */
 const wish = (facts: Facts, allocation: DesiredAllocation | undefined): "run" | "stop" | "unknown" =>
   facts.document === undefined ? "unknown" : (allocation?.desired ?? "stop");
@@ -160,5 +170,7 @@ const withContainer = (
   if (wish(facts, allocation) === "stop") return { kind: "stop", id, cause: "stopped" };
   if (record.runTimeoutMs !== null && container.runningForMs >= record.runTimeoutMs)
     return { kind: "stop", id, cause: "timeout" };
+  if (allocation !== undefined && spec !== undefined && container.limits !== limitsKey(spec))
+    return { kind: "limit", id, allocation, spec };
   return undefined;
 };

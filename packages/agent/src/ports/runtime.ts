@@ -56,8 +56,12 @@ export interface Container {
   readonly logPath: string;
   /** Directory of what it has written over its layers. */
   readonly writablePath: string;
+  /** Those that it was started with, or that it was given since. */
+  readonly limits: ContainerSpec["limits"] | undefined;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
+  /** All of its limits, while it runs. What the kernel refuses leaves those that it has. */
+  update(limits: ContainerSpec["limits"]): Promise<UpdateResult>;
   /** The signal that its spec names, then after `graceMs` everything in the container is killed. */
   stop(options: { readonly graceMs: number }): Promise<ExitRecord>;
   /** Resolves when every process of it stands still; rejects, and lets all go on, when one does not in time. */
@@ -77,6 +81,10 @@ export interface Container {
 export type StartResult =
   | { readonly ok: true; readonly value: Container }
   | { readonly ok: false; readonly error: RuntimeError; readonly exit: ExitRecord };
+
+export type UpdateResult =
+  | { readonly ok: true; readonly unenforced: readonly { readonly knob: string; readonly reason: string }[] }
+  | { readonly ok: false; readonly error: RuntimeError };
 
 export type AdoptedContainer =
   | { readonly kind: "running"; readonly id: string; readonly container: Container }

@@ -13,6 +13,7 @@ import { startNatsServer, type TestServer } from "./nats-server.ts";
 
 export interface TestCluster {
   readonly dataDir: string;
+  readonly cgroupParent: string;
   readonly host: HostId;
   readonly scheduler: FakeScheduler;
   readonly server: TestServer;
@@ -36,6 +37,7 @@ export const startCluster = async (flags: readonly string[] = ["--host-path", "/
   const cgroupParent = basename(root);
   const agents: AgentProcess[] = [];
   return {
+    cgroupParent,
     dataDir,
     host,
     scheduler,

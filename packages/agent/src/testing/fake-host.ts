@@ -22,7 +22,7 @@ import type { Volumes } from "../ports/volumes.ts";
 import { turns, type FakeClock } from "./fake-clock.ts";
 
 interface KernelContainer {
-  readonly spec: ContainerSpec;
+  spec: ContainerSpec;
   readonly pid: number;
   readonly startedAtMs: number;
   readonly startedBoottimeMs: number;
@@ -308,6 +308,14 @@ export class FakeHost {
       startedAtMs: found.startedAtMs,
       logPath: `/runtime/${id}/log`,
       writablePath: `/runtime/${id}/upper`,
+      get limits() {
+        return found.spec.limits;
+      },
+      update: async (limits) => {
+        await turns(1);
+        found.spec = { ...found.spec, limits };
+        return { ok: true, unenforced: [] };
+      },
       exited,
       stop: async () => {
         await turns(1);

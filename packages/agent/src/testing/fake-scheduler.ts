@@ -155,6 +155,17 @@ export class FakeScheduler {
     if (allocation !== undefined) this.#allocations.set(id, { ...allocation, desired });
   }
 
+  /** What it runs has these limits from the next document on. */
+  limit(id: AllocationId, limits: JobSpec["limits"]): void {
+    const allocation = this.#allocations.get(id);
+    const spec = this.#specs[allocation?.spec ?? ""];
+    if (allocation === undefined || spec === undefined) throw new Error(`${id} is not placed`);
+    const jobVersion = allocation.jobVersion + 1;
+    const key = `${allocation.spec}@${jobVersion}`;
+    this.#specs[key] = { ...spec, limits };
+    this.#allocations.set(id, { ...allocation, jobVersion, spec: key });
+  }
+
   drop(id: AllocationId): void {
     this.#allocations.delete(id);
   }

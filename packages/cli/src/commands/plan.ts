@@ -60,6 +60,8 @@ const heading = (plan: PlanView): string => {
       return `would create ${name}${stops}`;
     case "replace":
       return `would replace ${name} by version ${plan.version}${stops}`;
+    case "change_limits":
+      return `would change the limits of ${name} to those of version ${plan.version}; what runs would go on under them`;
     case "run_again":
       return `would run ${name} again as version ${plan.version}${stops}`;
     case "unchanged":

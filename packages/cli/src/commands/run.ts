@@ -102,6 +102,8 @@ const sentenceOf = ({ job, action }: Submitted): string => {
       return `${name} accepted`;
     case "replace":
       return `${name} changed: version ${job.version} replaces the one before`;
+    case "change_limits":
+      return `${name} changed: version ${job.version} has other limits, and what runs goes on under them`;
     case "run_again":
       return `${name} runs again: version ${job.version}`;
     case "unchanged":

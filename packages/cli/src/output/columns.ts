@@ -45,7 +45,13 @@ const exitText = (one: AllocationView): string => {
 };
 
 const shownState = (one: AllocationView): string =>
-  one.state === "running" && one.usage?.paused === true ? "paused" : one.state;
+  one.state !== "running"
+    ? one.state
+    : one.usage?.paused === true
+      ? "paused"
+      : one.usage?.limitsRefused === undefined
+        ? one.state
+        : "old limits";
 
 export const allocationColumns = (nowMs: number): Column<AllocationView>[] => [
   { title: "PROJECT", value: (one) => one.project, shrinkTo: 8, dropOrder: 4 },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decideStop, decideSubmit } from "./index.ts";
+import { decideStop, decideSubmit, desiredFor } from "./index.ts";
 import { MAX_ACTIVE_TASKS } from "./state.ts";
 import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
@@ -17,6 +17,37 @@ describe("a submission", () => {
     expect(outcome(world, service())).toBe("create 1");
     expect(outcome(world, { ...service(), env: { B: "2", A: "1" } })).toBe("unchanged 1");
     expect(outcome(world, service("other"))).toBe("replace 2");
+  });
+
+  it("that differs in limits only leaves everything where it is, also what a batch job runs", () => {
+    for (const kind of ["service", "batch"] as const) {
+      const world = new World();
+      world.host("h1");
+      const spec = makeSpec("a", { kind, count: 3 });
+      const limits = { ...spec.limits, cpuMillis: 3000, ioWeight: 50 };
+      expect(outcome(world, spec)).toBe("create 1");
+      world.plan();
+      world.exit("a", 2, 0);
+      const before = [world.active("a", 0), world.active("a", 1)];
+      const free = JSON.stringify(world.state.hosts.get("h1" as never)?.allocations.length);
+      expect(outcome(world, { ...spec, limits }, "key")).toBe("change_limits 2");
+      expect(outcome(world, { ...spec, limits }, "key")).toBe("unchanged 2");
+      // A task that had ended is placed as it would have been; nothing is stopped.
+      expect(world.plan().filter((line) => line.startsWith("stop"))).toEqual([]);
+      expect([world.active("a", 0), world.active("a", 1)]).toEqual(before);
+      expect(JSON.stringify(world.state.hosts.get("h1" as never)?.allocations.length)).toBe(free);
+      const document = desiredFor(world.state, "h1" as never);
+      const wanted = document.allocations.filter(({ id }) => before.includes(id));
+      expect(wanted.map(({ jobVersion, desired }) => [jobVersion, desired])).toEqual([
+        [2, "run"],
+        [2, "run"],
+      ]);
+      expect(document.specs[wanted[0]?.spec ?? ""]?.limits).toEqual(limits);
+      expect(world.job("a")).toMatchObject({ version: 2, spec: { limits } });
+      // What is requested is booked: that is another matter.
+      const asks = { ...spec, limits, requests: { ...spec.requests, cpuMillis: spec.requests.cpuMillis + 10 } };
+      expect(outcome(world, asks)).toMatch(kind === "service" ? /^replace 3$/ : /^job.active/);
+    }
   });
 
   it("runs a finished job again, and refuses one that still runs", () => {

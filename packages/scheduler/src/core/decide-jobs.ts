@@ -24,7 +24,7 @@ export interface Submission {
   readonly requestDigest: string;
 }
 
-export type SubmitAction = "create" | "replace" | "run_again" | "unchanged";
+export type SubmitAction = "create" | "replace" | "change_limits" | "run_again" | "unchanged";
 
 export interface SubmitDecision {
   readonly action: SubmitAction;
@@ -58,7 +58,10 @@ export const submitAction = (state: ClusterState, spec: JobSpec): Result<SubmitA
   if (job === undefined) return ok("create");
   // A job that is being stopped may be started anew: each index waits until its old allocation has ended.
   if (job.finishedAtMs !== null || job.desired === "stop") return ok("run_again");
-  if (job.spec.kind === "service") return ok(sameValue(job.spec, spec) ? "unchanged" : "replace");
+  const isSame = sameValue(job.spec, spec);
+  // Nothing is booked by limits, so that nothing has to be placed anew. A batch job that is the same is refused below.
+  if (!isSame && sameValue(job.spec, { ...spec, limits: job.spec.limits })) return ok("change_limits");
+  if (job.spec.kind === "service") return ok(isSame ? "unchanged" : "replace");
   const left = job.counts.pending + job.counts.starting + job.counts.running + job.counts.stopping;
   return err(
     problem(
@@ -121,9 +124,14 @@ export const decideSubmit = (state: ClusterState, submission: Submission): Resul
       ),
     );
   }
+  const version = (job?.version ?? 0) + 1;
+  if (action.value === "change_limits") {
+    const { limits, name, project } = spec;
+    const change = { project, job: name, jobVersion: version, limits, by, idempotencyKey, requestDigest };
+    return ok({ action: action.value, version, records: [{ kind: "job_limits_changed", ...change }] });
+  }
   const refusal = missingSecret(state, spec) ?? exceedsQuota(state, spec) ?? tooMany(state, spec, job);
   if (refusal !== undefined) return err(refusal);
-  const version = (job?.version ?? 0) + 1;
   return ok({
     action: action.value,
     version,

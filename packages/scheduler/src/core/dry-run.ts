@@ -220,7 +220,8 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
   const state = inside(clusterState);
   const action = submitAction(state, spec);
   if (!action.ok) return action;
-  const refusal = action.value === "unchanged" ? undefined : (missingSecret(state, spec) ?? exceedsQuota(state, spec));
+  const goesOn = action.value === "unchanged" || action.value === "change_limits";
+  const refusal = goesOn ? undefined : (missingSecret(state, spec) ?? exceedsQuota(state, spec));
   if (refusal !== undefined) return err(refusal);
   const job = state.jobs.get(jobKey(spec.project, spec.name));
   const head = {
@@ -230,9 +231,10 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
     revision: state.revision,
   };
   return tentatively(state.index, (tentative) => {
-    if (action.value === "unchanged" && job !== undefined) {
+    if (goesOn && job !== undefined) {
       const tasks = unchanged(state, tentative, job, env.nowMs);
-      return ok({ ...head, version: job.version, stops: 0, tasks, warnings: [] });
+      const version = job.version + (action.value === "unchanged" ? 0 : 1);
+      return ok({ ...head, version, stops: 0, tasks, warnings: [] });
     }
     const share = (project: ProjectName): number => state.usage.shareOf(project, env.nowMs);
     const isAhead = (other: MutableJob): boolean => {

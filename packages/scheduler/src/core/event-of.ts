@@ -58,6 +58,11 @@ const told = (record: LogRecord, locate: Locate): Told => {
       return [`a backup was restored that went up to ${record.revision}`, {}];
     case "job_submitted":
       return [submitted(record.spec, record.jobVersion), { project: record.spec.project, job: record.spec.name }];
+    case "job_limits_changed":
+      return [
+        `version ${record.jobVersion}: what runs goes on with new limits (by ${record.by})`,
+        { project: record.project, job: record.job },
+      ];
     case "job_stopped":
       return ["is stopped", { project: record.project, job: record.job }];
     case "job_forgotten":

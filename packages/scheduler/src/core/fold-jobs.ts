@@ -1,5 +1,5 @@
 /** Folding what users did to jobs: submitted, stopped, forgotten. Each returns false when the record contradicts the state. */
-import { jobKey, type AllocationId, type LogRecord } from "@berth/schema";
+import { jobKey, type AllocationId, type JobKey, type LogRecord } from "@berth/schema";
 import { createBitset } from "./bitset.ts";
 import {
   changeTask,
@@ -9,6 +9,7 @@ import {
   refreshExtra,
   refreshWanting,
   stopSoon,
+  touchDocument,
   type Folding,
 } from "./fold-tasks.ts";
 import { unreserve } from "./reservations.ts";
@@ -25,9 +26,12 @@ type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
 /** Shared by all tasks that have no past, which is most of a large array. Never changed in place. */
 const NO_HISTORY: AllocationId[] = [];
 
-const rememberKey = (state: MutableState, record: RecordOf<"job_submitted">): void => {
+const rememberKey = (
+  state: MutableState,
+  key: JobKey,
+  record: RecordOf<"job_submitted" | "job_limits_changed">,
+): void => {
   if (record.idempotencyKey === null) return;
-  const key = jobKey(record.spec.project, record.spec.name);
   state.idempotency.set(idempotencyKeyOf(record.by, record.idempotencyKey), {
     digest: record.requestDigest,
     key,
@@ -118,8 +122,34 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
   for (const id of active.values()) stopSoon(state, id);
   for (const task of tasks) refreshWanting(state, job, task);
   for (const index of extra.keys()) refreshExtra(state, job, index);
-  rememberKey(state, record);
+  rememberKey(state, key, record);
   changes.removed.jobs.delete(key);
+  changes.jobs.add(key);
+  return true;
+};
+
+/**
+ * What the job has of the current version is of the new one from here on, also what is being stopped, so that nothing
+ * that tells versions apart sees a difference. What is left of earlier versions stays what it is.
+ */
+export const foldLimitsChanged = (folding: Folding, record: RecordOf<"job_limits_changed">): boolean => {
+  const { state, changes } = folding;
+  const key = jobKey(record.project, record.job);
+  const job = state.jobs.get(key);
+  if (job === undefined || job.desired === "stop" || job.finishedAtMs !== null) return false;
+  if (record.jobVersion !== job.version + 1) return false;
+  const spec = { ...job.spec, limits: record.limits };
+  for (const id of activeOf(job).values()) {
+    const allocation = state.allocations.get(id);
+    if (allocation === undefined || allocation.jobVersion !== job.version) continue;
+    allocation.jobVersion = record.jobVersion;
+    allocation.spec = spec;
+    changes.allocations.add(id);
+    touchDocument(folding, allocation);
+  }
+  job.version = record.jobVersion;
+  job.spec = spec;
+  rememberKey(state, key, record);
   changes.jobs.add(key);
   return true;
 };

@@ -18,7 +18,7 @@ import {
   foldRemoved,
   foldSilent,
 } from "./fold-hosts.ts";
-import { foldForgotten, foldStopped, foldSubmitted } from "./fold-jobs.ts";
+import { foldForgotten, foldLimitsChanged, foldStopped, foldSubmitted } from "./fold-jobs.ts";
 import { foldAccess } from "./access.ts";
 import { foldAudit } from "./audit.ts";
 import { foldJoinToken } from "./join-tokens.ts";
@@ -46,6 +46,8 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
       return true;
     case "job_submitted":
       return foldSubmitted(folding, record);
+    case "job_limits_changed":
+      return foldLimitsChanged(folding, record);
     case "job_stopped":
       return foldStopped(folding, record);
     case "job_forgotten":
