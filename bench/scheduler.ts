@@ -1,6 +1,6 @@
 /**
- * `pnpm bench:scheduler [rate|rules|idle|million|end-to-end|huawei|preemption|openb|azure|roadef]… [--seconds N] [--json]`: how fast the core decides, and how
- * well it packs, beside the rules that others pack by. Compiled code is measured, as it runs. Figures on stdout, one a line;
+ * `pnpm bench:scheduler [rate|rules|idle|million|end-to-end|huawei|preemption|openb|compaction|azure|roadef]… [--seconds N]
+ * [--json]`: how fast the core decides, and how well it packs, beside the rules that others pack by. Compiled code is measured, as it runs. Figures on stdout, one a line;
  * with --json each is an object.
  */
 import { figure, showFigure, type Figure } from "./runtime/figures.ts";
@@ -10,6 +10,7 @@ import { measureIdle } from "./scheduler/idle.ts";
 import { measureMillion } from "./scheduler/million.ts";
 import { azureRows } from "./scheduler/azure.ts";
 import { measurePreempt } from "./scheduler/preempt.ts";
+import { openbCompaction } from "./scheduler/openb-compaction.ts";
 import { openbInflation, publishedFgd } from "./scheduler/openb.ts";
 import { measureRate } from "./scheduler/rate.ts";
 import { roadefRows } from "./scheduler/roadef.ts";
@@ -100,11 +101,12 @@ const targetOf = (targets: Readonly<Record<string, number>>, name: string): { re
 };
 
 const preempt = (): Figure[] => {
-  const { kept, stopped, perSecond, planPerSecond } = measurePreempt(5_000, 2_000, 256);
+  const { kept, stopped, perSecond, perCpuSecond, planPerSecond } = measurePreempt(5_000, 2_000, 256);
   const versus = `5000 hosts full of less important work, ${kept} tasks take the room of ${stopped}, plans of 256`;
   return [
     figure("preemption: rooms taken, fold included", perSecond, "1/s", { versus, atLeast: 5_000 }),
     figure("preemption: rooms taken, planning alone", planPerSecond, "1/s", { versus }),
+    figure("preemption: rooms taken per second of processor time, fold included", perCpuSecond, "1/s", { versus }),
   ];
 };
 
@@ -129,6 +131,16 @@ const openb = (): Figure[] => {
     }),
   );
 };
+
+/** Hosts of the mean size that would hold as much in all, whatever the shapes. */
+const OPENB_BOUND = 871;
+
+const compaction = (): Figure[] =>
+  openbCompaction(OPENB_BOUND).map(({ policy, hosts }) => {
+    const versus = `fewest hosts for openb's first 6,000 tasks, mean of 3 orders of hosts; bound ${OPENB_BOUND}; less is better`;
+    const isHeld = policy === "berth" && { atMost: 915 };
+    return figure(`openb compaction, ${policy}`, hosts ?? Number.POSITIVE_INFINITY, "hosts", { versus, ...isHeld });
+  });
 
 function* roadef(seconds: number): Generator<Figure[]> {
   for (const { instance, objective, published, overPercent, targetPercent, triesPerSecond } of roadefRows(seconds)) {
@@ -169,10 +181,11 @@ const rows: Readonly<Record<string, () => Iterable<Figure[]> | AsyncIterable<Fig
   huawei: () => [packing("huawei", huaweiCompaction(), "lower bound of hosts; less is better", { mean: 2, each: 4 })],
   preemption: () => [preempt()],
   openb: () => [openb()],
+  compaction: () => [compaction()],
   azure: () => [azure("known", 10), azure("unknown", 14)],
   roadef: () => roadef(secondsOf(words)),
 };
-const NEED_TRACES = ["huawei", "openb", "azure", "roadef"];
+const NEED_TRACES = ["huawei", "openb", "compaction", "azure", "roadef"];
 
 const asJson = words.includes("--json");
 const named = words.filter((word) => /^[a-z]/.test(word));

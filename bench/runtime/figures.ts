@@ -1,6 +1,7 @@
 /** What the benchmark reports: one figure a line, with the target it is held against where there is one. */
 
 export type Unit =
+  | "hosts"
   | "s"
   | "ms"
   | "us"

@@ -32,7 +32,7 @@ const lowerBound = ({ requests }: Sequence): number => {
 };
 
 /** The smallest number of hosts for which `holds` is true, from the bound upwards in ever larger steps, then halved. */
-const fewest = (bound: number, holds: (hosts: number) => boolean): number => {
+export const fewest = (bound: number, holds: (hosts: number) => boolean): number => {
   let low = bound - 1;
   let step = Math.max(1, Math.round(bound / 100));
   let high = bound;

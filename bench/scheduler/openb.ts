@@ -10,7 +10,7 @@ import { demand, loadNodes, loadTasks, recount, shuffled, type Node, type Task }
 import { readCsv, traceFiles } from "./traces.ts";
 
 /** The devices that the task would get: whole free ones, or the fullest one that still has its share. */
-const devicesFor = (node: Node, task: Task): number[] | undefined => {
+export const devicesFor = (node: Node, task: Task): number[] | undefined => {
   if (task.gpus === 0) return [];
   if (task.gpus === 1 && task.gpuMillis < 1000) {
     let best = -1;
@@ -23,7 +23,7 @@ const devicesFor = (node: Node, task: Task): number[] | undefined => {
   return whole.length < task.gpus ? undefined : whole.slice(0, task.gpus);
 };
 
-const canTake = (node: Node, task: Task): boolean =>
+export const canTake = (node: Node, task: Task): boolean =>
   node.freeCpu >= task.cpu &&
   node.freeMemory >= task.memory &&
   (task.models.length === 0 || task.gpus === 0 || task.models.includes(node.model)) &&

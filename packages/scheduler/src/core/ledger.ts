@@ -5,7 +5,7 @@
  */
 import { priorityOf, type AllocationId } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
-import { addRow, STRIDE } from "./vector.ts";
+import { addRow, BASE, STRIDE } from "./vector.ts";
 import type { MutableState } from "./state.ts";
 
 /** What stands on one host, by priority. `NOW`: what is being stopped already, and costs nothing more. */
@@ -24,7 +24,7 @@ export interface Ledger {
   readonly below: (priority: number) => Float64Array;
   /** Brings every row up to date. `taken`: what a plan has stopped already. */
   readonly refresh: (state: MutableState, taken: ReadonlySet<AllocationId>) => void;
-  /** Slots that changed since this reader asked the last time; all of them at first. */
+  /** Slots that changed since this reader asked the last time, each once; all of them at first. */
   readonly news: (reader: object) => readonly number[] | "all";
 }
 
@@ -52,17 +52,19 @@ export const createLedger = (): Ledger => {
 
   const recount = (state: MutableState, slot: number, taken: ReadonlySet<AllocationId>): void => {
     const from = slot * STRIDE;
-    for (const row of rows.values()) row.fill(0, from, from + STRIDE);
+    // Behind that there is nothing in any row while no host has devices.
+    const width = state.devices.width() === 0 ? BASE : STRIDE;
+    for (const row of rows.values()) row.fill(0, from, from + width);
     for (const { id, desired, spec, requestClass } of allocationsOn(state, state.index.idOf(slot))) {
       const own = desired === "stop" || taken.has(id) ? NOW : priorityOf(spec);
       const row = rows.get(own) as Float64Array;
-      addRow(row, from, requestClass.request);
+      addRow(row, from, requestClass.request, 1, width);
     }
     let below: Float64Array | undefined;
     for (const level of levels) {
       const row = rows.get(level) as Float64Array;
       if (below !== undefined) {
-        for (let at = from; at < from + STRIDE; at += 1) row[at] = (row[at] as number) + (below[at] as number);
+        for (let at = from; at < from + width; at += 1) row[at] = (row[at] as number) + (below[at] as number);
       }
       below = row;
     }
@@ -95,7 +97,8 @@ export const createLedger = (): Ledger => {
       isUsed = true;
       const seen = readers.get(reader) ?? -1;
       readers.set(reader, newsFrom + news.length);
-      return seen < newsFrom ? "all" : news.slice(seen - newsFrom);
+      // A plan touches each of its hosts a few times.
+      return seen < newsFrom ? "all" : [...new Set(news.slice(seen - newsFrom))];
     },
   };
 };

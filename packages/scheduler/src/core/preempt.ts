@@ -13,6 +13,7 @@ import { unfulfilled } from "./devices.ts";
 import { firstShort } from "./feasibility.ts";
 import { gangNeed } from "./gang.ts";
 import type { Granted } from "./host-index.ts";
+import { LeastList } from "./least-list.ts";
 import { NOW } from "./ledger.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
@@ -59,8 +60,8 @@ export const hasLesser = (state: MutableState, priority: number): boolean => {
 interface Memory {
   readonly level: number;
   readonly levels: readonly number[];
-  /** By slot: what is missing there as a share of what the host has, the largest of the dimensions; NOWHERE: too much. */
-  readonly missing: Float64Array;
+  /** By the order of hosts: what is missing there as a share of what the host has, the largest of the dimensions; NOWHERE: too much. */
+  readonly missing: LeastList;
 }
 const NOWHERE = Number.POSITIVE_INFINITY;
 const memories = new WeakMap<RequestClass, Map<number, Memory>>();
@@ -98,14 +99,14 @@ const missingAt = (state: MutableState, { request, wishes }: RequestClass, level
 };
 
 /** What is missing on every host, true as of now: only those that have changed are looked at again. */
-const missingOn = (state: MutableState, requestClass: RequestClass, level: number): Float64Array => {
+const missingOn = (state: MutableState, requestClass: RequestClass, level: number): LeastList => {
   const byLevel = memories.get(requestClass) ?? new Map<number, Memory>();
   memories.set(requestClass, byLevel);
   const slots = state.index.inOrder();
   const levels = state.ledger.levels();
   const known = byLevel.get(level);
   const isUsable = known !== undefined && known.levels === levels && known.missing.length === slots.length;
-  const memory = isUsable ? known : { level, levels, missing: new Float64Array(slots.length) };
+  const memory = isUsable ? known : { level, levels, missing: new LeastList(slots.length) };
   if (!isUsable) {
     if (known !== undefined) remembered.delete(known);
     byLevel.set(level, memory);
@@ -113,19 +114,9 @@ const missingOn = (state: MutableState, requestClass: RequestClass, level: numbe
   } else remembered.get(memory);
   const news = state.ledger.news(memory);
   const look = missingAt(state, requestClass, level);
-  for (const slot of isUsable && news !== "all" ? news : slots) memory.missing[slot] = look(slot);
+  const { rank } = state.index.rows();
+  for (const slot of isUsable && news !== "all" ? news : slots) memory.missing.set(rank[slot] as number, look(slot));
   return memory.missing;
-};
-
-/** The host that lacks least, of equals the first by id; -1 when there is none. */
-const leastOf = (state: MutableState, missing: Float64Array): number => {
-  let [best, least] = [-1, NOWHERE];
-  for (const slot of state.index.inOrder()) {
-    if ((missing[slot] as number) >= least) continue;
-    least = missing[slot] as number;
-    best = slot;
-  }
-  return best;
 };
 
 /** Whoever loses a member of a gang loses what the gang cannot do without it. */
@@ -218,21 +209,24 @@ export const findEviction = (
 ): Eviction | undefined => {
   if (requestClass.unknown !== null || !hasLesser(state, priority)) return undefined;
   state.ledger.refresh(state, taken.ids);
+  const order = state.index.inOrder();
   for (const level of state.ledger.levels()) {
     if (level >= priority) break;
     let best: Eviction | undefined;
     let successes = 0;
     const missing = missingOn(state, requestClass, level);
     // Each is looked at once, and is remembered again afterwards.
-    const looked: { readonly slot: number; readonly was: number }[] = [];
+    const looked: { readonly position: number; readonly was: number }[] = [];
     const putBack = (): void => {
-      for (const { slot, was } of looked) missing[slot] = was;
+      for (const { position, was } of looked) missing.set(position, was);
     };
     for (let looks = 0; looks < MAX_LOOKS && successes < CLOSE_LOOKS;) {
-      const slot = leastOf(state, missing);
-      if (slot < 0) break;
-      looked.push({ slot, was: missing[slot] as number });
-      missing[slot] = NOWHERE;
+      // Of equals the first by id.
+      const position = missing.first();
+      if (position < 0) break;
+      looked.push({ position, was: missing.at(position) });
+      missing.set(position, NOWHERE);
+      const slot = order[position] as number;
       if (except(slot)) continue;
       if (requestClass.rules !== null && state.index.refusal(slot, requestClass) !== undefined) continue;
       // Where it may not stand is no look: those hosts may be many, and the same ones every time.

@@ -9,6 +9,7 @@ import type { Taken } from "./preempt.ts";
 import type { Reservation } from "./reservations.ts";
 import type { Serving } from "./serve.ts";
 import type { MutableJob, MutableState } from "./state.ts";
+import { STRIDE } from "./vector.ts";
 
 /** Room that is empty enough, and how good its host is for that task. */
 interface Ripe {
@@ -23,6 +24,21 @@ interface Kept {
   /** Those that may not stand there any more, whatever room there is. */
   readonly astray: readonly Reservation[];
 }
+
+/** Nobody's turn has come, without a closer look: what the first asks for is more than is there when nothing is kept. */
+const isEarly = ({ dimensions, index }: MutableState, slot: number, all: readonly Reservation[]): boolean => {
+  const first = all[0]?.requestClass.request;
+  // For whom a rule refuses now, nobody waits.
+  if (first === undefined || all.some(({ requestClass }) => requestClass.rules !== null)) return false;
+  const { free } = index.rows();
+  for (let at = 0; at < dimensions.length; at += 1) {
+    const wanted = first[at] as number;
+    let has = free[slot * STRIDE + at] as number;
+    for (const { requestClass } of all) has += requestClass.request[at] as number;
+    if (wanted > 0 && wanted > has) return true;
+  }
+  return false;
+};
 
 const keptOn = ({ index }: MutableState, slot: number, all: readonly Reservation[]): Kept => {
   const ripe: Ripe[] = [];
@@ -58,6 +74,7 @@ export const placeReserved = (state: MutableState, serving: Serving, replaced?: 
     hosts.add(hostId);
     if (host === undefined) continue;
     const kept = [...host.reservations].filter(({ job }) => job !== replaced);
+    if (isEarly(state, host.slot, kept)) continue;
     const { astray, ripe } = keptOn(state, host.slot, kept);
     allAstray.push(...astray);
     for (const one of ripe) {
