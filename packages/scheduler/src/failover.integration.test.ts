@@ -95,6 +95,17 @@ test("any instance takes writes and shows them at once", async () => {
     { kind: "job_submitted", job: "of-ci", result: "done", origin: { who: "ci", via: "token", from } },
     { kind: "request_refused", host: "h1", result: "refused", code: "auth.forbidden", origin: { who: "ci", from } },
   ]);
+
+  // A secret is encrypted where it comes in: between schedulers, too, nobody hears its value.
+  const heard: string[] = [];
+  ensemble.nats.bus.nats.subscribe(">", { callback: (_error, message) => void heard.push(message.string()) });
+  await ensemble.nats.bus.nats.flush();
+  const value = Buffer.from("nobody-hears-this").toString("base64");
+  const set = await follower.call("POST", "/v1/projects/default/secrets/db", { value });
+  expect(set.body).toMatchObject({ name: "db", version: 1 });
+  expect((await leader.call("GET", "/v1/projects/default/secrets")).body.items).toMatchObject([{ name: "db" }]);
+  expect(heard.some((text) => text.includes("setSecret"))).toBe(true);
+  expect(heard.filter((text) => text.includes("nobody-hears-this") || text.includes(value))).toEqual([]);
 });
 
 test("kill -9 of the leader, three times: a follower leads, nothing acknowledged is lost, nothing is written twice", async ({
