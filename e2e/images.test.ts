@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { pushImage, startRegistry, type TestRegistry } from "../packages/agent/src/testing/registry.ts";
-import { Cluster } from "./support/index.ts";
+import { Cluster, eventually } from "./support/index.ts";
 
 const cluster = new Cluster();
 const files = mkdtempSync("/tmp/berth-e2e-images-");
@@ -123,4 +123,57 @@ test("an archive that is none says what is wrong with it", async () => {
   const { code, stderr } = await cluster.cli(["image", "import", nonsense, "oci://local/nonsense:1"]);
   expect(code).toBe(1);
   expect(stderr).toContain("this is no tar archive");
+});
+
+const busybox = (name: string, script: string, more: object = {}): string =>
+  job(name, { image: "builtin://busybox", command: ["sh", "-c", script], ...more });
+const succeed = async (...args: string[]): Promise<string> => {
+  const { code, stderr, stdout } = await cluster.cli(args);
+  expect([args.join(" "), code, stderr]).toEqual([args.join(" "), 0, expect.any(String)]);
+  return stdout + stderr;
+};
+
+test("what a task wrote is an image, an archive, and a layer that is listed and removed", async () => {
+  await succeed("run", busybox("writer", "echo mine > /root/note"));
+  await succeed("commit", "writer", "oci://local/default/writer:1");
+  const out = join(files, "writer.tar");
+  await succeed("export", "writer", out);
+  expect(execFileSync("tar", ["-xOf", out, "root/note"]).toString()).toBe("mine\n");
+  expect(await succeed("layer", "ls")).toContain("default/writer[0]");
+  await succeed("layer", "rm", "writer");
+  const again = await cluster.cli(["layer", "rm", "writer"]);
+  expect([again.code, again.stderr]).toEqual([66, expect.stringContaining("Nothing of writer is kept")]);
+  const run = job("reader", { image: "oci://local/default/writer:1", command: ["cat", "/root/note"] });
+  expect(await succeed("run", run)).toContain("mine");
+});
+
+test("a snapshot is taken of one that stands still, the job goes back to it, and a clone starts there", async () => {
+  const script = "touch /root/count; echo x >> /root/count; echo lines: $(wc -l < /root/count); exec sleep 1000";
+  const web = busybox("web", script, { kind: "service", restart: undefined, timeouts: { stop: "0s" } });
+  await succeed("run", web);
+  const running = await cluster.cli(["snapshot", "create", "web", "one"]);
+  expect([running.code, running.stderr]).toEqual([75, expect.stringContaining("pause it first")]);
+  await succeed("pause", "web");
+  await succeed("snapshot", "create", "web", "one");
+  const twice = await cluster.cli(["snapshot", "create", "web", "one"]);
+  expect([twice.code, twice.stderr]).toEqual([65, expect.stringContaining("is there already")]);
+  await succeed("resume", "web");
+  expect(await succeed("snapshot", "ls")).toMatch(/default\/web\[0\] +one /);
+
+  expect(await succeed("snapshot", "clone", "web", "one", "web-test")).toContain("default/web-test accepted");
+  await eventually("the clone says", async () => (await cluster.cli(["logs", "web-test"])).stdout.includes("lines: 2"));
+  expect(await succeed("snapshot", "restore", "web", "one")).toContain("version 2 replaces");
+  await eventually("it started there", async () => (await cluster.cli(["logs", "web"])).stdout.includes("lines: 2"));
+
+  const used = await cluster.cli(["snapshot", "rm", "web", "one"]);
+  expect([used.code, used.stderr]).toEqual([75, expect.stringContaining("starts from")]);
+  await succeed("stop", "web");
+  await succeed("stop", "web-test");
+  // What is kept of them lies over it.
+  for (const name of ["web", "web-test"]) {
+    await eventually(`${name} has ended`, async () => (await cluster.cli(["layer", "rm", name])).code === 0);
+  }
+  await succeed("snapshot", "rm", "web", "one");
+  const gone = await cluster.cli(["snapshot", "restore", "web", "one"]);
+  expect([gone.code, gone.stderr]).toEqual([66, expect.stringContaining("no host that answers has a snapshot one")]);
 });

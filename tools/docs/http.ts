@@ -83,11 +83,7 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     what: "Lists hosts, admits a host.",
   },
   host: { methods: "GET", answers: "`HostView`", what: "One host." },
-  hostCordon: {
-    methods: "POST",
-    answers: "`HostView`",
-    what: "Closes a host: it takes nothing new. Cancels a drain.",
-  },
+  hostCordon: { methods: "POST", answers: "`HostView`", what: "Closes a host: it takes nothing new. Cancels a drain." },
   hostUncordon: { methods: "POST", answers: "`HostView`", what: "Opens a host again." },
   hostDrain: {
     methods: "POST",
@@ -178,6 +174,11 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`ImageOrders`",
     what: "Starts making an image of what the container wrote, on its host.",
   },
+  allocationSnapshots: { methods: "POST", takes: "`SnapshotRequest`", answers: "`ImageOrders`", what: "Takes one." },
+  snapshots: { methods: "GET", takes: "`host`, `project`", answers: "`SnapshotList`", what: "Snapshots on hosts." },
+  snapshotRestore: { methods: "POST", answers: "`Submitted`", what: "A new version of its job that starts from it." },
+  snapshotClone: { methods: "POST", takes: "`SnapshotClone`", answers: "`Submitted`", what: "Another job from it." },
+  snapshotRemove: { methods: "POST", answers: "`ImageOrders`", what: "Removes it from every host that has it." },
   layers: {
     methods: "GET",
     takes: "`host`, `project`",

@@ -56,6 +56,11 @@ const meanings: Readonly<Record<ProblemCode, string>> = {
   "allocation.not_running":
     "It has not been started yet, or has ended: a program can be run only beside one that runs.",
   "allocation.paused": "Its processes stand still, and so would whatever is started beside them: resume it first.",
+  "allocation.running": "It must stand still for this: `berth pause`, or wait for its end.",
+  "snapshot.exists": "The task has a snapshot of this name already; `berth snapshot rm` removes it.",
+  "snapshot.not_found": "No host that answers has it: `berth snapshot ls`.",
+  "snapshot.in_use": "A job starts from the snapshot; `detail` names it. Stop it first.",
+  "job.exists": "A job of this name is there: choose another name for the clone.",
   "allocation.not_paused":
     "A process did not stand still in time (all go on then), or its host cannot freeze processes; `detail` says which.",
   "allocation.not_kept":

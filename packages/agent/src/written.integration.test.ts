@@ -225,3 +225,51 @@ test("what is not there is said, and an image with a digest in its name is refus
   const named = await perform({ kind: "commit", allocation: wrote, image: digest, pause: true });
   expect(named.error).toContain("name it by a tag");
 });
+
+const snapshot = (allocation: AllocationId, name: string): ImageRequest => ({
+  kind: "snapshot",
+  allocation,
+  image: `oci://local/default/snapshots/test:0.${name}`,
+});
+const refusedAs = async (request: ImageRequest): Promise<string> => {
+  const id = `operation-${String((operations += 1)).padStart(8, "0")}`;
+  const reply = await made.scheduler.rpc({ kind: "image_start", id, request });
+  return reply.ok ? "taken" : reply.problem.code;
+};
+
+test("a snapshot: of one that ended or that a user paused, under a new name, within what a project may keep", async () => {
+  const id = place("echo x > /root/x; echo ready; exec sleep 1000");
+  await says(id, "ready");
+  expect(await refusedAs(snapshot(id, "running"))).toBe("allocation.running");
+  expect(await made.scheduler.rpc({ kind: "pause", allocation: id })).toEqual({ ok: true, value: {} });
+  const taken = await perform(snapshot(id, "paused"));
+  expect([taken.state, taken.error]).toEqual(["succeeded", null]);
+  expect(await refusedAs(snapshot(id, "paused"))).toBe("snapshot.exists");
+  writeFileSync(join(made.dataDir, "images.json"), JSON.stringify({ projectImages: { count: 1 } }));
+  const beyond = await perform(snapshot(id, "more"));
+  expect([beyond.state, beyond.error]).toEqual(["failed", expect.stringContaining("at most 1 are kept")]);
+  writeFileSync(join(made.dataDir, "images.json"), JSON.stringify({ projectImages: { size: "1" } }));
+  const large = await perform(snapshot(id, "large"));
+  expect([large.state, large.error]).toEqual(["failed", expect.stringContaining("remove some")]);
+  rmSync(join(made.dataDir, "images.json"));
+  // It still stands: nothing of this let it go on.
+  expect(await refusedAs(snapshot(id, "still"))).toBe("taken");
+});
+
+test("killed while it makes a snapshot: the next agent has all of it or nothing, and can make it then", async () => {
+  const id = place("dd if=/dev/urandom of=/root/large bs=1M count=48 2>/dev/null; echo ready; exec sleep 1000");
+  await says(id, "ready");
+  await made.scheduler.rpc({ kind: "pause", allocation: id });
+  await begin(snapshot(id, "killed"));
+  await agent.kill("SIGKILL");
+  await start();
+  const checked = await perform({ kind: "check", repair: false });
+  expect(checked.result).toMatchObject({ kind: "checked", faults: [] });
+  const state = await refusedAs(snapshot(id, "killed"));
+  expect(["taken", "snapshot.exists"]).toContain(state);
+  const image = "oci://local/default/snapshots/test:0.killed";
+  await eventually("it is there", async () => (await made.scheduler.rpc({ kind: "image", image })).ok);
+  const again = place("stat -c %s /root/large", { image });
+  await ended(again);
+  expect(await stdoutOf(again)).toBe(`${48 * 2 ** 20}\n`);
+});

@@ -63,6 +63,8 @@ describe("the help", () => {
         export [options] <task> <file>    write all files of a task's container into an archive
         layer                             list and remove what ended tasks wrote, which hosts keep for a
                                           while
+        snapshot                          keep what a paused or ended task wrote, go back to it, or start
+                                          another job from it
 
       Work:
         run [options] <file>              run a job: a batch job to its end, a service until it is up

@@ -28,6 +28,7 @@ import { registerPlan } from "./commands/plan.ts";
 import { registerPs } from "./commands/ps.ts";
 import { registerRestore } from "./commands/restore.ts";
 import { registerRun } from "./commands/run.ts";
+import { registerSnapshot } from "./commands/snapshot.ts";
 import { registerStop } from "./commands/stop.ts";
 import { registerToken } from "./commands/token.ts";
 import { registerUp } from "./commands/up.ts";
@@ -49,7 +50,10 @@ const VERBS: readonly (readonly [group: string, verbs: readonly Register[]])[] =
   ],
   ["Hosts:", [registerHosts, registerHost, registerRebalance, registerWhatIf, registerToken, registerJoin]],
   ["Who may do what:", [registerAccess, registerProject, registerAudit]],
-  ["Images and data:", [registerImage, registerVolume, registerSecret, registerCommit, registerExport, registerLayer]],
+  [
+    "Images and data:",
+    [registerImage, registerVolume, registerSecret, registerCommit, registerExport, registerLayer, registerSnapshot],
+  ],
   ["Work:", [registerRun, registerPlan, registerStop, registerPause, registerResume]],
   [
     "What is going on:",

@@ -123,6 +123,8 @@ export const ImageRequestSchema = Type.Union([
     { kind: Type.Literal("commit"), allocation: AllocationIdSchema, image: ImageNameSchema, pause: Type.Boolean() },
     strict,
   ),
+  /** The same of one that stands still or has ended, under a name that no image has. */
+  Type.Object({ kind: Type.Literal("snapshot"), allocation: AllocationIdSchema, image: ImageNameSchema }, strict),
   /** All that the container sees, as an archive that is read by `image_read`. */
   Type.Object({ kind: Type.Literal("root"), allocation: AllocationIdSchema, pause: Type.Boolean() }, strict),
   Type.Object({ kind: Type.Literal("remove"), image: ImageNameSchema }, strict),
@@ -141,7 +143,7 @@ export const ImageFaultSchema = Type.Object(
 export type ImageFault = Static<typeof ImageFaultSchema>;
 
 export const ImageResultSchema = Type.Union([
-  /** Of pull, import, commit and build: names that can be run now. */
+  /** Of pull, import, commit, snapshot and build: names that can be run now. */
   Type.Object(
     {
       kind: Type.Literal("brought"),
@@ -183,7 +185,19 @@ export type ImageResult = Static<typeof ImageResultSchema>;
 export const ImageOperationSchema = Type.Object(
   {
     id: ImageOperationIdSchema,
-    kind: Type.Enum(["pull", "push", "import", "export", "commit", "root", "build", "remove", "prune", "check"]),
+    kind: Type.Enum([
+      "pull",
+      "push",
+      "import",
+      "export",
+      "commit",
+      "snapshot",
+      "root",
+      "build",
+      "remove",
+      "prune",
+      "check",
+    ]),
     image: nullable(ImageNameSchema),
     state: Type.Enum(["running", "succeeded", "failed"]),
     /** A sentence for people. */

@@ -22,6 +22,7 @@ export * from "./image.ts";
 export * from "./job-parse.ts";
 export * from "./job.ts";
 export * from "./layers.ts";
+export * from "./snapshots.ts";
 export * from "./lease.ts";
 export * from "./log-upgrade.ts";
 export * from "./join.ts";

@@ -58,6 +58,16 @@ export const Routes = {
   allocationChanges: "/v1/allocations/:allocation/changes",
   /** POST a CommitRequest: an operation on the allocation's host that makes an image. */
   allocationCommit: "/v1/allocations/:allocation/commit",
+  /** POST a SnapshotRequest: an operation on its host, as for a commit. */
+  allocationSnapshots: "/v1/allocations/:allocation/snapshots",
+  /** `host`, `project`. */
+  snapshots: "/v1/snapshots",
+  /** POST: a new version of its job that starts from it. */
+  snapshotRestore: "/v1/snapshots/:project/:job/:index/:snapshot/restore",
+  /** POST a SnapshotClone: another job that starts from it. */
+  snapshotClone: "/v1/snapshots/:project/:job/:index/:snapshot/clone",
+  /** POST: operations on all hosts that have it. */
+  snapshotRemove: "/v1/snapshots/:project/:job/:index/:snapshot/remove",
   /** `pause`: all that the container sees or saw, as an archive. */
   allocationRoot: "/v1/allocations/:allocation/root",
   /** POST: what the ended container wrote is kept no longer. */

@@ -16,6 +16,7 @@ import { recover } from "./recover.ts";
 import { createReporter } from "./reporter.ts";
 import { answerRpc } from "./rpc.ts";
 import { createSession } from "./session.ts";
+import { openStanding } from "./snapshots.ts";
 import { openWritten, resumePaused } from "./written.ts";
 
 const FINISH_MS = 5000;
@@ -58,7 +59,9 @@ export const startAgent = async (
   const sessions = createExecSessions(getContext);
   const context: AgentContext = {
     ...ports,
-    operations: createImageOperations(ports, (id, options) => openWritten(getContext(), id, options)),
+    operations: createImageOperations(ports, (id, options) =>
+      options === "standing" ? openStanding(getContext(), id) : openWritten(getContext(), id, options),
+    ),
     starts: new Turns(STARTS_AT_ONCE),
     settings,
     state: emptyState(),

@@ -47,8 +47,11 @@ interface Operation {
   ended: Promise<void>;
 }
 
-/** Opens what a container wrote. */
-type OpenTree = (id: AllocationId, options: { readonly pause: boolean }) => Promise<Result<OpenWritten, Problem>>;
+/** Opens what a container wrote: pausing it or not, or `standing`: only if it stands still by itself. */
+type OpenTree = (
+  id: AllocationId,
+  options: { readonly pause: boolean } | "standing",
+) => Promise<Result<OpenWritten, Problem>>;
 
 export interface ImageOperations {
   readonly start: (id: string, request: ImageRequest) => Result<ImageOperation, Problem>;
@@ -339,13 +342,14 @@ const outletOf = (
 const commit = async (
   verbs: ImageVerbs,
   openTree: OpenTree,
-  request: Extract<ImageRequest, { kind: "commit" }>,
+  request: Extract<ImageRequest, { kind: "commit" | "snapshot" }>,
   work: ImageWork,
 ): Promise<ImageResult> => {
-  const opened = await openTree(request.allocation, request);
+  const isNew = request.kind === "snapshot";
+  const opened = await openTree(request.allocation, request.kind === "snapshot" ? "standing" : request);
   if (!opened.ok) throw new OperationRefused(opened.error);
   try {
-    return { kind: "brought", images: [await verbs.commit(opened.value.tree, request.image, work)] };
+    return { kind: "brought", images: [await verbs.commit(opened.value.tree, request.image, { ...work, isNew })] };
   } finally {
     opened.value.release();
   }
@@ -376,6 +380,7 @@ const perform = async (
       return { kind: "brought", images };
     }
     case "commit":
+    case "snapshot":
       return await commit(verbs, openTree, request, work);
     case "remove":
       return await verbs.remove(request.image);

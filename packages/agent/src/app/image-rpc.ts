@@ -12,6 +12,7 @@ import {
 import type { BlobPiece } from "../ports/line.ts";
 import type { AgentContext } from "./context.ts";
 import type { LayersOp } from "./layers-rpc.ts";
+import { refuseSnapshot } from "./snapshots.ts";
 import type { VolumeOp } from "./volume-rpc.ts";
 
 const PAGE = 200;
@@ -33,8 +34,10 @@ export const answerImages = async (context: AgentContext, op: ImageOp): Promise<
       if (found !== undefined) return { ok: true, value: found };
       return { ok: false, problem: problem("image.not_found", `${context.settings.host} has no image ${op.image}`) };
     }
-    case "image_start":
-      return replyOf(operations.start(op.id, op.request));
+    case "image_start": {
+      const refused = op.request.kind === "snapshot" ? await refuseSnapshot(context, op.request) : undefined;
+      return refused === undefined ? replyOf(operations.start(op.id, op.request)) : { ok: false, problem: refused };
+    }
     case "image_watch":
       return replyOf(await operations.watch(op.id, op.revision, op.waitMs));
     case "image_cancel":

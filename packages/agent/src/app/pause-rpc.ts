@@ -7,7 +7,7 @@ import { problem, type Reply, type Rpc } from "@berth/schema";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { messageOf } from "./record-changes.ts";
-import { inPauseTurn } from "./written.ts";
+import { inPauseTurn, noteResumed } from "./written.ts";
 
 export type PauseOp = Extract<Rpc["op"], { kind: "pause" | "resume" }>;
 
@@ -25,6 +25,7 @@ export const answerPause = async (context: AgentContext, op: PauseOp): Promise<R
     await inPauseTurn(live.container, async () => {
       // Also when a copy is being made of it: that does not let it go on then.
       if (op.kind === "pause") await files.notePause(id, false);
+      if (op.kind === "resume") noteResumed(live.container);
       await (op.kind === "pause" ? live.container.pause() : live.container.resume());
     });
     // What it was told to end with came first: it must be able to hear that.

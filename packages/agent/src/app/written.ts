@@ -22,13 +22,15 @@ export interface OpenWritten {
 /** Of one container: how many stand by for it to stand still, and who pauses or resumes it now. The last one lets it go on. */
 interface Readers {
   count: number;
+  /** How often a user has let it go on. */
+  resumed: number;
   readonly turns: Turns;
 }
 const readers = new WeakMap<Container, Readers>();
 const NOTHING = (): Promise<void> => Promise.resolve();
 
 const readersOf = (container: Container): Readers => {
-  const known = readers.get(container) ?? { count: 0, turns: new Turns(1) };
+  const known = readers.get(container) ?? { count: 0, resumed: 0, turns: new Turns(1) };
   readers.set(container, known);
   return known;
 };
@@ -36,6 +38,14 @@ const readersOf = (container: Container): Readers => {
 /** One after the other: whether it stands still and the note of who wants that are looked at and changed together. */
 export const inPauseTurn = <T>(container: Container, work: () => Promise<T>): Promise<T> =>
   readersOf(container).turns.run(NEVER, work);
+
+/** How often a user has let it go on. */
+export const timesResumed = (container: Container): number => readersOf(container).resumed;
+
+/** A user lets it go on, whoever reads it. In its turn. */
+export const noteResumed = (container: Container): void => {
+  readersOf(container).resumed += 1;
+};
 
 /** What the job says about running it; empty where its image says it. */
 export const runOf = (

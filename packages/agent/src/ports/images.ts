@@ -13,6 +13,8 @@ export interface WrittenTree {
   readonly directory: () => string;
   /** Nothing is written there, if that was asked for, until what it resolves to is called, which never rejects. */
   readonly still: () => Promise<() => Promise<void>>;
+  /** Throws a sentence if it should have stood still and did not, so that what was read is not of one moment. */
+  readonly checkStood?: () => void;
   /** Directories below it, topmost first. */
   readonly layers: readonly string[];
   readonly image: string;
@@ -61,8 +63,12 @@ export interface ImageVerbs {
   ) => Promise<string[]>;
   /** Exports an archive, piece by piece. */
   readonly give: (image: string, format: "oci" | "docker", work: ImageWork) => AsyncIterable<Uint8Array>;
-  /** Makes an image of what a container wrote; resolves to its name in full. */
-  readonly commit: (written: WrittenTree, image: string, work: ImageWork) => Promise<string>;
+  /** Makes an image of what a container wrote; resolves to its name in full. `isNew`: only if no image is called so. */
+  readonly commit: (
+    written: WrittenTree,
+    image: string,
+    work: ImageWork & { readonly isNew: boolean },
+  ) => Promise<string>;
   /** All that a container saw, as an archive, piece by piece. */
   readonly giveRoot: (written: WrittenTree, work: ImageWork) => AsyncIterable<Uint8Array>;
   /** Bytes of a blob from `offset` on, at most BLOB_CHUNK_BYTES; undefined when it is not here. */

@@ -95,7 +95,7 @@ const nextWhenActive = ({ value }: LoadedDocument): string[] => {
   return [`berth job ${ref}`, `berth stop ${ref}`];
 };
 
-const sentenceOf = ({ job, action }: Submitted): string => {
+export const sentenceOf = ({ job, action }: Submitted): string => {
   const name = `${job.project}/${job.name}`;
   switch (action) {
     case "create":

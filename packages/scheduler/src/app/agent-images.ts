@@ -56,6 +56,8 @@ export interface AgentImages {
     allocation: AllocationId,
     request: CommitRequest,
   ) => Promise<Result<ImageOrders, Problem>>;
+  /** Starts keeping what one that stands still, or has ended, wrote, as an image that is new. */
+  readonly snapshot: (host: HostId, allocation: AllocationId, image: string) => Promise<Result<ImageOrders, Problem>>;
   /** An archive as it comes. What can fail before the first byte is a problem; later, the stream breaks off. */
   readonly exported: (
     host: HostId,
@@ -143,6 +145,12 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
     return failed?.ok === false ? failed : ok(offset + data.length);
   };
 
+  const beginOn = async (host: HostId, request: ImageRequest): Promise<Result<ImageOrders, Problem>> => {
+    const id = newId();
+    const begun = await ask(host, { kind: "image_start", id, request }, decodeOperation);
+    return begun.ok ? ok({ id, items: [{ host, operation: begun.value, problem: null }] }) : begun;
+  };
+
   return {
     list: async (hosts) => {
       const { found, silent } = await fromEach(hosts ?? answering(), listOf);
@@ -203,12 +211,9 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
       }),
     }),
 
-    commit: async (host, allocation, { image, pause = true }) => {
-      const id = newId();
-      const request = { kind: "commit", allocation, image, pause } as const;
-      const begun = await ask(host, { kind: "image_start", id, request }, decodeOperation);
-      return begun.ok ? ok({ id, items: [{ host, operation: begun.value, problem: null }] }) : begun;
-    },
+    commit: (host, allocation, { image, pause = true }) => beginOn(host, { kind: "commit", allocation, image, pause }),
+
+    snapshot: (host, allocation, image) => beginOn(host, { kind: "snapshot", allocation, image }),
 
     exported: async (host, request, signal) => {
       const id = newId();

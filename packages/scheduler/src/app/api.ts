@@ -19,7 +19,6 @@ import {
   type HostView,
   type JobList,
   type JobName,
-  type JobSpec,
   type JobView,
   type Origin,
   type PlanView,
@@ -39,7 +38,6 @@ import {
   seesProject,
   why,
   whyNot,
-  type Need,
   type PlanEnv,
 } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
@@ -51,11 +49,13 @@ import type { Engine } from "./engine.ts";
 import { createHostDuties, type HostDuties } from "./host-duties.ts";
 import type { LastUsed } from "./last-used.ts";
 import { createJoining, type Joining } from "./joining.ts";
+import { needOf } from "./need.ts";
 import { createInTurn } from "./one-at-a-time.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
 import { createProjects, type Projects } from "./projects.ts";
 import { createSecrets, type Secrets } from "./secrets.ts";
 import { createRebalancer, type Rebalancer } from "./rebalance.ts";
+import { createSnapshotJobs, type SnapshotJobs } from "./snapshot-jobs.ts";
 import type { VolumesApi } from "./volumes.ts";
 import type { Views } from "./views.ts";
 import type { Waits } from "./waits.ts";
@@ -72,7 +72,8 @@ export interface AllocationFilter {
   readonly state: AllocationState | undefined;
 }
 
-export interface Api extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf, Audit, Projects, Secrets {
+export interface Api
+  extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf, Audit, Projects, Secrets, SnapshotJobs {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown, origin: Origin) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -118,12 +119,6 @@ export interface ApiOptions {
   readonly lastUsed: LastUsed;
 }
 
-/** A path of a host is the host's: who may give it to a container may read what lies there. */
-const needOf = ({ project, volumes }: JobSpec): Need => ({
-  role: volumes.some((mount) => "source" in mount) ? "operator" : "submitter",
-  project,
-});
-
 const present = <T>(value: T | undefined): value is T => value !== undefined;
 
 export const createApi = (options: ApiOptions): Api => {
@@ -164,6 +159,8 @@ export const createApi = (options: ApiOptions): Api => {
     createVolume: options.volumes.createVolume,
     copyVolume: options.volumes.copyVolume,
     removeVolume: options.volumes.removeVolume,
+
+    ...createSnapshotJobs(options, viewOf),
 
     ...createWhatIf(state, planEnv, inTurn),
 

@@ -324,6 +324,10 @@ export const createControl = (options: ControlOptions): Control => {
         sources.forget();
         return images.commit(...args);
       },
+      snapshot: (...args) => {
+        sources.forget();
+        return images.snapshot(...args);
+      },
     },
     layers: createAgentLayers(state, askAgent),
     sessions,

@@ -18,6 +18,7 @@ import { pause } from "./pause.ts";
 /** Everything of the API that changes the cluster. */
 export const WRITES = [
   "submit",
+  "startFromSnapshot",
   "stop",
   "enrol",
   "cordon",
@@ -131,6 +132,8 @@ export const createForwarding = (options: ForwardOptions): Api => {
   return {
     ...local,
     submit: (document, origin, key) => forward("submit", [document, origin, key ?? `forwarded-${randomUUID()}`]),
+    startFromSnapshot: (id, clone, origin, key) =>
+      forward("startFromSnapshot", [id, clone, origin, key ?? `forwarded-${randomUUID()}`]),
     stop: (project, job, origin) => forward("stop", [project, job, origin]),
     enrol: (enrolment, origin) => forward("enrol", [enrolment, origin]),
     cordon: (id, origin) => forward("cordon", [id, origin]),

@@ -38,6 +38,7 @@ export {
 } from "./secrets.ts";
 export { projectNames, projectView } from "./project-view.ts";
 export { drainPlan } from "./drain-plan.ts";
+export { specFromSnapshot, startsFrom } from "./from-snapshot.ts";
 export { dryRun } from "./dry-run.ts";
 export { eventsOf, type Whereabouts } from "./event-of.ts";
 export { why } from "./explain.ts";

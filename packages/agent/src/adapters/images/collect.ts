@@ -107,7 +107,9 @@ export const removeImage = async (parts: Parts, name: string): Promise<Removed> 
   const users = usesOf(parts, name);
   if (users.length > 0) {
     const more = users.length > 1 ? ` and ${users.length - 1} more` : "";
-    throw new Error(`${name} is used by ${users[0] ?? ""}${more}: stop them first`);
+    throw new Error(
+      `${name} is used by ${users[0] ?? ""}${more}: stop them first, or remove what is kept of those that ended (berth layer rm)`,
+    );
   }
   return removeNames(parts, [name]);
 };

@@ -22,6 +22,7 @@ import { wholeImage, type Whole } from "./archive-out.ts";
 import { defaultsOf, readContents, valueOf } from "./contents.ts";
 import { PLAIN_LAYER, putDocuments } from "./documents.ts";
 import { pin, type Parts } from "./parts.ts";
+import { roomFor } from "./project-room.ts";
 import type { ImageRecord } from "./records.ts";
 
 interface Layer {
@@ -71,14 +72,15 @@ export async function* packed(
 /** Packs a directory as a layer of the store, archive and tree. The caller unpins both. */
 const addLayer = async (
   parts: Parts,
-  tree: Still & { readonly idBase: number },
+  tree: Still & { readonly idBase: number; readonly mostBytes?: number },
   label: string,
   pins: (() => void)[],
   work: ImageWork,
 ): Promise<Layer> => {
   const { limits } = await parts.settings();
-  const pieces = withinMarks(parts, packed({ ...tree, kind: "layer", mostBytes: limits.bytes }, work));
-  const taken = await parts.blobs.take(pieces, { most: limits.bytes }, (bytes) =>
+  const most = Math.min(limits.bytes, tree.mostBytes ?? limits.bytes);
+  const pieces = withinMarks(parts, packed({ ...tree, kind: "layer", mostBytes: most }, work));
+  const taken = await parts.blobs.take(pieces, { most }, (bytes) =>
     work.progress.layer(label, "fetching", bytes, null),
   );
   const { digest, size } = taken;
@@ -164,15 +166,17 @@ const configOf = (base: Base, added: Layer, written: WrittenTree, nowMs: number)
   );
 };
 
-/** Resolves to `name` when it can be run. */
+/** Resolves to `name` when it can be run. `isNew`: only if no image is called so. One at a time: each counts the others. */
 export const commitImage = async (
   parts: Parts,
   written: WrittenTree,
-  name: string,
+  { isNew, name }: { readonly name: string; readonly isNew: boolean },
   work: ImageWork,
 ): Promise<string> => {
   const reference = valueOf(parseImageReference(name), name);
   if (reference.digest !== undefined) throw new Error(`${name}: name it by a tag, its digest is made now`);
+  if (isNew && (await parts.records.read(name)) !== undefined) throw new Error(`there is an image ${name} already`);
+  const mostBytes = await roomFor(parts, name);
   const pins: (() => void)[] = [];
   let whole: Whole | undefined;
   let isNamed = false;
@@ -181,7 +185,8 @@ export const commitImage = async (
     ({ whole } = base);
     if (base.layers.length >= MAX_LAYERS)
       throw new Error(`${written.image} has ${MAX_LAYERS} layers already: no image may have more`);
-    const added = await addLayer(parts, written, "what was written", pins, work);
+    const added = await addLayer(parts, { ...written, mostBytes }, "what was written", pins, work);
+    written.checkStood?.();
     const configBytes = configOf(base, added, written, Date.now());
     const config = valueOf(decodeConfig(configBytes), name);
     const layers = [...base.layers, added].map(({ descriptor }) => descriptor);

@@ -8,6 +8,7 @@ import { decoder, parseBytes, parseDurationMs } from "@berth/schema";
 import { DEFAULT_MARKS, parseMarks, type Marks } from "../../core/images/marks.ts";
 import { DEFAULT_LAYER_RETENTION, type RetentionLimits } from "../../core/retention.ts";
 import { openSettingsFile } from "../files/settings-file.ts";
+import { DEFAULT_PROJECT_LIMITS, type ProjectLimits } from "./project-room.ts";
 
 const strict = { additionalProperties: false } as const;
 const uri = Type.String({ maxLength: 1024, pattern: "^(?:https?|file)://[^\\s\\[\\]]+$" });
@@ -48,6 +49,16 @@ const SettingsSchema = Type.Object(
         strict,
       ),
     ),
+    /** Images that are made of the containers of one project, snapshots too: how many, and how much they add. */
+    projectImages: Type.Optional(
+      Type.Object(
+        {
+          count: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
+          size: Type.Optional(Type.String({ maxLength: 32 })),
+        },
+        strict,
+      ),
+    ),
     limits: Type.Optional(
       Type.Object(
         {
@@ -74,6 +85,7 @@ export interface ImageSettings {
   /** What may come from other hosts in a second. */
   readonly clusterBytesPerSecond: number;
   readonly keptLayers: RetentionLimits;
+  readonly projectImages: ProjectLimits;
   readonly limits: UnpackLimits;
   readonly distros: {
     readonly mirror: string | undefined;
@@ -90,6 +102,7 @@ export const DEFAULT_IMAGE_SETTINGS: ImageSettings = {
   parallelPulls: 4,
   clusterBytesPerSecond: 64 * 2 ** 20,
   keptLayers: DEFAULT_LAYER_RETENTION,
+  projectImages: DEFAULT_PROJECT_LIMITS,
   limits: UNPACK_LIMITS,
   distros: { mirror: undefined, securityMirror: undefined, keyring: undefined, bytes: 8 * 2 ** 30 },
 };
@@ -115,6 +128,8 @@ const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSe
   if (age?.ok === false) return wrong("/keptLayers/age", age.error);
   const keptSize = kept.size === undefined ? undefined : parseBytes(kept.size);
   if (keptSize?.ok === false) return wrong("/keptLayers/size", keptSize.error);
+  const projectSize = given.projectImages?.size === undefined ? undefined : parseBytes(given.projectImages.size);
+  if (projectSize?.ok === false) return wrong("/projectImages/size", projectSize.error);
   const usual = DEFAULT_IMAGE_SETTINGS;
   return {
     marks: marks.value,
@@ -126,6 +141,10 @@ const settingsOf = (given: Static<typeof SettingsSchema>, file: string): ImageSe
       count: kept.count ?? usual.keptLayers.count,
       ageMs: age?.value ?? usual.keptLayers.ageMs,
       bytes: keptSize?.value ?? usual.keptLayers.bytes,
+    },
+    projectImages: {
+      count: given.projectImages?.count ?? usual.projectImages.count,
+      bytes: projectSize?.value ?? usual.projectImages.bytes,
     },
     limits: {
       bytes: size?.value ?? usual.limits.bytes,

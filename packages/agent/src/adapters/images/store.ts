@@ -73,6 +73,7 @@ class Store implements OciStore {
   readonly #pullTurns: Turns;
   /** A build has the processor and the one range of ids to itself. */
   readonly #buildTurns = new Turns(1);
+  readonly #commitTurns = new Turns(1);
   readonly #buildIds: number;
 
   constructor(parts: Parts, parallelPulls: number, buildIds: number) {
@@ -235,8 +236,11 @@ class Store implements OciStore {
     return checkStore(this.#parts, { ...options, repair });
   }
 
-  commit(written: WrittenTree, image: string, options: ImageWork): Promise<string> {
-    return this.#wholeOrNothing(() => commitImage(this.#parts, written, this.#named(image), options));
+  commit(written: WrittenTree, image: string, options: ImageWork & { readonly isNew: boolean }): Promise<string> {
+    const what = { name: this.#named(image), isNew: options.isNew };
+    return this.#commitTurns.run(options.signal, () =>
+      this.#wholeOrNothing(() => commitImage(this.#parts, written, what, options)),
+    );
   }
 
   giveRoot(written: WrittenTree, options: ImageWork): AsyncIterable<Uint8Array> {

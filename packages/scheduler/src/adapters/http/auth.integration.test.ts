@@ -14,6 +14,7 @@ const values = {
   job: "a",
   volume: "v",
   secret: "s",
+  snapshot: "s",
   index: 0,
   host: "h",
   allocation: "alloc_06f0000000000000000000000a",
@@ -32,6 +33,8 @@ const ONLY_POSTED = new Set<string>([
   ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove, Routes.accessRevoke],
   ...[Routes.allocationPause, Routes.allocationResume, Routes.allocationCommit, Routes.layerRemove],
   ...[Routes.projectSet, Routes.projectRemove, Routes.secret, Routes.secretRemove],
+  ...[Routes.allocationSnapshots, Routes.snapshotRestore, Routes.snapshotClone, Routes.snapshotRemove],
+  ...[Routes.projectSet, Routes.projectRemove],
 ]);
 const POSTED = new Set<string>([
   ...[Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, Routes.access, Routes.projects],

@@ -26,6 +26,7 @@ import { addImageRoutes } from "./routes/images.ts";
 import { addProjectRoutes } from "./routes/projects.ts";
 import { addLayerRoutes } from "./routes/layers.ts";
 import { addSecretRoutes } from "./routes/secrets.ts";
+import { addSnapshotRoutes } from "./routes/snapshots.ts";
 import { addVolumeRoutes } from "./routes/volumes.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addJoinRoute, addJoinTokenRoutes, type JoinAddress } from "./routes/joining.ts";
@@ -137,6 +138,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addProjectRoutes(routes, control);
     addLayerRoutes(routes, control, audit);
     addSecretRoutes(routes, control);
+    addSnapshotRoutes(routes, control, audit);
     addVolumeRoutes(routes, control);
     addWatchRoute(routes, control);
     addEventRoutes(routes, control);

@@ -32,7 +32,7 @@ const waitOf = (text: string | undefined): number => {
   throw new Refusal(problem("request.invalid", `query/wait: ${parsed.error}`, { errors }));
 };
 
-const idempotencyKeyOf = (header: string | string[] | undefined): string | null => {
+export const idempotencyKeyOf = (header: string | string[] | undefined): string | null => {
   if (header === undefined) return null;
   if (typeof header === "string" && /^[\x21-\x7e]{1,128}$/.test(header)) return header;
   const detail = "Idempotency-Key must be 1 to 128 visible ASCII characters, given once";

@@ -1,0 +1,56 @@
+/** Jobs that start from a snapshot: the one that it was taken of, in a new version, and clones of it. Changes nothing. */
+import {
+  err,
+  jobKey,
+  ok,
+  problem,
+  snapshotImage,
+  type JobSpec,
+  type Problem,
+  type Result,
+  type SnapshotClone,
+  type SnapshotId,
+} from "@berth/schema";
+import type { ClusterState, JobRecord } from "./state.ts";
+
+const refused = (detail: string): Result<never, Problem> => err(problem("request.invalid", detail));
+
+/** `clone` null: the job itself. */
+export const specFromSnapshot = (
+  state: ClusterState,
+  id: SnapshotId,
+  clone: SnapshotClone | null,
+): Result<JobSpec, Problem> => {
+  const { index, job, project } = id;
+  const record = state.jobs.get(jobKey(project, job));
+  if (record === undefined) {
+    const detail = `there is no job ${project}/${job} any more; a snapshot is an image, so any job can name ${snapshotImage(id)}`;
+    return err(problem("job.not_found", detail));
+  }
+  const { spec } = record;
+  const image = snapshotImage(id);
+  if (clone === null) {
+    if (spec.count === 1) return ok({ ...spec, image });
+    return refused(`${job} has ${spec.count} tasks and this is a snapshot of ${job}[${index}] alone: clone it`);
+  }
+  if (clone.job === job) return refused(`body/job: ${job} is the job that it was taken of: restore it`);
+  if (spec.volumes.length > 0 && clone.volumes === undefined) {
+    const what = spec.volumes.map((mount) => ("source" in mount ? mount.source : mount.volume)).join(", ");
+    return refused(
+      `body/volumes: ${job} mounts ${what}: say "same" for a clone that mounts them too, "none" for one without`,
+    );
+  }
+  const { disruption: _disruption, gangMin: _gang, ...alone } = spec;
+  return ok({
+    ...alone,
+    name: clone.job,
+    image,
+    count: 1,
+    maxRunning: null,
+    volumes: clone.volumes === "none" ? [] : spec.volumes,
+  });
+};
+
+/** The first job that has not finished and starts from it. */
+export const startsFrom = (state: ClusterState, image: string): JobRecord | undefined =>
+  [...state.jobs.values()].find((job) => job.finishedAtMs === null && job.spec.image === image);
