@@ -1,6 +1,7 @@
 /**
  * Whose images are: names of the cluster itself, `oci://local/PROJECT/…`, may be made by whoever may submit jobs of that
- * project. All other names are made by operators. Jobs of every project may run all of them.
+ * project. All other names are made by operators. Jobs of every project may run all of them, but for
+ * snapshots, from which only jobs of their own project start.
  */
 import { parseImageReference } from "./image-reference.ts";
 

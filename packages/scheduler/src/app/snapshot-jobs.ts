@@ -44,15 +44,23 @@ export const createSnapshotJobs = (
     const requestDigest = createHash("sha256")
       .update(JSON.stringify([id, decoded.value]))
       .digest("hex");
+    const need = needOf(first.value);
     const done = await engine.submit({
       cause: clone === null ? "snapshot restored" : "snapshot cloned",
       origin,
-      need: needOf(first.value),
+      need,
       splittable: false,
       decide: (now) => {
         const spec = specFromSnapshot(now, id, decoded.value);
         if (!spec.ok) return spec;
-        const decided = decideSubmit(now, { spec: spec.value, by: origin.who, idempotencyKey, requestDigest });
+        // Another document came first: whether this one may be submitted was not asked.
+        if (needOf(spec.value).role !== need.role) {
+          return err(problem("request.invalid", `${id.project}/${id.job} was changed meanwhile: try again`));
+        }
+        const decided = decideSubmit(now, {
+          ...{ spec: spec.value, by: origin.who, idempotencyKey, requestDigest },
+          again: clone === null,
+        });
         if (!decided.ok) return decided;
         const { action, records } = decided.value;
         if (clone !== null && action !== "create" && action !== "unchanged") {

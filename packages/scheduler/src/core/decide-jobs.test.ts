@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decideStop, decideSubmit, desiredFor } from "./index.ts";
+import { decideStop, decideSubmit, desiredFor, dryRun } from "./index.ts";
 import { MAX_ACTIVE_TASKS } from "./state.ts";
 import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
@@ -17,6 +17,35 @@ describe("a submission", () => {
     expect(outcome(world, service())).toBe("create 1");
     expect(outcome(world, { ...service(), env: { B: "2", A: "1" } })).toBe("unchanged 1");
     expect(outcome(world, service("other"))).toBe("replace 2");
+  });
+
+  it("starts from a snapshot of its own project, and of no other, planned or not", () => {
+    const world = new World();
+    const spec = makeSpec("spy", { image: "oci://local/secretive/snapshots/web:0.before" });
+    const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
+    const refused = { ok: false, error: { code: "job.spec_invalid", detail: expect.stringContaining("secretive") } };
+    expect(world.trySubmit(spec)).toMatchObject(refused);
+    expect(dryRun(world.state, spec, env)).toMatchObject(refused);
+    const own = makeSpec("own", { image: `oci://local/${spec.project}/snapshots/web:0.before` });
+    expect(dryRun(world.state, own, env).ok).toBe(true);
+    expect(outcome(world, own)).toBe("create 1");
+    expect(outcome(world, makeSpec("image", { image: "oci://local/secretive/web:0.before" }))).toBe("create 1");
+  });
+
+  it("that is the same starts anew when it is to, once for each Idempotency-Key", () => {
+    const world = new World();
+    world.host("h1");
+    world.submit(service());
+    world.plan();
+    const before = world.active("web", 0);
+    const submission = { spec: service(), by: "ann", idempotencyKey: "k", requestDigest: "d", again: true };
+    const decided = unwrap(decideSubmit(world.state, submission));
+    expect(decided).toMatchObject({ action: "replace", version: 2 });
+    world.append(decided.records);
+    expect(unwrap(decideSubmit(world.state, submission))).toMatchObject({ action: "unchanged", version: 2 });
+    expect(world.plan()).toEqual([expect.stringContaining("stop")]);
+    expect(desiredFor(world.state, "h1" as never).allocations).toMatchObject([{ id: before, desired: "stop" }]);
+    expect(unwrap(decideSubmit(world.state, { ...submission, idempotencyKey: null })).version).toBe(3);
   });
 
   it("that differs in limits only leaves everything where it is, also what a batch job runs", () => {

@@ -4,6 +4,7 @@ import {
   jobKey,
   ok,
   problem,
+  snapshotOf,
   type JobName,
   type JobSpec,
   type LogRecord,
@@ -22,6 +23,8 @@ export interface Submission {
   readonly idempotencyKey: string | null;
   /** Says whether two requests with one Idempotency-Key are the same request. */
   readonly requestDigest: string;
+  /** What a service wrote is to be left behind: a job that is the same starts anew as well. */
+  readonly again?: boolean;
 }
 
 export type SubmitAction = "create" | "replace" | "change_limits" | "run_again" | "unchanged";
@@ -52,8 +55,20 @@ export const sameValue = (left: unknown, right: unknown): boolean => {
   );
 };
 
+/** What a task wrote may be all that its project knows: other projects' jobs do not start from it. */
+const foreignSnapshot = ({ image, project }: JobSpec): Problem | undefined => {
+  const owner = snapshotOf(image)?.project;
+  if (owner === undefined || owner === project) return undefined;
+  const detail = `image: ${image} is a snapshot of project ${owner}, from which only jobs of ${owner} start, not of ${project}; an image for others is made of its task with berth commit`;
+  return problem("job.spec_invalid", detail, {
+    errors: [{ pointer: "/image", message: `a snapshot of project ${owner}` }],
+  });
+};
+
 /** What submitting `spec` means now, its Idempotency-Key aside. */
 export const submitAction = (state: ClusterState, spec: JobSpec): Result<SubmitAction, Problem> => {
+  const foreign = foreignSnapshot(spec);
+  if (foreign !== undefined) return err(foreign);
   const job = state.jobs.get(jobKey(spec.project, spec.name));
   if (job === undefined) return ok("create");
   // A job that is being stopped may be started anew: each index waits until its old allocation has ended.
@@ -113,9 +128,10 @@ export const decideSubmit = (state: ClusterState, submission: Submission): Resul
       ),
     );
   }
-  const action = submitAction(state, spec);
-  if (!action.ok) return action;
-  if (action.value === "unchanged") return ok({ action: "unchanged", records: [], version: job?.version ?? 1 });
+  const meant = submitAction(state, spec);
+  if (!meant.ok) return meant;
+  const action = meant.value === "unchanged" && submission.again === true ? "replace" : meant.value;
+  if (action === "unchanged") return ok({ action: "unchanged", records: [], version: job?.version ?? 1 });
   if (JSON.stringify(spec).length > MAX_SPEC_CHARACTERS) {
     return err(
       problem(
@@ -125,15 +141,15 @@ export const decideSubmit = (state: ClusterState, submission: Submission): Resul
     );
   }
   const version = (job?.version ?? 0) + 1;
-  if (action.value === "change_limits") {
+  if (action === "change_limits") {
     const { limits, name, project } = spec;
     const change = { project, job: name, jobVersion: version, limits, by, idempotencyKey, requestDigest };
-    return ok({ action: action.value, version, records: [{ kind: "job_limits_changed", ...change }] });
+    return ok({ action, version, records: [{ kind: "job_limits_changed", ...change }] });
   }
   const refusal = missingSecret(state, spec) ?? exceedsQuota(state, spec) ?? tooMany(state, spec, job);
   if (refusal !== undefined) return err(refusal);
   return ok({
-    action: action.value,
+    action,
     version,
     records: [{ kind: "job_submitted", spec, jobVersion: version, by, idempotencyKey, requestDigest }],
   });

@@ -43,6 +43,27 @@ test("a clone is one task under another name, without a gang, and is told what o
   });
 });
 
+test("a clone of a task with another number goes on as that one; it is no job of one task to go back to", () => {
+  const state = stateWith({
+    ...web,
+    replicas: 3,
+    command: ["serve", "shard-${INDEX}", "of ${COUNT}"],
+    env: { SHARD: "${INDEX}/${COUNT}" },
+    volumes: [{ volume: "data-${INDEX}", target: "/data" }],
+  });
+  const third = { ...id, index: 2 };
+  expect(specFromSnapshot(state, third, clone("test", "same"))).toMatchObject({
+    value: {
+      image: "oci://local/default/snapshots/web:2.one",
+      command: ["serve", "shard-2", "of 3"],
+      env: { SHARD: "2/3" },
+      volumes: [{ volume: "data-2" }],
+    },
+  });
+  const shrunk = specFromSnapshot(stateWith(web), third, null);
+  expect(shrunk).toMatchObject({ ok: false, error: { detail: expect.stringContaining("clone it") } });
+});
+
 test("a job that starts from a snapshot is found as long as it has not finished", () => {
   expect(startsFrom(stateWith(web), IMAGE)).toBeUndefined();
   expect(startsFrom(stateWith({ ...web, image: IMAGE }), IMAGE)?.key).toBe("default/web");

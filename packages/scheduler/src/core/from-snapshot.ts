@@ -9,11 +9,28 @@ import {
   type Problem,
   type Result,
   type SnapshotClone,
+  volumeNameOf,
   type SnapshotId,
 } from "@berth/schema";
 import type { ClusterState, JobRecord } from "./state.ts";
 
 const refused = (detail: string): Result<never, Problem> => err(problem("request.invalid", detail));
+
+/**
+ * A clone's one task is number 0 of 1, and goes on as the one that it was taken of all the same: with the command, the
+ * environment and the volumes that this one had.
+ */
+const asTask = (spec: JobSpec, index: number): Pick<JobSpec, "command" | "env" | "volumes"> => {
+  const numbered = (text: string): string =>
+    text.replaceAll("${INDEX}", String(index)).replaceAll("${COUNT}", String(spec.count));
+  return {
+    command: spec.command.map(numbered),
+    env: Object.fromEntries(Object.entries(spec.env).map(([name, value]) => [name, numbered(value)])),
+    volumes: spec.volumes.map((mount) =>
+      "volume" in mount ? { ...mount, volume: volumeNameOf(mount.volume, index) } : mount,
+    ),
+  };
+};
 
 /** `clone` null: the job itself. */
 export const specFromSnapshot = (
@@ -30,7 +47,8 @@ export const specFromSnapshot = (
   const { spec } = record;
   const image = snapshotImage(id);
   if (clone === null) {
-    if (spec.count === 1) return ok({ ...spec, image });
+    if (spec.count === 1 && index === 0) return ok({ ...spec, image });
+    if (spec.count === 1) return refused(`${job} has one task and this is a snapshot of ${job}[${index}]: clone it`);
     return refused(`${job} has ${spec.count} tasks and this is a snapshot of ${job}[${index}] alone: clone it`);
   }
   if (clone.job === job) return refused(`body/job: ${job} is the job that it was taken of: restore it`);
@@ -41,13 +59,15 @@ export const specFromSnapshot = (
     );
   }
   const { disruption: _disruption, gangMin: _gang, ...alone } = spec;
+  const task = asTask(spec, index);
   return ok({
     ...alone,
+    ...task,
     name: clone.job,
     image,
     count: 1,
     maxRunning: null,
-    volumes: clone.volumes === "none" ? [] : spec.volumes,
+    volumes: clone.volumes === "none" ? [] : task.volumes,
   });
 };
 

@@ -17,12 +17,15 @@ import {
   parseDurationMs,
   problem,
   Routes,
+  snapshotOf,
   type HostId,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
+import { seesProject } from "../../../core/index.ts";
 import type { AuditHook } from "../audit.ts";
+import { principalOf } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
-import type { Server } from "../server-type.ts";
+import type { Principal, Server } from "../server-type.ts";
 import { problems } from "../shapes.ts";
 import { goneSignal } from "./jobs.ts";
 
@@ -44,6 +47,12 @@ const waitOf = (text: string | undefined): number => {
   throw new Refusal(problem("request.invalid", `querystring/wait: ${parsed.error}`));
 };
 
+/** What a task of another project wrote is not there for those who do not see that project. */
+const isHidden = (who: Principal, image: string): boolean => {
+  const owner = snapshotOf(image)?.project;
+  return owner !== undefined && !seesProject(who, owner);
+};
+
 export const addImageRoutes = (server: Server, { images }: Control, audit: AuditHook): void => {
   server.get(
     Routes.images,
@@ -54,7 +63,12 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
         response: { 200: ImageListSchema, ...problems },
       },
     },
-    async (request) => images.list(request.query.host === undefined ? undefined : [request.query.host]),
+    async (request) => {
+      const { host } = request.query;
+      const { items, silent } = await images.list(host === undefined ? undefined : [host]);
+      const who = principalOf(request);
+      return { items: items.filter(({ image }) => !isHidden(who, image.name)), silent };
+    },
   );
 
   server.get(
@@ -68,6 +82,9 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
     },
     async (request) => {
       const { host, image } = request.query;
+      if (isHidden(principalOf(request), image)) {
+        throw new Refusal(problem("image.not_found", `no host has ${image}`));
+      }
       return orRefuse(await images.inspect(image, host === undefined ? undefined : [host]));
     },
   );
