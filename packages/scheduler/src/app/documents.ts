@@ -47,9 +47,7 @@ export const createDocuments = (options: {
   const tooLarge = new Set<HostId>();
   const work = createGate();
   const signed = (host: HostId): Signed => {
-    const sealed = sealFor(state, vault, host, (secret, err) =>
-      logger.error({ host, secret, err }, "secret_unreadable"),
-    );
+    const sealed = sealFor(state, vault, host, (secret, err) => logger.error({ host, secret, err }, "secret_left_out"));
     return signer.sign({ ...desiredFor(state, host), ...sealed });
   };
 

@@ -56,7 +56,7 @@ export const createHostDuties = (options: {
       change("drain", id, origin, (now) => decideDraining(now, id, origin.who, clock.nowMs() + deadlineMs)),
     drainPlan: (id, deadlineMs) => {
       const host = view(id);
-      return host.ok ? ok(drainPlan(engine.state, id, deadlineMs)) : host;
+      return host.ok ? ok(drainPlan(engine.state, id, deadlineMs, clock.nowMs())) : host;
     },
     removeHost: async (id, force, origin) => {
       let allocations = 0;

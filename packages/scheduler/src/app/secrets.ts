@@ -76,22 +76,37 @@ export const createSecrets = ({ engine, vault }: { readonly engine: Engine; read
   };
 };
 
-/** `unreadable` is told of values that the key of this cluster does not open. */
+/**
+ * Of a desired document, which is one message of the bus: without a bound the secrets of one project could keep all others
+ * from reaching a host. A box is a third longer than its secret.
+ */
+export const MAX_SEALED_BYTES = 384 * 1024;
+
+/**
+ * Those of the tasks that came first, as far as a document has room. `leftOut` is told of the others, whose tasks will say
+ * that they were sent none, and of values that the key of this cluster does not open.
+ */
 export const sealFor = (
   state: ClusterState,
   vault: Vault,
   host: HostId,
-  unreadable: (key: string, error: unknown) => void,
+  leftOut: (key: string, error: unknown) => void,
 ): { readonly secrets?: Record<string, Sealed> } => {
   const sealingKey = state.hosts.get(host)?.sealingKey ?? null;
   if (sealingKey === null) return {};
   const secrets: Record<string, Sealed> = {};
+  let bytes = 0;
   for (const { project, name, encrypted } of secretsFor(state, host)) {
     const key = secretKey(project, name);
+    if (bytes + encrypted.length > MAX_SEALED_BYTES) {
+      leftOut(key, `the secrets of this host have more than ${MAX_SEALED_BYTES} bytes`);
+      continue;
+    }
     try {
       secrets[key] = vault.seal({ host, sealingKey }, key, vault.decrypt(key, encrypted));
+      bytes += encrypted.length;
     } catch (error) {
-      unreadable(key, error);
+      leftOut(key, error);
     }
   }
   return Object.keys(secrets).length === 0 ? {} : { secrets };

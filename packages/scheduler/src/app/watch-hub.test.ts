@@ -213,6 +213,18 @@ test("when a host has changed, jobs that wait are shown anew: their reason may b
   expect(one.messages[2]).toMatchObject({ previous: 11, revision: 12, jobs: [] });
   clock.advance(1_000);
   expect(one.messages.slice(3)).toMatchObject([{ previous: 12, revision: 12, jobs: [{ name: "p/waiting" }] }]);
+  // Who comes back to that revision hears of it, too; and nothing else waits for that second.
+  const two = client();
+  hub.join(two.value, 12, null);
+  expect(two.messages).toMatchObject([{ previous: 12, revision: 12 }]);
+  fold({ hosts: ["h3"] });
+  clock.advance(50);
+  fold({ jobs: ["p/a"] });
+  clock.advance(50);
+  expect(one.messages.slice(4)).toMatchObject([
+    { previous: 12, revision: 13 },
+    { previous: 13, revision: 14, jobs: [{ name: "p/a" }] },
+  ]);
 });
 
 test("nothing is rendered once nobody has listened for a minute; whoever comes then gets a snapshot", () => {

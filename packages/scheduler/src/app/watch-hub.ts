@@ -138,7 +138,7 @@ export const createWatchHub = (options: {
   const addWaiting = (jobs: Set<JobKey>): void => {
     if (!isWaitingStale) return;
     const againMs = waitingShownAtMs + limits.waitingMs - clock.monotonicMs();
-    if (againMs > 0) return later("flush", againMs, flush);
+    if (againMs > 0) return later("waiting", againMs, flush);
     isWaitingStale = false;
     waitingShownAtMs = clock.monotonicMs();
     for (const key of views.waitingJobs()) jobs.add(key);
@@ -237,9 +237,10 @@ export const createWatchHub = (options: {
 
   /** What happened after `since`, or undefined when that is not known any more. */
   const missed = (since: number): readonly Delta[] | undefined => {
-    if (since === published) return [];
+    // Also one that only says again why jobs wait, which begins and ends there.
     const at = ring.findIndex((delta) => delta.previous === since);
-    return at < 0 ? undefined : ring.slice(at);
+    if (at >= 0) return ring.slice(at);
+    return since === published ? [] : undefined;
   };
 
   return {

@@ -17,7 +17,7 @@ export const createWhatIf = (state: ClusterState, env: () => PlanEnv, inTurn: In
     if (standing?.revision === state.revision) return standing;
     const { revision } = state;
     const hosts: HostLosses["hosts"] = [];
-    for (const loss of hostLosses(state)) {
+    for (const loss of hostLosses(state, env().nowMs)) {
       hosts.push(loss);
       await turn();
     }

@@ -61,10 +61,12 @@ describe("a submission", () => {
       const free = JSON.stringify(world.state.hosts.get("h1" as never)?.allocations.length);
       expect(outcome(world, { ...spec, limits }, "key")).toBe("change_limits 2");
       expect(outcome(world, { ...spec, limits }, "key")).toBe("unchanged 2");
-      // A task that had ended is placed as it would have been; nothing is stopped.
-      expect(world.plan().filter((line) => line.startsWith("stop"))).toEqual([]);
-      expect([world.active("a", 0), world.active("a", 1)]).toEqual(before);
+      // Nothing is stopped, and a service's task that had ended is tried again when it would have been.
+      expect(world.plan()).toEqual([]);
       expect(JSON.stringify(world.state.hosts.get("h1" as never)?.allocations.length)).toBe(free);
+      world.nowMs += 1_000;
+      expect(world.plan()).toEqual(kind === "batch" ? [] : [expect.stringContaining("media/a[2]#2 → h1")]);
+      expect([world.active("a", 0), world.active("a", 1)]).toEqual(before);
       const document = desiredFor(world.state, "h1" as never);
       const wanted = document.allocations.filter(({ id }) => before.includes(id));
       expect(wanted.map(({ jobVersion, desired }) => [jobVersion, desired])).toEqual([

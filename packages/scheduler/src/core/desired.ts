@@ -19,6 +19,8 @@ export const desiredFor = (state: ClusterState, hostId: HostId): DesiredDocument
   const specs: Record<string, JobSpec> = {};
   const allocations: DesiredAllocation[] = [];
   for (const allocation of [...(host?.allocations ?? [])].sort(byId)) {
+    // An agent that knows no secrets cannot read a document that speaks of them: the task waits until it does.
+    if (host?.sealingKey === null && (allocation.spec.secrets ?? []).length > 0) continue;
     const spec = `${allocation.key}@${allocation.jobVersion}`;
     specs[spec] = allocation.spec;
     allocations.push({

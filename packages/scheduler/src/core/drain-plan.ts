@@ -8,8 +8,8 @@ import { tentatively } from "./tentative.ts";
 type Step = DrainPlan["steps"][number];
 
 /** Costs a copy of the state: for an operator's question, not for a loop. */
-export const drainPlan = (state: ClusterState, hostId: HostId, deadlineMs: number): DrainPlan => {
-  const copy = copyOf(state);
+export const drainPlan = (state: ClusterState, hostId: HostId, deadlineMs: number, nowMs: number): DrainPlan => {
+  const copy = copyOf(state, nowMs);
   const host = copy.hosts.get(hostId);
   if (host === undefined) return { host: hostId, deadlineMs, steps: [] };
   close(copy, host);

@@ -104,7 +104,13 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   if (host === undefined) return false;
   host.session = record.session;
   host.bootId = record.bootId;
-  host.sealingKey = record.sealingKey ?? null;
+  const sealingKey = record.sealingKey ?? null;
+  if (host.sealingKey !== sealingKey) {
+    // What was sealed to the former one cannot be opened any more.
+    host.sealingKey = sealingKey;
+    host.desiredRev = folding.sequence;
+    folding.changes.documents.add(host.id);
+  }
   host.inventory = record.inventory;
   const devices = record.capacity.devices ?? [];
   const areOthers = JSON.stringify(host.capacity?.devices ?? []) !== JSON.stringify(devices);

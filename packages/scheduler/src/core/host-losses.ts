@@ -31,8 +31,8 @@ const lossOf = (copy: MutableState, host: MutableHost): HostLoss => {
  * One host with work at a time, in the order of ids. Copies the state when it begins; each step then costs its tasks and,
  * where there are rules of placement, a look at all hosts.
  */
-export function* hostLosses(state: ClusterState): Generator<HostLoss> {
-  const copy = copyOf(state);
+export function* hostLosses(state: ClusterState, nowMs: number): Generator<HostLoss> {
+  const copy = copyOf(state, nowMs);
   const hosts = [...copy.hosts.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   for (const host of hosts) if (host.capacity !== null && host.state !== "lost") yield lossOf(copy, host);
 }

@@ -15,11 +15,13 @@ import {
   type MutableState,
 } from "./state.ts";
 
-/** Costs O(state): for an operator's question, not for a loop. */
-export const copyOf = (state: ClusterState): MutableState => {
+/** As of `nowMs`. Costs O(state): for an operator's question, not for a loop. */
+export const copyOf = (state: ClusterState, nowMs: number): MutableState => {
   const copy = createState();
   restoreImage(copy, JSON.parse(JSON.stringify([...imageOf(state)])) as ImageLine[]);
-  return inside(copy);
+  const mutable = inside(copy);
+  mutable.index.setNow(nowMs);
+  return mutable;
 };
 
 /** Makes records true in a copy, as if its leader had written them now. */

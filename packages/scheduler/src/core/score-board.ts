@@ -96,7 +96,7 @@ export const createScoreBoard = (
 
   const lanes = new LRUCache<number, Lane>({
     maxSize: maxScores,
-    sizeCalculation: () => Math.max(1, hosts),
+    sizeCalculation: ({ strip }) => Math.max(1, strip.sheet.partition.length),
     dispose: (lane) => {
       close(lane);
       for (const group of groupsOf(lane)) {
@@ -119,14 +119,17 @@ export const createScoreBoard = (
 
   const reset = (): void => {
     lanes.clear();
-    hosts = table.ids.length;
     places.clear();
     sheets.clear();
     counts.forgetPlaces();
-    seenReady = new Uint8Array(hosts).fill(UNSEEN);
-    journal = createChangeJournal(hosts);
+    const count = table.ids.length;
+    seenReady = new Uint8Array(count).fill(UNSEEN);
+    journal = createChangeJournal(count);
     kernel ??= new ScoreKernel();
-    kernel.reset(hosts, width, columns, journal.longest);
+    // Whatever fails there is tried again by the next who asks.
+    hosts = NONE_SEEN;
+    kernel.reset(count, width, columns, journal.longest);
+    hosts = count;
     isRevalued = true;
     for (let slot = 0; slot < hosts; slot += 1) look(slot);
   };
@@ -280,10 +283,17 @@ export const createScoreBoard = (
     return known;
   };
 
+  const forgetSheet = (key: string, sheet: Sheet): void => {
+    sheet.release();
+    sheets.delete(key);
+  };
+
   const sheetOf = (check: RuleCheck | null): Sheet => {
     const key = check?.rules.places.join("\n") ?? "";
     const known = sheets.get(key);
     if (known !== undefined) return known;
+    // Anybody may name labels: what no class needs any more makes room.
+    for (const [other, sheet] of sheets) if (sheet.isEmpty()) forgetSheet(other, sheet);
     const made = new Sheet(kernel, partitionBy(check?.places ?? [], table.ordered), width);
     sheets.set(key, made);
     return made;
@@ -359,9 +369,7 @@ export const createScoreBoard = (
       places.clear();
       counts.forgetPlaces();
       for (const [key, sheet] of sheets) {
-        if (key === "") continue;
-        sheet.release();
-        sheets.delete(key);
+        if (key !== "") forgetSheet(key, sheet);
       }
     },
     forget,

@@ -117,13 +117,13 @@ export class ScoreKernel {
     let at = this.#unused.get(bytes)?.pop();
     if (at === undefined) {
       at = this.#end;
-      this.#end += bytes;
-      const lacking = this.#end - this.u8.byteLength;
+      const lacking = at + bytes - this.u8.byteLength;
       if (lacking > 0) {
         // By a quarter at least, so that growing stays rare.
         this.run.memory.grow(Math.ceil(Math.max(lacking, this.u8.byteLength / 4) / PAGE));
         this.#view();
       }
+      this.#end = at + bytes;
     }
     this.u8.fill(0, at, at + bytes);
     return at;
@@ -140,9 +140,10 @@ export class ScoreKernel {
   reset(hosts: number, size: number, columns: number, longest: number): void {
     this.#end = FIRST;
     this.#unused.clear();
-    [this.#hosts, this.#size, this.#row] = [hosts, size, size + columns];
+    // Nobody is seen before all has its place: memory may grow, and be viewed anew, at each of them.
+    [this.#hosts, this.#rows, this.#size, this.#row] = [0, 0, size, size + columns];
     const amounts = hosts * this.#row * 8;
-    [this.#placesBytes, this.#mixBytes, this.#rows] = [0, 0, 0];
+    [this.#placesBytes, this.#mixBytes] = [0, 0];
     this.#free = this.alloc(amounts);
     this.#perUnit = this.alloc(amounts);
     this.#binding = this.alloc(hosts * 4);
@@ -153,6 +154,7 @@ export class ScoreKernel {
     this.#slots = this.alloc(longest * 4);
     this.#changed = this.alloc(longest);
     this.#models = new Int32Array(hosts * columns);
+    this.#hosts = hosts;
     this.#view();
     const row = this.#row * 8;
     const [most, opening] = [this.#most, this.#opening];
@@ -165,10 +167,11 @@ export class ScoreKernel {
     if (this.#placesBytes > 0) this.release(this.#places, this.#placesBytes);
     if (this.#mixBytes > 0) this.release(this.#mixAt, this.#mixBytes);
     const table = this.#size * rows * 8;
-    [this.#rows, this.#placesBytes, this.#mixBytes] = [rows, this.#hosts * rows * 8, 2 * table + rows * 8];
+    [this.#rows, this.#placesBytes, this.#mixBytes] = [0, this.#hosts * rows * 8, 2 * table + rows * 8];
     this.#places = this.alloc(this.#placesBytes);
     this.#mixAt = this.alloc(this.#mixBytes);
     this.#loose = new Float64Array(this.#hosts * rows);
+    this.#rows = rows;
     this.#view();
     const [idleAt, valuesAt] = [this.#mixAt + table, this.#mixAt + 2 * table];
     this.f64.set(inverse, this.#mixAt / 8);

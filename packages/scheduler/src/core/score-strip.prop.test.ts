@@ -69,6 +69,23 @@ it("uses what was closed and given back again", () => {
   expect(kernel.u8.byteLength).toBe(bytes);
 });
 
+it("makes room for many more hosts than there were", () => {
+  for (const [few, many] of [
+    [2_000, 20_000],
+    [3_000, 12_000],
+    [10, 100_000],
+  ] as const) {
+    const kernel = new ScoreKernel();
+    const valuation = valuate({ version: 1, requests: [{ request: Float64Array.of(1), weight: 1 }], returns: 1 }, [9]);
+    for (const hosts of [few, many]) {
+      kernel.reset(hosts, 5, 0, hosts);
+      kernel.revalue(valuation, createScorer(valuation, 5));
+      expect(kernel.seen.free).toHaveLength(hosts * 5);
+      expect(kernel.seen.places).toHaveLength(hosts * 2);
+    }
+  }
+});
+
 const SIZE = 3;
 const amounts = fc.tuple(
   ...Array.from({ length: SIZE }, () => fc.oneof({ weight: 1, arbitrary: fc.constant(0) }, fc.nat(1_000))),

@@ -118,6 +118,11 @@ export class Sheet {
     return lane;
   }
 
+  /** No lane of it is open. */
+  isEmpty(): boolean {
+    return this.#strips.every(({ lanes }) => lanes.every((lane) => lane === undefined));
+  }
+
   /** Gives all of its memory back; its lanes are closed. */
   release(): void {
     for (const { at } of this.#strips) this.kernel.release(at, this.#bytes);

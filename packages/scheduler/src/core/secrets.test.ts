@@ -3,14 +3,16 @@ import { expect, test } from "vitest";
 import { MAX_SECRETS_PER_PROJECT, type HostId, type ProjectName } from "@berth/schema";
 import {
   createState,
+  decideHello,
   decideRemoveSecret,
   decideSecret,
+  desiredFor,
   imageOf,
   restoreImage,
   secretsFor,
   secretViews,
 } from "./index.ts";
-import { makeSpec, unwrap, World } from "./testing/world.ts";
+import { makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
 const project = "media" as ProjectName;
 const draft = (name: string, digest = "0".repeat(64)) => ({ project, name, encrypted: "AAAA", digest });
@@ -28,6 +30,26 @@ test("a project has so many, and replacing one is no further one", () => {
   expect(decideSecret(world.state, draft("s0"), "ann")).toEqual({ ok: true, value: [] });
   set(world, "s0", "1".repeat(64));
   expect(secretViews(world.state, project)[0]).toMatchObject({ name: "s0", version: 2 });
+});
+
+test("a host that has another key gets its document again; one that has none hears of no task with secrets", () => {
+  const world = new World();
+  const host = "h1" as HostId;
+  const hello = (session: string, sealingKey?: string): void => {
+    const said = { ...makeHello(resources(4_000, 8_192), session), ...(sealingKey !== undefined && { sealingKey }) };
+    world.append(unwrap(decideHello(world.state, host, said)));
+  };
+  world.host("h1");
+  hello("session-0000000002", `${"A".repeat(43)}=`);
+  set(world, "a");
+  world.submit(makeSpec("job", { kind: "service", secrets: [{ secret: "a", file: "a" }] }));
+  world.plan();
+  expect(desiredFor(world.state, host).allocations).toHaveLength(1);
+  const { rev } = desiredFor(world.state, host);
+  hello("session-0000000003", `${"B".repeat(43)}=`);
+  expect(desiredFor(world.state, host).rev).toBeGreaterThan(rev);
+  hello("session-0000000004");
+  expect(desiredFor(world.state, host)).toMatchObject({ allocations: [], specs: {} });
 });
 
 test("a host has those of the tasks that are to run there, also after a snapshot, and none without them", () => {

@@ -40,7 +40,7 @@ describe("what if", () => {
           expect(placements(world)).toEqual(before);
           expect(world.plan()).toEqual([]);
 
-          const loss = [...hostLosses(world.state)].find((one) => one.host === "h0");
+          const loss = [...hostLosses(world.state, world.nowMs)].find((one) => one.host === "h0");
           world.append([{ kind: "host_lost", hostId: host("h0"), silentMs: 0 }]);
           world.plan();
           const expected = placements(world).filter((line, at) => line !== before[at]);
@@ -96,7 +96,7 @@ describe("what if", () => {
     ]);
     expect(view.finish).toEqual([world.active("sums")]);
     expect(view.hosts).toEqual({ open: 1, empty: 0 });
-    const { steps } = drainPlan(world.state, host("h0"), 60_000);
+    const { steps } = drainPlan(world.state, host("h0"), 60_000, world.nowMs);
     expect(steps.map(({ job, kind, to }) => [job, kind, to])).toEqual([
       ["web", "move", "h1"],
       ["web", "move", "h1"],

@@ -182,7 +182,7 @@ const answer = (
 
 /** Costs a copy of the state and a plan of everything that waits in it. */
 export const whatIf = (state: ClusterState, request: WhatIfRequest, env: PlanEnv): Result<WhatIfView, Problem> => {
-  const copy = copyOf(state);
+  const copy = copyOf(state, env.nowMs);
   const lost = hostsOf(copy, request.lose ?? []);
   if (!lost.ok) return lost;
   const drained = hostsOf(copy, request.drain ?? []);
