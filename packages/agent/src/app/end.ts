@@ -9,7 +9,7 @@ import { idBaseOf } from "../core/slots.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { berthError, change, end, fail, messageOf, put, RETRY_MS, sleep, type ActionOf } from "./record-changes.ts";
-import { runOf } from "./written.ts";
+import { noteResumed, runOf } from "./written.ts";
 
 const COLLECT_ATTEMPTS = 3;
 
@@ -27,6 +27,8 @@ export const stop = async (context: AgentContext, { id, cause }: ActionOf<"stop"
   }));
   log.info({ allocationId: id, task: before.task, cause: stopCause, graceMs }, "allocation.stopping");
   context.wakeReporter();
+  // A paused one goes on for its grace: whoever reads it as one that stands still has to know.
+  noteResumed(live.container);
   try {
     live.exit = await live.container.stop({ graceMs });
   } catch (error) {

@@ -12,10 +12,12 @@ export const openStanding = async (context: AgentContext, id: AllocationId): Pro
   const live = state.containers.get(id);
   if (live === undefined || live.exit !== undefined) return await openWritten(context, id, { pause: false });
   const { container } = live;
-  const stands = await inPauseTurn(container, async () =>
+  const stands = await inPauseTurn(container, async () => {
     // One that only stands still for somebody who reads it goes on soon.
-    (await container.isPaused()) && !(await files.pausesNoted()).includes(id) ? timesResumed(container) : undefined,
-  );
+    if (!(await container.isPaused()) || (await files.pausesNoted()).includes(id)) return undefined;
+    // Nor does one that is being stopped stand still for long.
+    return state.records.get(id)?.state === "running" ? timesResumed(container) : undefined;
+  });
   if (stands === undefined) {
     const detail = `${id} runs on ${settings.host}: pause it first (berth pause), or wait for its end`;
     return err(problem("allocation.running", detail));

@@ -7,7 +7,9 @@ import { quietLog } from "../testing/fake-agent.ts";
 import { turns } from "../testing/fake-clock.ts";
 import { allocationId, testSpec } from "../testing/fake-scheduler.ts";
 import { emptyState, type AgentContext } from "./context.ts";
+import { stop } from "./end.ts";
 import { answerPause } from "./pause-rpc.ts";
+import { openStanding } from "./snapshots.ts";
 import { openWritten, resumePaused } from "./written.ts";
 
 const setUp = () => {
@@ -30,6 +32,7 @@ const setUp = () => {
   const container = {
     writablePath: "/upper",
     isPaused: async () => (await turns(2), frozen.now),
+    stop: async () => ((frozen.now = false), { cause: "exited" }),
     pause: async () => {
       await turns(2);
       frozen.now = true;
@@ -75,6 +78,8 @@ const setUp = () => {
     settings,
     state,
     beat: () => undefined,
+    journal: { saveRecord: () => turns(2) },
+    wakeReporter: () => undefined,
   } as unknown as AgentContext;
   const open = async () => {
     const opened = await openWritten(context, id, { pause: true });
@@ -131,6 +136,36 @@ test("one that is told to end while it is paused runs on, to hear that", async (
   };
   await tree.still();
   expect([made.frozen.now, made.notes.size]).toEqual([false, 0]);
+});
+
+test("a snapshot is of one moment: not of a container that a user or its end let go on meanwhile", async () => {
+  const op = (kind: "pause" | "resume", made: ReturnType<typeof setUp>) =>
+    answerPause(made.context, { kind, allocation: made.id });
+  const standing = async (made: ReturnType<typeof setUp>) => {
+    await op("pause", made);
+    const opened = await openStanding(made.context, made.id);
+    if (!opened.ok) throw new Error(JSON.stringify(opened.error));
+    return opened.value.tree;
+  };
+  const still = await standing(setUp());
+  expect(still.checkStood).not.toThrow();
+
+  const resumed = setUp();
+  const goesOn = await standing(resumed);
+  await op("resume", resumed);
+  await op("pause", resumed);
+  expect(goesOn.checkStood).toThrow("was resumed while it was read");
+
+  const stopped = setUp();
+  const ends = await standing(stopped);
+  await stop(stopped.context, { kind: "stop", id: stopped.id, cause: "requested" } as never);
+  expect(ends.checkStood).toThrow("was resumed while it was read");
+
+  const stopping = setUp();
+  stopping.frozen.now = true;
+  const record = stopping.state.records.get(stopping.id);
+  if (record !== undefined) stopping.state.records.set(stopping.id, { ...record, state: "stopping" });
+  expect(await openStanding(stopping.context, stopping.id)).toMatchObject({ error: { code: "allocation.running" } });
 });
 
 test("a container that cannot go on fails no start of the agent", async () => {

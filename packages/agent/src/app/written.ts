@@ -22,7 +22,7 @@ export interface OpenWritten {
 /** Of one container: how many stand by for it to stand still, and who pauses or resumes it now. The last one lets it go on. */
 interface Readers {
   count: number;
-  /** How often a user has let it go on. */
+  /** How often a user, or its end, has let it go on. */
   resumed: number;
   readonly turns: Turns;
 }
@@ -39,10 +39,10 @@ const readersOf = (container: Container): Readers => {
 export const inPauseTurn = <T>(container: Container, work: () => Promise<T>): Promise<T> =>
   readersOf(container).turns.run(NEVER, work);
 
-/** How often a user has let it go on. */
+/** How often a user, or its end, has let it go on. */
 export const timesResumed = (container: Container): number => readersOf(container).resumed;
 
-/** A user lets it go on, whoever reads it. In its turn. */
+/** A user lets it go on, or it is stopped, whoever reads it: before it goes on. */
 export const noteResumed = (container: Container): void => {
   readersOf(container).resumed += 1;
 };

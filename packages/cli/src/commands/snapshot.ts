@@ -105,7 +105,10 @@ const registerLs = (snapshot: Command, { io, finish }: Host): void => {
           ],
           wide: [{ title: "IMAGE", value: (one) => one.image }],
           name: (one) => one.image,
-          empty: "There are no snapshots: berth snapshot create TASK",
+          empty:
+            value.silent.length === 0
+              ? "There are no snapshots: berth snapshot create TASK"
+              : "No host that answers has a snapshot",
         });
         for (const { host, problem } of value.silent) await say(io, `${host}: ${problem.detail ?? problem.title}`);
         finish(Exit.ok);

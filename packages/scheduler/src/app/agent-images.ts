@@ -30,7 +30,7 @@ import {
 } from "@berth/schema";
 import type { ClusterState } from "../core/index.ts";
 import type { AskAgent } from "./agent-rpc.ts";
-import { allPages, answeringHosts, createAskFor, fromEach, inParallel } from "./many-agents.ts";
+import { allPages, answeringHosts, createAskFor, fromEach, fromThese, inParallel } from "./many-agents.ts";
 
 export interface AgentImages {
   readonly list: (hosts: readonly HostId[] | undefined) => Promise<ImageList>;
@@ -153,7 +153,7 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
 
   return {
     list: async (hosts) => {
-      const { found, silent } = await fromEach(hosts ?? answering(), listOf);
+      const { found, silent } = await fromThese(state, hosts, listOf);
       return { items: found.flatMap(({ host, value }) => value.map((image) => ({ host, image }))), silent };
     },
 

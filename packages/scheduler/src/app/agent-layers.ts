@@ -13,7 +13,7 @@ import {
 } from "@berth/schema";
 import type { ClusterState } from "../core/index.ts";
 import type { AskAgent } from "./agent-rpc.ts";
-import { allPages, answeringHosts, createAskFor, fromEach } from "./many-agents.ts";
+import { allPages, createAskFor, fromThese } from "./many-agents.ts";
 
 export interface AgentLayers {
   /** Of all hosts that answer, or of one; `sees`: of which projects. */
@@ -34,7 +34,7 @@ export const createAgentLayers = (state: ClusterState, askAgent: AskAgent): Agen
 
   return {
     list: async (only, sees) => {
-      const { found, silent } = await fromEach(only === undefined ? answeringHosts(state) : [only], listOf);
+      const { found, silent } = await fromThese(state, only === undefined ? undefined : [only], listOf);
       const items = found.flatMap(({ host, value }) =>
         value.filter(({ project }) => sees(project)).map((layer) => ({ host, layer })),
       );

@@ -1,6 +1,6 @@
 /** Asking hosts for what they know: one for a value or for a list by its pages, many for the same thing, some at a time. */
 import { err, ok, problem, type Decoder, type HostId, type Problem, type Result, type Rpc } from "@berth/schema";
-import type { ClusterState } from "../core/index.ts";
+import type { ClusterState, HostRecord } from "../core/index.ts";
 import type { AskAgent } from "./agent-rpc.ts";
 
 /** Hosts that are asked at a time. */
@@ -14,12 +14,29 @@ export const inParallel = async <T, R>(items: readonly T[], work: (item: T) => P
   return results;
 };
 
+const answers = ({ session, state }: HostRecord): boolean =>
+  session !== null && state !== "lost" && state !== "disconnected";
+
 /** Hosts that can be asked now, by name. */
 export const answeringHosts = (state: ClusterState): HostId[] =>
   [...state.hosts.values()]
-    .filter((host) => host.session !== null && host.state !== "lost" && host.state !== "disconnected")
+    .filter(answers)
     .map(({ id }) => id)
     .toSorted();
+
+type Silent = { readonly host: HostId; readonly problem: Problem };
+
+/** Hosts of the cluster that cannot be asked now, by name: what they keep is missing from a list of all hosts. */
+export const silentHosts = (state: ClusterState): Silent[] =>
+  [...state.hosts.values()]
+    // One that never came has nothing.
+    .filter((host) => host.inventory !== null && !answers(host))
+    .map(({ id }) => id)
+    .toSorted()
+    .map((host) => ({
+      host,
+      problem: problem("agent.unreachable", `${host} does not answer now: what it keeps is not listed`),
+    }));
 
 /** An answer that has been decoded; `waitMs` as in AskAgent. */
 export type AskFor = <T>(
@@ -54,13 +71,24 @@ export const allPages = async <T>(
   return ok(items);
 };
 
+/** What these hosts answer; without any of them said, all of the cluster. */
+export const fromThese = async <T>(
+  state: ClusterState,
+  hosts: readonly HostId[] | undefined,
+  ask: (host: HostId) => Promise<Result<T, Problem>>,
+): ReturnType<typeof fromEach<T>> => {
+  if (hosts !== undefined) return await fromEach(hosts, ask);
+  const { found, silent } = await fromEach(answeringHosts(state), ask);
+  return { found, silent: [...silent, ...silentHosts(state)] };
+};
+
 /** What each host answers, and what kept the others from it. */
 export const fromEach = async <T>(
   hosts: readonly HostId[],
   ask: (host: HostId) => Promise<Result<T, Problem>>,
 ): Promise<{
   readonly found: readonly { readonly host: HostId; readonly value: T }[];
-  readonly silent: { readonly host: HostId; readonly problem: Problem }[];
+  readonly silent: Silent[];
 }> => {
   const asked = await inParallel(hosts, async (host) => ({ host, answer: await ask(host) }));
   return {

@@ -13,6 +13,7 @@ import {
   problem,
   ProjectNameSchema,
   Routes,
+  snapshotOf,
   type AllocationId,
   type ProjectName,
 } from "@berth/schema";
@@ -85,6 +86,10 @@ export const addLayerRoutes = (server: Server, { api, images, layers }: Control,
         throw new Refusal(problem("request.invalid", "body/image: name it by a tag, its digest is made now"));
       }
       const image = formatImageReference(reference.value);
+      if (snapshotOf(image) !== undefined) {
+        const detail = `body/image: ${image} would be a snapshot, and those are never overwritten: berth snapshot create makes one`;
+        throw new Refusal(problem("request.invalid", detail));
+      }
       const refused = isOfProject(image, project) ? undefined : refusalOf(principalOf(request), { role: "operator" });
       if (refused !== undefined) {
         const detail = `${refused.detail ?? refused.title}; names of ${project} begin with oci://local/${project}/`;

@@ -40,7 +40,7 @@ export const addSnapshotRoutes = (server: Server, { api, engine, images }: Contr
     const found = await images.inspect(snapshotImage(id), undefined);
     if (found.ok) return found.value.items.map(({ host }) => host);
     if (found.error.code !== "image.not_found") throw new Refusal(found.error);
-    const detail = `no host that answers has a snapshot ${id.name} of ${id.project}/${id.job}[${id.index}]`;
+    const detail = `no host that answers has a snapshot ${id.name} of ${id.project}/${id.job}[${id.index}]; berth snapshot ls shows what there is`;
     throw new Refusal(problem("snapshot.not_found", detail));
   };
   const startFrom = async (request: Parameters<typeof originOf>[0], id: SnapshotId, clone: SnapshotClone | null) => {
@@ -65,7 +65,15 @@ export const addSnapshotRoutes = (server: Server, { api, engine, images }: Contr
       const { hostId, index, job, project } = orRefuse(api.allocation(allocation));
       const name = request.body.name ?? nameOfNow();
       await audit.made(request);
-      return orRefuse(await images.snapshot(hostId, allocation, snapshotImage({ project, job, index, name })));
+      const image = snapshotImage({ project, job, index, name });
+      // Its own host looks again. One that does not answer now may have such a one all the same.
+      const before = await images.inspect(image, undefined);
+      if (before.ok) {
+        const on = before.value.items.map(({ host }) => host).join(", ");
+        const detail = `${image} is there already, on ${on}: remove it first, or choose another name`;
+        throw new Refusal(problem("snapshot.exists", detail));
+      }
+      return orRefuse(await images.snapshot(hostId, allocation, image));
     },
   );
 
