@@ -3,12 +3,13 @@
  * what the rules say is the same for all hosts of a domain, so it is asked once for each. Which is the best of a domain is
  * remembered until one of its scores changes. Whoever has to end at a known time is looked for among all that may still win.
  */
+import type { Alignments } from "./host-ends.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import { evenness, mayStand, sightOf } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
-import { SCORE_UNITS, withEnds } from "./score.ts";
+import { SCORE_UNITS } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
-import { bestBy, scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
+import { bestAligned, scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
 
 export interface Found {
   readonly slot: number;
@@ -16,29 +17,13 @@ export interface Found {
   readonly score: number;
 }
 
-/** How well a task goes with what stands on a host, 0 … 1, beside its score: see host-ends.ts. */
-export type Alignment = (slot: number) => number;
+const foundBy = (best: ReturnType<typeof bestAligned>): Found | undefined =>
+  best === undefined ? undefined : { slot: best.slot, score: best.total };
 
-/** The best of the positions `from` … `to` - 1, with so much added to the score of each of them. */
-const bestWithin = (
-  lane: Lane,
-  range: readonly [number, number],
-  added: number,
-  aligned: Alignment,
-): Found | undefined => {
-  const found = bestBy(
-    lane,
-    range,
-    (score) => withEnds(score + added, 1),
-    (slot, score) => withEnds(score + added, aligned(slot)),
-  );
-  return found === undefined ? undefined : { slot: found.slot, score: found.total };
-};
-
-const inDomain = (lane: Lane, domain: number, even: number, aligned: Alignment | undefined): Found | undefined => {
+const inDomain = (lane: Lane, domain: number, even: number, aligned: Alignments | undefined): Found | undefined => {
   const { begins, slotAt } = lane.strip.sheet.partition;
   if (aligned !== undefined) {
-    return bestWithin(lane, [begins[domain] as number, begins[domain + 1] as number], even, aligned);
+    return foundBy(bestAligned(lane, [begins[domain] as number, begins[domain + 1] as number], even, aligned));
   }
   const position = topIn(lane, domain);
   return position < 0 ? undefined : { slot: slotAt[position] as number, score: scoreAt(lane, position) + even };
@@ -49,7 +34,7 @@ const inPlaces = (
   check: RuleCheck,
   counts: GroupCounts,
   rank: Int32Array,
-  aligned: Alignment | undefined,
+  aligned: Alignments | undefined,
 ): Found | undefined => {
   const { partition } = lane.strip.sheet;
   const width = check.places.length;
@@ -67,10 +52,10 @@ const inPlaces = (
 };
 
 /** Without `aligned` nothing is known of when it ends. */
-export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array, aligned?: Alignment): Found | undefined => {
+export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array, aligned?: Alignments): Found | undefined => {
   if (lane.check !== null && lane.check.places.length > 0) return inPlaces(lane, lane.check, counts, rank, aligned);
   const { length, slotAt } = lane.strip.sheet.partition;
-  if (aligned !== undefined) return bestWithin(lane, [0, length], 0, aligned);
+  if (aligned !== undefined) return foundBy(bestAligned(lane, [0, length], 0, aligned));
   const position = topOf(lane);
   return position < 0 ? undefined : { slot: slotAt[position] as number, score: scoreAt(lane, position) };
 };
@@ -81,7 +66,7 @@ export const bestFew = (
   counts: GroupCounts,
   rank: Int32Array,
   limit: number,
-  aligned?: Alignment,
+  aligned?: Alignments,
 ): Found[] => {
   const { positionOf } = lane.strip.sheet.partition;
   const found: Found[] = [];

@@ -12,6 +12,7 @@ import { expect, it } from "vitest";
 import { firstShort } from "./feasibility.ts";
 import { STRIDE } from "./vector.ts";
 import { createDeviceLayout } from "./devices.ts";
+import { momentOf } from "./host-ends.ts";
 import { createHostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";
 import { explainWithEnds, NO_VALUATION, valuate } from "./score.ts";
@@ -70,7 +71,7 @@ const scored = (valuation: typeof NO_VALUATION, host: Model, requestClass: Reque
   const { lastsMs } = requestClass;
   if (lastsMs === null) return found.total;
   // The mean of how much the shorter of two remaining times is of the longer.
-  const left = host.ends.toSorted((a, b) => a - b).map((end) => Math.max(1, end - NOW));
+  const left = host.ends.toSorted((a, b) => a - b).map((end) => Math.max(1, end - momentOf(NOW, lastsMs)));
   const sum = left.reduce((total, its) => total + Math.min(its, lastsMs) / Math.max(its, lastsMs), 0);
   return explainWithEnds(found, left.length === 0 ? 0 : sum / left.length).total;
 };

@@ -28,7 +28,7 @@ import {
 } from "./devices.ts";
 import { type HostRoom } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
-import { createHostEnds, NO_END } from "./host-ends.ts";
+import { createHostEnds, NO_END, type Alignments } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
@@ -164,9 +164,9 @@ export const createHostIndex = (
   const endOf = ({ lastsMs }: RequestClass): number => (lastsMs === null ? NO_END : now + lastsMs);
 
   /** How well the class goes with what stands on a host; undefined where that is no question. */
-  const alignmentOf = (requestClass: RequestClass): ((slot: number) => number) | undefined => {
-    const atMs = endOf(requestClass);
-    return atMs === NO_END ? undefined : (slot) => ends.alignment(slot, now, atMs);
+  const alignmentOf = (requestClass: RequestClass): Alignments | undefined => {
+    const { lastsMs } = requestClass;
+    return lastsMs === null ? undefined : ends.alignments(now, lastsMs, ids.length);
   };
 
   const largestNow = (): Float64Array => {
@@ -260,7 +260,7 @@ export const createHostIndex = (
     valuation: () => valuation,
     explain: (slot, requestClass) => {
       const packed = board.explain(slot, requestClass);
-      const aligned = alignmentOf(requestClass)?.(slot);
+      const aligned = alignmentOf(requestClass)?.of(slot);
       const withAll = (scored: ScoreBreakdown): ScoreBreakdown =>
         aligned === undefined ? scored : explainWithEnds(scored, aligned);
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);

@@ -3,10 +3,11 @@
  * the same order, that of a partition. A host that cannot take the request has a negative score and never wins; among equals
  * the first position does.
  */
+import type { Alignments } from "./host-ends.ts";
 import { GROUP, type Partition } from "./places.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import type { ScoreKernel } from "./score-kernel.ts";
-import { SCORE_UNITS } from "./score.ts";
+import { SCORE_UNITS, withEnds } from "./score.ts";
 import { CANNOT, type Ask } from "./scorer.ts";
 
 export const LANES = 8;
@@ -163,29 +164,32 @@ export const setScore = (lane: Lane, slot: number, score: number): void => {
 };
 
 /**
- * The position among `from` … `to` - 1 (multiples of sixteen) of the highest total, the first of equals. A total is what
- * `totalOf` makes of a host and its score, and never more than `boundOf` makes of that score.
+ * The host among the positions `from` … `to` - 1 (multiples of sixteen) of the highest total, the first of equals: its score,
+ * with `added`, and how its work ends together with the task count alike.
  */
-export const bestBy = (
-  lane: Lane,
+export const bestAligned = (
+  { strip, inside }: Lane,
   [from, to]: readonly [number, number],
-  boundOf: (score: number) => number,
-  totalOf: (slot: number, score: number) => number,
+  added: number,
+  { known, of }: Alignments,
 ): { readonly slot: number; readonly total: number } | undefined => {
-  const { strip, inside } = lane;
   const { kernel, partition } = strip.sheet;
   const { i32 } = kernel;
+  const { slotAt } = partition;
   const hasGroups = (i32[(strip.at + HEAD.levels) / 4] as number) > 1;
   const groups = (i32[(strip.at + HEAD.level) / 4 + 1] as number) / 4 + inside;
+  const leaves = strip.leaves / 4 + inside;
   let [best, most] = [-1, -1];
   for (let begin = from; begin < to; begin += GROUP) {
     const highest = hasGroups ? (i32[groups + (begin / GROUP) * LANES] as number) : SCORE_UNITS;
-    if (highest < 0 || boundOf(highest) <= most) continue;
-    for (let position = begin; position < Math.min(begin + GROUP, to); position += 1) {
-      const score = scoreAt(lane, position);
-      if (score < 0 || boundOf(score) <= most) continue;
-      const slot = partition.slotAt[position] as number;
-      const total = totalOf(slot, score);
+    if (highest < 0 || withEnds(highest + added, 1) <= most) continue;
+    const end = Math.min(begin + GROUP, to);
+    for (let position = begin; position < end; position += 1) {
+      const score = i32[leaves + position * LANES] as number;
+      if (score < 0) continue;
+      const slot = slotAt[position] as number;
+      const before = known[slot] as number;
+      const total = withEnds(score + added, before >= 0 ? before : of(slot));
       if (total > most) [best, most] = [slot, total];
     }
   }
