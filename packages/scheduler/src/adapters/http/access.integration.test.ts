@@ -36,6 +36,7 @@ const values = {
   token: "abcdefghij",
   volume: "v",
   secret: "s",
+  snapshot: "n",
   access: "abcdefghij",
   operation: "operation-0000000001",
   "*": "x",
