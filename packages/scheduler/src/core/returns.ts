@@ -3,7 +3,8 @@
  * Where nothing ever ends every host is needed some day, and a task goes where it strands least, be it on an idle one; where
  * as much ends as begins, an idle host is one that could stay closed.
  *
- * Counted by moments, not by placements: what is placed at one moment had no time to end. There is no telling at first, and
+ * Counted by moments, not by placements: what is placed at one moment had no time to end, so that it counts by the length of
+ * its number only. There is no telling at first, and
  * the two mistakes do not cost the same: tasks that end only late keep a host open that they were spread to, while an idle
  * host is there for the next task too. So returning counts as known until so many moments say otherwise.
  */
@@ -44,8 +45,10 @@ export const createReturns = (learned?: ReturnsFacts, level = 1): Returns => {
     level: () => known,
     placed: (nowMs) => {
       if (nowMs !== atMs && placed > 0) {
-        moments += 1;
-        returned += Math.min(1, ended / placed);
+        // A moment at which much was placed says more, but by far not as much as that many moments.
+        const weight = 32 - Math.clz32(placed);
+        moments += weight;
+        returned += weight * Math.min(1, ended / placed);
         // What is too much for this moment makes room for the next.
         ended = Math.max(0, ended - placed);
         placed = 0;
