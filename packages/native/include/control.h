@@ -14,8 +14,9 @@
 #include <stdint.h>
 
 #define BERTH_CONTROL_VERSION 1u
-/* 3: a request to execute may bring a system call filter of its own. 4: leases. */
-#define BERTH_CONTROL_LEVEL 4u
+/* 3: a request to execute may bring a system call filter of its own. 4: leases.
+   5: a request to execute is a spec of version 4. A new BERTH_SPEC_VERSION is a new level, and a row in lib/exec.ts. */
+#define BERTH_CONTROL_LEVEL 5u
 
 enum berth_op {
   BERTH_OP_STATUS = 1,    /* answered with `status` */

@@ -4,7 +4,8 @@
  * One flat little-endian buffer: a fixed header, then arrays and strings anywhere behind it. A reference is an offset
  * from the start of the buffer. Every string ends with a NUL that `length` does not count and holds no other, so that
  * the supervisor can use it in place. The supervisor believes nothing: it checks every reference before the first use.
- * A change of this layout is a new BERTH_SPEC_VERSION; the two sides are always built together.
+ * A change of this layout is a new BERTH_SPEC_VERSION. At a start the two sides are of one build; a request to execute may
+ * meet an older supervisor, so that a new version is a new BERTH_CONTROL_LEVEL as well (see lib/exec.ts).
  */
 #ifndef BERTH_SPEC_H
 #define BERTH_SPEC_H

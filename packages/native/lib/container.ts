@@ -156,7 +156,7 @@ export class TrackedContainer implements Container {
 
   async exec(spec: ExecSpec): Promise<ExecResult> {
     this.#require(spec.seccomp === undefined ? 2 : 3, "exec");
-    const encoded = encodeExec(spec);
+    const encoded = encodeExec(spec, this.#status?.controlLevel);
     if (!encoded.ok) return { ok: false, error: encoded.error, exit: notStartedRecord(encoded.error) };
     return await exec(await dial(this.#directory), encoded.value, spec.terminal !== undefined, () => this.#connected());
   }

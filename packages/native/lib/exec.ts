@@ -14,15 +14,28 @@ import { Session } from "./session.ts";
 import { encodeSpec } from "./spec.ts";
 import type { Capability, ExecResult, ExecSpec, ExitRecord, NativeError } from "./types.ts";
 
+const VERSION_AT = 4;
 const FLAGS_AT = 12;
 const FLAG_EXEC = 256;
 const FLAG_WORKDIR = 512;
 /** The supervisor gives nothing that the container does not have; what it has was a matter of policy then. */
 const ANY: readonly Capability[] = ["dac_read_search", "net_admin", "sys_admin", "sys_ptrace"];
 
+/**
+ * BERTH_SPEC_VERSION by BERTH_CONTROL_LEVEL, as far as they differ from those of today. Versions 2 to 4 only added sections
+ * at the end of the header, none of which a request has; so what an older supervisor reads is the same but for the number,
+ * and a few zeros that nothing refers to.
+ */
+const SPEC_VERSIONS: ReadonlyMap<number, number> = new Map([
+  [2, 2],
+  [3, 2],
+  [4, 3],
+]);
+
 type Encoded = { readonly ok: true; readonly value: Buffer } | { readonly ok: false; readonly error: NativeError };
 
-export const encodeExec = (exec: ExecSpec): Encoded => {
+/** For a supervisor of that level, the one of today when it is not known. */
+export const encodeExec = (exec: ExecSpec, controlLevel?: number): Encoded => {
   const { workdir, env = {}, ...rest } = exec;
   const term = exec.terminal === undefined || env["TERM"] !== undefined ? {} : { TERM: "xterm" };
   const encoded = encodeSpec(
@@ -50,6 +63,8 @@ export const encodeExec = (exec: ExecSpec): Encoded => {
   );
   if (!encoded.ok) return encoded;
   encoded.value.writeUInt32LE(FLAG_EXEC | (workdir === undefined ? 0 : FLAG_WORKDIR), FLAGS_AT);
+  const version = controlLevel === undefined ? undefined : SPEC_VERSIONS.get(controlLevel);
+  if (version !== undefined) encoded.value.writeUInt32LE(version, VERSION_AT);
   return { ok: true, value: encoded.value };
 };
 

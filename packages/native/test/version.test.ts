@@ -99,6 +99,22 @@ test("a supervisor of before filters of executed programs is not asked for one: 
   expect(asked).not.toContain(9);
 });
 
+test("a supervisor of before secrets is asked to execute in the version of the spec that it reads", async () => {
+  let version = 0;
+  const container = await pretend((request, socket, status) => {
+    const type = request.readUInt8(1);
+    const told = status.replace('"startedAtMs":1', '"startedAtMs":1,"createdAtMs":1,"controlLevel":4');
+    if (type === 4) socket.write(reply(1, 2, request.readUInt32LE(4), told));
+    else if (type === 9) {
+      version = request.readUInt32LE(16 + 4);
+      socket.destroy();
+    } else socket.write(reply(1, 1, request.readUInt32LE(4)));
+  });
+  await container.signal(10);
+  await container.exec({ command: ["true"] }).catch(() => undefined);
+  expect(version).toBe(3);
+});
+
 test("a supervisor with another framing is running, cannot be talked to, and is named with its version", async () => {
   const container = await pretend((_request, socket) => socket.end(reply(9, 9, 0)));
   await expect(container.signal(10)).rejects.toThrow(/speaks control version 9, this agent 1.*EPROTONOSUPPORT/);
