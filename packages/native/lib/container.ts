@@ -103,6 +103,9 @@ export class TrackedContainer implements Container {
   get limits(): Resources | undefined {
     return this.#limits.resources;
   }
+  get limitsInDoubt(): boolean {
+    return this.#limits.inDoubt;
+  }
   get unenforced(): readonly Unenforced[] {
     return this.#limits.unenforced;
   }

@@ -304,3 +304,43 @@ test("beats while it is greeted and the line is up", async () => {
   await made.clock.advance(10_000);
   expect(made.cluster.heartbeats.length).toBe(before);
 });
+
+test("limits that are refused are tried ever less often, and warned of once for each reason", async () => {
+  const made = await agent();
+  const id = allocationId();
+  const spec = testSpec(["x"]);
+  made.cluster.place(id, spec);
+  made.cluster.announce();
+  await turns(30);
+  const tries: number[] = [];
+  const began = made.clock.monotonicMs();
+  let code = "EBUSY";
+  made.host.limitsFailure = () => {
+    tries.push(made.clock.monotonicMs() - began);
+    return { stage: "cgroup.limit", errno: 16, code, detail: `${tries.length} bytes are in use` };
+  };
+  const wish = (memoryBytes: number): void => {
+    made.cluster.specs["spec"] = { ...spec, limits: { ...spec.limits, memoryBytes } };
+    made.cluster.rev += 1;
+    made.cluster.announce();
+  };
+  const warnings = (): number => made.lines.filter((line) => line.startsWith("container.limits_refused")).length;
+  wish(2 ** 25);
+  await made.clock.advance(30 * 60_000);
+  const pauses = tries.slice(1).map((at, index) => at - (tries[index] ?? 0));
+  expect(pauses.slice(0, 5)).toEqual([15_000, 30_000, 60_000, 120_000, 240_000]);
+  expect(new Set(pauses.slice(4))).toEqual(new Set([240_000]));
+  expect(warnings()).toBe(1);
+  code = "EIO";
+  await made.clock.advance(10 * 60_000);
+  expect(warnings()).toBe(2);
+  // Other limits are tried at once, and what is done is said no more.
+  const before = tries.length;
+  wish(2 ** 27);
+  await turns(30);
+  expect([tries.length, warnings()]).toEqual([before + 1, 3]);
+  made.host.limitsFailure = undefined;
+  await made.clock.advance(20_000);
+  await turns(30);
+  expect(made.host.containers.get(id)?.spec.limits.memoryBytes).toBe(2 ** 27);
+});

@@ -27,6 +27,14 @@ import type { Container, Runtime } from "../ports/runtime.ts";
 import type { ImageOperations } from "./image-operations.ts";
 import type { ExecSessions } from "./exec-sessions.ts";
 
+/** Limits that a container does not have although its job does. */
+export interface LimitsRefused {
+  readonly key: string;
+  readonly reason: string;
+  /** How often in a row they were tried. */
+  readonly attempts: number;
+}
+
 /** A container of the runtime, with what the loop has learned of it. */
 export interface LiveContainer {
   readonly container: Container;
@@ -35,8 +43,7 @@ export interface LiveContainer {
   exit: ExitRecord | undefined;
   /** The limits that it has or was refused, as `limitsKey` says them; undefined: not compared yet. */
   limits: string | undefined;
-  /** Why it does not have them. */
-  limitsRefused: string | undefined;
+  limitsRefused: LimitsRefused | undefined;
   /** Whether it stood still when it was looked at last. */
   paused: boolean;
 }

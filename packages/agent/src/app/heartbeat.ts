@@ -87,7 +87,7 @@ const heartbeatOf = (
     containers[id] = {
       ...reading.usage,
       ...(live?.paused === true && { paused: true as const }),
-      ...(live?.limitsRefused !== undefined && { limitsRefused: live.limitsRefused }),
+      ...(live?.limitsRefused !== undefined && { limitsRefused: live.limitsRefused.reason }),
     };
     sum.cpuMillis += reading.usage.cpuMillis;
     sum.memoryBytes += reading.usage.memoryBytes;

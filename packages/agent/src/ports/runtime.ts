@@ -58,6 +58,8 @@ export interface Container {
   readonly writablePath: string;
   /** Those that it was started with, or that it was given since. */
   readonly limits: ContainerSpec["limits"] | undefined;
+  /** The kernel may hold it to others, as an update was cut off: `update` makes sure. */
+  readonly limitsInDoubt: boolean;
   /** Settles when it has ended, for whatever reason; never rejects. */
   readonly exited: Promise<ExitRecord>;
   /** All of its limits, while it runs. What the kernel refuses leaves those that it has. */

@@ -9,7 +9,7 @@
  */
 import type { AllocationId, Signed } from "@berth/schema";
 import { NO_VERSION, type Version } from "../core/accept.ts";
-import type { ContainerSpec, ExitRecord } from "../core/container.ts";
+import type { ContainerSpec, ExitRecord, RuntimeError } from "../core/container.ts";
 import type { AllocationRecord } from "../core/record.ts";
 import { noVerbs } from "./no-verbs.ts";
 import { NO_DEFAULTS } from "../core/images/prepared.ts";
@@ -63,6 +63,7 @@ export class FakeHost {
   readonly kept = new Map<AllocationId, readonly string[]>();
   diskFull = false;
   startFailure: ((spec: ContainerSpec) => ExitRecord | undefined) | undefined;
+  limitsFailure: ((limits: ContainerSpec["limits"]) => RuntimeError | undefined) | undefined;
   #pids = 100;
   readonly #random: () => number;
 
@@ -311,8 +312,11 @@ export class FakeHost {
       get limits() {
         return found.spec.limits;
       },
+      limitsInDoubt: false,
       update: async (limits) => {
         await turns(1);
+        const error = this.limitsFailure?.(limits);
+        if (error !== undefined) return { ok: false, error };
         found.spec = { ...found.spec, limits };
         return { ok: true, unenforced: [] };
       },

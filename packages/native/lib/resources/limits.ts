@@ -3,7 +3,7 @@
  *
  * `lock` holds what it was started with (written with the lock itself, before its supervisor exists), `limits` what it
  * was changed to. An update first notes there what it is about to do; when it is interrupted, the next adoption takes
- * it back.
+ * it back. When that is refused, the note stays and the limits are in doubt until an update is carried out.
  */
 import { open, readdir, readFile, rename } from "node:fs/promises";
 import { constants } from "node:os";
@@ -55,6 +55,9 @@ export const parseLimits = (text: string): LimitsRecord | undefined => {
 const isResources = (value: Resources | undefined): value is Resources =>
   value !== undefined && firstMistakeOf(value) === undefined;
 
+const failureOf = (cause: unknown): NativeError =>
+  cause instanceof NativeFailure ? cause.error : fromSystemError("cgroup.limit", cause, "update");
+
 const sumProtection = async (parent: string): Promise<void> => {
   let sum = 0;
   for (const entry of await readdir(parent, { withFileTypes: true })) {
@@ -70,6 +73,8 @@ export class ContainerLimits {
   readonly #cgroup: ContainerCgroup;
   readonly #directory: string;
   #resources: Resources | undefined;
+  /** Of an update that was interrupted and could not be taken back: the kernel may hold some of these. */
+  #begun: Resources | undefined;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(host: ResourceHost, cgroup: ContainerCgroup, directory: string, resources?: Resources) {
@@ -83,6 +88,10 @@ export class ContainerLimits {
   get resources(): Resources | undefined {
     return this.#resources;
   }
+  /** Whether the kernel may hold it to something else than `resources`. */
+  get inDoubt(): boolean {
+    return this.#begun !== undefined;
+  }
   get unenforced(): readonly Unenforced[] {
     return this.#resources === undefined ? [] : settingsOf(this.#resources, this.#host).unenforced;
   }
@@ -92,8 +101,11 @@ export class ContainerLimits {
     const record = (await this.#read("limits")) ?? (await this.#read("lock"));
     this.#resources = record?.resources;
     if (!running || record?.next === undefined) return;
-    await this.#change(record.next, record.resources);
+    this.#begun = record.next;
+    const error = await this.#change(record.next, record.resources).catch(failureOf);
+    if (error !== undefined) return;
     await this.#write(encodeLimits(record.resources));
+    this.#begun = undefined;
   }
 
   /** After the start and before the end of a container. */
@@ -123,13 +135,14 @@ export class ContainerLimits {
     try {
       await this.#write(encodeLimits(before, wanted));
       const error = await this.#change(before, wanted);
-      await this.#write(encodeLimits(error === undefined ? wanted : before));
+      await this.#write(error === undefined ? encodeLimits(wanted) : encodeLimits(before, this.#begun));
       if (error !== undefined) return { ok: false, error };
     } catch (cause) {
-      if (cause instanceof NativeFailure) return { ok: false, error: cause.error };
-      return { ok: false, error: fromSystemError("cgroup.limit", cause, "update") };
+      this.#begun ??= wanted;
+      return { ok: false, error: failureOf(cause) };
     }
     this.#resources = wanted;
+    this.#begun = undefined;
     if ((before.memoryLowBytes ?? 0) > 0 || (wanted.memoryLowBytes ?? 0) > 0) await this.#shareProtection();
     return { ok: true, unenforced: settingsOf(wanted, this.#host).unenforced };
   }
@@ -137,7 +150,10 @@ export class ContainerLimits {
   async #change(before: Resources, wanted: Resources): Promise<NativeError | undefined> {
     const place = (path: string) => this.#cgroup.pathIn(path);
     const { settings } = settingsOf(wanted, this.#host);
-    const known = new Map([...settingsOf(before, this.#host).settings, ...settings].map((each) => [keyOf(each), each]));
+    const former = [before, ...(this.#begun === undefined ? [] : [this.#begun])].flatMap(
+      (each) => settingsOf(each, this.#host).settings,
+    );
+    const known = new Map([...former, ...settings].map((each) => [keyOf(each), each]));
     await this.#makeRoom(settings);
     return await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
   }

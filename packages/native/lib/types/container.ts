@@ -111,6 +111,8 @@ export interface Container {
   stats(): Promise<ContainerStats>;
   /** What it may use now; undefined when its records were lost. */
   readonly limits: Resources | undefined;
+  /** An update was interrupted and could not be taken back: the kernel may hold it to others, until `update` succeeds. */
+  readonly limitsInDoubt: boolean;
   /** What of that does not hold on this host. */
   readonly unenforced: readonly Unenforced[];
   /**

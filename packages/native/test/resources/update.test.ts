@@ -6,7 +6,7 @@ import { openRuntime, type Container } from "../../lib/index.ts";
 import { eventually, layout } from "../host.ts";
 import { basic, firstLine, hierarchyOf, MIB, resourceTest, versionOf } from "./host.ts";
 
-const { host, running, read } = resourceTest();
+const { host, running, read, start } = resourceTest();
 const memoryLimit = (id: string) => read(id, "memory", "memory.limit_in_bytes", "memory.max");
 
 describe("update", () => {
@@ -178,6 +178,27 @@ describe("after a restart of the agent", () => {
     expect(found.limits).toEqual(basic);
     expect(read(container.id, "pids", "pids.max")).toBe("64");
     await stop(found);
+  });
+
+  test("an update that was interrupted and cannot be taken back leaves the limits in doubt, until one succeeds", async () => {
+    const container = await start(["probe", "hold", `${40 * MIB}`], basic);
+    expect(await firstLine(container)).toBe("holding");
+    expect(container.limitsInDoubt).toBe(false);
+    /* As if it had had little, was given more, used it, and the agent was killed before it could note that. */
+    const little = { ...basic, memoryBytes: 8 * MIB };
+    const file = join(host.stateDir, container.id, "limits");
+    writeFileSync(file, JSON.stringify({ version: 1, resources: little, next: basic }));
+    for (const found of [await reopened(container.id), await reopened(container.id)]) {
+      expect([found.limits, found.limitsInDoubt]).toEqual([little, true]);
+      expect(await found.update(little)).toMatchObject({ ok: false, error: { code: "EBUSY" } });
+      expect(found.limitsInDoubt).toBe(true);
+    }
+    expect(memoryLimit(container.id)).toBe(`${64 * MIB}`);
+    const found = await reopened(container.id);
+    expect(await found.update(basic)).toMatchObject({ ok: true });
+    expect([found.limits, found.limitsInDoubt]).toEqual([basic, false]);
+    expect((await reopened(container.id)).limitsInDoubt).toBe(false);
+    await stop(await adopted(container.id));
   });
 
   test("a torn record is no record", async () => {
