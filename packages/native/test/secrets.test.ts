@@ -1,7 +1,8 @@
 /** Secrets of a container: files in memory that only its program's user can read. */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { outputOf, testHost } from "./host.ts";
+import { outputOf, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 const target = "/run/secrets";
@@ -32,19 +33,28 @@ test("are on no file system of the host, while the container runs", async () => 
     secrets: { target, files: { one: bytes(value) } },
   });
   try {
-    const found = (): string => {
-      try {
-        return execFileSync("grep", ["-rlF", value, host.directory], { encoding: "utf8" });
-      } catch {
-        return "";
-      }
-    };
-    expect(found()).toBe("");
+    /* A FIFO would be waited for. */
+    const grep = ["-rlF", "-D", "skip", value, host.directory];
+    const { status, stdout, stderr } = spawnSync("grep", grep, { encoding: "utf8" });
+    /* 1: it is nowhere; 2: not all could be looked at. */
+    expect([status, stdout, stderr]).toEqual([1, "", ""]);
   } finally {
     await container.stop({ graceMs: 0 });
   }
   expect(await outputOf(container)).toContain(String(value.length));
   await container.remove();
+});
+
+test("that the supervisor holds are in no core dump of it and not swapped out", async () => {
+  const container = await host.start(["sleep", "60"], { secrets: { target, files: { one: bytes("v") } } });
+  try {
+    const maps = readFileSync(`/proc/${supervisorOf(container.pid ?? 0)}/smaps`, "utf8");
+    const flags = /memfd:berth-spec[^]*?^VmFlags: (.*)$/m.exec(maps)?.[1]?.split(" ");
+    expect(flags).toEqual(expect.arrayContaining(["dd", "lo"]));
+  } finally {
+    await container.stop({ graceMs: 0 });
+    await container.remove();
+  }
 });
 
 test.each([

@@ -27,6 +27,9 @@ int detach(int joins, struct err *err)
   (void)setsid();
   (void)umask(0);
   (void)prctl(PR_SET_NAME, "berth-supervise");
+  /* The spec holds secrets for as long as the container lives: no core dump of it, no look at it but by the host's root. */
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    return err_sys(err, "init", "not dumpable");
   if (chdir("/") < 0 || syscall(SYS_close_range, BERTH_FD_COUNT + joins, ~0U, 0) < 0)
     return err_sys(err, "init", "detach");
   for (int fd = BERTH_FD_SPEC; fd < BERTH_FD_COUNT + joins; fd++)
