@@ -19,6 +19,8 @@ test("a use without a place becomes a file with the name of the secret", () => {
 test.each([
   [[{ secret: "A" }], {}, "/secrets/0/secret"],
   [[{ secret: "a", file: "../a" }], {}, "/secrets/0/file"],
+  [[{ secret: "a", file: "__proto__" }], {}, "/secrets/0/file"],
+  [[{ secret: "a", env: "__proto__" }], {}, "/secrets/0/env"],
   [[{ secret: "a", env: "1A" }], {}, "/secrets/0/env"],
   [[{ secret: "a", env: "BERTH_HOST" }], {}, "/secrets/0/env"],
   [[{ secret: "a" }, { secret: "b", file: "a" }], {}, "/secrets/1/file"],

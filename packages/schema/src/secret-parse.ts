@@ -4,6 +4,8 @@ import type { JobDocument, JobSpec } from "./job.ts";
 
 /** Berth's own say of the task wins over all variables. */
 const OWN = /^BERTH_/;
+/** No key of a plain object, which a host keeps names and values in. */
+const NO_NAME = "__proto__";
 
 export const secretsOf = (document: JobDocument, errors: DocumentErrors): Pick<JobSpec, "secrets"> => {
   const { secrets = [], env = {} } = document;
@@ -21,8 +23,9 @@ export const secretsOf = (document: JobDocument, errors: DocumentErrors): Pick<J
     once(variables, variable, at, "env");
     if (variable !== undefined && Object.hasOwn(env, variable))
       errors.add(`/secrets/${at}/env`, `"${variable}" has a value in /env already`);
-    if (variable === "__proto__" || (variable !== undefined && OWN.test(variable)))
+    if (variable === NO_NAME || (variable !== undefined && OWN.test(variable)))
       errors.add(`/secrets/${at}/env`, `"${variable}" is not a possible name`);
+    if (file === NO_NAME) errors.add(`/secrets/${at}/file`, `"${file}" is not a possible name`);
     return {
       secret,
       ...(variable !== undefined && { env: variable }),

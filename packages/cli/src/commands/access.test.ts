@@ -71,7 +71,7 @@ test("ls, revoke and self", async () => {
   });
   expect((await berth(handler, ["ls"])).out).toMatchInlineSnapshot(`
     "NAME  ROLE       PROJECTS  EXPIRES  LAST USED  BY
-    ci    submitter  web,api   in 1h    never      admin
+    ci    submitter  web,api   in 1h    not here   admin
     all   submitter  all       never    -          admin
     "
   `);

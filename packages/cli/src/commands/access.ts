@@ -65,10 +65,10 @@ const where = (projects: AccessProjects): string => (projects === null ? "all" :
 const left = (expiresAtMs: number | null, nowMs: number): string =>
   expiresAtMs === null ? "never" : `in ${formatDuration(Math.max(0, expiresAtMs - nowMs))}`;
 
-/** An older scheduler does not say. */
+/** Each scheduler knows what it has seen itself; an older one does not say. */
 const used = (atMs: number | null | undefined, nowMs: number): string => {
   if (atMs === undefined) return "-";
-  return atMs === null ? "never" : `${formatDuration(Math.max(0, nowMs - atMs))} ago`;
+  return atMs === null ? "not here" : `${formatDuration(Math.max(0, nowMs - atMs))} ago`;
 };
 
 const columnsAt = (nowMs: number): readonly Column<AccessView>[] => [

@@ -29,3 +29,21 @@ test("is known at once, written once a minute at most and at the end, and forgot
   await keep("now");
   expect(written[2]).toEqual({ old: 61_000, ann: 60_000 });
 });
+
+test("what could not be written is written the next time, although nothing was used since", async () => {
+  let isFull = true;
+  const written: LastUses[] = [];
+  const lastUsed = createLastUsed({
+    known: {},
+    write: async (uses) => {
+      if (isFull) throw new Error("ENOSPC");
+      written.push(uses);
+    },
+    clock: { nowMs: () => 7, monotonicMs: () => 7 },
+  });
+  lastUsed.used("ann");
+  await expect(lastUsed.keep(() => true, "now")).rejects.toThrow("ENOSPC");
+  isFull = false;
+  await lastUsed.keep(() => true, "now");
+  expect(written).toEqual([{ ann: 7 }]);
+});

@@ -36,7 +36,12 @@ export const createLastUsed = (options: {
       isDirty = false;
       keptMs = clock.monotonicMs();
       for (const id of uses.keys()) if (!exists(id)) uses.delete(id);
-      await options.write(Object.fromEntries(uses));
+      try {
+        await options.write(Object.fromEntries(uses));
+      } catch (error) {
+        isDirty = true;
+        throw error;
+      }
     },
   };
 };
