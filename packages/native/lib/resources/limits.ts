@@ -102,10 +102,13 @@ export class ContainerLimits {
     this.#resources = record?.resources;
     if (!running || record?.next === undefined) return;
     this.#begun = record.next;
-    const error = await this.#change(record.next, record.resources).catch(failureOf);
-    if (error !== undefined) return;
-    await this.#write(encodeLimits(record.resources));
-    this.#begun = undefined;
+    try {
+      if ((await this.#change(record.next, record.resources)) !== undefined) return;
+      await this.#write(encodeLimits(record.resources));
+      this.#begun = undefined;
+    } catch {
+      /* The note is still there, and they stay in doubt: no reason to lose sight of a container. */
+    }
   }
 
   /** After the start and before the end of a container. */
