@@ -149,11 +149,6 @@ export const foldLimitsChanged = (folding: Folding, record: RecordOf<"job_limits
   }
   job.version = record.jobVersion;
   job.spec = spec;
-  // What waits for its next attempt waits in this version, until the same time.
-  for (const { active, index, notBeforeMs, status } of job.tasks) {
-    if (status !== "open" || active !== null || notBeforeMs === 0) continue;
-    state.delayed.push({ atMs: notBeforeMs, key, version: job.version, index });
-  }
   rememberKey(state, key, record);
   changes.jobs.add(key);
   return true;

@@ -174,14 +174,13 @@ export const wake = (folding: Folding): void => {
   state.delayed.prune((entry) => isWaiting(state, entry));
 };
 
-/** True while this entry of the heap still says what its task does. */
+/** True while this entry of the heap still says what its task does, whichever version of the job has it wait. */
 export const isWaiting = (state: MutableState, entry: Waiting): boolean => {
   const job = state.jobs.get(entry.key);
   const task = job?.tasks[entry.index];
   return (
     job !== undefined &&
     task !== undefined &&
-    job.version === entry.version &&
     job.desired === "run" &&
     task.status === "open" &&
     task.active === null &&
@@ -212,13 +211,13 @@ const settle = (folding: Folding, job: MutableJob, task: MutableTask, allocation
   if (verdict.counts) task.restarts += 1;
   task.streak = verdict.streak;
   task.notBeforeMs = folding.atMs + verdict.delayMs;
-  folding.state.delayed.push({ atMs: task.notBeforeMs, key: job.key, version: job.version, index: task.index });
+  folding.state.delayed.push({ atMs: task.notBeforeMs, key: job.key, index: task.index });
 };
 
 const postpone = ({ atMs, state }: Folding, job: MutableJob, task: MutableTask, waitMs: number): void => {
   if (task.status !== "open" || job.desired !== "run" || task.notBeforeMs >= atMs + waitMs) return;
   task.notBeforeMs = atMs + waitMs;
-  state.delayed.push({ atMs: task.notBeforeMs, key: job.key, version: job.version, index: task.index });
+  state.delayed.push({ atMs: task.notBeforeMs, key: job.key, index: task.index });
 };
 
 /** Books what an allocation asks for (`sign` 1) in every account that is kept, or gives it back (-1). */

@@ -355,7 +355,7 @@ const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void =
     for (const task of job.tasks) {
       refreshWanting(state, job, task);
       if (task.notBeforeMs > 0 && task.status === "open" && task.active === null) {
-        state.delayed.push({ atMs: task.notBeforeMs, key: job.key, version: job.version, index: task.index });
+        state.delayed.push({ atMs: task.notBeforeMs, key: job.key, index: task.index });
       }
     }
     for (const index of job.extra.keys()) refreshExtra(state, job, index);

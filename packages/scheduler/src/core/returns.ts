@@ -4,9 +4,9 @@
  * as much ends as begins, an idle host is one that could stay closed.
  *
  * Counted by moments, not by placements: what is placed at one moment had no time to end, so that it counts by the length of
- * its number only. There is no telling at first, and
- * the two mistakes do not cost the same: tasks that end only late keep a host open that they were spread to, while an idle
- * host is there for the next task too. So returning counts as known until so many moments say otherwise.
+ * its number only. There is no telling at first, and the two mistakes do not cost the same: tasks that end only late keep a
+ * host open that they were spread to, while an idle host is there for the next task too. So returning counts as known until
+ * so many moments say otherwise.
  */
 export interface ReturnsFacts {
   readonly moments: number;

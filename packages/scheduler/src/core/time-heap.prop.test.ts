@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { createTimeHeap, type Waiting } from "./time-heap.ts";
 
-const entry = (atMs: number, index: number): Waiting => ({ atMs, key: "p/j" as JobKey, version: 1, index });
+const entry = (atMs: number, index: number): Waiting => ({ atMs, key: "p/j" as JobKey, index });
 
 it("finds what is due and when the next is, without entries that no longer count, before and after pruning", () => {
   const times = fc.array(fc.tuple(fc.nat(30), fc.boolean()), { maxLength: 300 });

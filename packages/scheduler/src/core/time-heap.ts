@@ -7,7 +7,6 @@ import type { JobKey } from "@berth/schema";
 export interface Waiting {
   readonly atMs: number;
   readonly key: JobKey;
-  readonly version: number;
   readonly index: number;
 }
 
