@@ -12,13 +12,13 @@ import {
   taskName,
 } from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
-import { followOrders } from "../client/images.ts";
 import { Exit, Failure } from "../failure.ts";
 import { say } from "../io.ts";
 import { writeArchive } from "../output/archive-file.ts";
 import { printListing } from "../output/format.ts";
+import { saySilent } from "../output/silent.ts";
 import { ago } from "../output/columns.ts";
-import { tell } from "./image-perform.ts";
+import { followAndTell } from "./image-perform.ts";
 import { allocationToRead } from "./session-verb.ts";
 import {
   clientOf,
@@ -58,8 +58,7 @@ export const registerCommit: Register = (program, { io, finish }) => {
       const { id } = await allocationToRead(client, task, options.project);
       const path = routePath(Routes.allocationCommit, { allocation: id });
       const { value } = await client.post(decodeOrders, path, { image, pause: options.pause });
-      const quiet = options.quiet === true;
-      finish(await tell(io, await followOrders(io, client, value, quiet), quiet));
+      finish(await followAndTell(io, client, value, options));
     });
   withExamples(withPause(command), [
     ["berth commit web oci://local/default/web:tried", "paused while it is read"],
@@ -134,7 +133,7 @@ const registerLs = (layer: Command, { io, finish }: Host): void => {
           name: (row) => row.layer.allocation,
           empty: "Nothing is kept: no task that ended lately has written anything over its image",
         });
-        for (const { host, problem } of value.silent) await say(io, `${host}: ${problem.detail ?? problem.title}`);
+        await saySilent(io, value);
         finish(Exit.ok);
       },
     );

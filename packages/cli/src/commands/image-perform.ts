@@ -1,5 +1,6 @@
 /** Orders about images from a command: placed, followed to their end on every host, and told, one line a host. */
-import { formatBytes, type ImageOrder, type ImageResult } from "@berth/schema";
+import { formatBytes, type ImageOrder, type ImageOrders, type ImageResult } from "@berth/schema";
+import type { Client } from "../client/client.ts";
 import { followOrders, placeOrder, refuseAll, type Ended } from "../client/images.ts";
 import { Exit } from "../failure.ts";
 import { say, type Io } from "../io.ts";
@@ -47,10 +48,17 @@ export const tell = async (io: Io, ended: readonly Ended[], quiet: boolean): Pro
   return status;
 };
 
+/** Orders that are placed: followed to their end and told; `quiet` when all is well. */
+export const followAndTell = async (
+  io: Io,
+  client: Client,
+  orders: ImageOrders,
+  { quiet = false }: { readonly quiet?: boolean },
+): Promise<number> => tell(io, await followOrders(io, client, orders, quiet), quiet);
+
 export const perform = async (io: Io, options: HostsOptions, request: ImageOrder["request"]): Promise<number> => {
   const client = clientOf(io, options);
   const orders = await placeOrder(client, orderOf(options, request));
   refuseAll(orders);
-  const quiet = options.quiet === true;
-  return tell(io, await followOrders(io, client, orders, quiet), quiet);
+  return followAndTell(io, client, orders, options);
 };

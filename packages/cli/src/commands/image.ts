@@ -20,8 +20,9 @@ import type { Client } from "../client/client.ts";
 import { cancelOrders, followOrders, placeOrder, refuseAll } from "../client/images.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { Exit, Failure } from "../failure.ts";
-import { say, type Io } from "../io.ts";
+import type { Io } from "../io.ts";
 import { documentText, printListing } from "../output/format.ts";
+import { saySilent } from "../output/silent.ts";
 import { createLive } from "../output/live.ts";
 import { registerBuild } from "./image-build.ts";
 import { writeArchive } from "../output/archive-file.ts";
@@ -92,7 +93,7 @@ const registerLs = (image: Command, { io, finish }: Host): void => {
         name: (row) => row.image.name,
         empty: "No host keeps an image yet: they come with the first task that needs them, or by berth image pull",
       });
-      for (const { host, problem } of value.silent) await say(io, `${host}: ${problem.detail ?? problem.title}`);
+      await saySilent(io, value);
       finish(Exit.ok);
     });
   withExamples(withConnection(withFormat(command)), [

@@ -12,13 +12,13 @@ import {
   taskName,
 } from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
-import { followOrders } from "../client/images.ts";
 import { taskRef } from "../client/queries.ts";
 import { Exit } from "../failure.ts";
 import { say } from "../io.ts";
 import { ago } from "../output/columns.ts";
 import { printListing } from "../output/format.ts";
-import { tell } from "./image-perform.ts";
+import { saySilent } from "../output/silent.ts";
+import { followAndTell } from "./image-perform.ts";
 import { sentenceOf } from "./run.ts";
 import { allocationToRead } from "./session-verb.ts";
 import {
@@ -73,8 +73,7 @@ const registerCreate = (snapshot: Command, { io, finish }: Host): void => {
       const { id } = await allocationToRead(client, task, options.project);
       const path = routePath(Routes.allocationSnapshots, { allocation: id });
       const { value } = await client.post(decodeOrders, path, name === undefined ? {} : { name });
-      const quiet = options.quiet === true;
-      finish(await tell(io, await followOrders(io, client, value, quiet), quiet));
+      finish(await followAndTell(io, client, value, options));
     });
   withExamples(withProject(withConnection(command)), [
     ["berth snapshot create web before-update", "after berth pause web"],
@@ -110,7 +109,7 @@ const registerLs = (snapshot: Command, { io, finish }: Host): void => {
               ? "There are no snapshots: berth snapshot create TASK"
               : "No host that answers has a snapshot",
         });
-        for (const { host, problem } of value.silent) await say(io, `${host}: ${problem.detail ?? problem.title}`);
+        await saySilent(io, value);
         finish(Exit.ok);
       },
     );
@@ -181,8 +180,7 @@ const registerRm = (snapshot: Command, { io, finish }: Host): void => {
       const client = clientOf(io, options);
       const path = routePath(Routes.snapshotRemove, placeOf(task, options.project, name));
       const { value } = await client.post(decodeOrders, path, {});
-      const quiet = options.quiet === true;
-      finish(await tell(io, await followOrders(io, client, value, quiet), quiet));
+      finish(await followAndTell(io, client, value, options));
     });
   withExamples(withProject(withConnection(command)), [
     ["berth snapshot rm web before-update", "of its first task"],
