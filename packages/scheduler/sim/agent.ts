@@ -3,16 +3,20 @@
  * line that loses, repeats and reorders. It keeps every report until it has been acknowledged, as real agents do.
  */
 import {
+  deviceTotals,
   isTerminal,
   type AllocationId,
   type AllocationReport,
   type AllocationState,
   type DesiredDocument,
+  type Device,
   type Exit,
   type Hello,
   type HostId,
+  type JobSpec,
   type Resources,
 } from "@berth/schema";
+import { couldGive } from "./devices.ts";
 import type { Random } from "./random.ts";
 
 interface Container {
@@ -27,18 +31,20 @@ export interface SimAgent {
   session: number;
   boot: number;
   allocatable: Resources;
+  devices: readonly Device[];
   readonly containers: Map<AllocationId, Container>;
   readonly unacknowledged: AllocationReport[];
   epoch: number;
   rev: number;
 }
 
-export const createAgent = (id: HostId, allocatable: Resources): SimAgent => ({
+export const createAgent = (id: HostId, allocatable: Resources, devices: readonly Device[]): SimAgent => ({
   id,
   online: true,
   session: 1,
   boot: 1,
   allocatable,
+  devices,
   containers: new Map(),
   unacknowledged: [],
   epoch: 0,
@@ -128,31 +134,39 @@ export const reboot = (agent: SimAgent, nowMs: number): void => {
 };
 
 /** What it says of itself when it connects. */
-export const helloOf = ({ id, session, boot, allocatable, epoch, rev }: SimAgent): Hello => ({
-  version: 1,
-  session: `session-${String(session).padStart(16, "0")}`,
-  bootId: `boot-${boot}`,
-  inventory: {
-    hostname: id,
-    arch: "x64",
-    os: "linux",
-    kernel: "6",
-    cpuModel: "cpu",
-    cpuCount: 8,
-    memoryBytes: allocatable.memoryBytes,
-    cgroupVersion: "v2",
-    notEnforced: [],
-    agentVersion: "0",
-  },
-  capacity: { capacity: allocatable, systemReserved: { cpuMillis: 0, memoryBytes: 0, pids: 0 }, allocatable },
-  epoch,
-  rev,
-});
+export const helloOf = ({ id, session, boot, devices, epoch, rev, ...agent }: SimAgent): Hello => {
+  const totals = deviceTotals(devices.map(({ kind, has }) => ({ kind, count: 1, each: has })));
+  const allocatable = { ...agent.allocatable, more: { ...agent.allocatable.more, ...totals } };
+  return {
+    version: 1,
+    session: `session-${String(session).padStart(16, "0")}`,
+    bootId: `boot-${boot}`,
+    inventory: {
+      hostname: id,
+      arch: "x64",
+      os: "linux",
+      kernel: "6",
+      cpuModel: "cpu",
+      cpuCount: 8,
+      memoryBytes: allocatable.memoryBytes,
+      cgroupVersion: "v2",
+      notEnforced: [],
+      agentVersion: "0",
+    },
+    capacity: {
+      ...{ capacity: allocatable, systemReserved: { cpuMillis: 0, memoryBytes: 0, pids: 0 }, allocatable },
+      ...(devices.length > 0 && { devices: [...devices] }),
+    },
+    epoch,
+    rev,
+  };
+};
 
-/** So many tasks of a kind fit on all of them together while they are empty. */
-export const fitting = (agents: readonly SimAgent[], { cpuMillis, memoryBytes, pids }: Resources): number =>
-  agents.reduce(
-    (sum, { allocatable: all }) =>
-      sum + Math.floor(Math.min(all.cpuMillis / cpuMillis, all.memoryBytes / memoryBytes, all.pids / pids)),
-    0,
-  );
+/** So many tasks of a kind fit on all of them together while they are empty; of devices at most one on each is counted. */
+export const fitting = (agents: readonly SimAgent[], { requests, devices: asks = [] }: JobSpec): number =>
+  agents.reduce((sum, { allocatable: all, devices }) => {
+    if (!couldGive(devices, asks)) return sum;
+    const { cpuMillis, memoryBytes, pids } = requests;
+    const times = Math.floor(Math.min(all.cpuMillis / cpuMillis, all.memoryBytes / memoryBytes, all.pids / pids));
+    return sum + (asks.length > 0 ? Math.min(1, times) : times);
+  }, 0);

@@ -1,5 +1,18 @@
 /** What the checker knows of jobs, tasks and allocations. */
-import type { JobSpec, Placement, Resources } from "@berth/schema";
+import type { Device, DeviceGrant, JobSpec, Placement, Resources } from "@berth/schema";
+
+import { AMOUNTS } from "./amounts.ts";
+
+/** The life of an allocation, by rank. */
+export const RANKS = ["placed", "preparing", "starting", "running", "stopping"];
+export const ENDED = RANKS.length;
+
+export interface CheckedHost {
+  allocatable: Resources | null;
+  devices: readonly Device[];
+  lost: boolean;
+  silentMs: number | null;
+}
 
 export interface CheckedTask {
   active: string | null;
@@ -32,9 +45,33 @@ export interface CheckedAllocation {
 export interface Kept {
   readonly hostId: string;
   readonly requests: Resources;
+  readonly devices: readonly DeviceGrant[];
 }
 
 /** More is more important. */
 export const rankOf = ({ priority }: JobSpec): number =>
   ["besteffort", "batch", "production", "system"].indexOf(priority?.band ?? "production") * 1_000 +
   (priority?.level ?? 50);
+
+/** The job of a task, by its name. */
+export const jobNamed = (name: string): string => name.slice(0, name.lastIndexOf("["));
+
+/** What all that has not ended on a host requests. */
+export const bookedOn = (allocations: Iterable<CheckedAllocation>, hostId: string): Resources => {
+  const sum = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
+  for (const { placement, rank, requests } of allocations) {
+    if (placement.hostId !== hostId || rank === ENDED) continue;
+    for (const amount of AMOUNTS) sum[amount] += requests[amount];
+  }
+  return sum;
+};
+
+/** Whether another may take its place, as the job document promises, in its own words. */
+export const isOverdue = ({ spec }: CheckedAllocation, host: CheckedHost | undefined): boolean => {
+  if (host === undefined || host.silentMs === null) return false;
+  if (spec.disconnect === undefined) return host.lost;
+  const { action, afterMs, singleton } = spec.disconnect;
+  if (action === "keep") return false;
+  if (singleton) return host.silentMs > spec.stopTimeoutMs + 6_000 && host.silentMs >= (afterMs ?? 0);
+  return afterMs === null ? host.lost : host.silentMs >= afterMs;
+};

@@ -2,13 +2,24 @@
  * Reads the log and nothing else, with bookkeeping of its own that shares no code with the core, and says what must never
  * be: a host booked beyond what it has, an index placed twice or after its success, a state that went back.
  */
-import type { LogRecord, Placement, Quota, Resources, Transaction } from "@berth/schema";
+import type { DeviceGrant, LogRecord, Placement, Quota, Resources, Transaction } from "@berth/schema";
 import { AMOUNTS, isLess } from "./amounts.ts";
-import { rankOf, type CheckedAllocation, type CheckedJob, type CheckedTask, type Kept } from "./checked.ts";
+import {
+  bookedOn,
+  isOverdue,
+  jobNamed,
+  ENDED,
+  RANKS,
+  rankOf,
+  type CheckedAllocation,
+  type CheckedHost,
+  type CheckedJob,
+  type CheckedTask,
+  type Kept,
+} from "./checked.ts";
+import { givenTwice, wronglyGiven } from "./devices.ts";
 import { overQuota, type Held } from "./quotas.ts";
 
-const RANKS = ["placed", "preparing", "starting", "running", "stopping"];
-const ENDED = RANKS.length;
 export interface Checker {
   /** Folds one transaction; returns a sentence for everything in it that must not be. */
   readonly check: (sequence: number, transaction: Transaction) => string[];
@@ -16,7 +27,7 @@ export interface Checker {
 
 export const createChecker = (): Checker => {
   const jobs = new Map<string, CheckedJob>();
-  const hosts = new Map<string, { allocatable: Resources | null; lost: boolean; silentMs: number | null }>();
+  const hosts = new Map<string, CheckedHost>();
   const allocations = new Map<string, CheckedAllocation>();
   /** Where each volume is, by its name, for as long as it is one. */
   const volumes = new Map<string, string>();
@@ -40,27 +51,34 @@ export const createChecker = (): Checker => {
     return wrong;
   };
 
+  /** Whether all that shall stay on a host, or stands there (`all`), and all that is to come have devices of their own. */
+  const devicesTwice = (hostId: string, mine: readonly DeviceGrant[], all: boolean): string[] => {
+    const here = [...allocations.values()].filter(
+      ({ placement, rank }) => placement.hostId === hostId && rank !== ENDED,
+    );
+    const given = here.filter(({ stopped }) => all || !stopped).map(({ placement }) => placement.devices ?? []);
+    const keeps = all ? [] : [...kept.values()].filter((one) => one.hostId === hostId).map(({ devices }) => devices);
+    return givenTwice(hosts.get(hostId)?.devices ?? [], mine, [...given, ...keeps]).map((what) => `${hostId} ${what}`);
+  };
+
   /** All that the tasks of a project request that have not ended, and those for whom room is kept. */
   const heldBy = (project: string): Held[] => {
     // Of others nobody asks.
     if (!quotas.has(project)) return [];
-    return [
-      ...[...allocations.values()].filter(({ placement, rank }) => placement.project === project && rank !== ENDED),
-      ...[...kept].filter(([name]) => name.startsWith(`${project}/`)).map(([, one]) => one),
-    ];
+    const mine = [...allocations.values()].filter(
+      ({ placement, rank }) => placement.project === project && rank !== ENDED,
+    );
+    return [...mine, ...[...kept].filter(([name]) => name.startsWith(`${project}/`)).map(([, one]) => one)];
   };
 
   const currentOf = (key: string): CheckedAllocation[] => {
     const job = jobs.get(key);
-    return [...(job?.holding ?? [])]
-      .map((id) => allocations.get(id))
-      .filter((one) => one !== undefined)
-      .filter(({ placement }) => placement.jobVersion === job?.version);
+    const holding = [...(job?.holding ?? [])].map((id) => allocations.get(id)).filter((one) => one !== undefined);
+    return holding.filter(({ placement }) => placement.jobVersion === job?.version);
   };
 
-  const jobOf = (name: string): string => name.slice(0, name.lastIndexOf("["));
   const taskNamed = (name: string): CheckedTask | undefined =>
-    jobs.get(jobOf(name))?.tasks.get(Number(name.slice(name.lastIndexOf("[") + 1, -1)));
+    jobs.get(jobNamed(name))?.tasks.get(Number(name.slice(name.lastIndexOf("[") + 1, -1)));
 
   const checkKept = (record: Extract<LogRecord, { kind: "room_reserved" }>): string[] => {
     const wrong: string[] = [];
@@ -94,7 +112,10 @@ export const createChecker = (): Checker => {
       if (running < (budget?.minAvailable ?? 0)) wrong.push(`${owner} has ${running} left, less than its budget`);
       if (going > (budget?.maxUnavailable ?? going)) wrong.push(`${owner} has ${going} away, more than its budget`);
     }
-    kept.set(name, { hostId: record.hostId, requests: job.spec.requests });
+    const { devices: grants = [] } = record;
+    kept.set(name, { hostId: record.hostId, requests: job.spec.requests, devices: grants });
+    wrong.push(...wronglyGiven(name, hosts.get(record.hostId)?.devices ?? [], job.spec.devices ?? [], grants));
+    wrong.push(...devicesTwice(record.hostId, grants, false));
     wrong.push(...overQuota(quotas.get(record.project), before, heldBy(record.project), name));
     return [...wrong, ...promisedTooMuch(record.hostId, job.spec.requests)];
   };
@@ -105,15 +126,15 @@ export const createChecker = (): Checker => {
     for (const [name, one] of kept) {
       if (!gone(name, one)) continue;
       kept.delete(name);
-      const key = jobOf(name);
+      const key = jobNamed(name);
       if (jobs.get(key)?.spec.gangMin !== undefined) gangs.add(key);
     }
-    for (const name of kept.keys()) if (gangs.has(jobOf(name))) kept.delete(name);
+    for (const name of kept.keys()) if (gangs.has(jobNamed(name))) kept.delete(name);
   };
 
   /** A gang that has lost one of it may give up the rest, also what is kept for it. */
   const loosen = (key: string): void => {
-    if (jobs.get(key)?.spec.gangMin !== undefined) letGo((name) => jobOf(name) === key);
+    if (jobs.get(key)?.spec.gangMin !== undefined) letGo((name) => jobNamed(name) === key);
   };
 
   const partialGangs = (records: readonly LogRecord[]): string[] => {
@@ -144,25 +165,7 @@ export const createChecker = (): Checker => {
     if (succeeded && jobVersion === job.version) task.succeeded = true;
   };
 
-  const booked = (hostId: string): Resources => {
-    const sum = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
-    for (const allocation of allocations.values()) {
-      if (allocation.placement.hostId !== hostId || allocation.rank === ENDED) continue;
-      for (const amount of AMOUNTS) sum[amount] += allocation.requests[amount];
-    }
-    return sum;
-  };
-
-  /** As the job document promises, in its own words. */
-  const mayReplace = ({ placement, spec }: CheckedAllocation): boolean => {
-    const host = hosts.get(placement.hostId);
-    if (host === undefined || host.silentMs === null) return false;
-    if (spec.disconnect === undefined) return host.lost;
-    const { action, afterMs, singleton } = spec.disconnect;
-    if (action === "keep") return false;
-    if (singleton) return host.silentMs > spec.stopTimeoutMs + 6_000 && host.silentMs >= (afterMs ?? 0);
-    return afterMs === null ? host.lost : host.silentMs >= afterMs;
-  };
+  const mayReplace = (one: CheckedAllocation): boolean => isOverdue(one, hosts.get(one.placement.hostId));
 
   const checkPlaced = (placement: Placement): string[] => {
     const wrong: string[] = [];
@@ -222,7 +225,10 @@ export const createChecker = (): Checker => {
     if (host === undefined || host.allocatable === null)
       return [...wrong, `${name} placed on unknown ${placement.hostId}`];
     if (host.silentMs !== null) wrong.push(`${name} placed on ${placement.hostId}, which is silent`);
-    const sum = booked(placement.hostId);
+    const { devices: grants = [] } = placement;
+    wrong.push(...wronglyGiven(name, host.devices, job.spec.devices ?? [], grants));
+    wrong.push(...devicesTwice(placement.hostId, grants, true), ...devicesTwice(placement.hostId, grants, false));
+    const sum = bookedOn(allocations.values(), placement.hostId);
     for (const amount of AMOUNTS) {
       // A dimension that the task does not ask for may be over after the host has shrunk.
       if (requests[amount] > 0 && sum[amount] > host.allocatable[amount]) {
@@ -286,6 +292,7 @@ export const createChecker = (): Checker => {
       case "request_refused":
       case "secret_set":
       case "secret_removed":
+      case "host_uncordoned":
         return [];
       case "project_created":
       case "project_changed":
@@ -299,10 +306,9 @@ export const createChecker = (): Checker => {
       case "volume_created":
         volumes.set(`${record.project}/${record.volume}`, record.hostId);
         return [];
-      case "volume_removed": {
-        const volumeName = `${record.project}/${record.volume}`;
-        return volumes.delete(volumeName) ? [] : [`${volumeName} removed, but there is no such volume`];
-      }
+      case "volume_removed":
+        if (volumes.delete(`${record.project}/${record.volume}`)) return [];
+        return [`${record.volume} removed, but there is no such volume`];
       case "job_submitted":
         return submitted(record);
       case "job_limits_changed": {
@@ -328,20 +334,20 @@ export const createChecker = (): Checker => {
         return holding === 0 ? [] : [`${key} forgotten while it holds ${holding} allocations`];
       }
       case "host_enrolled":
-        hosts.set(record.hostId, { allocatable: null, lost: false, silentMs: null });
+        hosts.set(record.hostId, { allocatable: null, devices: [], lost: false, silentMs: null });
         return [];
       case "host_registered": {
         const host = hosts.get(record.hostId);
         if (host === undefined) return [`${record.hostId} registered without being admitted`];
-        if (isLess(record.capacity.allocatable, host.allocatable)) letGo((_name, one) => one.hostId === record.hostId);
-        host.allocatable = record.capacity.allocatable;
+        const { allocatable, devices = [] } = record.capacity;
+        const isOther = JSON.stringify(devices) !== JSON.stringify(host.devices);
+        if (isLess(allocatable, host.allocatable) || isOther) letGo((_name, one) => one.hostId === record.hostId);
+        [host.allocatable, host.devices] = [allocatable, devices];
         return [];
       }
       case "host_cordoned":
       case "host_draining":
         letGo((_name, one) => one.hostId === record.hostId);
-        return [];
-      case "host_uncordoned":
         return [];
       case "host_removed":
         return removed(record.hostId);

@@ -7,21 +7,18 @@
 import {
   makeId,
   type AllocationId,
+  type Device,
   type HostId,
   type JobSpec,
   type LogRecord,
-  type Resources,
   type Transaction,
 } from "@berth/schema";
 import {
   createState,
-  decideCordon,
   decideDrain,
-  decideDraining,
   decideEnrol,
   decideForget,
   decideHello,
-  decideRemove,
   decideReports,
   decideSilence,
   decideStop,
@@ -43,8 +40,10 @@ import { inside } from "../src/core/state.ts";
 import { createAgent, fitting, helloOf, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
 import { createChecker } from "./checker.ts";
 import { countErrors } from "./counts.ts";
+import { randomDevices } from "./devices.ts";
 import { describe } from "./describe.ts";
 import { dumpState } from "./dump.ts";
+import { dutyStep, randomHostSize } from "./duty.ts";
 import { otherLimits, randomSpec } from "./jobs.ts";
 import { liftQuotas, quotaStep } from "./quotas.ts";
 import { seededRandom, type Random } from "./random.ts";
@@ -57,9 +56,10 @@ export interface SimOptions {
   readonly policy: boolean;
   /** Whether projects get quotas and weights, and lose them. */
   readonly quotas?: boolean;
+  /** Whether hosts have devices, and jobs ask for them. */
+  readonly devices?: boolean;
 }
 
-const MiB = 2 ** 20;
 /** So many plans may follow from one, beside those that stop the rest of a gang. */
 const MAX_MORE = 3;
 const PATIENCE = { disconnectedAfterMs: 4_000, lostAfterMs: 10_000 };
@@ -74,6 +74,7 @@ export class SimulatedCluster {
   readonly #random: Random;
   readonly #policy: boolean;
   readonly #quotas: boolean;
+  readonly #devices: boolean;
   readonly #checker = createChecker();
   readonly #silentSince = new Map<HostId, number>();
   nowMs = 1_700_000_000_000;
@@ -85,9 +86,10 @@ export class SimulatedCluster {
     this.#random = seededRandom(options.seed);
     this.#policy = options.policy;
     this.#quotas = options.quotas === true;
+    this.#devices = options.devices === true;
     this.append("election", [{ kind: "leader_elected", instance: "s1" }]);
     for (let at = 0; at < options.hosts; at += 1) {
-      const agent = createAgent(`h${at + 1}` as HostId, this.#hostSize());
+      const agent = createAgent(`h${at + 1}` as HostId, randomHostSize(this.#random), this.#hostDevices());
       this.agents.push(agent);
       const enrolled = decideEnrol(this.state, { id: agent.id, publicKey: PUBLIC_KEY, by: "admin" });
       if (enrolled.ok) this.append("enrol", enrolled.value);
@@ -120,14 +122,8 @@ export class SimulatedCluster {
     this.#fail([...errors, ...countErrors(this.state)]);
   }
 
-  #hostSize(): Resources {
-    const { below } = this.#random;
-    return {
-      cpuMillis: 1000 * (1 + below(8)),
-      memoryBytes: 512 * MiB * (1 + below(16)),
-      pids: 100 * (1 + below(10)),
-      more: { diskBytes: 128 * MiB * (1 + below(8)) },
-    };
+  #hostDevices(): readonly Device[] {
+    return this.#devices ? randomDevices(this.#random) : [];
   }
 
   #makeAllocationId = (): AllocationId => {
@@ -144,7 +140,12 @@ export class SimulatedCluster {
     const again = this.#random.chance(0.3) && this.#jobs > 0;
     if (this.#jobs > 0 && this.#random.chance(0.3)) return otherLimits(this.#random, this.state.jobs);
     if (!again) this.#jobs += 1;
-    return randomSpec(this.#random, again ? 1 + this.#random.below(this.#jobs) : this.#jobs, this.#policy);
+    return randomSpec(
+      this.#random,
+      again ? 1 + this.#random.below(this.#jobs) : this.#jobs,
+      this.#policy,
+      this.#devices,
+    );
   }
 
   #hello(agent: SimAgent): void {
@@ -155,19 +156,10 @@ export class SimulatedCluster {
 
   /** An operator closes, opens, empties or removes a host; one that was removed is admitted again. */
   #duty(agent: SimAgent): void {
-    const { below, chance } = this.#random;
-    const dice = below(10);
     const { id } = agent;
-    const decided =
-      dice < 3
-        ? decideCordon(this.state, id, "ann")
-        : dice < 6
-          ? decideUncordon(this.state, id, "ann")
-          : dice < 9
-            ? decideDraining(this.state, id, "ann", this.nowMs + below(20_000))
-            : decideRemove(this.state, id, "ann", chance(0.5));
-    if (!decided.ok) return;
-    this.append("duty", decided.value);
+    const records = dutyStep(this.state, id, this.#random, this.nowMs);
+    if (records === undefined) return;
+    this.append("duty", records);
     if (this.state.hosts.has(id)) return;
     const enrolled = decideEnrol(this.state, { id, publicKey: PUBLIC_KEY, by: "admin" });
     if (enrolled.ok) this.append("enrol", enrolled.value);
@@ -343,7 +335,8 @@ export class SimulatedCluster {
       reboot(agent, this.nowMs);
       if (agent.online) this.#hello(agent);
     } else if (dice < 96) {
-      agent.allocatable = this.#hostSize();
+      agent.allocatable = randomHostSize(this.#random);
+      agent.devices = this.#hostDevices();
       agent.session += 1;
       if (agent.online) this.#hello(agent);
     } else if (dice < 97) this.append("election", [{ kind: "leader_elected", instance: `s${below(3)}` }]);
@@ -388,7 +381,7 @@ export class SimulatedCluster {
     // Data may lie on a host that is too small by now, or be written by a job that never ends.
     return [...this.state.jobs.values()]
       .filter(({ spec, finishedAtMs }) => spec.volumes.length === 0 && finishedAtMs === null)
-      .filter(({ spec }) => fitting(this.agents, spec.requests) >= (spec.gangMin ?? 1))
+      .filter(({ spec }) => fitting(this.agents, spec) >= (spec.gangMin ?? 1))
       .map((job) => `${job.key} is left over: ${JSON.stringify(job.counts)}`);
   }
 

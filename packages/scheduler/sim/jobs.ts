@@ -1,5 +1,6 @@
 /** Jobs of every kind, small enough for the hosts of a simulation. */
-import { PRIORITY_BANDS, type JobName, type JobSpec, type ProjectName } from "@berth/schema";
+import { deviceTotals, PRIORITY_BANDS, type JobName, type JobSpec, type ProjectName } from "@berth/schema";
+import { randomAsks } from "./devices.ts";
 import type { Random } from "./random.ts";
 
 const MiB = 2 ** 20;
@@ -27,19 +28,22 @@ const policy = ({ below, chance, pick }: Random, count: number): Partial<JobSpec
   ...(count > 1 && chance(0.3) && { gangMin: 2 + below(count - 1) }),
 });
 
-export const randomSpec = (random: Random, number: number, usesPolicy: boolean): JobSpec => {
+export const randomSpec = (random: Random, number: number, usesPolicy: boolean, usesDevices: boolean): JobSpec => {
   const { below, chance, pick } = random;
   const kind = chance(0.3) ? "service" : "batch";
+  const devices = usesDevices ? randomAsks(random) : [];
   const requests = {
     cpuMillis: 250 * (1 + below(8)),
     memoryBytes: 256 * MiB * (1 + below(8)),
     pids: 10 * (1 + below(12)),
+    ...(devices.length > 0 && { more: deviceTotals(devices) }),
   };
   const count = 1 + below(6);
   const more = usesPolicy ? policy(random, count) : {};
   const maxRunning = kind === "batch" && chance(0.4) ? Math.max(1 + below(count), more.gangMin ?? 1) : null;
   return {
     ...more,
+    ...(devices.length > 0 && { devices }),
     name: `j${number}` as JobName,
     // Of one project each, since names are asked for without it.
     project: (usesPolicy && number % 3 === 0 ? "lab" : "sim") as ProjectName,
@@ -70,6 +74,6 @@ export const randomSpec = (random: Random, number: number, usesPolicy: boolean):
 
 /** One of the jobs that there are, with other limits and nothing else. */
 export const otherLimits = (random: Random, jobs: ReadonlyMap<string, { readonly spec: JobSpec }>): JobSpec => {
-  const { spec } = random.pick([...jobs.values()]) ?? { spec: randomSpec(random, 1, false) };
+  const { spec } = random.pick([...jobs.values()]) ?? { spec: randomSpec(random, 1, false, false) };
   return { ...spec, limits: { ...spec.limits, cpuMillis: 10_000 + random.below(100) } };
 };

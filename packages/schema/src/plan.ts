@@ -58,6 +58,16 @@ export const HostRejectionSchema = Type.Union([
     },
     { additionalProperties: false },
   ),
+  /** It has the room, and keeps it for a task that waits longer: null when nobody knows until when. */
+  Type.Object(
+    {
+      hostId: HostIdSchema,
+      reason: Type.Literal("kept"),
+      keptFor: Type.String({ maxLength: 256 }),
+      untilMs: Type.Union([whole, Type.Null()]),
+    },
+    { additionalProperties: false },
+  ),
 ]);
 export type HostRejection = Static<typeof HostRejectionSchema>;
 

@@ -37,6 +37,8 @@ const rejection = (one: HostRejection): string => {
       return `${one.hostId}: ${amount(one.dimension, one.free)} free, ${amount(one.dimension, one.short)} short`;
     case "too_small":
       return `${one.hostId}: too small even when empty, ${amount(one.dimension, one.short)} short`;
+    case "kept":
+      return `${one.hostId}: kept for ${one.keptFor}${one.untilMs === null ? "" : ` until ${new Date(one.untilMs).toISOString()}`}`;
     default:
       return `${one.hostId}: against the rule "${one.rule}", ${one.actual}`;
   }

@@ -226,7 +226,7 @@ export const createApi = (options: ApiOptions): Api => {
 
     why: (project, job, index) => why(state, project, job, index, clock.nowMs()),
 
-    whyNot: (project, job, index, host) => whyNot(state, project, job, index, host),
+    whyNot: (project, job, index, host) => whyNot(state, project, job, index, host, clock.nowMs()),
 
     hosts: (page) => {
       // Hosts that were admitted and have not said hello yet have nothing to show.

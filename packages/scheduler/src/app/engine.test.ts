@@ -312,3 +312,27 @@ test("asks again, right before it decides, whether whoever asked may: by its own
   expect(await engine.submit({ ...enrol("b"), origin, need })).toMatchObject({ error: { code: "auth.required" } });
   expect([...engine.state.hosts.keys()]).toEqual(["a"]);
 });
+
+test("is settled when it leads and has nothing left to plan, and not while it plans", async () => {
+  let release: (() => void) | undefined;
+  let rounds = 0;
+  const background = async (): Promise<boolean> => {
+    rounds += 1;
+    await new Promise<void>((resolve) => (release = resolve));
+    return false;
+  };
+  const { engine } = start(memoryLog(), "one", { background });
+  await leads(engine);
+  await eventually("planning", () => release !== undefined);
+  expect(engine.isSettled()).toBe(false);
+  release?.();
+  await eventually("settled", engine.isSettled);
+  const before = rounds;
+  release = undefined;
+  engine.nudge();
+  expect(engine.isSettled()).toBe(false);
+  await eventually("planning again", () => release !== undefined);
+  (release as (() => void) | undefined)?.();
+  await eventually("settled again", engine.isSettled);
+  expect(rounds).toBe(before + 1);
+});

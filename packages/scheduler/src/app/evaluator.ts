@@ -1,11 +1,19 @@
 /**
  * Runs the core's evaluations: plan → validate → append, one batch at a time, and asks to be woken when the core says
  * that time alone will change something (a backoff that ends). A plan that does not validate is a bug: it is not
- * applied, it is counted, and the evaluation waits instead of spinning.
+ * applied, it is counted, and another is made without the hosts at which it failed, so that the others go on. Where no host
+ * is to blame, the evaluation waits instead of spinning.
  */
-import { makeId, type AllocationId, type LogRecord } from "@berth/schema";
+import { makeId, type AllocationId, type HostId, type LogRecord } from "@berth/schema";
 import type { Logger } from "pino";
-import { decideDrain, decideForget, planEvaluations, validatePlan, type ClusterState } from "../core/index.ts";
+import {
+  decideDrain,
+  decideForget,
+  hostsAtFault,
+  planEvaluations,
+  validatePlan,
+  type ClusterState,
+} from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Commit } from "./engine.ts";
 
@@ -16,6 +24,10 @@ export interface EvaluatorCounters {
 
 const MAX_PLACEMENTS = 400;
 const RETRY_MS = 1_000;
+/** A host at which a plan failed is left out for so long. */
+const DOUBT_MS = 60_000;
+/** So many plans are made at once, each without the hosts at which the one before it failed. */
+const ATTEMPTS = 4;
 /** A plan's records may take this much of a transaction: the envelope needs the rest. */
 const PLAN_BYTES = 500 * 1024;
 
@@ -37,36 +49,58 @@ export const createEvaluator = (options: {
     cancelWake = clock.after(delayMs, nudge);
   };
 
-  const plan = (state: ClusterState) => {
+  const doubtedUntil = new Map<HostId, number>();
+  const doubted = (): ReadonlySet<HostId> => {
+    const now = clock.monotonicMs();
+    for (const [hostId, untilMs] of doubtedUntil) if (untilMs <= now) doubtedUntil.delete(hostId);
+    return new Set(doubtedUntil.keys());
+  };
+
+  const plan = (state: ClusterState, without: ReadonlySet<HostId>) => {
     const env = {
       nowMs: clock.nowMs(),
       makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
     };
     // A plan too large for one transaction is made again with fewer placements; one placement always fits.
     for (let maxPlacements = MAX_PLACEMENTS; ; maxPlacements = Math.ceil(maxPlacements / 2)) {
-      const made = planEvaluations(state, env, { maxPlacements });
+      const made = planEvaluations(state, env, { maxPlacements, without });
       if (maxPlacements === 1 || bytesOf(made.records) <= PLAN_BYTES) return made;
     }
+  };
+
+  /** A plan that stands up to the check; undefined when there is none. */
+  const validPlan = (state: ClusterState) => {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const without = doubted();
+      const made = plan(state, without);
+      const verdict = validatePlan(state, made.records);
+      if (verdict.ok) return made;
+      const hosts = [...hostsAtFault(state, made.records)].filter((hostId) => !without.has(hostId));
+      counters.rejected("invalid");
+      logger.error({ errors: verdict.error.slice(0, 10), hosts: hosts.slice(0, 10) }, "plan_invalid");
+      if (hosts.length === 0) return undefined;
+      for (const hostId of hosts) doubtedUntil.set(hostId, clock.monotonicMs() + DOUBT_MS);
+      // A look at them again, whatever happens meanwhile.
+      clock.after(DOUBT_MS, nudge);
+    }
+    return undefined;
   };
 
   return async (state, commit) => {
     const startedMs = clock.monotonicMs();
     const drain = decideDrain(state, clock.nowMs());
     if (drain.records.length > 0) return (await commit(drain.records, "drain")).ok;
-    const planned = plan(state);
+    const planned = validPlan(state);
+    if (planned === undefined) {
+      wakeIn(RETRY_MS);
+      return false;
+    }
     const { records, more } = planned;
     const wakeAtMs = earlier(planned.wakeAtMs, drain.wakeAtMs);
     if (records.length === 0) {
       const forgotten = decideForget(state);
       if (forgotten.length > 0) return (await commit(forgotten, "retention")).ok;
       if (wakeAtMs !== null) wakeIn(Math.max(1, wakeAtMs - clock.nowMs()));
-      return false;
-    }
-    const verdict = validatePlan(state, records);
-    if (!verdict.ok) {
-      counters.rejected("invalid");
-      logger.error({ errors: verdict.error.slice(0, 10) }, "plan_invalid");
-      wakeIn(RETRY_MS);
       return false;
     }
     const placements = records.filter((record) => record.kind === "allocation_placed").length;

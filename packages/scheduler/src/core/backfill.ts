@@ -114,6 +114,15 @@ export const promise = (
   return [...promised.values()];
 };
 
+/** Asks while what is booked for these promises is free: what a host lacks by itself. */
+export const withoutPromises = <T>(tentative: Tentative, promised: readonly Promised[], ask: () => T): T => {
+  const mark = tentative.bookings;
+  for (const { slot, classes } of promised) for (const booked of classes) tentative.bookAt(slot, booked, -1);
+  const answer = ask();
+  tentative.undoTo(mark);
+  return answer;
+};
+
 /** What a promise is kept from. */
 export type Asking = Pick<MutableJob, "spec" | "requestClass">;
 

@@ -17,6 +17,7 @@ import {
 import { exceedsQuota, submitAction } from "./decide-jobs.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
+import { keptFrom } from "./explain-policy.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { missingSecret } from "./secrets.ts";
 import { standing } from "./queue-order.ts";
@@ -45,6 +46,7 @@ const simulate = (
   serving: Serving,
   spec: JobSpec,
   job: MutableJob | undefined,
+  nowMs: number,
 ) => {
   const tasks: TaskPlan[] = [];
   const hostsUsed = new Set<string>();
@@ -78,7 +80,7 @@ const simulate = (
     if (blocked !== undefined) return { ...blocked, sentence: `${subject} waits like the task before it` };
     const found = oneMore(index, subject);
     if (found === undefined) {
-      const explained = explainRequest(state, tentative, { ...asking, index }, subject, "look");
+      const explained = whyNowhere(index, subject);
       if (!mountsVolumes(spec)) blocked = explained;
       return explained;
     }
@@ -98,6 +100,11 @@ const simulate = (
   const claimAt = (index: number): Claim => claimFor(state, spec.project, requestClass.request, previousOf(index));
 
   const asking = { spec, requestClass };
+  const whyNowhere = (index: number, subject: string): Explained => {
+    const { promised } = serving;
+    const promises = { promised, kept: keptFrom(state, promised, asking, nowMs) };
+    return explainRequest(state, tentative, { ...asking, index }, subject, "look", promises);
+  };
   /** Where one more of these tasks goes, with whose room; books it. */
   const oneMore = (index: number, subject: string): Explained | undefined => {
     const chosen = serving.find({ ...asking, index }, RUNNERS_UP);
@@ -128,10 +135,7 @@ const simulate = (
   if (gang.hold !== undefined) blocked = heldBy(`${spec.project}/${spec.name}`, gang.hold);
   else if (gang.able < gangMin) {
     const name = `${spec.project}/${spec.name}`;
-    blocked =
-      gang.able === 0 && wanting > 0
-        ? explainRequest(state, tentative, { ...asking, index: members[0] ?? 0 }, name, "look")
-        : heldByGang(name, gang.able);
+    blocked = gang.able === 0 && wanting > 0 ? whyNowhere(members[0] ?? 0, name) : heldByGang(name, gang.able);
   }
 
   for (let index = 0; index < spec.count; index += 1) {
@@ -243,7 +247,7 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
     };
     const ahead = { ...ALL_QUEUED, isAhead, replaced: job };
     const { tasks, hostsUsed, totals } = planOn(state, tentative, env, ahead, (_planned, serving) =>
-      simulate(state, tentative, serving, spec, job),
+      simulate(state, tentative, serving, spec, job, env.nowMs),
     );
     const warnings = notEnforced(state, hostsUsed, spec);
     if (tasks.length < spec.count) {

@@ -1,15 +1,15 @@
 /** Why a task waits for the sake of others, or with others: room that is kept, gangs, promises; and what priorities would change. */
-import { formatPriority, MAX_LEVEL, priorityOf, type UnblockHint } from "@berth/schema";
+import { formatPriority, MAX_LEVEL, priorityOf, type HostRejection, type UnblockHint } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
-import { mayBackfill } from "./backfill.ts";
+import { mayBackfill, withoutPromises, type Asking, type Promised } from "./backfill.ts";
 import { SOME_DAY } from "./ends.ts";
-import { slotsOf } from "./fold-tasks.ts";
+import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { placeTask, wantingOf } from "./place-task.ts";
 import { findEviction } from "./preempt.ts";
 import { claimOf, QuotaBook, type QuotaHold } from "./quota.ts";
 import { heldBy, type Explained } from "./sentences.ts";
-import { mayReplace, type Serving } from "./serve.ts";
+import type { Serving } from "./serve.ts";
 import type { MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Tentative } from "./tentative.ts";
 import { mountsVolumes } from "./volumes.ts";
@@ -30,18 +30,32 @@ export const explainReserved = (
   return heldBy(subject, hold);
 };
 
+/** The tasks that a plan made now would place, if it could: those whose wait has ended since the newest transaction, too. */
+const readyOf = (job: MutableJob, nowMs: number): number[] =>
+  job.tasks
+    .filter(({ active, index, notBeforeMs, status }) => {
+      if (job.wanting.has(index)) return true;
+      const isDue = notBeforeMs > 0 && notBeforeMs <= nowMs;
+      return job.desired === "run" && status === "open" && active === null && isDue && !job.reserved.has(index);
+    })
+    .map(({ index }) => index);
+
 /** What so many tasks of a gang, which start together, lack of their quota. */
-const gangShort = (state: MutableState, quotas: QuotaBook, job: MutableJob, lacks: number): QuotaHold | undefined => {
+const gangShort = (
+  state: MutableState,
+  quotas: QuotaBook,
+  job: MutableJob,
+  lacks: number,
+  ready: readonly number[],
+): QuotaHold | undefined => {
   const all = quotas.shortOf({ project: job.project, request: job.requestClass.request, many: lacks });
   if (all === undefined || !mayReplace(job)) return all;
   const mark = quotas.mark;
   let found: QuotaHold | undefined;
-  let seen = 0;
-  for (let at = job.wanting.next(0); at >= 0 && seen < lacks; at = job.wanting.next(at + 1)) {
-    const claim = claimOf(state, job, job.tasks[at] as MutableTask);
+  for (const index of ready.slice(0, lacks)) {
+    const claim = claimOf(state, job, job.tasks[index] as MutableTask);
     found ??= quotas.shortOf(claim);
     quotas.draw(claim);
-    seen += 1;
   }
   quotas.undoTo(mark);
   return found;
@@ -54,12 +68,14 @@ export const explainQuota = (
   job: MutableJob,
   subject: string,
   index: number,
+  nowMs: number,
 ): Explained | undefined => {
   const task = job.tasks[index];
   if (task === undefined) return undefined;
   const quotas = serving?.quotas ?? new QuotaBook(state);
   const lacks = gangNeed(job) - gangHolds(state, job).length;
-  const hold = lacks > 1 ? gangShort(state, quotas, job, lacks) : quotas.shortOf(claimOf(state, job, task));
+  const hold =
+    lacks > 1 ? gangShort(state, quotas, job, lacks, readyOf(job, nowMs)) : quotas.shortOf(claimOf(state, job, task));
   return hold === undefined ? undefined : heldBy(subject, hold);
 };
 
@@ -67,16 +83,39 @@ export const explainQuota = (
 export const explainGang = (
   state: MutableState,
   tentative: Tentative,
+  serving: Serving | undefined,
   job: MutableJob,
   subject: string,
+  nowMs: number,
 ): Explained | undefined => {
   const needed = gangNeed(job);
   const holds = gangHolds(state, job).length;
   if (needed === 0 || holds >= needed) return undefined;
+  const ready = readyOf(job, nowMs);
+  // What is promised to it stands in nobody's way but that of others.
+  const own = (serving?.promised ?? []).filter((kept) => kept.job === job);
+  const able = withoutPromises(tentative, own, () => roomFor(state, tentative, job, needed, ready));
+  // Room for none: what stands against one of them says more. Members that are not back yet: room for all is not enough.
+  const wanting = Math.min(ready.length, slotsOf(job) + job.stranded.size);
+  const isReady = holds === 0 && job.reserved.size === 0 && wanting >= needed;
+  if (isReady && (able === 0 || able === needed)) return undefined;
+  const hold = { kind: "gang", needed, able: Math.min(able, wanting) } as const;
+  return heldBy(subject, hold);
+};
+
+/** So many of these tasks would find room together, up to `needed`. */
+const roomFor = (
+  state: MutableState,
+  tentative: Tentative,
+  job: MutableJob,
+  needed: number,
+  ready: readonly number[],
+): number => {
   const mark = tentative.bookings;
   let able = 0;
   let slots = slotsOf(job);
-  for (let at = job.wanting.next(0); at >= 0 && able < needed; at = job.wanting.next(at + 1)) {
+  for (const at of ready) {
+    if (able >= needed) break;
     if (slots <= 0 && !job.stranded.has(at)) continue;
     if (placeTask(state, tentative, wantingOf(job, at), "place").chosen !== undefined) {
       able += 1;
@@ -84,30 +123,19 @@ export const explainGang = (
     } else if (!mountsVolumes(job.spec)) break;
   }
   tentative.undoTo(mark);
-  // Room for none: what stands against one of them says more. Members that are not back yet: room for all is not enough.
-  const wanting = Math.min(job.wanting.size, slotsOf(job) + job.stranded.size);
-  const isReady = holds === 0 && job.reserved.size === 0 && wanting >= needed;
-  if (isReady && (able === 0 || able === needed)) return undefined;
-  const hold = { kind: "gang", needed, able: Math.min(able, wanting) } as const;
-  return heldBy(subject, hold);
+  return able;
 };
 
-/** It fits where somebody else has been promised room. */
-export const explainKept = (
-  state: MutableState,
-  serving: Serving | undefined,
-  job: MutableJob,
-  subject: string,
-  nowMs: number,
-): Explained | undefined => {
-  for (const kept of serving?.promised ?? []) {
-    if (kept.job === job || mayBackfill(state, kept, job, nowMs) !== "kept") continue;
-    const untilMs = kept.atMs < SOME_DAY ? kept.atMs : null;
-    const hold = { kind: "backfill", hostId: state.index.idOf(kept.slot), keptFor: kept.job.key, untilMs } as const;
-    return heldBy(subject, hold, nowMs);
-  }
-  return undefined;
-};
+export type KeptFor = Extract<HostRejection, { reason: "kept" }>;
+
+/** Hosts that could take it but for the room that is promised there to somebody else. */
+export const keptFrom = (state: MutableState, promised: readonly Promised[], job: Asking, nowMs: number): KeptFor[] =>
+  promised
+    .filter((kept) => kept.job !== job && mayBackfill(state, kept, job, nowMs) === "kept")
+    .map(({ slot, job: { key: keptFor }, atMs }) => {
+      const untilMs = atMs < SOME_DAY ? atMs : null;
+      return { hostId: state.index.idOf(slot), reason: "kept", keptFor, untilMs };
+    });
 
 /** A known end of what runs, for which a task that fits nowhere has only to wait. */
 export const waitHint = (state: MutableState, serving: Serving, job: MutableJob): UnblockHint[] => {

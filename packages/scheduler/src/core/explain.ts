@@ -17,14 +17,21 @@ import {
   type Problem,
   type ProjectName,
   type Result,
-  type UnblockHint,
   type Why,
 } from "@berth/schema";
-import { firstShort, rejection, type HostRoom } from "./feasibility.ts";
-import { type Vector } from "./vector.ts";
+import { rejection } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
 import { planOn } from "./plan.ts";
-import { explainGang, explainKept, explainQuota, explainReserved, priorityHint, waitHint } from "./explain-policy.ts";
+import {
+  explainGang,
+  explainQuota,
+  explainReserved,
+  keptFrom,
+  priorityHint,
+  waitHint,
+  type KeptFor,
+} from "./explain-policy.ts";
+import { withoutPromises, type Promised } from "./backfill.ts";
 import { isGivenUp, patienceOf } from "./patience.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import { queuePlace } from "./queue-place.ts";
@@ -41,17 +48,11 @@ import {
   type TaskRecord,
 } from "./state.ts";
 import { tentatively, type Chosen, type Tentative } from "./tentative.ts";
-import type { VolumeSight } from "./volumes.ts";
+import { mountsVolumes, type VolumeSight } from "./volumes.ts";
+import { unblockHints, type Seen } from "./unblock-hints.ts";
 import { victimOf } from "./victims.ts";
 
 const RUNNERS_UP = 3;
-const MAX_FREE_HINTS = 3;
-
-interface Seen {
-  readonly room: HostRoom;
-  /** The rule that stands against it, whatever its room. */
-  readonly rule: RuleRejection | undefined;
-}
 
 /** Every host that said hello, by id, with what it has left now (tentative bookings included). */
 const seenHosts = (state: MutableState, requestClass: RequestClass, sight: VolumeSight): Seen[] =>
@@ -71,72 +72,19 @@ const elsewhere = (sight: VolumeSight, hostId: HostId): RuleRejection | undefine
   return { hostId, reason: "volume", rule: `volume ${sight.name}`, actual };
 };
 
-/** The only dimension in which a request does not fit into `available`, or undefined when it is none or several. */
-const onlyShort = (available: ArrayLike<number>, request: Vector): number | undefined => {
-  const first = firstShort(available, 0, request);
-  if (first < 0) return undefined;
-  return firstShort(available, first + 1, request.subarray(first + 1)) < 0 ? first : undefined;
-};
-
-/** Rules that alone stand against hosts with room, those of most hosts first. */
-const ruleHints = (seen: readonly Seen[], request: Vector): UnblockHint[] => {
-  const byRule = new Map<string, { readonly rule: RuleRejection; hosts: number }>();
-  for (const { room, rule } of seen) {
-    // Data is no rule that somebody could give up.
-    if (rule === undefined || rule.reason === "volume" || !room.ready || firstShort(room.free, 0, request) >= 0)
-      continue;
-    const known = byRule.get(rule.rule);
-    if (known === undefined) byRule.set(rule.rule, { rule, hosts: 1 });
-    else known.hosts += 1;
-  }
-  return [...byRule.values()]
-    .sort((a, b) => b.hosts - a.hosts)
-    .slice(0, MAX_FREE_HINTS)
-    .map(({ rule: { reason, rule }, hosts }) => ({ kind: "relax_rule", reason, rule, hosts }));
-};
-
-/**
- * Changes of which each alone would let the request run, smallest first: freeing some of one dimension on one host (as a
- * share of what the host has), asking for less of one dimension, giving up a rule, or another host that is large enough.
- */
-const unblockHints = (
-  seen: readonly Seen[],
-  { request, unknown }: RequestClass,
-  names: readonly string[],
-  sight: VolumeSight,
-): UnblockHint[] => {
-  if (unknown !== null) return [{ kind: "add_host" }];
-  const free: { readonly hint: UnblockHint; readonly share: number }[] = [];
-  const reduced = new Map<string, number>();
-  for (const { room, rule } of seen) {
-    const { hostId, ready, allocatable, free: left } = room;
-    const at = ready && rule === undefined ? onlyShort(left, request) : undefined;
-    const dimension = at === undefined ? undefined : names[at];
-    if (at === undefined || dimension === undefined) continue;
-    const [asked, has, all] = [request[at] as number, left[at] as number, allocatable[at] as number];
-    if (has > 0) reduced.set(dimension, Math.max(has, reduced.get(dimension) ?? 0));
-    if (asked > all) continue;
-    free.push({ hint: { kind: "free_resources", hostId, dimension, short: asked - has }, share: (asked - has) / all });
-  }
-  return [
-    ...free
-      .sort((a, b) => a.share - b.share)
-      .slice(0, MAX_FREE_HINTS)
-      .map(({ hint }) => hint),
-    ...[...reduced]
-      .slice(0, MAX_FREE_HINTS)
-      .map(([dimension, to]): UnblockHint => ({ kind: "reduce_request", dimension, to })),
-    ...ruleHints(seen, request),
-    ...(sight.kind === "anywhere" ? [{ kind: "add_host" } as const] : []),
-  ];
-};
-
 /** A host's first failing check: lost, what it is, whether it could ever hold it, room, and how others stand around it. */
 const firstFailing = ({ room, rule }: Seen, requestClass: RequestClass, names: readonly string[]) => {
   const refused = rejection(room, requestClass, names);
   if (refused?.reason === "lost") return refused;
   return rule?.reason === "constraint" || rule?.reason === "volume" ? rule : (refused ?? rule);
 };
+
+/** What others have been promised: see keptFrom. */
+export interface Promises {
+  readonly promised: readonly Promised[];
+  readonly kept: readonly KeptFor[];
+}
+const NO_PROMISES: Promises = { promised: [], kept: [] };
 
 /** Where the request would go on these bookings, or why nowhere. `place` books it. */
 export const explainRequest = (
@@ -145,6 +93,7 @@ export const explainRequest = (
   wanting: Wanting,
   subject: string,
   how: "look" | "place",
+  { promised, kept }: Promises = NO_PROMISES,
 ): Explained & { readonly chosen: Chosen | undefined } => {
   const { asked, chosen, sight } = placeTask(state, tentative, wanting, how, RUNNERS_UP);
   if (chosen !== undefined) {
@@ -155,16 +104,19 @@ export const explainRequest = (
       outcome: { kind: "placed", hostId, score, runnersUp: [...runnersUp] },
     };
   }
-  const seen = seenHosts(state, asked, sight);
-  const hosts = seen
-    .map((one) => firstFailing(one, asked, state.dimensions))
-    .filter((refused): refused is NonNullable<typeof refused> => refused !== undefined)
-    .map((refused) => byState(state, refused));
-  return {
-    chosen,
-    sentence: blockedSentence(subject, hosts),
-    outcome: { kind: "blocked", hosts, unblockedBy: unblockHints(seen, asked, state.dimensions, sight) },
-  };
+  const keptBy = new Map<string, HostRejection>(kept.map((one) => [one.hostId, one]));
+  return withoutPromises(tentative, promised, () => {
+    const seen = seenHosts(state, asked, sight);
+    const hosts = seen
+      .map((one) => firstFailing(one, asked, state.dimensions) ?? keptBy.get(one.room.hostId))
+      .filter((refused) => refused !== undefined)
+      .map((refused) => byState(state, refused));
+    return {
+      chosen,
+      sentence: blockedSentence(subject, hosts),
+      outcome: { kind: "blocked", hosts, unblockedBy: unblockHints(seen, asked, state.dimensions, sight) },
+    };
+  });
 };
 
 /** The packer knows only that a host takes nothing; the state knows why. */
@@ -217,12 +169,18 @@ const explainWanting = (
   const held =
     explainReserved(state, job, subject, index) ??
     explainThrottle(job, subject, own) ??
-    explainQuota(state, serving, job, subject, index) ??
-    explainGang(state, tentative, job, subject) ??
-    explainKept(state, serving, job, subject, nowMs);
+    explainQuota(state, serving, job, subject, index, nowMs) ??
+    explainGang(state, tentative, serving, job, subject, nowMs);
   if (held !== undefined) return held;
-  const explained = explainRequest(state, tentative, wantingOf(job, index), subject, "look");
+  const promised = serving?.promised ?? [];
+  const kept = keptFrom(state, promised, job, nowMs);
+  const explained = explainRequest(state, tentative, wantingOf(job, index), subject, "look", { promised, kept });
   if (explained.outcome.kind !== "blocked") return explained;
+  // Where its volumes are is said host by host.
+  if (kept[0] !== undefined && !mountsVolumes(job.spec)) {
+    const { hostId, keptFor, untilMs } = kept[0];
+    return heldBy(subject, { kind: "backfill", hostId, keptFor, untilMs }, nowMs);
+  }
   const { hosts, unblockedBy } = explained.outcome;
   if (serving === undefined) return explained;
   // Before another host, which is always the last resort.
@@ -296,9 +254,15 @@ export const explainTask = (
   return explainWanting(state, tentative, job, task.index, nowMs, serving);
 };
 
-/** A host's first failing check for a request, or undefined when it could take it now. */
-export const refusalAt = (state: MutableState, slot: number, requestClass: RequestClass): HostRejection | undefined => {
-  const seen = { room: state.index.room(slot), rule: state.index.refusal(slot, requestClass) };
+/** A host's first failing check for a request on these bookings, or undefined when it could take it now. */
+export const refusalAt = (
+  state: MutableState,
+  slot: number,
+  requestClass: RequestClass,
+  sight: VolumeSight,
+): HostRejection | undefined => {
+  const room = state.index.room(slot);
+  const seen = { room, rule: elsewhere(sight, room.hostId) ?? state.index.refusal(slot, requestClass) };
   const refused = firstFailing(seen, requestClass, state.dimensions);
   return refused === undefined ? undefined : byState(state, refused);
 };
@@ -319,7 +283,7 @@ export const taskAt = (
 };
 
 /** So much of the queue is planned before a task is explained: what stands before it goes first. */
-const AHEAD = { maxPlacements: 256 } as const;
+export const AHEAD = { maxPlacements: 256 } as const;
 
 /** What a plan made now would do for this task, and if nothing, why not. */
 export const explainWaiting = (
@@ -353,9 +317,9 @@ const silentHost = (state: MutableState, id: AllocationId): string => {
 };
 
 /** Ids for plans that nobody appends. */
-const noIds = (): AllocationId => "" as AllocationId;
+export const noIds = (): AllocationId => "" as AllocationId;
 
-const waits = (state: MutableState, job: MutableJob, task: TaskRecord): boolean =>
+export const waits = (state: MutableState, job: MutableJob, task: TaskRecord): boolean =>
   job.desired === "run" && task.status === "open" && (task.active === null || isGivenUp(state, task.active));
 
 /** Why this task is placed, held, blocked or over, with every host's first failing check when it is blocked. */

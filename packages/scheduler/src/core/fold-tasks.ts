@@ -71,6 +71,9 @@ export const changeTask = (folding: Folding, job: MutableJob, task: MutableTask,
   folding.changes.jobs.add(job.key);
 };
 
+/** Some of it would take the place of an attempt on a lost host. */
+export const mayReplace = (job: MutableJob): boolean => job.stranded.size + job.displaced.size > 0;
+
 /** How many more tasks of this job may hold an allocation. */
 export const slotsOf = (job: MutableJob): number =>
   job.spec.maxRunning === null
@@ -97,21 +100,20 @@ export const noteWaiting = (job: MutableJob, atMs: number): void => {
 export const refreshQueue = (state: MutableState, job: MutableJob): void => {
   const queue = state.queues.get(job.queueKey);
   if (isQueued(job)) {
-    if (queue !== undefined) queue.jobs.insert(job);
-    else {
-      const jobs = createSortedList<MutableJob>((entry) => entry.order);
-      jobs.insert(job);
-      const { requestClass, spec } = job;
-      const queue = {
-        requestClass,
-        priority: priorityOf(spec),
-        jobs,
-        parkedAt: null,
-        parkedBudget: null,
-        tooLargeAt: null,
-      };
-      state.queues.set(job.queueKey, queue);
-    }
+    const { requestClass, spec } = job;
+    const mine = queue ?? {
+      requestClass,
+      priority: priorityOf(spec),
+      jobs: createSortedList<MutableJob>((entry) => entry.order),
+      replacing: createSortedList<MutableJob>((entry) => entry.order),
+      parkedAt: null,
+      parkedBudget: null,
+      tooLargeAt: null,
+    };
+    if (queue === undefined) state.queues.set(job.queueKey, mine);
+    mine.jobs.insert(job);
+    if (mayReplace(job)) mine.replacing.insert(job);
+    else mine.replacing.remove(job);
   } else leaveQueue(state, job);
 };
 
@@ -119,6 +121,7 @@ export const leaveQueue = (state: MutableState, job: MutableJob): void => {
   const queue = state.queues.get(job.queueKey);
   if (queue === undefined) return;
   queue.jobs.remove(job);
+  queue.replacing.remove(job);
   if (queue.jobs.length === 0) state.queues.delete(job.queueKey);
 };
 

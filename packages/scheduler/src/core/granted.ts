@@ -20,12 +20,12 @@ export const bookedFor = (
   return bookedAs(requestClass, request);
 };
 
-/** Tells the packer what a host is, as the log has it. */
-export const describeHost = (state: MutableState, host: MutableHost): void =>
+/** Tells the packer what a host is, as the log has it, or that it takes nothing. */
+export const describeHost = (state: MutableState, host: MutableHost, isReady = host.state === "ready"): void =>
   state.index.setHost(
     host.slot,
     toVector(state.dimensions, host.allocatable),
-    host.state === "ready",
+    isReady,
     attributesOf(host),
     host.capacity?.devices,
   );

@@ -64,6 +64,6 @@ export {
   type TaskStatus,
 } from "./state.ts";
 export { volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
-export { validatePlan } from "./validate.ts";
+export { hostsAtFault, validatePlan } from "./validate.ts";
 export { allocationView, hostView, jobView, type LiveHost } from "./views.ts";
 export { searchRebalance, type RebalanceSearch } from "./rebalance/rebalance-plan.ts";

@@ -6,6 +6,7 @@
 import type { AllocationId, ProjectName } from "@berth/schema";
 import { mayBePromised } from "./backfill.ts";
 import { firstShort } from "./feasibility.ts";
+import { mayReplace } from "./fold-tasks.ts";
 import { addRow, STRIDE, type Vector } from "./vector.ts";
 import { hasLesser } from "./preempt.ts";
 import { standing } from "./queue-order.ts";
@@ -96,6 +97,13 @@ export const headOf = (line: Line): MutableJob | undefined => {
   return queued.order < late.order ? queued : late;
 };
 
+/** The position of the first such job from there on, or the end: thousands may wait for one quota. */
+const nextReplacing = ({ jobs, replacing }: ClassQueue, from: number): number => {
+  const head = jobs.at(from);
+  const next = head === undefined ? undefined : replacing.from(head);
+  return next === undefined ? jobs.length : jobs.positionOf(next);
+};
+
 const orderOf = (line: Line): number => headOf(line)?.order ?? -1;
 
 export interface Circumstances {
@@ -170,9 +178,11 @@ export class Service {
     else line.queueAt += 1;
   }
 
-  /** Leaves out the jobs at the head of a line for which this does not hold. */
-  passOver(line: Line, isServed: (job: MutableJob) => boolean): void {
-    for (let job = headOf(line); job !== undefined && !isServed(job); job = headOf(line)) this.advance(line, job);
+  /** Leaves out the jobs at the head of a line of which nothing takes the place of an attempt on a lost host. */
+  passOver(line: Line): void {
+    const { late, queue } = line;
+    if (queue !== undefined) line.queueAt = nextReplacing(queue, line.queueAt);
+    for (let job = late[line.lateAt]; job !== undefined && !mayReplace(job); job = late[line.lateAt]) line.lateAt += 1;
   }
 
   /** A task of this project was placed. */

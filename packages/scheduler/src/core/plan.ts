@@ -9,9 +9,10 @@
  */
 import type { AllocationId, HostId, LogRecord } from "@berth/schema";
 import { isWaiting } from "./fold-tasks.ts";
+import { describeHost } from "./granted.ts";
 import { Service, type Due } from "./lines.ts";
 import { giveBack, passOver } from "./preempt.ts";
-import { mayReplace, Serving } from "./serve.ts";
+import { Serving } from "./serve.ts";
 import { placeReserved } from "./serve-reserved.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
@@ -29,6 +30,8 @@ export interface PlanBounds {
   readonly isAhead?: (job: MutableJob) => boolean;
   /** This one is about to be replaced: it gets nothing any more, and what is kept for it is free. */
   readonly replaced?: MutableJob | undefined;
+  /** These hosts get nothing, as if they were closed. */
+  readonly without?: ReadonlySet<HostId>;
 }
 
 export interface Planned {
@@ -94,7 +97,7 @@ const serveAll = (
     if (served.end === "cut") return true;
     if (served.end === "blocked") continue;
     if (served.end !== "more") service.advance(line, job);
-    if (served.end === "held") service.passOver(line, mayReplace);
+    if (served.end === "held") service.passOver(line);
     service.putBack(line);
   }
   return false;
@@ -128,11 +131,14 @@ export const planOn = <T>(
   const allStopped = records.length >= state.toStop.size;
   const { due, wakeAtMs } = dueAt(state, env.nowMs);
   const serving = new Serving(state, tentative, env, bounds.maxPlacements, records);
+  const closed = [...(bounds.without ?? [])].map((id) => state.hosts.get(id)).filter((host) => host !== undefined);
+  for (const host of closed) describeHost(state, host, false);
   if (bounds.replaced !== undefined) setAside(state, tentative, serving, bounds.replaced);
   try {
     const cut = allStopped && serveAll(state, due, serving, env.nowMs, bounds);
     return then({ records, wakeAtMs, more: cut || !allStopped }, serving);
   } finally {
+    for (const host of closed) describeHost(state, host);
     giveBack(state, serving.taken);
   }
 };

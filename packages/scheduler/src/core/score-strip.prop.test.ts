@@ -2,8 +2,20 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { partitionBy } from "./places.ts";
 import { ScoreKernel } from "./score-kernel.ts";
-import { close, leafOf, LANES, REFUSED, scoreAt, setOwn, setScore, Sheet, topIn, topOf } from "./score-strip.ts";
-import { inverseOf, ownSize, valuate } from "./score.ts";
+import {
+  bestAligned,
+  close,
+  leafOf,
+  LANES,
+  REFUSED,
+  scoreAt,
+  setOwn,
+  setScore,
+  Sheet,
+  topIn,
+  topOf,
+} from "./score-strip.ts";
+import { inverseOf, ownSize, valuate, withEnds } from "./score.ts";
 import { CANNOT, createScorer, returnsOf } from "./scorer.ts";
 import { standingsFor, survey } from "./testing/survey.ts";
 
@@ -49,6 +61,41 @@ it("names the best positions as sorting all of them does, lane by lane and domai
         }
       },
     ),
+  );
+});
+
+it("names the best of those that end together as looking at all of them does, over groups and within domains", () => {
+  const count = 100;
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 3 }),
+      fc.array(fc.integer({ min: -1, max: 1_000 }), { minLength: count, maxLength: count }),
+      fc.array(fc.constantFrom(0, 0.25, 0.5, 1), { minLength: count, maxLength: count }),
+      fc.nat(1_000),
+      fc.array(fc.nat(count - 1), { maxLength: 30 }),
+      (places, scores, alignments, added, seen) => {
+        const sheet = sheetOf(count, places);
+        const { partition } = sheet;
+        const lane = sheet.open(null, nobody, 0);
+        // Thousandths, so that the ends may outweigh the scores.
+        scores.forEach((value, slot) => setScore(lane, slot, value < 0 ? value : value * 1_000));
+        const known = new Float64Array(count).fill(-1);
+        for (const slot of seen) known[slot] = alignments[slot] as number;
+        const aligned = { known, of: (slot: number) => alignments[slot] as number };
+        for (let domain = 0; domain < partition.domains; domain += 1) {
+          const range = [partition.begins[domain] as number, partition.begins[domain + 1] as number] as const;
+          let best: { slot: number; total: number } | undefined;
+          for (let position = range[0]; position < range[1]; position += 1) {
+            const slot = partition.slotAt[position] as number;
+            if (slot < 0 || scoreAt(lane, position) < 0) continue;
+            const total = withEnds(scoreAt(lane, position) + added, alignments[slot] as number);
+            if (best === undefined || total > best.total) best = { slot, total };
+          }
+          expect(bestAligned(lane, range, added, aligned)).toEqual(best);
+        }
+      },
+    ),
+    { numRuns: 60 },
   );
 });
 

@@ -44,6 +44,7 @@ export const rejectionPhrase = (refused: HostRejection): string => {
     if (refused.reason === "volume") return `${refused.hostId} cannot mount the ${refused.rule} (${refused.actual})`;
     return `${refused.hostId} is against the rule "${refused.rule}" (${refused.actual})`;
   }
+  if (refused.reason === "kept") return `${refused.hostId} is kept for ${refused.keptFor}`;
   if (!("dimension" in refused)) return `${refused.hostId} is ${refused.reason}`;
   const amount = formatAmount(refused.dimension, refused.short);
   if (refused.reason === "too_small") {

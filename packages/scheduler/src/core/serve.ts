@@ -6,7 +6,7 @@
 import { priorityOf, type DeviceGrant, type HostId, type LogRecord } from "@berth/schema";
 import { backfill, mayBackfill, promise, type Asking, type Promised } from "./backfill.ts";
 import { endOf, NEVER, type Ending } from "./ends.ts";
-import { slotsOf } from "./fold-tasks.ts";
+import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { cpusTakenOn, withCpus, type CpusTaken } from "./granted.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
@@ -75,9 +75,6 @@ const nextTask = (at: Progress): MutableTask | undefined => {
   const { value, done } = at.tasks.next();
   return done === true ? undefined : (value as MutableTask);
 };
-
-/** Some of it would take the place of an attempt on a lost host. */
-export const mayReplace = (job: MutableJob): boolean => job.stranded.size + job.displaced.size > 0;
 
 /** Nothing for this one now; the slot that it would have had is another's. */
 const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
@@ -301,6 +298,21 @@ export class Serving {
     return this.records.length + more > this.#room;
   }
 
+  /**
+   * Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied, and what it promises
+   * may be promised elsewhere the next time. Rules may be met by changes elsewhere: such a class is asked again every time.
+   */
+  #parkClass(queue: ClassQueue): void {
+    const { budgetChanges, index } = this.#state;
+    const { priority, requestClass } = queue;
+    const mayTake = hasLesser(this.#state, priority);
+    // Whom this plan has left alone, the next may stop.
+    const isSpared = mayTake && this.promised.length + this.taken.evictions.length > 0;
+    if (requestClass.rules !== null || isSpared || this.#tentative.couldTake(requestClass)) return;
+    queue.parkedAt = index.mark();
+    queue.parkedBudget = mayTake ? budgetChanges : null;
+  }
+
   /** There is nothing for it now. */
   park(job: MutableJob): void {
     this.#goWithout(job, Math.max(1, gangNeed(job) - gangHolds(this.#state, job).length));
@@ -327,7 +339,6 @@ export class Serving {
         if (mayReplace(job)) continue;
         break;
       }
-      const untouched = this.#tentative.bookings === 0;
       const chosen = this.find(wantingOf(job, task.index), 0);
       if (chosen !== undefined) this.place(job, task, chosen);
       // The volumes of its next task may be elsewhere. Nobody else is of this class, and what wakes it may be no room.
@@ -337,12 +348,7 @@ export class Serving {
       } else {
         const eviction = this.evict(job, claim);
         if (eviction === undefined) {
-          // Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied.
-          // Rules may be met by changes elsewhere: such a class is asked again every time.
-          if (untouched && queue !== undefined && job.requestClass.rules === null && claim.givesBack === undefined) {
-            queue.parkedAt = this.#state.index.mark();
-            queue.parkedBudget = hasLesser(this.#state, queue.priority) ? this.#state.budgetChanges : null;
-          }
+          if (queue !== undefined && claim.givesBack === undefined) this.#parkClass(queue);
           this.#goWithout(job, 1);
           return { placed, end: "blocked" };
         }

@@ -15,7 +15,12 @@ it("is sorted and without duplicates after any insertions and removals", () => {
       }
       const items = Array.from({ length: sorted.length }, (_, at) => sorted.at(at)?.order);
       expect(items).toEqual([...model].sort((a, b) => a - b));
-      for (let order = 0; order <= 20; order += 1) expect(sorted.has({ order })).toBe(model.has(order));
+      const orders = [...model].sort((a, b) => a - b);
+      for (let order = 0; order <= 20; order += 1) {
+        expect(sorted.has({ order })).toBe(model.has(order));
+        expect(sorted.positionOf({ order })).toBe(orders.filter((other) => other < order).length);
+        expect(sorted.from({ order })?.order).toBe(orders.find((other) => other >= order));
+      }
     }),
   );
 });

@@ -6,6 +6,10 @@ export interface SortedList<T> {
   readonly length: number;
   readonly at: (position: number) => T | undefined;
   readonly has: (item: T) => boolean;
+  /** How many come before it. */
+  readonly positionOf: (item: T) => number;
+  /** The first that does not come before this one, which need not be in the list. */
+  readonly from: (item: T) => T | undefined;
   readonly insert: (item: T) => void;
   readonly remove: (item: T) => void;
 }
@@ -29,6 +33,8 @@ export const createSortedList = <T>(orderOf: (item: T) => number): SortedList<T>
       return items.length;
     },
     at: (at) => items[at],
+    positionOf: (item) => position(orderOf(item)),
+    from: (item) => items[position(orderOf(item))],
     has: (item) => holds(position(orderOf(item)), orderOf(item)),
     insert: (item) => {
       const at = position(orderOf(item));

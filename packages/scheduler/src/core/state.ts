@@ -244,6 +244,8 @@ export interface ClassQueue {
   readonly requestClass: RequestClass;
   readonly priority: number;
   readonly jobs: SortedList<MutableJob>;
+  /** Those of them of which some would take the place of an attempt on a lost host. */
+  readonly replacing: SortedList<MutableJob>;
   /**
    * Set by planning, which found that this class fits nowhere: the mark of the index at that time. No fact but a short
    * cut: a plan comes out the same without it.

@@ -3,8 +3,10 @@
  * the log makes it true.
  */
 import type { Candidate, HostId, ScoreBreakdown } from "@berth/schema";
+import { firstShort } from "./feasibility.ts";
 import type { Granted, HostIndex } from "./host-index.ts";
 import type { RequestClass } from "./request-class.ts";
+import { addRow } from "./vector.ts";
 import type { PlannedVolumes, VolumeKey, VolumeUse } from "./volumes.ts";
 
 export interface Chosen {
@@ -132,6 +134,21 @@ export class Tentative {
     for (const other of aside) this.#index.tryOut(slot, other, 1);
     this.bookAt(slot, found.granted.requestClass);
     return found;
+  }
+
+  /** Whether a host that is booked here could take this class if it were not. */
+  couldTake(requestClass: RequestClass): boolean {
+    const rooms = new Map<number, Float64Array>();
+    this.#slots.forEach((slot, at) => {
+      const room = rooms.get(slot) ?? this.#index.room(slot).free.slice();
+      addRow(room, 0, (this.#classes[at] as RequestClass).request, this.#signs[at] as 1 | -1);
+      rooms.set(slot, room);
+    });
+    for (const [slot, room] of rooms) {
+      if (!this.#index.room(slot).ready || firstShort(room, 0, requestClass.request) >= 0) continue;
+      if (this.#index.hasDevices(slot, room, requestClass)) return true;
+    }
+    return false;
   }
 
   /** Takes back what was booked after there were so many bookings. */

@@ -33,6 +33,8 @@ import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeU
 interface Checking {
   readonly state: ClusterState;
   readonly wrong: string[];
+  /** Where something does not fit, or is not as it was thought to be. */
+  readonly hosts: Set<HostId>;
   readonly newIds: Set<AllocationId>;
   readonly placed: Set<string>;
   readonly stopped: Set<AllocationId>;
@@ -325,11 +327,11 @@ const checkRoomKept = (checking: Checking, host: HostRecord, now: Resources, dev
   }
 };
 
-/** Ok, or one sentence for everything that is wrong with these records as a plan for this state. */
-export const validatePlan = (state: ClusterState, records: readonly LogRecord[]): Result<void, string[]> => {
+const check = (state: ClusterState, records: readonly LogRecord[]): Checking => {
   const checking: Checking = {
     state,
     wrong: [],
+    hosts: new Set(),
     newIds: new Set(),
     placed: new Set(),
     stopped: new Set(),
@@ -345,7 +347,11 @@ export const validatePlan = (state: ClusterState, records: readonly LogRecord[])
     else if (record.kind === "room_reserved") checkKept(checking, record);
     else checking.wrong.push(`a plan holds no ${record.kind}`);
   }
-  for (const hostId of new Set([...checking.load.keys(), ...checking.kept.keys()])) checkHost(checking, hostId);
+  for (const hostId of new Set([...checking.load.keys(), ...checking.kept.keys()])) {
+    const before = checking.wrong.length;
+    checkHost(checking, hostId);
+    if (checking.wrong.length > before) checking.hosts.add(hostId);
+  }
   checkBudgets(checking);
   checkGangs(checking, records);
   checkQuotas(checking, records);
@@ -357,5 +363,15 @@ export const validatePlan = (state: ClusterState, records: readonly LogRecord[])
       checking.wrong.push(`${key}: ${running} tasks at a time, but at most ${limit} are allowed`);
     }
   }
-  return checking.wrong.length === 0 ? ok(undefined) : err(checking.wrong);
+  return checking;
 };
+
+/** Ok, or one sentence for everything that is wrong with these records as a plan for this state. */
+export const validatePlan = (state: ClusterState, records: readonly LogRecord[]): Result<void, string[]> => {
+  const { wrong } = check(state, records);
+  return wrong.length === 0 ? ok(undefined) : err(wrong);
+};
+
+/** The hosts at which an invalid plan fails: without them there may be a valid one. */
+export const hostsAtFault = (state: ClusterState, records: readonly LogRecord[]): ReadonlySet<HostId> =>
+  check(state, records).hosts;

@@ -77,4 +77,19 @@ describe("views", () => {
       pendingReason: "media/web[0] is tried again in 1s, as attempt 2; attempt 1 ended with exit code 1",
     });
   });
+
+  it("tell of room that is kept for another only when nothing is left to plan", () => {
+    const world = new World();
+    world.host("h1", resources(4000, 8192, 1000));
+    world.submit(makeSpec("runs", { requests: resources(3000, 1024, 10), runTimeoutMs: 100_000 }));
+    world.plan();
+    world.submit(makeSpec("head", { requests: resources(4000, 1024, 10) }));
+    world.submit(makeSpec("long", { requests: resources(1000, 1024, 10) }));
+    world.plan();
+    world.nowMs += 3_000;
+    const reason = (isSettled: boolean) =>
+      jobView(world.state, world.job("long").key, world.nowMs, isSettled)?.pendingReason;
+    expect(reason(false)).toBeNull();
+    expect(reason(true)).toMatch(/^media\/long\[0\] would fit on h1, which is kept for media\/head/);
+  });
 });

@@ -127,7 +127,7 @@ test("why not: where it is, what a host lacks, and how one with room scores besi
   world.submit(makeSpec("task", { requests: resources(1_000, 1_024) }));
   world.plan();
   const of = (name: string) =>
-    unwrap(whyNot(world.state, "media" as ProjectName, "task" as JobName, 0, name as HostId));
+    unwrap(whyNot(world.state, "media" as ProjectName, "task" as JobName, 0, name as HostId, world.nowMs));
   expect(of("h0").sentence).toBe("media/task[0] is on h0");
   expect(of("h1").sentence).toMatch(
     /^h1 could take media\/task\[0\] now, with a score of 0\.\d{3}; h0 was chosen with 0\.\d{3}$/,
@@ -139,6 +139,6 @@ test("why not: where it is, what a host lacks, and how one with room scores besi
     refusal: { reason: "too_small", dimension: "cpuMillis", short: 900 },
     score: null,
   });
-  const missing = whyNot(world.state, "media" as ProjectName, "task" as JobName, 0, "h9" as HostId);
+  const missing = whyNot(world.state, "media" as ProjectName, "task" as JobName, 0, "h9" as HostId, world.nowMs);
   expect(missing).toMatchObject({ ok: false, error: { code: "host.not_found" } });
 });

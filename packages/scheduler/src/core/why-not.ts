@@ -5,23 +5,62 @@ import {
   problem,
   taskName,
   type HostId,
+  type HostRejection,
   type JobName,
   type Problem,
   type ProjectName,
   type Result,
+  type ScoreBreakdown,
   type WhyNot,
 } from "@berth/schema";
-import { refusalAt, taskAt } from "./explain.ts";
+import { withoutPromises, type Promised } from "./backfill.ts";
+import { AHEAD, noIds, refusalAt, taskAt, waits } from "./explain.ts";
+import { keptFrom } from "./explain-policy.ts";
+import { placeTask, wantingOf } from "./place-task.ts";
+import { planOn } from "./plan.ts";
+import { servedBefore } from "./queue-place.ts";
 import { rejectionPhrase } from "./sentences.ts";
-import { inside, type ClusterState } from "./state.ts";
+import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
+import { tentatively, type Tentative } from "./tentative.ts";
 
-/** Looks at the host as it is now: its room may have been another when the task was placed. */
+interface Asked {
+  readonly state: MutableState;
+  readonly job: MutableJob;
+  readonly index: number;
+  readonly slot: number;
+  readonly nowMs: number;
+}
+
+type Answer =
+  | { readonly refusal: HostRejection; readonly score: null }
+  | { readonly refusal: null; readonly score: ScoreBreakdown };
+
+const askHost = (
+  { state, job, index, slot, nowMs }: Asked,
+  tentative: Tentative,
+  promised: readonly Promised[],
+): Answer => {
+  const kept = keptFrom(state, promised, job, nowMs).find(({ hostId }) => hostId === state.index.idOf(slot));
+  const { asked, sight } = placeTask(state, tentative, wantingOf(job, index), "look");
+  return withoutPromises(tentative, promised, () => {
+    const refusal = refusalAt(state, slot, asked, sight) ?? kept;
+    return refusal === undefined
+      ? { refusal: null, score: state.index.explain(slot, asked) }
+      : { refusal, score: null };
+  });
+};
+
+/**
+ * Looks at the host as it is now, after what is queued before the task: its room may have been another when the task was
+ * placed. Room that is promised to somebody else is there and not for this task.
+ */
 export const whyNot = (
   clusterState: ClusterState,
   project: ProjectName,
   name: JobName,
   index: number,
   hostId: HostId,
+  nowMs: number,
 ): Result<WhyNot, Problem> => {
   const state = inside(clusterState);
   const found = taskAt(state, project, name, index);
@@ -37,13 +76,20 @@ export const whyNot = (
   if (active?.hostId === hostId) {
     return ok({ ...head, sentence: `${subject} is on ${hostId}`, refusal: null, score: active.score, chosen: null });
   }
-  const refusal = refusalAt(state, host.slot, job.requestClass);
   const chosen = active === undefined ? null : { hostId: active.hostId, score: active.score };
-  if (refusal !== undefined) {
+  const isFirst = servedBefore(state, job, nowMs);
+  // Of a task that waits it matters what goes before it; beside one that is placed everything may.
+  const isAhead = (other: MutableJob): boolean => !waits(state, job, task) || (other !== job && isFirst(other) > 0);
+  const asked = { state, job, index, slot: host.slot, nowMs };
+  const { refusal, score } = tentatively(state.index, (tentative) =>
+    planOn(state, tentative, { nowMs, makeAllocationId: noIds }, { ...AHEAD, isAhead }, (_planned, { promised }) =>
+      askHost(asked, tentative, promised),
+    ),
+  );
+  if (refusal !== null) {
     const sentence = `${rejectionPhrase(refusal)}, so it cannot take ${subject} now`;
     return ok({ ...head, sentence, refusal, score: null, chosen });
   }
-  const score = state.index.explain(host.slot, job.requestClass);
   const share = (total: number): string => total.toFixed(3);
   const sentence =
     chosen === null

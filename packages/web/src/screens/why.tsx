@@ -84,6 +84,8 @@ const Rejection = ({ rejection }: { readonly rejection: HostRejection }) => {
           <td className="end">{formatAmount(rejection.dimension, rejection.short)}</td>
         </>
       );
+    case "kept":
+      return <td colSpan={3}>{`is kept for ${rejection.keptFor}`}</td>;
     default:
       return <td colSpan={3}>{`is against the rule "${rejection.rule}": ${rejection.actual}`}</td>;
   }
