@@ -177,3 +177,33 @@ test("a snapshot is taken of one that stands still, the job goes back to it, and
   const gone = await cluster.cli(["snapshot", "restore", "web", "one"]);
   expect([gone.code, gone.stderr]).toEqual([66, expect.stringContaining("no host that answers has a snapshot one")]);
 });
+
+test("a volume: exported, imported under another name, and refused when it wants out", async () => {
+  const own = (...words: string[]) => cluster.cli(["volume", ...words]);
+  const run = (name: string, volume: string, script: string) =>
+    cluster.cli([
+      ...["run", "--wait"],
+      job(name, {
+        image: "builtin://busybox",
+        command: ["sh", "-c", script],
+        volumes: [{ volume, target: "/data", size: "1Mi" }],
+      }),
+    ]);
+  expect((await run("fills", "state", "echo kept > /data/file; chown 70:70 /data /data/file")).code).toBe(0);
+  const file = join(files, "state.tar");
+  const exported = await own("export", "state", file);
+  expect(exported.stderr).toContain(`Wrote ${file}`);
+  expect(execFileSync("tar", ["--numeric-owner", "-tvf", file], { encoding: "utf8" })).toMatch(/70\/70 .* file\n/);
+
+  const imported = await own("import", "again", file, "--size", "1Mi");
+  expect(imported.code, imported.stderr).toBe(0);
+  const read = await run("reads", "again", "cat /data/file; stat -c %u /data");
+  expect(read.stdout).toContain("kept\n70\n");
+  expect((await own("import", "again", file)).stderr).toContain("there is a volume default/again already");
+
+  execFileSync("tar", ["-cPf", file, "--transform", "s,^/etc/hostname,../evil,", "/etc/hostname"]);
+  const refused = await own("import", "evil", file);
+  expect(refused.code).toBe(65);
+  expect(refused.stderr).toContain("../evil: its name leads upwards");
+  await eventually("nothing is left of it", async () => !(await own("ls")).stdout.includes("evil"));
+});

@@ -1,6 +1,7 @@
 /** docs/reference/http.md: every address, what it takes and what it answers. An address without a row does not compile. */
 import * as schema from "../../packages/schema/src/index.ts";
 import { RIGHTS } from "../../packages/scheduler/src/adapters/http/rights.ts";
+import { documents } from "./http-documents.ts";
 import { document, page, table } from "./markdown.ts";
 
 interface Row {
@@ -243,6 +244,17 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`VolumeView`",
     what: "Copies a volume that nobody writes, on its host: a clone, or a snapshot. `filling` until it is complete.",
   },
+  volumeArchive: {
+    methods: "GET",
+    answers: "a tar archive",
+    what: "What is in a volume that nobody writes. When somebody begins to, the stream breaks off.",
+  },
+  volumeData: {
+    methods: "POST",
+    takes: "`offset`, `last`; plain bytes, at most 1 MiB",
+    answers: "`VolumeTaken`",
+    what: "A piece of the archive (tar; plain, gzip, zstd or xz) that a volume is made of, which was made with `import`. A piece that is sent again is not taken twice; the last one may be sent again to ask how far it is.",
+  },
   volumeRemove: {
     methods: "POST",
     answers: "`VolumeRemoved`",
@@ -286,73 +298,6 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
   },
   imageOperationCancel: { methods: "POST", answers: "`ImageOperation`", what: "Gives it up." },
 };
-
-const documents = [
-  ["JobView", schema.JobViewSchema],
-  ["Submitted", schema.SubmittedSchema],
-  ["PlanView", schema.PlanViewSchema],
-  ["Why", schema.WhySchema],
-  ["HostView", schema.HostViewSchema],
-  ["AllocationView", schema.AllocationViewSchema],
-  ["Enrolment", schema.EnrolmentSchema],
-  ["Enrolled", schema.EnrolledSchema],
-  ["AccessRequest", schema.AccessRequestSchema],
-  ["AccessMade", schema.AccessMadeSchema],
-  ["AccessView", schema.AccessViewSchema],
-  ["Self", schema.SelfSchema],
-  ["AuditEntry", schema.AuditEntrySchema],
-  ["JoinTokenRequest", schema.JoinTokenRequestSchema],
-  ["JoinTokenMade", schema.JoinTokenMadeSchema],
-  ["JoinTokenView", schema.JoinTokenViewSchema],
-  ["JoinRequest", schema.JoinRequestSchema],
-  ["Joined", schema.JoinedSchema],
-  ["RebalanceRequest", schema.RebalanceRequestSchema],
-  ["RebalancePlan", schema.RebalancePlanSchema],
-  ["Version", schema.VersionSchema],
-  ["Ticket", schema.TicketSchema],
-  ["OutputList", schema.OutputListSchema],
-  ["ImageList", schema.ImageListSchema],
-  ["ImageDetails", schema.ImageDetailsSchema],
-  ["ImageOrder", schema.ImageOrderSchema],
-  ["ImageOrders", schema.ImageOrdersSchema],
-  ["CommitRequest", schema.CommitRequestSchema],
-  ["KeptLayerList", schema.KeptLayerListSchema],
-  ["LayerRemoved", schema.LayerRemovedSchema],
-  ["ImageOperation", schema.ImageOperationSchema],
-  ["ImageDataTaken", schema.ImageDataTakenSchema],
-  ["ProjectRequest", schema.ProjectRequestSchema],
-  ["SecretRequest", schema.SecretRequestSchema],
-  ["ProjectChange", schema.ProjectChangeSchema],
-  ["ProjectList", schema.ProjectListSchema],
-  ["ProjectView", schema.ProjectViewSchema],
-  ["ProjectRemoved", schema.ProjectRemovedSchema],
-  ["VolumeRequest", schema.VolumeRequestSchema],
-  ["VolumeList", schema.VolumeListSchema],
-  ["VolumeView", schema.VolumeViewSchema],
-  ["VolumeDetail", schema.VolumeDetailSchema],
-  ["VolumeCopyRequest", schema.VolumeCopyRequestSchema],
-  ["VolumeRemoved", schema.VolumeRemovedSchema],
-  ["WatchMessage", schema.WatchMessageSchema],
-  ["Event", schema.EventSchema],
-  ["SessionControl", schema.SessionControlSchema],
-  ["SessionEvent", schema.SessionEventSchema],
-  ["JobSpec", schema.JobSpecSchema],
-  ["TaskCounts", schema.TaskCountsSchema],
-  ["Resources", schema.ResourcesSchema],
-  ["Limits", schema.LimitsSchema],
-  ["Inventory", schema.InventorySchema],
-  ["Capacity", schema.CapacitySchema],
-  ["HostUsage", schema.HostUsageSchema],
-  ["Pressure", schema.PressureSchema],
-  ["ContainerUsage", schema.ContainerUsageSchema],
-  ["Exit", schema.ExitSchema],
-  ["Outcome", schema.OutcomeSchema],
-  ["HostRejection", schema.HostRejectionSchema],
-  ["UnblockHint", schema.UnblockHintSchema],
-  ["Hold", schema.HoldSchema],
-  ["Candidate", schema.CandidateSchema],
-  ["ScoreBreakdown", schema.ScoreBreakdownSchema],
-] as const;
 
 const isRoute = (name: string): name is keyof typeof schema.Routes => Object.hasOwn(schema.Routes, name);
 

@@ -1,9 +1,19 @@
 // Volumes through real containers: what stays, what is shared, what is refused, and what kill -9 of the agent cannot undo.
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AllocationId, Chunk, DesiredVolume, JobSpec } from "@berth/schema";
+import {
+  IMAGE_CHUNK_BYTES,
+  volumeImportId,
+  type AllocationId,
+  type Chunk,
+  type DesiredVolume,
+  type ImageRequest,
+  type JobSpec,
+  type VolumeFill,
+} from "@berth/schema";
 import type { AgentProcess } from "./testing/agent-process.ts";
 import { startCluster, type TestCluster } from "./testing/cluster.ts";
 import { eventually } from "./testing/eventually.ts";
@@ -144,5 +154,115 @@ describe("a path of the host", () => {
     expect(ends[2]?.[2]).toContain("symbolic link");
     expect(ends[3]?.[2]).toContain("is not a plain path");
     expect(readdirSync(join(folder, "secret"))).toEqual([]);
+  });
+});
+
+describe("an archive of a volume", () => {
+  let archives = 0;
+  const begin = async (request: ImageRequest, id = `archive-${String((archives += 1)).padStart(10, "0")}`) => {
+    const reply = await made.scheduler.rpc({ kind: "image_start", id, request });
+    expect(reply).toMatchObject({ ok: true });
+    return id;
+  };
+  const readAt = (id: string, offset: number) => made.scheduler.rpc({ kind: "image_read", id, offset });
+  const exported = async (volume: string): Promise<Buffer> => {
+    const id = await begin({ kind: "volume_export", volume });
+    const parts: Buffer[] = [];
+    for (let offset = 0; ; offset += parts.at(-1)?.length ?? 0) {
+      const reply = await readAt(id, offset);
+      if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
+      const { data, done } = reply.value as Chunk;
+      parts.push(Buffer.from(data, "base64"));
+      if (done) return Buffer.concat(parts);
+    }
+  };
+  const imported = async (volume: string, archive: Buffer, mostBytes: number | null = null) => {
+    const id = await begin({ kind: "volume_import", volume, mostBytes }, volumeImportId(volume));
+    for (let offset = 0; offset < archive.length; offset += IMAGE_CHUNK_BYTES) {
+      const piece = archive.subarray(offset, offset + IMAGE_CHUNK_BYTES);
+      const data = piece.toString("base64");
+      const last = offset + piece.length >= archive.length;
+      const reply = await made.scheduler.rpc({ kind: "image_write", id, offset, data, last });
+      if (!reply.ok) break;
+    }
+    return await eventually("the import to be over", async () => {
+      const reply = await made.scheduler.rpc({ kind: "volume_filling", id: volume });
+      const fill = reply.ok ? (reply.value as VolumeFill) : undefined;
+      return fill?.state === "copying" ? undefined : fill;
+    });
+  };
+  const tarOf = (script: string, ...flags: string[]): Buffer => {
+    const from = mkdtempSync(join(folder, "archive-"));
+    execFileSync("sh", ["-c", script], { cwd: from });
+    const words = ["-c", "-P", ...flags, "-C", from, "-f", "-", ...readdirSync(from)];
+    return execFileSync("tar", words, { maxBuffer: 2 ** 26 });
+  };
+
+  test("is the same volume elsewhere, whoever owns what in it", async () => {
+    const fill =
+      "chown 999:998 /data; echo one > /data/file; ln /data/file /data/same; chown 70 /data/file; head -c 2000000 /dev/urandom > /data/large; sha256sum /data/large";
+    const first = made.scheduler.place(script(fill, { volumes: [named("source")] }), { volumes: [bound("source")] });
+    expect(await ended(first)).toMatchObject({ exit: { code: 0 } });
+    expect(await imported("default.target.6", await exported("default.source.5"))).toEqual({
+      state: "ready",
+      error: null,
+    });
+    const look = "stat -c %u:%g /data; cat /data/same; stat -c %u:%h /data/file; sha256sum /data/large";
+    const again = script(look, { volumes: [named("target")] });
+    const second = made.scheduler.place(again, { volumes: [bound("target", true, 6)] });
+    await ended(second);
+    expect(await stdout(second)).toBe(`999:998\none\n70:2\n${await stdout(first)}`);
+  });
+
+  test("is of one moment: not while somebody writes, and given up when somebody begins to", async () => {
+    const spec = (text: string) => script(text, { volumes: [named("moment")] });
+    const large = made.scheduler.place(spec("head -c 9000000 /dev/zero > /data/large"), { volumes: [bound("moment")] });
+    await ended(large);
+    const reading = await begin({ kind: "volume_export", volume: "default.moment.5" });
+    expect(await readAt(reading, 0)).toMatchObject({ ok: true });
+    expect(await made.scheduler.rpc({ kind: "volume_remove", id: "default.moment.5" })).toMatchObject({
+      problem: { code: "volume.in_use", detail: expect.stringContaining("is being exported") },
+    });
+    const writer = made.scheduler.place(spec("touch /data/up; until [ -e /data/stop ]; do sleep 0.05; done"), {
+      volumes: [bound("moment")],
+    });
+    made.scheduler.publish();
+    const directory = join(stored("default.moment.5"), "data");
+    await eventually("the writer runs", () => existsSync(join(directory, "up")));
+    let broken = await readAt(reading, IMAGE_CHUNK_BYTES);
+    for (let at = 2; broken.ok; at += 1) broken = await readAt(reading, at * IMAGE_CHUNK_BYTES);
+    expect(broken).toMatchObject({ problem: { detail: expect.stringContaining("begins to write moment") } });
+    const late = await begin({ kind: "volume_export", volume: "default.moment.5" });
+    expect(await readAt(late, 0)).toMatchObject({ ok: false, problem: { code: "volume.in_use" } });
+    writeFileSync(join(directory, "stop"), "");
+    await ended(writer);
+  });
+
+  test("that wants out, or has more in it than it may, leaves nothing behind and says which entry it was", async () => {
+    const evil = tarOf("echo x > fine; echo x > last", "--transform", "s,^last,../../evil,");
+    expect(await imported("default.evil.7", evil)).toEqual({
+      state: "failed",
+      error: "../../evil: its name leads upwards",
+    });
+    const large = tarOf("head -c 100000 /dev/zero > large");
+    expect(await imported("default.large.8", large, 50_000)).toMatchObject({
+      state: "failed",
+      error: expect.stringContaining("large: all files together have more than 50000 bytes"),
+    });
+    expect(readdirSync(stored()).filter((name) => /evil|large/.test(name))).toEqual([]);
+  });
+
+  test("that is given up halfway is no volume", async () => {
+    const volume = "default.half.9";
+    const id = await begin({ kind: "volume_import", volume, mostBytes: null }, volumeImportId(volume));
+    const filling = () => made.scheduler.rpc({ kind: "volume_filling", id: volume });
+    const data = tarOf("head -c 100000 /dev/zero > file").subarray(0, 51_200).toString("base64");
+    const write = (offset: number) => made.scheduler.rpc({ kind: "image_write", id, offset, data, last: false });
+    expect(await write(0)).toMatchObject({ ok: true });
+    expect(await filling()).toMatchObject({ value: { state: "copying" } });
+    expect(await made.scheduler.rpc({ kind: "volume_remove", id: volume })).toMatchObject({ ok: true });
+    expect(await eventually("it is over", filling)).toMatchObject({ value: { state: "failed" } });
+    expect(await write(51_200)).toMatchObject({ ok: false, problem: { detail: "it was cancelled" } });
+    expect(readdirSync(stored()).filter((name) => name.includes("half"))).toEqual([]);
   });
 });

@@ -56,7 +56,8 @@ describe("the help", () => {
       Images and data:
         image                             list, pull, build, import, export, check and remove the images
                                           that hosts keep
-        volume                            list, make, look at and remove the volumes of a project
+        volume                            list, make, look at, copy, export, import and remove the volumes
+                                          of a project
         secret                            values that only tasks of a project can read: set, list and
                                           remove them
         commit [options] <task> <image>   make an image of what a task has written over its own

@@ -57,13 +57,16 @@ export interface Binding {
   netlink(netns: number, messages: Uint8Array): Promise<Buffer | RawFailure>;
   /** Descriptor that holds the lock of a state directory until it is closed, or a negative errno. */
   lock(stateRoot: number, id: string): number;
-  /** Starts a program whose stdout is the pipe `output`, without forking; `input` -1 is /dev/null. To be reaped. */
+  /**
+   * Starts a program whose stdout is the pipe `output`, without forking; `input` -1 is /dev/null, and with -2 (FED) it reads
+   * what is written to the pipe `feed`. To be reaped.
+   */
   run(
     path: string,
     words: readonly string[],
     input: number,
     third: number,
-  ): Promise<{ readonly pid: number; readonly output: number } | RawFailure>;
+  ): Promise<{ readonly pid: number; readonly output: number; readonly feed?: number } | RawFailure>;
   /** True when this child of ours is gone and no zombie is left of it. */
   reap(pid: number): boolean;
   /** Numbers by container and field, and rows of disks; the meaning is in lib/stats.ts. */

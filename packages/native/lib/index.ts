@@ -19,6 +19,7 @@ export { removeTree } from "./tree.ts";
 export { readXattr } from "./xattr.ts";
 export {
   sealTree,
+  unpackFiles,
   unpackLayer,
   UNPACK_LIMITS,
   type SealResult,

@@ -11,7 +11,7 @@ import { nativeError, NativeFailure } from "./errors.ts";
 export interface PackOptions {
   /**
    * `layer`: what a container wrote, with what it deleted as the OCI image format says it. `root`: all that it saw, over
-   * `layers` (directories, topmost first). `plain`: a directory as it is.
+   * `layers` (directories, topmost first). `plain`: a directory as it is, with its own owner and mode.
    */
   readonly kind: "layer" | "root" | "plain";
   /** An open directory. It may change meanwhile: then the archive is of no one moment. */

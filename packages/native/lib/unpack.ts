@@ -1,7 +1,8 @@
 /**
- * Unpacks one layer archive (tar; plain, gzip, zstd or xz) into one empty directory, by a program that can reach nothing
- * else (src/unpack). Decides nothing about where layers are kept or what they are called.
+ * Unpacks one archive (tar; plain, gzip, zstd or xz) of a layer or of plain files into one empty directory, by a program that
+ * can reach nothing else (src/unpack). Decides nothing about where they are kept or what they are called.
  */
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { text } from "node:stream/consumers";
@@ -50,6 +51,8 @@ export type SealResult =
   | UnpackFailure;
 
 const PROGRESS_MS = 200;
+/** See binding().run: the program reads what we write. */
+const FED = -2;
 
 /**
  * `blob` is an open file at its start, `tree` an open empty directory of a file system with xattrs. The content is on
@@ -79,6 +82,56 @@ export const unpackLayer = async (
 };
 
 /**
+ * The same of an archive of plain files, as it comes: names of whiteouts are names like any, and nothing is sealed. It is
+ * whole when `archive` ends; when that throws, this rejects with what it threw.
+ */
+export const unpackFiles = async (
+  archive: AsyncIterable<Uint8Array>,
+  tree: number,
+  limits: UnpackLimits = UNPACK_LIMITS,
+  signal?: AbortSignal,
+): Promise<UnpackResult> => {
+  const words = [...[limits.bytes, limits.entries, limits.depth, limits.ratio].map(String), "plain"];
+  const broken = new AbortController();
+  const either = signal === undefined ? broken.signal : AbortSignal.any([signal, broken.signal]);
+  const ended = new AbortController();
+  let feeding: Promise<void> = Promise.resolve();
+  const result = await ask<Extract<UnpackResult, { ok: true }>>(words, FED, tree, either, (pipe) => {
+    const over = AbortSignal.any([either, ended.signal]);
+    feeding = feed(archive, pipe, over).catch((error: unknown) => broken.abort(error));
+  });
+  ended.abort();
+  await feeding;
+  if (broken.signal.aborted) throw broken.signal.reason;
+  return result;
+};
+
+/** Writes all of it, as fast as it is read, until the reader is gone: it has said why. */
+const feed = async (archive: AsyncIterable<Uint8Array>, pipe: number, over: AbortSignal): Promise<void> => {
+  const socket = new Socket({ fd: pipe, readable: false, writable: true });
+  socket.on("error", () => undefined);
+  const stopped = new Promise<undefined>((resolve) => {
+    over.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+  const pieces = archive[Symbol.asyncIterator]();
+  try {
+    while (!over.aborted) {
+      // Whoever brings them may take long, and the reader be gone meanwhile.
+      const next = await Promise.race([pieces.next(), stopped]);
+      if (next === undefined) break;
+      if (next.done === true) {
+        await Promise.race([new Promise<void>((resolve) => void socket.end(resolve)), stopped]);
+        return;
+      }
+      if (!socket.write(next.value)) await once(socket, "drain", { signal: over }).catch(() => undefined);
+    }
+    pieces.return?.(undefined).catch(() => undefined);
+  } finally {
+    socket.destroy();
+  }
+};
+
+/**
  * A SHA-256 over everything that can be seen of a tree: names, types, modes, owners, times, links, extended attributes,
  * content. Two trees with the same seal are the same. Costs one reading of all files.
  */
@@ -90,6 +143,7 @@ const ask = async <T extends { readonly ok: true }>(
   blob: number,
   tree: number,
   signal: AbortSignal | undefined,
+  fed: (pipe: number) => void = () => undefined,
 ): Promise<T | UnpackFailure> => {
   if (isAborted(signal)) return refused("unpack.start", 0, "it is not wanted any more", "");
   const started = await binding().run(unpackPath, words, blob, tree);
@@ -101,6 +155,7 @@ const ask = async <T extends { readonly ok: true }>(
   };
   signal?.addEventListener("abort", kill, { once: true });
   if (isAborted(signal)) kill();
+  if (started.feed !== undefined) fed(started.feed);
   let line = "";
   try {
     /* As a socket the loop waits for it; as a file it would hold one of the few threads all the while. */

@@ -5,6 +5,7 @@
 import Type, { type Static } from "#typebox";
 import { AllocationIdSchema, HostIdSchema } from "./ids.ts";
 import { ProblemSchema } from "./problem.ts";
+import { VolumeIdSchema } from "./volume.ts";
 
 const strict = { additionalProperties: false } as const;
 const whole = Type.Integer({ minimum: 0 });
@@ -127,6 +128,10 @@ export const ImageRequestSchema = Type.Union([
   Type.Object({ kind: Type.Literal("snapshot"), allocation: AllocationIdSchema, image: ImageNameSchema }, strict),
   /** All that the container sees, as an archive that is read by `image_read`. */
   Type.Object({ kind: Type.Literal("root"), allocation: AllocationIdSchema, pause: Type.Boolean() }, strict),
+  /** What is in a volume, in the same way; given up when somebody begins to write it. */
+  Type.Object({ kind: Type.Literal("volume_export"), volume: VolumeIdSchema }, strict),
+  /** A volume that is not here yet is made of the archive that follows in `image_write`. Null: as large as it may be. */
+  Type.Object({ kind: Type.Literal("volume_import"), volume: VolumeIdSchema, mostBytes: nullable(whole) }, strict),
   Type.Object({ kind: Type.Literal("remove"), image: ImageNameSchema }, strict),
   /** What no name leads to; with `all` also images that no allocation uses and that a registry has. */
   Type.Object({ kind: Type.Literal("prune"), all: Type.Boolean() }, strict),
@@ -154,7 +159,9 @@ export const ImageResultSchema = Type.Union([
     strict,
   ),
   Type.Object({ kind: Type.Literal("pushed"), image: ImageNameSchema, manifest: digest }, strict),
-  /** `image`: its name, or the id of the allocation whose root it was. */
+  /** Of an import of a volume. */
+  Type.Object({ kind: Type.Literal("filled"), volume: VolumeIdSchema, entries: whole, bytes: whole }, strict),
+  /** `image`: its name, or the id of the allocation whose root it was, or of the volume. */
   Type.Object({ kind: Type.Literal("exported"), image: ImageNameSchema, sizeBytes: whole }, strict),
   Type.Object(
     {
@@ -193,6 +200,8 @@ export const ImageOperationSchema = Type.Object(
       "commit",
       "snapshot",
       "root",
+      "volume_export",
+      "volume_import",
       "build",
       "remove",
       "prune",

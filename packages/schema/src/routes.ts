@@ -81,6 +81,10 @@ export const Routes = {
   volume: "/v1/volumes/:project/:volume",
   /** POST a VolumeCopyRequest: a snapshot or a clone of it. */
   volumeCopies: "/v1/volumes/:project/:volume/copies",
+  /** GET: what is in it, as a tar archive. */
+  volumeArchive: "/v1/volumes/:project/:volume/archive",
+  /** POST: the next piece of the archive that it is made of (`offset`, `last`). */
+  volumeData: "/v1/volumes/:project/:volume/data",
   volumeRemove: "/v1/volumes/:project/:volume/remove",
   /** GET lists; POST declares one (ProjectRequest). */
   projects: "/v1/projects",

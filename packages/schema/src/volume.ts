@@ -25,6 +25,10 @@ export const VolumeIdSchema = Type.String({ pattern: `^${LABEL}\\.${LABEL}\\.[0-
 /** The name of a volume as a task has it: `${INDEX}` is its index, so that each task of a job keeps its own. */
 export const volumeNameOf = (template: string, index: number): string => template.replaceAll("${INDEX}", String(index));
 
+/** Of the operation on its host that makes a volume of an archive: one for each. Its generation is of no other volume. */
+export const volumeImportId = (id: string): string =>
+  `volume-import-${id.slice(id.lastIndexOf(".") + 1).padStart(8, "0")}`;
+
 /** Dimension in which sizes of volumes are booked. */
 export const DISK = "diskBytes";
 
@@ -98,6 +102,8 @@ export const VolumeRequestSchema = Type.Object(
     size: Type.Optional(
       Type.Union([Type.String({ maxLength: 32 }), Type.Number()], { description: "booked on its host: 10Gi" }),
     ),
+    /** Its content follows as an archive (`volumeData`); until all of it is there nothing can mount it. */
+    import: Type.Optional(Type.Boolean()),
   },
   strict,
 );
@@ -145,10 +151,19 @@ export const VolumeFillSchema = Type.Object(
 );
 export type VolumeFill = Static<typeof VolumeFillSchema>;
 
+/**
+ * Answer to a piece of an archive: `offset` bytes were taken so far. After the last piece: `filling` until all is on disk;
+ * that piece may be sent again to ask.
+ */
+export const VolumeTakenSchema = Type.Object({ offset: whole, state: VolumeStateSchema }, strict);
+export type VolumeTaken = Static<typeof VolumeTakenSchema>;
+
 export const VolumeRpcSchemas = [
   Type.Object({ kind: Type.Literal("volume_stat"), id: VolumeIdSchema }, strict),
   /** Begins to copy it from another one, unless it is there or being copied already; says how far that is. */
   Type.Object({ kind: Type.Literal("volume_fill"), id: VolumeIdSchema, from: VolumeIdSchema }, strict),
+  /** How far its import is: a VolumeFill. */
+  Type.Object({ kind: Type.Literal("volume_filling"), id: VolumeIdSchema }, strict),
   /** Deletes it; what is not there counts as deleted. */
   Type.Object({ kind: Type.Literal("volume_remove"), id: VolumeIdSchema }, strict),
 ] as const;

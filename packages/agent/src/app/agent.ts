@@ -17,6 +17,7 @@ import { createReporter } from "./reporter.ts";
 import { answerRpc } from "./rpc.ts";
 import { createSession } from "./session.ts";
 import { openStanding } from "./snapshots.ts";
+import { refuseExport } from "./volume-rpc.ts";
 import { openWritten, resumePaused } from "./written.ts";
 
 const FINISH_MS = 5000;
@@ -59,9 +60,11 @@ export const startAgent = async (
   const sessions = createExecSessions(getContext);
   const context: AgentContext = {
     ...ports,
-    operations: createImageOperations(ports, (id, options) =>
-      options === "standing" ? openStanding(getContext(), id) : openWritten(getContext(), id, options),
-    ),
+    operations: createImageOperations(ports, {
+      openTree: (id, options) =>
+        options === "standing" ? openStanding(getContext(), id) : openWritten(getContext(), id, options),
+      refuseExport: (id) => refuseExport(getContext(), id),
+    }),
     starts: new Turns(STARTS_AT_ONCE),
     settings,
     state: emptyState(),

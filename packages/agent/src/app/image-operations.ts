@@ -1,15 +1,12 @@
 /**
- * Operations on images that a user asked for: begun by one request, followed by others, cancelled by one, kept for a while
+ * Operations on images, and on archives of volumes, that a user asked for: begun by one request, followed by others, cancelled by one, kept for a while
  * when they are over. An id is used once in the life of the agent, so that a request that is played again does nothing.
  * Archives that come in or go out pass in pieces; when nobody brings or takes one for a minute, the operation is given up.
  */
 import {
-  absurd,
   err,
-  IMAGE_CHUNK_BYTES,
   ok,
   problem,
-  type AllocationId,
   type ImageOperation,
   type ImageRequest,
   type ImageResult,
@@ -19,9 +16,10 @@ import {
 import { createProgress, type Progress } from "../core/images/progress.ts";
 import { Inlet } from "../core/inlet.ts";
 import { errorFields } from "../ports/log.ts";
-import type { ImageVerbs, ImageWork } from "../ports/images.ts";
+import type { Outlet } from "../core/outlet.ts";
+import type { ImageWork } from "../ports/images.ts";
 import type { Ports } from "./context.ts";
-import type { OpenWritten } from "./written.ts";
+import { exportedOf, isFed, OperationRefused, outletOf, perform, type Doers } from "./image-work.ts";
 import { messageOf } from "./record-changes.ts";
 
 const MAX_RUNNING = 32;
@@ -47,15 +45,11 @@ interface Operation {
   ended: Promise<void>;
 }
 
-/** Opens what a container wrote: pausing it or not, or `standing`: only if it stands still by itself. */
-type OpenTree = (
-  id: AllocationId,
-  options: { readonly pause: boolean } | "standing",
-) => Promise<Result<OpenWritten, Problem>>;
-
 export interface ImageOperations {
   readonly start: (id: string, request: ImageRequest) => Result<ImageOperation, Problem>;
   readonly watch: (id: string, revision: number, waitMs: number) => Promise<Result<ImageOperation, Problem>>;
+  /** As it stands; undefined when it is long over, or never began here. */
+  readonly look: (id: string) => ImageOperation | undefined;
   readonly cancel: (id: string) => Result<ImageOperation, Problem>;
   readonly write: (id: string, offset: number, data: Uint8Array, last: boolean) => Promise<Result<number, Problem>>;
   readonly read: (
@@ -66,66 +60,11 @@ export interface ImageOperations {
   readonly close: () => Promise<void>;
 }
 
-/** Carries the problem that says why. */
-class OperationRefused extends Error {
-  readonly reason: Problem;
-
-  constructor(reason: Problem) {
-    super(reason.detail ?? reason.title);
-    this.reason = reason;
-  }
-}
-
-/** Pieces of at most a chunk from a source of any; the last one is kept in case its answer was lost. */
-class Outlet {
-  readonly #source: AsyncIterator<Uint8Array>;
-  #rest: Uint8Array = new Uint8Array();
-  #next = 0;
-  #last: { readonly at: number; readonly data: Uint8Array; readonly done: boolean } | undefined;
-  #reading: Promise<unknown> = Promise.resolve();
-
-  constructor(source: AsyncIterable<Uint8Array>) {
-    this.#source = source[Symbol.asyncIterator]();
-  }
-
-  /** Undefined for an offset that is neither the next nor the last. */
-  read(offset: number): Promise<{ readonly data: Uint8Array; readonly done: boolean } | undefined> {
-    const turn = this.#reading.then(() => this.#read(offset));
-    this.#reading = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #read(offset: number) {
-    if (this.#last?.at === offset) return this.#last;
-    if (offset !== this.#next || this.#last?.done === true) return undefined;
-    const parts = [this.#rest];
-    let size = this.#rest.length;
-    let done = false;
-    while (size < IMAGE_CHUNK_BYTES && !done) {
-      const next = await this.#source.next();
-      if (next.done === true) done = true;
-      else {
-        parts.push(next.value);
-        size += next.value.length;
-      }
-    }
-    const all = Buffer.concat(parts);
-    const data = all.subarray(0, IMAGE_CHUNK_BYTES);
-    this.#rest = all.subarray(data.length);
-    this.#last = { at: offset, data, done: done && this.#rest.length === 0 };
-    this.#next = offset + data.length;
-    return this.#last;
-  }
-
-  async close(): Promise<void> {
-    await this.#source.return?.(undefined);
-  }
-}
-
 export const createImageOperations = (
-  { images, clock, log }: Pick<Ports, "images" | "clock" | "log">,
-  openTree: OpenTree,
+  { images, volumes, clock, log }: Pick<Ports, "images" | "volumes" | "clock" | "log">,
+  others: Pick<Doers, "openTree" | "refuseExport">,
 ): ImageOperations => {
+  const doers: Doers = { verbs: images.verbs, volumes, ...others };
   const operations = new Map<string, Operation>();
   const used = new Set<string>();
 
@@ -183,15 +122,14 @@ export const createImageOperations = (
     const progress = createProgress(() => {
       one.revision += 1;
     });
-    const { verbs } = images;
     const work: ImageWork = { progress, signal: stop.signal };
     const one: Operation = {
       id,
       request,
       progress,
       stop,
-      inlet: request.kind === "import" ? new Inlet() : undefined,
-      outlet: outletOf(verbs, openTree, request, work),
+      inlet: isFed(request) ? new Inlet() : undefined,
+      outlet: outletOf(doers, request, work),
       state: "running",
       error: null,
       result: null,
@@ -202,7 +140,7 @@ export const createImageOperations = (
     if (one.inlet !== undefined || one.outlet !== undefined) watchIdle(one);
     // An export is done when its last piece was read.
     if (one.outlet === undefined) {
-      one.ended = perform(verbs, openTree, one, work).then(
+      one.ended = perform(doers, one, work).then(
         (result) => settle(one, { result }),
         (error: unknown) => settle(one, { error }),
       );
@@ -246,6 +184,10 @@ export const createImageOperations = (
       }
       return ok(viewOf(one));
     },
+    look: (id) => {
+      const one = operations.get(id);
+      return one === undefined ? undefined : viewOf(one);
+    },
     cancel: (id) => {
       const one = operations.get(id);
       if (one === undefined) return unknown(id);
@@ -283,8 +225,7 @@ export const createImageOperations = (
         one.idleSinceMs = clock.monotonicMs();
         if (piece === undefined) return err(problem("request.invalid", `byte ${offset} of this archive is past`));
         if (piece.done) {
-          const { request } = one;
-          const image = request.kind === "export" ? request.image : request.kind === "root" ? request.allocation : "";
+          const image = exportedOf(one.request);
           settle(one, { result: { kind: "exported", image, sizeBytes: offset + piece.data.length } });
         }
         return ok(piece);
@@ -312,86 +253,3 @@ export const createImageOperations = (
 };
 
 const reasonText = (reason: unknown): string => (reason instanceof Error ? reason.message : "it was cancelled");
-
-/** What is read here is let go however reading it ends. */
-async function* rootOf(
-  verbs: ImageVerbs,
-  openTree: OpenTree,
-  request: Extract<ImageRequest, { kind: "root" }>,
-  work: ImageWork,
-): AsyncGenerator<Uint8Array> {
-  const opened = await openTree(request.allocation, request);
-  if (!opened.ok) throw new OperationRefused(opened.error);
-  try {
-    yield* verbs.giveRoot(opened.value.tree, work);
-  } finally {
-    opened.value.release();
-  }
-}
-
-const outletOf = (
-  verbs: ImageVerbs,
-  openTree: OpenTree,
-  request: ImageRequest,
-  work: ImageWork,
-): Outlet | undefined => {
-  if (request.kind === "export") return new Outlet(verbs.give(request.image, request.format, work));
-  return request.kind === "root" ? new Outlet(rootOf(verbs, openTree, request, work)) : undefined;
-};
-
-const commit = async (
-  verbs: ImageVerbs,
-  openTree: OpenTree,
-  request: Extract<ImageRequest, { kind: "commit" | "snapshot" }>,
-  work: ImageWork,
-): Promise<ImageResult> => {
-  const isNew = request.kind === "snapshot";
-  const opened = await openTree(request.allocation, request.kind === "snapshot" ? "standing" : request);
-  if (!opened.ok) throw new OperationRefused(opened.error);
-  try {
-    return { kind: "brought", images: [await verbs.commit(opened.value.tree, request.image, { ...work, isNew })] };
-  } finally {
-    opened.value.release();
-  }
-};
-
-const perform = async (
-  verbs: ImageVerbs,
-  openTree: OpenTree,
-  one: Operation,
-  work: ImageWork,
-): Promise<ImageResult> => {
-  const { request } = one;
-  switch (request.kind) {
-    case "pull":
-      return { kind: "brought", images: [await verbs.pull(request.image, work)] };
-    case "push":
-      return { kind: "pushed", ...(await verbs.push(request.image, request.to, work)) };
-    case "import": {
-      if (one.inlet === undefined) throw new Error("an import without an archive");
-      const notes: string[] = [];
-      const note = (text: string): void => void notes.push(text.slice(0, 1024));
-      const images = await verbs.take(one.inlet, { ...work, note, name: request.name });
-      const told = notes.length === 0 ? {} : { notes: notes.slice(0, 16) };
-      return { kind: "brought", images: [...new Set(images)].slice(0, 256), ...told };
-    }
-    case "build": {
-      const images = await verbs.build(request.image, request.mirror, work);
-      return { kind: "brought", images };
-    }
-    case "commit":
-    case "snapshot":
-      return await commit(verbs, openTree, request, work);
-    case "remove":
-      return await verbs.remove(request.image);
-    case "prune":
-      return await verbs.prune(request.all);
-    case "check":
-      return await verbs.check(request.repair, work);
-    case "export":
-    case "root":
-      throw new Error("an export is read, not performed");
-    default:
-      return absurd(request);
-  }
-};

@@ -54,6 +54,7 @@ const READS: ReadonlySet<Rpc["op"]["kind"]> = new Set([
     "image_read",
     "blob_read",
     "volume_stat",
+    "volume_filling",
     "layers",
   ] as const),
 ]);

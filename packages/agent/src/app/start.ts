@@ -194,7 +194,7 @@ const prepareVolumes = async (
       const name = volumeNameOf(volume.volume, allocation.index);
       const wanted = allocation.volumes?.find((one) => one.name === name);
       if (wanted === undefined) return err(`the volume ${name} is not bound to this host`);
-      const directory = await volumes.ensure(wanted);
+      const directory = await volumes.ensure(wanted, { writes: !volume.readOnly });
       if (!directory.ok) return directory;
       directories.set(name, directory.value);
     }

@@ -4,9 +4,10 @@ import type { DesiredVolume, Result, VolumeFill, VolumeOnHost } from "@berth/sch
 export interface Volumes {
   /**
    * The directory to mount; made when the volume is new here. The error is a sentence for the user; I/O errors reject.
-   * Whoever calls it keeps `remove` away until the allocation that mounts it has ended.
+   * Whoever calls it keeps `remove` away until the allocation that mounts it has ended. When that one `writes`, archives
+   * of the volume that are being read are given up.
    */
-  readonly ensure: (volume: DesiredVolume) => Promise<Result<string, string>>;
+  readonly ensure: (volume: DesiredVolume, use: { readonly writes: boolean }) => Promise<Result<string, string>>;
   /** What it holds now, counted by walking it; undefined when it is not here. */
   readonly stat: (id: string) => Promise<VolumeOnHost | undefined>;
   /**
@@ -14,6 +15,17 @@ export interface Volumes {
    * begins anew. Whoever calls it sees to it that nobody writes `from` meanwhile.
    */
   readonly fill: (id: string, from: string) => Promise<VolumeFill>;
+  /** What it holds, as a tar archive, piece by piece; of nothing when nobody has used it. Whoever calls it sees that nobody writes it. */
+  readonly give: (id: string, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+  /** Whether it is being read as an archive. */
+  readonly isGiven: (id: string) => boolean;
+  /** Makes one that is not here of an archive, whole or not at all. Rejects with a sentence that names the entry. */
+  readonly take: (
+    id: string,
+    archive: AsyncIterable<Uint8Array>,
+    options: { readonly mostBytes: number | null; readonly signal: AbortSignal },
+  ) => Promise<{ readonly entries: number; readonly bytes: number }>;
+  readonly isHere: (id: string) => Promise<boolean>;
   /** Bytes of all volumes here; undefined when counting takes longer than this. */
   readonly usedBytes: (withinMs: number) => Promise<number | undefined>;
   /** Nothing finds it any more once this resolves; its files are deleted from then on. What is not there is no error. */

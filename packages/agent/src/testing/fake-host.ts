@@ -143,6 +143,16 @@ export class FakeHost {
             this.volumes.add(id);
             return { state: "ready", error: null };
           }),
+        give: async function* () {
+          yield await act(() => new Uint8Array(1024));
+        },
+        isGiven: () => false,
+        isHere: (id) => act(() => this.volumes.has(id)),
+        take: (id) =>
+          write(() => {
+            this.volumes.add(id);
+            return { entries: 0, bytes: 0 };
+          }),
         usedBytes: () => act(() => 0),
         remove: (id) => write(() => void this.volumes.delete(id)),
       },

@@ -13,6 +13,8 @@ const resultText = (result: ImageResult): string => {
       return [result.images.join(", "), ...(result.notes ?? [])].join("\n  ");
     case "pushed":
       return `pushed as ${result.image}, ${result.manifest}`;
+    case "filled":
+      return `${result.entries} entries, ${formatBytes(result.bytes)}`;
     case "exported":
       return `exported ${formatBytes(result.sizeBytes)}`;
     case "removed": {

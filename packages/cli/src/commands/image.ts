@@ -2,7 +2,6 @@
  * `berth image ACTION`: the images that hosts keep. Whatever changes something is an operation on each host, followed to
  * its end; without `--host` on every host that answers, since a job may be placed on any of them.
  */
-import { open } from "node:fs/promises";
 import { Option, type Command } from "commander";
 import {
   decoder,
@@ -11,7 +10,6 @@ import {
   ImageDataTakenSchema,
   ImageDetailsSchema,
   ImageListSchema,
-  MAX_IMAGE_DATA_BYTES,
   routePath,
   Routes,
   type ImageOnHost,
@@ -19,6 +17,7 @@ import {
 import type { Client } from "../client/client.ts";
 import { cancelOrders, followOrders, placeOrder, refuseAll } from "../client/images.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
+import { openUpload, type Upload } from "../client/pieces.ts";
 import { Exit, Failure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import { documentText, printListing } from "../output/format.ts";
@@ -207,32 +206,25 @@ const oneHost = async (client: Client, image: string, options: HostsOptions): Pr
 const registerImport = (image: Command, { io, finish }: Host): void => {
   const command = image
     .command("import")
-    .argument("<file>", "an OCI layout or docker save archive (tar, also .tar.gz)")
+    .argument("<file>", "an OCI layout or docker save archive (tar, also .tar.gz); - for standard input")
     .argument("[name]", "what its image is called, when the archive does not say")
     .description("bring an image from a file to hosts")
-    .action(async (file: string, name: string | undefined, options: HostsOptions) => {
+    .action(async (path: string, name: string | undefined, options: HostsOptions) => {
       const client = clientOf(io, options);
-      const source = await open(file, "r").catch((error: unknown) => {
-        throw new Failure(`Cannot read ${file}`, {
-          exit: Exit.data,
-          detail: error instanceof Error ? error.message : String(error),
-          cause: error,
-        });
-      });
+      const file = await openUpload(io, path);
       try {
-        const { size } = await source.stat();
         const orders = await placeOrder(client, orderOf(options, { kind: "import", name: name ?? null }));
         refuseAll(orders);
         const hosts = orders.items.flatMap(({ host, operation }) => (operation === null ? [] : [host]));
         try {
-          await upload(io, client, { id: orders.id, hosts, source, size, quiet: options.quiet === true });
+          await upload(io, client, { id: orders.id, hosts, file, quiet: options.quiet === true });
         } catch (error) {
           await cancelOrders(client, orders.id, hosts);
           throw error;
         }
         finish(await tell(io, await followOrders(io, client, orders, options.quiet === true), false));
       } finally {
-        await source.close();
+        file.close();
       }
     });
   withExamples(withCopies(command), [
@@ -242,34 +234,30 @@ const registerImport = (image: Command, { io, finish }: Host): void => {
   ]);
 };
 
-interface Upload {
+interface Sending {
   readonly id: string;
   readonly hosts: readonly string[];
-  readonly source: Awaited<ReturnType<typeof open>>;
-  readonly size: number;
+  readonly file: Upload;
   readonly quiet: boolean;
 }
 
 /** Piece by piece, each taken by all hosts before the next one is sent. A host that refuses gets no more of it. */
-const upload = async (io: Io, client: Client, { hosts, id, quiet, size, source }: Upload): Promise<void> => {
+const upload = async (io: Io, client: Client, { file, hosts, id, quiet }: Sending): Promise<void> => {
   const live = createLive(io.err);
-  const buffer = Buffer.alloc(MAX_IMAGE_DATA_BYTES);
   let willing = [...hosts];
-  let offset = 0;
-  for (let last = false; !last && willing.length > 0;) {
-    const { bytesRead } = await source.read(buffer, 0, buffer.length, offset);
-    last = bytesRead === 0 || offset + bytesRead >= size;
+  for await (const { data, last, offset } of file.pieces) {
     const query = { hosts: willing.join(","), offset, last: String(last) };
     const path = routePath(Routes.imageData, { operation: id });
-    const { value } = await client.send(decodeTaken, path, buffer.subarray(0, bytesRead), {
+    const { value } = await client.send(decodeTaken, path, data, {
       query,
       waitMs: 120_000,
       bridge: true,
       signal: io.stop,
     });
     willing = value.items.flatMap((item) => (item.offset === null ? [] : [item.host]));
-    offset += bytesRead;
-    if (!quiet && io.err.isTty) await live.show(`sent ${formatBytes(offset)} of ${formatBytes(size)}`);
+    if (willing.length === 0) break;
+    const of = file.size === undefined ? "" : ` of ${formatBytes(file.size)}`;
+    if (!quiet && io.err.isTty) await live.show(`sent ${formatBytes(offset + data.length)}${of}`);
   }
   await live.clear();
 };

@@ -18,6 +18,7 @@ import { Exit, Failure } from "../failure.ts";
 import { say } from "../io.ts";
 import { documentText, printDocument, printListing } from "../output/format.ts";
 import type { Column } from "../output/table.ts";
+import { registerVolumeExport, registerVolumeImport } from "./volume-archive.ts";
 import {
   clientOf,
   withConnection,
@@ -39,7 +40,7 @@ const COPY_LOOK_MS = 1_000;
 export const registerVolume: Register = (program, host) => {
   const volume = program
     .command("volume")
-    .description("list, make, look at and remove the volumes of a project")
+    .description("list, make, look at, copy, export, import and remove the volumes of a project")
     .usage("ACTION [options]");
   withExamples(volume, [
     ["berth volume ls", "which volumes are where, and who uses them"],
@@ -50,6 +51,8 @@ export const registerVolume: Register = (program, host) => {
   registerInspect(volume, host);
   registerCopy(volume, host, "snapshot");
   registerCopy(volume, host, "clone");
+  registerVolumeExport(volume, host);
+  registerVolumeImport(volume, host);
   registerRm(volume, host);
 };
 

@@ -14,17 +14,28 @@
 
 namespace {
 
+constexpr int kFed = -2;
+
 class RunWorker : public Napi::AsyncWorker {
  public:
+  // `input` -1: it reads nothing; -2: what its starter writes to a pipe.
   RunWorker(Napi::Env env, std::string path, std::vector<std::string> words, int input, int tree)
       : Napi::AsyncWorker(env),
         deferred_(Napi::Promise::Deferred::New(env)),
         path_(std::move(path)),
         words_(std::move(words)) {
     // Now: its owner may close it as soon as this call returns.
-    input_.reset(input < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : fcntl(input, F_DUPFD_CLOEXEC, kAboveChildFds));
+    int fed[2];
+    if (input == kFed && pipe2(fed, O_CLOEXEC) == 0) {
+      input_.reset(fed[0]);
+      feed_.reset(fed[1]);
+    } else if (input < 0) {
+      input_.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    } else {
+      input_.reset(fcntl(input, F_DUPFD_CLOEXEC, kAboveChildFds));
+    }
     tree_.reset(fcntl(tree, F_DUPFD_CLOEXEC, kAboveChildFds));
-    if (!input_.valid() || !tree_.valid()) error_ = errno;
+    if (!input_.valid() || !tree_.valid() || (input == kFed && !feed_.valid())) error_ = errno;
   }
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
@@ -48,6 +59,7 @@ class RunWorker : public Napi::AsyncWorker {
     Napi::Object result = Napi::Object::New(env);
     result.Set("pid", pid_);
     result.Set("output", output_.release());
+    if (feed_.valid()) result.Set("feed", feed_.release());
     deferred_.Resolve(result);
   }
 
@@ -84,6 +96,7 @@ class RunWorker : public Napi::AsyncWorker {
   std::string path_;
   std::vector<std::string> words_;
   UniqueFd input_;
+  UniqueFd feed_;
   UniqueFd tree_;
   UniqueFd output_;
   Failure failure_;

@@ -335,6 +335,16 @@ static int packer_open(struct packer *packer)
   return 0;
 }
 
+/* Whose it is matters to whoever is to write in it elsewhere. */
+static int pack_top(struct packer *packer, int dir)
+{
+  struct stat info;
+  if (fstat(dir, &info) < 0)
+    return unpack_sys(packer->report, STAGE, "", "look at it");
+  describe(packer, &info, ".");
+  return describe_xattrs(packer, dir) < 0 ? -1 : put_header(packer);
+}
+
 int tree_pack(int root, const struct pack_wish *wish, struct unpack_report *report)
 {
   static struct packer packer;
@@ -343,7 +353,13 @@ int tree_pack(int root, const struct pack_wish *wish, struct unpack_report *repo
   int result = packer_open(&packer);
   if (result == 0) {
     int dir = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    result = dir < 0 ? unpack_sys(report, STAGE, "", "open the tree") : pack_directory(&packer, dir, 0);
+    if (dir < 0)
+      result = unpack_sys(report, STAGE, "", "open the tree");
+    else if (wish->top && pack_top(&packer, dir) < 0) {
+      (void)close(dir);
+      result = -1;
+    } else
+      result = pack_directory(&packer, dir, 0);
   }
   if (result == 0 && archive_write_close(packer.out) != ARCHIVE_OK)
     result = refused(&packer);

@@ -64,8 +64,9 @@ int main(int argc, char **argv)
   const char *kind = argc < 4 ? "" : argv[1];
   bool root = strcmp(kind, "root") == 0;
   wish.layer = strcmp(kind, "layer") == 0;
+  wish.top = strcmp(kind, "plain") == 0;
   unsigned layers = argc > 4 ? (unsigned)argc - 4 : 0;
-  if ((!root && !wish.layer && strcmp(kind, "plain") != 0) || number_of(argv[2], &base) < 0 || base > UINT32_MAX ||
+  if ((!root && !wish.layer && !wish.top) || number_of(argv[2], &base) < 0 || base > UINT32_MAX ||
       number_of(argv[3], &wish.bytes) < 0 || layers > PACK_MAX_LAYERS || (layers > 0) != root) {
     (void)fprintf(stderr, "usage: berth-pack layer|plain ID_BASE BYTES 3<tree\n       berth-pack root ID_BASE BYTES LAYER... 3<tree\n");
     return 2;

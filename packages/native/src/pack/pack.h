@@ -25,6 +25,7 @@ enum pack_fd {
 
 struct pack_wish {
   bool layer;       /* with what was deleted, as OCI says it; else as it is seen */
+  bool top;         /* the directory itself as well */
   uid_t id_base;    /* of the container: its ids are told as it sees them */
   uint64_t bytes;   /* that the archive may have */
 };

@@ -240,7 +240,7 @@ static int add_entry(struct reader *reader, struct archive_entry *from, const st
     return unpack_bad(report, STAGE_ENTRY, path, "its size is negative");
   if (path[0] == '\0' && entry.type != S_IFDIR)
     return unpack_bad(report, STAGE_ENTRY, path, "it has no name");
-  if (tree_is_whiteout(path))
+  if (!limits->plain && tree_is_whiteout(path))
     return tree_whiteout(tree, &entry);
   const char *hardlink = archive_entry_hardlink(from);
   if (hardlink != NULL) {

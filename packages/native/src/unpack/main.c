@@ -1,5 +1,5 @@
 /*
- * berth-unpack: unpacks one layer archive into one empty directory.
+ * berth-unpack: unpacks one layer archive, or one of plain files, into one empty directory.
  *
  *   outer (root) ─ clone, user map ─► inner (jail.c): reads the archive, makes the tree ─ report ─► outer: marks opaque
  *   directories, flushes, prints one line of JSON
@@ -131,9 +131,11 @@ static int receive(int in, struct unpack_report *report)
  * The name that the tree is given afterwards must not be there before its content is. The disk is busy with that while
  * the processor reads the tree once more.
  */
-static int seal_and_flush(struct unpack_report *report)
+static int seal_and_flush(bool plain, struct unpack_report *report)
 {
   struct unpack_report sealed = { 0 };
+  if (plain)
+    return syncfs(UNPACK_FD_TREE) < 0 ? unpack_sys(report, STAGE, "", "flush to disk") : 0;
   int status = 0;
   pid_t flusher = fork();
   if (flusher < 0)
@@ -183,21 +185,22 @@ static int run(const struct unpack_limits *limits, struct unpack_report *report)
   else
     result = receive(back[0], report);
   (void)RETRY_INTR(waitpid((pid_t)pid, NULL, 0));
-  return result < 0 ? -1 : seal_and_flush(report);
+  return result < 0 ? -1 : seal_and_flush(limits->plain, report);
 }
 
 int main(int argc, char **argv)
 {
   static struct unpack_report report;
-  struct unpack_limits limits;
+  struct unpack_limits limits = { 0 };
   if (argc == 2 && strcmp(argv[1], "--seal") == 0) {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     report.ok = tree_seal(UNPACK_FD_TREE, &report, report.seal) == 0;
     return unpack_print(stdout, &report) == 0 && report.ok ? 0 : 1;
   }
-  if (argc != 5 || read_number(argv[1], &limits.bytes) < 0 || read_number(argv[2], &limits.entries) < 0 ||
+  limits.plain = argc == 6 && strcmp(argv[5], "plain") == 0;
+  if ((argc != 5 && !limits.plain) || read_number(argv[1], &limits.bytes) < 0 || read_number(argv[2], &limits.entries) < 0 ||
       read_number(argv[3], &limits.depth) < 0 || read_number(argv[4], &limits.ratio) < 0) {
-    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO <archive 3<directory\n       berth-unpack --seal 3<directory\n");
+    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO [plain] <archive 3<directory\n       berth-unpack --seal 3<directory\n");
     return 2;
   }
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -25,6 +25,7 @@ struct unpack_limits {
   uint64_t entries; /* of the archive */
   uint64_t depth;   /* components of a path */
   uint64_t ratio;   /* unpacked bytes per byte of the blob, once UNPACK_RATIO_FREE is exceeded */
+  bool plain;       /* no layer: `.wh.` is how a name may begin, and nobody asks for a seal */
 };
 
 #define UNPACK_RATIO_FREE (UINT64_C(64) << 20)

@@ -44,6 +44,8 @@ export interface AgentImages {
     waitMs: number,
   ) => Promise<Result<ImageOperation, Problem>>;
   readonly cancel: (host: HostId, operation: string) => Promise<Result<ImageOperation, Problem>>;
+  /** Begins an operation of this id on one host; asked again, it says how far that is. */
+  readonly begin: (host: HostId, operation: string, request: ImageRequest) => Promise<Result<ImageOperation, Problem>>;
   /** One piece of an archive, to hosts that import it under this id. */
   readonly write: (
     operation: string,
@@ -61,7 +63,7 @@ export interface AgentImages {
   /** An archive as it comes. What can fail before the first byte is a problem; later, the stream breaks off. */
   readonly exported: (
     host: HostId,
-    request: Extract<ImageRequest, { kind: "export" | "root" }>,
+    request: Extract<ImageRequest, { kind: "export" | "root" | "volume_export" }>,
     signal: AbortSignal,
   ) => Promise<Result<AsyncGenerator<Buffer>, Problem>>;
 }
@@ -145,9 +147,12 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
     return failed?.ok === false ? failed : ok(offset + data.length);
   };
 
+  const begin = (host: HostId, id: string, request: ImageRequest): Promise<Result<ImageOperation, Problem>> =>
+    ask(host, { kind: "image_start", id, request }, decodeOperation);
+
   const beginOn = async (host: HostId, request: ImageRequest): Promise<Result<ImageOrders, Problem>> => {
     const id = newId();
-    const begun = await ask(host, { kind: "image_start", id, request }, decodeOperation);
+    const begun = await begin(host, id, request);
     return begun.ok ? ok({ id, items: [{ host, operation: begun.value, problem: null }] }) : begun;
   };
 
@@ -200,6 +205,8 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
     watch: (host, id, revision, waitMs) =>
       ask(host, { kind: "image_watch", id, revision, waitMs }, decodeOperation, waitMs),
 
+    begin,
+
     cancel: (host, id) => ask(host, { kind: "image_cancel", id }, decodeOperation),
 
     write: async (id, hosts, piece) => ({
@@ -217,7 +224,7 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
 
     exported: async (host, request, signal) => {
       const id = newId();
-      const begun = await ask(host, { kind: "image_start", id, request }, decodeOperation);
+      const begun = await begin(host, id, request);
       if (!begun.ok) return begun;
       const read = (offset: number) =>
         patiently(() => ask(host, { kind: "image_read", id, offset }, decodeChunk, PIECE_MS));

@@ -36,6 +36,7 @@ import { pause } from "./pause.ts";
 import { encodeSnapshot, type SnapshotSecrets } from "./snapshot-format.ts";
 import { createSnapshots, type SnapshotFilesPort, type SnapshotLimits, type Snapshots } from "./snapshots.ts";
 import { createViews } from "./views.ts";
+import { createVolumeArchives, type VolumeArchives } from "./volume-archives.ts";
 import { createVolumes } from "./volumes.ts";
 import { createWaits } from "./waits.ts";
 import { createWatchHub, WATCH_LIMITS, type WatchHub } from "./watch-hub.ts";
@@ -82,6 +83,7 @@ export interface Control {
   readonly streams: FileStreams;
   readonly images: AgentImages;
   readonly layers: AgentLayers;
+  readonly archives: VolumeArchives;
   readonly sessions: ExecSessions;
   readonly hub: WatchHub;
   readonly events: EventFeed;
@@ -292,6 +294,11 @@ export const createControl = (options: ControlOptions): Control => {
     volumes.tick(clock.monotonicMs()).catch((error: unknown) => logger.error({ err: error }, "volume_removal_failed"));
   };
 
+  const archives = createVolumeArchives({
+    ...{ state, images, askAgent, follow: volumes.follow },
+    pause: (ms) => pause(clock, ms, new AbortController().signal),
+  });
+
   const local = createApi({
     engine,
     volumes,
@@ -330,6 +337,7 @@ export const createControl = (options: ControlOptions): Control => {
       },
     },
     layers: createAgentLayers(state, askAgent),
+    archives,
     sessions,
     hub,
     events,

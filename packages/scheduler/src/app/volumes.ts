@@ -19,6 +19,7 @@ import {
   type Result,
   type VolumeCopyRequest,
   type VolumeDetail,
+  type VolumeFill,
   type VolumeList,
   type VolumeRemoved,
   type VolumeRequest,
@@ -70,6 +71,8 @@ const RETRY_EVERY_MS = 5_000;
 /** Small copies are done by then; whoever asked for a large one looks again. */
 const COPY_TRIES = 6;
 const COPY_LOOK_MS = 200;
+/** Whoever imports sends the first piece at once. */
+const NEVER_CAME_MS = 60_000;
 const RETRY_AT_ONCE = 32;
 
 const decodeOnHost = decoder(VolumeOnHostSchema);
@@ -83,9 +86,15 @@ export const createVolumes = ({
   readonly engine: Engine;
   readonly askAgent: AskAgent;
   readonly pause: (ms: number) => Promise<void>;
-}): VolumesApi & { readonly tick: (nowMs: number) => Promise<void> } => {
+}): VolumesApi & {
+  readonly tick: (nowMs: number) => Promise<void>;
+  /** Asks the host of one that is being filled how far it is, and writes what came of it; only a leader can. */
+  readonly follow: (volume: VolumeRecord) => Answer<"filling" | "ready">;
+} => {
   const { state } = engine;
   let nextTryMs = 0;
+  /** As of the last tick. */
+  let nowMs = 0;
 
   const viewOf = (volume: VolumeRecord): VolumeView => {
     const { createdAtMs, createdBy, from, hostId, name, project, readOnly, sizeBytes } = volume;
@@ -132,24 +141,44 @@ export const createVolumes = ({
     return done.ok ? ok("removed") : done;
   };
 
-  /** Asks its host how far the copy is, which begins it, and writes what came of it. */
-  const followCopy = async (volume: VolumeRecord): Answer<"filling" | "ready"> => {
-    const { from, generation, hostId, key, name, project } = volume;
-    const source = from === null ? undefined : state.volumes.get(volumeKey(project, from));
-    if (source === undefined) return ok("filling");
-    const asked = { kind: "volume_fill", id: volumeIdOf(volume), from: volumeIdOf(source) } as const;
-    const answer = await askAgent(hostId, asked);
+  /** Imports of which their hosts know nothing, by id: since when. */
+  const absent = new Map<string, number>();
+
+  /** How far its host is with the content: a copy, which asking begins, or an archive that somebody brings. */
+  const fillOf = async (volume: VolumeRecord): Promise<VolumeFill | undefined> => {
+    const id = volumeIdOf(volume);
+    const source = volume.from === null ? undefined : state.volumes.get(volumeKey(volume.project, volume.from));
+    if (source === undefined && volume.from !== null) return undefined;
+    const answer = await askAgent(
+      volume.hostId,
+      source === undefined ? { kind: "volume_filling", id } : { kind: "volume_fill", id, from: volumeIdOf(source) },
+    );
     const fill = answer.ok ? decodeFill(answer.value) : undefined;
-    if (fill?.ok !== true) return ok("filling");
-    const { error, state: reached } = fill.value;
-    if (reached === "copying" || reached === "absent") return ok("filling");
+    if (fill?.ok !== true) return undefined;
+    if (fill.value.state !== "absent" || source !== undefined) {
+      absent.delete(id);
+      return fill.value;
+    }
+    const since = absent.get(id) ?? nowMs;
+    absent.set(id, since);
+    if (nowMs - since < NEVER_CAME_MS) return fill.value;
+    absent.delete(id);
+    return { state: "failed", error: "its archive never came, or its host was restarted before all of it was there" };
+  };
+
+  /** Asks its host how far the content is, and writes what came of it. */
+  const followFill = async (volume: VolumeRecord): Answer<"filling" | "ready"> => {
+    const { from, generation, hostId, key, name, project } = volume;
+    const fill = await fillOf(volume);
+    if (fill === undefined || fill.state === "copying" || fill.state === "absent") return ok("filling");
+    const { error, state: reached } = fill;
     const isFilling = (now: Engine["state"]): boolean => {
       const known = now.volumes.get(key);
       return known?.generation === generation && known.state === "filling";
     };
-    const by = `failed copy: ${error ?? "unknown"}`.slice(0, 128);
+    const by = `failed ${from === null ? "import" : "copy"}: ${error ?? "unknown"}`.slice(0, 128);
     const done = await engine.submit({
-      cause: "volume copy",
+      cause: "volume content",
       splittable: false,
       decide: (now) => {
         if (!isFilling(now)) return ok({ records: [], value: undefined });
@@ -162,7 +191,8 @@ export const createVolumes = ({
     });
     if (!done.ok) return done;
     if (reached === "ready") return ok("ready");
-    return err(problem("volume.failed", `${hostId} could not copy ${project}/${from}: ${error ?? ""}`));
+    const what = from === null ? `import ${project}/${name}` : `copy ${project}/${from}`;
+    return err(problem("volume.failed", `${hostId} could not ${what}: ${error ?? ""}`));
   };
 
   return {
@@ -197,7 +227,7 @@ export const createVolumes = ({
       });
     },
 
-    createVolume: async ({ host, name, size }, project, origin) => {
+    createVolume: async ({ host, import: isImport = false, name, size }, project, origin) => {
       const sizeBytes = size === undefined ? ok(0) : parseBytes(size);
       if (!sizeBytes.ok) {
         const errors = [{ pointer: "/size", message: sizeBytes.error }];
@@ -205,7 +235,7 @@ export const createVolumes = ({
       }
       const wish = { project, name, hostId: host ?? null, sizeBytes: sizeBytes.value, readOnly: false };
       const done = await writeRecords(engine, "volume creation", origin, { role: "submitter", project }, (now) =>
-        decideVolume(now, { ...wish, state: "new", from: null, by: origin.who }),
+        decideVolume(now, { ...wish, state: isImport ? "filling" : "new", from: null, by: origin.who }),
       );
       if (!done.ok) return done;
       const made = find(project, name);
@@ -220,7 +250,7 @@ export const createVolumes = ({
       for (let attempt = 0; attempt < COPY_TRIES; attempt += 1) {
         const made = find(project, name);
         if (!made.ok || made.value.state !== "filling") break;
-        const reached = await followCopy(made.value);
+        const reached = await followFill(made.value);
         if (!reached.ok) return reached;
         if (reached.value === "filling") await pause(COPY_LOOK_MS);
       }
@@ -242,10 +272,15 @@ export const createVolumes = ({
       return reached.ok ? ok({ project, name, host, state: reached.value, revision: state.revision }) : reached;
     },
 
-    tick: async (nowMs) => {
+    follow: followFill,
+
+    tick: async (atMs) => {
+      nowMs = atMs;
       if (nowMs < nextTryMs) return;
       nextTryMs = nowMs + RETRY_EVERY_MS;
       const copies = [...state.volumes.values()].filter(({ state: reached }) => reached === "filling");
+      const filling = new Set(copies.map(volumeIdOf));
+      for (const id of absent.keys()) if (!filling.has(id)) absent.delete(id);
       const left = [...state.volumes.values()].filter(({ state: reached }) => reached === "removing");
       const answering = (id: HostId): boolean => {
         const host = state.hosts.get(id);
@@ -257,7 +292,7 @@ export const createVolumes = ({
         ...copies
           .filter(({ hostId }) => answering(hostId))
           .slice(0, RETRY_AT_ONCE)
-          .map(followCopy),
+          .map(followFill),
       ]);
     },
   };

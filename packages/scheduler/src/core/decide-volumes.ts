@@ -62,7 +62,15 @@ export const decideVolume = (state: ClusterState, volume: NewVolume): Result<Log
   if (known !== undefined) {
     // Said twice by a follower whose answer was lost.
     const same = known.createdBy === by && known.sizeBytes === sizeBytes && known.readOnly === readOnly;
-    if (same && known.state !== "removing" && known.from === from && (volume.hostId ?? known.hostId) === known.hostId)
+    // Nor may two bring their archives for one.
+    const isImport = reached === "filling" && from === null;
+    if (
+      same &&
+      !isImport &&
+      known.state !== "removing" &&
+      known.from === from &&
+      (volume.hostId ?? known.hostId) === known.hostId
+    )
       return ok([]);
     return err(problem("volume.exists", `there is a volume ${project}/${name} already, on ${known.hostId}`));
   }

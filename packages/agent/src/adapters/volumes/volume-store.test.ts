@@ -18,11 +18,11 @@ const wanted = { name: "data-0", id, mustExist: false };
 
 test("a volume is made once, keeps what is in it, and is gone after it was removed", async () => {
   const volumes = await openVolumes(directory);
-  const made = await Promise.all(Array.from({ length: 8 }, () => volumes.ensure(wanted)));
+  const made = await Promise.all(Array.from({ length: 8 }, () => volumes.ensure(wanted, { writes: true })));
   expect(new Set(made.map((one) => (one.ok ? one.value : one.error)))).toEqual(new Set([join(directory, id, "data")]));
   await writeFile(join(directory, id, "data", "kept"), "yes");
   const again = await openVolumes(directory);
-  expect(await again.ensure({ ...wanted, mustExist: true })).toMatchObject({ ok: true });
+  expect(await again.ensure({ ...wanted, mustExist: true }, { writes: true })).toMatchObject({ ok: true });
   expect(await readFile(join(directory, id, "data", "kept"), "utf8")).toBe("yes");
   await again.remove(id);
   expect(existsSync(join(directory, id))).toBe(false);
@@ -32,7 +32,7 @@ test("a volume is made once, keeps what is in it, and is gone after it was remov
 
 test("one that has been used is never made anew without a word", async () => {
   const volumes = await openVolumes(directory);
-  expect(await volumes.ensure({ ...wanted, mustExist: true })).toMatchObject({
+  expect(await volumes.ensure({ ...wanted, mustExist: true }, { writes: true })).toMatchObject({
     ok: false,
     error: expect.stringContaining("berth volume rm data-0 gives it up"),
   });
@@ -53,7 +53,7 @@ test("what a kill left half made or half deleted is swept, whole ones stay", asy
 test("a copy has everything of the other one, and nothing of it is there before all of it is", async () => {
   const volumes = await openVolumes(directory);
   const to = "media.copy.18";
-  await volumes.ensure(wanted);
+  await volumes.ensure(wanted, { writes: true });
   const data = join(directory, id, "data");
   await writeFile(join(data, "file"), "content");
   await link(join(data, "file"), join(data, "hard"));
@@ -81,7 +81,7 @@ test("a copy of one that nobody has used is empty, and one that fails leaves not
     "it is there",
     async () => (await volumes.fill("media.empty.2", "media.unused.1")).state === "ready",
   );
-  await volumes.ensure(wanted);
+  await volumes.ensure(wanted, { writes: true });
   const path = process.env["PATH"];
   process.env["PATH"] = "/nowhere";
   try {
@@ -101,7 +101,7 @@ test("a copy of one that nobody has used is empty, and one that fails leaves not
 
 test("counting never follows a link out of the volume, and counts names that are no text", async () => {
   const volumes = await openVolumes(directory);
-  await volumes.ensure(wanted);
+  await volumes.ensure(wanted, { writes: true });
   const data = join(directory, id, "data");
   await symlink("/usr", join(data, "elsewhere"));
   await writeFile(Buffer.concat([Buffer.from(`${data}/`), Buffer.from([0xff, 0xfe])]), Buffer.alloc(100_000, 1));
@@ -111,6 +111,8 @@ test("counting never follows a link out of the volume, and counts names that are
 
 test.each(["../x", "media.data", "a.b.c", "a/b.c.1", "", "media.data.1/.."])("%j is no id", async (wrong) => {
   const volumes = await openVolumes(directory);
-  await expect((async () => volumes.ensure({ ...wanted, id: wrong }))()).rejects.toThrow("is no id of a volume");
+  await expect((async () => volumes.ensure({ ...wanted, id: wrong }, { writes: true }))()).rejects.toThrow(
+    "is no id of a volume",
+  );
   await expect((async () => volumes.remove(wrong))()).rejects.toThrow("is no id of a volume");
 });

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { decoder, err, ok, VolumeIdSchema, type Result } from "@berth/schema";
 import type { Volumes } from "../../ports/volumes.ts";
 import { isMissing, syncDirectory } from "../files/atomic-file.ts";
+import { createArchives, takeArchive } from "./archives.ts";
 import { copyTree } from "./copy-tree.ts";
 import { walkTree } from "./walk-tree.ts";
 
@@ -52,6 +53,7 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
     return turn;
   };
 
+  const archives = createArchives();
   /** Copies that have not ended, or whose failure nobody has been told. */
   const copies = new Map<string, { error: string | null }>();
   const make = async (id: string, content: (data: string) => Promise<void> = async () => undefined): Promise<void> => {
@@ -70,8 +72,9 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
   };
 
   return {
-    ensure: ({ id, mustExist, name }) =>
-      inTurn(checked(id), async (): Promise<Result<string, string>> => {
+    ensure: ({ id, mustExist, name }, { writes }) => {
+      if (writes) archives.giveUp(id, `a task begins to write ${name}: stop it first, or export a snapshot`);
+      return inTurn(checked(id), async (): Promise<Result<string, string>> => {
         const data = join(directory, id, "data");
         if (await isThere(data)) return ok(data);
         if (mustExist) {
@@ -81,7 +84,8 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
         }
         await make(id);
         return ok(data);
-      }),
+      });
+    },
 
     stat: async (id) => {
       const data = join(directory, checked(id), "data");
@@ -116,6 +120,21 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
       );
       return { state: "copying", error: null };
     },
+
+    give: (id, signal) => archives.give(checked(id), join(directory, id, "data"), signal),
+    isGiven: archives.isGiven,
+    isHere: (id) => isThere(join(directory, checked(id), "data")),
+
+    take: (id, archive, { mostBytes, signal }) =>
+      inTurn(checked(id), async () => {
+        signal.throwIfAborted();
+        if (await isThere(join(directory, id, "data"))) throw new Error("there is something in it already");
+        let made = { entries: 0, bytes: 0 };
+        await make(id, async (data) => {
+          made = await takeArchive(data, archive, { mostBytes, signal });
+        });
+        return made;
+      }),
 
     usedBytes: async (withinMs) => {
       const late = AbortSignal.timeout(withinMs);

@@ -30,7 +30,12 @@ export interface AuditHook {
 /** Posted, but they change nothing. */
 const ONLY_ASK = new Set<string>([Routes.tickets, Routes.rebalancePlan, Routes.whatIf]);
 /** Read, but whoever may gets at everything. */
-const LIKE_CHANGES = new Set<string>([Routes.allocationExec, Routes.allocationRoot, Routes.backup]);
+const LIKE_CHANGES = new Set<string>([
+  Routes.allocationExec,
+  Routes.allocationRoot,
+  Routes.volumeArchive,
+  Routes.backup,
+]);
 /** Refusals that one scheduler writes down: so many at once, and so many a second. */
 const PACE = { burst: 50, perSecond: 5 };
 /** And of one token, so that it takes the turns of no other; without a token, of one address. */

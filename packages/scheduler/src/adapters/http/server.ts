@@ -139,7 +139,7 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
     addLayerRoutes(routes, control, audit);
     addSecretRoutes(routes, control);
     addSnapshotRoutes(routes, control, audit);
-    addVolumeRoutes(routes, control);
+    addVolumeRoutes(routes, control, audit);
     addWatchRoute(routes, control);
     addEventRoutes(routes, control);
     addAuditRoutes(routes, control);

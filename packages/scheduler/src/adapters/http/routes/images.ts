@@ -1,5 +1,4 @@
 /** Images on hosts: lists, operations, archives in and out. */
-import { Readable } from "node:stream";
 import Type from "typebox";
 import {
   HostIdSchema,
@@ -22,6 +21,7 @@ import {
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
 import { seesProject } from "../../../core/index.ts";
+import { acceptPieces, answerArchive, archiveResponse, pieceOf, pieceProperties } from "../archives.ts";
 import type { AuditHook } from "../audit.ts";
 import { principalOf } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
@@ -155,10 +155,7 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
           strict,
         ),
         response: {
-          200: {
-            description: "a tar archive: an OCI layout, or what docker load reads",
-            content: { "application/x-tar": { schema: Type.Unsafe<Readable>(Type.String()) } },
-          },
+          200: archiveResponse("a tar archive: an OCI layout, or what docker load reads"),
           ...problems,
         },
       },
@@ -166,16 +163,12 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
     async (request, reply) => {
       const { format = "oci", host, image } = request.query;
       const pieces = orRefuse(await images.exported(host, { kind: "export", image, format }, goneSignal(reply.raw)));
-      const readable = Readable.from(pieces, { objectMode: false, highWaterMark: 1 });
-      readable.once("error", (error) => request.log.warn({ err: error, image }, "image_export_broken"));
-      return reply.type("application/x-tar").header("cache-control", "no-store").send(readable);
+      return answerArchive(request, reply, pieces);
     },
   );
 
   server.register(async (scope) => {
-    scope.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_request, body, done) => {
-      done(null, body);
-    });
+    acceptPieces(scope);
     (scope as unknown as Server).post(
       Routes.imageData,
       {
@@ -189,8 +182,7 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
           querystring: Type.Object(
             {
               hosts: Type.String({ maxLength: 65_536 }),
-              offset: Type.Integer({ minimum: 0 }),
-              last: Type.Optional(Type.Boolean()),
+              ...pieceProperties,
             },
             strict,
           ),
@@ -198,9 +190,7 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
         },
       },
       async (request) => {
-        const { hosts, last = false, offset } = request.query;
-        const data = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-        return images.write(request.params.operation, hostsOf(hosts), { offset, data, last });
+        return images.write(request.params.operation, hostsOf(request.query.hosts), pieceOf(request));
       },
     );
   });

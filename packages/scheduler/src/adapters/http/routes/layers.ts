@@ -1,5 +1,4 @@
 /** What containers have written: as an archive, as an image, and what hosts keep of those that ended. */
-import { Readable } from "node:stream";
 import Type from "typebox";
 import {
   CommitRequestSchema,
@@ -19,6 +18,7 @@ import {
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
 import { refusalOf, seesProject } from "../../../core/index.ts";
+import { answerArchive, archiveResponse } from "../archives.ts";
 import type { AuditHook } from "../audit.ts";
 import { principalOf, refuseForeignProject } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
@@ -44,13 +44,7 @@ export const addLayerRoutes = (server: Server, { api, images, layers }: Control,
         description: "One that runs is paused until the answer has come to its end, unless `pause` is false.",
         params: AllocationParams,
         querystring: Type.Object({ pause: Type.Optional(Type.Boolean()) }, strict),
-        response: {
-          200: {
-            description: "a tar archive of the root of its file system",
-            content: { "application/x-tar": { schema: Type.Unsafe<Readable>(Type.String()) } },
-          },
-          ...problems,
-        },
+        response: { 200: archiveResponse("a tar archive of the root of its file system"), ...problems },
       },
     },
     async (request, reply) => {
@@ -59,9 +53,7 @@ export const addLayerRoutes = (server: Server, { api, images, layers }: Control,
       await audit.made(request);
       const { pause = true } = request.query;
       const pieces = orRefuse(await images.exported(host, { kind: "root", allocation, pause }, goneSignal(reply.raw)));
-      const readable = Readable.from(pieces, { objectMode: false, highWaterMark: 1 });
-      readable.once("error", (error) => request.log.warn({ err: error, allocation }, "root_export_broken"));
-      return reply.type("application/x-tar").header("cache-control", "no-store").send(readable);
+      return answerArchive(request, reply, pieces);
     },
   );
 

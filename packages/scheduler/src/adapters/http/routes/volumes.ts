@@ -1,8 +1,9 @@
-/** Volumes: list, look at, make, delete. */
+/** Volumes: list, look at, make, fill, read, delete. */
 import Type from "typebox";
 import {
   DEFAULT_PROJECT,
   HostIdSchema,
+  MAX_IMAGE_DATA_BYTES,
   ProjectNameSchema,
   Routes,
   VolumeCopyRequestSchema,
@@ -11,18 +12,22 @@ import {
   VolumeNameSchema,
   VolumeRemovedSchema,
   VolumeRequestSchema,
+  VolumeTakenSchema,
   VolumeViewSchema,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
+import { acceptPieces, answerArchive, archiveResponse, pieceOf, pieceProperties } from "../archives.ts";
+import type { AuditHook } from "../audit.ts";
 import { originOf, principalOf, refuseForeignProject } from "../auth.ts";
 import { orRefuse } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { pageProperties, pageRequest, problems } from "../shapes.ts";
+import { goneSignal } from "./jobs.ts";
 
 const strict = { additionalProperties: false } as const;
 const VolumeParams = Type.Object({ project: ProjectNameSchema, volume: VolumeNameSchema }, strict);
 
-export const addVolumeRoutes = (server: Server, { api }: Control): void => {
+export const addVolumeRoutes = (server: Server, { api, archives }: Control, audit: AuditHook): void => {
   server.get(
     Routes.volumes,
     {
@@ -95,4 +100,47 @@ export const addVolumeRoutes = (server: Server, { api }: Control): void => {
     async (request) =>
       orRefuse(await api.removeVolume(request.params.project, request.params.volume, originOf(request))),
   );
+
+  server.get(
+    Routes.volumeArchive,
+    {
+      // Its body is all of a volume: nobody should have it read for nothing.
+      exposeHeadRoute: false,
+      schema: {
+        summary: "What is in a volume, as an archive",
+        description: "Of one that nobody writes. When somebody begins to, the stream breaks off.",
+        params: VolumeParams,
+        response: { 200: archiveResponse("a tar archive of the files of the volume"), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { project, volume } = request.params;
+      await audit.made(request);
+      const pieces = orRefuse(await archives.exported(project, volume, goneSignal(reply.raw)));
+      return answerArchive(request, reply, pieces);
+    },
+  );
+
+  server.register(async (scope) => {
+    acceptPieces(scope);
+    (scope as unknown as Server).post(
+      Routes.volumeData,
+      {
+        bodyLimit: MAX_IMAGE_DATA_BYTES,
+        schema: {
+          summary: "A piece of the archive that a volume is made of",
+          description:
+            "Of one that was made with `import`. In order; a piece that is sent again is not taken twice. The last one is answered when the volume is there, or still `filling`: then it may be sent again to ask.",
+          consumes: ["application/octet-stream"],
+          params: VolumeParams,
+          querystring: Type.Object(pieceProperties, strict),
+          response: { 200: VolumeTakenSchema, ...problems },
+        },
+      },
+      async (request) => {
+        const { project, volume } = request.params;
+        return orRefuse(await archives.take(project, volume, pieceOf(request)));
+      },
+    );
+  });
 };
