@@ -1,7 +1,9 @@
 /** What a state keeps counted, counted again from its facts. Slow and plain on purpose. */
-import { isTerminal } from "@berth/schema";
+import { isTerminal, priorityOf } from "@berth/schema";
 import type { ClusterState } from "../src/core/index.ts";
+import { NOW } from "../src/core/ledger.ts";
 import { inside } from "../src/core/state.ts";
+import { STRIDE } from "../src/core/vector.ts";
 
 const AMOUNTS = ["cpuMillis", "memoryBytes", "pids"] as const;
 
@@ -74,10 +76,29 @@ const projectErrors = (state: ClusterState): string[] => {
   });
 };
 
+/** What could be given up on each host, by priority. */
+const ledgerErrors = (state: ClusterState): string[] => {
+  const { index, ledger } = inside(state);
+  ledger.refresh(inside(state), new Set());
+  return [...state.hosts.values()].flatMap((host) => {
+    const row = index.slotOf(host.id) * STRIDE;
+    return ledger.levels().flatMap((level) => {
+      const given = host.allocations.filter(
+        ({ desired, spec }) => (desired === "stop" ? NOW : priorityOf(spec)) <= level,
+      );
+      return AMOUNTS.flatMap((amount, at) => {
+        const sum = given.reduce((total, { spec }) => total + spec.requests[amount], 0);
+        const counted = ledger.upTo(level)[row + at];
+        return sum === counted ? [] : [`${host.id}: ${amount} ${sum} up to priority ${level}, counted ${counted}`];
+      });
+    });
+  });
+};
+
 /** A sentence for everything that does not add up. */
 export const countErrors = (state: ClusterState): string[] => {
   const active = [...state.jobs.values()].filter((job) => job.finishedAtMs === null);
   const tasks = active.reduce((sum, job) => sum + job.spec.count, 0);
   const total = tasks === state.activeTaskCount ? [] : [`${tasks} unfinished tasks, counted ${state.activeTaskCount}`];
-  return [...total, ...jobErrors(state), ...hostErrors(state), ...projectErrors(state)];
+  return [...total, ...jobErrors(state), ...hostErrors(state), ...ledgerErrors(state), ...projectErrors(state)];
 };

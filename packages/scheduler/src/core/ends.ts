@@ -7,7 +7,7 @@ import { allocationsOn } from "./allocations-on.ts";
 import { firstShort } from "./feasibility.ts";
 import { NO_END } from "./host-ends.ts";
 import type { RequestClass } from "./request-class.ts";
-import { addRow, STRIDE, type Vector } from "./vector.ts";
+import { addRow, STRIDE, widthOf, type Vector } from "./vector.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
 
 /** Later than every time that is known, and earlier than never. */
@@ -57,11 +57,33 @@ export const earliestOn = (state: MutableState, slot: number, requestClass: Requ
   const room = free.slice(from, from + STRIDE);
   const fits = (): boolean => firstShort(room, 0, request) < 0 && state.index.hasDevices(slot, room, requestClass);
   if (fits()) return 0;
+  const end = oneEnd(state, slot, planned, room);
+  if (end !== undefined) return end < NEVER && fits() ? end : NEVER;
   for (const { atMs, request: given } of endingsOn(state, slot, planned)) {
     addRow(room, 0, given);
     if (fits()) return atMs;
   }
   return NEVER;
+};
+
+/**
+ * Where all that ends at some time does so at the same, as where nobody knows when, that time, with `room` as it is then;
+ * NEVER: nothing ends. Undefined where there are several times, and `room` is as it was.
+ */
+const oneEnd = (state: MutableState, slot: number, planned: Planned, room: Vector): number | undefined => {
+  if (planned.ends.has(slot)) return undefined;
+  const there = allocationsOn(state, state.index.idOf(slot));
+  const timeOf = (one: MutableAllocation): number => (planned.stopped.has(one.id) ? 0 : endOfAllocation(one));
+  let end = NEVER;
+  for (const one of there) {
+    const atMs = timeOf(one);
+    if (atMs >= NEVER || atMs === end) continue;
+    if (end < NEVER) return undefined;
+    end = atMs;
+  }
+  const width = widthOf(state);
+  for (const one of there) if (timeOf(one) < NEVER) addRow(room, 0, one.requestClass.request, 1, width);
+  return end;
 };
 
 /** What is free on a host once everything has ended that does so until `atMs`. */

@@ -232,6 +232,7 @@ export const account = (state: MutableState, allocation: MutableAllocation, slot
   else state.priorities.set(priority, count);
   if (allocation.spec.kind === "batch" && allocation.spec.runTimeoutMs !== null) state.limited += sign;
   state.index.book(slot, requestClass, sign);
+  state.ledger.touch(slot);
   state.index.expect(slot, knownEndOf(allocation), sign);
 };
 

@@ -37,6 +37,7 @@ export const rebook = (state: MutableState, host: MutableHost): void => {
     state.index.tryOut(host.slot, allocation.requestClass, -1);
     allocation.requestClass = bookedFor(state, host.id, askedOf(allocation.requestClass), allocation.devices);
     state.index.tryOut(host.slot, allocation.requestClass, 1);
+    state.ledger.touch(host.slot);
   }
 };
 

@@ -5,15 +5,19 @@
  */
 import { priorityOf, type AllocationId } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
-import { addRow, BASE, STRIDE } from "./vector.ts";
+import { addRow, STRIDE, widthOf, type Vector } from "./vector.ts";
 import type { MutableState } from "./state.ts";
 
 /** What stands on one host, by priority. `NOW`: what is being stopped already, and costs nothing more. */
 export const NOW = -1;
 
 export interface Ledger {
-  /** Something on this host has changed. */
+  /** Something else stands on this host, or something there is given up. */
   readonly touch: (slot: number) => void;
+  /** It has other room: what stands there is the same. */
+  readonly stir: (slot: number) => void;
+  /** A plan stops (1) something of this priority on a host, or does so no longer (-1). */
+  readonly move: (slot: number, request: Vector, priority: number, sign: 1 | -1) => void;
   /** So many changes were there: what was found at the same number is still true. */
   readonly version: () => number;
   /** Priorities that occur, ascending, NOW first. */
@@ -41,6 +45,19 @@ export const createLedger = (): Ledger => {
   let news: number[] = [];
   let newsFrom = 0;
   const readers = new WeakMap<object, number>();
+  /** So far some reader knows. */
+  let readTo = 0;
+
+  const stir = (slot: number): void => {
+    if (!isUsed || slot < 0) return;
+    version += 1;
+    if (news.at(-1) === slot && readTo < newsFrom + news.length) return;
+    news.push(slot);
+    if (news.length > 2 * MAX_NEWS) {
+      newsFrom += news.length - MAX_NEWS;
+      news = news.slice(-MAX_NEWS);
+    }
+  };
 
   const reset = (state: MutableState): void => {
     slots = state.index.inOrder().length;
@@ -52,8 +69,7 @@ export const createLedger = (): Ledger => {
 
   const recount = (state: MutableState, slot: number, taken: ReadonlySet<AllocationId>): void => {
     const from = slot * STRIDE;
-    // Behind that there is nothing in any row while no host has devices.
-    const width = state.devices.width() === 0 ? BASE : STRIDE;
+    const width = widthOf(state);
     for (const row of rows.values()) row.fill(0, from, from + width);
     for (const { id, desired, spec, requestClass } of allocationsOn(state, state.index.idOf(slot))) {
       const own = desired === "stop" || taken.has(id) ? NOW : priorityOf(spec);
@@ -72,14 +88,16 @@ export const createLedger = (): Ledger => {
 
   return {
     touch: (slot) => {
-      if (!isUsed || slot < 0) return;
-      version += 1;
-      dirty.add(slot);
-      news.push(slot);
-      if (news.length > 2 * MAX_NEWS) {
-        newsFrom += news.length - MAX_NEWS;
-        news = news.slice(-MAX_NEWS);
-      }
+      if (isUsed && slot >= 0) dirty.add(slot);
+      stir(slot);
+    },
+    stir,
+    move: (slot, request, priority, sign) => {
+      stir(slot);
+      // What is looked at again is counted with all that the plan stops.
+      if (dirty.has(slot)) return;
+      for (const level of levels)
+        if (level < priority) addRow(rows.get(level) as Float64Array, slot * STRIDE, request, sign);
     },
     version: () => version,
     levels: () => levels,
@@ -87,16 +105,17 @@ export const createLedger = (): Ledger => {
     below: (priority) => rows.get(levels.findLast((level) => level < priority) as number) as Float64Array,
     refresh: (state, taken) => {
       isUsed = true;
-      const isOther =
-        slots !== state.index.inOrder().length || [...state.priorities.keys()].some((level) => !rows.has(level));
-      if (isOther || rows.size === 0) reset(state);
+      let isOther = rows.size === 0 || slots !== state.index.inOrder().length;
+      for (const level of state.priorities.keys()) isOther ||= !rows.has(level);
+      if (isOther) reset(state);
       for (const slot of dirty) recount(state, slot, taken);
       dirty.clear();
     },
     news: (reader) => {
       isUsed = true;
       const seen = readers.get(reader) ?? -1;
-      readers.set(reader, newsFrom + news.length);
+      readTo = newsFrom + news.length;
+      readers.set(reader, readTo);
       // A plan touches each of its hosts a few times.
       return seen < newsFrom ? "all" : [...new Set(news.slice(seen - newsFrom))];
     },

@@ -17,7 +17,7 @@ import { LeastList } from "./least-list.ts";
 import { NOW } from "./ledger.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
-import { addRow, BASE, STRIDE } from "./vector.ts";
+import { addRow, BASE, STRIDE, widthOf } from "./vector.ts";
 
 export interface Eviction {
   readonly slot: number;
@@ -29,6 +29,7 @@ export interface Eviction {
 
 /** What one plan has taken already. */
 export interface Taken {
+  /** Hosts on which something is stopped anyway. */
   readonly slots: Set<number>;
   readonly ids: Set<AllocationId>;
   readonly perJob: Map<JobKey, number>;
@@ -125,15 +126,17 @@ const harmOf = (state: MutableState, { key }: MutableAllocation): number => {
   return job === undefined ? 1 : Math.max(1, gangNeed(job));
 };
 
+/** The least important first; of equals those that came last, which have done the least. */
+const byHarm = (a: MutableAllocation, b: MutableAllocation): number =>
+  priorityOf(a.spec) - priorityOf(b.spec) || b.placedAtMs - a.placedAtMs || (a.id < b.id ? 1 : -1);
+
 const evictable = (state: MutableState, slot: number, level: number, taken: Taken): MutableAllocation[] => {
-  const found = allocationsOn(state, state.index.idOf(slot)).filter(
-    ({ desired, id, key, spec }) =>
-      desired !== "stop" && !taken.ids.has(id) && !taken.gangs.has(key) && priorityOf(spec) <= level,
-  );
-  // The least important first; of equals those that came last, which have done the least.
-  return found.sort(
-    (a, b) => priorityOf(a.spec) - priorityOf(b.spec) || b.placedAtMs - a.placedAtMs || (a.id < b.id ? 1 : -1),
-  );
+  const found: MutableAllocation[] = [];
+  for (const one of allocationsOn(state, state.index.idOf(slot))) {
+    if (one.desired === "stop" || priorityOf(one.spec) > level) continue;
+    if (!taken.ids.has(one.id) && !taken.gangs.has(one.key)) found.push(one);
+  }
+  return found.sort(byHarm);
 };
 
 /** The victims on one host, or undefined when the budgets leave too few of them. */
@@ -145,16 +148,21 @@ const victimsOn = (
   taken: Taken,
 ): { readonly victims: MutableAllocation[]; readonly granted: Granted } | undefined => {
   const { request } = requestClass;
-  const room = state.index.room(slot).free.slice();
-  addRow(room, 0, state.ledger.upTo(NOW).subarray(slot * STRIDE, (slot + 1) * STRIDE));
-  const isShort = (): boolean => firstShort(room, 0, request) >= 0 || !state.index.hasDevices(slot, room, requestClass);
-  const give = ({ requestClass: other }: MutableAllocation, sign: 1 | -1): void => addRow(room, 0, other.request, sign);
+  const from = slot * STRIDE;
+  const width = widthOf(state);
+  const asked = request.subarray(0, width);
+  const room = state.index.rows().free.slice(from, from + STRIDE);
+  const going = state.ledger.upTo(NOW);
+  for (let at = 0; at < width; at += 1) room[at] = (room[at] as number) + (going[from + at] as number);
+  const isShort = (): boolean => firstShort(room, 0, asked) >= 0 || !state.index.hasDevices(slot, room, requestClass);
+  const give = ({ requestClass: other }: MutableAllocation, sign: 1 | -1): void =>
+    addRow(room, 0, other.request, sign, width);
   const isOf = (at: number, { requestClass: other }: MutableAllocation): boolean =>
     (request[at] as number) > (room[at] as number) && (request[at] as number) > 0 && (other.request[at] as number) > 0;
   const helps = (victim: MutableAllocation): boolean => {
-    for (let at = 0; at < BASE; at += 1) if (isOf(at, victim)) return true;
+    for (let at = 0; at < state.dimensions.length; at += 1) if (isOf(at, victim)) return true;
     // In all there is enough: whoever holds a device may hold the one that is needed.
-    return victim.requestClass.columns && firstShort(room, 0, request) < 0;
+    return victim.requestClass.columns && firstShort(room, 0, asked) < 0;
   };
   const chosen: MutableAllocation[] = [];
   const perJob = new Map<JobKey, number>();
@@ -253,12 +261,11 @@ export const findEviction = (
 export const take = (state: MutableState, taken: Taken, eviction: Eviction): void => {
   const { slot, victims } = eviction;
   taken.evictions.push(eviction);
-  for (const { id, key } of victims) {
+  for (const { id, key, requestClass, spec } of victims) {
     taken.ids.add(id);
     taken.perJob.set(key, (taken.perJob.get(key) ?? 0) + 1);
+    state.ledger.move(slot, requestClass.request, priorityOf(spec), 1);
   }
-  taken.slots.add(slot);
-  state.ledger.touch(slot);
 };
 
 /** This one is stopped anyway. */
@@ -273,14 +280,15 @@ export const untake = (state: MutableState, taken: Taken): void => {
   const newest = taken.evictions.pop();
   if (newest === undefined) return;
   const { slot, victims } = newest;
-  for (const { id, key } of victims) {
+  for (const { id, key, requestClass, spec } of victims) {
     taken.ids.delete(id);
     taken.perJob.set(key, (taken.perJob.get(key) ?? 0) - 1);
+    state.ledger.move(slot, requestClass.request, priorityOf(spec), -1);
   }
-  state.ledger.touch(slot);
 };
 
 /** The plan is over: what it took is there as before. */
 export const giveBack = (state: MutableState, taken: Taken): void => {
+  while (taken.evictions.length > 0) untake(state, taken);
   for (const slot of taken.slots) state.ledger.touch(slot);
 };

@@ -327,7 +327,7 @@ export const createState = (): ClusterState => {
     usage: createUsage(),
     delayed: createTimeHeap(),
     demand: createDemand(),
-    index: createHostIndex(undefined, ledger.touch, devices),
+    index: createHostIndex(undefined, ledger.stir, devices),
   };
   return state;
 };

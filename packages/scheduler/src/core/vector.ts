@@ -7,6 +7,12 @@ export const BASE = 16;
 /** Length of every vector: dimensions, and 48 columns of devices. */
 export const STRIDE = 64;
 
+/** Behind so many amounts there is nothing in any vector. */
+export const widthOf = (state: {
+  readonly dimensions: readonly string[];
+  readonly devices: { readonly width: () => number };
+}): number => (state.devices.width() === 0 ? state.dimensions.length : STRIDE);
+
 /** Of full length, from amounts that were kept shorter. */
 export const padded = (amounts: ArrayLike<number>): Vector => {
   const vector = new Float64Array(STRIDE);
