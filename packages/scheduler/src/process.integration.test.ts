@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { startFakeAgent } from "./testing/fake-agent.ts";
+import { schedulerProgram } from "./testing/processes.ts";
 import { batch, clientOf } from "./testing/scheduler.ts";
 import { afterTests, eventually, tempDir } from "./testing/temp.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
-const main = fileURLToPath(new URL("main.ts", import.meta.url));
 
 interface Ready {
   readonly ready: boolean;
@@ -20,7 +20,7 @@ interface Ready {
 }
 
 const start = (args: readonly string[], env: Record<string, string> = {}) => {
-  const child: ChildProcess = spawn(process.execPath, ["--conditions=source", "--import", "tsx", main, ...args], {
+  const child: ChildProcess = spawn(process.execPath, [...schedulerProgram(), ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ["pipe", "pipe", "pipe"],

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { programOf } from "./built.ts";
+import { programOf } from "../../../../tools/built.ts";
 
 const program = () => programOf("agent", "main", { schema: "src", native: "lib", agent: "src" });
 const root = fileURLToPath(new URL("../../../..", import.meta.url));

@@ -4,13 +4,17 @@ import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { programOf } from "../../../../tools/built.ts";
 import { createUserSeed } from "../adapters/nats/connection.ts";
 import { startNats, type TestNats } from "./nats.ts";
 import { clientOf, type TestScheduler } from "./scheduler.ts";
 import { afterTests, eventually, tempDir } from "./temp.ts";
 
 const root = fileURLToPath(new URL("../../../..", import.meta.url));
-const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+/** Words for node(1) that run the scheduler. */
+export const schedulerProgram = (): readonly string[] =>
+  programOf("scheduler", "main", { schema: "src", scheduler: "src" });
 
 export interface Instance {
   readonly name: string;
@@ -45,7 +49,7 @@ export const startEnsemble = async (): Promise<Ensemble> => {
     writeFileSync(join(dataDir, "scheduler/admin.token"), TOKEN, { mode: 0o600 });
     if (hasKey) cpSync(join(secrets, "cluster.key"), join(dataDir, "scheduler/cluster.key"));
     const flags = ["--data-dir", dataDir, "--api-port", "0", "--nats-url", through, "--nats-seed-file", seedFile];
-    const child = spawn(process.execPath, ["--conditions=source", "--import", "tsx", main, ...flags], {
+    const child = spawn(process.execPath, [...schedulerProgram(), ...flags], {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -6,7 +6,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const packages = fileURLToPath(new URL("../../..", import.meta.url));
+const packages = fileURLToPath(new URL("../packages", import.meta.url));
 
 const newest = (directory: string): number =>
   readdirSync(directory, { recursive: true, withFileTypes: true })
