@@ -41,6 +41,8 @@ export interface CommandQueue {
   /** Lets a command that was taken wait again: nothing of it has happened. */
   readonly putBack: (entry: Waiting) => void;
   readonly size: () => number;
+  /** Refuses what waits, as nobody here will take it: somebody else leads. Nothing of it has happened. */
+  readonly giveBack: () => void;
   readonly onPush: (listener: () => void) => void;
   /** Refuses what waits and all that comes. */
   readonly close: () => void;
@@ -95,6 +97,9 @@ export const createCommandQueue = (
       else waiting.add(entry);
     },
     size: () => waiting.size,
+    giveBack: () => {
+      for (const entry of waiting) entry.settle(unled("another scheduler leads; try again"));
+    },
     onPush: (listener) => {
       notify = listener;
     },

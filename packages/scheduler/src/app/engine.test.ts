@@ -175,6 +175,26 @@ test("an announcement of a newer epoch ends leading before any append is tried",
   await eventually("following", () => roles.includes("following"));
 });
 
+test("what waits at a follower while nobody leads is given back once another one does, of which it hears once", async () => {
+  const log = memoryLog();
+  const leader = start(log, "one");
+  await leads(leader.engine);
+  leader.end();
+  const { engine } = start(log, "two", { leaseMs: 60_000 });
+  await eventually("following", () => engine.role() === "following");
+  let heard = 0;
+  engine.onLeader(() => (heard += 1));
+  const say = (epoch: number): void => listeners.forEach((listener) => listener({ instance: "elsewhere", epoch }));
+  const waiting = engine.submit(enrol("a"));
+  // Deposed by what the log says: it leads nobody.
+  say(0);
+  expect([engine.othersLead(), engine.queueLength(), heard]).toEqual([false, 1, 0]);
+  say(7);
+  expect(await waiting).toMatchObject({ ok: false, error: { code: "leader.unknown" } });
+  say(7);
+  expect([engine.othersLead(), engine.queueLength(), heard]).toEqual([true, 0, 1]);
+});
+
 test("a log that is not the known one, or lost its end, ends the process instead of starting empty", async () => {
   const refused = start(memoryLog(), "one", {
     checkEnd: () => {

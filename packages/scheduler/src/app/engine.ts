@@ -27,8 +27,10 @@ import type { Clock } from "../ports/clock.ts";
 import type { LeaderLine, Line } from "../ports/bus.ts";
 import type { Log, LogEnd } from "../ports/log.ts";
 import { createCommandQueue, type Command, type Committed, type Waiting } from "./command-queue.ts";
+import { Deposed } from "./deposed.ts";
 import { BrokenState, createFatal, DOUBT_MS } from "./fatal.ts";
 import { createGate, type Gate } from "./gate.ts";
+import { hearLeaders } from "./heard-leaders.ts";
 import { refuseGap, refuseLoss, refuseMissedElection } from "./log-faults.ts";
 import { pause } from "./pause.ts";
 import { splitRecords } from "./split-records.ts";
@@ -76,6 +78,8 @@ export interface Engine {
   readonly submit: <T>(command: Command<T>) => Promise<Result<Committed<T>, Problem>>;
   readonly onFold: (listener: FoldListener) => void;
   readonly onRole: (listener: (role: Role) => void) => void;
+  /** Called when somebody begins to lead, this instance or another one that is heard of. */
+  readonly onLeader: (listener: () => void) => void;
   /** Makes the loop look for background work. */
   readonly nudge: () => void;
   /** True when another instance has announced itself within the lease. */
@@ -102,17 +106,6 @@ const BACKGROUND_RETRY_MS = 5_000;
 const UNCERTAIN =
   "it is not known whether the change was written; look, or send it again with the same Idempotency-Key";
 
-/** Thrown inside the loop only: this instance does not lead any more. */
-class Deposed extends Error {
-  override readonly name = "Deposed";
-  /** The append that showed it was certainly not stored. */
-  readonly nothingStored: boolean;
-  constructor(message: string, nothingStored: boolean) {
-    super(message);
-    this.nothingStored = nothingStored;
-  }
-}
-
 export const createEngine = (options: EngineOptions): Engine => {
   const { clock, log, line, leaders, logger, instance } = options;
   const state = createState();
@@ -125,20 +118,22 @@ export const createEngine = (options: EngineOptions): Engine => {
   let role: Role = "starting";
   let known: LogEnd | undefined;
   let deposedBy: string | undefined;
-  let heardLeaderAtMs = Number.NEGATIVE_INFINITY;
   let confirmedAtMs = Number.NEGATIVE_INFINITY;
   let [wanted, isPlanning] = [true, false];
   let leaderLeft: (() => void) | undefined;
   queue.onPush(work.open);
-  leaders.onAnnouncement((announcement) => {
-    if (announcement.instance === instance) return;
-    // One that stops in order says so, and nobody waits for its lease to run out.
-    heardLeaderAtMs = announcement.leaving === true ? Number.NEGATIVE_INFINITY : clock.monotonicMs();
-    if (announcement.leaving === true) leaderLeft?.();
-    if (role === "leading" && announcement.epoch > state.epoch) {
-      deposedBy = `${announcement.instance} leads with epoch ${announcement.epoch}`;
-      work.open();
-    }
+  const heard = hearLeaders({
+    ...options,
+    epoch: () => state.epoch,
+    leads: ({ instance: other, epoch }) => {
+      if (role === "leading" && epoch > state.epoch) {
+        deposedBy = `${other} leads with epoch ${epoch}`;
+        work.open();
+      }
+      // What came while nobody led would wait here for a turn that another instance has got.
+      if (role !== "leading") queue.giveBack();
+    },
+    leaves: () => leaderLeft?.(),
   });
 
   const enter = (next: Role): void => {
@@ -146,6 +141,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     role = next;
     logger.info({ role, epoch: state.epoch, revision: state.revision }, "role_changed");
     for (const listener of roleListeners) listener(next);
+    if (next === "leading") heard.begins();
   };
 
   const apply = (sequence: number, transaction: Transaction): void => {
@@ -246,7 +242,8 @@ export const createEngine = (options: EngineOptions): Engine => {
     if (state.revision === 0 && end.lastSequence > 0) await options.restore(end);
     refuseLoss(end, state.revision);
     known = end;
-    const patienceMs = options.leaseMs === 0 ? 0 : options.leaseMs + (clock.randomBytes(1)[0] ?? 0) * 4;
+    // Two that claim at once cost nothing, since the log takes one of them; the spread only keeps that rare.
+    const patienceMs = options.leaseMs === 0 ? 0 : options.leaseMs + (clock.randomBytes(1)[0] ?? 0) * 2;
     const caughtUp = (): boolean => state.revision >= end.lastSequence;
     if (caughtUp()) {
       options.checkState(state);
@@ -258,8 +255,7 @@ export const createEngine = (options: EngineOptions): Engine => {
       // Of several followers one claims first, the others see it in the log.
       sinceMs = clock.monotonicMs() - options.leaseMs;
     };
-    const mayClaim = (): boolean =>
-      caughtUp() && clock.monotonicMs() - Math.max(sinceMs, heardLeaderAtMs) >= patienceMs;
+    const mayClaim = (): boolean => caughtUp() && clock.monotonicMs() - Math.max(sinceMs, heard.atMs()) >= patienceMs;
     const reading = new AbortController();
     const stop = (): void => reading.abort();
     signal.addEventListener("abort", stop, { once: true });
@@ -358,9 +354,10 @@ export const createEngine = (options: EngineOptions): Engine => {
     submit: queue.push,
     onFold: (listener) => void foldListeners.push(listener),
     onRole: (listener) => void roleListeners.push(listener),
+    onLeader: heard.onBegin,
     nudge,
     othersLead: () =>
-      role !== "leading" && clock.monotonicMs() - heardLeaderAtMs < Math.max(options.leaseMs, 4 * ANNOUNCE_MS),
+      role !== "leading" && clock.monotonicMs() - heard.atMs() < Math.max(options.leaseMs, 4 * ANNOUNCE_MS),
     confirmedAgoMs: () => {
       if (role !== "leading") return Number.POSITIVE_INFINITY;
       return options.leaseMs === 0 ? 0 : clock.monotonicMs() - confirmedAtMs;

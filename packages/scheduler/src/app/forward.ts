@@ -94,6 +94,21 @@ export const createForwarding = (options: ForwardOptions): Api => {
   const { engine, peers, clock, local } = options;
   peers.serve((request) => serveLocally(options, request));
 
+  const waiting = new Set<() => void>();
+  engine.onLeader(() => {
+    for (const stop of waiting) stop();
+  });
+  /** Whoever led when it was asked may be dead: its answer is waited for until somebody else leads. */
+  const ask = (request: unknown): Promise<Reply<unknown> | undefined> =>
+    new Promise((resolve) => {
+      const settle = (reply?: Reply<unknown>): void => {
+        waiting.delete(settle);
+        resolve(reply);
+      };
+      waiting.add(settle);
+      void peers.ask(request, TRY_MS).then(settle);
+    });
+
   const caughtUp = async (revision: number): Promise<void> => {
     const until = clock.monotonicMs() + CATCH_UP_MS;
     while (engine.state.revision < revision && clock.monotonicMs() < until) await pause(clock, 10, NEVER);
@@ -110,7 +125,7 @@ export const createForwarding = (options: ForwardOptions): Api => {
         if (done.ok || !PASSING.includes(done.error.code) || !engine.othersLead()) return done;
       }
       asked = true;
-      const reply = await peers.ask({ version: 1, op, args }, TRY_MS);
+      const reply = await ask({ version: 1, op, args });
       if (reply?.ok === true) {
         const done = decodeDone(reply.value);
         if (!done.ok)
