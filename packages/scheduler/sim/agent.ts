@@ -30,6 +30,8 @@ export interface SimAgent {
   online: boolean;
   session: number;
   boot: number;
+  /** What secrets are sealed to; null: it knows none. */
+  sealingKey: string | null;
   allocatable: Resources;
   devices: readonly Device[];
   readonly containers: Map<AllocationId, Container>;
@@ -43,6 +45,7 @@ export const createAgent = (id: HostId, allocatable: Resources, devices: readonl
   online: true,
   session: 1,
   boot: 1,
+  sealingKey: null,
   allocatable,
   devices,
   containers: new Map(),
@@ -133,8 +136,14 @@ export const reboot = (agent: SimAgent, nowMs: number): void => {
   }
 };
 
+/** Another program of it starts, with a key of its own for secrets. */
+export const newKey = (agent: SimAgent): void => {
+  agent.session += 1;
+  agent.sealingKey = `${String(agent.session).padStart(43, "A")}=`;
+};
+
 /** What it says of itself when it connects. */
-export const helloOf = ({ id, session, boot, devices, epoch, rev, ...agent }: SimAgent): Hello => {
+export const helloOf = ({ id, session, boot, devices, epoch, rev, sealingKey, ...agent }: SimAgent): Hello => {
   const totals = deviceTotals(devices.map(({ kind, has }) => ({ kind, count: 1, each: has })));
   const allocatable = { ...agent.allocatable, more: { ...agent.allocatable.more, ...totals } };
   return {
@@ -159,6 +168,7 @@ export const helloOf = ({ id, session, boot, devices, epoch, rev, ...agent }: Si
     },
     epoch,
     rev,
+    ...(sealingKey !== null && { sealingKey }),
   };
 };
 

@@ -74,6 +74,15 @@ describe("a simulated cluster", () => {
     fc.assert(fc.property(seeds, fc.integer({ min: 1, max: 5 }), withDevices), { numRuns: 12 });
   }, 120_000);
 
+  it("brings every host the secrets of what it is to run, and no others", () => {
+    const withSecrets = (seed: number, hosts: number): void => {
+      const cluster = new SimulatedCluster({ seed, hosts, policy: true, quotas: true, secrets: true });
+      for (let at = 0; at < 150; at += 1) cluster.step();
+      cluster.finish();
+    };
+    fc.assert(fc.property(seeds, fc.integer({ min: 1, max: 4 }), withSecrets), { numRuns: 12 });
+  }, 120_000);
+
   it("does the same again from the same seed", () => {
     for (const policy of [false, true]) {
       const [left, right] = [run(9, 3, 800, policy), run(9, 3, 800, policy)];

@@ -31,13 +31,12 @@ import {
   planEvaluations,
   restoreImage,
   validatePlan,
-  why,
   type ClusterState,
   type ImageLine,
 } from "../src/core/index.ts";
-import { isGivenUp } from "../src/core/patience.ts";
 import { inside } from "../src/core/state.ts";
-import { createAgent, fitting, helloOf, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
+import { createAgent, fitting, helloOf, newKey, reboot, takeDocument, work, type SimAgent } from "./agent.ts";
+import { unexplained } from "./explained.ts";
 import { createChecker } from "./checker.ts";
 import { countErrors } from "./counts.ts";
 import { randomDevices } from "./devices.ts";
@@ -47,6 +46,8 @@ import { dutyStep, randomHostSize } from "./duty.ts";
 import { otherLimits, randomSpec } from "./jobs.ts";
 import { liftQuotas, quotaStep } from "./quotas.ts";
 import { seededRandom, type Random } from "./random.ts";
+import { createSecretCheck } from "./secret-check.ts";
+import { createDocumentCheck, firstSecrets, secretStep, withSecrets } from "./secrets.ts";
 import { volumeStep } from "./volumes.ts";
 
 export interface SimOptions {
@@ -58,6 +59,8 @@ export interface SimOptions {
   readonly quotas?: boolean;
   /** Whether hosts have devices, and jobs ask for them. */
   readonly devices?: boolean;
+  /** Whether projects have secrets that jobs refer to, and hosts that know none of them. */
+  readonly secrets?: boolean;
 }
 
 /** So many plans may follow from one, beside those that stop the rest of a gang. */
@@ -75,6 +78,9 @@ export class SimulatedCluster {
   readonly #policy: boolean;
   readonly #quotas: boolean;
   readonly #devices: boolean;
+  readonly #secrets: boolean;
+  readonly #checkDocument = createDocumentCheck();
+  readonly #checkSecrets = createSecretCheck();
   readonly #checker = createChecker();
   readonly #silentSince = new Map<HostId, number>();
   nowMs = 1_700_000_000_000;
@@ -87,7 +93,9 @@ export class SimulatedCluster {
     this.#policy = options.policy;
     this.#quotas = options.quotas === true;
     this.#devices = options.devices === true;
+    this.#secrets = options.secrets === true;
     this.append("election", [{ kind: "leader_elected", instance: "s1" }]);
+    if (this.#secrets) this.append("secret", firstSecrets(this.state));
     for (let at = 0; at < options.hosts; at += 1) {
       const agent = createAgent(`h${at + 1}` as HostId, randomHostSize(this.#random), this.#hostDevices());
       this.agents.push(agent);
@@ -119,6 +127,10 @@ export class SimulatedCluster {
     // The core decides from a current state, so all of it must be news.
     if (!stale && changes.ignored > 0) errors.push(`${changes.ignored} records were ignored`);
     if (stale && changes.ignored !== records.length) errors.push("a deposed leader's records were folded");
+    if (this.#secrets) {
+      if (!stale) errors.push(...this.#checkSecrets(records));
+      for (const { id } of this.agents) errors.push(...this.#checkDocument(this.state, desiredFor(this.state, id)));
+    }
     this.#fail([...errors, ...countErrors(this.state)]);
   }
 
@@ -140,18 +152,21 @@ export class SimulatedCluster {
     const again = this.#random.chance(0.3) && this.#jobs > 0;
     if (this.#jobs > 0 && this.#random.chance(0.3)) return otherLimits(this.#random, this.state.jobs);
     if (!again) this.#jobs += 1;
-    return randomSpec(
-      this.#random,
-      again ? 1 + this.#random.below(this.#jobs) : this.#jobs,
-      this.#policy,
-      this.#devices,
-    );
+    const number = again ? 1 + this.#random.below(this.#jobs) : this.#jobs;
+    const spec = randomSpec(this.#random, number, this.#policy, this.#devices);
+    return this.#secrets ? withSecrets(spec, this.#random) : spec;
   }
 
   #hello(agent: SimAgent): void {
     const hello = decideHello(this.state, agent.id, helloOf(agent));
     if (hello.ok) this.append("hello", hello.value);
     this.#silentSince.delete(agent.id);
+  }
+
+  /** Its agent is replaced by one that knows secrets, or has lost its key. */
+  #upgrade(agent: SimAgent): void {
+    newKey(agent);
+    if (agent.online) this.#hello(agent);
   }
 
   /** An operator closes, opens, empties or removes a host; one that was removed is admitted again. */
@@ -185,7 +200,7 @@ export class SimulatedCluster {
     this.append("plan", planned.records);
     if (planned.more || planned.records.length === 0) return planned.records.length > 0;
     this.#comeToRest();
-    this.#explain();
+    this.#fail(unexplained(this.state, this.nowMs));
     return true;
   }
 
@@ -204,19 +219,6 @@ export class SimulatedCluster {
       if (!isBroken) more += 1;
       this.#check(again.records);
       this.append("plan", again.records);
-    }
-  }
-
-  /** After a complete plan every task that wants a place must be said to be held or blocked, never placeable. */
-  #explain(): void {
-    for (const job of this.state.jobs.values()) {
-      const wants = (active: AllocationId | null): boolean => active === null || isGivenUp(this.state, active);
-      const task = job.tasks.find(({ status, active }) => status === "open" && wants(active));
-      if (task === undefined || job.desired === "stop") continue;
-      const answer = why(this.state, job.project, job.name, task.index, this.nowMs);
-      if (!answer.ok || (answer.value.outcome.kind !== "held" && answer.value.outcome.kind !== "blocked")) {
-        this.#fail([`why says of ${job.key}[${task.index}]: ${JSON.stringify(answer)}`]);
-      }
     }
   }
 
@@ -316,8 +318,10 @@ export class SimulatedCluster {
     this.nowMs += below(3_000);
     const agent = pick(this.agents);
     if (agent === undefined) return;
-    const dice = below(this.#quotas ? 114 : 108);
-    if (dice >= 108) this.append("project", quotaStep(this.state, this.#random));
+    const dice = below(this.#secrets ? 128 : this.#quotas ? 114 : 108);
+    if (dice >= 126) this.#upgrade(agent);
+    else if (dice >= 114) this.append("secret", secretStep(this.state, this.#random));
+    else if (dice >= 108) this.append("project", quotaStep(this.state, this.#random));
     else if (dice >= 104) this.append("volume", volumeStep(this.state, this.#random));
     else if (dice >= 100) this.#duty(agent);
     else if (dice < 11) this.#submit();
@@ -357,6 +361,8 @@ export class SimulatedCluster {
     this.append("project", liftQuotas(this.state));
     for (const agent of this.agents) {
       if (!agent.online) this.#toggle(agent);
+      // What waits for an agent that knows secrets gets one.
+      if (this.#secrets && agent.sealingKey === null) this.#upgrade(agent);
       const opened = decideUncordon(this.state, agent.id, "ann");
       if (opened.ok) this.append("duty", opened.value);
     }

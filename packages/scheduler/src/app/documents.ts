@@ -12,7 +12,7 @@ import type { Signer } from "../ports/signer.ts";
 import type { Vault } from "../ports/vault.ts";
 import { createGate } from "./gate.ts";
 import { pause } from "./pause.ts";
-import { sealFor } from "./secrets.ts";
+import { createSealer } from "./secrets.ts";
 
 export interface Documents {
   readonly changed: (hosts: Iterable<HostId>) => void;
@@ -46,10 +46,8 @@ export const createDocuments = (options: {
   const dirty = new Set<HostId>();
   const tooLarge = new Set<HostId>();
   const work = createGate();
-  const signed = (host: HostId): Signed => {
-    const sealed = sealFor(state, vault, host, (secret, err) => logger.error({ host, secret, err }, "secret_left_out"));
-    return signer.sign({ ...desiredFor(state, host), ...sealed });
-  };
+  const seal = createSealer(vault, (host, secret, err) => logger.error({ host, secret, err }, "secret_left_out"));
+  const signed = (host: HostId): Signed => signer.sign({ ...desiredFor(state, host), ...seal(state, host) });
 
   const put = async (host: HostId): Promise<boolean> => {
     dirty.delete(host);

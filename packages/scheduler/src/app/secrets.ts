@@ -1,4 +1,5 @@
 /** Secrets as the API has them: set, listed without their values, removed; and sealed for the hosts that are to have them. */
+import { LRUCache } from "lru-cache";
 import {
   err,
   MAX_SECRET_BYTES,
@@ -82,32 +83,39 @@ export const createSecrets = ({ engine, vault }: { readonly engine: Engine; read
  */
 export const MAX_SEALED_BYTES = 384 * 1024;
 
+/** What was sealed for hosts, so that a document that changes otherwise costs no key exchange for each secret in it. */
+const SEALED_BYTES_KEPT = 32 * 2 ** 20;
+
 /**
- * Those of the tasks that came first, as far as a document has room. `leftOut` is told of the others, whose tasks will say
- * that they were sent none, and of values that the key of this cluster does not open.
+ * Seals for a host the secrets of the tasks that came first, as far as a document has room. `leftOut` is told of the others,
+ * whose tasks will say that they were sent none, and of values that the key of this cluster does not open.
  */
-export const sealFor = (
-  state: ClusterState,
-  vault: Vault,
-  host: HostId,
-  leftOut: (key: string, error: unknown) => void,
-): { readonly secrets?: Record<string, Sealed> } => {
-  const sealingKey = state.hosts.get(host)?.sealingKey ?? null;
-  if (sealingKey === null) return {};
-  const secrets: Record<string, Sealed> = {};
-  let bytes = 0;
-  for (const { project, name, encrypted } of secretsFor(state, host)) {
-    const key = secretKey(project, name);
-    if (bytes + encrypted.length > MAX_SEALED_BYTES) {
-      leftOut(key, `the secrets of this host have more than ${MAX_SEALED_BYTES} bytes`);
-      continue;
+export const createSealer = (vault: Vault, leftOut: (host: HostId, key: string, error: unknown) => void) => {
+  const kept = new LRUCache<string, Sealed>({
+    maxSize: SEALED_BYTES_KEPT,
+    sizeCalculation: ({ box }, about) => box.length + about.length,
+  });
+  return (state: ClusterState, host: HostId): { readonly secrets?: Record<string, Sealed> } => {
+    const sealingKey = state.hosts.get(host)?.sealingKey ?? null;
+    if (sealingKey === null) return {};
+    const secrets: Record<string, Sealed> = {};
+    let bytes = 0;
+    for (const { project, name, encrypted, digest } of secretsFor(state, host)) {
+      const key = secretKey(project, name);
+      if (bytes + encrypted.length > MAX_SEALED_BYTES) {
+        leftOut(host, key, `the secrets of this host have more than ${MAX_SEALED_BYTES} bytes`);
+        continue;
+      }
+      try {
+        const about = [host, sealingKey, key, digest].join(" ");
+        const sealed = kept.get(about) ?? vault.seal({ host, sealingKey }, key, vault.decrypt(key, encrypted));
+        kept.set(about, sealed);
+        secrets[key] = sealed;
+        bytes += encrypted.length;
+      } catch (error) {
+        leftOut(host, key, error);
+      }
     }
-    try {
-      secrets[key] = vault.seal({ host, sealingKey }, key, vault.decrypt(key, encrypted));
-      bytes += encrypted.length;
-    } catch (error) {
-      leftOut(key, error);
-    }
-  }
-  return Object.keys(secrets).length === 0 ? {} : { secrets };
+    return Object.keys(secrets).length === 0 ? {} : { secrets };
+  };
 };
