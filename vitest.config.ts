@@ -23,8 +23,8 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/{src,lib,sim}/**/*.test.ts", "tools/**/*.test.ts"],
           exclude: [...never, "**/*.integration.test.ts"],
-          // Properties try hundreds of inputs: on a busy machine that takes longer than vitest's five seconds.
-          testTimeout: 30_000,
+          // Properties try hundreds of inputs, and `npm test` runs them behind everything else: longer than vitest's five seconds.
+          testTimeout: 90_000,
           // Nothing of it keeps state in a module or replaces one: loading everything once per file was most of its time.
           isolate: false,
         },

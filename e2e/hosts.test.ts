@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { DIMENSIONS, type AllocationView, type HostView } from "@berth/schema";
 import { archiveImage } from "../packages/agent/src/testing/registry.ts";
-import { Cluster, eventually, inside, kill, reboot, type Up } from "./support/index.ts";
+import { Cluster, eventually, finish, inside, kill, reboot, spawnBerth, type Up } from "./support/index.ts";
 
 const cluster = new Cluster();
 const overcommitted: string[] = [];
@@ -200,6 +200,43 @@ test("an agent that is killed over and over keeps its containers", async () => {
   await eventually("all hosts are ready", async () => (await cluster.hosts()).every((host) => host.state === "ready"));
   expect((await runningOf("small")).some((now) => now.id === one.id)).toBe(true);
   expect(lasting(one.id)).toEqual(before);
+});
+
+test("a host is emptied: the plan comes first, Ctrl-C ends the wait only, a cordon cancels, a deadline ends it", async () => {
+  const [one] = await runningOf("small");
+  if (one === undefined) throw new Error("nothing runs");
+  const { hostId } = one;
+  const held = async (): Promise<number> =>
+    (await cluster.allocations(`&host=${hostId}`)).filter(({ state }) => state === "running").length;
+  const hostState = async () => (await cluster.hosts()).find(({ id }) => id === hostId)?.state;
+  const placement = { require: [`host.id == "${hostId}"`] };
+  const { replicas: _none, ...patient } = service("patient", 1, "10m", "16Mi");
+  await cluster.submit({ ...patient, kind: "batch", placement });
+  await settle("patient", 1);
+  const planned = await cluster.cli(["host", "drain", hostId, "--dry-run"]);
+  expect(planned).toMatchObject({ code: 0, stdout: "" });
+  expect(planned.stderr).toMatch(/default\/small\[\d\] {2}moves to host-\d/);
+  expect(planned.stderr).toContain("default/patient[0]  may end by itself until the deadline");
+  expect(await hostState()).toBe("ready");
+
+  // Services go elsewhere; whoever waits for the rest may stop waiting.
+  const waiting = spawnBerth(["host", "drain", hostId, "--deadline", "1h"], { BERTH_DATA_DIR: cluster.dataDir });
+  const waited = finish(waiting, ["host", "drain"], {});
+  await eventually("only the batch task is left", async () => (await held()) === 1);
+  waiting.kill("SIGINT");
+  expect(await waited).toMatchObject({ code: 130, stderr: expect.stringContaining("is being drained all the same") });
+  expect(await hostState()).toBe("draining");
+  expect((await runningOf("small")).every((now) => now.hostId !== hostId)).toBe(true);
+  await cluster.must(["host", "cordon", hostId]);
+  expect([await hostState(), await held()]).toEqual(["cordoned", 1]);
+
+  const done = await cluster.cli(["host", "drain", hostId, "--deadline", "0s"]);
+  expect(done, done.stderr).toMatchObject({ code: 0 });
+  expect(done.stderr).toMatch(/still holds 1 task[^]*is empty and takes nothing new/);
+  expect([await hostState(), await held()]).toEqual(["cordoned", 0]);
+  await cluster.must(["host", "uncordon", hostId]);
+  await cluster.must(["stop", "patient"]);
+  await settle("small", 3);
 });
 
 test("no host ever had more booked than it may have", () => {

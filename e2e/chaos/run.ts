@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HostView, JobView } from "@berth/schema";
 import { eventually } from "../support/index.ts";
-import { scheduleOf } from "./schedule.ts";
+import { eachOnce, scheduleOf, type Fault } from "./schedule.ts";
 import { several } from "./several.ts";
 import { single } from "./single.ts";
 import { checkSnapshots } from "./witness-snapshots.ts";
@@ -13,6 +13,8 @@ const SAMPLE_MS = 250;
 const SUBMIT_MS = 700;
 const SHOWN_MS = 10_000;
 const WELL_AGAIN_MS = 180_000;
+/** Of one of each; those that are not possible yet are tried again for so long. */
+const EACH = { longestMs: 4_000, tryMs: 40_000 };
 
 export interface Outcome {
   /** What must never be, and was. */
@@ -29,7 +31,8 @@ export interface Outcome {
 
 export interface ChaosOptions {
   readonly seed: number;
-  readonly durationMs: number;
+  /** "each": every fault that is possible once, one after the other, however long that takes. */
+  readonly durationMs: number | "each";
   /** One scheduler with its own nats-server, as `berth up` starts them, instead of three of each. */
   readonly isSingle: boolean;
   /** Of every stream, with three servers. */
@@ -158,6 +161,16 @@ export const runChaos = async (options: ChaosOptions): Promise<Outcome> => {
     }
   };
 
+  const steps =
+    durationMs === "each"
+      ? eachOnce(seed, world.possible, options.longestMs ?? EACH.longestMs)
+      : scheduleOf(seed, durationMs, world.possible, options.longestMs);
+  const strike = async (fault: Fault): Promise<void> => {
+    const letGo = await world.strike(fault);
+    if (letGo !== undefined) hold(fault.forMs, letGo);
+    faults[fault.kind] = (faults[fault.kind] ?? 0) + 1;
+  };
+
   let snapshots = 0;
   const background: Promise<void>[] = [];
   try {
@@ -169,20 +182,25 @@ export const runChaos = async (options: ChaosOptions): Promise<Outcome> => {
     await users.submit(1, "alone", { ...service, replicas: 1, disconnect: { singleton: true } });
     background.push(sample(), ...instances.map((_, at) => work(at)));
     const startMs = performance.now();
-    for (const { atMs, fault } of scheduleOf(seed, durationMs, world.possible, options.longestMs)) {
-      await sleep(Math.max(0, startMs + atMs - performance.now()));
-      if (performance.now() - startMs > durationMs) break;
-      say(`${((performance.now() - startMs) / 1_000).toFixed(1)} s: ${JSON.stringify(fault)}`);
-      // What is to be struck may be dead already: it is one fault less.
-      try {
-        const letGo = await world.strike(fault);
-        if (letGo !== undefined) hold(fault.forMs, letGo);
-        faults[fault.kind] = (faults[fault.kind] ?? 0) + 1;
-      } catch (error) {
-        say(`  not now: ${error instanceof Error ? error.message : String(error)}`);
+    /** How much later than the schedule says, since something was not possible at once. */
+    let lateMs = 0;
+    for (const { atMs, fault } of steps) {
+      await sleep(Math.max(0, startMs + atMs + lateMs - performance.now()));
+      const nowMs = performance.now() - startMs;
+      if (durationMs !== "each" && nowMs > durationMs) break;
+      say(`${(nowMs / 1_000).toFixed(1)} s: ${JSON.stringify(fault)}`);
+      if (durationMs === "each") {
+        await eventually(`a fault: ${JSON.stringify(fault)}`, () => strike(fault).then(() => true), EACH.tryMs);
+        lateMs = performance.now() - startMs - atMs;
+        continue;
       }
+      // What is to be struck may be dead already: it is one fault less.
+      await strike(fault).catch((error: unknown) =>
+        say(`  not now: ${error instanceof Error ? error.message : String(error)}`),
+      );
     }
-    await sleep(Math.max(0, startMs + durationMs - performance.now()));
+    const endMs = durationMs === "each" ? performance.now() + EACH.longestMs : startMs + durationMs;
+    await sleep(Math.max(0, endMs - performance.now()));
     for (const letGo of [...held]) await letGo();
     running = false;
     await Promise.all(background);

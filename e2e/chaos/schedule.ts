@@ -1,5 +1,5 @@
 /** Which faults a seed means: bounded, and the same for the same seed and repertoire. Pure. */
-import { seededRandom } from "../../packages/scheduler/sim/random.ts";
+import { seededRandom, type Random } from "../../packages/scheduler/sim/random.ts";
 
 export type FaultKind =
   /** kill -9. */
@@ -44,6 +44,13 @@ export interface Possible {
 
 const JUMPS_S = [3, 30, 600, 7_200, 100_000];
 
+const faultOf = (random: Random, { kind, on, longestMs }: Possible, mostMs: number): Fault => {
+  const bound = Math.min(mostMs, longestMs ?? mostMs);
+  const forMs = 500 + random.below(Math.max(1, bound - 500));
+  const byS = (random.pick(JUMPS_S) ?? 0) * (random.below(2) === 0 ? 1 : -1);
+  return { kind, on: random.pick(on) ?? "", forMs, byS };
+};
+
 /** One fault after the other; whatever lasts is over after at most `longestMs`. */
 export const scheduleOf = (
   seed: number,
@@ -57,10 +64,24 @@ export const scheduleOf = (
   for (let atMs = 1_000; atMs < durationMs; atMs += 1_500 + random.below(4_000)) {
     const chosen = random.pick(all);
     if (chosen === undefined) break;
-    const bound = Math.min(longestMs, chosen.longestMs ?? longestMs);
-    const forMs = 500 + random.below(Math.max(1, bound - 500));
-    const byS = (random.pick(JUMPS_S) ?? 0) * (random.below(2) === 0 ? 1 : -1);
-    steps.push({ atMs, fault: { kind: chosen.kind, on: random.pick(chosen.on) ?? "", forMs, byS } });
+    steps.push({ atMs, fault: faultOf(random, chosen, longestMs) });
+  }
+  return steps;
+};
+
+const BETWEEN_MS = 1_500;
+
+/** Everything that is possible once, in an order of the seed's, and each is over before the next begins. */
+export const eachOnce = (seed: number, possible: readonly Possible[], longestMs: number): Step[] => {
+  const random = seededRandom(seed);
+  const left = [...possible];
+  const steps: Step[] = [];
+  for (let atMs = 1_000; left.length > 0;) {
+    const [chosen] = left.splice(random.below(left.length), 1);
+    if (chosen === undefined) break;
+    const fault = faultOf(random, chosen, longestMs);
+    steps.push({ atMs, fault });
+    atMs += fault.forMs + BETWEEN_MS;
   }
   return steps;
 };

@@ -1,5 +1,5 @@
 /** What the stories are told with. */
-export { ROOT, runBerth, type Finished } from "./cli.ts";
+export { finish, ROOT, runBerth, spawnBerth, type Finished } from "./cli.ts";
 export { Cluster, freePort, type Up } from "./cluster.ts";
 export { eventually } from "./eventually.ts";
 export { reboot } from "./reboot.ts";

@@ -27,7 +27,7 @@ describe("a simulated cluster", () => {
       }),
       { numRuns: 40 },
     );
-  }, 120_000);
+  }, 180_000);
 
   it("does so with priorities, budgets, gangs, run limits and several projects", () => {
     // Seeds that once found something come first: a victim stopped twice, room kept beside room that is used, a gang half
@@ -48,7 +48,7 @@ describe("a simulated cluster", () => {
       }),
       { numRuns: 25 },
     );
-  }, 120_000);
+  }, 180_000);
 
   it("takes no project beyond its quota, whatever comes together", () => {
     // Found something once: a gang of which one takes the place of an attempt on a lost host, and another goes beyond.
@@ -63,7 +63,7 @@ describe("a simulated cluster", () => {
       }),
       { numRuns: 12 },
     );
-  }, 120_000);
+  }, 180_000);
 
   it("gives nobody a device, a share of one or a processor that is another's", () => {
     const withDevices = (seed: number, hosts: number): void => {
@@ -72,7 +72,7 @@ describe("a simulated cluster", () => {
       cluster.finish();
     };
     fc.assert(fc.property(seeds, fc.integer({ min: 1, max: 5 }), withDevices), { numRuns: 12 });
-  }, 120_000);
+  }, 180_000);
 
   it("brings every host the secrets of what it is to run, and no others", () => {
     const withSecrets = (seed: number, hosts: number): void => {
@@ -81,7 +81,7 @@ describe("a simulated cluster", () => {
       cluster.finish();
     };
     fc.assert(fc.property(seeds, fc.integer({ min: 1, max: 4 }), withSecrets), { numRuns: 12 });
-  }, 120_000);
+  }, 180_000);
 
   it("does the same again from the same seed", () => {
     for (const policy of [false, true]) {
@@ -89,5 +89,5 @@ describe("a simulated cluster", () => {
       expect(right.trace).toEqual(left.trace);
       expect(left.trace.filter((line) => line.includes(" place ")).length).toBeGreaterThan(20);
     }
-  }, 60_000);
+  }, 180_000);
 });
