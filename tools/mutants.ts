@@ -4,11 +4,21 @@
  * integration tests need. Prints a line per mutant, exits 1 when one survived; touches nothing in this checkout.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mutants, type Edit, type Mutant } from "./mutants/mutants.ts";
+import { mutants, testPathOf, type Edit, type Mutant } from "./mutants/mutants.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Passes whatever is taken away: what a container needs to start at all is no protection. */
@@ -26,9 +36,16 @@ const copyTree = (): string => {
     mkdirSync(dirname(join(tree, path)), { recursive: true });
     cpSync(join(root, path), join(tree, path));
   }
-  for (const path of ["node_modules", "packages/native/node_modules"]) symlinkSync(join(root, path), join(tree, path));
+  const packages = readdirSync(join(root, "packages")).map((name) => `packages/${name}`);
+  for (const path of ["", ...packages].map((name) => join(name, "node_modules")))
+    if (existsSync(join(root, path))) symlinkSync(join(root, path), join(tree, path));
   for (const path of ["packages/native/build", "packages/native/src/addon/build"])
     if (existsSync(join(root, path))) cpSync(join(root, path), join(tree, path), { recursive: true });
+  /* The score kernel, as the last build made it. */
+  const made = ["ls-files", "-z", "--others", "--ignored", "--exclude=*.gen.ts", "packages"];
+  const { stdout } = spawnSync("git", made, { cwd: root, encoding: "utf8" });
+  for (const path of stdout.split("\0").filter((name) => name.endsWith(".gen.ts") && !name.includes("node_modules")))
+    cpSync(join(root, path), join(tree, path));
   return tree;
 };
 
@@ -56,18 +73,16 @@ interface Report {
 
 const escape = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
-interface Wanted {
-  readonly file: string;
-  readonly test: string;
-}
+type Wanted = Pick<Mutant, "file" | "test" | "ring">;
 
 /** One run of vitest for all of them, since most of a run is its beginning; tests of a table count one by one. */
 const run = (tree: string, wanted: readonly Wanted[]): readonly Outcome[] => {
   const output = join(tree, "mutant-result.json");
   rmSync(output, { force: true });
-  const files = [...new Set(wanted.map(({ file }) => `packages/native/test/${file}`))];
+  const files = [...new Set(wanted.map(testPathOf))];
   const names = [...new Set(wanted.map(({ test }) => escape(test)))].join("|");
-  const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "native", ...files];
+  const rings = [...new Set(wanted.map(({ ring }) => ring ?? "native"))].flatMap((ring) => ["--project", ring]);
+  const args = ["node_modules/vitest/vitest.mjs", "run", ...rings, ...files];
   const options = ["-t", names, "--reporter=json", `--outputFile=${output}`, "--testTimeout=30000"];
   const done = spawnSync(process.execPath, [...args, ...options], {
     cwd: tree,
@@ -77,10 +92,11 @@ const run = (tree: string, wanted: readonly Wanted[]): readonly Outcome[] => {
   if (!existsSync(output))
     return wanted.map(() => ({ passed: 0, failed: 0, message: `${done.stdout}${done.stderr}`.slice(-800) }));
   const report = JSON.parse(readFileSync(output, "utf8")) as Report;
-  return wanted.map(({ file, test }) => {
+  return wanted.map((one) => {
+    const { test } = one;
     const all = report.testResults
-      .filter(({ name }) => name.endsWith(`packages/native/test/${file}`))
-      .flatMap((one) => one.assertionResults)
+      .filter(({ name }) => name.endsWith(testPathOf(one)))
+      .flatMap(({ assertionResults }) => assertionResults)
       .filter(({ fullName, status }) => fullName.includes(test) && (status === "passed" || status === "failed"));
     const failed = all.filter(({ status }) => status === "failed");
     const message = failed[0]?.failureMessages[0]?.split("\n")[0]?.slice(0, 160) ?? "";
@@ -108,12 +124,13 @@ const change = (tree: string, edits: readonly Edit[]): (() => void) => {
 const judge = (tree: string, mutant: Mutant): { readonly noticed: boolean; readonly text: string } => {
   const restore = change(tree, mutant.edits);
   try {
-    const broken = build(tree);
+    const native = mutant.ring === undefined;
+    const broken = native ? build(tree) : undefined;
     if (broken !== undefined) return { noticed: false, text: `cannot be built: ${broken}` };
-    const [own = NOTHING, alive = NOTHING] = run(tree, [mutant, ALIVE]);
+    const [own = NOTHING, alive = NOTHING] = run(tree, native ? [mutant, ALIVE] : [mutant]);
     const { passed, failed, message } = own;
     if (failed > 0) {
-      if (alive.passed === 0) return { noticed: false, text: `nothing starts any more: ${alive.message}` };
+      if (native && alive.passed === 0) return { noticed: false, text: `nothing starts any more: ${alive.message}` };
       return { noticed: true, text: message };
     }
     return { noticed: false, text: passed > 0 ? "SURVIVED" : `no test ran: ${message}` };

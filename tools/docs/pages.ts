@@ -4,6 +4,7 @@ import * as http from "./http.ts";
 import * as jobDocument from "./job-document.ts";
 import * as metrics from "./metrics.ts";
 import * as problems from "./problems.ts";
+import * as securityMutants from "./security-mutants.ts";
 
 export const pages: ReadonlyMap<string, () => string> = new Map([
   ["bus.md", bus.render],
@@ -11,4 +12,5 @@ export const pages: ReadonlyMap<string, () => string> = new Map([
   ["job-document.md", jobDocument.render],
   ["metrics.md", metrics.render],
   ["problems.md", problems.render],
+  ["security-mutants.md", securityMutants.render],
 ]);

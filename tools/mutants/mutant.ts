@@ -14,10 +14,16 @@ export interface Mutant {
   /** What the change takes away. */
   readonly without: string;
   readonly edits: readonly Edit[];
-  /** The test file, relative to packages/native/test, and the name of the test that must fail. */
+  /** The test file, and the name of the test that must fail. */
   readonly file: string;
   readonly test: string;
+  /** Which ring of tests it belongs to, and what `file` is relative to: packages/native/test, else packages. */
+  readonly ring?: "unit" | "integration";
 }
+
+/** From the root of the checkout. */
+export const testPathOf = ({ file, ring }: Pick<Mutant, "file" | "ring">): string =>
+  ring === undefined ? `packages/native/test/${file}` : `packages/${file}`;
 
 export const supervisor = (name: string, find: string, replace: string): Edit => ({
   file: `packages/native/src/supervisor/${name}`,

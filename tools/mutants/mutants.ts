@@ -1,7 +1,14 @@
 /** All mutants, by rule. */
 import type { Mutant } from "./mutant.ts";
+import { ofAgentsAndTheApi } from "./of-agents-and-the-api.ts";
+import { ofArchives } from "./of-archives.ts";
 import { ofPathsAndFiles } from "./of-paths-and-files.ts";
 import { ofRightsAndLimits } from "./of-rights-and-limits.ts";
 
-export type { Edit, Mutant } from "./mutant.ts";
-export const mutants: readonly Mutant[] = [...ofPathsAndFiles, ...ofRightsAndLimits];
+export { testPathOf, type Edit, type Mutant } from "./mutant.ts";
+export const mutants: readonly Mutant[] = [
+  ...ofPathsAndFiles,
+  ...ofArchives,
+  ...ofRightsAndLimits,
+  ...ofAgentsAndTheApi,
+].toSorted((a, b) => a.rule - b.rule);

@@ -1,5 +1,5 @@
-/** Rules 1 to 19: programs, descriptors, paths, mounts, users. */
-import { ANY_LINK, addon, supervisor, unpack, type Mutant } from "./mutant.ts";
+/** Rules 1 to 19 but for archives: programs, descriptors, paths, mounts, users. */
+import { ANY_LINK, addon, supervisor, type Mutant } from "./mutant.ts";
 
 const RACE = "starts while directories and links change places: nothing is mounted or made outside of the root";
 const KERNEL_TARGETS = "where the kernel's files belong, is refused";
@@ -39,6 +39,31 @@ export const ofPathsAndFiles: readonly Mutant[] = [
     ],
     file: "security/descriptors.test.ts",
     test: "a descriptor that an agent forgot to close reaches neither the supervisor nor the workload",
+  },
+  {
+    rule: 2,
+    without: "closing what the supervisor has, for a program that is executed in the container",
+    edits: [
+      supervisor(
+        "exec_child.c",
+        "if (enter(plan, &err) < 0 || keep_descriptors(plan, &err) < 0)",
+        "if (enter(plan, &err) < 0 || (plan->report < 0 && keep_descriptors(plan, &err) < 0))",
+      ),
+      supervisor(
+        "exec_child.c",
+        "if (payload_connect(stdio, wants_terminal(plan)) < 0 || syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)",
+        "if (payload_connect(stdio, wants_terminal(plan)) < 0)",
+      ),
+    ],
+    file: "exec.test.ts",
+    test: "is in every namespace and cgroup of its container, and as confined",
+  },
+  {
+    rule: 2,
+    without: "closing what the supervisor has, for a hook",
+    edits: [supervisor("hook.c", "syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)", "input >= 0)")],
+    file: "hooks.test.ts",
+    test: "each runs once, at its time, with the status on stdin and nothing but its own environment",
   },
   {
     rule: 3,
@@ -119,6 +144,13 @@ export const ofPathsAndFiles: readonly Mutant[] = [
     test: "/dev/console is the program's terminal, into which nothing can be typed from inside",
   },
   {
+    rule: 10,
+    without: "the refusal of links at /proc, /sys and /dev, through which what is written there would go elsewhere",
+    edits: [supervisor("fd.c", "RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS", "RESOLVE_IN_ROOT")],
+    file: "security/paths.test.ts",
+    test: "with a link or a file at /",
+  },
+  {
     rule: 11,
     without: "the file that was meant: another of the same procfs is written",
     edits: [supervisor("sysctl.c", '"sys/%s", name);', '"sys/net/core/somaxconn%.0s", name);')],
@@ -156,13 +188,6 @@ export const ofPathsAndFiles: readonly Mutant[] = [
     edits: [ANY_LINK],
     file: "security/paths.test.ts",
     test: "makes nothing outside",
-  },
-  {
-    rule: 15,
-    without: "a root of its own for who unpacks, and links that stay inside of it",
-    edits: [ANY_LINK, unpack("jail.c", 'if (fchdir(tree) < 0 || chroot(".") < 0)', "if (fchdir(tree) < 0)")],
-    file: "unpack/hostile.test.ts",
-    test: "a symbolic link to what only the host has leads nowhere",
   },
   {
     rule: 16,

@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { mutants } from "./mutants.ts";
+import { mutants, testPathOf } from "./mutants.ts";
+import { missingTests } from "../docs/named-tests.ts";
 import { accepted } from "../../packages/native/test/security/accepted.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -30,15 +31,7 @@ describe.each(rows)("rule $rule", (row) => {
       expect(row.tests.trim()).toBe("");
       return;
     }
-    const groups = [...row.tests.matchAll(/`([\w/.-]+\.test\.ts)`: ((?:"[^"]+"(?:, )?)+)/g)];
-    expect(groups.length, row.tests).toBeGreaterThan(0);
-    for (const [, file = "", names = ""] of groups) {
-      const path = join(root, "packages", file);
-      expect(existsSync(path), file).toBe(true);
-      const text = readFileSync(path, "utf8");
-      for (const [, name = ""] of names.matchAll(/"([^"]+)"/g))
-        expect(text.includes(name), `${file}: ${name}`).toBe(true);
-    }
+    expect(missingTests(row.tests)).toEqual([]);
   });
 
   test("names sources that exist", () => {
@@ -48,13 +41,18 @@ describe.each(rows)("rule $rule", (row) => {
 });
 
 test("every mutant belongs to a rule whose row names its test", () => {
-  for (const { rule, file, test: name } of mutants) {
+  for (const mutant of mutants) {
+    const { rule, test: name } = mutant;
     const row = rows.find((one) => one.rule === rule);
-    expect(row?.tests, `rule ${rule}`).toContain(`native/test/${file}`);
-    expect(readFileSync(join(root, "packages/native/test", file), "utf8").includes(name), `rule ${rule}: ${name}`).toBe(
-      true,
-    );
+    const path = testPathOf(mutant);
+    expect(row?.tests, `rule ${rule}`).toContain(path.slice("packages/".length));
+    expect(readFileSync(join(root, path), "utf8").includes(name), `rule ${rule}: ${name}`).toBe(true);
   }
+});
+
+test("for every rule there is a mutant: a test fails when it is removed", () => {
+  const rules = new Set(mutants.map(({ rule }) => rule));
+  expect(rows.map(({ rule }) => rule).filter((rule) => !rules.has(rule))).toEqual([]);
 });
 
 test("what the probe may find is on the page", () => {

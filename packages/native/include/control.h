@@ -15,8 +15,9 @@
 
 #define BERTH_CONTROL_VERSION 1u
 /* 3: a request to execute may bring a system call filter of its own. 4: leases.
-   5: a request to execute is a spec of version 4. A new BERTH_SPEC_VERSION is a new level, and a row in lib/exec.ts. */
-#define BERTH_CONTROL_LEVEL 5u
+   5: a request to execute is a spec of version 4. A new BERTH_SPEC_VERSION is a new level, and a row in lib/exec.ts.
+   6: a request to execute may bring limits: hierarchies of the container, and what is written into a cgroup below its. */
+#define BERTH_CONTROL_LEVEL 6u
 
 enum berth_op {
   BERTH_OP_STATUS = 1,    /* answered with `status` */

@@ -158,8 +158,10 @@ export class TrackedContainer implements Container {
   }
 
   async exec(spec: ExecSpec): Promise<ExecResult> {
-    this.#require(spec.seccomp === undefined ? 2 : 3, "exec");
-    const encoded = encodeExec(spec, this.#status?.controlLevel);
+    this.#require(spec.limits !== undefined ? 6 : spec.seccomp !== undefined ? 3 : 2, "exec");
+    const cgroup = this.#limits.within(spec.limits);
+    if (!cgroup.ok) return { ok: false, error: cgroup.error, exit: notStartedRecord(cgroup.error) };
+    const encoded = encodeExec(spec, this.#status?.controlLevel, cgroup.value);
     if (!encoded.ok) return { ok: false, error: encoded.error, exit: notStartedRecord(encoded.error) };
     return await exec(await dial(this.#directory), encoded.value, spec.terminal !== undefined, () => this.#connected());
   }

@@ -11,7 +11,7 @@ import { op, reply } from "./frames.ts";
 import { lostExecRecord, notStartedRecord } from "./lost.ts";
 import { parseExit } from "./records.ts";
 import { Session } from "./session.ts";
-import { encodeSpec } from "./spec.ts";
+import { encodeSpec, type SpecContext } from "./spec.ts";
 import type { Capability, ExecResult, ExecSpec, ExitRecord, NativeError } from "./types.ts";
 
 const VERSION_AT = 4;
@@ -34,9 +34,13 @@ const SPEC_VERSIONS: ReadonlyMap<number, number> = new Map([
 
 type Encoded = { readonly ok: true; readonly value: Buffer } | { readonly ok: false; readonly error: NativeError };
 
+/** What its limits are in cgroup files. */
+export type ExecCgroup = Pick<SpecContext, "hierarchies" | "cgroupWrites">;
+const NO_CGROUP: ExecCgroup = { hierarchies: [], cgroupWrites: [] };
+
 /** For a supervisor of that level, the one of today when it is not known. */
-export const encodeExec = (exec: ExecSpec, controlLevel?: number): Encoded => {
-  const { workdir, env = {}, ...rest } = exec;
+export const encodeExec = (exec: ExecSpec, controlLevel?: number, cgroup = NO_CGROUP): Encoded => {
+  const { workdir, env = {}, limits: _, ...rest } = exec;
   const term = exec.terminal === undefined || env["TERM"] !== undefined ? {} : { TERM: "xterm" };
   const encoded = encodeSpec(
     {
@@ -53,8 +57,7 @@ export const encodeExec = (exec: ExecSpec, controlLevel?: number): Encoded => {
     },
     {
       cgroupParent: "exec",
-      hierarchies: [],
-      cgroupWrites: [],
+      ...cgroup,
       log: {},
       attachLayers: false,
       policy: { capabilities: ANY },

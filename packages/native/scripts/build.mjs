@@ -64,6 +64,7 @@ const supervisorSources = [
   "end.c",
   "err.c",
   "exec.c",
+  "exec_cgroup.c",
   "exec_child.c",
   "exec_launch.c",
   "fd.c",

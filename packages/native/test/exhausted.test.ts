@@ -3,14 +3,24 @@
  * nothing of the container is left. Limits of the machine itself are not touched: each test narrows its own.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { openRuntime, readCgroupLayout, type ContainerSpec } from "../lib/index.ts";
 import { agentScript } from "./built-agent.ts";
-import { testHost } from "./host.ts";
+import { processesWith, testHost } from "./host.ts";
 
 const host = testHost();
 const layout = readCgroupLayout();
@@ -58,6 +68,47 @@ describe("what a spec names and is not there", () => {
     writeFileSync(gone, "");
     await refused(host.spec(["true"], { layers: [gone] }), /^rootfs\./, ["ENOTDIR", "EINVAL"]);
     rmSync(gone);
+  });
+  test("a layer that comes and goes while containers are started from it", async () => {
+    const [here, away] = [join(host.directory, "fleeting"), join(host.directory, "fleeting-away")];
+    execFileSync("cp", ["-a", host.image, here]);
+    let stop = false;
+    const restless = (async () => {
+      for (let at = 0; !stop; at += 1) {
+        renameSync(...(at % 2 === 0 ? ([here, away] as const) : ([away, here] as const)));
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 4));
+        if (stop && at % 2 === 0) renameSync(away, here);
+      }
+    })();
+    const before = traces();
+    let refusals = 0;
+    for (let turn = 0; turn < 30; turn += 1) {
+      const result = await host.runtime.start(host.spec(["true"], { layers: [here] }));
+      if (result.ok) {
+        expect(await result.value.exited).toMatchObject({ code: 0 });
+        await result.value.remove();
+      } else {
+        refusals += 1;
+        expect(result.error).toMatchObject({ stage: "rootfs.layer", code: "ENOENT" });
+        expect(result.error.detail).toContain(here);
+      }
+    }
+    stop = true;
+    await restless;
+    expect(refusals).toBeGreaterThan(0);
+    await expect.poll(traces, { timeout: 10_000 }).toEqual({ ...before, children: [] });
+  });
+  test("a root that is deleted below a running container: what it executes is not found, and it can be stopped", async () => {
+    const root = join(host.directory, "doomed");
+    execFileSync("cp", ["-a", host.image, root]);
+    const before = traces();
+    const container = await host.start(["sleep", "1000"], { layers: [root] });
+    rmSync(root, { recursive: true });
+    const result = await container.exec({ command: ["/bin/cksum"] });
+    expect(result).toMatchObject({ ok: false, error: { stage: "exec", code: "ENOENT" }, exit: { code: 127 } });
+    expect(await container.stop({ signal: 15, graceMs: 5000 })).toMatchObject({ code: 143, signal: 15 });
+    await container.remove();
+    await expect.poll(traces, { timeout: 10_000 }).toEqual({ ...before, children: [] });
   });
   test("an empty root has no program", async () => {
     const empty = join(host.directory, "empty");
@@ -129,6 +180,83 @@ describe("what is used up", () => {
     }
   });
 
+  test("the disk of the state directory while a container runs: nothing of what it may is changed, and its end is kept", async () => {
+    const disk = join(host.directory, "filling-disk");
+    mkdirSync(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "filling", disk]);
+    const open = () => openRuntime({ stateDir: join(disk, "state"), cgroupParent: host.cgroupParent });
+    let runtime = await open();
+    try {
+      const script = "trap 'head -c 262144 /dev/zero; exit 9' TERM; while :; do sleep 0.02; done";
+      const { id, limits } = host.spec(["sh"]);
+      const result = await runtime.start({ ...host.spec(["sh", "-c", script]), id });
+      if (!result.ok) throw new Error(JSON.stringify(result.error));
+      const container = result.value;
+      expect(() => writeFileSync(join(disk, "fill"), Buffer.alloc(1 << 20))).toThrow(/ENOSPC/);
+      const update = await container.update({ ...limits, pids: 100 });
+      expect(update).toMatchObject({ ok: false, error: { stage: "cgroup.limit", code: "ENOSPC" } });
+      expect(container.limits).toEqual(limits);
+      const pids = layout.hierarchies.find(({ controllers }) => controllers.includes("pids"));
+      const file = join(pids?.path ?? "", host.cgroupParent, id, "pids.max");
+      expect(readFileSync(file, "utf8").trim()).toBe(`${limits.pids}`);
+      const executed = await container.exec({ command: ["true"] });
+      expect(executed.ok && (await executed.value.exited).code).toBe(0);
+      await runtime.close();
+      process.kill(container.pid ?? 0, "SIGTERM");
+      await expect.poll(() => existsSync(join(disk, "state", id, "exit")), { timeout: 10_000 }).toBe(true);
+      runtime = await open();
+      const [found] = await runtime.adopt();
+      if (found?.kind !== "ended") throw new Error(`it is ${found?.kind}`);
+      expect(found.exit).toMatchObject({ code: 9, cause: "exited" });
+      expect(found.exit.droppedBytes).toBeGreaterThan(0);
+      await found.container.remove();
+      expect(readdirSync(join(disk, "state")).filter((name) => !name.startsWith("."))).toEqual([]);
+    } finally {
+      await runtime.close();
+      execFileSync("umount", ["-l", disk]);
+    }
+  });
+
+  test("descriptors of a supervisor: refused with EMFILE by a stage of its own, or started; nothing is left", async () => {
+    /* On standby it is there before the start: its own limit can be lowered, and nobody else's. */
+    const stateDir = join(host.directory, "few-of-its-own");
+    const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby: 1 });
+    const waits = (pid: number): boolean => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/4`).startsWith(join(stateDir, ".standby-"));
+      } catch {
+        return false;
+      }
+    };
+    const waiting = (): number | undefined => processesWith("--standby").find(waits);
+    try {
+      await runtime.adopt();
+      const seen: string[] = [];
+      for (let most = 12; most <= 40;) {
+        await expect.poll(waiting, { timeout: 20_000 }).not.toBe(undefined);
+        const pid = waiting();
+        if (pid === undefined) continue;
+        execFileSync("prlimit", ["--pid", `${pid}`, `--nofile=${most}:`]);
+        const result = await runtime.start(host.spec(["true"]));
+        /* Found before the pool knew of it: then another one did this, and it waits still. */
+        if (!waits(pid)) {
+          seen.push(result.ok ? "ok" : `${result.error.stage} ${result.error.code}`);
+          most += 4;
+        }
+        if (!result.ok) continue;
+        expect(await result.value.exited).toMatchObject({ code: 0 });
+        await result.value.remove();
+      }
+      expect(seen[0]).toMatch(/^[a-z.]+ EMFILE$/);
+      for (const one of seen) expect(one).toMatch(/^(ok|[a-z.]+ EMFILE)$/);
+      expect(seen.at(-1)).toBe("ok");
+      expect(readdirSync(stateDir).filter((name) => !name.startsWith("."))).toEqual([]);
+      expect(traces().cgroups).toEqual([]);
+    } finally {
+      await runtime.close();
+    }
+  });
+
   test("descriptors of the agent: refused with EMFILE or EAGAIN at every count, then as before", () => {
     /* In a process of its own, whose limit can be lowered. */
     const script = `
@@ -178,18 +306,25 @@ describe("what is used up", () => {
     expect(seen.at(-1)).toBe("ok");
   });
 
-  test("user namespaces: refused by the kernel's own limit, here that of a namespace around the agent", () => {
+  test("namespaces: refused by the kernel's own limits, here those of a namespace around the agent", () => {
     const script = `
+      import { writeFileSync } from "node:fs";
       import { openRuntime } from ${JSON.stringify(new URL("../lib/index.ts", import.meta.url).href)};
       const runtime = await openRuntime({ stateDir: process.argv[1], cgroupParent: process.argv[2] });
-      const result = await runtime.start({ id: "none", layers: [process.argv[3]], command: ["true"], env: {}, workdir: "/", hostname: "h", mounts: [], idBase: 800_000_000,
-        limits: { cpuRequestMillis: 100, cpuLimitMillis: null, memoryBytes: 64e6, pids: 64 } });
-      console.log(JSON.stringify([result.ok, result.error, await runtime.adopt()]));
+      const said = [];
+      for (const kind of ["user", "pid", "mnt"]) {
+        writeFileSync("/proc/sys/user/max_" + kind + "_namespaces", "0");
+        const result = await runtime.start({ id: "none", layers: [process.argv[3]], command: ["true"], env: {}, workdir: "/", hostname: "h", mounts: [], idBase: 800_000_000,
+          limits: { cpuRequestMillis: 100, cpuLimitMillis: null, memoryBytes: 64e6, pids: 64 } });
+        said.push([kind, result.error, await runtime.adopt()]);
+        writeFileSync("/proc/sys/user/max_" + kind + "_namespaces", "1000");
+      }
+      console.log(JSON.stringify(said));
       await runtime.close();
     `;
     /* All ids are mapped to themselves, by somebody outside, so that nothing but the limit is different. */
     const outside = `
-      unshare --user sh -c 'until [ -e "$0" ]; do sleep 0.02; done; exec sh -c "echo 0 > /proc/sys/user/max_user_namespaces && exec \\"\\$@\\"" sh "$@"' "$0" "$@" &
+      unshare --user sh -c 'until [ -e "$0" ]; do sleep 0.02; done; exec "$@"' "$0" "$@" &
       until [ "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.02; done
       echo 0 0 4294967295 > /proc/$!/uid_map && echo 0 0 4294967295 > /proc/$!/gid_map && touch "$0"
       wait $!`;
@@ -200,7 +335,8 @@ describe("what is used up", () => {
       ["-c", outside, go, ...node, join(host.directory, "no-userns"), host.cgroupParent, host.image],
       { encoding: "utf8", cwd: new URL("../../..", import.meta.url).pathname },
     );
-    expect(JSON.parse(output)).toMatchObject([false, { stage: "namespaces", code: "ENOSPC" }, []]);
+    const refusedWith = { stage: "namespaces", code: "ENOSPC" };
+    expect(JSON.parse(output)).toMatchObject(["user", "pid", "mnt"].map((kind) => [kind, refusedWith, []]));
   });
 
   test("processes of the agent: refused with EAGAIN at every count, then as before", () => {

@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { openRuntime } from "../lib/index.ts";
-import { eventually, testHost, outputOf } from "./host.ts";
+import { eventually, layout, testHost, outputOf } from "./host.ts";
 
 const host = testHost();
 const source = join(host.directory, "source");
@@ -236,6 +236,16 @@ describe("other kinds", () => {
       ],
     });
     expect(stdout).toBe("0\nptmx\n/mq mqueue\n/pts devpts\n");
+  });
+
+  test.runIf(layout.kind !== "v1")("a cgroup tree is the container's own, and nobody inside writes it", async () => {
+    const { stdout } = await host.sh(
+      `cat /proc/self/cgroup | grep ^0; cd /sys/fs/cgroup && grep -cx $$ cgroup.procs
+       for f in cgroup.procs cgroup.freeze cgroup.max.descendants; do (echo 1 > $f) 2>/dev/null && echo "wrote $f"; done
+       mkdir below 2>/dev/null && echo "made one"; grep -E ' /sys/fs/cgroup ' /proc/mounts | cut -d' ' -f2,3`,
+      { mounts: [{ kind: "cgroup", target: "/sys/fs/cgroup" }] },
+    );
+    expect(stdout).toBe("0::/\n1\n/sys/fs/cgroup cgroup2\n");
   });
 
   test("another /proc and /sys hide and protect what the first ones do", async () => {

@@ -2,10 +2,11 @@
  * A kernel that lacks a feature: an agent for which one system call after the other does not exist. It says what is
  * missing, and where, and leaves nothing; what it can do without it does without.
  */
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
 import { agentScript } from "./built-agent.ts";
 import { compileC, testHost } from "./host.ts";
@@ -13,7 +14,6 @@ import { compileC, testHost } from "./host.ts";
 const host = testHost();
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const without = join(host.directory, "without");
-const stateDir = join(host.directory, "old-kernel");
 
 beforeAll(() => {
   compileC(readFileSync(here("./programs/without.c"), "utf8"), without);
@@ -25,21 +25,23 @@ interface Said {
   readonly error?: { readonly stage: string; readonly code: string; readonly detail: string };
   readonly left: readonly string[];
 }
-const started = (call: number): Said => {
+/** In a state directory of its own, so that several can be tried at the same time. */
+const started = async (call: number, exec?: readonly string[]): Promise<Said> => {
   const mounts = [{ source: "/usr/share", target: "/data", readOnly: true }];
-  const spec = host.spec(["true"], { mounts });
-  const job = { stateDir, cgroupParent: host.cgroupParent, spec };
-  const output = execFileSync(without, [`${call}`, process.execPath, here("./one-start.mjs"), JSON.stringify(job)], {
-    encoding: "utf8",
-  });
-  const [said] = JSON.parse(output) as readonly Said[];
+  const spec = host.spec(exec === undefined ? ["true"] : ["sleep", "1000"], { mounts });
+  const stateDir = join(host.directory, `without-${call}`);
+  const job = { stateDir, cgroupParent: host.cgroupParent, spec, exec };
+  const words = [`${call}`, process.execPath, here("./one-start.mjs"), JSON.stringify(job)];
+  const { stdout } = await promisify(execFile)(without, words);
+  const [said] = JSON.parse(stdout) as readonly Said[];
   if (said === undefined) throw new Error("nothing was said");
-  return { ...said, left: [...said.left, ...host.cgroupsOf(spec.id)] };
+  const state = existsSync(stateDir) ? readdirSync(stateDir).filter((name) => !name.startsWith(".")) : [];
+  return { ...said, left: [...said.left, ...state, ...host.cgroupsOf(spec.id)] };
 };
 
 /** Numbers of x86-64; from 424 on they are the same everywhere. */
 describe.runIf(process.arch === "x64")("a kernel without", () => {
-  test.each([
+  test.concurrent.each([
     ["socketpair", 53, "supervisor.start"],
     ["flock", 73, "state.lock"],
     ["capset", 126, "privileges"],
@@ -59,18 +61,26 @@ describe.runIf(process.arch === "x64")("a kernel without", () => {
     ["close_range", 436, "init"],
     ["openat2", 437, "rootfs.layer"],
     ["mount_setattr", 442, "rootfs.layer"],
-  ] as const)("%s: the start says so, and nothing is left", (_name, call, stage) => {
-    const { error, left } = started(call);
+  ] as const)("%s: the start says so, and nothing is left", async (_name, call, stage) => {
+    const { error, left } = await started(call);
     expect(error).toMatchObject({ stage, code: "ENOSYS", detail: expect.stringMatching(/./) });
     expect(left).toEqual([]);
-    const state = existsSync(stateDir) ? readdirSync(stateDir) : [];
-    expect(state.filter((name) => !name.startsWith("."))).toEqual([]);
   });
 
-  test.each([
+  /* Without inotify: so no limit of it is one of ours. */
+  test.concurrent.each([
     ["keyrings", 250],
+    ["inotify_init1", 294],
     ["pidfd_send_signal", 424],
-  ] as const)("%s: does without", (_name, call) => {
-    expect(started(call)).toMatchObject({ exit: { code: 0 }, left: [] });
+  ] as const)("%s: does without", async (_name, call) => {
+    expect(await started(call)).toMatchObject({ exit: { code: 0 }, left: [] });
+  });
+
+  test.concurrent("setns: starts containers, and says that it cannot execute in them", async () => {
+    expect(await started(308, ["true"])).toMatchObject({
+      error: { stage: "exec.namespaces", code: "ENOSYS" },
+      exit: { code: 125, cause: "start_failed" },
+      left: [],
+    });
   });
 });

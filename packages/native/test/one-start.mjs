@@ -1,20 +1,22 @@
 /**
  * A process that plays an agent in bad surroundings: it starts one container, waits for its end, removes it, and says on
  * stdout how it went and what the next agent would find. argv[2] is JSON; plain JavaScript on the compiled package, as
- * agent.mjs. With `limit` it does so for every number of processes that it may have, from those it has on.
+ * agent.mjs. With `limit` it does so for every number of processes that it may have, from those it has on. With `exec` it
+ * executes that in the container instead of waiting for its end, and says how that went.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-const { stateDir, cgroupParent, spec, limit, upTo = 0 } = JSON.parse(process.argv[2] ?? "");
+const { stateDir, cgroupParent, spec, exec, limit, upTo = 0 } = JSON.parse(process.argv[2] ?? "");
 const { openRuntime } = await import("../dist/index.js");
 const said = [];
 const started = async (runtime) => {
   const result = await runtime.start(spec);
   if (!result.ok) return { error: result.error, exit: result.exit };
-  const exit = await result.value.exited;
+  const executed = exec && (await result.value.exec({ command: exec }));
+  const exit = executed ? await result.value.stop({ signal: 9, graceMs: 0 }) : await result.value.exited;
   await result.value.remove();
-  return { exit };
+  return executed && !executed.ok ? { error: executed.error, exit: executed.exit } : { exit };
 };
 // As an agent has something that keeps it alive: waiting for a supervisor that ends without a word does not.
 const alive = setInterval(() => undefined, 1000);

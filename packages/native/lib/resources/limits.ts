@@ -11,11 +11,12 @@ import { join } from "node:path";
 import type { ContainerCgroup } from "../cgroup.ts";
 import { enableOnDemand, writeCgroupFile } from "../cgroup-parent.ts";
 import { fromSystemError, hasCode, nativeError, NativeFailure } from "../errors.ts";
-import type { NativeError } from "../types.ts";
+import type { ExecLimits, NativeError } from "../types.ts";
 import { applySteps, joinHierarchy, readSettings } from "./apply.ts";
 import { cpusetMistake } from "./cpu.ts";
 import { planUpdate } from "./plan.ts";
 import { firstMistakeOf, type Resources, type Unenforced } from "./resources.ts";
+import { limitsWithin, lowerBelow, type Within } from "./within.ts";
 import { keyOf, type ResourceHost, type Setting } from "./setting.ts";
 import { settingsOf } from "./settings.ts";
 
@@ -125,6 +126,11 @@ export class ContainerLimits {
     if (memory?.version === 2) await sumProtection(join(memory.path, this.#cgroup.parent));
   }
 
+  /** Of a program that is executed in it: never more than the container's own. */
+  within(limits: ExecLimits | undefined): Within {
+    return limitsWithin(limits, this.#resources, this.#host);
+  }
+
   update(wanted: Resources, strict: boolean): Promise<UpdateResult> {
     const result = this.#queue.then(() => this.#update(wanted, strict));
     this.#queue = result.catch(() => undefined);
@@ -158,6 +164,7 @@ export class ContainerLimits {
     );
     const known = new Map([...former, ...settings].map((each) => [keyOf(each), each]));
     await this.#makeRoom(settings);
+    await lowerBelow(settings, place);
     return await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
   }
 

@@ -51,6 +51,22 @@ export interface ExecSpec {
   readonly capabilities?: Capabilities;
   /** Applies beside the container's: it can only take calls away. Its `base` is `default`. */
   readonly seccomp?: SeccompProfile;
+  /** Beside the container's, which hold all the same. Default: none of its own. */
+  readonly limits?: ExecLimits;
+}
+
+/**
+ * What a program may use of that which its container may. Refused where this host cannot enforce it. On v2 the container's
+ * own processes move into a cgroup beside the program's when the first one with limits is executed.
+ */
+export interface ExecLimits {
+  /** Share when the container's programs contend for processor time. Default: that of a whole CPU. */
+  readonly cpuRequestMillis?: number;
+  readonly cpuLimitMillis?: number;
+  /** Beyond this the program is killed, with `oom` as the cause, and the container is not. */
+  readonly memoryBytes?: number;
+  /** At least 2. */
+  readonly pids?: number;
 }
 
 /** Killed with its process group when its connection ends: by `close`, or with the agent; and with the container. */

@@ -32,7 +32,7 @@ void cgroup_init(struct cgroup *cgroup)
 }
 
 /* What the files mean is known to lib/resources/; here they are names and texts. */
-static int set_limits(const struct cgroup_place *place, const struct spec *spec, uint32_t hierarchy, struct err *err)
+int cgroup_write(int dir, const struct spec *spec, uint32_t hierarchy, struct err *err)
 {
   for (uint32_t i = 0; i < spec->header->cgroup_writes.count; i++) {
     const struct berth_cgroup_write *each = spec_cgroup_write(spec, i);
@@ -40,7 +40,7 @@ static int set_limits(const struct cgroup_place *place, const struct spec *spec,
       continue;
     const char *file = spec_text(spec, each->file);
     const char *value = spec_text(spec, each->value);
-    if (fd_write_at(place->dir, file, value) < 0)
+    if (fd_write_at(dir, file, value) < 0)
       return err_sys(err, STAGE_LIMIT, "%s = %.100s", file, value);
   }
   return 0;
@@ -66,7 +66,7 @@ static int create_one(struct cgroup_place *place, const struct spec *spec, uint3
   }
   place->version = hierarchy->version;
   place->controllers = hierarchy->controllers;
-  if (set_limits(place, spec, index, err) < 0)
+  if (cgroup_write(place->dir, spec, index, err) < 0)
     return -1;
   if (hierarchy->version == 1) {
     place->tasks = RETRY_INTR(openat(place->dir, "tasks", O_WRONLY | O_CLOEXEC));
@@ -228,12 +228,21 @@ void cgroup_close_tasks(struct cgroup *cgroup)
   }
 }
 
+/* v1 counts where the killed process was; so does v2, and in all cgroups above. */
+uint64_t cgroup_kills_in(int dir, uint32_t version)
+{
+  return counter(dir, version == 1 ? "memory.oom_control" : "memory.events", "oom_kill");
+}
+
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
 {
   for (unsigned i = 0; i < cgroup->count; i++) {
     const struct cgroup_place *place = &cgroup->places[i];
-    if ((place->controllers & BERTH_CONTROLLER_MEMORY) != 0)
-      return counter(place->dir, place->version == 1 ? "memory.oom_control" : "memory.events", "oom_kill");
+    if ((place->controllers & BERTH_CONTROLLER_MEMORY) == 0)
+      continue;
+    uint64_t kills = cgroup_kills_in(place->dir, place->version);
+    uint64_t below = place->version == 1 ? 0 : cgroup->oom_below;
+    return kills < below ? 0 : kills - below;
   }
   return 0;
 }
@@ -295,7 +304,7 @@ bool cgroup_remove(struct cgroup *cgroup)
     struct cgroup_place *place = &cgroup->places[i];
     if (place->dir < 0)
       continue;
-    if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno == EBUSY && place->version == 2)
+    if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno == EBUSY)
       remove_below(place->dir, MOST_DEPTH);
     if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno != ENOENT) {
       gone = false;

@@ -20,6 +20,8 @@ struct cgroup {
   struct cgroup_place places[BERTH_MAX_HIERARCHIES];
   unsigned count;
   char id[BERTH_MAX_ID + 1];
+  bool split;         /* v2: its processes live in leaves, because one of them has limits of its own */
+  uint64_t oom_below; /* kills in such leaves: none of the container's own */
 };
 
 void cgroup_init(struct cgroup *cgroup);
@@ -30,8 +32,12 @@ int cgroup_clone_fd(const struct cgroup *cgroup);
 /* Gives the tree below a machine's v2 cgroup to its root, which then makes cgroups of its own; limits stay ours. To be
    called when init is in it: one that was born in a prepared user namespace may enter no cgroup but the host root's. */
 int cgroup_delegate(const struct cgroup *cgroup, const struct spec *spec, struct err *err);
-/* A new descriptor of the leaf for programs beside the init of such a tree, or -1. */
+/* A new descriptor of the leaf for programs beside the init of such a tree, or of a container that was split; or -1. */
 int cgroup_guest_fd(const struct cgroup *cgroup);
+/* Writes the values that a spec has for its hierarchy `index` into the cgroup `dir`. */
+int cgroup_write(int dir, const struct spec *spec, uint32_t index, struct err *err);
+/* Kills by the memory limit of this very cgroup. */
+uint64_t cgroup_kills_in(int dir, uint32_t version);
 /* In the child, single-threaded: joins the v1 hierarchies. */
 int cgroup_join_v1(const struct cgroup *cgroup, struct err *err);
 void cgroup_close_tasks(struct cgroup *cgroup);

@@ -42,6 +42,7 @@ static void release(struct exec *exec)
   input_close(&exec->input);
   fd_close(&exec->slave);
   fd_close(&exec->spec_fd);
+  (void)exec_cgroup_remove(&exec->leaf, &self.cgroup);
   exec->phase = EXEC_FREE;
   exec->client = NULL;
   if (client != NULL) {
@@ -102,6 +103,7 @@ void exec_begin(struct control_client *client)
     .outputs = { { on_stdout, -1 }, { on_stderr, -1 } },
   };
   exec->exit.created_at_ms = record_now_ms();
+  exec_cgroup_init(&exec->leaf, exec->id);
   input_init(&exec->input, &self.control);
   client->exec = exec;
   exec->spec_fd = memfd_create("berth-exec", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -326,6 +328,10 @@ static void on_process(struct source *source, uint32_t events)
   exit->cause = info.si_code == CLD_EXITED ? CAUSE_EXITED : CAUSE_SIGNALLED;
   exit->signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
   exit->code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+  exit->oom = exec_cgroup_remove(&exec->leaf, &self.cgroup) > 0;
+  /* A shell whose last child was killed reports 137 itself. */
+  if (exit->oom && exit->code == 128 + SIGKILL)
+    exit->cause = CAUSE_OOM;
   exec->phase = EXEC_DRAINING;
   finish_if_drained(exec);
 }
@@ -336,6 +342,14 @@ struct exec *exec_find(uint32_t id)
     if (execs[i].phase == EXEC_RUNNING && execs[i].id == id)
       return &execs[i];
   return NULL;
+}
+
+bool exec_is_live(uint32_t id)
+{
+  for (unsigned i = 0; i < EXEC_MAX; i++)
+    if (execs[i].phase != EXEC_FREE && execs[i].id == id)
+      return true;
+  return false;
 }
 
 uint32_t exec_signal(struct exec *exec, int number)

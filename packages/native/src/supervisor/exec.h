@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "control.h"
+#include "exec_cgroup.h"
 #include "input.h"
 #include "loop.h"
 #include "record.h"
@@ -33,6 +34,7 @@ struct exec {
   struct source process;         /* the program */
   struct source outputs[2];      /* the second is -1 for a terminal */
   struct input input;
+  struct exec_cgroup leaf;
   struct exit_record exit;
 };
 
@@ -44,6 +46,8 @@ void exec_room(struct exec *exec);
 void exec_abandon(struct exec *exec);
 /* NULL when there is none that runs. */
 struct exec *exec_find(uint32_t id);
+/* Also while it is being started, or has ended and is not told yet. */
+bool exec_is_live(uint32_t id);
 uint32_t exec_signal(struct exec *exec, int number);
 uint32_t exec_resize(const struct exec *exec, uint32_t size);
 void exec_kill(const struct exec *exec);

@@ -75,6 +75,7 @@ static int enter(const struct exec_plan *plan, struct err *err)
     return err_sys(err, "exec", "prctl");
   if (process_grant(plan->container, getpid(), err) < 0 || process_grant(plan->wanted, getpid(), err) < 0)
     return -1;
+  exec_cgroup_use(plan->leaf, plan->cgroup);
   if (cgroup_open_tasks(plan->cgroup, err) < 0 || cgroup_join_v1(plan->cgroup, err) < 0)
     return -1;
   int namespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC |

@@ -5,12 +5,14 @@
 #include <stdbool.h>
 
 #include "cgroup.h"
+#include "exec_cgroup.h"
 #include "spec.h"
 
 struct exec_plan {
   const struct spec *container;
   const struct spec *wanted;
   struct cgroup *cgroup;
+  const struct exec_cgroup *leaf;
   int init_pidfd;
   int report;
   int stdio[3]; /* all -1: a terminal is made */

@@ -43,11 +43,12 @@ static int start_launcher(struct exec *exec, struct exec_plan *plan, struct err 
   int pair[2];
   int pidfd = -1;
   int on = 1;
-  const bool machine = spec_is_machine(plan->container);
-  cleanup_close int guests = machine ? cgroup_guest_fd(&self.cgroup) : -1;
+  const int own = exec_cgroup_clone_fd(plan->leaf, &self.cgroup);
+  const bool guest = own < 0 && (self.cgroup.split || spec_is_machine(plan->container));
+  cleanup_close int guests = guest ? cgroup_guest_fd(&self.cgroup) : -1;
   /* A machine can take the leaf away again and again: then nothing runs, rather than beside its limits. */
-  if (machine && guests < 0)
-    return err_sys(err, "exec", "make a cgroup below the machine's");
+  if (guest && guests < 0)
+    return err_sys(err, "exec", "make a cgroup below the container's");
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
     return err_sys(err, "exec", "socketpair");
   exec->report.fd = pair[0];
@@ -55,7 +56,7 @@ static int start_launcher(struct exec *exec, struct exec_plan *plan, struct err 
   struct clone_args args = {
     .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD
   };
-  int into = machine ? guests : cgroup_clone_fd(&self.cgroup);
+  int into = own >= 0 ? own : guest ? guests : cgroup_clone_fd(&self.cgroup);
   if (into >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (unsigned)into;
@@ -90,10 +91,12 @@ int exec_launch(struct exec *exec, struct err *err)
   else if (spec_map(&wanted, exec->spec_fd, err) == 0 && spec_map(&container, BERTH_FD_SPEC, err) == 0) {
     if ((wanted.header->flags & BERTH_SPEC_EXEC) == 0)
       (void)err_set(err, EINVAL, "spec", "flags: this is no request to execute");
-    else if (open_stdio(exec, &wanted, ends, err) == 0) {
+    else if (exec_cgroup_create(&exec->leaf, &wanted, &container, &self.cgroup, err) == 0 &&
+             open_stdio(exec, &wanted, ends, err) == 0) {
       struct exec_plan plan = { .container = &container,
                                 .wanted = &wanted,
                                 .cgroup = &self.cgroup,
+                                .leaf = &exec->leaf,
                                 .init_pidfd = self.pidfd.fd,
                                 .stdio = { ends[0], ends[1], ends[2] } };
       result = start_launcher(exec, &plan, err);

@@ -1,9 +1,12 @@
 /** Archives that want something outside of their tree, or too much of everything: refused with the entry's name. */
-import { lstatSync, readFileSync, readlinkSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { unpackLayer } from "../../lib/index.ts";
+import { eventually, statusField } from "../host.ts";
 import { layerPlace } from "./layers.ts";
 import { pax, tar, tarEntry, type TarEntry } from "./tar.ts";
 
@@ -136,11 +139,66 @@ describe("too much", () => {
   });
 
   test("a bomb", async () => {
-    const bomb = gzipSync(tar([{ name: "zeros", content: Buffer.alloc(200 * 2 ** 20) }]));
+    const bomb = gzipSync(tar([{ name: "zeros", content: Buffer.alloc(70 * 2 ** 20) }]));
     expect((await place.unpack(bomb)).refusal).toMatch(
       /^unpack\.limit: zeros: the archive unpacks to more than \d+ bytes$/,
     );
   });
+});
+
+/** Processes below this one that are called `name`, parents first. */
+const below = (name: string): { readonly pid: number; readonly parent: number }[] =>
+  readdirSync("/proc").flatMap((entry) => {
+    try {
+      const status = /^\d+$/.test(entry) ? readFileSync(`/proc/${entry}/status`, "utf8") : "";
+      return status.startsWith(`Name:\t${name}\n`)
+        ? [{ pid: Number(entry), parent: Number(/^PPid:\t(\d+)/m.exec(status)?.[1]) }]
+        : [];
+    } catch {
+      return [];
+    }
+  });
+
+test("whoever reads an archive owns nothing, and its death is the archive's failure alone", async () => {
+  /* An archive that never comes: its reader waits. */
+  const pipe = join(place.directory, "blob-9000");
+  execFileSync("mkfifo", [pipe]);
+  const blob = openSync(pipe, "r+");
+  for (const [turn, victim] of ["reader", "program"].entries()) {
+    const tree = join(place.directory, `tree-${9000 + turn}`);
+    mkdirSync(tree);
+    const treeFd = openSync(tree, "r");
+    const unpacking = unpackLayer(blob, treeFd);
+    let [outer, inner] = [0, 0];
+    await eventually(() => {
+      const found = below("berth-unpack");
+      outer = found.find(({ parent }) => parent === process.pid)?.pid ?? 0;
+      inner = found.find(({ parent }) => outer !== 0 && parent === outer)?.pid ?? 0;
+      return inner !== 0 && statusField(inner, "Seccomp") === "2";
+    });
+    if (victim === "reader") {
+      /* chown, dac_override, fowner, fsetid: what makes files as the archive wants them, in its own range of ids. */
+      expect([statusField(inner, "CapEff"), statusField(inner, "CapPrm")]).toEqual(Array(2).fill("000000000000001b"));
+      expect(statusField(inner, "NoNewPrivs")).toBe("1");
+      expect(readlinkSync(`/proc/${inner}/root`)).toBe(tree);
+      for (const name of ["user", "mnt", "pid", "net", "ipc", "uts"])
+        expect(readlinkSync(`/proc/${inner}/ns/${name}`), name).not.toBe(readlinkSync(`/proc/self/ns/${name}`));
+      const limits = readFileSync(`/proc/${inner}/limits`, "utf8");
+      expect(limits).toMatch(/^Max open files +64 +64 /m);
+      expect(limits).toMatch(/^Max core file size +0 +0 /m);
+      expect(limits).toMatch(/^Max data size +536870912 +536870912 /m);
+      expect(limits).toMatch(/^Max file size +68719476736 +68719476736 /m);
+    }
+    process.kill(victim === "reader" ? inner : outer, "SIGKILL");
+    expect(await unpacking).toMatchObject({
+      ok: false,
+      error: { stage: "unpack", detail: expect.stringMatching(/killed$/) },
+    });
+    expect(readdirSync(tree)).toEqual([]);
+    closeSync(treeFd);
+  }
+  closeSync(blob);
+  expect((await place.unpack(tar([{ name: "next", content: "works" }]))).result).toMatchObject({ ok: true });
 });
 
 describe("damage", () => {

@@ -30,6 +30,8 @@ describe("bodies", () => {
     ["empty", "", json, "job.document_malformed", /empty/],
     ["YAML", "name: a", { "content-type": "application/yaml" }, "request.media_type", /application\/json/],
     ["a form", "a=b", { "content-type": "application/x-www-form-urlencoded" }, "request.media_type", /json/],
+    ["a type that only begins like JSON", "{}", { "content-type": "application/jsonx" }, "request.media_type", /json/],
+    ["a type with something behind it", "{}", { "content-type": "application/json x" }, "request.media_type", /json/],
     ["a nonsense type", "{}", { "content-type": ";;;" }, "request.media_type", /json/],
     ["larger than 1 MiB", JSON.stringify({ name: "x".repeat(2 ** 20) }), json, "request.too_large", /1 MiB/],
     ["an array", "[]", json, "job.spec_invalid", /document/],

@@ -1,0 +1,174 @@
+#include "exec_cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "exec.h"
+#include "fd.h"
+
+#define STAGE "cgroup.create"
+#define MAIN "berth-main"
+#define LEAF "berth-exec-"
+/* A pass moves whoever is there; children of those that were moved are born in the new place. */
+#define MOST_PASSES 50
+
+void exec_cgroup_init(struct exec_cgroup *leaf, uint32_t id)
+{
+  *leaf = (struct exec_cgroup){ .id = id };
+  for (unsigned i = 0; i < BERTH_MAX_HIERARCHIES; i++)
+    leaf->dirs[i] = -1;
+}
+
+static void name_of(uint32_t id, char name[32])
+{
+  (void)snprintf(name, 32, LEAF "%u", id);
+}
+
+/* How many were moved, or -1. Who ends meanwhile, or is ending, needs no place. */
+static int move_all(int from, int into)
+{
+  char text[4096];
+  char word[16];
+  size_t length = 0;
+  int moved = 0;
+  cleanup_close int procs = RETRY_INTR(openat(from, "cgroup.procs", O_RDONLY | O_CLOEXEC));
+  ssize_t size = procs < 0 ? -1 : 0;
+  while (procs >= 0 && (size = RETRY_INTR(read(procs, text, sizeof text))) > 0) {
+    for (ssize_t i = 0; i < size; i++) {
+      if (text[i] != '\n' && length < sizeof word) {
+        word[length++] = text[i];
+        continue;
+      }
+      if (RETRY_INTR(write(into, word, length)) >= 0)
+        moved++;
+      else if (errno != ESRCH)
+        return -1;
+      length = 0;
+    }
+  }
+  return size < 0 ? -1 : moved;
+}
+
+/* v2 gives controllers to children only where no process lives beside them (cgroup-v2.rst, "No Internal Process
+   Constraint"), so the container's own move into a leaf first. The init of a machine sees to that itself. */
+static int split(struct cgroup *cgroup, const struct cgroup_place *place, bool machine, struct err *err)
+{
+  if (machine || cgroup->split)
+    return 0;
+  if (mkdirat(place->dir, MAIN, 0755) < 0 && errno != EEXIST)
+    return err_sys(err, STAGE, "mkdir " MAIN);
+  cleanup_close int into = RETRY_INTR(openat(place->dir, MAIN "/cgroup.procs", O_WRONLY | O_CLOEXEC));
+  int moved = into < 0 ? -1 : 1;
+  for (int pass = 0; pass < MOST_PASSES && moved > 0; pass++)
+    moved = move_all(place->dir, into);
+  if (moved < 0)
+    return err_sys(err, STAGE, "move the container's processes to " MAIN);
+  if (moved > 0)
+    return err_set(err, EBUSY, STAGE, "its processes multiply faster than they can be moved to " MAIN);
+  cgroup->split = true;
+  return 0;
+}
+
+static int enable(const struct cgroup_place *place, uint32_t controllers, struct err *err)
+{
+  static const struct {
+    uint32_t bit;
+    const char *word;
+  } known[] = { { BERTH_CONTROLLER_CPU, "+cpu" }, { BERTH_CONTROLLER_MEMORY, "+memory" }, { BERTH_CONTROLLER_PIDS, "+pids" } };
+  for (unsigned i = 0; i < sizeof known / sizeof *known; i++)
+    if ((controllers & known[i].bit) != 0 && fd_write_at(place->dir, "cgroup.subtree_control", known[i].word) < 0)
+      return err_sys(err, STAGE, "%s in cgroup.subtree_control of the container", known[i].word);
+  return 0;
+}
+
+/* Left by programs that left processes behind, which have ended by now. */
+static void sweep(int dir)
+{
+  int again = RETRY_INTR(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR *entries = again < 0 ? NULL : fdopendir(again);
+  if (entries == NULL) {
+    if (again >= 0)
+      (void)close(again);
+    return;
+  }
+  for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
+    if (strncmp(entry->d_name, LEAF, sizeof LEAF - 1) == 0 &&
+        !exec_is_live((uint32_t)strtoul(entry->d_name + sizeof LEAF - 1, NULL, 10)))
+      (void)unlinkat(dir, entry->d_name, AT_REMOVEDIR);
+  (void)closedir(entries);
+}
+
+static int create_in(struct exec_cgroup *leaf, const struct spec *wanted, uint32_t index, bool machine,
+                     struct cgroup *cgroup, unsigned at, struct err *err)
+{
+  const struct cgroup_place *place = &cgroup->places[at];
+  char name[32];
+  name_of(leaf->id, name);
+  if (place->version == 2 && (split(cgroup, place, machine, err) < 0 ||
+                              enable(place, spec_hierarchy(wanted, index)->controllers, err) < 0))
+    return -1;
+  if (mkdirat(place->dir, name, 0755) < 0)
+    return err_sys(err, STAGE, "mkdir %s", name);
+  leaf->dirs[at] = RETRY_INTR(openat(place->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (leaf->dirs[at] < 0)
+    return err_sys(err, STAGE, "open %s", name);
+  return cgroup_write(leaf->dirs[at], wanted, index, err);
+}
+
+int exec_cgroup_create(struct exec_cgroup *leaf, const struct spec *wanted, const struct spec *container,
+                       struct cgroup *cgroup, struct err *err)
+{
+  for (unsigned i = 0; i < cgroup->count && wanted->header->hierarchies.count > 0; i++)
+    sweep(cgroup->places[i].dir);
+  for (uint32_t index = 0; index < wanted->header->hierarchies.count; index++) {
+    const char *path = spec_text(wanted, spec_hierarchy(wanted, index)->path);
+    unsigned at = 0;
+    while (at < cgroup->count && strcmp(spec_text(container, spec_hierarchy(container, at)->path), path) != 0)
+      at++;
+    if (at == cgroup->count || leaf->dirs[at] >= 0)
+      return err_set(err, EINVAL, STAGE, "%.150s is none of the container's hierarchies", path);
+    leaf->wanted = true;
+    if (create_in(leaf, wanted, index, spec_is_machine(container), cgroup, at, err) < 0)
+      return -1;
+  }
+  return 0;
+}
+
+void exec_cgroup_use(const struct exec_cgroup *leaf, struct cgroup *cgroup)
+{
+  for (unsigned i = 0; i < cgroup->count; i++)
+    if (leaf->dirs[i] >= 0)
+      cgroup->places[i].dir = leaf->dirs[i];
+}
+
+int exec_cgroup_clone_fd(const struct exec_cgroup *leaf, const struct cgroup *cgroup)
+{
+  for (unsigned i = 0; i < cgroup->count; i++)
+    if (cgroup->places[i].version == 2)
+      return leaf->dirs[i];
+  return -1;
+}
+
+uint64_t exec_cgroup_remove(struct exec_cgroup *leaf, struct cgroup *cgroup)
+{
+  uint64_t kills = 0;
+  char name[32];
+  if (!leaf->wanted)
+    return 0;
+  name_of(leaf->id, name);
+  for (unsigned i = 0; i < cgroup->count; i++) {
+    const struct cgroup_place *place = &cgroup->places[i];
+    if (leaf->dirs[i] >= 0 && (place->controllers & BERTH_CONTROLLER_MEMORY) != 0)
+      kills = cgroup_kills_in(leaf->dirs[i], place->version);
+    fd_close(&leaf->dirs[i]);
+    (void)unlinkat(place->dir, name, AT_REMOVEDIR);
+  }
+  cgroup->oom_below += kills;
+  leaf->wanted = false;
+  return kills;
+}

@@ -1,0 +1,160 @@
+/** A program that is executed with limits of its own: the kernel holds it to them, and the container to its own. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openRuntime, type Container, type ExecLimits, type ExecProcess, type Runtime } from "../../lib/index.ts";
+import type { Controller } from "../../lib/cgroup-layout.ts";
+import { eventually, isAlive, layout, v1Layout } from "../host.ts";
+import { basic, fieldOf, MIB, resourceTest, updated } from "./host.ts";
+
+const { host, layers } = resourceTest();
+const kinds: readonly ("this host" | "v1 alone")[] = layout.kind === "v2" ? ["this host"] : ["this host", "v1 alone"];
+
+describe.each(kinds)("on %s", (kind) => {
+  const cgroups = kind === "v1 alone" ? v1Layout : layout;
+  let runtime: Runtime;
+  let container: Container;
+  beforeAll(async () => {
+    const stateDir = join(host.directory, kind === "v1 alone" ? "v1" : "own");
+    runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, cgroupLayout: cgroups });
+    const limits = { ...basic, cpuLimitMillis: 1000, memoryBytes: 128 * MIB, pids: 64 };
+    const result = await runtime.start(host.spec(["sleep", "1000"], { layers: layers(), limits }));
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    container = result.value;
+  });
+  afterAll(async () => {
+    /* With all that was made below it, and one that still runs. */
+    await executed(["sleep", "1000"], { pids: 8 });
+    const exit = await container.stop({ signal: 15, graceMs: 5000 });
+    expect(exit).toMatchObject({ code: 143, signal: 15, oom: false, cause: "signalled" });
+    await container.remove();
+    expect(host.cgroupsOf(container.id)).toEqual([]);
+    await runtime.close();
+  });
+
+  const executed = async (command: readonly string[], limits?: ExecLimits): Promise<ExecProcess> => {
+    const result = await container.exec({ command, ...(limits === undefined ? {} : { limits }) });
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    result.value.stderr.resume();
+    return result.value;
+  };
+  const placeOf = (controller: Controller): string => {
+    const hierarchy = cgroups.hierarchies.find(({ controllers }) => controllers.includes(controller));
+    return join(hierarchy?.path ?? "", host.cgroupParent, container.id);
+  };
+  const leafOf = (controller: Controller, { id }: ExecProcess): string => join(placeOf(controller), `berth-exec-${id}`);
+  const leaves = (): string[] =>
+    cgroups.hierarchies.flatMap(({ path }) =>
+      readdirSync(join(path, host.cgroupParent, container.id)).filter((name) => name.startsWith("berth-exec-")),
+    );
+  const firstOf = async (program: ExecProcess): Promise<string> => {
+    let text = "";
+    program.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    await eventually(() => text.includes("\n"));
+    return text.split("\n")[0] ?? "";
+  };
+
+  test("a quota holds it back, and not what else runs there", async () => {
+    const program = await executed(["probe", "spin"], { cpuLimitMillis: 100 });
+    const stat = (): string => readFileSync(join(leafOf("cpu", program), "cpu.stat"), "utf8");
+    const before = await container.stats();
+    await eventually(() => fieldOf(stat(), "nr_throttled") > 10);
+    const periods = fieldOf(stat(), "nr_periods");
+    await program.kill();
+    const exit = await program.exited;
+    /* 2 ms in each period of 20, and what it used before the first one ended. */
+    expect((exit.cpuMicros ?? 0) / periods).toBeLessThan(2000 * 2);
+    const after = await container.stats();
+    expect((after.cpuThrottledPeriods ?? 0) - (before.cpuThrottledPeriods ?? 0)).toBeLessThanOrEqual(1);
+    await eventually(() => leaves().length === 0);
+  });
+
+  test("a share is what it gets of the container's", async () => {
+    const program = await executed(["sleep", "1000"], { cpuRequestMillis: 250 });
+    const file = [join(leafOf("cpu", program), "cpu.weight"), join(leafOf("cpu", program), "cpu.shares")];
+    expect(readFileSync(file.find(existsSync) ?? "", "utf8").trim()).toMatch(/^(25|256)$/);
+    program.close();
+    await program.exited;
+  });
+
+  test("beyond its memory it is killed, with oom as the cause, and the container lives", async () => {
+    const program = await executed(["probe", "hold", `${60 * MIB}`], { memoryBytes: 24 * MIB });
+    expect(await program.exited).toMatchObject({ code: 137, signal: 9, oom: true, cause: "oom" });
+    /* With none of its own, as with those that do not bite, the container's are what counts. */
+    for (const limits of [undefined, { memoryBytes: 96 * MIB }, { memoryBytes: 512 * MIB }]) {
+      const fits = await executed(["probe", "hold", `${60 * MIB}`], limits);
+      expect(await firstOf(fits)).toBe("holding");
+      await fits.kill();
+      expect(await fits.exited).toMatchObject({ signal: 9, oom: false, cause: "signalled" });
+    }
+    expect(isAlive(container.pid ?? 0)).toBe(true);
+  });
+
+  test("beyond its processes the kernel says EAGAIN", async () => {
+    const program = await executed(["probe", "fork", "40"], { pids: 8 });
+    expect(await firstOf(program)).toBe("7 Resource temporarily unavailable");
+    program.close();
+    await program.exited;
+    const free = await executed(["probe", "fork", "20"]);
+    expect(await firstOf(free)).toMatch(/^20 /);
+    free.close();
+    await free.exited;
+  });
+
+  test("all that it starts is held to them; what outlives it keeps them, and its cgroup goes with the next one", async () => {
+    const script = "setsid sh -c 'echo up; exec sleep 1000' & wait";
+    const program = await executed(["sh", "-c", script], { pids: 8, memoryBytes: 8 * MIB });
+    expect(await firstOf(program)).toBe("up");
+    const inside = (): number[] =>
+      readFileSync(join(leafOf("pids", program), "cgroup.procs"), "utf8")
+        .trim()
+        .split("\n")
+        .map(Number);
+    expect(inside()).toHaveLength(2);
+    program.close();
+    await eventually(() => !isAlive(program.pid) && inside().length === 1);
+    const [left = 0] = inside();
+    process.kill(left, "SIGKILL");
+    await eventually(() => !isAlive(left));
+    const next = await executed(["true"], { pids: 8, memoryBytes: 8 * MIB });
+    expect(await next.exited).toMatchObject({ code: 0 });
+    await eventually(() => leaves().length === 0);
+  });
+
+  test("the container's quota may be lowered below that of a program in it", async () => {
+    const program = await executed(["probe", "spin"], { cpuLimitMillis: 800 });
+    await updated(container, { cpuLimitMillis: 200, memoryBytes: 128 * MIB });
+    const { cpuThrottledPeriods: before } = await container.stats();
+    await eventually(async () => ((await container.stats()).cpuThrottledPeriods ?? 0) > (before ?? 0) + 3);
+    program.close();
+    await program.exited;
+    const beyond = await executed(["true"], { cpuLimitMillis: 900 });
+    expect(await beyond.exited).toMatchObject({ code: 0 });
+    await updated(container, { cpuLimitMillis: 1000, memoryBytes: 128 * MIB });
+  });
+
+  test("pauses and goes on with the container", async () => {
+    const program = await executed(["probe", "spin"], { cpuLimitMillis: 500 });
+    const used = (): string => readFileSync(`/proc/${program.pid}/schedstat`, "utf8").split(" ")[0] ?? "";
+    await container.pause();
+    const still = used();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(used()).toBe(still);
+    await container.resume();
+    await eventually(() => used() !== still);
+    program.close();
+    await program.exited;
+  });
+
+  test.each([
+    [{ pids: 0 }, /^pids: 0 is not in/],
+    [{ memoryBytes: 1 }, /^memoryBytes: 1 is not in/],
+    [{ cpuLimitMillis: null }, /^cpuLimitMillis: NaN is not in/],
+    [{ cpuLimitMillis: "1" }, /^cpuLimitMillis: /],
+    [{ cpuLimit: 5 }, /^limits: "cpuLimit" is not known/],
+    ["100", /^limits: "100" is not an object/],
+  ])("%j is refused by its name", async (limits, detail) => {
+    const result = await container.exec({ command: ["true"], limits: limits as ExecLimits });
+    expect(result).toMatchObject({ ok: false, error: { stage: "spec", detail: expect.stringMatching(detail) } });
+  });
+});
