@@ -256,10 +256,26 @@ test("an image that was imported to one host runs on every other, which takes it
   expect(imported.stderr).toContain(image);
   const here = (await cluster.cli(["image", "ls", "-o", "json"])).stdout;
   expect(JSON.parse(here).items).toHaveLength(1);
+  const holder = JSON.parse(here).items[0].host as string;
 
   const document = join(directory, "everywhere.json");
   const command = ["/bin/busybox", "cat", "/etc/motd"];
   const resources = { cpu: { request: "20m" }, memory: { request: "32Mi" } };
+
+  // Its host told that it has the image: others say how much they would fetch, and it is preferred.
+  const spread = join(directory, "spread.json");
+  const each = { array: { size: 3 }, placement: { maxPerHost: 1 } };
+  writeFileSync(spread, JSON.stringify({ name: "spread", kind: "batch", image, command, resources, ...each }));
+  const planned = await eventually("the plan knows where the image is", async () => {
+    const { stdout } = await cluster.cli(["plan", spread]);
+    return stdout.includes("which has its image") ? stdout : undefined;
+  });
+  expect(planned).toContain(`would be placed on ${holder}, which has its image`);
+  expect(planned.match(/which fetches [\d.]+ [KM]iB of its image from another host first/g)).toHaveLength(2);
+  const alone = join(directory, "alone.json");
+  writeFileSync(alone, JSON.stringify({ name: "alone", kind: "batch", image, command, resources }));
+  expect((await cluster.cli(["run", "--wait", alone])).code).toBe(0);
+  expect((await cluster.allocations("&job=alone")).map(({ hostId }) => hostId)).toEqual([holder]);
   const placement = { spread: [{ by: "host", maxSkew: 1 }] };
   writeFileSync(
     document,

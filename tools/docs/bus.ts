@@ -40,6 +40,10 @@ const meanings: Readonly<Record<Name, readonly [direction: string, what: string]
     "bytes of a blob that another host has. The leader asks that host, whose answer goes straight to the asking agent: " +
       "the bytes, with the size of the blob in the header `Berth-Size`.",
   ],
+  held: [
+    "agent → schedulers, request",
+    "which images the host has, as they change, and how fast it fetched some. Never stored; the leader answers what it knows.",
+  ],
   lease: [
     "agent → leader, request",
     "“may my singletons go on?”, every heartbeat while there are any; the answer is signed and holds for their leases.",

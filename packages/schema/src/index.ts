@@ -19,6 +19,7 @@ export * from "./ids.ts";
 export * from "./image-owner.ts";
 export * from "./image-reference.ts";
 export * from "./image.ts";
+export * from "./held.ts";
 export * from "./job-parse.ts";
 export * from "./job.ts";
 export * from "./layers.ts";

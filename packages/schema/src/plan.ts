@@ -21,6 +21,20 @@ export const ScoreBreakdownSchema = Type.Object(
 );
 export type ScoreBreakdown = Static<typeof ScoreBreakdownSchema>;
 
+/**
+ * What a host has of a task's image, and where the rest would come from. `startMs`: until it could start, by what that host
+ * has fetched and unpacked in a second so far; null: nothing was measured.
+ */
+export const ImageStartSchema = Type.Object(
+  {
+    from: Type.Enum(["here", "cluster", "registry"]),
+    fetchBytes: Type.Integer({ minimum: 0 }),
+    startMs: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
+  },
+  { additionalProperties: false },
+);
+export type ImageStart = Static<typeof ImageStartSchema>;
+
 export const CandidateSchema = Type.Object(
   { hostId: HostIdSchema, score: ScoreBreakdownSchema },
   { additionalProperties: false },
@@ -188,6 +202,8 @@ export const OutcomeSchema = Type.Union([
       hostId: HostIdSchema,
       score: ScoreBreakdownSchema,
       runnersUp: Type.Array(CandidateSchema, { maxItems: 8 }),
+      /** Absent when nobody knows anything of its image, or it is part of Berth. */
+      image: Type.Optional(ImageStartSchema),
     },
     { additionalProperties: false },
   ),

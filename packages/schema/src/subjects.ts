@@ -12,6 +12,7 @@ export const Subjects = {
   /** Which image of this name other hosts have, and bytes of it: a host that has them answers. */
   image: (host: HostId) => `api.${host}.image`,
   blob: (host: HostId) => `api.${host}.blob`,
+  held: (host: HostId) => `api.${host}.held`,
   lease: (host: HostId) => `api.${host}.lease`,
   requests: "api.*.*",
   /** republished from KV `desired` → agent, core: a hint that may be lost. */

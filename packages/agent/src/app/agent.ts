@@ -8,6 +8,7 @@ import { emptyState, type AgentContext, type Ports, type Settings } from "./cont
 import { Turns } from "../core/turns.ts";
 import { createExecSessions } from "./exec-sessions.ts";
 import { createHeart } from "./heartbeat.ts";
+import { createHeldTeller } from "./held.ts";
 import { createImageOperations } from "./image-operations.ts";
 import { createKeeper } from "./keeper.ts";
 import { createLeases } from "./leases.ts";
@@ -75,6 +76,7 @@ export const startAgent = async (
     wakeKeeper: () => keeper.soon(),
   };
   const keeper = createKeeper(getContext);
+  const teller = createHeldTeller(getContext);
   await recover(context);
   await resumePaused(context);
   reconciler.wake();
@@ -99,6 +101,7 @@ export const startAgent = async (
       leases.close();
       cancelCutOff();
       keeper.close();
+      teller.close();
       session.close();
       await context.operations.close();
       await sessions.close();

@@ -1,5 +1,5 @@
 /** What the agent needs of images. */
-import type { ImageDetail, ImageOnHost, ImageResult, Problem, Result } from "@berth/schema";
+import type { FetchRates, HeldImage, ImageDetail, ImageOnHost, ImageResult, Problem, Result } from "@berth/schema";
 import type { BlobPiece } from "./line.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
 import type { Progress } from "../core/images/progress.ts";
@@ -90,5 +90,11 @@ export interface Images {
   readonly excess: () => Promise<number>;
   /** Removes what is not needed when the disk is too full; resolves to bytes freed. */
   readonly collect: () => Promise<number>;
+  /** Images whose layers are all unpacked here, those used last first. */
+  readonly held: () => Promise<readonly HeldImage[]>;
+  /** Another number whenever `held` may be another thing. */
+  readonly heldChanges: () => number;
+  /** How fast images came here so far. */
+  readonly fetchRates: () => FetchRates;
   readonly verbs: ImageVerbs;
 }

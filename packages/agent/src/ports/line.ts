@@ -8,6 +8,8 @@ import type {
   FindImage,
   FoundImage,
   Heartbeat,
+  Held,
+  HeldKnown,
   Hello,
   Leased,
   LeaseRequest,
@@ -54,6 +56,8 @@ export interface SchedulerLine {
   readonly findImage: (find: FindImage) => Promise<Result<FoundImage, Problem>>;
   /** From another host, which answers for the scheduler. */
   readonly readBlob: (request: BlobRequest) => Promise<Result<BlobPiece, Problem>>;
+  /** Which images are here. */
+  readonly held: (held: Held) => Promise<Result<HeldKnown, Problem>>;
   readonly lease: (request: LeaseRequest) => Promise<Result<Leased, Problem>>;
   /** Not stored anywhere: dropped while the line is down. */
   readonly heartbeat: (heartbeat: Heartbeat) => void;

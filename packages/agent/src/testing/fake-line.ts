@@ -136,6 +136,7 @@ export class FakeCluster {
             }
             return { ok: true, value: { rev: this.rev } };
           }),
+        held: ({ revision }) => Promise.resolve({ ok: true, value: { revision } }),
         findImage: () => Promise.resolve({ ok: true, value: { found: null } }),
         readBlob: () => Promise.resolve(down),
         lease: ({ session, nonce }) =>

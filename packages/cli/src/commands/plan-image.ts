@@ -39,13 +39,15 @@ export const imageSentence = (image: string, chosen: readonly string[], found: I
   return `image: ${rest}${named(lacking)} ${lacking.length === 1 ? "brings" : "bring"} it first${much}`;
 };
 
-/** Undefined when there is nothing to say: nothing is placed, the image is made on each host, or nobody answers. */
+/** Undefined when there is nothing to say: the plan says it, nothing is placed, the image is made on each host, or nobody answers. */
 export const imageOfPlan = async (
   client: Client,
   document: unknown,
   outcomes: readonly Outcome[],
 ): Promise<string | undefined> => {
   const image = typeof document === "object" && document !== null && "image" in document ? document.image : undefined;
+  // The scheduler knows it, and says it of each task.
+  if (outcomes.some((one) => one.kind === "placed" && one.image !== undefined)) return undefined;
   const chosen = [...new Set(outcomes.flatMap((one) => (one.kind === "placed" ? [one.hostId] : [])))].toSorted();
   if (typeof image !== "string" || !isImageReference(image) || chosen.length === 0) return undefined;
   try {

@@ -3,6 +3,7 @@ import {
   decodeJson,
   decoder,
   err,
+  HeldSchema,
   HelloSchema,
   LEADER_TERM_MS,
   LeaseRequestSchema,
@@ -13,6 +14,7 @@ import {
   FindImageSchema,
   BlobRequestSchema,
   type FoundImage,
+  type HeldKnown,
   type HostId,
   type Leased,
   type Problem,
@@ -27,6 +29,7 @@ import type { AgentRequest } from "../ports/bus.ts";
 import type { Documents } from "./documents.ts";
 import type { Signer } from "../ports/signer.ts";
 import type { Engine } from "./engine.ts";
+import type { HeldImages } from "./held-images.ts";
 import type { ImageSources } from "./image-sources.ts";
 
 const decodeHello = decoder(HelloSchema);
@@ -34,12 +37,14 @@ const decodeReport = decoder(ReportSchema);
 const decodeSync = decoder(SyncSchema);
 const decodeFind = decoder(FindImageSchema);
 const decodeBlob = decoder(BlobRequestSchema);
+const decodeHeld = decoder(HeldSchema);
 const decodeLeaseRequest = decoder(LeaseRequestSchema);
 
 export interface AgentServiceOptions {
   readonly engine: Engine;
   readonly documents: Documents;
   readonly sources: ImageSources;
+  readonly held: Pick<HeldImages, "take">;
   readonly heartbeatMs: number;
   readonly signer: Signer;
   /** The host has shown that it is alive. */
@@ -130,6 +135,14 @@ export const createAgentService = (
     return given.ok ? ok(undefined) : given;
   };
 
+  /** Every instance hears it; only the leader's answer counts. */
+  const held = (host: HostId, body: string): Result<HeldKnown, Problem> => {
+    const decoded = decodeJson(decodeHeld, body, "what a host tells of its images");
+    if (!decoded.ok) return decoded;
+    const current = inSession(host, decoded.value.session);
+    return current.ok ? ok({ revision: options.held.take(host, decoded.value) }) : current;
+  };
+
   /**
    * Decided in the engine's turn, between appends: a host whose silence is being written down gets nothing until that, and
    * what follows from it, is known here. Said only while it is certain that nobody else leads.
@@ -156,9 +169,13 @@ export const createAgentService = (
 
   return async ({ host, operation, body, replyTo }) => {
     // Another instance leads and answers; two answers would be one too many.
-    if (engine.othersLead()) return undefined;
+    if (engine.othersLead()) {
+      if (operation === "held" && state.hosts.has(host)) held(host, body);
+      return undefined;
+    }
     const handlers: Readonly<Record<string, (host: HostId, body: string, replyTo: string) => Answer<unknown>>> = {
       ...{ hello, report, sync, lease, image, blob },
+      held: (from, said) => Promise.resolve(held(from, said)),
     };
     const handler = Object.hasOwn(handlers, operation) ? handlers[operation] : undefined;
     if (handler === undefined) {

@@ -38,6 +38,7 @@ import {
   seesProject,
   why,
   whyNot,
+  type ImageSight,
   type PlanEnv,
 } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
@@ -117,6 +118,7 @@ export interface ApiOptions {
   readonly volumes: VolumesApi;
   readonly vault: Vault;
   readonly lastUsed: LastUsed;
+  readonly images: ImageSight;
 }
 
 const present = <T>(value: T | undefined): value is T => value !== undefined;
@@ -127,6 +129,7 @@ export const createApi = (options: ApiOptions): Api => {
 
   const inTurn = createInTurn();
   const planEnv = (): PlanEnv => ({
+    images: options.images,
     nowMs: clock.nowMs(),
     makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
   });
@@ -224,9 +227,9 @@ export const createApi = (options: ApiOptions): Api => {
       });
     },
 
-    why: (project, job, index) => why(state, project, job, index, clock.nowMs()),
+    why: (project, job, index) => why(state, project, job, index, clock.nowMs(), options.images),
 
-    whyNot: (project, job, index, host) => whyNot(state, project, job, index, host, clock.nowMs()),
+    whyNot: (project, job, index, host) => whyNot(state, project, job, index, host, clock.nowMs(), options.images),
 
     hosts: (page) => {
       // Hosts that were admitted and have not said hello yet have nothing to show.

@@ -27,6 +27,7 @@ import { createEventFeed, EVENT_LIMITS, type EventFeed } from "./event-feed.ts";
 import { createEvaluator } from "./evaluator.ts";
 import { createExecSessions, type ExecSessions } from "./exec-sessions.ts";
 import { createFileStreams, type FileStreams } from "./file-stream.ts";
+import { createHeldImages } from "./held-images.ts";
 import { createImageSources } from "./image-sources.ts";
 import { createForwarding } from "./forward.ts";
 import { createLastUsed, type LastUses } from "./last-used.ts";
@@ -106,7 +107,8 @@ const SETTLE_MS = 10_000;
 
 export const createControl = (options: ControlOptions): Control => {
   const { clock, line, logger, counters } = options;
-  const evaluator = createEvaluator({ clock, logger, counters, nudge: () => engine.nudge() });
+  const held = createHeldImages((host) => engine.state.hosts.has(host));
+  const evaluator = createEvaluator({ clock, logger, counters, images: held, nudge: () => engine.nudge() });
   const waits = createWaits(clock);
   const engine: Engine = createEngine({
     ...options,
@@ -222,7 +224,7 @@ export const createControl = (options: ControlOptions): Control => {
     documents.changed([]);
   });
 
-  options.agents.onRequest(createAgentService({ ...options, engine, documents, sources, heard }));
+  options.agents.onRequest(createAgentService({ ...options, engine, documents, sources, held, heard }));
 
   const comingBack = new Set<HostId>();
   options.agents.onHeartbeat((host, body) => {
@@ -288,19 +290,17 @@ export const createControl = (options: ControlOptions): Control => {
     }
   };
 
-  const volumes = createVolumes({ engine, askAgent, pause: (ms) => pause(clock, ms, new AbortController().signal) });
+  const wait = (ms: number): Promise<void> => pause(clock, ms, new AbortController().signal);
+  const volumes = createVolumes({ engine, askAgent, pause: wait });
   const tickVolumes = (): void => {
     if (!isLeading()) return;
     volumes.tick(clock.monotonicMs()).catch((error: unknown) => logger.error({ err: error }, "volume_removal_failed"));
   };
 
-  const archives = createVolumeArchives({
-    ...{ state, images, askAgent, follow: volumes.follow },
-    pause: (ms) => pause(clock, ms, new AbortController().signal),
-  });
+  const archives = createVolumeArchives({ state, images, askAgent, follow: volumes.follow, pause: wait });
 
   const local = createApi({
-    engine,
+    ...{ engine, images: held },
     volumes,
     views,
     waits,

@@ -16,6 +16,7 @@ const start = (world: World) => {
     clock,
     logger: pino({ level: "silent" }),
     counters: { planned: () => {}, rejected: (reason) => void rejected.push(reason) },
+    images: { of: () => undefined },
     nudge: () => (nudges += 1),
   });
   const commit = async (records: readonly LogRecord[]) => {

@@ -13,6 +13,7 @@ import {
   planEvaluations,
   validatePlan,
   type ClusterState,
+  type ImageSight,
 } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Commit } from "./engine.ts";
@@ -41,8 +42,9 @@ export const createEvaluator = (options: {
   readonly logger: Logger;
   readonly counters: EvaluatorCounters;
   readonly nudge: () => void;
+  readonly images: ImageSight;
 }): ((state: ClusterState, commit: Commit) => Promise<boolean>) => {
-  const { clock, logger, counters, nudge } = options;
+  const { clock, logger, counters, images, nudge } = options;
   let cancelWake = (): void => {};
   const wakeIn = (delayMs: number): void => {
     cancelWake();
@@ -58,6 +60,7 @@ export const createEvaluator = (options: {
 
   const plan = (state: ClusterState, without: ReadonlySet<HostId>) => {
     const env = {
+      images,
       nowMs: clock.nowMs(),
       makeAllocationId: () => makeId("alloc", clock.nowMs(), clock.randomBytes(10)) as AllocationId,
     };

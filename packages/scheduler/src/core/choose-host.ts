@@ -7,7 +7,7 @@ import type { Alignments } from "./host-ends.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import { evenness, mayStand, sightOf } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
-import { SCORE_UNITS } from "./score.ts";
+import { SCORE_UNITS, withEnds } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
 import { bestAligned, scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
 
@@ -58,6 +58,23 @@ export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array, aligne
   if (aligned !== undefined) return foundBy(bestAligned(lane, [0, length], 0, aligned));
   const position = topOf(lane);
   return position < 0 ? undefined : { slot: slotAt[position] as number, score: scoreAt(lane, position) };
+};
+
+/** Says the score of one host as `bestOf` would see it; negative where it cannot stand. To be asked at once, and not kept. */
+export const scoreOn = (lane: Lane, counts: GroupCounts, aligned?: Alignments): ((slot: number) => number) => {
+  const { check } = lane;
+  const { domainOf, positionOf, values } = lane.strip.sheet.partition;
+  const places = check === null || check.places.length === 0 ? null : { check, sight: sightOf(check, counts) };
+  return (slot) => {
+    let score = scoreAt(lane, positionOf[slot] as number);
+    if (score < 0) return CANNOT;
+    if (places !== null) {
+      const from = (domainOf[slot] as number) * places.check.places.length;
+      if (!mayStand(places.check, places.sight, values, from)) return CANNOT;
+      score += Math.round((evenness(places.check, places.sight, values, from) * SCORE_UNITS) / places.check.total);
+    }
+    return aligned === undefined ? score : withEnds(score, aligned.of(slot));
+  };
 };
 
 /** The best hosts, best first, at most `limit`. */

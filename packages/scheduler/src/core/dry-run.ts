@@ -22,7 +22,7 @@ import { planOn, type PlanEnv } from "./plan.ts";
 import { missingSecret } from "./secrets.ts";
 import { standing } from "./queue-order.ts";
 import { claimFor, wholeOf, type Claim, type QuotaHold } from "./quota.ts";
-import { preemptsSentence, heldBy, type Explained } from "./sentences.ts";
+import { explainChosen, preemptsSentence, heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
@@ -108,11 +108,7 @@ const simulate = (
   /** Where one more of these tasks goes, with whose room; books it. */
   const oneMore = (index: number, subject: string): Explained | undefined => {
     const chosen = serving.find({ ...asking, index }, RUNNERS_UP);
-    if (chosen !== undefined) {
-      const { hostId, score, runnersUp } = chosen;
-      const outcome: Outcome = { kind: "placed", hostId, score, runnersUp: [...runnersUp] };
-      return { sentence: `${subject} would be placed on ${hostId}`, outcome };
-    }
+    if (chosen !== undefined) return explainChosen(subject, chosen);
     const eviction = serving.evict(asking, claimAt(index));
     if (eviction === undefined) return undefined;
     const { hostId } = eviction;

@@ -13,7 +13,6 @@ import {
   taskName,
   type JobName,
   type JobSpec,
-  type Outcome,
   type Problem,
   type ProjectName,
   type Result,
@@ -33,11 +32,12 @@ import {
 } from "./explain-policy.ts";
 import { withoutPromises, type Promised } from "./backfill.ts";
 import { isGivenUp, patienceOf } from "./patience.ts";
+import type { ImageSight } from "./image-start.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import { queuePlace } from "./queue-place.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { RuleRejection } from "./rule-check.ts";
-import { blockedSentence, holdSentence, preemptsSentence, heldBy, type Explained } from "./sentences.ts";
+import { blockedSentence, explainChosen, holdSentence, preemptsSentence, heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
 import {
   inside,
@@ -97,12 +97,7 @@ export const explainRequest = (
 ): Explained & { readonly chosen: Chosen | undefined } => {
   const { asked, chosen, sight } = placeTask(state, tentative, wanting, how, RUNNERS_UP);
   if (chosen !== undefined) {
-    const { hostId, score, runnersUp } = chosen;
-    return {
-      chosen,
-      sentence: `${subject} would be placed on ${hostId}`,
-      outcome: { kind: "placed", hostId, score, runnersUp: [...runnersUp] },
-    };
+    return { chosen, ...explainChosen(subject, chosen) };
   }
   const keptBy = new Map<string, HostRejection>(kept.map((one) => [one.hostId, one]));
   return withoutPromises(tentative, promised, () => {
@@ -292,8 +287,9 @@ export const explainWaiting = (
   job: MutableJob,
   task: TaskRecord,
   nowMs: number,
+  images?: ImageSight,
 ): Explained =>
-  planOn(state, tentative, { nowMs, makeAllocationId: noIds }, AHEAD, ({ records }, serving) => {
+  planOn(state, tentative, { nowMs, makeAllocationId: noIds, images }, AHEAD, ({ records }, serving) => {
     const subject = `${job.project}/${taskName(job.name, task.index)}`;
     for (const record of records) {
       const one =
@@ -301,9 +297,10 @@ export const explainWaiting = (
       if (one === null || one.index !== task.index || jobKey(one.project, one.job) !== job.key) continue;
       const { hostId } = one;
       if ("score" in one) {
-        const outcome: Outcome = { kind: "placed", hostId, score: one.score, runnersUp: [] };
+        const image = images?.of(job.spec.image)?.startOn(hostId);
+        const placed = explainChosen(subject, { hostId, score: one.score, runnersUp: [], image });
         const lost = one.replaces === null ? "" : `, because ${silentHost(state, one.replaces)}`;
-        return { sentence: `${subject} would be placed on ${hostId}${lost}`, outcome };
+        return { ...placed, sentence: `${placed.sentence}${lost}` };
       }
       const victims = one.victims.map((id) => victimOf(state, id)).filter((victim) => victim !== undefined);
       return { sentence: preemptsSentence(subject, hostId, victims), outcome: { kind: "preempts", hostId, victims } };
@@ -329,6 +326,7 @@ export const why = (
   name: JobName,
   index: number,
   nowMs: number,
+  images?: ImageSight,
 ): Result<Why, Problem> => {
   const state = inside(clusterState);
   const found = taskAt(state, project, name, index);
@@ -336,7 +334,9 @@ export const why = (
   const { job, task } = found.value;
   const isWaiting = waits(state, job, task);
   const { sentence, outcome } = tentatively(state.index, (tentative) =>
-    isWaiting ? explainWaiting(state, tentative, job, task, nowMs) : explainTask(state, tentative, job, task, nowMs),
+    isWaiting
+      ? explainWaiting(state, tentative, job, task, nowMs, images)
+      : explainTask(state, tentative, job, task, nowMs),
   );
   const queue = isWaiting ? queuePlace(state, job, nowMs) : undefined;
   return ok({ project, job: name, index, sentence, outcome, ...(queue !== undefined && { queue }) });

@@ -15,6 +15,7 @@ import {
   type Lookup,
   type ScoreBreakdown,
 } from "@berth/schema";
+import { bestForImage, explainWithImage, type ImageSlots } from "./choose-for-image.ts";
 import { bestFew, bestOf } from "./choose-host.ts";
 import type { Mix } from "./demand.ts";
 import {
@@ -30,6 +31,7 @@ import { type HostRoom } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
 import { createHostEnds, NO_END, type Alignments } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
+import { soonness, type ImageNeed } from "./image-start.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
 import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
@@ -80,16 +82,16 @@ export interface HostIndex {
   /** All slots, in the order of their host ids. */
   readonly inOrder: () => readonly number[];
   /** The slot of the best host for this class, or -1. */
-  readonly pick: (requestClass: RequestClass) => number;
+  readonly pick: (requestClass: RequestClass, image?: ImageNeed) => number;
   /** The best hosts for this class, best first, at most `limit`; equal scores by host id. */
-  readonly choose: (requestClass: RequestClass, limit: number) => Choice[];
+  readonly choose: (requestClass: RequestClass, limit: number, image?: ImageNeed) => Choice[];
   /** The rule that stands against this host now, beside its room; undefined: none. */
   readonly refusal: (slot: number, requestClass: RequestClass) => RuleRejection | undefined;
   /** Scores by this mix from here on. The places it is made of are measured by the largest hosts there are now, or were. */
   readonly setMix: (mix: Mix, largest?: ArrayLike<number>) => void;
   readonly valuation: () => Valuation;
   /** The score of this request on a host that can take it, with its ingredients. */
-  readonly explain: (slot: number, requestClass: RequestClass) => ScoreBreakdown;
+  readonly explain: (slot: number, requestClass: RequestClass, image?: ImageNeed) => ScoreBreakdown;
   /** A mark for `grownFor`: now. */
   readonly mark: () => number;
   /**
@@ -138,6 +140,7 @@ export const createHostIndex = (
   let mixVersion = 0;
   let sizes = 0;
   const ends = createHostEnds();
+  const imageSlots = new WeakMap<ImageNeed, ImageSlots>();
   let now = 0;
 
   const noteGrowth = (slot: number): void => {
@@ -167,6 +170,17 @@ export const createHostIndex = (
   const alignmentOf = (requestClass: RequestClass): Alignments | undefined => {
     const { lastsMs } = requestClass;
     return lastsMs === null ? undefined : ends.alignments(now, lastsMs, ids.length);
+  };
+
+  const slotsOf = (image: ImageNeed): ImageSlots => {
+    const known = imageSlots.get(image);
+    if (known !== undefined) return known;
+    const made = {
+      holders: Int32Array.from(image.holders, table.slotOf),
+      soonOn: (slot: number) => soonness(image.startOn(ids[slot] as HostId)),
+    };
+    imageSlots.set(image, made);
+    return made;
   };
 
   const largestNow = (): Float64Array => {
@@ -237,18 +251,24 @@ export const createHostIndex = (
       };
     },
     inOrder: () => ordered,
-    pick: (requestClass) => {
+    pick: (requestClass, image) => {
       const lane = laneOf(requestClass);
-      return lane === undefined ? -1 : (bestOf(lane, counts, table.rows().rank, alignmentOf(requestClass))?.slot ?? -1);
+      if (lane === undefined) return -1;
+      const aligned = alignmentOf(requestClass);
+      const { rank } = table.rows();
+      if (image === undefined) return bestOf(lane, counts, rank, aligned)?.slot ?? -1;
+      return bestForImage(lane, counts, rank, 1, slotsOf(image), aligned)[0]?.slot ?? -1;
     },
-    choose: (requestClass, limit) => {
+    choose: (requestClass, limit, image) => {
       const lane = laneOf(requestClass);
       if (lane === undefined) return [];
-      return bestFew(lane, counts, table.rows().rank, limit, alignmentOf(requestClass)).map(({ slot, score }) => ({
-        slot,
-        score: score / SCORE_UNITS,
-        hostId: ids[slot] as HostId,
-      }));
+      const aligned = alignmentOf(requestClass);
+      const { rank } = table.rows();
+      const found =
+        image === undefined
+          ? bestFew(lane, counts, rank, limit, aligned)
+          : bestForImage(lane, counts, rank, limit, slotsOf(image), aligned);
+      return found.map(({ slot, score }) => ({ slot, score: score / SCORE_UNITS, hostId: ids[slot] as HostId }));
     },
     refusal,
     setMix: (mix, largest) => {
@@ -258,11 +278,13 @@ export const createHostIndex = (
       board.setValuation(valuation);
     },
     valuation: () => valuation,
-    explain: (slot, requestClass) => {
+    explain: (slot, requestClass, image) => {
       const packed = board.explain(slot, requestClass);
       const aligned = alignmentOf(requestClass)?.of(slot);
-      const withAll = (scored: ScoreBreakdown): ScoreBreakdown =>
-        aligned === undefined ? scored : explainWithEnds(scored, aligned);
+      const withAll = (scored: ScoreBreakdown): ScoreBreakdown => {
+        const ended = aligned === undefined ? scored : explainWithEnds(scored, aligned);
+        return image === undefined ? ended : explainWithImage(ended, slotsOf(image).soonOn(slot));
+      };
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
       if (check === null || check.total === 1) return withAll(packed);
       const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), valuesOf(check, slot), 0);

@@ -46,6 +46,7 @@ export { whyNot } from "./why-not.ts";
 export { whatIf } from "./what-if.ts";
 export { hostLosses } from "./host-losses.ts";
 export { fold } from "./fold.ts";
+export type { ImageNeed, ImageSight } from "./image-start.ts";
 export { BrokenImage, imageOf, moveRevision, restoreImage, type ImageLine } from "./image.ts";
 export { decideJoin, decideJoinToken, decideRevokeJoinToken, type JoinTokenRecord } from "./join-tokens.ts";
 export { jobState } from "./job-state.ts";

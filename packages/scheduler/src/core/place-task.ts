@@ -39,17 +39,18 @@ export const placeTask = (
 ): Placed => {
   const { index, requestClass, spec } = wanting;
   const uses = usesOf(spec, index);
+  const image = tentative.images?.of(spec.image);
   if (uses.length === 0)
-    return { chosen: tentative[how](requestClass, runnersUp), asked: requestClass, sight: ANYWHERE };
+    return { chosen: tentative[how](requestClass, runnersUp, image), asked: requestClass, sight: ANYWHERE };
   const sight = sightOfVolumes(state, tentative.volumes, wanting);
   if (sight.kind === "nowhere") return { chosen: undefined, asked: requestClass, sight };
   const asked = withDisk(state, requestClass, spec, sight.newBytes);
   let chosen: Chosen | undefined;
-  if (sight.kind === "anywhere") chosen = tentative[how](asked, runnersUp);
+  if (sight.kind === "anywhere") chosen = tentative[how](asked, runnersUp, image);
   else {
     const host = state.hosts.get(sight.hostId);
     const at = how === "place" ? "placeAt" : "lookAt";
-    chosen = host === undefined ? undefined : tentative[at](asked, host.slot);
+    chosen = host === undefined ? undefined : tentative[at](asked, host.slot, image);
   }
   if (chosen !== undefined && how === "place") tentative.mount(uses, chosen.hostId);
   return { chosen, asked, sight };

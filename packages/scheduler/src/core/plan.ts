@@ -10,6 +10,7 @@
 import type { AllocationId, HostId, LogRecord } from "@berth/schema";
 import { isWaiting } from "./fold-tasks.ts";
 import { describeHost } from "./granted.ts";
+import type { ImageSight } from "./image-start.ts";
 import { Service, type Due } from "./lines.ts";
 import { giveBack, passOver } from "./preempt.ts";
 import { Serving } from "./serve.ts";
@@ -21,6 +22,8 @@ import { askedOf } from "./request-class.ts";
 export interface PlanEnv {
   readonly nowMs: number;
   readonly makeAllocationId: () => AllocationId;
+  /** What is known of hosts' images; absent: nothing. */
+  readonly images?: ImageSight | undefined;
 }
 
 export interface PlanBounds {
@@ -127,6 +130,7 @@ export const planOn = <T>(
   then: (planned: Planned, serving: Serving) => T,
 ): T => {
   state.index.setNow(env.nowMs);
+  tentative.images = env.images;
   const records = stops(state, bounds.maxPlacements);
   const allStopped = records.length >= state.toStop.size;
   const { due, wakeAtMs } = dueAt(state, env.nowMs);

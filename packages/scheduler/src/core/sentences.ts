@@ -7,10 +7,12 @@ import {
   type AnyDimension,
   type Hold,
   type HostRejection,
+  type ImageStart,
   type Outcome,
   taskName,
   type Victim,
 } from "@berth/schema";
+import type { Chosen } from "./tentative.ts";
 
 const DIMENSION_NAMES: Readonly<Record<AnyDimension, string>> = {
   cpuMillis: "cpu",
@@ -117,4 +119,28 @@ export interface Explained {
 export const heldBy = (subject: string, hold: Hold, nowMs = 0): Explained => ({
   sentence: holdSentence(subject, hold, nowMs),
   outcome: { kind: "held", hold },
+});
+
+/** Where the image comes from that a task would start from there, and how long that takes; empty when nobody knows. */
+const startPhrase = (start: ImageStart | undefined): string => {
+  if (start === undefined) return "";
+  const { fetchBytes, from, startMs } = start;
+  if (fetchBytes === 0) return ", which has its image";
+  const soon =
+    startMs === null ? "" : `, about ${formatDuration(Math.max(1_000, Math.round(startMs / 1_000) * 1_000))}`;
+  return from === "cluster"
+    ? `, which fetches ${formatBytes(fetchBytes)} of its image from another host first${soon}`
+    : `, which pulls ${formatBytes(fetchBytes)} of its image first${soon}`;
+};
+
+/** Of a task that would be placed. */
+export const explainChosen = (
+  subject: string,
+  { hostId, image, runnersUp, score }: Pick<Chosen, "hostId" | "image" | "runnersUp" | "score">,
+): Explained => ({
+  sentence: `${subject} would be placed on ${hostId}${startPhrase(image)}`,
+  outcome: {
+    ...{ kind: "placed", hostId, score, runnersUp: [...runnersUp] },
+    ...(image !== undefined && { image }),
+  },
 });

@@ -2,9 +2,10 @@
  * Booking on the index while a plan is being made. Everything is taken back at the end: a plan is a proposal, and only
  * the log makes it true.
  */
-import type { Candidate, HostId, ScoreBreakdown } from "@berth/schema";
+import type { Candidate, HostId, ImageStart, ScoreBreakdown } from "@berth/schema";
 import { firstShort } from "./feasibility.ts";
 import type { Granted, HostIndex } from "./host-index.ts";
+import type { ImageNeed, ImageSight } from "./image-start.ts";
 import type { RequestClass } from "./request-class.ts";
 import { addRow } from "./vector.ts";
 import type { PlannedVolumes, VolumeKey, VolumeUse } from "./volumes.ts";
@@ -14,6 +15,8 @@ export interface Chosen {
   readonly hostId: HostId;
   readonly score: ScoreBreakdown;
   readonly runnersUp: readonly Candidate[];
+  /** Undefined when nothing is known of its image. */
+  readonly image?: ImageStart | undefined;
   /** What is booked there for it, and the devices that are its own then. */
   readonly granted: Granted;
 }
@@ -33,6 +36,8 @@ export class Tentative {
   readonly #signs: (1 | -1)[] = [];
   readonly #ends: number[] = [];
   readonly #mounted = new Map<VolumeKey, Mounted>();
+  /** What is known of hosts' images; nothing unless somebody says it. */
+  images: ImageSight | undefined = undefined;
   readonly #mounts: { readonly key: VolumeKey; readonly bookings: number }[] = [];
 
   constructor(index: HostIndex) {
@@ -53,43 +58,51 @@ export class Tentative {
   }
 
   /** `room`: what it may have of the host's devices, when that is not all that is free. */
-  #chosen(slot: number, requestClass: RequestClass, runnersUp: number, room?: Float64Array): Chosen {
+  #chosen(
+    slot: number,
+    requestClass: RequestClass,
+    runnersUp: number,
+    image: ImageNeed | undefined,
+    room?: Float64Array,
+  ): Chosen {
     const index = this.#index;
-    const others = runnersUp === 0 ? [] : index.choose(requestClass, 1 + runnersUp).slice(1);
+    const others = runnersUp === 0 ? [] : index.choose(requestClass, 1 + runnersUp, image).slice(1);
+    const hostId = index.idOf(slot);
     return {
       slot,
-      hostId: index.idOf(slot),
-      score: index.explain(slot, requestClass),
+      hostId,
+      score: index.explain(slot, requestClass, image),
+      image: image?.startOn(hostId),
       granted: index.grant(slot, requestClass, room) ?? { requestClass, devices: [] },
       runnersUp:
         others.length === 0
           ? NO_RUNNERS_UP
-          : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, requestClass) })),
+          : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, requestClass, image) })),
     };
   }
 
   /** Books the best host for this class, or returns undefined when no host can take it. */
-  place(requestClass: RequestClass, runnersUp: number): Chosen | undefined {
-    const found = this.look(requestClass, runnersUp);
+  place(requestClass: RequestClass, runnersUp: number, image?: ImageNeed): Chosen | undefined {
+    const found = this.look(requestClass, runnersUp, image);
     if (found !== undefined) this.bookAt(found.slot, found.granted.requestClass);
     return found;
   }
 
   /** The same choice without booking it. */
-  look(requestClass: RequestClass, runnersUp: number): Chosen | undefined {
-    const slot = this.#index.pick(requestClass);
-    return slot < 0 ? undefined : this.#chosen(slot, requestClass, runnersUp);
+  look(requestClass: RequestClass, runnersUp: number, image?: ImageNeed): Chosen | undefined {
+    const slot = this.#index.pick(requestClass, image);
+    return slot < 0 ? undefined : this.#chosen(slot, requestClass, runnersUp, image);
   }
 
   /** The same two on one host: there or nowhere. */
-  placeAt(requestClass: RequestClass, slot: number): Chosen | undefined {
-    const found = this.lookAt(requestClass, slot);
+  placeAt(requestClass: RequestClass, slot: number, image?: ImageNeed): Chosen | undefined {
+    const found = this.lookAt(requestClass, slot, image);
     if (found !== undefined) this.bookAt(slot, found.granted.requestClass);
     return found;
   }
 
-  lookAt(requestClass: RequestClass, slot: number): Chosen | undefined {
-    return this.#index.takes(slot, requestClass) ? this.#chosen(slot, requestClass, 0) : undefined;
+  lookAt(requestClass: RequestClass, slot: number, image?: ImageNeed): Chosen | undefined {
+    return this.#index.takes(slot, requestClass) ? this.#chosen(slot, requestClass, 0, image) : undefined;
   }
 
   /** Says that a task was placed on `hostId` that mounts these. */
@@ -130,7 +143,7 @@ export class Tentative {
       within === undefined
         ? undefined
         : this.#index.room(slot).free.map((all, at) => Math.min(all, within[at] as number));
-    const found = this.#chosen(slot, requestClass, 0, room);
+    const found = this.#chosen(slot, requestClass, 0, undefined, room);
     for (const other of aside) this.#index.tryOut(slot, other, 1);
     this.bookAt(slot, found.granted.requestClass);
     return found;

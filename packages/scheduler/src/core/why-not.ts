@@ -16,6 +16,7 @@ import {
 import { withoutPromises, type Promised } from "./backfill.ts";
 import { AHEAD, noIds, refusalAt, taskAt, waits } from "./explain.ts";
 import { keptFrom } from "./explain-policy.ts";
+import type { ImageSight } from "./image-start.ts";
 import { placeTask, wantingOf } from "./place-task.ts";
 import { planOn } from "./plan.ts";
 import { servedBefore } from "./queue-place.ts";
@@ -45,7 +46,7 @@ const askHost = (
   return withoutPromises(tentative, promised, () => {
     const refusal = refusalAt(state, slot, asked, sight) ?? kept;
     return refusal === undefined
-      ? { refusal: null, score: state.index.explain(slot, asked) }
+      ? { refusal: null, score: state.index.explain(slot, asked, tentative.images?.of(job.spec.image)) }
       : { refusal, score: null };
   });
 };
@@ -61,6 +62,7 @@ export const whyNot = (
   index: number,
   hostId: HostId,
   nowMs: number,
+  images?: ImageSight,
 ): Result<WhyNot, Problem> => {
   const state = inside(clusterState);
   const found = taskAt(state, project, name, index);
@@ -82,8 +84,12 @@ export const whyNot = (
   const isAhead = (other: MutableJob): boolean => !waits(state, job, task) || (other !== job && isFirst(other) > 0);
   const asked = { state, job, index, slot: host.slot, nowMs };
   const { refusal, score } = tentatively(state.index, (tentative) =>
-    planOn(state, tentative, { nowMs, makeAllocationId: noIds }, { ...AHEAD, isAhead }, (_planned, { promised }) =>
-      askHost(asked, tentative, promised),
+    planOn(
+      state,
+      tentative,
+      { nowMs, makeAllocationId: noIds, images },
+      { ...AHEAD, isAhead },
+      (_planned, { promised }) => askHost(asked, tentative, promised),
     ),
   );
   if (refusal !== null) {

@@ -45,6 +45,7 @@ export const openImages = async (
     layersOf: (image, holder) => (image === BUILTIN_IMAGE ? [busybox] : store.layersOf(holder)),
     excess: () => store.excess(),
     collect: async () => (await store.collect()).freedBytes,
+    ...store.facts,
     verbs: store,
   };
 };

@@ -3,6 +3,7 @@
  * or needs is not collected meanwhile. The gate: whoever removes holds it from the decision to the removal, and so does
  * whoever pins or begins to use, so that nothing is taken from under a foot that was just set down.
  */
+import type { FetchRate } from "../../core/images/fetch-rate.ts";
 import type { Pace } from "../../core/pace.ts";
 import { NEVER, type Turns } from "../../core/turns.ts";
 import type { ClusterImages } from "../../ports/images.ts";
@@ -26,6 +27,8 @@ export interface Parts {
   readonly cluster: ClusterImages;
   /** Of all that comes from other hosts. */
   readonly pace: Pace;
+  /** How fast that and what registries give became layers. */
+  readonly rate: FetchRate;
 }
 
 /** How often each digest is pinned. Bounded by the operations that run. */

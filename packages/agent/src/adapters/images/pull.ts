@@ -109,6 +109,8 @@ export const settleImage = async (
   try {
     for (const { descriptor } of contents.layers)
       options.progress.layer(descriptor.digest, "waiting", 0, descriptor.size);
+    const beganMs = performance.now();
+    let broughtBytes = 0;
     await eachAtOnce(contents.layers, parallelLayers, options.signal, async ({ descriptor, diffId }, signal) => {
       const { digest, size } = descriptor;
       const own = { ...options, signal };
@@ -121,11 +123,13 @@ export const settleImage = async (
           signal,
           progress: (bytes) => options.progress.layer(digest, "unpacking", bytes, size),
         });
+        broughtBytes += size;
       }
       /* The tree has every byte of it; one copy is enough. */
       if (!keep) await removeArchive(parts, digest);
       options.progress.layer(digest, "done", size, size);
     });
+    if (source !== "import") parts.rate.note(source, broughtBytes, performance.now() - beganMs);
     const record: ImageRecord = {
       version: 1,
       name,

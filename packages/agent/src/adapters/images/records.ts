@@ -48,6 +48,8 @@ export interface Records {
   /** All of them; files that cannot be read are named apart. */
   readonly list: () => Promise<{ readonly images: readonly KnownImage[]; readonly damaged: readonly string[] }>;
   readonly removeFile: (file: string) => Promise<void>;
+  /** How often one was written or removed. */
+  readonly changes: () => number;
 }
 
 export const openRecords = async (directory: string): Promise<Records> => {
@@ -55,6 +57,7 @@ export const openRecords = async (directory: string): Promise<Records> => {
   for (const name of await readdir(directory)) {
     if (name.endsWith(".tmp")) await rm(join(directory, name), { force: true });
   }
+  let changes = 0;
   const path = (name: string): string => join(directory, `${createHash("sha256").update(name).digest("hex")}.json`);
   const readFile = async (file: string): Promise<ImageRecord | undefined> => {
     const sealed = await readSealed(file);
@@ -66,8 +69,12 @@ export const openRecords = async (directory: string): Promise<Records> => {
       const record = await readFile(path(name));
       return record?.name === name ? record : undefined;
     },
-    write: (record) => writeSealed(path(record.name), record, { durable: true }),
+    write: async (record) => {
+      await writeSealed(path(record.name), record, { durable: true });
+      changes += 1;
+    },
     remove: async (name) => {
+      changes += 1;
       await rm(path(name), { force: true });
       await syncDirectory(directory);
     },
@@ -90,6 +97,10 @@ export const openRecords = async (directory: string): Promise<Records> => {
       }
       return { images: images.toSorted((a, b) => (a.record.name < b.record.name ? -1 : 1)), damaged };
     },
-    removeFile: (file) => rm(join(directory, file), { force: true }),
+    removeFile: async (file) => {
+      changes += 1;
+      await rm(join(directory, file), { force: true });
+    },
+    changes: () => changes,
   };
 };

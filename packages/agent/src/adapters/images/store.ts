@@ -18,6 +18,7 @@ import {
   type ImageOnHost,
   type ImageReference,
 } from "@berth/schema";
+import { FetchRate } from "../../core/images/fetch-rate.ts";
 import type { PreparedImage } from "../../core/images/prepared.ts";
 import { createProgress, type Progress } from "../../core/images/progress.ts";
 import { Pace } from "../../core/pace.ts";
@@ -35,6 +36,7 @@ import { collect, excessOfStore, prune, removeImage, usesOf, type Removed } from
 import { commitImage, packed } from "./commit.ts";
 import { readContents, valueOf } from "./contents.ts";
 import { explained, isFull } from "./full-disk.ts";
+import { createHeldFacts, type HeldFacts } from "./held.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
 import { openLayers } from "./layers.ts";
 import { inGate, Pins, type Parts } from "./parts.ts";
@@ -52,6 +54,7 @@ export interface OciStore extends ImageVerbs {
   readonly holders: () => readonly string[];
   /** What `holder` has mounted, topmost first; undefined when it holds nothing. */
   readonly layersOf: (holder: string) => readonly string[] | undefined;
+  readonly facts: HeldFacts;
   /** Bytes that its marks ask to be freed of the disk, wherever on it. */
   readonly excess: () => Promise<number>;
   /** Keeps the store below its marks. */
@@ -59,7 +62,6 @@ export interface OciStore extends ImageVerbs {
 }
 
 const BUILD = "build";
-
 /** Of a host that has no others. */
 const ALONE: ClusterImages = {
   find: () => Promise.resolve(undefined),
@@ -67,6 +69,7 @@ const ALONE: ClusterImages = {
 };
 
 class Store implements OciStore {
+  readonly facts: HeldFacts;
   readonly #parts: Parts;
   readonly #running = new SharedWork<ImageRecord>();
   readonly #pulling = new Map<string, Progress>();
@@ -78,6 +81,7 @@ class Store implements OciStore {
 
   constructor(parts: Parts, parallelPulls: number, buildIds: number) {
     this.#parts = parts;
+    this.facts = createHeldFacts(parts);
     this.#pullTurns = new Turns(parallelPulls);
     this.#buildIds = buildIds;
   }
@@ -389,6 +393,7 @@ export const openOciStore = async (
     registries,
     cluster,
     pace: new Pace(),
+    rate: new FetchRate(),
   };
   const { parallelPulls } = await settings();
   return new Store(parts, parallelPulls, buildIds);

@@ -29,6 +29,7 @@ import {
   LeasedSchema,
   problem,
   FoundImageSchema,
+  HeldKnownSchema,
   replySchema,
   ReportedSchema,
   SignedSchema,
@@ -65,6 +66,7 @@ const decodeWelcome = decoder(replySchema(WelcomeSchema));
 const decodeReported = decoder(replySchema(ReportedSchema));
 const decodeLeased = decoder(replySchema(LeasedSchema));
 const decodeSynced = decoder(replySchema(SyncedSchema));
+const decodeHeldKnown = decoder(replySchema(HeldKnownSchema));
 const decodeFound = decoder(replySchema(FoundImageSchema));
 const decodeRefused = decoder(replySchema(Type.Null()));
 const encoder = new TextEncoder();
@@ -251,6 +253,7 @@ export const createSchedulerLine = (options: LineOptions): SchedulerLine => {
     hello: (hello) => request(Subjects.hello(host), hello, decodeWelcome),
     report: (report) => request(Subjects.report(host), report, decodeReported),
     sync: (sync) => request(Subjects.sync(host), sync, decodeSynced),
+    held: (held) => request(Subjects.held(host), held, decodeHeldKnown),
     findImage: (find) => request(Subjects.image(host), find, decodeFound),
     readBlob,
     lease: (asked) => request(Subjects.lease(host), asked, decodeLeased),

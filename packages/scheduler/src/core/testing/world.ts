@@ -25,6 +25,7 @@ import {
   decideSubmit,
   fold,
   planEvaluations,
+  type ImageSight,
   validatePlan,
   type Changes,
   type ClusterState,
@@ -179,8 +180,8 @@ export class World {
   }
 
   /** Plans, checks the plan and appends it; returns one readable line per record. */
-  plan(maxPlacements = 1000): string[] {
-    const env = { nowMs: this.nowMs, makeAllocationId: this.makeAllocationId };
+  plan(maxPlacements = 1000, images?: ImageSight): string[] {
+    const env = { nowMs: this.nowMs, makeAllocationId: this.makeAllocationId, images };
     const { records } = planEvaluations(this.state, env, { maxPlacements });
     unwrap(validatePlan(this.state, records));
     const lines = records.map((record) => this.describe(record));
