@@ -1,4 +1,5 @@
-/** The whole public surface: every wire type, once. */
+/** The whole public surface: every wire type, once, and what schemas are made with, which is loaded as one file. */
+export { default as Type, type Static, type TSchema } from "#typebox";
 export * from "./access.ts";
 export * from "./audit.ts";
 export * from "./agent.ts";

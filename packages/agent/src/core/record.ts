@@ -9,8 +9,9 @@
  * `preparing` on disk means: the runtime may or may not have been asked, so ask the runtime. `acked` is the last state
  * that the scheduler is known to have in its log.
  */
-import Type, { type Static } from "typebox";
 import {
+  Type,
+  type Static,
   AllocationIdSchema,
   AllocationStateSchema,
   decoder,

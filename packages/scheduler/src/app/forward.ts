@@ -7,8 +7,7 @@
  * be, so saying it twice changes nothing.
  */
 import { randomUUID } from "node:crypto";
-import Type from "typebox";
-import { decoder, err, ok, OriginSchema, problem, type Problem, type Reply, type Result } from "@berth/schema";
+import { Type, decoder, err, ok, OriginSchema, problem, type Problem, type Reply, type Result } from "@berth/schema";
 import type { PeerLine } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Api } from "./api.ts";

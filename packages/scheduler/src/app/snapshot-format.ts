@@ -7,8 +7,7 @@
  * The same bytes lie in the stream of snapshots, in the plain file beside it, and in a backup.
  */
 import { createHash } from "node:crypto";
-import Type, { type Static } from "typebox";
-import { decodeJson, decoder, err, ok, type Result } from "@berth/schema";
+import { Type, type Static, decodeJson, decoder, err, ok, type Result } from "@berth/schema";
 import { imageOf, type ClusterState, type ImageLine } from "../core/index.ts";
 
 /** Raised when an older program could not read what a newer one writes, or would silently leave out some of it. */

@@ -4,8 +4,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import Type, { type Static } from "typebox";
-import { decoder, HostIdSchema } from "@berth/schema";
+import { Type, type Static, decoder, HostIdSchema } from "@berth/schema";
 import { readSealed, writeSealed } from "./atomic-file.ts";
 
 const JoinedFileSchema = Type.Object(

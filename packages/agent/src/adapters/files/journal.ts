@@ -5,8 +5,7 @@
  */
 import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import Type from "typebox";
-import { AllocationIdSchema, decoder, SignedSchema, type AllocationId, type Signed } from "@berth/schema";
+import { Type, AllocationIdSchema, decoder, SignedSchema, type AllocationId, type Signed } from "@berth/schema";
 import { NO_VERSION, type Version } from "../../core/accept.ts";
 import { decodeRecord, type AllocationRecord } from "../../core/record.ts";
 import type { Journal, LoadedDesired } from "../../ports/journal.ts";

@@ -9,9 +9,16 @@
  */
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import Type, { type Static } from "typebox";
 import { removeTree, syncTree } from "@berth/native";
-import { AllocationIdSchema, decoder, JobNameSchema, ProjectNameSchema, type AllocationId } from "@berth/schema";
+import {
+  Type,
+  type Static,
+  AllocationIdSchema,
+  decoder,
+  JobNameSchema,
+  ProjectNameSchema,
+  type AllocationId,
+} from "@berth/schema";
 import { layersToDrop, type RetentionLimits } from "../../core/retention.ts";
 import { NEVER, Turns } from "../../core/turns.ts";
 import type { KeptLayer, KeptLayers } from "../../ports/kept-layers.ts";

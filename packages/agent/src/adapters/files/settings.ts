@@ -1,7 +1,6 @@
 /** What somebody else has to know of an agent that is not running, to find its containers. */
 import { mkdir } from "node:fs/promises";
-import Type, { type Static } from "typebox";
-import { decoder, HostIdSchema } from "@berth/schema";
+import { Type, type Static, decoder, HostIdSchema } from "@berth/schema";
 import { readSealed, writeSealed } from "./atomic-file.ts";
 import type { Layout } from "./layout.ts";
 

@@ -2,9 +2,8 @@
  * What an operator says about the store of images: `images.json` in the data directory of the agent, read again whenever
  * it changes. Everything has a default; a file that is wrong is an error that names the place, and changes nothing.
  */
-import Type, { type Static } from "typebox";
 import { UNPACK_LIMITS, type UnpackLimits } from "@berth/native";
-import { decoder, parseBytes, parseDurationMs } from "@berth/schema";
+import { Type, type Static, decoder, parseBytes, parseDurationMs } from "@berth/schema";
 import { DEFAULT_MARKS, parseMarks, type Marks } from "../../core/images/marks.ts";
 import { DEFAULT_LAYER_RETENTION, type RetentionLimits } from "../../core/retention.ts";
 import { openSettingsFile } from "../files/settings-file.ts";

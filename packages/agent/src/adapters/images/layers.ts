@@ -5,9 +5,8 @@
  */
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import Type, { type Static } from "typebox";
 import { removeTree, sealTree, unpackLayer, type UnpackFailure, type UnpackLimits } from "@berth/native";
-import { decoder } from "@berth/schema";
+import { Type, type Static, decoder } from "@berth/schema";
 import { SharedWork } from "../../core/shared-work.ts";
 import { DISK_IS_FULL, isFullCode } from "./full-disk.ts";
 import { hasCode, isMissing, readSealed, syncDirectory, writeSealed } from "../files/atomic-file.ts";

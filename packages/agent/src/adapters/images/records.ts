@@ -6,8 +6,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
-import Type, { type Static } from "typebox";
-import { decoder, IMAGE_SOURCES } from "@berth/schema";
+import { Type, type Static, decoder, IMAGE_SOURCES } from "@berth/schema";
 import { isMissing, readSealed, syncDirectory, writeSealed } from "../files/atomic-file.ts";
 
 const RecordSchema = Type.Object({

@@ -5,8 +5,7 @@
  */
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import Type, { type Static } from "typebox";
-import { decoder, isLoopback } from "@berth/schema";
+import { Type, type Static, decoder, isLoopback } from "@berth/schema";
 import { openSettingsFile } from "../files/settings-file.ts";
 
 const path = Type.String({ pattern: "^/", maxLength: 4096 });

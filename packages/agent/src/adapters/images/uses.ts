@@ -5,8 +5,7 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import Type, { type Static } from "typebox";
-import { decoder } from "@berth/schema";
+import { Type, type Static, decoder } from "@berth/schema";
 import { readSealed, writeSealed } from "../files/atomic-file.ts";
 
 const UseSchema = Type.Object({ image: Type.String(), diffIds: Type.Array(Type.String()) });

@@ -18,8 +18,8 @@ import {
   type NatsConnection,
   type Subscription,
 } from "nats";
-import Type from "typebox";
 import {
+  Type,
   BLOB_CHUNK_BYTES,
   BLOB_SIZE_HEADER,
   decodeJson,

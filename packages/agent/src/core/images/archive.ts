@@ -2,8 +2,9 @@
  * What an image archive says of itself: an OCI layout (image-spec 1.1, image-layout.md) or what `docker save` writes
  * (moby's image tarball, manifest.json). Decides what its images are called here; nothing else is believed.
  */
-import Type, { type Static } from "typebox";
 import {
+  Type,
+  type Static,
   err,
   formatImageReference,
   isImageReference,

@@ -3,8 +3,7 @@
  * templates in one half of a split one (Incus, "Image format"). Only the architecture is believed; templates, which would
  * write into the container at its start, are not applied, and told.
  */
-import Type from "typebox";
-import { decoder, err, ok, type Result } from "@berth/schema";
+import { Type, decoder, err, ok, type Result } from "@berth/schema";
 
 export const METADATA = "metadata.yaml";
 export const ROOTFS = "rootfs";

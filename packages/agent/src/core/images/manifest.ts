@@ -3,8 +3,7 @@
  * which has the same shape). Decides which manifest of an index is for this machine. Everything is bounded, since a
  * registry may send anything.
  */
-import Type, { type Static, type TSchema } from "typebox";
-import { decoder, err, ok, type Result } from "@berth/schema";
+import { Type, type Static, type TSchema, decoder, err, ok, type Result } from "@berth/schema";
 
 export const MEDIA_TYPES = {
   index: ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"],

@@ -1,6 +1,5 @@
 /** When tokens were used last, beside the scheduler's other files. What cannot be read is forgotten: nothing rests on it. */
-import Type from "typebox";
-import { AccessIdSchema, decodeJson, decoder } from "@berth/schema";
+import { Type, AccessIdSchema, decodeJson, decoder } from "@berth/schema";
 import type { LastUses } from "../../app/last-used.ts";
 import { readIfThere, writeFileAtomic } from "./atomic.ts";
 

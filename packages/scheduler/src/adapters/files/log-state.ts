@@ -2,8 +2,7 @@
  * What this machine remembers of the log: which one it was and how far it went. A log that has vanished or shrunk must
  * stop the start; an empty cluster in the place of a full one would stop every workload.
  */
-import Type from "typebox";
-import { decodeJson, decoder } from "@berth/schema";
+import { Type, decodeJson, decoder } from "@berth/schema";
 import type { LogEnd } from "../../ports/log.ts";
 import { StartupProblem } from "../../ports/startup-problem.ts";
 import { readIfThere, writeFileAtomic } from "./atomic.ts";

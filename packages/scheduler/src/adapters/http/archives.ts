@@ -1,7 +1,7 @@
 /** Archives over HTTP: out as one stream, in as numbered pieces of at most MAX_IMAGE_DATA_BYTES. */
 import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import Type from "typebox";
+import { Type } from "@berth/schema";
 
 /** What an address answers that gives an archive. */
 export const archiveResponse = (description: string) => ({

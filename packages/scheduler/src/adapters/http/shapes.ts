@@ -1,6 +1,5 @@
 /** Pieces of requests that several routes share. */
-import Type from "typebox";
-import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProblemSchema, ProjectNameSchema } from "@berth/schema";
+import { Type, AllocationIdSchema, HostIdSchema, JobNameSchema, ProblemSchema, ProjectNameSchema } from "@berth/schema";
 import { DEFAULT_PAGE, MAX_PAGE, type PageRequest } from "../../app/pages.ts";
 
 const strict = { additionalProperties: false } as const;

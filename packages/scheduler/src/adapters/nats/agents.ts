@@ -6,6 +6,7 @@
 import { ErrorCode, NatsError, type Msg } from "nats";
 import type { Logger } from "pino";
 import {
+  Type,
   decodeJson,
   decoder,
   err,
@@ -18,7 +19,6 @@ import {
   type HostId,
   type Reply,
 } from "@berth/schema";
-import Type from "typebox";
 import type { AgentRefusal } from "../../app/counters.ts";
 import type { AgentLine, AgentRequest } from "../../ports/bus.ts";
 import type { BusConnection } from "./connection.ts";

@@ -1,6 +1,5 @@
 /** Who leads, said aloud: a hint that keeps followers from claiming. The log alone decides. */
-import Type from "typebox";
-import { decodeJson, decoder, Subjects } from "@berth/schema";
+import { Type, decodeJson, decoder, Subjects } from "@berth/schema";
 import type { LeaderLine } from "../../ports/bus.ts";
 import type { BusConnection } from "./connection.ts";
 import { bytesOf, textOf } from "./json.ts";

@@ -2,9 +2,8 @@
  * Scheduler instances among themselves: a follower's request goes to all, and only the leader answers. Nobody but
  * schedulers may speak on this subject: agents have no right to it.
  */
-import Type from "typebox";
 import type { Logger } from "pino";
-import { decodeJson, decoder, problem, replySchema, Subjects, type Reply } from "@berth/schema";
+import { Type, decodeJson, decoder, problem, replySchema, Subjects, type Reply } from "@berth/schema";
 import type { PeerLine } from "../../ports/bus.ts";
 import type { BusConnection } from "./connection.ts";
 import { bytesOf, textOf } from "./json.ts";

@@ -4,8 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { DiscardPolicy, RetentionPolicy, StorageType, type JetStreamManager } from "nats";
-import Type from "typebox";
-import { decodeJson, decoder, Streams } from "@berth/schema";
+import { Type, decodeJson, decoder, Streams } from "@berth/schema";
 import type { SnapshotStore, StoredSnapshot } from "../../ports/snapshots.ts";
 import { StartupProblem } from "../../ports/startup-problem.ts";
 import type { BusConnection } from "./connection.ts";

@@ -1,7 +1,7 @@
 /** Access tokens: made, listed and revoked by admins. A token's secret is made here and kept nowhere. */
 import { createHash, randomBytes } from "node:crypto";
-import Type from "typebox";
 import {
+  Type,
   AccessIdSchema,
   AccessListSchema,
   AccessMadeSchema,

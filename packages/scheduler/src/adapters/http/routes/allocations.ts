@@ -2,8 +2,8 @@
 import { basename } from "node:path";
 import { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import Type from "typebox";
 import {
+  Type,
   AllocationIdSchema,
   AllocationListSchema,
   AllocationStateSchema,

@@ -1,6 +1,6 @@
 /** The audit trail, page by page. */
-import Type from "typebox";
 import {
+  Type,
   AUDIT_RESULTS,
   AuditListSchema,
   HostIdSchema,

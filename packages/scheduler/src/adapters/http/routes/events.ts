@@ -1,8 +1,8 @@
 /** Events as server-sent events (HTML standard, section 9.2): the sequence is the id, so a browser resumes by itself. */
 import { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
-import Type from "typebox";
 import {
+  Type,
   HostIdSchema,
   JobNameSchema,
   MAX_EVENT_TAIL,

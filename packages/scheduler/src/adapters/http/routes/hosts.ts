@@ -1,6 +1,6 @@
 /** Hosts: list, look at, admit, close, open, empty, remove. */
-import Type from "typebox";
 import {
+  Type,
   DrainPlanSchema,
   DrainRequestSchema,
   EnrolledSchema,

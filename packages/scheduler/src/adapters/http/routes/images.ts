@@ -1,6 +1,6 @@
 /** Images on hosts: lists, operations, archives in and out. */
-import Type from "typebox";
 import {
+  Type,
   HostIdSchema,
   IMAGE_FORMATS,
   ImageDataTakenSchema,

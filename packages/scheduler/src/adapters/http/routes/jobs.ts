@@ -1,6 +1,6 @@
 /** Jobs: submit, plan, list, look at, wait for, stop, explain. */
-import Type from "typebox";
 import {
+  Type,
   JobDocumentSchema,
   JobListSchema,
   JobViewSchema,

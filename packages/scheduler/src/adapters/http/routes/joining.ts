@@ -1,7 +1,7 @@
 /** Joining: operators make, list and revoke tokens; machines use them. A token's secret is made here and kept nowhere. */
 import { createHash, randomBytes } from "node:crypto";
-import Type from "typebox";
 import {
+  Type,
   formatJoinLine,
   JoinedSchema,
   JoinRequestSchema,

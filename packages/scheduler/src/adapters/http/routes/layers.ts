@@ -1,6 +1,6 @@
 /** What containers have written: as an archive, as an image, and what hosts keep of those that ended. */
-import Type from "typebox";
 import {
+  Type,
   CommitRequestSchema,
   formatImageReference,
   HostIdSchema,

@@ -1,6 +1,6 @@
 /** Projects: list, look at, declare, change, remove. */
-import Type from "typebox";
 import {
+  Type,
   ProjectChangeSchema,
   ProjectListSchema,
   ProjectNameSchema,

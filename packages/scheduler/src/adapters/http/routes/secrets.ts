@@ -1,6 +1,6 @@
 /** Secrets of a project: list them, set one, remove one. No answer holds a value. */
-import Type from "typebox";
 import {
+  Type,
   ProjectNameSchema,
   Routes,
   SecretListSchema,

@@ -1,6 +1,6 @@
 /** Snapshots of tasks: taken, listed, removed, and started from. */
-import Type from "typebox";
 import {
+  Type,
   HostIdSchema,
   ImageOrdersSchema,
   problem,

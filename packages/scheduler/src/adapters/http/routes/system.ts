@@ -1,8 +1,7 @@
 /** What is asked of the process itself: alive, ready, version, metrics, the description of the API, login. */
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
-import Type from "typebox";
-import { problem, Routes, TicketSchema, VersionSchema } from "@berth/schema";
+import { Type, problem, Routes, TicketSchema, VersionSchema } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
 import type { Clock } from "../../../ports/clock.ts";
 import type { AuditHook } from "../audit.ts";

@@ -1,6 +1,6 @@
 /** Volumes: list, look at, make, fill, read, delete. */
-import Type from "typebox";
 import {
+  Type,
   DEFAULT_PROJECT,
   HostIdSchema,
   MAX_IMAGE_DATA_BYTES,

@@ -1,7 +1,6 @@
 /** The live feed over WebSocket. One way: the server speaks, the client listens; whatever a client says ends its connection. */
-import Type from "typebox";
 import type { WebSocket } from "ws";
-import { problem, Routes, type Problem } from "@berth/schema";
+import { Type, problem, Routes, type Problem } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
 import { principalOf } from "../auth.ts";
 import { keepAlive } from "../keep-alive.ts";
