@@ -4,6 +4,7 @@
  * that the cell stays as full as it is. Fold is counted with it: a placement that is not folded is none.
  */
 import type { AllocationId, HostId, LogRecord, PlacementRules, Resources } from "@berth/schema";
+import { reservedOn } from "@berth/scheduler/core";
 import { seededRandom } from "../../packages/scheduler/sim/random.ts";
 import { createBerthCell, EXITED, jobOf } from "./berth-cell.ts";
 import { usedBytes } from "./used-bytes.ts";
@@ -96,7 +97,7 @@ export const measureRate = (options: RateOptions): RateResult => {
   const withTasks = usedBytes();
   const booked = (): number => {
     let sum = 0;
-    for (const host of cell.state.hosts.values()) sum += host.reserved.cpuMillis / host.allocatable.cpuMillis;
+    for (const { id } of cell.state.hosts.values()) sum += reservedOn(cell.state, id).cpuMillis / HOST.cpuMillis;
     return sum / cell.state.hosts.size;
   };
 

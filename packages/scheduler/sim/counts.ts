@@ -2,6 +2,7 @@
 import { isTerminal, priorityOf } from "@berth/schema";
 import type { ClusterState } from "../src/core/index.ts";
 import { NOW } from "../src/core/ledger.ts";
+import { reservedOn } from "../src/core/reserved-on.ts";
 import { inside } from "../src/core/state.ts";
 import { STRIDE } from "../src/core/vector.ts";
 
@@ -38,14 +39,15 @@ const hostErrors = (state: ClusterState): string[] => {
     );
     if (here.length !== host.allocations.length)
       errors.push(`${host.id}: ${here.length} allocations, counted ${host.allocations.length}`);
+    const reserved = reservedOn(state, host.id);
     const kept = [...state.volumes.values()].filter(({ hostId }) => hostId === host.id);
     const disk = kept.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
-    if (disk !== (host.reserved.more?.["diskBytes"] ?? 0)) {
-      errors.push(`${host.id}: volumes of ${disk} bytes, counted ${host.reserved.more?.["diskBytes"]}`);
+    if (disk !== (reserved.more?.["diskBytes"] ?? 0)) {
+      errors.push(`${host.id}: volumes of ${disk} bytes, counted ${reserved.more?.["diskBytes"]}`);
     }
     for (const amount of AMOUNTS) {
       const sum = here.reduce((total, { spec }) => total + spec.requests[amount], 0);
-      if (sum !== host.reserved[amount]) errors.push(`${host.id}: ${amount} ${sum}, counted ${host.reserved[amount]}`);
+      if (sum !== reserved[amount]) errors.push(`${host.id}: ${amount} ${sum}, counted ${reserved[amount]}`);
     }
   }
   return errors;

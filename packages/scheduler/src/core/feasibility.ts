@@ -73,26 +73,6 @@ export const addResources = (left: Resources, right: Resources, sign: 1 | -1): R
   return Object.keys(more).length === 0 ? sum : { ...sum, more };
 };
 
-/** `sum` becomes itself plus (`sign` 1) or minus (-1) `change`: what is added to for every placement is not made anew. */
-export const addInto = (sum: Resources, change: Resources, sign: 1 | -1): void => {
-  sum.cpuMillis += sign * change.cpuMillis;
-  sum.memoryBytes += sign * change.memoryBytes;
-  sum.pids += sign * change.pids;
-  if (change.more === undefined) return;
-  const more: Record<string, number> = (sum.more ??= {});
-  let isShorter = Object.keys(change.more).length === 0;
-  for (const name in change.more) {
-    const amount = (more[name] ?? 0) + sign * (change.more[name] ?? 0);
-    // What is not there is not listed, so that equal sums look alike.
-    if (amount !== 0) more[name] = amount;
-    else {
-      delete more[name];
-      isShorter = true;
-    }
-  }
-  if (isShorter && Object.keys(more).length === 0) delete sum.more;
-};
-
 /**
  * What may be booked on a host that reports this. A host that claims more allocatable than its capacity leaves after the
  * system's share is believed in the smaller number; a host without anything is a host on which nothing fits.

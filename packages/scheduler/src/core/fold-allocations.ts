@@ -1,7 +1,6 @@
 /** Folding what happens to allocations: placed, reported, stopped. Each returns false when it contradicts the state. */
 import { isForward, jobKey, type LogRecord } from "@berth/schema";
-import { addInto } from "./feasibility.ts";
-import { account, changeTask, endAllocation, giveUp, touchDocument, type Folding } from "./fold-tasks.ts";
+import { account, changeTask, endAllocation, giveUp, recount, touchDocument, type Folding } from "./fold-tasks.ts";
 import { bookedFor } from "./granted.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import { reserve, unreserve } from "./reservations.ts";
@@ -47,15 +46,14 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   };
   if (placement.devices !== undefined) allocation.devices = placement.devices;
   state.allocations.set(placement.id, allocation);
-  changeTask(folding, job, task, () => {
-    task.active = placement.id;
-    task.attempts = placement.attempt;
-    task.notBeforeMs = 0;
-    job.activeTasks += 1;
-    job.waitingSinceMs = null;
-  });
+  task.active = placement.id;
+  task.attempts = placement.attempt;
+  task.notBeforeMs = 0;
+  job.activeTasks += 1;
+  job.waitingSinceMs = null;
+  // Nothing is active any more that was: whatever it is that has its place now, it waited for one.
+  recount(folding, job, task, "pending", allocation);
   host.allocations.push(allocation);
-  addInto(host.reserved, job.spec.requests, 1);
   account(state, allocation, host.slot, 1);
   state.usage.add(job.project, job.requestClass.request, 1, folding.atMs);
   foldBinding(folding, allocation);
@@ -63,17 +61,20 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   state.demand.note(job.requestClass.demandKey, asked, state.hosts.size, folding.atMs);
   state.index.setMix(state.demand.mix);
   folding.changes.allocations.add(placement.id);
-  touchDocument(folding, allocation);
+  touchDocument(folding, host);
   return true;
 };
 
 /** It started then, and so it ends at another time; false when that is no news. */
 const noteStart = (state: MutableState, allocation: MutableAllocation, startedAtMs: number | null): boolean => {
   if (startedAtMs === null || startedAtMs === allocation.startedAtMs) return false;
-  const slot = state.hosts.get(allocation.hostId)?.slot;
-  if (slot !== undefined) state.index.expect(slot, knownEndOf(allocation), -1);
+  const before = knownEndOf(allocation);
   allocation.startedAtMs = startedAtMs;
-  if (slot !== undefined) state.index.expect(slot, knownEndOf(allocation), 1);
+  const now = knownEndOf(allocation);
+  const slot = before === now ? undefined : state.hosts.get(allocation.hostId)?.slot;
+  if (slot === undefined) return true;
+  state.index.expect(slot, before, -1);
+  state.index.expect(slot, now, 1);
   return true;
 };
 
@@ -128,7 +129,7 @@ export const foldReserved = (folding: Folding, record: RecordOf<"room_reserved">
     });
     state.toStop.delete(id);
     giveUp(state, victim);
-    touchDocument(folding, victim);
+    touchDocument(folding, host);
   }
   changeTask(folding, job, task, () => reserve(state, job, task.index, host, record.devices));
   folding.changes.hosts.add(host.id);
@@ -146,6 +147,6 @@ export const foldStop = (folding: Folding, record: RecordOf<"allocation_stop">):
   });
   state.toStop.delete(record.id);
   giveUp(state, allocation);
-  touchDocument(folding, allocation);
+  touchDocument(folding, state.hosts.get(allocation.hostId));
   return true;
 };

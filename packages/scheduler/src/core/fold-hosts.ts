@@ -86,7 +86,6 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     inventory: null,
     capacity: null,
     allocatable: noResources(),
-    reserved: noResources(),
     allocations: [],
     reservations: new Set(),
     desiredRev: folding.sequence,

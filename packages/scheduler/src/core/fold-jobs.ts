@@ -145,7 +145,7 @@ export const foldLimitsChanged = (folding: Folding, record: RecordOf<"job_limits
     allocation.jobVersion = record.jobVersion;
     allocation.spec = spec;
     changes.allocations.add(id);
-    touchDocument(folding, allocation);
+    touchDocument(folding, state.hosts.get(allocation.hostId));
   }
   job.version = record.jobVersion;
   job.spec = spec;

@@ -4,8 +4,7 @@
  */
 import { priorityOf, type AllocationId, type Exit, type JobSpec, type TaskCounts } from "@berth/schema";
 import { knownEndOf } from "./ends.ts";
-import { addInto } from "./feasibility.ts";
-import { isGivenUp } from "./patience.ts";
+import { isGivenUp, isGivenUpOn } from "./patience.ts";
 import { askedOf, type RequestClass } from "./request-class.ts";
 import { unreserve } from "./reservations.ts";
 import { afterEnd } from "./restart-policy.ts";
@@ -14,6 +13,7 @@ import {
   FINISHED_PER_TASK,
   type Changes,
   type MutableAllocation,
+  type MutableHost,
   type MutableJob,
   type MutableState,
   type MutableTask,
@@ -28,10 +28,17 @@ export interface Folding {
   readonly atMs: number;
 }
 
-/** Where a task is counted. */
-export const bucketOf = (state: MutableState, job: MutableJob, task: MutableTask): keyof TaskCounts => {
+/** The attempt of a task that has not ended. */
+const activeOf = (state: MutableState, { active }: MutableTask): MutableAllocation | undefined =>
+  active === null ? undefined : state.allocations.get(active);
+
+/** Where a task with this attempt is counted. */
+export const bucketOf = (
+  job: MutableJob,
+  task: MutableTask,
+  active: MutableAllocation | undefined,
+): keyof TaskCounts => {
   if (task.status !== "open") return task.status;
-  const active = task.active === null ? undefined : state.allocations.get(task.active);
   if (active === undefined) return "pending";
   if (active.jobVersion !== job.version || active.desired === "stop" || active.state === "stopping") return "stopping";
   return active.state === "running" ? "running" : "starting";
@@ -39,7 +46,7 @@ export const bucketOf = (state: MutableState, job: MutableJob, task: MutableTask
 
 const mark = (set: Set<number>, index: number, isMember: boolean): void => {
   if (isMember) set.add(index);
-  else set.delete(index);
+  else if (set.size > 0) set.delete(index);
 };
 
 /** Brings what is known about an index beyond the count of the current version up to date. */
@@ -47,14 +54,19 @@ export const refreshExtra = (state: MutableState, job: MutableJob, index: number
   mark(job.displaced, index, isGivenUp(state, job.extra.get(index)));
 
 /** Brings `wanting`, `stranded` and `displaced` up to date for one task. */
-export const refreshWanting = (state: MutableState, job: MutableJob, task: MutableTask): void => {
+export const refreshWanting = (
+  state: MutableState,
+  job: MutableJob,
+  task: MutableTask,
+  active: MutableAllocation | undefined = activeOf(state, task),
+): void => {
   const open = job.desired === "run" && task.status === "open";
-  const givenUp = isGivenUp(state, task.active);
-  const isOld = task.active !== null && state.allocations.get(task.active)?.jobVersion !== job.version;
+  const givenUp = active !== undefined && isGivenUpOn(state.hosts.get(active.hostId), active);
+  const isOld = task.active !== null && active?.jobVersion !== job.version;
   const wants = open && (givenUp || (task.active === null && task.notBeforeMs === 0));
-  const reservation = job.reserved.get(task.index);
+  const reservation = job.reserved.size === 0 ? undefined : job.reserved.get(task.index);
   if (reservation !== undefined && !wants) unreserve(state, reservation);
-  const isReserved = job.reserved.has(task.index);
+  const isReserved = reservation !== undefined && job.reserved.has(task.index);
   if (wants && !isReserved) job.wanting.add(task.index);
   else job.wanting.delete(task.index);
   mark(job.stranded, task.index, open && givenUp && !isOld && !isReserved);
@@ -63,12 +75,23 @@ export const refreshWanting = (state: MutableState, job: MutableJob, task: Mutab
 
 /** Applies `change` to a task (and to its allocation) and keeps everything derived from it. */
 export const changeTask = (folding: Folding, job: MutableJob, task: MutableTask, change: () => void): void => {
-  const before = bucketOf(folding.state, job, task);
+  const before = bucketOf(job, task, activeOf(folding.state, task));
   change();
+  recount(folding, job, task, before, activeOf(folding.state, task));
+};
+
+/** Keeps everything derived from a task that was counted in `before` and has this attempt now. */
+export const recount = (
+  { state, changes }: Folding,
+  job: MutableJob,
+  task: MutableTask,
+  before: keyof TaskCounts,
+  active: MutableAllocation | undefined,
+): void => {
   job.counts[before] -= 1;
-  job.counts[bucketOf(folding.state, job, task)] += 1;
-  refreshWanting(folding.state, job, task);
-  folding.changes.jobs.add(job.key);
+  job.counts[bucketOf(job, task, active)] += 1;
+  refreshWanting(state, job, task, active);
+  changes.jobs.add(job.key);
 };
 
 /** Some of it would take the place of an attempt on a lost host. */
@@ -133,12 +156,11 @@ export const forgetAllocations = (folding: Folding, ids: readonly AllocationId[]
   }
 };
 
-export const touchDocument = (folding: Folding, allocation: MutableAllocation): void => {
-  const host = folding.state.hosts.get(allocation.hostId);
+export const touchDocument = ({ changes, sequence }: Folding, host: MutableHost | undefined): void => {
   if (host === undefined) return;
-  host.desiredRev = folding.sequence;
-  folding.changes.hosts.add(host.id);
-  folding.changes.documents.add(host.id);
+  host.desiredRev = sequence;
+  changes.hosts.add(host.id);
+  changes.documents.add(host.id);
 };
 
 /** It shall stop: whoever waits may be given its room. */
@@ -160,21 +182,18 @@ export const stopSoon = (state: MutableState, id: AllocationId): void => {
 /** A task whose wait is over wants work from here on. */
 export const wake = (folding: Folding): void => {
   const { state } = folding;
-  const due: Waiting[] = [];
-  state.delayed.due(
+  state.delayed.take(
     folding.atMs,
     (entry) => isWaiting(state, entry),
-    (entry) => due.push(entry),
+    (entry) => {
+      const job = state.jobs.get(entry.key);
+      const task = job?.tasks[entry.index];
+      if (job === undefined || task === undefined) return;
+      task.notBeforeMs = 0;
+      refreshWanting(state, job, task);
+      folding.changes.jobs.add(job.key);
+    },
   );
-  for (const entry of due) {
-    const job = state.jobs.get(entry.key);
-    const task = job?.tasks[entry.index];
-    if (job === undefined || task === undefined) continue;
-    task.notBeforeMs = 0;
-    refreshWanting(state, job, task);
-    folding.changes.jobs.add(job.key);
-  }
-  state.delayed.prune((entry) => isWaiting(state, entry));
 };
 
 /** True while this entry of the heap still says what its task does, whichever version of the job has it wait. */
@@ -237,18 +256,37 @@ export const account = (state: MutableState, allocation: MutableAllocation, slot
 };
 
 /** Gives back what an ended allocation had booked on its host. */
-const release = (folding: Folding, allocation: MutableAllocation): void => {
-  const { state } = folding;
-  const host = state.hosts.get(allocation.hostId);
+const release = ({ state, atMs }: Folding, allocation: MutableAllocation, host: MutableHost | undefined): void => {
   const at = host === undefined ? -1 : host.allocations.indexOf(allocation);
   if (host === undefined || at < 0) return;
-  // Not by splice, which makes an array of what it takes out.
-  host.allocations.copyWithin(at, at + 1);
-  host.allocations.pop();
-  addInto(host.reserved, allocation.spec.requests, -1);
+  removeAt(host.allocations, at);
   account(state, allocation, host.slot, -1);
   state.demand.ended();
-  state.usage.add(allocation.project, askedOf(allocation.requestClass).request, -1, folding.atMs);
+  state.usage.add(allocation.project, askedOf(allocation.requestClass).request, -1, atMs);
+};
+
+/** By hand: splice makes an array of what it takes out, and copyWithin goes the long way for each that it moves. */
+const removeAt = <T>(list: T[], from: number): void => {
+  for (let at = from; at < list.length - 1; at += 1) list[at] = list[at + 1] as T;
+  list.pop();
+};
+
+interface End {
+  readonly state: "exited" | "failed" | "lost";
+  readonly reason: string;
+  readonly exit: Exit | null;
+}
+
+const finish = (folding: Folding, allocation: MutableAllocation, end: End): void => {
+  const { state, changes } = folding;
+  const host = state.hosts.get(allocation.hostId);
+  allocation.state = end.state;
+  allocation.reason = end.reason;
+  allocation.exit = end.exit;
+  release(folding, allocation, host);
+  if (state.toStop.size > 0) state.toStop.delete(allocation.id);
+  touchDocument(folding, host);
+  changes.allocations.add(allocation.id);
 };
 
 /**
@@ -258,36 +296,26 @@ const release = (folding: Folding, allocation: MutableAllocation): void => {
 export const endAllocation = (
   folding: Folding,
   allocation: MutableAllocation,
-  end: { readonly state: "exited" | "failed" | "lost"; readonly reason: string; readonly exit: Exit | null },
+  end: End,
   waitMs = 0,
 ): void => {
   const { state } = folding;
   const job = state.jobs.get(allocation.key);
   const task = job?.tasks[allocation.index];
-  const finish = (): void => {
-    allocation.state = end.state;
-    allocation.reason = end.reason;
-    allocation.exit = end.exit;
-    release(folding, allocation);
-    state.toStop.delete(allocation.id);
-    touchDocument(folding, allocation);
-    folding.changes.allocations.add(allocation.id);
-  };
-  if (job !== undefined && task !== undefined && task.active === allocation.id) {
-    changeTask(folding, job, task, () => {
-      finish();
-      task.active = null;
-      job.activeTasks -= 1;
-      task.history = [...task.history, allocation.id];
-      if (task.history.length > FINISHED_PER_TASK) forgetAllocations(folding, task.history.splice(0, 1));
-      if (allocation.jobVersion === job.version) settle(folding, job, task, allocation);
-      // Its new version was stopped before it could start.
-      else if (job.desired === "stop") task.status = "stopped";
-      if (waitMs > 0) postpone(folding, job, task, waitMs);
-    });
+  const before = job !== undefined && task?.active === allocation.id ? bucketOf(job, task, allocation) : undefined;
+  finish(folding, allocation, end);
+  if (job !== undefined && task !== undefined && before !== undefined) {
+    task.active = null;
+    job.activeTasks -= 1;
+    task.history = task.history.length === 0 ? [allocation.id] : [...task.history, allocation.id];
+    if (task.history.length > FINISHED_PER_TASK) forgetAllocations(folding, task.history.splice(0, 1));
+    if (allocation.jobVersion === job.version) settle(folding, job, task, allocation);
+    // Its new version was stopped before it could start.
+    else if (job.desired === "stop") task.status = "stopped";
+    if (waitMs > 0) postpone(folding, job, task, waitMs);
+    recount(folding, job, task, before, undefined);
     return;
   }
-  finish();
   if (job?.extra.get(allocation.index) !== allocation.id) return;
   job.extra.delete(allocation.index);
   job.displaced.delete(allocation.index);

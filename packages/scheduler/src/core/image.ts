@@ -349,8 +349,7 @@ const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void =
     const job = found(state.jobs.get(key as JobKey), `job ${key}`);
     reserve(state, job, index, found(state.hosts.get(hostId), `host ${hostId}`), devices);
   }
-  // What it takes of its host is in the facts already, not in the index.
-  for (const volume of state.volumes.values()) bookVolume(state, volume, 1, "index");
+  for (const volume of state.volumes.values()) bookVolume(state, volume, 1);
   for (const job of state.jobs.values()) {
     for (const task of job.tasks) {
       refreshWanting(state, job, task);

@@ -64,6 +64,7 @@ export {
   type TaskRecord,
   type TaskStatus,
 } from "./state.ts";
+export { reservedOn } from "./reserved-on.ts";
 export { volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
 export { hostsAtFault, validatePlan } from "./validate.ts";
 export { allocationView, hostView, jobView, type LiveHost } from "./views.ts";

@@ -22,9 +22,13 @@ export const isSilent = (host: HostRecord | undefined): boolean =>
 
 export const isGivenUp = (state: ClusterState, id: AllocationId | null | undefined): boolean => {
   const allocation = id === null || id === undefined ? undefined : state.allocations.get(id);
-  const host = allocation === undefined ? undefined : state.hosts.get(allocation.hostId);
-  if (allocation === undefined || host === undefined || !isSilent(host)) return false;
-  const patienceMs = patienceOf(allocation.spec);
+  return allocation !== undefined && isGivenUpOn(state.hosts.get(allocation.hostId), allocation);
+};
+
+/** The same of an allocation and its host. */
+export const isGivenUpOn = (host: HostRecord | undefined, { spec }: { readonly spec: JobSpec }): boolean => {
+  if (host === undefined || !isSilent(host)) return false;
+  const patienceMs = patienceOf(spec);
   return patienceMs === null ? host.state === "lost" : host.silentMs >= patienceMs;
 };
 

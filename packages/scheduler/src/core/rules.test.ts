@@ -2,6 +2,7 @@
 import type { HostId, JobName, JobSpec, ProjectName } from "@berth/schema";
 import { expect, it } from "vitest";
 import { createState, decideHello, fold, why } from "./index.ts";
+import { reservedOn } from "./reserved-on.ts";
 import { makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
 const racks = (world: World, ...names: string[]): void =>
@@ -83,7 +84,7 @@ it("books whatever dimension a host has, and tells what no host has", () => {
   world.host("big", { ...resources(4000, 8192, 1000), more: { gpu: 3, diskBytes: 2 ** 40 } });
   world.plan();
   expect(hostsOf(world, "train")).toEqual(["big"]);
-  expect(world.state.hosts.get("big" as HostId)?.reserved.more).toEqual({ gpu: 2, diskBytes: 2 ** 30 });
+  expect(reservedOn(world.state, "big" as HostId).more).toEqual({ gpu: 2, diskBytes: 2 ** 30 });
   submit(world, "second", undefined, { requests: { ...resources(1000, 1024, 10), more: { gpu: 2 } } });
   expect(explain(world, "second").outcome).toMatchObject({
     hosts: [

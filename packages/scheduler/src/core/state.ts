@@ -107,9 +107,7 @@ export interface HostRecord {
   readonly capacity: Capacity | null;
   /** What may be booked in all: the reported allocatable, never above what capacity and system reserve leave. */
   readonly allocatable: Resources;
-  /** Sum of the requests of all allocations here that have not ended, those that are being stopped included, and of volumes. */
-  readonly reserved: Resources;
-  /** Those allocations, in the order in which they came. */
+  /** Those that have not ended, in the order in which they came. What they have reserved: see `reservedOn`. */
   readonly allocations: readonly AllocationRecord[];
   /** Sequence of the record that last changed this host's desired document. */
   readonly desiredRev: number;

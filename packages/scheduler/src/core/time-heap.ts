@@ -13,8 +13,11 @@ export interface Waiting {
 export interface TimeHeap {
   readonly length: number;
   readonly push: (entry: Waiting) => void;
-  /** Drops entries that no longer count: at once those in front, the others whenever the heap has doubled. */
-  readonly prune: (isCurrent: (entry: Waiting) => boolean) => void;
+  /**
+   * Takes out and visits what is due at `nowMs`, and drops entries that no longer count: at once those in front, the others
+   * whenever the heap has doubled.
+   */
+  readonly take: (nowMs: number, isCurrent: (entry: Waiting) => boolean, visit: (entry: Waiting) => void) => void;
   /** Visits every entry due at `nowMs`, in no order; returns the time of the next one that `isCurrent`, or null. */
   readonly due: (
     nowMs: number,
@@ -62,8 +65,13 @@ export const createTimeHeap = (): TimeHeap => {
       return heap.length;
     },
     push,
-    prune: (isCurrent) => {
-      while (heap[0] !== undefined && !isCurrent(heap[0])) pop();
+    take: (nowMs, isCurrent, visit) => {
+      for (let first = heap[0]; first !== undefined; first = heap[0]) {
+        const counts = isCurrent(first);
+        if (counts && first.atMs > nowMs) break;
+        pop();
+        if (counts) visit(first);
+      }
       if (heap.length <= 2 * keptAtPrune + SLACK) return;
       const kept = heap.filter((entry) => isCurrent(entry));
       heap = [];

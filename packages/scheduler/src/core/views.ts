@@ -15,6 +15,7 @@ import { slotsOf } from "./fold-tasks.ts";
 import { waitedMs } from "./queue-order.ts";
 import { jobState } from "./job-state.ts";
 import { isGivenUp } from "./patience.ts";
+import { reservedOn } from "./reserved-on.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively } from "./tentative.ts";
 
@@ -130,7 +131,7 @@ export const hostView = (state: ClusterState, id: HostId, live: LiveHost | null)
     inventory: host.inventory,
     // What may be booked is what the packer books: see `bookable`.
     capacity: { ...host.capacity, allocatable: host.allocatable },
-    reserved: { ...host.reserved, ...(host.reserved.more && { more: { ...host.reserved.more } }) },
+    reserved: reservedOn(state, id),
     allocations: host.allocations.length,
     drainDeadlineAtMs: host.drainDeadlineAtMs,
     usage: live?.usage ?? null,

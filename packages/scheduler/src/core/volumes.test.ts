@@ -17,6 +17,7 @@ import {
   why,
   type ImageLine,
 } from "./index.ts";
+import { reservedOn } from "./reserved-on.ts";
 import { host, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const media = "media" as ProjectName;
@@ -189,10 +190,10 @@ describe("sizes", () => {
     cluster.submit(makeSpec("db", { count: 3, volumes: [sized(4)] }));
     expect(lines(cluster)).toEqual(["media/db[0]#1 → h1", "media/db[1]#1 → h1"]);
     expect(sentenceOf(cluster, "db", 2)).toContain("h1 lacks disk (2 GiB short)");
-    expect(cluster.state.hosts.get(host("h1"))?.reserved.more).toEqual({ diskBytes: 8 * GiB });
+    expect(reservedOn(cluster.state, host("h1")).more).toEqual({ diskBytes: 8 * GiB });
     cluster.exit("db", 0, 0);
     // The task has ended; its data has not.
-    expect(cluster.state.hosts.get(host("h1"))?.reserved.more).toEqual({ diskBytes: 8 * GiB });
+    expect(reservedOn(cluster.state, host("h1")).more).toEqual({ diskBytes: 8 * GiB });
     const gone = cluster.state.volumes.get("media/data-0");
     if (gone === undefined) throw new Error("no volume was made");
     cluster.append(unwrap(decideRemoveVolume(cluster.state, media, "data-0", "ann")));
@@ -277,7 +278,7 @@ describe("copies", () => {
     const world = cluster();
     world.exit("db", 0, 0);
     world.append(unwrap(copy(world, "data", "snap", true)));
-    expect(world.state.hosts.get(host("h1"))?.reserved.more).toEqual({ diskBytes: 8 * GiB });
+    expect(reservedOn(world.state, host("h1")).more).toEqual({ diskBytes: 8 * GiB });
     expect(copy(world, "data", "more")).toMatchObject({ error: { code: "volume.no_room" } });
     // A copy that is not complete is not copied, and saying it again changes nothing.
     expect(copy(world, "snap", "x")).toMatchObject({ error: { code: "volume.in_use" } });
@@ -322,6 +323,6 @@ test("a snapshot of the state keeps volumes, and what they book, with hosts that
     const env = { nowMs: 0, makeAllocationId: world.makeAllocationId };
     const [task] = unwrap(dryRun(world.state, spec, env)).tasks;
     expect(task?.outcome).toMatchObject({ kind: "placed", hostId: "h2" });
-    expect(world.state.hosts.get(host("h1"))?.reserved.more).toEqual({ diskBytes: 8 * GiB });
+    expect(reservedOn(world.state, host("h1")).more).toEqual({ diskBytes: 8 * GiB });
   }
 });

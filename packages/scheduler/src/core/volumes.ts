@@ -14,7 +14,7 @@ import {
   type VolumeState,
 } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
-import { addInto, addResources } from "./feasibility.ts";
+import { addResources } from "./feasibility.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { ClusterState, MutableState } from "./state.ts";
 
@@ -61,11 +61,11 @@ export const volumeIdOf = ({ project, name, generation }: VolumeRecord): string 
 const NO_USES: readonly VolumeUse[] = [];
 
 export const mountsVolumes = ({ volumes }: Pick<JobSpec, "volumes">): boolean =>
-  volumes.some((volume) => "volume" in volume);
+  volumes.length > 0 && volumes.some((volume) => "volume" in volume);
 
 /** The volumes that a task mounts, in the order of its spec. */
 export const usesOf = ({ project, volumes }: Mounting, index: number): readonly VolumeUse[] => {
-  if (!volumes.some((volume) => "volume" in volume)) return NO_USES;
+  if (volumes.length === 0 || !volumes.some((volume) => "volume" in volume)) return NO_USES;
   return volumes.flatMap((volume) => {
     if (!("volume" in volume)) return [];
     const name = volumeNameOf(volume.volume, index);
@@ -191,11 +191,9 @@ export const bookVolume = (
   state: MutableState,
   volume: VolumeRecord,
   sign: 1 | -1,
-  where: "everywhere" | "index" = "everywhere",
 ): void => {
   const host = state.hosts.get(volume.hostId);
   if (host === undefined || volume.sizeBytes === 0) return;
-  if (where === "everywhere") addInto(host.reserved, diskOf(volume.sizeBytes), sign);
   state.index.book(host.slot, sizeClass(state, volume), sign);
 };
 
