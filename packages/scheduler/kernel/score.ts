@@ -3,10 +3,13 @@
  * instructions that count two classes at once. WebAssembly, so that it is as portable and as contained as the rest.
  * AssemblyScript; addresses are bytes in the memory of the instance, and src/core/score-kernel.ts lays that out.
  *
- * A strip holds the scores of eight classes (lanes) for all positions of hosts, those of one host side by side, and above
- * them, sixteen to one, the highest of each group, so that a change touches a few lines of memory and the best is found by
- * a few short looks.
+ * A strip holds the scores of eight classes (lanes) for all positions of hosts, those of one host side by side; what stands
+ * above them is in levels.ts.
  */
+
+import { CANNOT, LENGTH, LEVEL, levelOf, POSITION_OF, SCORES, SLOT_AT } from "./levels";
+
+export { build, raise, raiseAll, top, topIn } from "./levels";
 
 /** How many dimensions; bytes of a row of hosts; requests of the mix, rounded up to an even number. */
 let size: i32 = 0;
@@ -30,23 +33,12 @@ let fullnessWeight: f64 = 0;
 let units: f64 = 0;
 let unlimited: f64 = 0;
 
-/** Where a request does not fit; what is below was refused by a rule, whatever the room. */
-const CANNOT: i32 = -1;
-/** A strip's head: where the positions of its hosts are, where their slots are, how many positions, how many levels, their addresses. */
-const POSITION_OF: usize = 0;
-const SLOT_AT: usize = 4;
-const LENGTH: usize = 8;
-const LEVELS: usize = 12;
-const LEVEL: usize = 16;
 /** Behind the head: the requests' own sizes, how much of their room comes back, then their amounts by dimension. */
 const OWN: usize = 64;
 const RETURNS: usize = 128;
 const REQUESTS: usize = 192;
-/** Bytes of a row of eight scores, and of eight amounts. */
-const SCORES: usize = 32;
+/** Bytes of a row of eight amounts. */
 const AMOUNTS: usize = 64;
-const SHIFT: i32 = 4;
-const GROUP: i32 = 1 << SHIFT;
 
 export function shape(
   sizeNow: i32,
@@ -172,20 +164,39 @@ function loss(slot: i32): v128 {
   return sum;
 }
 
+/** For which of two requests, or of two before, so much is too little. */
+function shortOf(free: f64, request: usize, offset: usize, before: v128): v128 {
+  // Overbooked already, which whoever asks for nothing of it does not make worse.
+  return v128.or(before, f64x2.gt(v128.load(request + offset), f64x2.splat(max(free, 0))));
+}
+
 /** The scores of two classes, `pair` of a strip, on a host: the lower two of four numbers. */
 function scorePair(strip: usize, pair: i32, slot: i32): v128 {
+  const host = free + <usize>(slot * rowBytes);
+  let request = strip + REQUESTS + <usize>(pair * 16);
+  let short = i64x2.splat(0);
+  for (let dimension = 0; dimension < size; dimension += 1) {
+    short = shortOf(load<f64>(host + <usize>(dimension * 8)), request, 0, short);
+    request += AMOUNTS;
+  }
+  return scoreSome(strip, pair, slot, short);
+}
+
+/** The same, where it is known which of the two are too large. */
+function scoreSome(strip: usize, pair: i32, slot: i32, short: v128): v128 {
+  return i64x2.all_true(short) ? i32x4.splat(CANNOT) : scoreFitting(strip, pair, slot, v128.not(short));
+}
+
+function scoreFitting(strip: usize, pair: i32, slot: i32, fits: v128): v128 {
   const host = free + <usize>(slot * rowBytes);
   const unit = perUnit + <usize>(slot * rowBytes);
   const zero = f64x2.splat(0);
   let request = strip + REQUESTS + <usize>(pair * 16);
-  let fits = i64x2.splat(-1);
   let empty = zero;
   for (let dimension = 0; dimension < size; dimension += 1) {
     const wanted = v128.load(request);
     const remains = f64x2.sub(f64x2.splat(load<f64>(host + <usize>(dimension * 8))), wanted);
-    // Overbooked already, which whoever asks for nothing of it does not make worse: it counts as full.
-    fits = v128.andnot(fits, v128.and(f64x2.lt(remains, zero), f64x2.gt(wanted, zero)));
-    if (!v128.any_true(fits)) return i32x4.splat(CANNOT);
+    // What is overbooked counts as full.
     const left = f64x2.pmax(zero, remains);
     v128.store(rest + <usize>(dimension * 16), left);
     const share = f64x2.mul(left, f64x2.splat(load<f64>(unit + <usize>(dimension * 8))));
@@ -213,8 +224,11 @@ function keepRefused(before: v128, now: v128): v128 {
   return v128.bitselect(before, now, i32x4.lt_s(before, i32x4.splat(CANNOT)));
 }
 
-/** Scores these hosts for all lanes; `changed` gets a byte for each, with a bit for every lane whose score is another one. */
-export function score(strip: usize, slots: usize, many: i32, changed: usize): void {
+/**
+ * Scores these hosts for all lanes; `changed` gets a byte for each, with a bit for every lane whose score is another one, and
+ * `before` what the scores were.
+ */
+export function score(strip: usize, slots: usize, many: i32, changed: usize, before: usize): void {
   const positionOf = <usize>load<u32>(strip + POSITION_OF);
   const leaves = <usize>load<u32>(strip + LEVEL);
   for (let at = 0; at < many; at += 1) {
@@ -223,55 +237,34 @@ export function score(strip: usize, slots: usize, many: i32, changed: usize): vo
     let low = i32x4.splat(CANNOT);
     let high = i32x4.splat(CANNOT);
     if (load<u8>(ready + <usize>slot) === 1) {
-      low = v128.shuffle<i64>(scorePair(strip, 0, slot), scorePair(strip, 1, slot), 0, 2);
-      high = v128.shuffle<i64>(scorePair(strip, 2, slot), scorePair(strip, 3, slot), 0, 2);
+      const host = free + <usize>(slot * rowBytes);
+      let request = strip + REQUESTS;
+      let a = i64x2.splat(0);
+      let b = a;
+      let c = a;
+      let d = a;
+      for (let dimension = 0; dimension < size; dimension += 1) {
+        const has = load<f64>(host + <usize>(dimension * 8));
+        a = shortOf(has, request, 0, a);
+        b = shortOf(has, request, 16, b);
+        c = shortOf(has, request, 32, c);
+        d = shortOf(has, request, 48, d);
+        request += AMOUNTS;
+      }
+      // On a full host most do not fit, and it costs no more to find that out of eight than of one.
+      low = v128.shuffle<i64>(scoreSome(strip, 0, slot, a), scoreSome(strip, 1, slot, b), 0, 2);
+      high = v128.shuffle<i64>(scoreSome(strip, 2, slot, c), scoreSome(strip, 3, slot, d), 0, 2);
     }
     const lowBefore = v128.load(leaf);
     const highBefore = v128.load(leaf, 16);
+    v128.store(before + <usize>at * SCORES, lowBefore);
+    v128.store(before + <usize>at * SCORES, highBefore, 16);
     low = keepRefused(lowBefore, low);
     high = keepRefused(highBefore, high);
     v128.store(leaf, low);
     v128.store(leaf, high, 16);
     const bits = i32x4.bitmask(i32x4.ne(low, lowBefore)) | (i32x4.bitmask(i32x4.ne(high, highBefore)) << 4);
     store<u8>(changed + <usize>at, <u8>bits);
-  }
-}
-
-/** Writes the highest of a group into the level above; false when it stood there. */
-function raiseOne(group: usize, to: usize): bool {
-  let low = v128.load(group);
-  let high = v128.load(group, 16);
-  for (let at = 1; at < GROUP; at += 1) {
-    low = i32x4.max_s(low, v128.load(group + <usize>at * SCORES));
-    high = i32x4.max_s(high, v128.load(group + <usize>at * SCORES, 16));
-  }
-  const differs = v128.or(v128.xor(low, v128.load(to)), v128.xor(high, v128.load(to, 16)));
-  if (!v128.any_true(differs)) return false;
-  v128.store(to, low);
-  v128.store(to, high, 16);
-  return true;
-}
-
-function levelOf(strip: usize, level: i32): usize {
-  return <usize>load<u32>(strip + LEVEL + <usize>(level * 4));
-}
-
-/** What stands above a position whose scores were changed. */
-export function raise(strip: usize, position: i32): void {
-  const levels = load<i32>(strip + LEVELS);
-  for (let level = 1; level < levels; level += 1) {
-    position >>= SHIFT;
-    const group = levelOf(strip, level - 1) + <usize>(position << SHIFT) * SCORES;
-    if (!raiseOne(group, levelOf(strip, level) + <usize>position * SCORES)) return;
-  }
-}
-
-/** The same for hosts, where `changed` has a bit. */
-export function raiseAll(strip: usize, slots: usize, many: i32, changed: usize): void {
-  const positionOf = <usize>load<u32>(strip + POSITION_OF);
-  for (let at = 0; at < many; at += 1) {
-    if (load<u8>(changed + <usize>at) === 0) continue;
-    raise(strip, load<i32>(positionOf + <usize>(load<i32>(slots + <usize>(at * 4)) * 4)));
   }
 }
 
@@ -298,50 +291,4 @@ export function fill(strip: usize, lane: i32): void {
     }
     store<i32>(leaf, known);
   }
-}
-
-/** All that stands above the scores. */
-export function build(strip: usize): void {
-  const levels = load<i32>(strip + LEVELS);
-  let groups = (load<i32>(strip + LENGTH) + GROUP - 1) >> SHIFT;
-  for (let level = 1; level < levels; level += 1) {
-    const below = levelOf(strip, level - 1);
-    const to = levelOf(strip, level);
-    for (let at = 0; at < groups; at += 1) raiseOne(below + <usize>(at << SHIFT) * SCORES, to + <usize>at * SCORES);
-    groups = (groups + GROUP - 1) >> SHIFT;
-  }
-}
-
-/** The first of the highest among rows `from` … `to` - 1 of a level, or -1 when none can take the request. */
-function highest(level: usize, lane: i32, from: i32, to: i32): i32 {
-  let best = -1;
-  let known = CANNOT;
-  for (let at = from; at < to; at += 1) {
-    const score = load<i32>(level + <usize>at * SCORES + <usize>(lane * 4));
-    if (score > known) {
-      known = score;
-      best = at;
-    }
-  }
-  return best;
-}
-
-/** The best position of a lane, or -1. */
-export function top(strip: usize, lane: i32): i32 {
-  let level = load<i32>(strip + LEVELS) - 1;
-  let at = highest(levelOf(strip, level), lane, 0, GROUP);
-  while (at >= 0 && level > 0) {
-    level -= 1;
-    at = highest(levelOf(strip, level), lane, at << SHIFT, (at + 1) << SHIFT);
-  }
-  return at;
-}
-
-/** The best of the positions `from` … `to` - 1, both multiples of sixteen. */
-export function topIn(strip: usize, lane: i32, from: i32, to: i32): i32 {
-  const leaves = levelOf(strip, 0);
-  // A strip so short that it has no groups is looked at itself.
-  if (load<i32>(strip + LEVELS) === 1) return highest(leaves, lane, from, to);
-  const group = highest(levelOf(strip, 1), lane, from >> SHIFT, to >> SHIFT);
-  return group < 0 ? -1 : highest(leaves, lane, group << SHIFT, (group + 1) << SHIFT);
 }

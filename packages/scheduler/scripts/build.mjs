@@ -1,4 +1,4 @@
-// Compiles kernel/score.ts to src/core/score-kernel.gen.ts, code that the core takes in as it takes in any other. With --text
+// Compiles kernel/score.ts, with kernel/levels.ts, to src/core/score-kernel.gen.ts, code that the core takes in as it takes in any other. With --text
 // what became of it is written to stdout, to be read.
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -293,12 +293,7 @@ const finish = (folding: Folding, allocation: MutableAllocation, end: End): void
  * Moves an allocation into a terminal state: frees what it had booked and settles its task, which is over, waits for its
  * next attempt, or may start in its new version, either of them not before `waitMs` have passed.
  */
-export const endAllocation = (
-  folding: Folding,
-  allocation: MutableAllocation,
-  end: End,
-  waitMs = 0,
-): void => {
+export const endAllocation = (folding: Folding, allocation: MutableAllocation, end: End, waitMs = 0): void => {
   const { state } = folding;
   const job = state.jobs.get(allocation.key);
   const task = job?.tasks[allocation.index];

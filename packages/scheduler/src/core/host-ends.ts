@@ -73,7 +73,8 @@ export const createHostEnds = (): HostEnds => {
 
   return {
     count: (slot, atMs, sign) => {
-      if (remembered.size > 0) for (const { found } of remembered.values()) if (slot < found.length) found[slot] = UNKNOWN;
+      if (remembered.size > 0)
+        for (const { found } of remembered.values()) if (slot < found.length) found[slot] = UNKNOWN;
       if (atMs < NO_END) change((known[slot] ??= []), atMs, sign);
       else others[slot] = (others[slot] ?? 0) + sign;
     },

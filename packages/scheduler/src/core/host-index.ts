@@ -138,7 +138,10 @@ export const createHostIndex = (
   let growthCount = 0;
   let valuation = NO_VALUATION;
   let mixVersion = 0;
+  let mixRequests: Mix["requests"] = [];
   let sizes = 0;
+  let largest = new Float64Array(STRIDE);
+  let largestAt = -1;
   const ends = createHostEnds();
   const imageSlots = new WeakMap<ImageNeed, ImageSlots>();
   let now = 0;
@@ -184,12 +187,25 @@ export const createHostIndex = (
   };
 
   const largestNow = (): Float64Array => {
-    const largest = new Float64Array(STRIDE);
+    if (largestAt === sizes) return largest;
+    largest = new Float64Array(STRIDE);
+    largestAt = sizes;
     const { allocatable } = table.rows();
-    for (let at = 0; at < ids.length * STRIDE; at += 1) {
-      largest[at % STRIDE] = Math.max(largest[at % STRIDE] as number, allocatable[at] as number);
+    for (let from = 0; from < ids.length * STRIDE; from += STRIDE) {
+      for (let at = 0; at < STRIDE; at += 1) {
+        const amount = allocatable[from + at] as number;
+        if (amount > (largest[at] as number)) largest[at] = amount;
+      }
     }
     return largest;
+  };
+
+  /** Beside how much of what is placed comes back, it is the one that is known. */
+  const isSameMix = ({ requests }: Mix, largestHosts: ArrayLike<number>): boolean => {
+    if (requests !== mixRequests || requests.some(({ devices }) => devices !== undefined)) return false;
+    const known = valuation.largest;
+    for (let at = 0; at < STRIDE; at += 1) if (known[at] !== largestHosts[at]) return false;
+    return true;
   };
 
   const refusal = (slot: number, requestClass: RequestClass): RuleRejection | undefined => {
@@ -271,11 +287,15 @@ export const createHostIndex = (
       return found.map(({ slot, score }) => ({ slot, score: score / SCORE_UNITS, hostId: ids[slot] as HostId }));
     },
     refusal,
-    setMix: (mix, largest) => {
+    setMix: (mix, by) => {
       if (mix.version === mixVersion) return;
       mixVersion = mix.version;
-      valuation = valuate(mix, padded(largest ?? largestNow()), layout);
-      board.setValuation(valuation);
+      const measure = padded(by ?? largestNow());
+      const isSame = isSameMix(mix, measure);
+      mixRequests = mix.requests;
+      valuation = valuate(mix, measure, layout);
+      if (isSame) board.setReturns(valuation);
+      else board.setValuation(valuation);
     },
     valuation: () => valuation,
     explain: (slot, requestClass, image) => {

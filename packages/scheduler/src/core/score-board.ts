@@ -12,10 +12,22 @@ import type { HostTable } from "./host-table.ts";
 import { partitionBy, placeBy, type Place } from "./places.ts";
 import type { RequestClass } from "./request-class.ts";
 import { againstOthers, checkOf, eligibleIn, hostSightOf, type HostSight, type RuleCheck } from "./rule-check.ts";
+import { groupsOf, isPlain, isWeighed, wantsDevices, weighed } from "./lane-rules.ts";
 import { ScoreKernel } from "./score-kernel.ts";
-import { close, leafOf, REFUSED, setOwn, setScore, Sheet, UNKNOWN_TOP, type Lane, type Strip } from "./score-strip.ts";
-import { NO_VALUATION, ownSize, SCORE_UNITS, type Valuation } from "./score.ts";
-import { BASE } from "./vector.ts";
+import {
+  blank,
+  close,
+  leafOf,
+  REFUSED,
+  setOwn,
+  setScore,
+  Sheet,
+  UNKNOWN_TOP,
+  type Lane,
+  type Strip,
+} from "./score-strip.ts";
+import { NO_VALUATION, ownSize, type Valuation } from "./score.ts";
+import { BASE, roundedUp } from "./vector.ts";
 import { CANNOT, createScorer, returnsOf } from "./scorer.ts";
 
 export interface ScoreBoard {
@@ -24,6 +36,8 @@ export interface ScoreBoard {
   /** The score of this request by the room of a host alone, with its ingredients; for a request that fits there. */
   readonly explain: (slot: number, requestClass: RequestClass) => ScoreBreakdown;
   readonly setValuation: (valuation: Valuation) => void;
+  /** The same valuation, but for how much of the room that is taken comes back: only idle hosts have other scores then. */
+  readonly setReturns: (valuation: Valuation) => void;
   /** This host is another one, perhaps with as much room as before. */
   readonly touch: (slot: number) => void;
   /** More or fewer of a group stand on this host; `isFirst` when before or now there is none of it anywhere. */
@@ -43,25 +57,8 @@ const NONE_SEEN = -1;
 
 const MAX_RECOUNTED = 4_096;
 
-/** The groups of which it matters to a lane how many stand on a host. */
-const groupsOf = ({ check }: Lane): readonly string[] =>
-  check === null ? [] : [...check.rules.hostLimits, ...check.rules.hostTogether].map(({ group }) => group);
-
-/** Few sizes, so that a larger request than any before is rare. */
-const roundedUp = (amount: number): number => {
-  let size = 1;
-  while (size < amount) size *= 2;
-  return size;
-};
-
-/** With rules, the weights that may be added leave less to the packing. */
-const weighed = ({ check }: Lane, slot: number, units: number): number =>
-  check === null || check.total === 1 || units < 0
-    ? units
-    : Math.round((units + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
-
-const isWeighed = ({ check }: Lane): boolean => check !== null && check.total !== 1;
-const wantsDevices = ({ ask }: Lane): boolean => ask.wishes.length > 0 || ask.columns;
+/** No class has it. */
+const NO_CLASS = -1;
 
 export const createScoreBoard = (
   table: HostTable,
@@ -94,11 +91,23 @@ export const createScoreBoard = (
   /** The lanes to which it matters how many of a group stand on a host. */
   const watching = new Map<string, Set<Lane>>();
 
+  /** Whoever was asked about last is asked about again at once, for the ingredients of its score. */
+  let newest: Lane;
+  let newestId = NO_CLASS;
+  const laneBy = (requestClass: RequestClass): Lane => {
+    if (requestClass.id === newestId) return newest;
+    newest = lanes.get(requestClass.id) ?? open(requestClass);
+    newestId = lanes.has(requestClass.id) ? requestClass.id : NO_CLASS;
+    return newest;
+  };
+
   const lanes = new LRUCache<number, Lane>({
     maxSize: maxScores,
     sizeCalculation: ({ strip }) => Math.max(1, strip.sheet.partition.length),
     dispose: (lane) => {
+      newestId = NO_CLASS;
       close(lane);
+      blank(lane);
       for (const group of groupsOf(lane)) {
         const lanesOf = watching.get(group);
         lanesOf?.delete(lane);
@@ -212,10 +221,10 @@ export const createScoreBoard = (
 
   /** The kernel's scores of these hosts, put right; what has changed of lanes with domains is noted. */
   const follow = (strip: Strip, count: number): void => {
+    if (columns === 0 && isPlain(strip)) return;
     const live = strip.lanes.filter((lane) => lane?.isLive === true) as Lane[];
     const special = live.filter((lane) => isWeighed(lane) || wantsDevices(lane));
     const placed = live.filter(({ check }) => check !== null && check.places.length > 0);
-    if (special.length + placed.length + columns === 0) return;
     const { slots, changedAt } = kernel;
     const { domainOf } = strip.sheet.partition;
     for (let at = 0; at < count; at += 1) {
@@ -242,11 +251,11 @@ export const createScoreBoard = (
       for (const lane of strip.lanes) if (lane !== undefined) lane.isLive = false;
       return;
     }
-    const { changedAt, slots, slotsAt } = kernel;
+    const { beforeAt, changedAt, slots, slotsAt } = kernel;
     const count = journal.since(mark, slots);
-    kernel.run.score(strip.at, slotsAt, count, changedAt);
+    kernel.run.score(strip.at, slotsAt, count, changedAt, beforeAt);
     follow(strip, count);
-    kernel.run.raiseAll(strip.at, slotsAt, count, changedAt);
+    kernel.run.raiseAll(strip.at, slotsAt, count, changedAt, beforeAt);
   };
 
   const recount = (lane: Lane): void => {
@@ -325,7 +334,7 @@ export const createScoreBoard = (
   return {
     laneOf: (requestClass) => {
       catchUp();
-      const lane = lanes.get(requestClass.id) ?? open(requestClass);
+      const lane = laneBy(requestClass);
       update(lane.strip);
       if (lane.isLive) recount(lane);
       else scoreAll(lane);
@@ -346,6 +355,17 @@ export const createScoreBoard = (
       scorer = createScorer(next, width, columns);
       for (const lane of lanes.values()) lane.isLive = false;
       isRevalued = true;
+    },
+    setReturns: (next) => {
+      valuation = next;
+      scorer = createScorer(next, width, columns);
+      for (const lane of lanes.values()) {
+        if (lane.isLive) setOwn(lane, ownOf(lane), returnsOf(valuation, lane.ask.lastsMs));
+      }
+      // All are surveyed anew anyway.
+      if (isRevalued || hosts === NONE_SEEN) return;
+      const { opening } = kernel.seen;
+      for (let slot = 0; slot < hosts; slot += 1) if ((opening[slot] as number) > 0) journal.note(slot);
     },
     touch: (slot) => {
       if (slot < seenReady.length) seenReady[slot] = UNSEEN;

@@ -33,9 +33,9 @@ interface Exports {
   readonly surveyPlaces: (slot: number) => void;
   readonly surveyBinding: (slot: number) => void;
   readonly surveyAll: (hosts: number) => void;
-  readonly score: (strip: number, slots: number, many: number, changed: number) => void;
+  readonly score: (strip: number, slots: number, many: number, changed: number, before: number) => void;
   readonly raise: (strip: number, position: number) => void;
-  readonly raiseAll: (strip: number, slots: number, many: number, changed: number) => void;
+  readonly raiseAll: (strip: number, slots: number, many: number, changed: number, before: number) => void;
   readonly fill: (strip: number, lane: number) => void;
   readonly build: (strip: number) => void;
   readonly top: (strip: number, lane: number) => number;
@@ -60,6 +60,8 @@ const PAGE = 65_536;
 /** What the kernel keeps for itself. */
 const FIRST = PAGE;
 const ALIGNED = 16;
+/** Bytes of the scores of a host in a strip. */
+const SCORES = 32;
 
 export class ScoreKernel {
   readonly run: Exports;
@@ -68,6 +70,8 @@ export class ScoreKernel {
   u8!: Uint8Array;
   /** The hosts as they were when last looked at. */
   seen!: Standings;
+  /** Where hosts that have changed are listed. */
+  slots!: Int32Array;
   #end = FIRST;
   readonly #unused = new Map<number, number[]>();
   #hosts = 0;
@@ -87,10 +91,12 @@ export class ScoreKernel {
   #mixBytes = 0;
   #slots = 0;
   #changed = 0;
+  #before = 0;
   #most = 0;
 
   constructor() {
-    this.run = new Instance(compile()).exports as Exports;
+    // A copy: what is exported is looked up by name each time.
+    this.run = { ...(new Instance(compile()).exports as Exports) };
     this.#view();
   }
 
@@ -99,6 +105,7 @@ export class ScoreKernel {
     this.f64 = new Float64Array(buffer);
     this.i32 = new Int32Array(buffer);
     this.u8 = new Uint8Array(buffer);
+    this.slots = this.i32.subarray(this.#slots / 4);
     const amounts = this.#hosts * this.#row;
     this.seen = {
       free: new Float64Array(buffer, this.#free, amounts),
@@ -153,6 +160,7 @@ export class ScoreKernel {
     const rest = this.alloc(size * 16);
     this.#slots = this.alloc(longest * 4);
     this.#changed = this.alloc(longest);
+    this.#before = this.alloc(longest * SCORES);
     this.#models = new Int32Array(hosts * columns);
     this.#hosts = hosts;
     this.#view();
@@ -193,16 +201,17 @@ export class ScoreKernel {
     return this.u8[this.#ready + slot] === 1;
   }
 
-  /** Where hosts that have changed are listed, and what of them has changed in a strip. */
-  get slots(): Int32Array {
-    return this.i32.subarray(this.#slots / 4);
-  }
-
+  /** Where that is, and where it is said what of them has changed in a strip. */
   get slotsAt(): number {
     return this.#slots;
   }
 
   get changedAt(): number {
     return this.#changed;
+  }
+
+  /** And where what their scores were. */
+  get beforeAt(): number {
+    return this.#before;
   }
 }

@@ -209,8 +209,8 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
         }
         kernel.slots.set([...changed]);
         const strip = lanes[0]?.strip.at as number;
-        kernel.run.score(strip, kernel.slotsAt, changed.size, kernel.changedAt);
-        kernel.run.raiseAll(strip, kernel.slotsAt, changed.size, kernel.changedAt);
+        kernel.run.score(strip, kernel.slotsAt, changed.size, kernel.changedAt, kernel.beforeAt);
+        kernel.run.raiseAll(strip, kernel.slotsAt, changed.size, kernel.changedAt, kernel.beforeAt);
         check();
       },
     ),

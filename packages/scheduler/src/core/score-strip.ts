@@ -94,6 +94,8 @@ export class Sheet {
     const at = kernel.alloc(this.#bytes);
     const leaves = at + (this.#levels[0] as number);
     kernel.i32.fill(CANNOT, leaves / 4, (at + this.#bytes) / 4);
+    // As `blank` has it.
+    kernel.f64.fill(Number.POSITIVE_INFINITY, (at + HEAD.requests) / 8, (at + HEAD.requests) / 8 + LANES);
     const set = (offset: number, value: number): void => {
       kernel.i32[(at + offset) / 4] = value;
     };
@@ -135,6 +137,11 @@ export class Sheet {
 export const close = (lane: Lane): void => {
   lane.isLive = false;
   lane.strip.lanes[lane.inside] = undefined;
+};
+
+/** What was in this lane fits nowhere from here on: to find that out costs nothing. */
+export const blank = ({ strip, inside }: Lane): void => {
+  strip.sheet.kernel.f64[(strip.at + HEAD.requests) / 8 + inside] = Number.POSITIVE_INFINITY;
 };
 
 /** The size of its request and how much of that comes back, as the valuation has them. */

@@ -29,40 +29,61 @@ export interface Served {
   readonly end: "done" | "blocked" | "held" | "more" | "cut";
 }
 
-/** The tasks of a job that want a placement now, by index; without a free slot only those that have one on a lost host. */
-function* wantingTasks(
-  job: MutableJob,
-  due: ReadonlySet<number> | undefined,
-  slots: { left: number },
-): Generator<MutableTask> {
-  const late = [...(due ?? [])].sort((a, b) => a - b);
-  let lateAt = 0;
-  let at = job.wanting.next(0);
-  while (at >= 0 || lateAt < late.length) {
-    if (slots.left <= 0) break;
-    const next = late[lateAt];
-    const takeLate = next !== undefined && (at < 0 || next < at);
-    const task = job.tasks[takeLate ? next : at];
-    if (takeLate) lateAt += 1;
-    else at = job.wanting.next(at + 1);
-    if (task === undefined) continue;
-    if (!job.stranded.has(task.index)) slots.left -= 1;
-    yield task;
+const NONE: readonly number[] = [];
+const ascending = (indices: ReadonlySet<number>): readonly number[] =>
+  indices.size === 0 ? NONE : [...indices].sort((a, b) => a - b);
+
+/**
+ * The tasks of a job that want a placement now, by index; without a free slot only those that have one on a lost host. By
+ * hand: a generator is too dear where most jobs have one such task.
+ */
+class WantingTasks {
+  readonly #job: MutableJob;
+  readonly #late: readonly number[];
+  #lateAt = 0;
+  #at: number;
+  /** What of the stranded may still go on, once no slot is left. */
+  #rest: readonly number[] | undefined;
+  #restAt = 0;
+  /** How many more tasks may hold an allocation. */
+  left: number;
+
+  constructor(job: MutableJob, due: ReadonlySet<number> | undefined, left: number) {
+    this.#job = job;
+    this.#late = due === undefined ? NONE : ascending(due);
+    this.#at = job.wanting.next(0);
+    this.left = left;
   }
-  // No slot is left: of the rest, only the stranded may go on, since they hold one already; none while the job holds more
-  // than it may, as when a host returns with what an earlier version had there.
-  if (at < 0 || slots.left < 0) return;
-  for (const index of [...job.stranded].sort((a, b) => a - b)) {
-    const task = index < at ? undefined : job.tasks[index];
-    if (task !== undefined) yield task;
+
+  next(): MutableTask | undefined {
+    const { tasks, stranded, wanting } = this.#job;
+    while (this.#rest === undefined && this.left > 0) {
+      const late = this.#late[this.#lateAt];
+      if (this.#at < 0 && late === undefined) break;
+      const takesLate = late !== undefined && (this.#at < 0 || late < this.#at);
+      const index = takesLate ? late : this.#at;
+      if (takesLate) this.#lateAt += 1;
+      else this.#at = wanting.next(this.#at + 1);
+      const task = tasks[index];
+      if (task === undefined) continue;
+      if (stranded.size === 0 || !stranded.has(index)) this.left -= 1;
+      return task;
+    }
+    // No slot is left: of the rest, only the stranded may go on, since they hold one already; none while the job holds more
+    // than it may, as when a host returns with what an earlier version had there.
+    this.#rest ??= this.#at < 0 || this.left < 0 ? NONE : ascending(stranded).filter((index) => index >= this.#at);
+    while (this.#restAt < this.#rest.length) {
+      const task = tasks[this.#rest[this.#restAt] as number];
+      this.#restAt += 1;
+      if (task !== undefined) return task;
+    }
+    return undefined;
   }
 }
 
 /** A job as this plan has served it so far. */
 interface Progress {
-  readonly tasks: Iterator<MutableTask>;
-  /** How many more of them may hold an allocation. */
-  readonly slots: { left: number };
+  readonly tasks: WantingTasks;
   /** The next task, taken from `tasks` but not served. */
   waiting: MutableTask | undefined;
   isGangPlaced: boolean;
@@ -71,14 +92,12 @@ interface Progress {
 const nextTask = (at: Progress): MutableTask | undefined => {
   const { waiting } = at;
   at.waiting = undefined;
-  if (waiting !== undefined) return waiting;
-  const { value, done } = at.tasks.next();
-  return done === true ? undefined : (value as MutableTask);
+  return waiting ?? at.tasks.next();
 };
 
 /** Nothing for this one now; the slot that it would have had is another's. */
 const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
-  if (!job.stranded.has(task.index)) at.slots.left += 1;
+  if (!job.stranded.has(task.index)) at.tasks.left += 1;
 };
 
 /** One plan being made. A class, since a plan of one task is made so often that it must not cost a dozen closures. */
@@ -253,8 +272,7 @@ export class Serving {
   #progressOf(job: MutableJob, due: ReadonlySet<number> | undefined): Progress {
     const known = this.#progress.get(job);
     if (known !== undefined) return known;
-    const slots = { left: slotsOf(job) };
-    const made = { tasks: wantingTasks(job, due, slots), slots, waiting: undefined, isGangPlaced: false };
+    const made = { tasks: new WantingTasks(job, due, slotsOf(job)), waiting: undefined, isGangPlaced: false };
     this.#progress.set(job, made);
     return made;
   }

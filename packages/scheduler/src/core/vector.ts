@@ -32,3 +32,10 @@ export const addRow = (
     sums[from + at] = (sums[from + at] as number) + sign * (vector[at] as number);
   }
 };
+
+/** Few sizes, so that a larger request than any before is rare. */
+export const roundedUp = (amount: number): number => {
+  let size = 1;
+  while (size < amount) size *= 2;
+  return size;
+};

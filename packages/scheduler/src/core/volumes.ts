@@ -61,11 +61,11 @@ export const volumeIdOf = ({ project, name, generation }: VolumeRecord): string 
 const NO_USES: readonly VolumeUse[] = [];
 
 export const mountsVolumes = ({ volumes }: Pick<JobSpec, "volumes">): boolean =>
-  volumes.length > 0 && volumes.some((volume) => "volume" in volume);
+  volumes.some((volume) => "volume" in volume);
 
 /** The volumes that a task mounts, in the order of its spec. */
 export const usesOf = ({ project, volumes }: Mounting, index: number): readonly VolumeUse[] => {
-  if (volumes.length === 0 || !volumes.some((volume) => "volume" in volume)) return NO_USES;
+  if (!mountsVolumes({ volumes })) return NO_USES;
   return volumes.flatMap((volume) => {
     if (!("volume" in volume)) return [];
     const name = volumeNameOf(volume.volume, index);
@@ -187,11 +187,7 @@ export const diskOf = (bytes: number) => ({
 });
 
 /** Books (1) or frees (-1) what a volume takes of its host, as long as that is one of the cluster. */
-export const bookVolume = (
-  state: MutableState,
-  volume: VolumeRecord,
-  sign: 1 | -1,
-): void => {
+export const bookVolume = (state: MutableState, volume: VolumeRecord, sign: 1 | -1): void => {
   const host = state.hosts.get(volume.hostId);
   if (host === undefined || volume.sizeBytes === 0) return;
   state.index.book(host.slot, sizeClass(state, volume), sign);

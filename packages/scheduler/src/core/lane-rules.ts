@@ -1,0 +1,26 @@
+/** What of a lane the kernel does not count: weights that rules add, devices, and domains of places. */
+import { SCORE_UNITS } from "./score.ts";
+import type { Lane, Strip } from "./score-strip.ts";
+
+/** The groups of which it matters to a lane how many stand on a host. */
+export const groupsOf = ({ check }: Lane): readonly string[] =>
+  check === null ? [] : [...check.rules.hostLimits, ...check.rules.hostTogether].map(({ group }) => group);
+
+/** With rules, the weights that may be added leave less to the packing. */
+export const weighed = ({ check }: Lane, slot: number, units: number): number =>
+  check === null || check.total === 1 || units < 0
+    ? units
+    : Math.round((units + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
+
+export const isWeighed = ({ check }: Lane): boolean => check !== null && check.total !== 1;
+export const wantsDevices = ({ ask }: Lane): boolean => ask.wishes.length > 0 || ask.columns;
+
+/** Nothing is to be said of its scores beside what the kernel says. */
+export const isPlain = ({ lanes: some }: Strip): boolean => {
+  for (let at = 0; at < some.length; at += 1) {
+    const lane = some[at];
+    if (lane?.isLive !== true) continue;
+    if (isWeighed(lane) || wantsDevices(lane) || (lane.check !== null && lane.check.places.length > 0)) return false;
+  }
+  return true;
+};
