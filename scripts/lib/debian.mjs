@@ -17,6 +17,7 @@ const NEEDED = [
   { name: "libssl-dev", files: ["/usr/include/openssl/evp.h"] },
   { name: "pkg-config", programs: ["pkg-config"] },
   { name: "build-essential", programs: ["gcc", "g++", "make"] },
+  { name: "musl-tools", programs: ["musl-gcc"] },
   { name: "python3", programs: ["python3"] },
 ];
 const NEEDED_BY_TESTS = [

@@ -2,7 +2,6 @@
  * One container's cgroups from the agent's side: where they are, and what has to be done when a supervisor is no longer
  * there to do it.
  */
-import { existsSync } from "node:fs";
 import { appendFile, readdir, readFile, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -86,14 +85,14 @@ export class ContainerCgroup {
     }
   }
 
-  /** True when none of the directories is left: the usual case, the supervisor removes them itself. */
-  isGone(): boolean {
-    return [...this.#places.map(({ path }) => path), ...this.#onDemand].every((path) => !existsSync(path));
+  /** Its directories. Usually the supervisor has removed them itself. */
+  get paths(): readonly string[] {
+    return [...this.#places.map(({ path }) => path), ...this.#onDemand];
   }
 
   /** Removes the directories; processes that are just dying get a moment. */
   async remove(): Promise<void> {
-    for (const path of [...this.#places.map((place) => place.path), ...this.#onDemand]) {
+    for (const path of this.paths) {
       for (let attempt = 0; ; attempt++) {
         try {
           await rmdir(path);

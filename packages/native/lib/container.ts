@@ -25,7 +25,7 @@ import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import type { FramingError } from "./frames.ts";
-import { dial, discard, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
+import { dial, discard, forget, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
 import { openLog } from "./log.ts";
 import { conclude, KILL_DIRECT_MS } from "./conclude.ts";
 import { NEVER_STARTED, notStartedRecord, requireLevel, unreachable } from "./lost.ts";
@@ -257,16 +257,17 @@ export class TrackedContainer implements Container {
     }
     /* Tells the supervisor that its exit was received: nothing keeps it any more. */
     this.#connection?.destroy();
-    const lock = await this.#waitForLock();
-    if (lock === undefined) return;
-    try {
-      if (!this.#cgroup.isGone()) await this.#removeCgroup();
-      await this.#limits.protect().catch(() => undefined);
-    } catch (cause) {
-      closeSync(lock);
-      throw cause;
+    const lock = await forget(this.#host, this.id, LOCK_WAIT_MS, this.#cgroup.paths);
+    if (lock !== undefined) {
+      try {
+        await this.#removeCgroup();
+      } catch (cause) {
+        closeSync(lock);
+        throw cause;
+      }
+      await discard(this.#host, this.id, lock);
     }
-    await discard(this.#host, this.id, lock);
+    await this.#limits.protect().catch(() => undefined);
   }
 
   async #removeCgroup(): Promise<void> {
@@ -375,13 +376,6 @@ export class TrackedContainer implements Container {
     if (exit === undefined) return "never_started";
     this.#end(exit);
     return "ended";
-  }
-
-  async #waitForLock(): Promise<number | undefined> {
-    const lock = await this.#host.binding.lockSoon(this.#host.stateRoot, this.id, LOCK_WAIT_MS);
-    if (lock >= 0) return lock;
-    if (-lock === constants.errno.ENOENT) return undefined;
-    throw new NativeFailure(nativeError("state.lock", -lock, `the supervisor of ${this.id} is still there`));
   }
 
   /** Its socket ends a moment before the process does. */

@@ -30,6 +30,21 @@ export const discard = async (host: Host, id: string, lock = -1): Promise<void> 
   if (failed !== undefined) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
 };
 
+/**
+ * `discard` once its supervisor is gone, in one step of the pool: the usual end of a container. Where something is at one
+ * of `first` all stays as it is, and it resolves to the lock, to be closed by who asked.
+ */
+export const forget = async (
+  host: Host,
+  id: string,
+  patienceMs: number,
+  first: readonly string[],
+): Promise<number | undefined> => {
+  const result = await host.binding.forget(host.stateRoot, id, host.trashName(id), patienceMs, first);
+  if (typeof result !== "object") return result;
+  throw new NativeFailure(nativeError(result.stage, result.errno, result.detail));
+};
+
 /** A new connection to the supervisor whose state directory this is. */
 export const dial = async (stateDirectory: string): Promise<Socket> => {
   /* Through a descriptor: a socket's address holds 108 bytes only. */

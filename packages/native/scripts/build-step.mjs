@@ -12,6 +12,7 @@ export const WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werro
 /** The Debian package of each program that a build or a check of this package runs. */
 const PACKAGES = {
   gcc: "build-essential",
+  "musl-gcc": "musl-tools",
   strip: "build-essential",
   "clang-14": "clang-14 libclang-rt-14-dev",
   "clang++-14": "clang-14 libclang-rt-14-dev",

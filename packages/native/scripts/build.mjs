@@ -2,9 +2,9 @@
  * Builds what is not TypeScript: the system call filter (generated once, by libseccomp), the static supervisor, the
  * addon. Each step runs only when one of its inputs changed; a build with nothing to do takes a few milliseconds.
  */
-import { copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { compileEach, fail, root, run, sources, step, WARNINGS } from "./build-step.mjs";
 import { nodePrefix } from "./node-headers.mjs";
 
@@ -22,6 +22,17 @@ const compile = [
 const nodeDir = () => {
   const prefix = nodePrefix();
   return prefix === undefined ? [] : [`--nodedir=${prefix}`];
+};
+
+/** The kernel's own headers, without the C library's that lie beside them: musl-gcc knows musl's alone. */
+const kernelHeaders = () => {
+  const folder = join(out, "kernel-headers");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const machine = join("/usr/include", run("gcc", ["-print-multiarch"]).trim(), "asm");
+  for (const headers of ["/usr/include/linux", "/usr/include/asm-generic", machine])
+    symlinkSync(headers, join(folder, basename(headers)));
+  return folder;
 };
 
 mkdirSync(out, { recursive: true });
@@ -115,10 +126,10 @@ await step(
     "build/native/seccomp_filter.h",
   ],
   async () => {
-    const args = ["-std=gnu17", ...compile, "-ffunction-sections", `-I${out}`];
-    const objects = await compileEach("gcc", args, supervisorSources, join(out, "supervisor"));
+    const args = ["-std=gnu17", ...compile, "-ffunction-sections", `-I${out}`, "-isystem", kernelHeaders()];
+    const objects = await compileEach("musl-gcc", args, supervisorSources, join(out, "supervisor"));
     // The new name appears at once: a running agent may be about to copy the old file.
-    run("gcc", ["-static", "-Wl,--gc-sections", "-o", `${supervisor}.new`, ...objects]);
+    run("musl-gcc", ["-static", "-Wl,--gc-sections", "-o", `${supervisor}.new`, ...objects]);
     run("strip", [`${supervisor}.new`]);
     renameSync(`${supervisor}.new`, supervisor);
   },

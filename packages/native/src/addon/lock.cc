@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "functions.h"
+#include "lock.h"
 #include "unique_fd.h"
 
 namespace {
@@ -24,8 +25,6 @@ int64_t now_us() {
   return int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
 }
 
-// The kernel wakes up who waits in flock(2), but a signal is all that could end such a wait; so it is asked, rarely
-// enough to cost nothing and often enough to follow a supervisor that is just leaving.
 class LockWorker : public Napi::AsyncWorker {
  public:
   LockWorker(Napi::Env env, int root, std::string id, int64_t patience_us)
@@ -38,15 +37,7 @@ class LockWorker : public Napi::AsyncWorker {
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
-  void Execute() override {
-    const int64_t deadline = now_us() + patience_us_;
-    long pause_us = 100;
-    while ((result_ = take(root_, id_)) == -EWOULDBLOCK && now_us() < deadline) {
-      const timespec pause = {.tv_sec = 0, .tv_nsec = pause_us * 1000};
-      (void)nanosleep(&pause, nullptr);
-      pause_us = std::min(pause_us * 2, 20'000L);
-    }
-  }
+  void Execute() override { result_ = take_soon(root_, id_, patience_us_); }
 
   void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), result_)); }
 
@@ -59,6 +50,18 @@ class LockWorker : public Napi::AsyncWorker {
 };
 
 }  // namespace
+
+int take_soon(int root, const std::string& id, int64_t patience_us) {
+  const int64_t deadline = now_us() + patience_us;
+  long pause_us = 100;
+  for (;;) {
+    const int result = take(root, id);
+    if (result != -EWOULDBLOCK || now_us() >= deadline) return result;
+    const timespec pause = {.tv_sec = 0, .tv_nsec = pause_us * 1000};
+    (void)nanosleep(&pause, nullptr);
+    pause_us = std::min(pause_us * 2, 20'000L);
+  }
+}
 
 Napi::Value lock(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), take(info[0].As<Napi::Number>().Int32Value(),

@@ -14,6 +14,7 @@
 #include "fd.h"
 #include "hook.h"
 #include "lease.h"
+#include "libc.h"
 #include "payload.h"
 #include "supervisor.h"
 

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 
 #include "exec_launch.h"
 #include "fd.h"
+#include "libc.h"
 #include "payload.h"
 #include "supervisor.h"
 #include "sync.h"

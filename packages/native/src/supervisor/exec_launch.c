@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,6 +13,7 @@
 
 #include "exec_child.h"
 #include "fd.h"
+#include "libc.h"
 #include "supervisor.h"
 
 /* Pipes for the program, or nothing for a terminal. `ends` are the program's. */

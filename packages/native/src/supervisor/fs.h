@@ -2,9 +2,9 @@
 #ifndef BERTH_FS_H
 #define BERTH_FS_H
 
-#include <sys/mount.h>
 
 #include "err.h"
+#include "libc.h"
 
 #define FS_KERNEL (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 

@@ -1,5 +1,6 @@
 #include "log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,22 +24,31 @@ uint64_t monotonic_ns(void)
   return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-int log_open(struct log *log, int state_dir, const struct log_limits *limits, struct err *err)
+void log_open(struct log *log, int state_dir, const struct log_limits *limits)
 {
-  *log = (struct log){ .dir = -1, .file = -1, .files = limits->files, .per_second = limits->per_second };
+  *log = (struct log){
+    .state_dir = state_dir, .dir = -1, .file = -1, .files = limits->files, .per_second = limits->per_second
+  };
   log->tokens = log->per_second * BURST_SECONDS;
   log->filled_ns = monotonic_ns();
   if (limits->bytes == 0)
-    return 0;
+    return;
   log->file_bytes = limits->bytes / limits->files / BERTH_LOG_BLOCK * BERTH_LOG_BLOCK;
   if (log->file_bytes == 0)
     log->file_bytes = BERTH_LOG_BLOCK;
   /* As if a file had just become full: the first is made for the first byte. */
   log->position = log->file_bytes;
-  if (mkdirat(state_dir, "log", 0700) < 0 && errno != EEXIST)
-    return err_sys(err, "stdio", "mkdir log");
-  log->dir = RETRY_INTR(openat(state_dir, "log", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  return log->dir < 0 ? err_sys(err, "stdio", "open log") : 0;
+}
+
+/* Made for the first byte: most of what runs a moment says nothing, and a directory costs more than a file. */
+static int folder(struct log *log)
+{
+  if (log->dir >= 0)
+    return 0;
+  if (mkdirat(log->state_dir, "log", 0700) < 0 && errno != EEXIST)
+    return -1;
+  log->dir = RETRY_INTR(openat(log->state_dir, "log", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  return log->dir < 0 ? -1 : 0;
 }
 
 static size_t left_in_block(const struct log *log)
@@ -76,6 +86,8 @@ static int rotate(struct log *log)
 {
   char name[24];
   uint64_t next = log->number + 1;
+  if (folder(log) < 0)
+    return -1;
   if (next > log->files) {
     (void)snprintf(name, sizeof name, "%" PRIu64, next - log->files);
     (void)unlinkat(log->dir, name, 0);

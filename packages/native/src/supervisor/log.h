@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "../../include/log.h"
-#include "err.h"
 
 /* In front of the bytes of a record there must be this much room for headers. */
 #define LOG_HEADROOM (sizeof(struct berth_log_block) + sizeof(struct berth_log_record))
@@ -20,7 +19,8 @@ struct log_limits {
 };
 
 struct log {
-  int dir;
+  int state_dir;
+  int dir; /* `log` in it; -1 before the first byte */
   int file;
   uint32_t files;
   uint64_t file_bytes; /* whole blocks; 0: nothing is kept */
@@ -33,7 +33,8 @@ struct log {
 };
 
 uint64_t monotonic_ns(void);
-int log_open(struct log *log, int state_dir, const struct log_limits *limits, struct err *err);
+/* `state_dir` stays open for as long as it is written to. */
+void log_open(struct log *log, int state_dir, const struct log_limits *limits);
 /* How many bytes the next record may hold: what is left of its block. */
 size_t log_room(const struct log *log);
 /* How many bytes may be written at this moment. Saves up to four seconds' worth. */

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -32,6 +31,7 @@
 #include "init.h"
 #include "join.h"
 #include "lease.h"
+#include "libc.h"
 #include "payload.h"
 #include "prepared.h"
 #include "process.h"
@@ -140,6 +140,7 @@ static int start(int joins, struct err *err)
                                      .files = header->log_files,
                                      .per_second = header->log_per_second };
   int stdin_fd = -1;
+  log_open(&self.output.log, BERTH_FD_STATE, &limits);
   /* Before init is born: it can then begin with what wants ids. */
   if (join_kinds(&self.spec) != 0)
     prepared_close();
@@ -148,7 +149,6 @@ static int start(int joins, struct err *err)
     return -1;
   if (write_status(err) < 0 || cgroup_create(&self.cgroup, &self.spec, err) < 0 ||
       device_control(&self.spec, &self.cgroup, err) < 0 ||
-      log_open(&self.output.log, BERTH_FD_STATE, &limits, err) < 0 ||
       open_stdio(&stdin_fd, err) < 0 || loop_open(err) < 0)
     return -1;
   int started = start_init(stdin_fd, err);

@@ -12,13 +12,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "fd.h"
 #include "fs.h"
 #include "join.h"
+#include "libc.h"
 #include "mask.h"
 #include "prepared.h"
 #include "spec_check.h"

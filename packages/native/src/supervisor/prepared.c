@@ -20,8 +20,6 @@
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,6 +28,7 @@
 #include "../../include/control.h"
 #include "fd.h"
 #include "fs.h"
+#include "libc.h"
 #include "mask.h"
 #include "network.h"
 #include "rootfs.h"

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "fd.h"
 #include "privileges.h"
@@ -92,7 +93,7 @@ static int set_limits(const struct process *process, struct err *err)
   for (uint32_t i = 0; i < process->wanted->rlimits.count; i++) {
     const struct berth_rlimit *wanted = rlimit_at(process->spec, process->wanted, i);
     const struct rlimit limit = { .rlim_cur = wanted->soft, .rlim_max = wanted->hard };
-    if (setrlimit((__rlimit_resource_t)wanted->resource, &limit) < 0)
+    if (syscall(SYS_prlimit64, 0, wanted->resource, &limit, NULL) < 0)
       return err_sys(err, "process.rlimit", "limit %u: %llu, hard %llu", wanted->resource,
                      (unsigned long long)wanted->soft, (unsigned long long)wanted->hard);
   }

@@ -1,12 +1,12 @@
 /* What clients of the control socket ask for, and what happens when one goes. */
 #include <errno.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <string.h>
 
 #include "exec.h"
 #include "lease.h"
+#include "libc.h"
 #include "supervisor.h"
 #include "sync.h"
 #include "terminal.h"

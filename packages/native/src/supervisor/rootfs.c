@@ -11,12 +11,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "device.h"
 #include "fd.h"
+#include "libc.h"
 #include "prepared.h"
 
 #define STAGE_LAYER "rootfs.layer"

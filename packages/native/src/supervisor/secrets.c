@@ -8,11 +8,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "fd.h"
 #include "fs.h"
+#include "libc.h"
 
 #define STAGE "secrets"
 #define PAGE UINT64_C(65536) /* the largest that a kernel may have */

@@ -28,7 +28,6 @@ void standby_prepare(int state_dir)
   /* Creating a file is slow where files were deleted lately: ext4 looks for an inode that was not. */
   (void)mkdirat(state_dir, "upper", 0755);
   (void)mkdirat(state_dir, "work", 0755);
-  (void)mkdirat(state_dir, "log", 0700);
   static const char *const records[] = { "status.tmp", "exit.tmp" };
   for (unsigned i = 0; i < sizeof records / sizeof *records; i++) {
     cleanup_close int file = openat(state_dir, records[i], O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

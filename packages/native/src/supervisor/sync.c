@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "fd.h"
+#include "libc.h"
 #include "rootfs.h"
 
 int sync_send(int socket, uint32_t kind, int32_t value, const struct err *err)
@@ -30,11 +31,11 @@ int sync_send_fds(int socket, uint32_t kind, const int *fds, unsigned count)
   message.kind = kind;
   struct iovec part = { .iov_base = &message, .iov_len = sizeof message };
   struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes };
-  header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+  header.msg_controllen = (__typeof__(header.msg_controllen))CMSG_SPACE(count * sizeof(int));
   struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+  rights->cmsg_len = (__typeof__(rights->cmsg_len))CMSG_LEN(count * sizeof(int));
   memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
   return RETRY_INTR(sendmsg(socket, &header, MSG_NOSIGNAL)) < 0 ? -1 : 0;
 }
@@ -80,7 +81,7 @@ int sync_receive(int socket, struct sync_message *message, int flags, struct syn
   if (length == 0)
     return 0;
   bool whole = checked(message, length) == 0;
-  for (struct cmsghdr *item = CMSG_FIRSTHDR(&header); item != NULL; item = CMSG_NXTHDR(&header, item)) {
+  for (struct cmsghdr *item = CMSG_FIRSTHDR(&header); item != NULL; item = control_after(&header, item)) {
     if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_CREDENTIALS && origin != NULL) {
       struct ucred credentials;
       memcpy(&credentials, CMSG_DATA(item), sizeof credentials);

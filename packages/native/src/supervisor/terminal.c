@@ -3,13 +3,13 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <termios.h>
 
 #include "fd.h"
+#include "libc.h"
 
 #define STAGE "terminal"
 

@@ -1,0 +1,77 @@
+/*
+ * What not every C library has: mounts and processes as descriptors (fsopen(2), pidfd_open(2)), and three words of glibc.
+ * The supervisor is linked with musl, which starts without asking the processor what it can: in a virtual machine each
+ * CPUID is an exit to the hypervisor, and glibc asks about fifty times. Checks with sanitizers use glibc.
+ */
+#ifndef BERTH_LIBC_H
+#define BERTH_LIBC_H
+
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#ifdef __GLIBC__
+#include <sys/pidfd.h>
+#else
+#include <linux/mount.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define W_EXITCODE(code, number) ((code) << 8 | (number))
+/* Here it is as safe in a signal handler: a table, and no locale was ever set. */
+#define strerrordesc_np strerror
+
+static inline int fsopen(const char *type, unsigned flags)
+{
+  return (int)syscall(SYS_fsopen, type, flags);
+}
+
+static inline int fsconfig(int fd, unsigned command, const char *key, const void *value, int aux)
+{
+  return (int)syscall(SYS_fsconfig, fd, command, key, value, aux);
+}
+
+static inline int fsmount(int fd, unsigned flags, unsigned attributes)
+{
+  return (int)syscall(SYS_fsmount, fd, flags, attributes);
+}
+
+static inline int open_tree(int dir, const char *path, unsigned flags)
+{
+  return (int)syscall(SYS_open_tree, dir, path, flags);
+}
+
+static inline int move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags)
+{
+  return (int)syscall(SYS_move_mount, from, from_path, to, to_path, flags);
+}
+
+static inline int mount_setattr(int dir, const char *path, unsigned flags, struct mount_attr *attr, size_t size)
+{
+  return (int)syscall(SYS_mount_setattr, dir, path, flags, attr, size);
+}
+
+static inline int pidfd_open(pid_t pid, unsigned flags)
+{
+  return (int)syscall(SYS_pidfd_open, pid, flags);
+}
+
+static inline int pidfd_send_signal(int pidfd, int number, siginfo_t *info, unsigned flags)
+{
+  return (int)syscall(SYS_pidfd_send_signal, pidfd, number, info, flags);
+}
+#endif
+
+/* musl's macro compares a size with a difference of pointers. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+static inline struct cmsghdr *control_after(struct msghdr *header, struct cmsghdr *item)
+{
+  return CMSG_NXTHDR(header, item);
+}
+#pragma GCC diagnostic pop
+
+#endif
