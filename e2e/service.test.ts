@@ -26,6 +26,22 @@ const programOf = (allocation: AllocationView): number => {
   return found.pid;
 };
 
+/** The value of a limit on this host: `v1` or `v2` file of the hierarchy that has the controller. */
+const limitOf = (pid: number, controller: string, v1: string, v2: string): string => {
+  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
+  for (const line of lines) {
+    const [, controllers = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    const root = controllers === "" ? ["", "unified"] : [controllers];
+    const wanted = controllers === "" ? v2 : v1;
+    if (controllers !== "" && !controllers.split(",").includes(controller)) continue;
+    for (const name of root) {
+      const file = join("/sys/fs/cgroup", name, path, wanted);
+      if (existsSync(file)) return readFileSync(file, "utf8").trim();
+    }
+  }
+  throw new Error(`no ${v1} or ${v2} for ${lines.join(" ")}`);
+};
+
 let replicas: AllocationView[];
 beforeAll(async () => {
   await (await cluster.up()).ready();
@@ -35,22 +51,6 @@ beforeAll(async () => {
 });
 
 describe("the cgroup of a replica", () => {
-  /** The value of a limit on this host: `v1` or `v2` file of the hierarchy that has the controller. */
-  const read = (pid: number, controller: string, v1: string, v2: string): string => {
-    const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
-    for (const line of lines) {
-      const [, controllers = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-      const root = controllers === "" ? ["", "unified"] : [controllers];
-      const wanted = controllers === "" ? v2 : v1;
-      if (controllers !== "" && !controllers.split(",").includes(controller)) continue;
-      for (const name of root) {
-        const file = join("/sys/fs/cgroup", name, path, wanted);
-        if (existsSync(file)) return readFileSync(file, "utf8").trim();
-      }
-    }
-    throw new Error(`no ${v1} or ${v2} for ${lines.join(" ")}`);
-  };
-
   test("is named after the allocation, and holds nothing else", () => {
     for (const one of replicas) {
       const processes = inside(one.id);
@@ -62,23 +62,60 @@ describe("the cgroup of a replica", () => {
 
   test("limits memory to 32 MiB", () => {
     for (const one of replicas) {
-      expect(read(programOf(one), "memory", "memory.limit_in_bytes", "memory.max")).toBe(String(32 * 2 ** 20));
+      expect(limitOf(programOf(one), "memory", "memory.limit_in_bytes", "memory.max")).toBe(String(32 * 2 ** 20));
     }
   });
 
   test("limits processes to 16", () => {
-    for (const one of replicas) expect(read(programOf(one), "pids", "pids.max", "pids.max")).toBe("16");
+    for (const one of replicas) expect(limitOf(programOf(one), "pids", "pids.max", "pids.max")).toBe("16");
   });
 
   test("gives half a CPU at most, and a twentieth when CPUs are contended", () => {
     for (const one of replicas) {
       const pid = programOf(one);
-      const quota = read(pid, "cpu", "cpu.cfs_quota_us", "cpu.max").split(" ");
-      const period = quota[1] ?? read(pid, "cpu", "cpu.cfs_period_us", "cpu.max");
+      const quota = limitOf(pid, "cpu", "cpu.cfs_quota_us", "cpu.max").split(" ");
+      const period = quota[1] ?? limitOf(pid, "cpu", "cpu.cfs_period_us", "cpu.max");
       expect(Number(quota[0]) / Number(period)).toBe(0.5);
-      expect(["51", "5"]).toContain(read(pid, "cpu", "cpu.shares", "cpu.weight"));
+      expect(["51", "5"]).toContain(limitOf(pid, "cpu", "cpu.shares", "cpu.weight"));
     }
   });
+});
+
+/** What is in /dev/shm is memory in use that cannot be taken back. */
+test("other limits of a job hold without a restart; what a host cannot apply is said, and the former ones hold", async () => {
+  const document = (memory: string, cpu: string) => ({
+    name: "resized",
+    kind: "service",
+    image: "builtin://busybox",
+    command: ["sh", "-c", "head -c 24m /dev/zero > /dev/shm/held; sleep 1000; true"],
+    resources: { cpu: { request: "50m", limit: cpu }, memory: { request: "16Mi", limit: memory } },
+  });
+  const submit = (memory: string, cpu: string) =>
+    cluster.must(["run", "-"], { stdin: JSON.stringify(document(memory, cpu)) });
+  const only = async (): Promise<AllocationView | undefined> =>
+    (await cluster.allocations("&job=resized&state=running"))[0];
+  await submit("64Mi", "500m");
+  const first = await eventually("it uses its memory", async () => {
+    const one = await only();
+    return (one?.usage?.memoryBytes ?? 0) > 20 * 2 ** 20 && one;
+  });
+  cluster.noteCgroups(first.id);
+  const pid = programOf(first);
+  const memory = (): string => limitOf(pid, "memory", "memory.limit_in_bytes", "memory.max");
+  expect(memory()).toBe(`${64 * 2 ** 20}`);
+  await submit("96Mi", "750m");
+  await eventually("the kernel has the new ones", () => memory() === `${96 * 2 ** 20}`);
+  expect(programOf(first)).toBe(pid);
+  expect(limitOf(pid, "cpu", "cpu.cfs_quota_us", "cpu.max").split(" ")[0]).toBe("15000");
+  await submit("17Mi", "750m");
+  const told = await eventually("it says why not", async () => (await only())?.usage?.limitsRefused);
+  expect(told).toContain("EBUSY");
+  expect(await cluster.must(["ps"])).toMatch(/resized.* old limits /);
+  expect(memory()).toBe(`${96 * 2 ** 20}`);
+  await submit("80Mi", "750m");
+  await eventually("what it can do holds again", () => memory() === `${80 * 2 ** 20}`);
+  expect(await only()).toMatchObject({ id: first.id, attempt: first.attempt });
+  await cluster.must(["stop", "resized"]);
 });
 
 describe("the processes of a replica", () => {

@@ -3,7 +3,7 @@
  * outlives the agent. Told apart by their directories in the state directory and by their command line.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Runtime } from "../lib/index.ts";
@@ -191,16 +191,22 @@ describe("a pool", () => {
     await withPool(async (runtime, stateDir) => {
       const supervisors = waiting(stateDir);
       for (const pid of supervisors) process.kill(pid, "SIGSTOP");
-      const specs = supervisors.map(() => host.spec(["sh", "-c", "echo once"]));
+      /* What both a first and a second life would leave. */
+      const witness = join(host.directory, "witness");
+      mkdirSync(witness);
+      chmodSync(witness, 0o777);
+      const mounts = [{ source: witness, target: "/witness", readOnly: false }];
+      const specs = supervisors.map(() => host.spec(["sh", "-c", "mktemp /witness/XXXXXX; echo once"], { mounts }));
       const starts = specs.map((spec) => runtime.start(spec));
       await eventually(() => specs.every(({ id }) => existsSync(join(stateDir, id))));
       for (const pid of supervisors) process.kill(pid, "SIGKILL");
       for (const result of await Promise.all(starts)) {
         if (!result.ok) throw new Error(JSON.stringify(result.error));
         expect(await result.value.exited).toMatchObject({ code: 0, cause: "exited" });
-        expect(await outputOf(result.value)).toBe("once\n");
+        expect(await outputOf(result.value)).toMatch(/^\/witness\/\w+\nonce\n$/);
         await result.value.remove();
       }
+      expect(readdirSync(witness)).toHaveLength(specs.length);
       await eventually(() => ready(stateDir).length === SIZE);
     });
   });

@@ -60,7 +60,16 @@ const exitStatus = (exit: NonNullable<AllocationView["exit"]>): Status => {
   return exit.code === 0 ? COMPLETED : { ...FAILED, word: `exited with ${exit.code}` };
 };
 
-export const allocationStatus = (allocation: Pick<AllocationView, "state" | "exit" | "desired">): Status => {
+/** Of one that runs: what its host measures of it says more than that. */
+const runningStatus = (usage: AllocationView["usage"]): Status => {
+  if (usage?.paused === true) return { word: "paused", glyph: "half", tone: "info" };
+  if (usage?.limitsRefused !== undefined) return { word: "old limits", glyph: "triangle", tone: "warn" };
+  return RUNNING;
+};
+
+export const allocationStatus = (
+  allocation: Pick<AllocationView, "state" | "exit" | "desired"> & { readonly usage?: AllocationView["usage"] },
+): Status => {
   switch (allocation.state) {
     case "placed":
       return { word: "placed", glyph: "ring", tone: "info" };
@@ -69,7 +78,7 @@ export const allocationStatus = (allocation: Pick<AllocationView, "state" | "exi
     case "starting":
       return { word: "starting", glyph: "half", tone: "info" };
     case "running":
-      return allocation.desired === "stop" ? STOPPING : RUNNING;
+      return allocation.desired === "stop" ? STOPPING : runningStatus(allocation.usage ?? null);
     case "stopping":
       return STOPPING;
     case "exited":

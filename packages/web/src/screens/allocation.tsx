@@ -61,6 +61,17 @@ const Usage = ({ allocation }: { readonly allocation: AllocationView }) => {
   );
 };
 
+/** Its job has other limits by now, and its host could not give it those. */
+const OldLimits = ({ allocation }: { readonly allocation: AllocationView }) => {
+  const why = allocation.usage?.limitsRefused;
+  if (why === undefined || hasEnded(allocation)) return null;
+  return (
+    <Notice tone="warn" title="It runs on with its former limits: its host could not apply those that the job has now">
+      <p>{why}</p>
+    </Notice>
+  );
+};
+
 /** Other attempts of the same task: a restart leaves its predecessor here. */
 const Attempts = ({ allocation }: { readonly allocation: AllocationView }) => {
   const cluster = useCluster();
@@ -125,6 +136,7 @@ export const AllocationScreen = ({ id }: { readonly id: string }) => {
         }
       />
       <Ending allocation={allocation} />
+      <OldLimits allocation={allocation} />
       <Logs allocation={allocation} />
       <Usage allocation={allocation} />
       {spec === undefined || spec.outputs.length === 0 || allocation.state !== "exited" ? null : (
