@@ -1,9 +1,10 @@
 /** Jobs from images of a registry: the registry is Debian's, the images are made by umoci and skopeo. */
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { pushImage, startRegistry, type TestRegistry } from "../packages/agent/src/testing/registry.ts";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { breakingDoor, pushImage, startRegistry, type TestRegistry } from "../packages/agent/src/testing/registry.ts";
 import { Cluster, eventually } from "./support/index.ts";
 
 const cluster = new Cluster();
@@ -59,6 +60,19 @@ test("an image brings its program, its user, its directory and its environment",
     job("image-told", { image, command: ["/bin/busybox", "id", "-u"], user: "0" }),
   ]);
   expect(told.stdout.trim()).toBe("0");
+});
+
+test("while an image comes, whoever waits for the job sees its layers", async () => {
+  pushImage(files, `${registry.host}/large:1`, {
+    layers: [{ "bin/busybox": readFileSync("/bin/busybox") }, { "srv/large": randomBytes(6 * 2 ** 20) }],
+  });
+  const door = await breakingDoor(registry.host, 0, 0, 3_000);
+  onTestFinished(door.close);
+  const image = `oci://${door.host}/large:1`;
+  const run = await cluster.cli(["run", "--wait", job("image-large", { image, command: ["/bin/busybox", "true"] })]);
+  expect(run.code, run.stderr).toBe(0);
+  // No terminal: a line for each layer and phase.
+  expect(run.stderr).toMatch(/^\S+: [0-9a-f]{12} fetching \(6[.\d]* MiB\)$/m);
 });
 
 test("an image that is not there says so, and where it was looked for", async () => {

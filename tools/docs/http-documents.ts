@@ -32,6 +32,7 @@ export const documents = [
   ["CommitRequest", schema.CommitRequestSchema],
   ["KeptLayerList", schema.KeptLayerListSchema],
   ["LayerRemoved", schema.LayerRemovedSchema],
+  ["ImageBringing", schema.ImageBringingSchema],
   ["ImageOperation", schema.ImageOperationSchema],
   ["ImageDataTaken", schema.ImageDataTakenSchema],
   ["ProjectRequest", schema.ProjectRequestSchema],

@@ -191,6 +191,11 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`LayerRemoved`",
     what: "What the ended container wrote is kept no longer.",
   },
+  allocationImage: {
+    methods: "GET",
+    answers: "`ImageBringing`",
+    what: "How far its host is with bringing its image, layer by layer; no layers when it brings none.",
+  },
   allocationOutputs: {
     methods: "GET",
     answers: "`OutputList`",

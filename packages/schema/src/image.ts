@@ -108,6 +108,13 @@ const BuildSchema = Type.Object(
 );
 export const IMAGE_FORMATS = ["oci", "docker"] as const;
 export const MAX_IMAGE_COPIES = 16;
+/** `GET …/image` of an allocation: what its host brings for it now, layer by layer; none when it brings nothing. */
+export const ImageBringingSchema = Type.Object(
+  { image: Type.String({ maxLength: 640 }), layers: Type.Array(LayerProgressSchema, { maxItems: 256 }) },
+  strict,
+);
+export type ImageBringing = Static<typeof ImageBringingSchema>;
+
 /** What an operation shall do. */
 export const ImageRequestSchema = Type.Union([
   /** Asks the registry again, also for a tag that is here. */
@@ -301,6 +308,8 @@ export const ImageRpcSchemas = [
     },
     strict,
   ),
+  /** What is brought for an allocation that is being prepared: an ImageBringing. */
+  Type.Object({ kind: Type.Literal("image_bringing"), allocation: AllocationIdSchema }, strict),
   Type.Object({ kind: Type.Literal("image_cancel"), id: ImageOperationIdSchema }, strict),
   /** The next bytes of an archive that is imported, answered once they are taken. In order; the last one says so. */
   Type.Object(

@@ -74,6 +74,8 @@ export const Routes = {
   layerRemove: "/v1/allocations/:allocation/layer/remove",
   /** What ended containers wrote, as far as hosts keep it; `host`, `project`. */
   layers: "/v1/layers",
+  /** What its host brings of its image, as long as it does. */
+  allocationImage: "/v1/allocations/:allocation/image",
   allocationOutputs: "/v1/allocations/:allocation/outputs",
   allocationOutput: "/v1/allocations/:allocation/outputs/*",
   /** GET lists (`project`, `host`, `limit`, `cursor`); POST makes one (VolumeRequest → VolumeView). */

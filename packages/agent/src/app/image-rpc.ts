@@ -2,6 +2,8 @@
 import {
   absurd,
   problem,
+  type AllocationId,
+  type ImageBringing,
   type ImageDetail,
   type ImagePage,
   type Problem,
@@ -40,6 +42,8 @@ export const answerImages = async (context: AgentContext, op: ImageOp): Promise<
     }
     case "image_watch":
       return replyOf(await operations.watch(op.id, op.revision, op.waitMs));
+    case "image_bringing":
+      return { ok: true, value: bringingOf(context, op.allocation) };
     case "image_cancel":
       return replyOf(operations.cancel(op.id));
     case "image_write": {
@@ -61,6 +65,13 @@ export const answerImages = async (context: AgentContext, op: ImageOp): Promise<
     default:
       return absurd(op);
   }
+};
+
+/** For one that this host does not know, nothing is brought. */
+const bringingOf = ({ images, state }: AgentContext, id: AllocationId): ImageBringing => {
+  const allocation = state.document?.allocations.find((one) => one.id === id);
+  const spec = allocation === undefined ? undefined : state.document?.specs[allocation.spec];
+  return spec === undefined ? { image: "", layers: [] } : { image: spec.image, layers: images.bringing(spec.image) };
 };
 
 const pageOfImages = async ({ images }: AgentContext, offset: number): Promise<ImagePage> => {

@@ -51,6 +51,7 @@ const READS: ReadonlySet<Rpc["op"]["kind"]> = new Set([
     "images",
     "image",
     "image_watch",
+    "image_bringing",
     "image_read",
     "blob_read",
     "volume_stat",

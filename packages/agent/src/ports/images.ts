@@ -1,5 +1,14 @@
 /** What the agent needs of images. */
-import type { FetchRates, HeldImage, ImageDetail, ImageOnHost, ImageResult, Problem, Result } from "@berth/schema";
+import type {
+  FetchRates,
+  HeldImage,
+  ImageDetail,
+  ImageOnHost,
+  ImageResult,
+  LayerProgress,
+  Problem,
+  Result,
+} from "@berth/schema";
 import type { BlobPiece } from "./line.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
 import type { Progress } from "../core/images/progress.ts";
@@ -90,6 +99,8 @@ export interface Images {
   readonly excess: () => Promise<number>;
   /** Removes what is not needed when the disk is too full; resolves to bytes freed. */
   readonly collect: () => Promise<number>;
+  /** How far it is that an image is being brought for whoever waits for it; empty when it is not. */
+  readonly bringing: (image: string) => LayerProgress[];
   /** Images whose layers are all unpacked here, those used last first. */
   readonly held: () => Promise<readonly HeldImage[]>;
   /** Another number whenever `held` may be another thing. */

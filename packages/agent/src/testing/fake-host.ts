@@ -209,6 +209,7 @@ export class FakeHost {
         layersOf: () => ["/images/busybox"],
         excess: () => Promise.resolve(0),
         collect: () => Promise.resolve(0),
+        bringing: () => [],
         held: () => act(() => []),
         heldChanges: () => 0,
         fetchRates: () => ({ registry: null, cluster: null }),

@@ -82,11 +82,15 @@ export const startRegistry = async (storage: string, options: RegistryOptions = 
   };
 };
 
-/** Passes everything on until so many bytes came back; then the connection breaks, `times` times. */
+/**
+ * Passes everything on until so many bytes came back; then the connection breaks, `times` times. `bytesPerMs`: no faster than
+ * that.
+ */
 export const breakingDoor = async (
   to: string,
   afterBytes: number,
   times: number,
+  bytesPerMs = Number.POSITIVE_INFINITY,
 ): Promise<{ readonly host: string; readonly broken: () => number; readonly close: () => Promise<void> }> => {
   const port = Number(to.split(":")[1]);
   const sockets = new Set<Socket>();
@@ -112,6 +116,9 @@ export const breakingDoor = async (
         return;
       }
       client.write(bytes);
+      if (bytesPerMs === Number.POSITIVE_INFINITY) return;
+      upstream.pause();
+      setTimeout(() => upstream.resume(), bytes.length / bytesPerMs);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

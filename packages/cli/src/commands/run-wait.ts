@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { taskName, type AllocationView, type JobView } from "@berth/schema";
 import type { Client } from "../client/client.ts";
+import { followBringing } from "../client/bringing.ts";
 import { copyOutput } from "../client/follow.ts";
 import { attemptsOf, listAllocations } from "../client/queries.ts";
 import { watchJob } from "../client/watch.ts";
@@ -73,19 +74,26 @@ const watch = async (
     void progress.clear().then(() => say(io, `${failure.detail ?? failure.message}; trying again, the job goes on`));
   };
   let last = job;
-  for await (const seen of watchJob(client, ref, { signal, onOutage })) {
-    if (seen.version !== job.version) {
-      throw new Failure(`${job.name} was replaced by version ${seen.version} while this waited`, {
-        exit: Exit.failed,
-        next: [`berth job ${nameOf(job)}`],
-      });
+  const over = new AbortController();
+  const bringing = followBringing(client, () => last, progress.bringing, AbortSignal.any([signal, over.signal]));
+  try {
+    for await (const seen of watchJob(client, ref, { signal, onOutage })) {
+      if (seen.version !== job.version) {
+        throw new Failure(`${job.name} was replaced by version ${seen.version} while this waited`, {
+          exit: Exit.failed,
+          next: [`berth job ${nameOf(job)}`],
+        });
+      }
+      last = seen;
+      await output?.update(seen);
+      if (output === undefined || !output.hasBegun()) await progress.update(seen);
+      if (seen.spec.kind === "service" && seen.tasks.running === seen.spec.count) return seen;
     }
-    last = seen;
-    await output?.update(seen);
-    if (output === undefined || !output.hasBegun()) await progress.update(seen);
-    if (seen.spec.kind === "service" && seen.tasks.running === seen.spec.count) return seen;
+    return last;
+  } finally {
+    over.abort();
+    await bringing;
   }
-  return last;
 };
 
 interface Output {

@@ -12,7 +12,7 @@ const MAX_LINES = 20;
 
 export interface Followed {
   readonly host: string;
-  readonly operation: ImageOperation;
+  readonly operation: Pick<ImageOperation, "kind" | "layers" | "state">;
 }
 
 const shortOf = (digest: string): string => /^sha256:([0-9a-f]{12})/.exec(digest)?.[1] ?? digest.slice(-24);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fakeIo } from "../testing/fake-io.ts";
 import { jobView } from "../testing/samples.ts";
+import type { Followed } from "./layers.ts";
 import { createProgress } from "./progress.ts";
 import { endLine, progressLine } from "./progress-text.ts";
 
@@ -51,6 +52,29 @@ describe("progress", () => {
     await progress.update(array(4, 10));
     await progress.clear();
     expect(io.errText()).toBe("\r\u001b[2Kthumbs  ██████──────────────────  10 o…\r\u001b[2K");
+  });
+
+  test("gives way to the layers of images that are brought for it, and comes back", async () => {
+    const digest = `sha256:${"ab".repeat(32)}`;
+    const layer = { digest, phase: "fetching", doneBytes: 2 ** 20, totalBytes: 2 ** 21 } as const;
+    const pulled: Followed[] = [{ host: "oak", operation: { kind: "pull", state: "running", layers: [layer] } }];
+    const io = fakeIo({ tty: true, columns: 80 });
+    const progress = createProgress(io);
+    const drawn = (): string => io.errText().split("\u001b[2K").at(-1) ?? "";
+    await progress.update(array(4, 10));
+    await progress.bringing(pulled);
+    await progress.update(array(4, 11));
+    expect(drawn()).toBe(
+      "oak: pull, 0 of 1 layers\n  abababababab  ████████████────────────  fetching 1 MiB of 2 MiB\n",
+    );
+    await progress.bringing([]);
+    await progress.update(array(4, 12));
+    expect(drawn()).toContain("12 of 40");
+
+    const piped = fakeIo();
+    const lines = createProgress(piped);
+    for (let count = 0; count < 3; count += 1) await lines.bringing(pulled);
+    expect(piped.errText()).toBe("oak: abababababab fetching (2 MiB)\n");
   });
 
   test("ends with a sentence", () => {

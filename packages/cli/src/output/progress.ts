@@ -4,6 +4,7 @@
  */
 import type { JobView } from "@berth/schema";
 import type { Io } from "../io.ts";
+import { createLayerView, type Followed } from "./layers.ts";
 import { createLive } from "./live.ts";
 import { doneOf, isTerminalJob, progressLine, progressWords } from "./progress-text.ts";
 
@@ -12,15 +13,19 @@ const QUIET_MS = 15_000;
 
 export interface Progress {
   readonly update: (job: JobView) => Promise<void>;
+  /** Images that hosts bring for it now: in the place of the job's line, as long as there are some. */
+  readonly bringing: (followed: readonly Followed[]) => Promise<void>;
   /** Before anything else is written. */
   readonly clear: () => Promise<void>;
 }
 
 export const createProgress = (io: Pick<Io, "err" | "nowMs">): Progress => {
   const live = createLive(io.err);
+  const layers = createLayerView(io.err, false);
+  let isBringing = false;
   let said: { readonly step: string; readonly text: string; readonly atMs: number } | undefined;
   const update = async (job: JobView): Promise<void> => {
-    if (io.err.isTty) return live.show(progressLine(job));
+    if (io.err.isTty) return isBringing ? undefined : live.show(progressLine(job));
     // The end has a sentence of its own.
     if (isTerminalJob(job)) return;
     const text = progressWords(job);
@@ -30,5 +35,18 @@ export const createProgress = (io: Pick<Io, "err" | "nowMs">): Progress => {
     said = { step, text, atMs };
     await io.err.write(`${text}\n`);
   };
-  return { update, clear: live.clear };
+  const clear = async (): Promise<void> => {
+    await layers.clear();
+    await live.clear();
+  };
+  return {
+    update,
+    clear,
+    bringing: async (followed) => {
+      const begins = followed.length > 0;
+      if (begins !== isBringing) await clear();
+      isBringing = begins;
+      if (begins) await layers.update(followed);
+    },
+  };
 };

@@ -8,6 +8,7 @@ import {
   decoder,
   err,
   IMAGE_CHUNK_BYTES,
+  ImageBringingSchema,
   ImageDetailSchema,
   ImageOperationSchema,
   ImagePageSchema,
@@ -17,6 +18,7 @@ import {
   type AllocationId,
   type CommitRequest,
   type HostId,
+  type ImageBringing,
   type ImageDataTaken,
   type ImageDetails,
   type ImageList,
@@ -43,6 +45,8 @@ export interface AgentImages {
     revision: number,
     waitMs: number,
   ) => Promise<Result<ImageOperation, Problem>>;
+  /** What the host of an allocation brings for it now. */
+  readonly bringing: (host: HostId, allocation: AllocationId) => Promise<Result<ImageBringing, Problem>>;
   readonly cancel: (host: HostId, operation: string) => Promise<Result<ImageOperation, Problem>>;
   /** Begins an operation of this id on one host; asked again, it says how far that is. */
   readonly begin: (host: HostId, operation: string, request: ImageRequest) => Promise<Result<ImageOperation, Problem>>;
@@ -83,6 +87,7 @@ const PIECE_MS = 25_000;
 const ATTEMPTS = 5;
 
 const decodePage = decoder(ImagePageSchema);
+const decodeBringing = decoder(ImageBringingSchema);
 const decodeDetail = decoder(ImageDetailSchema);
 const decodeOperation = decoder(ImageOperationSchema);
 const decodeWritten = decoder(ImageWrittenSchema);
@@ -206,6 +211,8 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
       ask(host, { kind: "image_watch", id, revision, waitMs }, decodeOperation, waitMs),
 
     begin,
+
+    bringing: (host, allocation) => ask(host, { kind: "image_bringing", allocation }, decodeBringing),
 
     cancel: (host, id) => ask(host, { kind: "image_cancel", id }, decodeOperation),
 

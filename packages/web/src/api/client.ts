@@ -2,7 +2,16 @@
  * Requests to the API of the same origin, with the session cookie. Nothing here throws: an answer is a value or a
  * failure that can be shown as it is.
  */
-import { Routes, routePath, type OutputList, type Problem, type Result, type Self, type Why } from "@berth/schema";
+import {
+  Routes,
+  routePath,
+  type ImageBringing,
+  type OutputList,
+  type Problem,
+  type Result,
+  type Self,
+  type Why,
+} from "@berth/schema";
 
 /** `status` is 0 when there was no answer at all. */
 export interface Failure {
@@ -81,6 +90,9 @@ export const fetchSelf = (signal: AbortSignal): Promise<Result<Self, Failure>> =
 
 export const fetchOutputs = (allocation: string, signal: AbortSignal): Promise<Result<OutputList, Failure>> =>
   json(routePath(Routes.allocationOutputs, { allocation }), { signal });
+
+export const fetchBringing = (allocation: string, signal: AbortSignal): Promise<Result<ImageBringing, Failure>> =>
+  json(routePath(Routes.allocationImage, { allocation }), { signal });
 
 /** Asks for a stop. What comes of it arrives through the live feed. */
 export const stopJob = async (project: string, job: string): Promise<Result<undefined, Failure>> => {

@@ -12,6 +12,7 @@ import { FillBar } from "../ui/fill.tsx";
 import { StatusBadge } from "../ui/glyph.tsx";
 import { Facts, Notice, Section } from "../ui/panel.tsx";
 import { At, Elapsed } from "../ui/time.tsx";
+import { Bringing } from "./bringing.tsx";
 import { Logs } from "./logs.tsx";
 import { Outputs } from "./outputs.tsx";
 import { ScoreParts } from "./why.tsx";
@@ -137,6 +138,7 @@ export const AllocationScreen = ({ id }: { readonly id: string }) => {
       />
       <Ending allocation={allocation} />
       <OldLimits allocation={allocation} />
+      {allocation.startedAtMs === null && !hasEnded(allocation) ? <Bringing id={allocation.id} /> : null}
       <Logs allocation={allocation} />
       <Usage allocation={allocation} />
       {spec === undefined || spec.outputs.length === 0 || allocation.state !== "exited" ? null : (

@@ -4,7 +4,7 @@ import { createReadStream, mkdtempSync, readdirSync, readFileSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { err, problem } from "@berth/schema";
+import { err, problem, type LayerProgress } from "@berth/schema";
 import { NO_PROGRESS } from "../../core/images/progress.ts";
 import type { ClusterImages } from "../../ports/images.ts";
 import { archiveImage } from "../../testing/registry.ts";
@@ -75,6 +75,30 @@ test("what another host has imported comes from there, once for all who wait, an
   expect(await reader.list()).toMatchObject([{ name: image, source: "cluster" }]);
   /* The archive is dropped once its tree is there: manifest and configuration stay. */
   expect(readdirSync(join(directory, "reader/blobs/sha256"))).toHaveLength(2);
+});
+
+test("how far it is can be seen while somebody waits for it, and how fast it came afterwards", async () => {
+  await offer("one");
+  const reader = await open("reader", others);
+  let seen: readonly LayerProgress[] = [];
+  spoil = async (read) => {
+    if (!seen.some(({ phase }) => phase === "fetching")) seen = reader.bringing(image);
+    return read;
+  };
+  expect([reader.bringing(image), await reader.facts.held(), reader.facts.fetchRates().cluster]).toEqual([
+    [],
+    [],
+    null,
+  ]);
+  const before = reader.facts.heldChanges();
+  await motd(reader, "a");
+  expect(seen).toMatchObject([{ phase: "fetching", totalBytes: expect.any(Number) }]);
+  expect(reader.bringing(image)).toEqual([]);
+  expect(reader.facts.heldChanges()).toBeGreaterThan(before);
+  expect(await reader.facts.held()).toMatchObject([
+    { name: image, source: "cluster", layers: [{ bytes: seen[0]?.totalBytes }] },
+  ]);
+  expect(reader.facts.fetchRates().cluster).toBeGreaterThan(0);
 });
 
 test("an image that is imported again is taken again; with nobody to ask, what is here will do", async () => {

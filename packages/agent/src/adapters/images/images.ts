@@ -46,6 +46,7 @@ export const openImages = async (
     excess: () => store.excess(),
     collect: async () => (await store.collect()).freedBytes,
     ...store.facts,
+    bringing: (image) => (isImageReference(image) ? store.bringing(image) : []),
     verbs: store,
   };
 };

@@ -17,10 +17,11 @@ import {
   type ImageDetail,
   type ImageOnHost,
   type ImageReference,
+  type LayerProgress,
 } from "@berth/schema";
 import { FetchRate } from "../../core/images/fetch-rate.ts";
 import type { PreparedImage } from "../../core/images/prepared.ts";
-import { createProgress, type Progress } from "../../core/images/progress.ts";
+import { copyProgress, createProgress, type Progress } from "../../core/images/progress.ts";
 import { Pace } from "../../core/pace.ts";
 import { SharedWork } from "../../core/shared-work.ts";
 import { DEFAULT_ID_BASE } from "../../core/slots.ts";
@@ -55,6 +56,7 @@ export interface OciStore extends ImageVerbs {
   /** What `holder` has mounted, topmost first; undefined when it holds nothing. */
   readonly layersOf: (holder: string) => readonly string[] | undefined;
   readonly facts: HeldFacts;
+  readonly bringing: (image: string) => LayerProgress[];
   /** Bytes that its marks ask to be freed of the disk, wherever on it. */
   readonly excess: () => Promise<number>;
   /** Keeps the store below its marks. */
@@ -224,6 +226,10 @@ class Store implements OciStore {
     };
   }
 
+  bringing(image: string): LayerProgress[] {
+    return this.#pulling.get(this.#named(image))?.snapshot() ?? [];
+  }
+
   remove(image: string): Promise<Removed> {
     return removeImage(this.#parts, this.#named(image));
   }
@@ -362,12 +368,6 @@ class Store implements OciStore {
     }
   }
 }
-
-const copyProgress = (from: Progress | undefined, to: Progress | undefined): void => {
-  for (const { digest, phase, doneBytes, totalBytes } of from?.snapshot() ?? []) {
-    to?.layer(digest, phase, doneBytes, totalBytes);
-  }
-};
 
 export const openOciStore = async (
   directory: string,

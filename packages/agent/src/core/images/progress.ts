@@ -25,3 +25,10 @@ export const createProgress = (changed: () => void = () => undefined): Progress 
 
 /** Nobody looks. */
 export const NO_PROGRESS: Progress = { layer: () => undefined, snapshot: () => [] };
+
+/** What is known of one, also in another. */
+export const copyProgress = (from: Progress | undefined, to: Progress | undefined): void => {
+  for (const { digest, phase, doneBytes, totalBytes } of from?.snapshot() ?? []) {
+    to?.layer(digest, phase, doneBytes, totalBytes);
+  }
+};

@@ -58,6 +58,7 @@ export const RIGHTS: Readonly<Record<RouteName, Readonly<Partial<Record<Method, 
   allocations: { GET: readOwn },
   allocation: { GET: readOwn },
   allocationLogs: { GET: readOwn },
+  allocationImage: { GET: readOwn },
   /** What runs there may do whatever the container may. */
   allocationExec: { GET: changeOwn },
   allocationPause: { POST: changeOwn },

@@ -1,6 +1,7 @@
 /** What containers have written: as an archive, as an image, and what hosts keep of those that ended. */
 import {
   Type,
+  ImageBringingSchema,
   CommitRequestSchema,
   formatImageReference,
   HostIdSchema,
@@ -33,6 +34,21 @@ export const addLayerRoutes = (server: Server, { api, images, layers }: Control,
     const { hostId: host, project } = orRefuse(api.allocation(id));
     return { host, project };
   };
+
+  server.get(
+    Routes.allocationImage,
+    {
+      schema: {
+        summary: "How far the host of an allocation is with bringing its image",
+        params: AllocationParams,
+        response: { 200: ImageBringingSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { allocation } = request.params;
+      return orRefuse(await images.bringing(placeOf(allocation).host, allocation));
+    },
+  );
 
   server.get(
     Routes.allocationRoot,
