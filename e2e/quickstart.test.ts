@@ -3,13 +3,20 @@
  * pids on the host: whatever happens to Berth, they are the same processes until somebody stops them.
  */
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { Cluster, eventually, inside, isAlive, kill, runBerth, type Up } from "./support/index.ts";
 
 const cluster = new Cluster();
-afterAll(async () => expect(await cluster.close()).toEqual([]));
+const files = mkdtempSync("/tmp/berth-e2e-quickstart-");
+const backup = join(files, "berth.backup");
+afterAll(async () => {
+  rmSync(files, { recursive: true, force: true });
+  expect(await cluster.close()).toEqual([]);
+});
 
 /** The pids of everything in the containers that run now. */
 const containerPids = async (): Promise<number[]> => {
@@ -85,6 +92,8 @@ describe("Ctrl-C", () => {
     expect(up.stdout).not.toContain("Hello from");
     await eventually("all three run", async () => (await cluster.job("ticker")).tasks.running === 3);
     expect((await containerPids()).toSorted(byNumber)).toEqual(pids.toSorted(byNumber));
+    await cluster.must(["backup", backup]);
+    expect(statSync(backup).mode & 0o777).toBe(0o600);
   });
 });
 
@@ -106,6 +115,19 @@ describe("kill -9 of everything at once", () => {
     await noDaemons();
     expect(pids.filter((pid) => !isAlive(pid))).toEqual([]);
   });
+});
+
+test("a backup brings back a cluster whose log and keys are gone, and it finds the very same processes", async () => {
+  const { token } = cluster;
+  rmSync(join(cluster.dataDir, "scheduler"), { recursive: true });
+  await cluster.must(["restore", backup]);
+  up = await cluster.up();
+  await up.ready();
+  expect(cluster.token).toBe(token);
+  await eventually("all three run", async () => (await cluster.job("ticker")).tasks.running === 3);
+  expect((await containerPids()).toSorted(byNumber)).toEqual(pids.toSorted(byNumber));
+  kill(up.pid, "SIGKILL");
+  await noDaemons();
 });
 
 test("berth down stops the containers of a cluster that is not running, and everything else", async () => {
