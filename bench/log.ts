@@ -1,8 +1,12 @@
 /**
  * `pnpm bench:log`: how fast an instance gets from the log's bytes to its state, which is what a start and a follower do:
  * checksum, decode, fold. One record per transaction is the worst case, an agent that reports one change at a time.
- * Then the same state as a snapshot: written, proven, restored.
+ * Then the same state as a snapshot: written, proven, restored. Beside it, in the same run, the floor: the same bytes through
+ * JSON.parse and nothing else. Seconds are of the clock; on a busy machine those of the processor say more, and both are shown.
+ *
+ * `--json` prints one object a line: {name, value, unit, versus, target, met}.
  */
+import { parseArgs } from "node:util";
 import { crc32 } from "node:zlib";
 import { readTransaction, type AllocationId, type HostId, type LogRecord, type Transaction } from "@berth/schema";
 import { decodeSnapshot, encodeSnapshot } from "../packages/scheduler/src/app/snapshot-format.ts";
@@ -122,33 +126,65 @@ const read = (entries: readonly Entry[]) => {
   return state;
 };
 
-const seconds = (work: () => void): number => {
-  const from = performance.now();
+const TARGET = 50_000;
+const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+
+interface Took {
+  readonly seconds: number;
+  /** Of all threads: collecting garbage is among it. */
+  readonly processorSeconds: number;
+}
+
+const timed = (work: () => void): Took => {
+  const [from, cpu] = [performance.now(), process.cpuUsage()];
   work();
-  return (performance.now() - from) / 1_000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds: (performance.now() - from) / 1_000, processorSeconds: (user + system) / 1e6 };
+};
+
+const show = (row: {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly versus?: string;
+  readonly target?: number;
+}): void => {
+  const { target } = row;
+  const met = target === undefined ? null : row.value >= target;
+  const value = Math.round(row.value * 100) / 100;
+  if (values.json) {
+    console.log(JSON.stringify({ ...row, value, versus: row.versus ?? null, target: target ?? null, met }));
+    return;
+  }
+  const aim = target === undefined ? "" : `   target ${target}: ${met === true ? "met" : "missed"}`;
+  console.log(`${row.name.padEnd(42)}${String(value).padStart(10)} ${row.unit}   ${row.versus ?? ""}${aim}`);
 };
 
 for (const perTransaction of [1, 20, 200]) {
   const { entries, count } = write(perTransaction);
   read(entries);
-  const took = seconds(() => void read(entries));
-  const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
-  console.log(
-    `log, ${perTransaction} records per transaction: ${Math.round(count / took)} records/s (${count} records, ${(bytes / 1e6).toFixed(1)} MB, ${took.toFixed(2)} s)`,
-  );
+  const took = timed(() => void read(entries));
+  const parsing = timed(() => {
+    for (const { bytes } of entries) JSON.parse(bytes.toString("utf8"));
+  });
+  const name = `log.fold.${perTransaction}_a_transaction`;
+  const versus = `${(took.processorSeconds / parsing.processorSeconds).toFixed(1)} x the time of JSON.parse`;
+  show({ name, value: Math.round(count / took.seconds), unit: "records/s", versus, target: TARGET });
+  const value = Math.round(count / took.processorSeconds);
+  show({ name: `${name}.of_a_processor`, value, unit: "records/s", versus, target: TARGET });
 }
 
 const state = read(write(200).entries);
 let chunks: Uint8Array[] = [];
-const wrote = seconds(() => {
+const wrote = timed(() => {
   chunks = encodeSnapshot(state, { cluster: "bench", incarnation: "bench", nowMs: 1 });
 });
-const restored = seconds(() => {
+const restored = timed(() => {
   const decoded = decodeSnapshot(chunks);
   if (!decoded.ok) throw new Error(decoded.error);
   restoreImage(createState(), decoded.value.image);
 });
 const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-console.log(
-  `snapshot of ${state.allocations.size} allocations: ${(size / 1e6).toFixed(1)} MB, written in ${Math.round(wrote * 1e3)} ms (the pause), restored in ${Math.round(restored * 1e3)} ms`,
-);
+const of = `${state.allocations.size} allocations, ${(size / 1e6).toFixed(1)} MB`;
+show({ name: "log.snapshot.written", value: wrote.seconds, unit: "s", versus: of });
+show({ name: "log.snapshot.restored", value: restored.seconds, unit: "s", versus: of });
