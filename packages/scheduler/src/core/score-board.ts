@@ -7,6 +7,7 @@
 import type { Lookup, ScoreBreakdown } from "@berth/schema";
 import { LRUCache } from "lru-cache";
 import { createChangeJournal } from "./change-journal.ts";
+import { createIdleKinds, isIdleWithDevices } from "./idle-kinds.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import type { HostTable } from "./host-table.ts";
 import { partitionBy, placeBy, type Place } from "./places.ts";
@@ -84,6 +85,7 @@ export const createScoreBoard = (
   /** No request that is asked about is larger than this. */
   const most = new Float64Array(stride);
   let journal = createChangeJournal(0);
+  let idleKinds = createIdleKinds(table);
   /** Other places count from here on; or other sizes of requests, so that other dimensions may bind. */
   let isRevalued = false;
   let isLarger = false;
@@ -134,6 +136,7 @@ export const createScoreBoard = (
     const count = table.ids.length;
     seenReady = new Uint8Array(count).fill(UNSEEN);
     journal = createChangeJournal(count);
+    idleKinds = createIdleKinds(table);
     kernel ??= new ScoreKernel();
     // Whatever fails there is tried again by the next who asks.
     hosts = NONE_SEEN;
@@ -153,22 +156,18 @@ export const createScoreBoard = (
   };
 
   const look = (slot: number): void => {
-    const { free, perUnit, ready, models } = table.rows();
+    const { free, ready } = table.rows();
     if (isSame(slot, free, ready)) return;
-    const { seen } = kernel;
-    const [from, to] = [slot * stride, slot * row];
-    for (let at = 0; at < width; at += 1) {
-      seen.free[to + at] = free[from + at] as number;
-      seen.perUnit[to + at] = perUnit[from + at] as number;
-    }
-    for (let at = 0; at < columns; at += 1) {
-      seen.free[to + width + at] = free[from + BASE + at] as number;
-      seen.perUnit[to + width + at] = perUnit[from + BASE + at] as number;
-      seen.models[slot * columns + at] = models[slot * (stride - BASE) + at] as number;
-    }
+    kernel.see(slot, table.rows(), stride);
     seenReady[slot] = ready[slot] as number;
-    kernel.setReady(slot, ready[slot] as number);
     if (!isRevalued) survey(slot);
+    journal.note(slot);
+    if (columns > 0) idleKinds.note(slot, isIdleWithDevices(table, slot), guard);
+  };
+
+  const guard = (slot: number, share: number): void => {
+    if (kernel.seen.guarded[slot] === share) return;
+    kernel.seen.guarded[slot] = share;
     journal.note(slot);
   };
 

@@ -4,6 +4,8 @@
  */
 import { KERNEL_CODE } from "./score-kernel.gen.ts";
 import { FULLNESS_WEIGHT, SCORE_UNITS, type Valuation } from "./score.ts";
+import type { Rows } from "./host-table.ts";
+import { BASE } from "./vector.ts";
 import { mixRows, UNLIMITED, type Scorer, type Standings } from "./scorer.ts";
 
 /** What kernel/score.ts exports; addresses in bytes, lanes 0 … 7. */
@@ -86,6 +88,7 @@ export class ScoreKernel {
   #places = 0;
   #placesBytes = 0;
   #loose = new Float64Array(0);
+  #guarded = new Float64Array(0);
   #models = new Int32Array(0);
   #mixAt = 0;
   #mixBytes = 0;
@@ -114,6 +117,7 @@ export class ScoreKernel {
       binding: new Int32Array(buffer, this.#binding, this.#hosts),
       opening: new Float64Array(buffer, this.#opening, this.#hosts),
       loose: this.#loose,
+      guarded: this.#guarded,
       models: this.#models,
     };
   }
@@ -162,6 +166,7 @@ export class ScoreKernel {
     this.#changed = this.alloc(longest);
     this.#before = this.alloc(longest * SCORES);
     this.#models = new Int32Array(hosts * columns);
+    this.#guarded = new Float64Array(hosts);
     this.#hosts = hosts;
     this.#view();
     const row = this.#row * 8;
@@ -191,6 +196,23 @@ export class ScoreKernel {
   /** The largest request there is, by dimension. */
   setMost(most: ArrayLike<number>): void {
     for (let at = 0; at < this.#size; at += 1) this.f64[this.#most / 8 + at] = most[at] as number;
+  }
+
+  /** Takes over what a host has, from rows of so many amounts. */
+  see(slot: number, { free, models, perUnit, ready }: Rows, stride: number): void {
+    const { seen } = this;
+    const columns = this.#row - this.#size;
+    const [from, to] = [slot * stride, slot * this.#row];
+    for (let at = 0; at < this.#size; at += 1) {
+      seen.free[to + at] = free[from + at] as number;
+      seen.perUnit[to + at] = perUnit[from + at] as number;
+    }
+    for (let at = 0; at < columns; at += 1) {
+      seen.free[to + this.#size + at] = free[from + BASE + at] as number;
+      seen.perUnit[to + this.#size + at] = perUnit[from + BASE + at] as number;
+      seen.models[slot * columns + at] = models[slot * (stride - BASE) + at] as number;
+    }
+    this.setReady(slot, ready[slot] as number);
   }
 
   setReady(slot: number, ready: number): void {

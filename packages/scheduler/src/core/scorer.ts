@@ -21,6 +21,8 @@ export interface Standings {
   readonly binding: Int32Array;
   /** What all places of an idle host are worth; 0 where something stands. */
   readonly opening: Float64Array;
+  /** How much of that counts at least where the host has devices: see idle-kinds.ts. */
+  readonly guarded: Float64Array;
   /** Models of devices, by column. */
   readonly models: Int32Array;
 }
@@ -200,8 +202,10 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     Math.max(lost, returns * (opening[slot] as number));
 
   /** A whole device instead of the own size: whoever asks for none must not find all such hosts alike. */
-  const devicesKept = (standings: Standings, slot: number, returns: number, room: DeviceRoom | null): number =>
-    kept(opened(standings, slot, returns, lossOfDevices(standings, slot, room ?? devicesOf(standings, slot))), 1);
+  const devicesKept = (standings: Standings, slot: number, returns: number, room: DeviceRoom | null): number => {
+    const share = Math.max(returns, standings.guarded[slot] as number);
+    return kept(opened(standings, slot, share, lossOfDevices(standings, slot, room ?? devicesOf(standings, slot))), 1);
+  };
 
   /** What is left of devices goes to `restOfDevices`; undefined when the request does not fit there. */
   const takeDevices = (

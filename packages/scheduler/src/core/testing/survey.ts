@@ -10,6 +10,7 @@ export const standingsFor = (hosts: number, size: number, { count }: Valuation):
   loose: new Float64Array(hosts * mixRows(count)),
   binding: new Int32Array(hosts),
   opening: new Float64Array(hosts),
+  guarded: new Float64Array(hosts),
   models: new Int32Array(),
 });
 
