@@ -13,7 +13,7 @@ import type { Lane } from "./score-strip.ts";
 /** Of a score: hosts that pack worse by more than this are not better for an image. */
 export const IMAGE_WEIGHT = 0.05;
 /** So many of those that pack best. */
-const NEAR = 16;
+const NEAR = 8;
 /** When more hosts have all of it, some of them are among those that pack best. */
 const MAX_HOLDERS = 1_024;
 
