@@ -92,12 +92,12 @@ class TreeWorker : public Napi::AsyncWorker {
 
  private:
   bool is_next() {
-    const int lock = take_soon(parent_, from_, patience_us_);
-    if (lock < 0) {
-      errno = -lock;
+    const int held = take_soon(parent_, from_, patience_us_);
+    if (held < 0) {
+      errno = -held;
       return errno == ENOENT ? false : failure_.fail("state.lock", "the supervisor of " + from_ + " is still there");
     }
-    lock_.reset(lock);
+    lock_.reset(held);
     return std::none_of(first_.begin(), first_.end(), [](const std::string& path) {
       return faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     });
