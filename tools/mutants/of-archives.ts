@@ -28,6 +28,11 @@ export const ofArchives: readonly Mutant[] = [
     edits: [
       unpack(
         "archive.c",
+        "if (archive_read_open(reader->tar, reader, NULL, next_block, NULL) != ARCHIVE_OK)",
+        "if (archive_read_open(reader->tar, reader, NULL, next_block, NULL) == ARCHIVE_EOF)",
+      ),
+      unpack(
+        "archive.c",
         '    (void)archive_bad(&reader, report, reader.tar, "");\n    goto done;',
         "    result = 0;\n    goto done;",
       ),
