@@ -36,6 +36,8 @@ export interface FakeAgentOptions {
   readonly sealingKey?: string;
   /** Files by `allocation/stdout` or `allocation/path`. */
   readonly files?: Map<string, Buffer>;
+  /** Names of the images that it has. */
+  readonly images?: readonly string[];
 }
 
 export interface FakeAgent {
@@ -223,6 +225,13 @@ export const startFakeAgent = async (
         next: null,
       };
       return void message.respond(JSON.stringify({ ok: true, value }));
+    }
+    if (op.kind === "images") {
+      const items = (options.images ?? []).map((image) => ({
+        ...{ name: image, source: "import", manifest: `sha256:${"a".repeat(64)}`, sizeBytes: 1, layers: 1, uses: 0 },
+        ...{ broughtAtMs: 1, usedAtMs: 1 },
+      }));
+      return void message.respond(JSON.stringify({ ok: true, value: { items, next: null } }));
     }
     if (op.kind === "pause" || op.kind === "resume")
       return void message.respond(JSON.stringify({ ok: true, value: {} }));

@@ -10,7 +10,7 @@ import type { ImageWork } from "../../ports/images.ts";
 import { fetchFromCluster } from "./cluster.ts";
 import { removeArchive } from "./collect.ts";
 import { readContents, valueOf, type Contents } from "./contents.ts";
-import { pin, type Parts } from "./parts.ts";
+import { inGate, type Parts } from "./parts.ts";
 import { fetchArchives } from "./pull.ts";
 
 export interface Whole {
@@ -30,16 +30,25 @@ export const wholeImage = async (parts: Parts, name: string, options: ImageWork)
   const reference = valueOf(parseImageReference(name), name);
   const contents = await readContents(parts, record.manifest, name);
   const descriptors = contents.layers.map(({ descriptor }) => descriptor);
-  const unpin = await pin(
-    parts,
-    descriptors.map(({ digest }) => digest),
+  const digests = descriptors.map(({ digest }) => digest);
+  const [unpinBlobs, unpinArchives] = await inGate(parts, () =>
+    Promise.resolve([parts.pins.add(digests), parts.archives.add(digests)] as const),
   );
+  const unpin = (): void => {
+    unpinBlobs();
+    unpinArchives();
+  };
+  const keep = (): void => {
+    unpin();
+    parts.archives.due(digests);
+  };
   const fetched: string[] = [];
   const release = async (): Promise<void> => {
     unpin();
+    const due = parts.archives.due(digests);
     const { keepArchives } = await parts.settings();
     if (keepArchives === "all") return;
-    for (const digest of fetched) if (!parts.pins.has(digest)) await removeArchive(parts, digest);
+    for (const digest of new Set([...fetched, ...due])) if (!parts.pins.has(digest)) await removeArchive(parts, digest);
   };
   try {
     const absent = new Map<string, (typeof descriptors)[number]>();
@@ -57,7 +66,7 @@ export const wholeImage = async (parts: Parts, name: string, options: ImageWork)
         `${name}: the archives of its layers are not kept here, and neither a registry nor another host has them`,
       );
     } else if (absent.size > 0) await fetchArchives(parts, from, [...absent.values()], options);
-    return { reference, manifest: record.manifest, contents, release, keep: unpin };
+    return { reference, manifest: record.manifest, contents, release, keep };
   } catch (error) {
     await release();
     throw error;

@@ -40,11 +40,12 @@ const references = async (parts: Parts): Promise<ReadonlySet<string>> => {
 
 /**
  * Removes an archive that can be had again: not when an image of this host leads to it that may be nowhere else, whoever
- * brought it.
+ * brought it. One that somebody needs now is removed when they are done.
  */
 export const removeArchive = async (parts: Parts, digest: string): Promise<void> => {
   if (!(await parts.blobs.has(digest))) return;
   await inGate(parts, async () => {
+    if (parts.archives.postpone(digest)) return;
     for (const { record } of (await parts.records.list()).images) {
       if (record.source !== "import") continue;
       const bytes = await parts.blobs.read(record.manifest);

@@ -21,6 +21,8 @@ export interface Parts {
   readonly records: Records;
   readonly uses: Uses;
   readonly pins: Pins;
+  /** Of blobs that are archives of layers, while somebody needs them as such: a tree is no substitute for them. */
+  readonly archives: ArchivePins;
   readonly gate: Turns;
   readonly settings: ReadImageSettings;
   readonly registries: RegistrySettings;
@@ -56,6 +58,23 @@ export class Pins {
         else this.#counts.set(digest, left);
       }
     };
+  }
+}
+
+/** Whoever needs an archive longer than who brought it removes it for them. */
+export class ArchivePins extends Pins {
+  readonly #unwanted = new Set<string>();
+
+  /** To be called with the gate held: it is removed when nobody needs it any more. False when nobody does now. */
+  postpone(digest: string): boolean {
+    if (!this.has(digest)) return false;
+    this.#unwanted.add(digest);
+    return true;
+  }
+
+  /** Those of these that nobody needs any more and that were to be removed. Asked once for each. */
+  due(digests: readonly string[]): string[] {
+    return digests.filter((digest) => !this.has(digest) && this.#unwanted.delete(digest));
   }
 }
 

@@ -40,7 +40,7 @@ import { explained, isFull } from "./full-disk.ts";
 import { createHeldFacts, type HeldFacts } from "./held.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
 import { openLayers } from "./layers.ts";
-import { inGate, Pins, type Parts } from "./parts.ts";
+import { ArchivePins, inGate, Pins, type Parts } from "./parts.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import { openRecords, type ImageRecord } from "./records.ts";
@@ -388,6 +388,7 @@ export const openOciStore = async (
     records: await openRecords(join(directory, "records")),
     uses: await openUses(join(directory, "uses")),
     pins: new Pins(),
+    archives: new ArchivePins(),
     gate: new Turns(1),
     settings,
     registries,

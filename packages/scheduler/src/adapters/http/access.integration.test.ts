@@ -7,6 +7,7 @@ import { answerOf, batch, clientOf, startScheduler, type Answer, type TestSchedu
 import { eventually } from "../../testing/temp.ts";
 import { RIGHTS } from "./rights.ts";
 
+const SNAPSHOTS = ["oci://local/media/snapshots/a:0.one", "oci://local/web/snapshots/a:0.one"];
 let scheduler: TestScheduler;
 type Call = TestScheduler["call"];
 const tokens = new Map<string, string>();
@@ -20,7 +21,7 @@ const as = (name: string): Call => clientOf(scheduler.url, tokens.get(name) ?? "
 
 beforeAll(async () => {
   scheduler = await startScheduler();
-  await startFakeAgent(scheduler, { id: "h1" });
+  await startFakeAgent(scheduler, { id: "h1", images: [...SNAPSHOTS, "oci://local/media/shared:1"] });
   for (const role of ROLES) tokens.set(role, await make(`all-${role}`, role));
   tokens.set("web", await make("web-ci", "submitter", { projects: ["web"] }));
   tokens.set("web-viewer", await make("web-eyes", "viewer", { projects: ["web"] }));
@@ -139,6 +140,17 @@ describe("who is bound to a project", () => {
     expect((await as("web")("POST", "/v1/volumes/media/data/remove")).status).toBe(403);
     expect((await scheduler.call("GET", "/v1/volumes/media/data")).status).toBe(200);
     expect((await call("POST", "/v1/volumes/web/data/remove")).status).toBe(403);
+    const images = async (who: Call): Promise<string[]> =>
+      (await who("GET", Routes.images)).body.items.map((one: { image: { name: string } }) => one.image.name);
+    expect(await images(call)).toEqual([SNAPSHOTS[1], "oci://local/media/shared:1"]);
+    expect(await images(scheduler.call)).toHaveLength(3);
+    const seen = await call("GET", `${Routes.imageInspect}?image=${encodeURIComponent(SNAPSHOTS[0] ?? "")}`);
+    expect(seen.body).toMatchObject({ code: "image.not_found" });
+    expect(
+      (await as("web")("POST", "/v1/jobs", batch("spy", { project: "web", image: SNAPSHOTS[0] }))).body,
+    ).toMatchObject({
+      code: "job.spec_invalid",
+    });
     const theirs = (await scheduler.call("GET", "/v1/allocations?project=media")).body.items[0].id as string;
     const mine = (await call("GET", "/v1/allocations?project=web")).body.items[0].id as string;
     for (const path of ["", "/logs", "/outputs", "/outputs/x", "/changes"]) {
