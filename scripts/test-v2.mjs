@@ -9,8 +9,8 @@ import { root } from "./lib/steps.mjs";
 
 const TIMEOUT_S = 1500;
 
-/** Starts and ends, limits that the kernel enforces, and what only v2 has. */
-const QUICK = ["exit", "limits", "v2-features"].map((name) => `packages/native/test/${name}`);
+/** Starts and ends, limits that the kernel enforces, and what only v2 has; and quotas, which not every kernel has. */
+const QUICK = ["exit", "limits", "disk", "v2-features"].map((name) => `packages/native/test/${name}`);
 
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const say = (text) => process.stdout.write(`${text}\n`);

@@ -5,7 +5,7 @@
  *
  * Many development machines (and containers) mount cgroups v1 or hybrid; real hosts run v2. The machine boots Debian's own
  * kernel under qemu (software emulation; BERTH_VM_ACCEL=kvm where that works), takes its root from the host over 9p, and
- * has an ext4 scratch disk at /tmp because overlayfs uppers and id-mapped mounts need a real file system. Output goes to
+ * has an ext4 scratch disk with project quotas at /tmp because overlayfs uppers and id-mapped mounts need a real file system. Output goes to
  * stdout as it comes; the exit code is the command's, 124 after the time-out. What the command writes to the device
  * $BERTH_VM_RESULT becomes FILE. Nothing else of the host is written to.
  */
@@ -39,7 +39,7 @@ $B mount -t devpts devpts /root/dev/pts
 $B mount -t tmpfs tmpfs /root/dev/shm
 $B mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
 $B mount -t tmpfs tmpfs /root/run
-$B mount -t ext4 /dev/vda /root/tmp
+$B mount -t ext4 -o prjquota /dev/vda /root/tmp
 $B mount -t tmpfs tmpfs /root/root
 [ -e /root${quote(checkout)}/package.json ] || { $B mkdir -p /root${quote(checkout)} && $B mount -o bind /checkout /root${quote(checkout)}; }
 $B ip link set lo up
@@ -155,7 +155,8 @@ const run = async (command: readonly string[], options: Options): Promise<number
   try {
     const disk = join(directory, "scratch.img");
     execFileSync("truncate", ["-s", "4G", disk]);
-    execFileSync("mkfs.ext4", ["-q", "-F", disk], { stdio: "ignore" });
+    const quotas = ["-O", "quota,project", "-E", "quotatype=prjquota"];
+    execFileSync("mkfs.ext4", ["-q", "-F", ...quotas, disk], { stdio: "ignore" });
     return await watch(machine(kernel, makeInitramfs(kernel, directory, command), disk, options), options.timeoutS);
   } finally {
     rmSync(directory, { recursive: true, force: true });

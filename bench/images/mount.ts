@@ -55,6 +55,7 @@ export const mountFigures = async (
       log: { maxBytes: 200_000 },
       attachLayers: false,
       policy: {},
+      limitsDisk: false,
       stateDir: "/state",
     },
   );

@@ -6,11 +6,12 @@ import { basename, join } from "node:path";
 
 export const CACHE = process.env["BERTH_VM_CACHE"] ?? join(tmpdir(), "berth-v2-vm");
 
-/** What the machine needs beyond the kernel image: disk, shared root, overlayfs, and the links that tests make. */
+/** What the machine needs beyond the kernel image: disk with quotas, shared root, overlayfs, and the links that tests make. */
 const MODULES = [
   "virtio_pci",
   "virtio_blk",
   "ext4",
+  "quota_v2",
   "crc32c_generic",
   "9p",
   "9pnet_virtio",

@@ -11,6 +11,7 @@ import {
   devicesFault,
   DISK,
   isLabel,
+  TASK_DISK_NOT_ENFORCED,
   VOLUME_SIZES_NOT_ENFORCED,
   type Device,
   type HostId,
@@ -205,7 +206,11 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     for (const warning of shareWarnings(machine, share)) log.warn({ warning }, "capacity.share_too_large");
     const inventory = readInventory({
       cgroupVersion: features.cgroup,
-      notEnforced: [...features.missing, VOLUME_SIZES_NOT_ENFORCED],
+      notEnforced: [
+        ...features.missing,
+        VOLUME_SIZES_NOT_ENFORCED,
+        ...(features.diskLimit === null ? [] : [TASK_DISK_NOT_ENFORCED]),
+      ],
       agentVersion: agentVersion(),
       ...(options.labels === undefined ? {} : { labels: options.labels }),
     });

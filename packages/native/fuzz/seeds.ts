@@ -32,6 +32,7 @@ const context = {
   log: { maxBytes: 200_000 },
   attachLayers: false,
   policy: {},
+  limitsDisk: false,
   stateDir: "/state",
 };
 

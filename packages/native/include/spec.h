@@ -295,7 +295,7 @@ struct berth_spec {
   uint32_t stdio;
   uint32_t terminal_size; /* rows << 16 | columns */
   uint32_t stop_signal; /* what `stop` sends when it is not told */
-  uint32_t reserved;
+  uint32_t disk_mib;    /* what it may write over its layers, in MiB; 0: no limit */
   struct berth_ref id;
   struct berth_ref hostname;
   struct berth_ref workdir;

@@ -89,6 +89,8 @@ export interface Binding {
   ): Promise<RawFailure | number | undefined>;
   /** An extended attribute of what is open, or a negative errno. */
   getXattr(fd: number, name: string): Buffer | number;
+  /** 0 when the file system of this directory enforces project quotas, else a negative errno. */
+  projectQuotas(fd: number): number;
   removeTree(directory: number, name: string): Promise<RawFailure | undefined>;
 }
 

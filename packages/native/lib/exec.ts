@@ -60,6 +60,7 @@ export const encodeExec = (exec: ExecSpec, controlLevel?: number, cgroup = NO_CG
       ...cgroup,
       log: {},
       attachLayers: false,
+      limitsDisk: false,
       policy: { capabilities: ANY },
       stateDir: "/",
     },

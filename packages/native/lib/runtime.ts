@@ -14,6 +14,7 @@ import { enableOnDemand, prepareParent, removeParent } from "./cgroup-parent.ts"
 import { LOCK_WAIT_MS, TrackedContainer } from "./container.ts";
 import { discard, type Host } from "./host.ts";
 import { notStartedRecord } from "./lost.ts";
+import { diskLimitOf } from "./quota.ts";
 import { fromSystemError, nativeError, NativeFailure } from "./errors.ts";
 import { openNetworks } from "./network/networks.ts";
 import type { Networks } from "./network/types.ts";
@@ -96,6 +97,7 @@ class OpenRuntime implements Runtime {
   #closed = false;
   readonly #host: Host;
   readonly #attachLayers: boolean;
+  readonly #diskLimit: string | null;
   readonly networks: Networks;
   readonly #pool: SupervisorPool;
   #trashed = 0;
@@ -110,6 +112,7 @@ class OpenRuntime implements Runtime {
     this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
     const { image, stateRoot } = descriptors;
     this.#pool = new SupervisorPool(binding(), image, stateRoot, options.standby ?? 0);
+    this.#diskLimit = diskLimitOf(binding(), stateRoot);
     this.networks = openNetworks(binding(), options.stateDir);
     this.#host = {
       binding: binding(),
@@ -146,6 +149,7 @@ class OpenRuntime implements Runtime {
       devices: this.#layout.onDemand.find(({ controllers }) => controllers.includes("devices")),
       attachLayers: this.#attachLayers,
       policy: this.#options.allow ?? {},
+      limitsDisk: this.#diskLimit === null,
       stateDir: this.#options.stateDir,
     });
     if (!encoded.ok) return notStarted(encoded.error);
@@ -234,6 +238,7 @@ class OpenRuntime implements Runtime {
       controllers: [...new Set(this.#layout.hierarchies.flatMap((hierarchy) => hierarchy.controllers))],
       hierarchies: this.#layout.hierarchies,
       limits: enforceable(this.#resources),
+      diskLimit: this.#diskLimit,
       missing: this.#layout.missing,
       kernel: release(),
       bootId: this.#host.bootId,

@@ -39,6 +39,7 @@ const VERSION = 4;
 const HEADER_BYTES = 208;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_STRING = 131_071;
+const MAX_DISK_BYTES = 0xffff_ffff * 2 ** 20;
 const ID_COUNT = 65_536;
 const FLAG_ATTACH_LAYERS = 1;
 const FLAG_READ_ONLY_ROOT = 2;
@@ -61,6 +62,8 @@ export interface SpecContext {
   /** Kernels before 6.15 want the layers of an overlay attached to a mount namespace. */
   readonly attachLayers: boolean;
   readonly policy: SpecPolicy;
+  /** The state directory lies on a file system with project quotas. */
+  readonly limitsDisk: boolean;
   /** Makes the names of links on the host this agent's own. */
   readonly stateDir: string;
 }
@@ -121,6 +124,7 @@ const KEYS = Object.keys({
   hooks: true,
   lease: true,
   secrets: true,
+  diskBytes: true,
 } satisfies Record<keyof ContainerSpec, true>) as (keyof ContainerSpec)[];
 
 const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
@@ -160,7 +164,7 @@ const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
     .u32(MAGIC, VERSION, out.size, flagsOf(spec, context))
     /* What is in /dev/shm counts as memory, so more than that can never be there. */
     .u64(limits.memoryBytes, log.maxBytes, log.bytesPerSecond ?? 0)
-    .u32(idBase, log.files, stdioBits(spec, log), terminalWord(spec), stopSignalOf(spec), 0)
+    .u32(idBase, log.files, stdioBits(spec, log), terminalWord(spec), stopSignalOf(spec), diskMib(spec, context))
     .ref(...refs, ...sections);
   return out.finish(header);
 };
@@ -170,6 +174,12 @@ const flagsOf = (spec: ContainerSpec, context: SpecContext): number =>
   (optional("readOnlyRoot", spec.readOnlyRoot, flag, false) ? FLAG_READ_ONLY_ROOT : 0) |
   (optional("init", spec.init, flag, true) ? 0 : FLAG_NO_INIT) |
   (isMachine(spec) ? FLAG_MACHINE : 0);
+
+/** Rounded up. Where nothing enforces it, there is no limit. */
+const diskMib = (spec: ContainerSpec, context: SpecContext): number => {
+  const bytes = optional("diskBytes", spec.diskBytes, whole(0, MAX_DISK_BYTES), 0);
+  return context.limitsDisk ? Math.ceil(bytes / 2 ** 20) : 0;
+};
 
 const isMachine = (spec: ContainerSpec): boolean => {
   const machine = optional("machine", spec.machine, flag, false);

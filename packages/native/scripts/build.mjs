@@ -99,6 +99,7 @@ const supervisorSources = [
   "prepared.c",
   "privileges.c",
   "process.c",
+  "quota.c",
   "record.c",
   "requests.c",
   "rootfs.c",

@@ -32,6 +32,7 @@ const context: SpecContext = {
     ],
   },
   stateDir: "/state",
+  limitsDisk: true,
 };
 const spec: ContainerSpec = {
   id: "job_1-x",

@@ -61,6 +61,7 @@ describe.runIf(isNative)("under memcheck, natively", { timeout: 240_000 }, () =>
       log: {},
       attachLayers: false,
       policy: {},
+      limitsDisk: false,
       stateDir: host.stateDir,
     });
     if (!encoded.ok) throw new Error(encoded.error.detail);

@@ -36,6 +36,10 @@ export const DISK = "diskBytes";
 export const VOLUME_SIZES_NOT_ENFORCED =
   "sizes of volumes: booked, but a volume may grow beyond its size while the disk has room";
 
+/** The same of the disk that tasks request for themselves. */
+export const TASK_DISK_NOT_ENFORCED =
+  "disk of tasks: booked, but what a task writes over its image may grow beyond it while the disk has room (no project quotas)";
+
 /**
  *   new ─(first use)─► ready ─► removing ─► (gone)
  *   filling ─(copied)──► ready

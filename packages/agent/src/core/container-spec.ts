@@ -6,6 +6,7 @@
  * text like `${HOME}` reaches the shell as it was written.
  */
 import {
+  DISK,
   SECRETS_DIRECTORY,
   taskName,
   volumeNameOf,
@@ -148,6 +149,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     ...(user === "" ? {} : { user }),
     ...(settings.stopSignal === undefined && defaults.stopSignal !== null ? { stopSignal: defaults.stopSignal } : {}),
     ...(place.devices !== undefined && place.devices.nodes.length > 0 && { devices: place.devices.nodes }),
+    ...((spec.requests.more?.[DISK] ?? 0) > 0 && { diskBytes: spec.requests.more?.[DISK] ?? 0 }),
     limits: {
       ...limitsOf(spec),
       ...(place.devices?.cpus !== undefined && { cpus: place.devices.cpus }),

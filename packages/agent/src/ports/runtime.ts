@@ -95,6 +95,8 @@ export type AdoptedContainer =
 
 export interface RuntimeFeatures {
   readonly cgroup: "v1" | "hybrid" | "v2";
+  /** Why `diskBytes` of a container is not enforced, or null when it is. */
+  readonly diskLimit: string | null;
   /** Sentences on what this host cannot enforce. */
   readonly missing: readonly string[];
   readonly bootId: string;

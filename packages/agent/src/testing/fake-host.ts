@@ -106,7 +106,7 @@ export class FakeHost {
         adopt: () => act(() => this.#adopt(life)),
         stats: (ids) =>
           act(() => new Map(ids.map((id) => [id, { ...USED, paused: this.containers.get(id)?.paused === true }]))),
-        features: () => ({ cgroup: "v2", missing: [], bootId: "boot" }),
+        features: () => ({ cgroup: "v2", missing: [], diskLimit: null, bootId: "boot" }),
         close: () => act(() => undefined),
       },
       journal: {

@@ -34,6 +34,8 @@ export interface RuntimeFeatures {
   }[];
   /** Of each limit, why this host cannot enforce it, or null when it can. */
   readonly limits: Readonly<Record<Knob, string | null>>;
+  /** Why `diskBytes` of a spec is not enforced, or null when it is. */
+  readonly diskLimit: string | null;
   /** Sentences on what this host cannot enforce. */
   readonly missing: readonly string[];
   readonly kernel: string;

@@ -69,6 +69,11 @@ export interface ContainerSpec {
   readonly hooks?: Partial<Readonly<Record<HookPoint, readonly Hook[]>>>;
   readonly lease?: Lease;
   readonly secrets?: Secrets;
+  /**
+   * What it may write over its layers, in bytes, rounded up to whole MiB; volumes and memory not counted. 0, the default:
+   * no limit. Enforced where the runtime's features say so.
+   */
+  readonly diskBytes?: number;
 }
 
 /**

@@ -20,6 +20,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Poller", poller(env));
   exports.Set("eventFd", Napi::Function::New<event_fd>(env, "eventFd"));
   exports.Set("drain", Napi::Function::New<drain>(env, "drain"));
+  exports.Set("projectQuotas", Napi::Function::New<project_quotas>(env, "projectQuotas"));
   exports.Set("getXattr", Napi::Function::New<get_xattr>(env, "getXattr"));
   exports.Set("readStats", Napi::Function::New<read_stats>(env, "readStats"));
   return exports;

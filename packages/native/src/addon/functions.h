@@ -40,3 +40,4 @@ Napi::Value discard(const Napi::CallbackInfo& info);
 Napi::Value forget(const Napi::CallbackInfo& info);
 // (descriptor, name) → Buffer, or -errno
 Napi::Value get_xattr(const Napi::CallbackInfo& info);
+Napi::Value project_quotas(const Napi::CallbackInfo& info);

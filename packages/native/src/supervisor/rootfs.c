@@ -18,6 +18,7 @@
 #include "fd.h"
 #include "libc.h"
 #include "prepared.h"
+#include "quota.h"
 
 #define STAGE_LAYER "rootfs.layer"
 #define STAGE_OVERLAY "rootfs.overlay"
@@ -34,7 +35,14 @@ static int upper_create(const struct spec *spec, int state_dir, struct err *err)
     if (fchownat(state_dir, names[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
       return err_sys(err, STAGE_OVERLAY, "chown %s", names[i]);
   }
-  return 0;
+  if (spec->header->disk_mib == 0)
+    return 0;
+  /* Overlayfs moves files from one to the other, which does not go between projects. */
+  cleanup_close int upper = openat(state_dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  cleanup_close int work = openat(state_dir, "work", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (upper < 0 || work < 0)
+    return err_sys(err, STAGE_OVERLAY, "open upper and work");
+  return quota_limit((const int[]){ upper, work }, 2, (uint64_t)spec->header->disk_mib << 20, err);
 }
 
 static int idmapped_clone(const char *stage, const char *path, unsigned tree_flags, uint64_t attributes,

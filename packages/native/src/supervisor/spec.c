@@ -145,7 +145,7 @@ static int check_stdio(const struct berth_spec *header, struct err *err)
     return err_set(err, EINVAL, STAGE_SPEC, "log: more bytes than a file can have");
   if (header->log_files < 2 || header->log_files > BERTH_MAX_LOG_FILES)
     return err_set(err, EINVAL, STAGE_SPEC, "log files: %u is not in 2..%u", header->log_files, BERTH_MAX_LOG_FILES);
-  if (header->stop_signal < 1 || header->stop_signal > 64 || header->reserved != 0)
+  if (header->stop_signal < 1 || header->stop_signal > 64)
     return err_set(err, EINVAL, STAGE_SPEC, "stopSignal: %u is not in 1..64", header->stop_signal);
   return 0;
 }

@@ -1,11 +1,13 @@
 /** What running a document would do now, down to the host of each task. Nothing is changed. */
 import {
+  DISK,
   err,
   type AllocationId,
   jobKey,
   ok,
   priorityOf,
   taskName,
+  TASK_DISK_NOT_ENFORCED,
   VOLUME_SIZES_NOT_ENFORCED,
   type JobSpec,
   type Outcome,
@@ -188,11 +190,13 @@ const gangIn = (
 /** What hosts that would get work cannot enforce, each sentence once with the hosts it is true of. */
 const notEnforced = (state: MutableState, hosts: ReadonlySet<string>, spec: JobSpec): string[] => {
   const asksForSizes = spec.volumes.some((volume) => "volume" in volume && volume.sizeBytes > 0);
+  const asksForDisk = (spec.requests.more?.[DISK] ?? 0) > 0;
   const bySentence = new Map<string, string[]>();
   for (const host of [...state.hosts.values()].sort((a, b) => (a.id < b.id ? -1 : 1))) {
     if (!hosts.has(host.id)) continue;
     for (const sentence of host.inventory?.notEnforced ?? []) {
       if (sentence === VOLUME_SIZES_NOT_ENFORCED && !asksForSizes) continue;
+      if (sentence === TASK_DISK_NOT_ENFORCED && !asksForDisk) continue;
       bySentence.set(sentence, [...(bySentence.get(sentence) ?? []), host.id]);
     }
   }

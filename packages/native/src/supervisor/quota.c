@@ -1,0 +1,52 @@
+/*
+ * A project quota, quotactl(2): ext4 and xfs count what belongs to a project, whoever owns it, and refuse more. What is made
+ * below a directory that says so (FS_XFLAG_PROJINHERIT) belongs to its project. Overlayfs writes with the rights of who
+ * mounted it but for CAP_SYS_RESOURCE, so the limit holds for a container as for anybody.
+ *
+ * The project is called after the inode of its first directory: what has the same number at the same time is the same
+ * directory, so nobody has to remember which are taken. When the directory is gone, so is all that counted.
+ */
+#include "quota.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <linux/quota.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define STAGE "rootfs.quota"
+/* Away from the small numbers that people give (projects(5)). */
+#define OURS 0x80000000u
+#define BLOCK 1024u /* QIF_DQBLKSIZE */
+
+static int join_project(int dir, uint32_t project, struct err *err)
+{
+  struct fsxattr attributes = { 0 };
+  if (ioctl(dir, FS_IOC_FSGETXATTR, &attributes) < 0)
+    return err_sys(err, STAGE, "its file system has no projects");
+  attributes.fsx_projid = project;
+  attributes.fsx_xflags |= FS_XFLAG_PROJINHERIT;
+  if (ioctl(dir, FS_IOC_FSSETXATTR, &attributes) < 0)
+    return err_sys(err, STAGE, "project %u", project);
+  return 0;
+}
+
+int quota_limit(const int *dirs, unsigned count, uint64_t bytes, struct err *err)
+{
+  struct stat info;
+  if (count == 0 || fstat(dirs[0], &info) < 0)
+    return err_sys(err, STAGE, "fstat");
+  uint32_t project = OURS | (uint32_t)info.st_ino;
+  if (project == UINT32_MAX) /* the only number that is none */
+    project = OURS;
+  struct if_dqblk limits = { .dqb_bhardlimit = (bytes + BLOCK - 1) / BLOCK, .dqb_valid = QIF_BLIMITS };
+  limits.dqb_bsoftlimit = limits.dqb_bhardlimit;
+  for (unsigned i = 0; i < count; i++)
+    if (join_project(dirs[i], project, err) < 0)
+      return -1;
+  if (syscall(SYS_quotactl_fd, dirs[0], QCMD(Q_SETQUOTA, PRJQUOTA), project, &limits) < 0)
+    return err_sys(err, STAGE, "a limit of %llu bytes", (unsigned long long)bytes);
+  return 0;
+}
