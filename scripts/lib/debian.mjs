@@ -25,6 +25,7 @@ const NEEDED_BY_TESTS = [
   { name: "docker-registry", programs: ["docker-registry"] },
   { name: "skopeo", programs: ["skopeo"] },
   { name: "umoci", programs: ["umoci"] },
+  { name: "buildah", programs: ["buildah"] },
   { name: "mmdebstrap", programs: ["mmdebstrap"] },
   { name: "squashfs-tools-ng", programs: ["sqfs2tar", "tar2sqfs"] },
   { name: "zstd", programs: ["zstd"] },

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AllocationId, Chunk, ImageOperation, ImageRequest, JobSpec } from "@berth/schema";
 import type { AgentProcess } from "./testing/agent-process.ts";
@@ -256,19 +257,32 @@ test("a snapshot: of one that ended or that a user paused, under a new name, wit
   expect(await refusedAs(snapshot(id, "still"))).toBe("taken");
 });
 
-test("killed while it makes a snapshot: the next agent has all of it or nothing, and can make it then", async () => {
+/** Names in the store that begin so: of what is being taken, and of what is being unpacked. */
+const halves = (): { readonly taken: string[]; readonly unpacked: string[] } => {
+  const inside = (part: string, start: string): string[] =>
+    readdirSync(join(made.dataDir, "images/oci", part, "sha256")).filter((name) => name.startsWith(start));
+  return { taken: inside("blobs", ".taking-"), unpacked: inside("layers", ".half-") };
+};
+
+test("killed while it makes a snapshot: nothing is half there, what stood still stands still, and it can be made then", async () => {
   const id = place("dd if=/dev/urandom of=/root/large bs=1M count=48 2>/dev/null; echo ready; exec sleep 1000");
   await says(id, "ready");
   await made.scheduler.rpc({ kind: "pause", allocation: id });
-  await begin(snapshot(id, "killed"));
-  await agent.kill("SIGKILL");
-  await start();
-  const checked = await perform({ kind: "check", repair: false });
-  expect(checked.result).toMatchObject({ kind: "checked", faults: [] });
-  const state = await refusedAs(snapshot(id, "killed"));
-  expect(["taken", "snapshot.exists"]).toContain(state);
   const image = "oci://local/default/snapshots/test:0.killed";
-  await eventually("it is there", async () => (await made.scheduler.rpc({ kind: "image", image })).ok);
+  for (const half of ["taken", "unpacked"] as const) {
+    await begin(snapshot(id, "killed"));
+    for (const endMs = performance.now() + 20_000; halves()[half].length === 0; await setImmediate()) {
+      expect(performance.now(), half).toBeLessThan(endMs);
+    }
+    await agent.kill("SIGKILL");
+    await start();
+    expect(halves(), half).toEqual({ taken: [], unpacked: [] });
+    expect((await made.scheduler.rpc({ kind: "image", image })).ok, half).toBe(false);
+    const checked = await perform({ kind: "check", repair: false });
+    expect(checked.result, half).toMatchObject({ kind: "checked", faults: [] });
+  }
+  const done = await perform(snapshot(id, "killed"));
+  expect([done.state, done.error]).toEqual(["succeeded", null]);
   const again = place("stat -c %s /root/large", { image });
   await ended(again);
   expect(await stdoutOf(again)).toBe(`${48 * 2 ** 20}\n`);

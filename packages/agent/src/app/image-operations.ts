@@ -13,6 +13,7 @@ import {
   type Problem,
   type Result,
 } from "@berth/schema";
+import { forLog } from "../core/images/debian-plan.ts";
 import { createProgress, type Progress } from "../core/images/progress.ts";
 import { Inlet } from "../core/inlet.ts";
 import { errorFields } from "../ports/log.ts";
@@ -172,7 +173,7 @@ export const createImageOperations = (
       const [oldest] = used;
       if (used.size > MAX_USED_IDS && oldest !== undefined) used.delete(oldest);
       forget();
-      log.info({ operation: id, request }, "image.operation_started");
+      log.info({ operation: id, request: forLog(request) }, "image.operation_started");
       return ok(viewOf(one));
     },
     watch: async (id, revision, waitMs) => {

@@ -11,6 +11,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "./free-port.ts";
 
 export interface RegistryOptions {
+  /** As its configuration has it; `user` is a short way for one. */
+  readonly auth?: object;
   readonly user?: { readonly name: string; readonly password: string };
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -65,6 +67,7 @@ export const startRegistry = async (storage: string, options: RegistryOptions = 
     writeFileSync(file, `${options.user.name}:${bcrypt(options.user.password)}\n`);
     config["auth"] = { htpasswd: { realm: "test", path: file } };
   }
+  if (options.auth !== undefined) config["auth"] = options.auth;
   const file = join(directory, "config.yml");
   writeFileSync(file, JSON.stringify(config));
   const child = spawn("docker-registry", ["serve", file], { stdio: "ignore" });
@@ -164,6 +167,29 @@ const makeLayout = (directory: string, source: ImageSource): string => {
 /** An archive of an image, as it is imported: a tar of an OCI layout. */
 export const archiveImage = (directory: string, target: string, source: ImageSource): void => {
   execFileSync("tar", ["-C", makeLayout(directory, source), "-cf", target, "."]);
+};
+
+/** An image of one layer, made and given to a registry by buildah. */
+export const buildahImage = (
+  directory: string,
+  target: string,
+  files: Readonly<{ [path: string]: string }>,
+  config: readonly string[],
+): void => {
+  const storage = join(directory, "buildah");
+  mkdirSync(storage);
+  const policy = join(storage, "policy.json");
+  writeFileSync(policy, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
+  const places = ["--root", join(storage, "root"), "--runroot", join(storage, "run"), "--storage-driver", "vfs"];
+  const run = (...words: string[]): string =>
+    execFileSync("buildah", [...places, ...words], { cwd: storage, encoding: "utf8", stdio: "pipe" }).trim();
+  const made = run("from", "--signature-policy", policy, "scratch");
+  for (const [path, content] of Object.entries(files)) {
+    writeFileSync(join(storage, "content"), content, { mode: 0o755 });
+    run("add", made, join(storage, "content"), path);
+  }
+  run("config", ...config, made);
+  run("commit", "-q", "--signature-policy", policy, "--tls-verify=false", made, `docker://${target}`);
 };
 
 /** Gives such an image to a registry with skopeo. */

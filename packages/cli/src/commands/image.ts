@@ -142,7 +142,7 @@ const registerOrders = (image: Command, { io, finish }: Host): void => {
     .command("push")
     .argument("<image>")
     .argument("[name]", "another name to push it as")
-    .description("give an image that a host keeps to a registry")
+    .description("give an image that a host keeps to a registry, or as oci://local/… to the cluster")
     .action(async (name: string, to: string | undefined, options: HostsOptions) => {
       const client = clientOf(io, options);
       const host = await oneHost(client, name, options);
@@ -151,6 +151,7 @@ const registerOrders = (image: Command, { io, finish }: Host): void => {
   withExamples(withHosts(push), [
     ["berth image push oci://registry.lan/app:2", "to the registry of its name"],
     ["berth image push oci://local/app:1 oci://registry.lan/app:1", "under another"],
+    ["berth image push oci://registry.lan/app:2 oci://local/app:2", "for hosts that reach no registry"],
   ]);
 
   const remove = image

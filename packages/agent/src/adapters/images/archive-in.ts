@@ -27,8 +27,9 @@ import {
 import { isMachineImage, isRootfs, lxcKind } from "../../core/images/machine.ts";
 import { plainPath } from "../../core/images/tar.ts";
 import type { Progress } from "../../core/images/progress.ts";
+import { holdArchives } from "./collect.ts";
 import { readContents, valueOf } from "./contents.ts";
-import { pin, type Parts } from "./parts.ts";
+import { pin, type LetGo, type Parts } from "./parts.ts";
 import { settleImage } from "./pull.ts";
 import { digestOf } from "./registry.ts";
 import { importRootfs, importUnified } from "./rootfs-in.ts";
@@ -186,7 +187,7 @@ export const importArchive = async (
   if (options.name !== null) valueOf(referenceOf(options.name), "the name");
   const { limits } = await parts.settings();
   const found: Found = { files: new Map(), links: new Map(), index: undefined, saved: undefined };
-  const pins: (() => void)[] = [];
+  const pins: LetGo[] = [];
   let total = 0;
   let close = async (): Promise<void> => undefined;
   try {
@@ -208,7 +209,7 @@ export const importArchive = async (
       if (total > limits.bytes) throw new Error(`the archive has more than ${limits.bytes} bytes`);
       const before = found.files.size;
       await takeEntry(parts, found, entry, limits.bytes, options);
-      if (found.files.size > before) pins.push(await pin(parts, [found.files.get(entry.path)?.digest ?? ""]));
+      if (found.files.size > before) pins.push(await holdArchives(parts, [found.files.get(entry.path)?.digest ?? ""]));
     }
     const images =
       found.index !== undefined && found.index.manifests.length > 0
@@ -240,7 +241,7 @@ export const importArchive = async (
     }
     return images.map(({ name }) => name);
   } finally {
-    for (const unpin of pins) unpin();
+    for (const letGo of pins) await letGo();
     await close().catch(() => undefined);
   }
 };

@@ -8,19 +8,19 @@ import { TAR_END, tarHeader, tarPadding } from "../../core/images/tar.ts";
 import { MEDIA_TYPES } from "../../core/images/manifest.ts";
 import type { ImageWork } from "../../ports/images.ts";
 import { fetchFromCluster } from "./cluster.ts";
-import { removeArchive } from "./collect.ts";
+import { holdArchives, removeArchive } from "./collect.ts";
 import { readContents, valueOf, type Contents } from "./contents.ts";
-import { inGate, type Parts } from "./parts.ts";
+import type { Parts } from "./parts.ts";
 import { fetchArchives } from "./pull.ts";
+import type { ImageRecord } from "./records.ts";
 
 export interface Whole {
+  readonly record: ImageRecord;
   readonly reference: ImageReference;
   readonly manifest: string;
   readonly contents: Contents;
-  /** To be called when the blobs are needed no more. */
+  /** To be called when the blobs are needed no more, or an image that needs them has a name. */
   readonly release: () => Promise<void>;
-  /** Instead of it: an image that needs the blobs has a name now. */
-  readonly keep: () => void;
 }
 
 /** Everything of an image as blobs, pinned: what is only here unpacked comes from its registry once more. */
@@ -31,24 +31,13 @@ export const wholeImage = async (parts: Parts, name: string, options: ImageWork)
   const contents = await readContents(parts, record.manifest, name);
   const descriptors = contents.layers.map(({ descriptor }) => descriptor);
   const digests = descriptors.map(({ digest }) => digest);
-  const [unpinBlobs, unpinArchives] = await inGate(parts, () =>
-    Promise.resolve([parts.pins.add(digests), parts.archives.add(digests)] as const),
-  );
-  const unpin = (): void => {
-    unpinBlobs();
-    unpinArchives();
-  };
-  const keep = (): void => {
-    unpin();
-    parts.archives.due(digests);
-  };
+  const letGo = await holdArchives(parts, digests);
   const fetched: string[] = [];
   const release = async (): Promise<void> => {
-    unpin();
-    const due = parts.archives.due(digests);
+    await letGo();
     const { keepArchives } = await parts.settings();
     if (keepArchives === "all") return;
-    for (const digest of new Set([...fetched, ...due])) if (!parts.pins.has(digest)) await removeArchive(parts, digest);
+    for (const digest of fetched) if (!parts.pins.has(digest)) await removeArchive(parts, digest);
   };
   try {
     const absent = new Map<string, (typeof descriptors)[number]>();
@@ -66,7 +55,7 @@ export const wholeImage = async (parts: Parts, name: string, options: ImageWork)
         `${name}: the archives of its layers are not kept here, and neither a registry nor another host has them`,
       );
     } else if (absent.size > 0) await fetchArchives(parts, from, [...absent.values()], options);
-    return { reference, manifest: record.manifest, contents, release, keep };
+    return { record, reference, manifest: record.manifest, contents, release };
   } catch (error) {
     await release();
     throw error;

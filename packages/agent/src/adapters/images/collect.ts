@@ -28,12 +28,16 @@ const references = async (parts: Parts): Promise<ReadonlySet<string>> => {
   const needed = new Set(parts.pins.all());
   for (const use of parts.uses.holders().values()) for (const diffId of use.diffIds) needed.add(diffId);
   const { images } = await parts.records.list();
+  const { keepArchives } = await parts.settings();
   for (const { record } of images) {
     for (const digest of [record.manifest, ...record.diffIds]) needed.add(digest);
     const bytes = await parts.blobs.read(record.manifest);
     const manifest = bytes === undefined ? undefined : decodeManifest(bytes);
     if (manifest?.ok !== true) continue;
-    for (const { digest } of [manifest.value.config, ...manifest.value.layers]) needed.add(digest);
+    needed.add(manifest.value.config.digest);
+    // Of what can come again the tree is the one copy.
+    if (record.source !== "import" && keepArchives !== "all") continue;
+    for (const { digest } of manifest.value.layers) needed.add(digest);
   }
   return needed;
 };
@@ -54,6 +58,18 @@ export const removeArchive = async (parts: Parts, digest: string): Promise<void>
     }
     await parts.blobs.remove(digest);
   });
+};
+
+/**
+ * Pins archives that are needed as such. What it returns lets go of them, and removes those that others were done with
+ * meanwhile, unless an image that was imported leads to them by then.
+ */
+export const holdArchives = async (parts: Parts, digests: readonly string[]): Promise<() => Promise<void>> => {
+  const unpins = await inGate(parts, () => Promise.resolve([parts.pins.add(digests), parts.archives.add(digests)]));
+  return async () => {
+    for (const unpin of unpins) unpin();
+    for (const digest of parts.archives.due(digests)) await removeArchive(parts, digest);
+  };
 };
 
 /** With the gate held. What it returns deletes the trees, outside of the gate. */

@@ -17,11 +17,11 @@ import {
 } from "../../core/images/manifest.ts";
 import type { ImageWork, WrittenTree } from "../../ports/images.ts";
 import { isMissing } from "../files/atomic-file.ts";
-import { withinMarks } from "./collect.ts";
+import { holdArchives, withinMarks } from "./collect.ts";
 import { wholeImage, type Whole } from "./archive-out.ts";
 import { defaultsOf, readContents, valueOf } from "./contents.ts";
 import { PLAIN_LAYER, putDocuments } from "./documents.ts";
-import { pin, type Parts } from "./parts.ts";
+import { pin, type LetGo, type Parts } from "./parts.ts";
 import { roomFor } from "./project-room.ts";
 import type { ImageRecord } from "./records.ts";
 
@@ -74,7 +74,7 @@ const addLayer = async (
   parts: Parts,
   tree: Still & { readonly idBase: number; readonly mostBytes?: number },
   label: string,
-  pins: (() => void)[],
+  pins: LetGo[],
   work: ImageWork,
 ): Promise<Layer> => {
   const { limits } = await parts.settings();
@@ -84,7 +84,7 @@ const addLayer = async (
     work.progress.layer(label, "fetching", bytes, null),
   );
   const { digest, size } = taken;
-  pins.push(await pin(parts, [digest]));
+  pins.push(await holdArchives(parts, [digest]));
   await parts.layers.unpack(digest, parts.blobs.path(digest), {
     limits,
     signal: work.signal,
@@ -115,7 +115,7 @@ const recordOf = async (parts: Parts, { allocation, image }: WrittenTree): Promi
 
 const BARE: ImageConfig = { architecture: "", os: "linux", config: {}, rootfs: { type: "layers", diff_ids: [] } };
 
-const baseOf = async (parts: Parts, written: WrittenTree, pins: (() => void)[], work: ImageWork): Promise<Base> => {
+const baseOf = async (parts: Parts, written: WrittenTree, pins: LetGo[], work: ImageWork): Promise<Base> => {
   const record = await recordOf(parts, written);
   if (record !== undefined) {
     const { config, layers } = await readContents(parts, record.manifest, record.name);
@@ -176,15 +176,19 @@ export const commitImage = async (
   const reference = valueOf(parseImageReference(name), name);
   if (reference.digest !== undefined) throw new Error(`${name}: name it by a tag, its digest is made now`);
   if (isNew && (await parts.records.read(name)) !== undefined) throw new Error(`there is an image ${name} already`);
-  const mostBytes = await roomFor(parts, name);
-  const pins: (() => void)[] = [];
+  await roomFor(parts, name, []);
+  const pins: LetGo[] = [];
   let whole: Whole | undefined;
-  let isNamed = false;
   try {
     const base = await baseOf(parts, written, pins, work);
     ({ whole } = base);
     if (base.layers.length >= MAX_LAYERS)
       throw new Error(`${written.image} has ${MAX_LAYERS} layers already: no image may have more`);
+    const mostBytes = await roomFor(
+      parts,
+      name,
+      base.layers.map(({ diffId }) => diffId),
+    );
     const added = await addLayer(parts, { ...written, mostBytes }, "what was written", pins, work);
     written.checkStood?.();
     const configBytes = configOf(base, added, written, Date.now());
@@ -201,11 +205,9 @@ export const commitImage = async (
       ...(base.record === undefined ? {} : { base: base.record.base ?? base.record.name }),
       broughtAtMs: Date.now(),
     });
-    isNamed = true;
     return name;
   } finally {
-    for (const unpin of pins) unpin();
-    if (isNamed) whole?.keep();
-    else await whole?.release();
+    for (const letGo of pins) await letGo();
+    await whole?.release();
   }
 };

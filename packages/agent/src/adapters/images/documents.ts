@@ -1,6 +1,6 @@
 /** The manifest and the configuration of an image that is made here, among the blobs. */
 import { MEDIA_TYPES, type Descriptor } from "../../core/images/manifest.ts";
-import { pin, type Parts } from "./parts.ts";
+import { pin, type LetGo, type Parts } from "./parts.ts";
 import { digestOf } from "./registry.ts";
 
 const CONFIG = "application/vnd.oci.image.config.v1+json";
@@ -11,7 +11,7 @@ export const putDocuments = async (
   parts: Parts,
   config: Uint8Array,
   layers: readonly Descriptor[],
-  pins: (() => void)[],
+  pins: LetGo[],
 ): Promise<string> => {
   const configDigest = digestOf(config);
   const manifest = Buffer.from(

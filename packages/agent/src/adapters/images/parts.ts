@@ -81,5 +81,8 @@ export class ArchivePins extends Pins {
 /** Runs `work` with the gate held: short, and nothing in it waits for a network. */
 export const inGate = <T>({ gate }: Parts, work: () => Promise<T>): Promise<T> => gate.run(NEVER, work);
 
+/** Ends a hold on something; may remove what nobody needs then. */
+export type LetGo = () => unknown;
+
 export const pin = (parts: Parts, digests: readonly string[]): Promise<() => void> =>
   inGate(parts, () => Promise.resolve(parts.pins.add(digests)));

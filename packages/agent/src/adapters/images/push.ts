@@ -4,10 +4,17 @@
  */
 import { createReadStream } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { formatImageReference, LOCAL_REGISTRY, parseImageReference, type ImageReference } from "@berth/schema";
+import {
+  formatImageReference,
+  LOCAL_REGISTRY,
+  parseImageReference,
+  snapshotOf,
+  type ImageReference,
+} from "@berth/schema";
 import type { Descriptor } from "../../core/images/manifest.ts";
 import type { ImageWork } from "../../ports/images.ts";
-import { manifestType, wholeImage } from "./archive-out.ts";
+import { isMachineImage } from "../../core/images/machine.ts";
+import { manifestType, wholeImage, type Whole } from "./archive-out.ts";
 import { valueOf } from "./contents.ts";
 import type { Parts } from "./parts.ts";
 import { eachAtOnce } from "./pull.ts";
@@ -70,7 +77,29 @@ const patiently = async (signal: AbortSignal, work: () => Promise<void>): Promis
   }
 };
 
-/** Resolves to the name and digest under which the registry has it now. */
+/**
+ * Gives it a name of the cluster: from then on it counts as imported here, with its archives, and every other host takes it
+ * from this one without asking a registry.
+ */
+const pushToCluster = async (parts: Parts, { contents, manifest, record }: Whole, target: ImageReference) => {
+  const image = formatImageReference(target);
+  if (target.digest !== undefined) throw new Error(`${image}: name it by a tag`);
+  if (snapshotOf(image) !== undefined) throw new Error(`${image} would be a snapshot: berth snapshot create makes one`);
+  // Whoever made an image is not the one who gives it a name here.
+  if (isMachineImage(image, contents.config) && record.defaults.machine !== true) {
+    throw new Error(`${image} calls itself a whole distribution: import the tar of its root file system instead`);
+  }
+  await parts.records.write({
+    ...record,
+    name: image,
+    source: "import",
+    ...(record.source === "import" && record.base === undefined ? {} : { base: record.base ?? record.name }),
+    broughtAtMs: Date.now(),
+  });
+  return { image, manifest };
+};
+
+/** Resolves to the name and digest under which the registry, or the cluster, has it now. */
 export const pushImage = async (
   parts: Parts,
   name: string,
@@ -81,6 +110,7 @@ export const pushImage = async (
   try {
     const target = to === null ? whole.reference : valueOf(parseImageReference(to), to);
     if (target.registry === LOCAL_REGISTRY) {
+      if (to !== null) return await pushToCluster(parts, whole, target);
       throw new Error(`${formatImageReference(target)} names no registry: say where to push it with another name`);
     }
     const { parallelLayers } = await parts.settings();

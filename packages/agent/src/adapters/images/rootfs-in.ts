@@ -10,10 +10,11 @@ import { initOf, isMachineName, MACHINE_LABEL } from "../../core/images/machine.
 import { decodeMetadata, isLeftOut, METADATA, ROOTFS, templatesNote, type LxcMetadata } from "../../core/images/lxc.ts";
 import { architectureOf, MAX_DOCUMENT_BYTES } from "../../core/images/manifest.ts";
 import type { ImportOptions } from "./archive-in.ts";
+import { holdArchives } from "./collect.ts";
 import { readContents, valueOf } from "./contents.ts";
 import { PLAIN_LAYER, putDocuments } from "./documents.ts";
 import { referenceOf } from "../../core/images/archive.ts";
-import { pin, type Parts } from "./parts.ts";
+import type { LetGo, Parts } from "./parts.ts";
 import { settleImage } from "./pull.ts";
 import { subtree } from "./subtree.ts";
 import { tarEntries } from "./tar-entries.ts";
@@ -97,7 +98,7 @@ export const importRootfs = async (
     progress.layer(label, "fetching", bytes, bytes);
   });
   progress.layer(label, "done", taken.size, taken.size);
-  const pins = [await pin(parts, [taken.digest])];
+  const pins: LetGo[] = [await holdArchives(parts, [taken.digest])];
   try {
     const machine = await findInit(parts.blobs.path(taken.digest), limits.entries, signal);
     if (machine === undefined) {
@@ -131,6 +132,6 @@ export const importRootfs = async (
     );
     return [name];
   } finally {
-    for (const unpin of pins) unpin();
+    for (const letGo of pins) await letGo();
   }
 };

@@ -5,14 +5,18 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, s
 import { arch, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { err, ok, problem } from "@berth/schema";
 import { architectureOf } from "../../core/images/manifest.ts";
 import {
   breakingDoor,
+  buildahImage,
   pushImage,
   startRegistry,
   type RegistryOptions,
   type TestRegistry,
 } from "../../testing/registry.ts";
+import { NO_PROGRESS } from "../../core/images/progress.ts";
+import { startTokenService } from "../../testing/token-service.ts";
 import { openRegistrySettings } from "./registry-settings.ts";
 import { signalNumber } from "./contents.ts";
 import { openImageSettings } from "./image-settings.ts";
@@ -156,6 +160,14 @@ describe("a pull", () => {
     expect(readFileSync(join(paths[0]!, "b"), "utf8")).toBe("2");
   });
 
+  test("what buildah has made and pushed", async () => {
+    const config = ["--entrypoint", '["/bin/app","serve"]', "--env", "LANG=C.UTF-8", "--user", "1000"];
+    buildahImage(directory, `${registry.host}/buildah:1`, { "/etc/app": "by buildah" }, config);
+    const { layers: paths, defaults } = await store.prepare(`oci://${registry.host}/buildah:1`, never);
+    expect(readFileSync(join(paths[0]!, "etc/app"), "utf8")).toBe("by buildah");
+    expect(defaults).toMatchObject({ command: ["/bin/app", "serve"], env: { LANG: "C.UTF-8" }, user: "1000" });
+  });
+
   test("a name that is here needs no registry; latest asks, and does without", async () => {
     const own = await another();
     pushImage(directory, `${own.host}/kept:1`, { layers: [{ a: "1" }] });
@@ -213,6 +225,26 @@ describe("what a registry asks for", () => {
     }
   });
 
+  test("a bearer token of the service that it names, for what is asked and no more", async () => {
+    const user = { name: "berth", password: "s3cret" };
+    const tokens = await startTokenService(directory, user);
+    try {
+      const own = await another({ auth: tokens.auth });
+      const image = `oci://${own.host}/team/private:1`;
+      // Both have the same storage; this one asks for nothing.
+      push("team/private:1", [{ a: "1" }]);
+      await expect(store.prepare(image, never)).rejects.toThrow(/gives no token for team\/private \(401\)/);
+      writeFileSync(join(directory, "password"), "s3cret\n");
+      setUp({ [own.host]: { username: "berth", passwordFile: join(directory, "password") } });
+      expect((await store.prepare(image, never)).layers).toHaveLength(1);
+      expect(new Set(tokens.scopes)).toEqual(new Set(["repository:team/private:pull"]));
+      await store.verbs.push(image, `oci://${own.host}/team/second:1`, { progress: NO_PROGRESS, signal: never });
+      expect(tokens.scopes.some((scope) => /^repository:team\/second:.*push/.test(scope))).toBe(true);
+    } finally {
+      await tokens.close();
+    }
+  });
+
   test("TLS with an authority of its own; plain HTTP only where it is allowed", async () => {
     const key = join(directory, "key.pem");
     const cert = join(directory, "cert.pem");
@@ -246,6 +278,40 @@ describe("what a registry asks for", () => {
     setUp({ [registry.host]: { plainHTTP: true } });
     await expect(store.prepare(`oci://${registry.host}/a`, never)).rejects.toThrow(/registries\.json .*plainHTTP/);
   });
+});
+
+test("pushed to the cluster under a name of its own, other hosts have it without its registry", async () => {
+  const own = await another();
+  const image = `oci://${own.host}/far:1`;
+  pushImage(directory, `${own.host}/far:1`, { layers: [{ a: "1" }, { b: "2" }] });
+  await store.prepare(image, never);
+  const work = { progress: NO_PROGRESS, signal: never };
+  await expect(store.verbs.push(image, "oci://local/web/snapshots/a:0.one", work)).rejects.toThrow(/snapshot create/);
+  expect(await store.verbs.push(image, "oci://local/far:1", work)).toMatchObject({ image: "oci://local/far:1" });
+  await own.close();
+  expect(await store.verbs.list()).toContainEqual(
+    expect.objectContaining({ name: "oci://local/far:1", source: "import" }),
+  );
+  const reader = await openOciStore(
+    join(directory, "reader"),
+    openRegistrySettings(settingsFile()),
+    openImageSettings(join(directory, "images.json")),
+    {
+      find: async (name) => {
+        const found = await store.verbs.inspect(name);
+        return found === undefined ? undefined : { manifest: found.manifest, imported: found.source === "import" };
+      },
+      read: async (_name, digest, offset) => {
+        const piece = await store.verbs.blob(digest, offset);
+        return piece === undefined ? err(problem("image.not_found", digest)) : ok(piece);
+      },
+    },
+  );
+  const { layers: paths } = await reader.prepare("oci://local/far:1", "holder", never);
+  expect(readFileSync(join(paths[0]!, "b"), "utf8")).toBe("2");
+  // Of the image of the registry alone no archive would be here.
+  await store.verbs.remove("oci://local/far:1");
+  expect(blobs()).toHaveLength(2);
 });
 
 describe("what goes wrong", () => {

@@ -2,7 +2,7 @@
  * What mmdebstrap is asked for, and what its lines say of how far it is. Pure; the program is run by
  * adapters/images/build-distro.ts.
  */
-import type { DebianInit, DistroReference } from "@berth/schema";
+import type { DebianInit, DistroReference, ImageRequest } from "@berth/schema";
 import type { Mirrors } from "./apt-sources.ts";
 
 /** What a machine needs beside the essential packages: an init, and the means to look around and reach a network. */
@@ -20,6 +20,18 @@ const NO_HOSTNAME = `rm -f "$1/etc/hostname"`;
  */
 const HALT_ON_SIGPWR = `sed -i 's|^pf::powerwait:.*|pf::powerwait:/sbin/shutdown -h now|' "$1/etc/inittab"`;
 
+/** Who may read the mirror is nobody's business who has the image: what apt was told stays in it, without that. */
+const NO_USERINFO = String.raw`find "$1/etc/apt" -type f \( -name '*.list' -o -name '*.sources' \) -exec sed -i -E 's|(://)[^/@[:space:]]*@|\1|' {} +`;
+
+/** Text without the name and password that an address in it may have. */
+export const withoutUserinfo = (text: string): string => text.replaceAll(/(:\/\/)[^/@\s]*@/g, "$1");
+
+/** A request as a log may have it. */
+export const forLog = (request: ImageRequest): ImageRequest =>
+  request.kind === "build" && request.mirror !== null
+    ? { ...request, mirror: withoutUserinfo(request.mirror) }
+    : request;
+
 export interface DebianBuild extends Mirrors {
   readonly keyring: string | undefined;
 }
@@ -35,6 +47,7 @@ export const mmdebstrapArguments = (
   `--include=${[...COMMON, ...INIT[init]].join(",")}`,
   ...(keyring === undefined ? [] : [`--keyring=${keyring}`]),
   `--customize-hook=${NO_HOSTNAME}`,
+  `--customize-hook=${NO_USERINFO}`,
   ...(init === "systemd" ? [] : [`--customize-hook=${HALT_ON_SIGPWR}`]),
   codename,
   "-",
@@ -56,9 +69,9 @@ export const stepOf = (
 /** Why it failed, in its own words: lines that say so, else the last ones. */
 export const failureOf = (lines: readonly string[]): string => {
   const said = lines.filter((line) => /^\s*(?:E|Err(?::\d+)?|error)[: ]/i.test(line));
-  return (said.length > 0 ? said : lines)
+  const text = (said.length > 0 ? said : lines)
     .slice(-4)
     .map((line) => line.trim())
-    .join("; ")
-    .slice(-800);
+    .join("; ");
+  return withoutUserinfo(text).slice(-800);
 };
