@@ -1,7 +1,6 @@
 /** `berth commit`, `berth export`, `berth layer`: what containers wrote, as images and archives, and what is kept of it. */
 import type { Command } from "commander";
 import {
-  AllocationIdSchema,
   decoder,
   formatBytes,
   ImageOrdersSchema,
@@ -19,7 +18,7 @@ import { printListing } from "../output/format.ts";
 import { saySilent } from "../output/silent.ts";
 import { ago } from "../output/columns.ts";
 import { followAndTell } from "./image-perform.ts";
-import { allocationToRead } from "./session-verb.ts";
+import { writerOf } from "./session-verb.ts";
 import {
   clientOf,
   withConnection,
@@ -35,7 +34,6 @@ import {
 const decodeOrders = decoder(ImageOrdersSchema);
 const decodeLayers = decoder(KeptLayerListSchema);
 const decodeRemoved = decoder(LayerRemovedSchema);
-const decodeId = decoder(AllocationIdSchema);
 
 interface ReadOptions extends ConnectionOptions, ProjectOptions {
   readonly pause: boolean;
@@ -55,7 +53,7 @@ export const registerCommit: Register = (program, { io, finish }) => {
     .option("-q, --quiet", "no progress")
     .action(async (task: string, image: string, options: ReadOptions) => {
       const client = clientOf(io, options);
-      const { id } = await allocationToRead(client, task, options.project);
+      const id = await writerOf(client, task, options.project);
       const path = routePath(Routes.allocationCommit, { allocation: id });
       const { value } = await client.post(decodeOrders, path, { image, pause: options.pause });
       finish(await followAndTell(io, client, value, options));
@@ -74,7 +72,7 @@ export const registerExport: Register = (program, { io, finish }) => {
     .description("write all files of a task's container into an archive")
     .action(async (task: string, file: string, options: ReadOptions) => {
       const client = clientOf(io, options);
-      const { id } = await allocationToRead(client, task, options.project);
+      const id = await writerOf(client, task, options.project);
       const path = routePath(Routes.allocationRoot, { allocation: id });
       const query = options.pause ? {} : { pause: "false" };
       const body = await client.stream(path, { query, signal: io.stop, waitMs: 600_000 });
@@ -150,8 +148,7 @@ const registerRm = (layer: Command, { io, finish }: Host): void => {
     .description("remove what an ended task wrote")
     .action(async (task: string, options: ConnectionOptions & ProjectOptions) => {
       const client = clientOf(io, options);
-      const id = decodeId(task);
-      const allocation = id.ok ? id.value : (await allocationToRead(client, task, options.project)).id;
+      const allocation = await writerOf(client, task, options.project);
       const { value } = await client.post(decodeRemoved, routePath(Routes.layerRemove, { allocation }), {});
       if (!value.removed) {
         throw new Failure(`Nothing of ${task} is kept`, { exit: Exit.notFound, next: ["berth layer ls"] });

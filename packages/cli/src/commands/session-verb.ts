@@ -5,9 +5,11 @@ import {
   AllocationViewSchema,
   decoder,
   isTerminal,
+  KeptLayerListSchema,
   problem,
   routePath,
   Routes,
+  type AllocationId,
   type AllocationView,
   type SessionRequest,
 } from "@berth/schema";
@@ -31,6 +33,7 @@ interface Size {
 }
 
 const decodeId = decoder(AllocationIdSchema);
+const decodeLayers = decoder(KeptLayerListSchema);
 const decodeAllocation = decoder(AllocationViewSchema);
 const DEFAULT_DETACH = parseDetachKeys("ctrl-p,ctrl-q") ?? Buffer.alloc(0);
 
@@ -53,6 +56,25 @@ export const allocationToRead = async (client: Client, named: string, project: s
   const chosen = attempts.find((one) => one.state === "running") ?? attempts[0];
   if (chosen !== undefined) return chosen;
   return allocationToTalkTo(client, named, project);
+};
+
+/**
+ * Of whom it is asked what a task wrote: as above, and of a task that the history has forgotten, what a host still keeps.
+ * An id is taken as it is: whoever is asked knows whether there is anything of it.
+ */
+export const writerOf = async (client: Client, named: string, project: string): Promise<AllocationId> => {
+  const id = decodeId(named);
+  if (id.ok) return id.value;
+  const ref = taskRef(named, project);
+  const attempts = await attemptsOf(client, ref);
+  const chosen = attempts.find((one) => one.state === "running") ?? attempts[0];
+  if (chosen !== undefined) return chosen.id;
+  const { value } = await client.get(decodeLayers, Routes.layers, { query: { project: ref.project } });
+  const [kept] = value.items
+    .map(({ layer }) => layer)
+    .filter(({ index, job }) => job === ref.job && index === ref.index)
+    .toSorted((a, b) => b.endedAtMs - a.endedAtMs);
+  return kept?.allocation ?? (await allocationToTalkTo(client, named, project)).id;
 };
 
 /** By an allocation's id, or the task's present attempt. Throws a Failure that says why there is none. */

@@ -20,7 +20,7 @@ import { printListing } from "../output/format.ts";
 import { saySilent } from "../output/silent.ts";
 import { followAndTell } from "./image-perform.ts";
 import { sentenceOf } from "./run.ts";
-import { allocationToRead } from "./session-verb.ts";
+import { writerOf } from "./session-verb.ts";
 import {
   clientOf,
   withConnection,
@@ -70,7 +70,7 @@ const registerCreate = (snapshot: Command, { io, finish }: Host): void => {
     .option("-q, --quiet", "no progress")
     .action(async (task: string, name: string | undefined, options: TaskOptions) => {
       const client = clientOf(io, options);
-      const { id } = await allocationToRead(client, task, options.project);
+      const id = await writerOf(client, task, options.project);
       const path = routePath(Routes.allocationSnapshots, { allocation: id });
       const { value } = await client.post(decodeOrders, path, name === undefined ? {} : { name });
       finish(await followAndTell(io, client, value, options));

@@ -18,6 +18,8 @@ import { allPages, createAskFor, fromThese } from "./many-agents.ts";
 export interface AgentLayers {
   /** Of all hosts that answer, or of one; `sees`: of which projects. */
   readonly list: (host: HostId | undefined, sees: (project: string) => boolean) => Promise<KeptLayerList>;
+  /** Which host keeps what this allocation wrote, also when the scheduler's history has forgotten it. */
+  readonly find: (allocation: AllocationId) => Promise<KeptLayerList["items"][number] | undefined>;
   readonly remove: (host: HostId, allocation: AllocationId) => Promise<Result<LayerRemoved, Problem>>;
 }
 
@@ -39,6 +41,14 @@ export const createAgentLayers = (state: ClusterState, askAgent: AskAgent): Agen
         value.filter(({ project }) => sees(project)).map((layer) => ({ host, layer })),
       );
       return { items, silent };
+    },
+    find: async (allocation) => {
+      const { found } = await fromThese(state, undefined, listOf);
+      for (const { host, value } of found) {
+        const layer = value.find((one) => one.allocation === allocation);
+        if (layer !== undefined) return { host, layer };
+      }
+      return undefined;
     },
     remove: (host, allocation) => ask(host, { kind: "layer_remove", allocation }, decodeRemoved),
   };

@@ -57,6 +57,7 @@ import { createProjects, type Projects } from "./projects.ts";
 import { createSecrets, type Secrets } from "./secrets.ts";
 import { createRebalancer, type Rebalancer } from "./rebalance.ts";
 import { createSnapshotJobs, type SnapshotJobs } from "./snapshot-jobs.ts";
+import { createSnapshotRemovals, type SnapshotRemovals } from "./snapshot-removals.ts";
 import type { VolumesApi } from "./volumes.ts";
 import type { Views } from "./views.ts";
 import type { Waits } from "./waits.ts";
@@ -74,7 +75,17 @@ export interface AllocationFilter {
 }
 
 export interface Api
-  extends HostDuties, Joining, AccessWrites, VolumesApi, WhatIf, Audit, Projects, Secrets, SnapshotJobs {
+  extends
+    HostDuties,
+    Joining,
+    AccessWrites,
+    VolumesApi,
+    WhatIf,
+    Audit,
+    Projects,
+    Secrets,
+    SnapshotJobs,
+    SnapshotRemovals {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
   readonly plan: (document: unknown, origin: Origin) => Result<PlanView, Problem>;
   readonly stop: (project: ProjectName, job: JobName, origin: Origin) => Answer<JobView>;
@@ -128,6 +139,7 @@ export const createApi = (options: ApiOptions): Api => {
   const { state } = engine;
 
   const inTurn = createInTurn();
+  const removals = createSnapshotRemovals(engine, clock);
   const planEnv = (): PlanEnv => ({
     images: options.images,
     nowMs: clock.nowMs(),
@@ -163,7 +175,9 @@ export const createApi = (options: ApiOptions): Api => {
     copyVolume: options.volumes.copyVolume,
     removeVolume: options.volumes.removeVolume,
 
-    ...createSnapshotJobs(options, viewOf),
+    ...createSnapshotJobs(options, removals.refusal, viewOf),
+    beginRemoval: removals.beginRemoval,
+    endRemoval: removals.endRemoval,
 
     ...createWhatIf(state, planEnv, inTurn),
 
@@ -182,6 +196,8 @@ export const createApi = (options: ApiOptions): Api => {
         need: needOf(spec.value),
         splittable: false,
         decide: (now) => {
+          const refused = removals.refusal(spec.value.image);
+          if (refused !== undefined) return err(refused);
           const decided = decideSubmit(now, { spec: spec.value, by: origin.who, idempotencyKey, requestDigest });
           return decided.ok ? ok({ records: decided.value.records, value: decided.value.action }) : decided;
         },

@@ -18,6 +18,8 @@ import { pause } from "./pause.ts";
 export const WRITES = [
   "submit",
   "startFromSnapshot",
+  "beginRemoval",
+  "endRemoval",
   "stop",
   "enrol",
   "cordon",
@@ -148,6 +150,8 @@ export const createForwarding = (options: ForwardOptions): Api => {
     submit: (document, origin, key) => forward("submit", [document, origin, key ?? `forwarded-${randomUUID()}`]),
     startFromSnapshot: (id, clone, origin, key) =>
       forward("startFromSnapshot", [id, clone, origin, key ?? `forwarded-${randomUUID()}`]),
+    beginRemoval: (id, origin) => forward("beginRemoval", [id, origin]),
+    endRemoval: (id, origin) => forward("endRemoval", [id, origin]),
     stop: (project, job, origin) => forward("stop", [project, job, origin]),
     enrol: (enrolment, origin) => forward("enrol", [enrolment, origin]),
     cordon: (id, origin) => forward("cordon", [id, origin]),

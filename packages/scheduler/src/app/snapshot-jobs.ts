@@ -32,6 +32,8 @@ export interface SnapshotJobs {
 
 export const createSnapshotJobs = (
   { complaint, engine }: Pick<ApiOptions, "engine" | "complaint">,
+  /** Why nothing starts from this image now. */
+  refusal: (image: string) => Problem | undefined,
   viewOf: (project: SnapshotId["project"], job: SnapshotId["job"]) => Result<JobView, Problem>,
 ): SnapshotJobs => ({
   startFromSnapshot: async (id, clone, origin, idempotencyKey) => {
@@ -57,6 +59,8 @@ export const createSnapshotJobs = (
         if (needOf(spec.value).role !== need.role) {
           return err(problem("request.invalid", `${id.project}/${id.job} was changed meanwhile: try again`));
         }
+        const refused = refusal(spec.value.image);
+        if (refused !== undefined) return err(refused);
         const decided = decideSubmit(now, {
           ...{ spec: spec.value, by: origin.who, idempotencyKey, requestDigest },
           again: clone === null,

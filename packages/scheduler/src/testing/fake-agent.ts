@@ -16,7 +16,10 @@ import {
   type DesiredDocument,
   type Enrolled,
   type HostId,
+  type ImageOperation,
+  type ImageRequest,
   type JobSpec,
+  type KeptLayer,
   type Reply,
   type Rpc,
   type Welcome,
@@ -36,6 +39,8 @@ export interface FakeAgentOptions {
   readonly sealingKey?: string;
   /** Files by `allocation/stdout` or `allocation/path`. */
   readonly files?: Map<string, Buffer>;
+  /** What it keeps of tasks that have ended. */
+  readonly layers?: readonly KeptLayer[];
   /** Names of the images that it has. */
   readonly images?: readonly string[];
 }
@@ -101,6 +106,12 @@ export const connectAs = (urls: readonly string[], id: string, seed: Uint8Array)
     ignoreAuthErrorAbort: true,
   });
 
+/** It goes on until it is cancelled. */
+const operationOf = (id: string, request: ImageRequest): ImageOperation => ({
+  ...{ id, kind: request.kind, image: "image" in request ? request.image : null, state: "running", error: null },
+  ...{ layers: [], result: null, revision: 1 },
+});
+
 export const startFakeAgent = async (
   scheduler: Pick<TestScheduler, "call">,
   options: FakeAgentOptions,
@@ -113,6 +124,7 @@ export const startFakeAgent = async (
   const rpcs: Rpc[] = [];
   const problems: string[] = [];
   const states = new Map<string, AllocationReport>();
+  const operations = new Map<string, ImageOperation>();
   const unsent = new Map<string, AllocationReport>();
   let session = `session-${Math.random().toString(36).slice(2).padEnd(16, "0")}`;
   let document: DesiredDocument | undefined;
@@ -233,6 +245,21 @@ export const startFakeAgent = async (
       }));
       return void message.respond(JSON.stringify({ ok: true, value: { items, next: null } }));
     }
+    if (op.kind === "image_start" || op.kind === "image_watch" || op.kind === "image_cancel") {
+      if (op.kind === "image_start") operations.set(op.id, operationOf(op.id, op.request));
+      const one = operations.get(op.id);
+      if (one !== undefined && op.kind === "image_cancel") {
+        operations.set(op.id, { ...one, state: "failed", error: "it was cancelled", revision: one.revision + 1 });
+      }
+      const value = operations.get(op.id);
+      const problem = { type: "x", title: "x", status: 404, code: "operation.not_found", detail: `no ${op.id}` };
+      return void message.respond(JSON.stringify(value === undefined ? { ok: false, problem } : { ok: true, value }));
+    }
+    if (op.kind === "layers") {
+      const value = { items: options.layers ?? [], next: null };
+      return void message.respond(JSON.stringify({ ok: true, value }));
+    }
+    if (op.kind === "layer_remove") return void message.respond(JSON.stringify({ ok: true, value: { removed: true } }));
     if (op.kind === "pause" || op.kind === "resume")
       return void message.respond(JSON.stringify({ ok: true, value: {} }));
     if (op.kind !== "read") return void problems.push(`unexpected rpc ${op.kind}`);

@@ -1,13 +1,19 @@
 /** Roles and projects over the real server: what each token may and sees, what its end cuts off. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { ROLES, Routes, routePath, type Role, type WatchMessage } from "@berth/schema";
+import { ROLES, Routes, routePath, type KeptLayer, type Role, type WatchMessage } from "@berth/schema";
 import { startFakeAgent } from "../../testing/fake-agent.ts";
 import { answerOf, batch, clientOf, startScheduler, type Answer, type TestScheduler } from "../../testing/scheduler.ts";
 import { eventually } from "../../testing/temp.ts";
 import { RIGHTS } from "./rights.ts";
 
 const SNAPSHOTS = ["oci://local/media/snapshots/a:0.one", "oci://local/web/snapshots/a:0.one"];
+const layerOf = (id: string, project: string) =>
+  ({
+    ...{ allocation: `alloc_06f0000000000000000000000${id}`, project, job: "long-ago", index: 0 },
+    ...{ image: "builtin://busybox", endedAtMs: 1, sizeBytes: 1 },
+  }) as KeptLayer;
+const LAYERS = [layerOf("d", "media"), layerOf("e", "web")];
 let scheduler: TestScheduler;
 type Call = TestScheduler["call"];
 const tokens = new Map<string, string>();
@@ -21,9 +27,10 @@ const as = (name: string): Call => clientOf(scheduler.url, tokens.get(name) ?? "
 
 beforeAll(async () => {
   scheduler = await startScheduler();
-  await startFakeAgent(scheduler, { id: "h1", images: [...SNAPSHOTS, "oci://local/media/shared:1"] });
+  await startFakeAgent(scheduler, { id: "h1", images: [...SNAPSHOTS, "oci://local/media/shared:1"], layers: LAYERS });
   for (const role of ROLES) tokens.set(role, await make(`all-${role}`, role));
   tokens.set("web", await make("web-ci", "submitter", { projects: ["web"] }));
+  tokens.set("media", await make("media-ci", "submitter", { projects: ["media"] }));
   tokens.set("web-viewer", await make("web-eyes", "viewer", { projects: ["web"] }));
   tokens.set("web-operator", await make("web-ops", "operator", { projects: ["web"] }));
 });
@@ -112,6 +119,35 @@ describe("who is bound to a project", () => {
       expect((await as("web")("POST", `/v1/jobs${query}`, job)).body.detail).toContain("role operator");
     }
     expect((await as("web-operator")("POST", "/v1/jobs?dryRun=true", job)).status).toBe(200);
+  });
+
+  test("makes images of its own tasks under its own names, none over a snapshot, and gives up what it could begin", async () => {
+    const mine = (await as("web")("GET", "/v1/allocations?project=web")).body.items[0].id as string;
+    const commit = (image: string) => as("web")("POST", `/v1/allocations/${mine}/commit`, { image });
+    expect((await commit("oci://local/web/snapshots/mine:0.one")).body).toMatchObject({
+      code: "request.invalid",
+      detail: expect.stringContaining("never overwritten"),
+    });
+    expect((await commit("oci://local/media/mine:1")).body.code).toBe("auth.forbidden");
+    const cancel = (who: Call, operation: string) =>
+      who("POST", routePath(Routes.imageOperationCancel, { host: "h1", operation }));
+    const { id } = (await commit("oci://local/web/mine:1")).body;
+    expect((await cancel(as("web-viewer"), id)).body.code).toBe("auth.forbidden");
+    expect((await cancel(as("media"), id)).body.code).toBe("auth.forbidden");
+    expect((await cancel(as("web"), id)).body).toMatchObject({ state: "failed", error: "it was cancelled" });
+    const request = { kind: "pull", image: "oci://registry.lan/app:1" };
+    const pull = (await scheduler.call("POST", Routes.imageOperations, { hosts: ["h1"], request })).body.id;
+    expect((await cancel(as("web"), pull)).body.detail).toContain("role operator");
+    expect((await cancel(scheduler.call, pull)).body).toMatchObject({ state: "failed" });
+  });
+
+  test("removes what its forgotten tasks wrote, and that of no other project", async () => {
+    const remove = (who: Call, allocation: string) => who("POST", routePath(Routes.layerRemove, { allocation }));
+    const [theirs, mine] = LAYERS.map(({ allocation }) => allocation);
+    expect((await remove(as("web"), theirs ?? "")).body.code).toBe("allocation.not_found");
+    expect((await remove(as("web-viewer"), mine ?? "")).body.code).toBe("auth.forbidden");
+    expect((await remove(as("web"), mine ?? "")).body).toEqual({ removed: true });
+    expect((await remove(scheduler.call, "alloc_06f0000000000000000000000c")).body.code).toBe("allocation.not_found");
   });
 
   test("sees that project in lists, single things, files, events and the live feed", async () => {
@@ -228,6 +264,7 @@ describe("the end of a token", () => {
     expect(list.map(({ name }) => name)).toEqual([
       ...ROLES.map((role) => `all-${role}`),
       "web-ci",
+      "media-ci",
       "web-eyes",
       "web-ops",
     ]);

@@ -94,7 +94,8 @@ export const RIGHTS: Readonly<Record<RouteName, Readonly<Partial<Record<Method, 
   imageData: { POST: operate },
   imageExport: { GET: operate },
   imageOperation: { GET: read },
-  imageOperationCancel: { POST: operate },
+  /** Whoever may begin one may give it up. */
+  imageOperationCancel: { POST: changeOwn },
 };
 
 /** The addresses that this role may change something at: what a page needs to know before it shows a button. */

@@ -15,12 +15,14 @@ import {
   MAX_IMAGE_DATA_BYTES,
   parseDurationMs,
   problem,
+  projectOfImage,
   Routes,
   snapshotOf,
   type HostId,
+  type ImageOperation,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
-import { seesProject } from "../../../core/index.ts";
+import { refusalOf, seesProject, type Need } from "../../../core/index.ts";
 import { acceptPieces, answerArchive, archiveResponse, pieceOf, pieceProperties } from "../archives.ts";
 import type { AuditHook } from "../audit.ts";
 import { principalOf } from "../auth.ts";
@@ -52,6 +54,15 @@ const isHidden = (who: Principal, image: string): boolean => {
   const owner = snapshotOf(image)?.project;
   return owner !== undefined && !seesProject(who, owner);
 };
+
+/** What beginning such an operation took, at least. */
+const needToBegin = (kind: ImageOperation["kind"], image: string | null): Need => {
+  const project = image === null ? undefined : projectOfImage(image);
+  const isOwn = kind === "commit" || kind === "snapshot" || (kind === "remove" && isSnapshot(image));
+  return isOwn && project !== undefined ? { role: "submitter", project } : { role: "operator" };
+};
+
+const isSnapshot = (image: string | null): boolean => image !== null && snapshotOf(image) !== undefined;
 
 export const addImageRoutes = (server: Server, { images }: Control, audit: AuditHook): void => {
   server.get(
@@ -138,8 +149,12 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
       },
     },
     async (request) => {
+      const { host, operation } = request.params;
+      const { image, kind } = orRefuse(await images.watch(host, operation, 0, 0));
+      const refused = refusalOf(principalOf(request), needToBegin(kind, image));
+      if (refused !== undefined) throw new Refusal(refused);
       await audit.made(request);
-      return orRefuse(await images.cancel(request.params.host, request.params.operation));
+      return orRefuse(await images.cancel(host, operation));
     },
   );
 

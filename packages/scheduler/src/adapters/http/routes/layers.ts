@@ -14,7 +14,6 @@ import {
   ProjectNameSchema,
   Routes,
   snapshotOf,
-  type AllocationId,
   type ProjectName,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
@@ -25,15 +24,13 @@ import { principalOf, refuseForeignProject } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { AllocationParams, problems } from "../shapes.ts";
+import { writtenPlace } from "../written-place.ts";
 import { goneSignal } from "./jobs.ts";
 
 const strict = { additionalProperties: false } as const;
 
-export const addLayerRoutes = (server: Server, { api, images, layers }: Control, audit: AuditHook): void => {
-  const placeOf = (id: AllocationId) => {
-    const { hostId: host, project } = orRefuse(api.allocation(id));
-    return { host, project };
-  };
+export const addLayerRoutes = (server: Server, control: Control, audit: AuditHook): void => {
+  const { images, layers } = control;
 
   server.get(
     Routes.allocationImage,
@@ -65,7 +62,7 @@ export const addLayerRoutes = (server: Server, { api, images, layers }: Control,
     },
     async (request, reply) => {
       const { allocation } = request.params;
-      const { host } = placeOf(allocation);
+      const { host } = await writtenPlace(control, request, allocation);
       await audit.made(request);
       const { pause = true } = request.query;
       const pieces = orRefuse(await images.exported(host, { kind: "root", allocation, pause }, goneSignal(reply.raw)));
@@ -87,7 +84,7 @@ export const addLayerRoutes = (server: Server, { api, images, layers }: Control,
     },
     async (request) => {
       const { allocation } = request.params;
-      const { host, project } = placeOf(allocation);
+      const { host, project } = await writtenPlace(control, request, allocation);
       const reference = parseImageReference(request.body.image);
       if (!reference.ok) throw new Refusal(problem("request.invalid", `body/image: ${reference.error}`));
       if (reference.value.digest !== undefined) {
@@ -141,7 +138,7 @@ export const addLayerRoutes = (server: Server, { api, images, layers }: Control,
     },
     async (request) => {
       const { allocation } = request.params;
-      const { host } = placeOf(allocation);
+      const { host } = await writtenPlace(control, request, allocation);
       await audit.made(request);
       return orRefuse(await layers.remove(host, allocation));
     },

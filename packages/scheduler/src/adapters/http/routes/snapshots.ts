@@ -13,25 +13,32 @@ import {
   snapshotOf,
   SnapshotRequestSchema,
   SubmittedSchema,
+  type ImageOrders,
   type SnapshotClone,
   type SnapshotId,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
-import { seesProject, startsFrom } from "../../../core/index.ts";
+import { seesProject } from "../../../core/index.ts";
 import type { AuditHook } from "../audit.ts";
 import { originOf, principalOf, refuseForeignProject } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
 import type { Server } from "../server-type.ts";
 import { AllocationParams, problems, TaskParams } from "../shapes.ts";
+import { writtenPlace } from "../written-place.ts";
 import { idempotencyKeyOf } from "./jobs.ts";
 
 const strict = { additionalProperties: false } as const;
 const SnapshotParams = Type.Object({ ...TaskParams.properties, snapshot: SnapshotNameSchema }, strict);
 
+/** A removal is waited for so often, so long. */
+const LOOKS = 5;
+const LOOK_MS = 2_000;
+
 /** 2026-11-29T16:04:05.678Z as 20261129-160405. */
 const nameOfNow = (): string => new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
 
-export const addSnapshotRoutes = (server: Server, { api, engine, images }: Control, audit: AuditHook): void => {
+export const addSnapshotRoutes = (server: Server, control: Control, audit: AuditHook): void => {
+  const { api, images } = control;
   const idOf = ({ index, job, project, snapshot }: Type.Static<typeof SnapshotParams>): SnapshotId => ({
     ...{ project, job, index },
     name: snapshot,
@@ -42,6 +49,16 @@ export const addSnapshotRoutes = (server: Server, { api, engine, images }: Contr
     if (found.error.code !== "image.not_found") throw new Refusal(found.error);
     const detail = `no host that answers has a snapshot ${id.name} of ${id.project}/${id.job}[${id.index}]; berth snapshot ls shows what there is`;
     throw new Refusal(problem("snapshot.not_found", detail));
+  };
+  /** How it ended on this host, or stands after a while. */
+  const endOf = async (id: string, item: ImageOrders["items"][number]): Promise<ImageOrders["items"][number]> => {
+    let { operation } = item;
+    for (let look = 0; look < LOOKS && operation?.state === "running"; look += 1) {
+      const seen = await images.watch(item.host, id, operation.revision, LOOK_MS);
+      if (!seen.ok) break;
+      operation = seen.value;
+    }
+    return { ...item, operation };
   };
   const startFrom = async (request: Parameters<typeof originOf>[0], id: SnapshotId, clone: SnapshotClone | null) => {
     await hostsOf(id);
@@ -62,7 +79,7 @@ export const addSnapshotRoutes = (server: Server, { api, engine, images }: Contr
     },
     async (request) => {
       const { allocation } = request.params;
-      const { hostId, index, job, project } = orRefuse(api.allocation(allocation));
+      const { host, index, job, project } = await writtenPlace(control, request, allocation);
       const name = request.body.name ?? nameOfNow();
       await audit.made(request);
       const image = snapshotImage({ project, job, index, name });
@@ -73,7 +90,7 @@ export const addSnapshotRoutes = (server: Server, { api, engine, images }: Contr
         const detail = `${image} is there already, on ${on}: remove it first, or choose another name`;
         throw new Refusal(problem("snapshot.exists", detail));
       }
-      return orRefuse(await images.snapshot(hostId, allocation, image));
+      return orRefuse(await images.snapshot(host, allocation, image));
     },
   );
 
@@ -147,14 +164,16 @@ export const addSnapshotRoutes = (server: Server, { api, engine, images }: Contr
       const id = idOf(request.params);
       const image = snapshotImage(id);
       const hosts = await hostsOf(id);
-      const user = startsFrom(engine.state, image);
-      if (user !== undefined) {
-        throw new Refusal(
-          problem("snapshot.in_use", `${user.key} starts from ${image}: stop it, or submit it with another image`),
-        );
+      const origin = originOf(request);
+      orRefuse(await api.beginRemoval(id, origin));
+      try {
+        await audit.made(request);
+        const orders = orRefuse(await images.order({ hosts, request: { kind: "remove", image } }));
+        const items = await Promise.all(orders.items.map((one) => endOf(orders.id, one)));
+        return { ...orders, items };
+      } finally {
+        await api.endRemoval(id, origin);
       }
-      await audit.made(request);
-      return orRefuse(await images.order({ hosts, request: { kind: "remove", image } }));
     },
   );
 };
