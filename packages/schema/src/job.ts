@@ -96,7 +96,11 @@ export const JobDocumentSchema = Type.Object(
               strict,
             ),
           ),
-          disk: Type.Optional(quantity("disk space booked on the host: 10Gi")),
+          disk: Type.Optional(
+            quantity(
+              "disk space booked on the host, and the most that is written over the image where the host enforces it: 10Gi",
+            ),
+          ),
           devices: Type.Optional(
             Type.Array(
               Type.Object(

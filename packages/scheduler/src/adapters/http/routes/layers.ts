@@ -43,7 +43,8 @@ export const addLayerRoutes = (server: Server, control: Control, audit: AuditHoo
     },
     async (request) => {
       const { allocation } = request.params;
-      return orRefuse(await images.bringing(placeOf(allocation).host, allocation));
+      const { hostId } = orRefuse(control.api.allocation(allocation));
+      return orRefuse(await images.bringing(hostId, allocation));
     },
   );
 
