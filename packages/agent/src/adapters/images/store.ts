@@ -248,9 +248,8 @@ class Store implements OciStore {
 
   commit(written: WrittenTree, image: string, options: ImageWork & { readonly isNew: boolean }): Promise<string> {
     const what = { name: this.#named(image), isNew: options.isNew };
-    return this.#commitTurns.run(options.signal, () =>
-      this.#wholeOrNothing(() => commitImage(this.#parts, written, what, options)),
-    );
+    const make = () => this.#wholeOrNothing(() => commitImage(this.#parts, written, what, options));
+    return this.#commitTurns.run(options.signal, make);
   }
 
   giveRoot(written: WrittenTree, options: ImageWork): AsyncIterable<Uint8Array> {
