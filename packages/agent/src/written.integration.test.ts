@@ -264,26 +264,30 @@ const halves = (): { readonly taken: string[]; readonly unpacked: string[] } => 
   return { taken: inside("blobs", ".taking-"), unpacked: inside("layers", ".half-") };
 };
 
-test("killed while it makes a snapshot: nothing is half there, what stood still stands still, and it can be made then", async () => {
-  const id = place("dd if=/dev/urandom of=/root/large bs=1M count=48 2>/dev/null; echo ready; exec sleep 1000");
-  await says(id, "ready");
-  await made.scheduler.rpc({ kind: "pause", allocation: id });
-  const image = "oci://local/default/snapshots/test:0.killed";
-  for (const half of ["taken", "unpacked"] as const) {
-    await begin(snapshot(id, "killed"));
-    for (const endMs = performance.now() + 20_000; halves()[half].length === 0; await setImmediate()) {
-      expect(performance.now(), half).toBeLessThan(endMs);
+test(
+  "killed while it makes a snapshot: nothing is half there, what stood still stands still, and it can be made then",
+  { timeout: 180_000 },
+  async () => {
+    const id = place("dd if=/dev/urandom of=/root/large bs=1M count=48 2>/dev/null; echo ready; exec sleep 1000");
+    await says(id, "ready");
+    await made.scheduler.rpc({ kind: "pause", allocation: id });
+    const image = "oci://local/default/snapshots/test:0.killed";
+    for (const half of ["taken", "unpacked"] as const) {
+      await begin(snapshot(id, "killed"));
+      for (const endMs = performance.now() + 20_000; halves()[half].length === 0; await setImmediate()) {
+        expect(performance.now(), half).toBeLessThan(endMs);
+      }
+      await agent.kill("SIGKILL");
+      await start();
+      expect(halves(), half).toEqual({ taken: [], unpacked: [] });
+      expect((await made.scheduler.rpc({ kind: "image", image })).ok, half).toBe(false);
+      const checked = await perform({ kind: "check", repair: false });
+      expect(checked.result, half).toMatchObject({ kind: "checked", faults: [] });
     }
-    await agent.kill("SIGKILL");
-    await start();
-    expect(halves(), half).toEqual({ taken: [], unpacked: [] });
-    expect((await made.scheduler.rpc({ kind: "image", image })).ok, half).toBe(false);
-    const checked = await perform({ kind: "check", repair: false });
-    expect(checked.result, half).toMatchObject({ kind: "checked", faults: [] });
-  }
-  const done = await perform(snapshot(id, "killed"));
-  expect([done.state, done.error]).toEqual(["succeeded", null]);
-  const again = place("stat -c %s /root/large", { image });
-  await ended(again);
-  expect(await stdoutOf(again)).toBe(`${48 * 2 ** 20}\n`);
-});
+    const done = await perform(snapshot(id, "killed"));
+    expect([done.state, done.error]).toEqual(["succeeded", null]);
+    const again = place("stat -c %s /root/large", { image });
+    await ended(again);
+    expect(await stdoutOf(again)).toBe(`${48 * 2 ** 20}\n`);
+  },
+);
