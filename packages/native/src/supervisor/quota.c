@@ -11,10 +11,13 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <linux/quota.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef SYS_quotactl_fd
+#define SYS_quotactl_fd 443 /* the same on every machine; older C libraries do not name it */
+#endif
 
 #define STAGE "rootfs.quota"
 /* Away from the small numbers that people give (projects(5)). */
@@ -24,11 +27,11 @@
 static int join_project(int dir, uint32_t project, struct err *err)
 {
   struct fsxattr attributes = { 0 };
-  if (ioctl(dir, FS_IOC_FSGETXATTR, &attributes) < 0)
+  if (syscall(SYS_ioctl, dir, FS_IOC_FSGETXATTR, &attributes) < 0)
     return err_sys(err, STAGE, "its file system has no projects");
   attributes.fsx_projid = project;
   attributes.fsx_xflags |= FS_XFLAG_PROJINHERIT;
-  if (ioctl(dir, FS_IOC_FSSETXATTR, &attributes) < 0)
+  if (syscall(SYS_ioctl, dir, FS_IOC_FSSETXATTR, &attributes) < 0)
     return err_sys(err, STAGE, "project %u", project);
   return 0;
 }
