@@ -8,9 +8,9 @@ import { TAR_END, tarHeader, tarPadding } from "../../core/images/tar.ts";
 import { MEDIA_TYPES } from "../../core/images/manifest.ts";
 import type { ImageWork } from "../../ports/images.ts";
 import { fetchFromCluster } from "./cluster.ts";
-import { holdArchives, removeArchive } from "./collect.ts";
+import { heldArchives, removeArchive } from "./collect.ts";
 import { readContents, valueOf, type Contents } from "./contents.ts";
-import type { Parts } from "./parts.ts";
+import { inGate, type Parts } from "./parts.ts";
 import { fetchArchives } from "./pull.ts";
 import type { ImageRecord } from "./records.ts";
 
@@ -23,15 +23,22 @@ export interface Whole {
   readonly release: () => Promise<void>;
 }
 
-/** Everything of an image as blobs, pinned: what is only here unpacked comes from its registry once more. */
+/** What a name leads to now, and everything of it pinned before anybody can collect it. */
+const holdImage = (parts: Parts, name: string) =>
+  inGate(parts, async () => {
+    const record = await parts.records.read(name);
+    if (record === undefined) throw new Error(`there is no image ${name} on this host`);
+    const contents = await readContents(parts, record.manifest, name);
+    const archives = contents.layers.map(({ descriptor }) => descriptor.digest);
+    const others = [record.manifest, contents.manifest.config.digest, ...record.diffIds];
+    return { record, contents, letGo: heldArchives(parts, archives, others) };
+  });
+
+/** Everything of an image, pinned, as blobs: what is only here unpacked comes from its registry once more. */
 export const wholeImage = async (parts: Parts, name: string, options: ImageWork): Promise<Whole> => {
-  const record = await parts.records.read(name);
-  if (record === undefined) throw new Error(`there is no image ${name} on this host`);
   const reference = valueOf(parseImageReference(name), name);
-  const contents = await readContents(parts, record.manifest, name);
+  const { contents, letGo, record } = await holdImage(parts, name);
   const descriptors = contents.layers.map(({ descriptor }) => descriptor);
-  const digests = descriptors.map(({ digest }) => digest);
-  const letGo = await holdArchives(parts, digests);
   const fetched: string[] = [];
   const release = async (): Promise<void> => {
     await letGo();

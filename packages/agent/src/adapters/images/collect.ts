@@ -61,16 +61,23 @@ export const removeArchive = async (parts: Parts, digest: string): Promise<void>
 };
 
 /**
- * Pins archives that are needed as such. What it returns lets go of them, and removes those that others were done with
- * meanwhile, unless an image that was imported leads to them by then.
+ * Pins archives that are needed as such, and `others`. What it returns lets go of all, and removes the archives that others
+ * were done with meanwhile, unless an image that was imported leads to them by then. To be called with the gate held.
  */
-export const holdArchives = async (parts: Parts, digests: readonly string[]): Promise<() => Promise<void>> => {
-  const unpins = await inGate(parts, () => Promise.resolve([parts.pins.add(digests), parts.archives.add(digests)]));
+export const heldArchives = (
+  parts: Parts,
+  archives: readonly string[],
+  others: readonly string[] = [],
+): (() => Promise<void>) => {
+  const unpins = [parts.pins.add([...archives, ...others]), parts.archives.add(archives)];
   return async () => {
     for (const unpin of unpins) unpin();
-    for (const digest of parts.archives.due(digests)) await removeArchive(parts, digest);
+    for (const digest of parts.archives.due(archives)) await removeArchive(parts, digest);
   };
 };
+
+export const holdArchives = (parts: Parts, digests: readonly string[]): Promise<() => Promise<void>> =>
+  inGate(parts, () => Promise.resolve(heldArchives(parts, digests)));
 
 /** With the gate held. What it returns deletes the trees, outside of the gate. */
 const sweep = async (parts: Parts): Promise<{ readonly removed: Removed; readonly later: (() => Promise<void>)[] }> => {

@@ -16,7 +16,7 @@ import type { ImageWork } from "../../ports/images.ts";
 import { isMachineImage } from "../../core/images/machine.ts";
 import { manifestType, wholeImage, type Whole } from "./archive-out.ts";
 import { valueOf } from "./contents.ts";
-import type { Parts } from "./parts.ts";
+import { inGate, type Parts } from "./parts.ts";
 import { eachAtOnce } from "./pull.ts";
 import { RegistryFailure, RegistrySession, type Answer } from "./registry-session.ts";
 
@@ -77,11 +77,22 @@ const patiently = async (signal: AbortSignal, work: () => Promise<void>): Promis
   }
 };
 
+/** What of it is not here: blobs, and layers unpacked. */
+const lacking = async ({ blobs, layers }: Parts, { contents, manifest, record }: Whole): Promise<string | undefined> => {
+  const { config, layers: archives } = contents.manifest;
+  for (const digest of [manifest, config.digest, ...archives.map((one) => one.digest)]) {
+    if (!(await blobs.has(digest))) return digest;
+  }
+  for (const diffId of record.diffIds) if (!(await layers.has(diffId))) return diffId;
+  return undefined;
+};
+
 /**
  * Gives it a name of the cluster: from then on it counts as imported here, with its archives, and every other host takes it
  * from this one without asking a registry.
  */
-const pushToCluster = async (parts: Parts, { contents, manifest, record }: Whole, target: ImageReference) => {
+const pushToCluster = async (parts: Parts, whole: Whole, target: ImageReference) => {
+  const { contents, manifest, record } = whole;
   const image = formatImageReference(target);
   if (target.digest !== undefined) throw new Error(`${image}: name it by a tag`);
   if (snapshotOf(image) !== undefined) throw new Error(`${image} would be a snapshot: berth snapshot create makes one`);
@@ -89,12 +100,18 @@ const pushToCluster = async (parts: Parts, { contents, manifest, record }: Whole
   if (isMachineImage(image, contents.config) && record.defaults.machine !== true) {
     throw new Error(`${image} calls itself a whole distribution: import the tar of its root file system instead`);
   }
-  await parts.records.write({
-    ...record,
-    name: image,
-    source: "import",
-    ...(record.source === "import" && record.base === undefined ? {} : { base: record.base ?? record.name }),
-    broughtAtMs: Date.now(),
+  await inGate(parts, async () => {
+    const lacks = await lacking(parts, whole);
+    if (lacks !== undefined) {
+      throw new Error(`${record.name}: ${lacks} is not here any more: pull or import the image again, then push it`);
+    }
+    await parts.records.write({
+      ...record,
+      name: image,
+      source: "import",
+      ...(record.source === "import" && record.base === undefined ? {} : { base: record.base ?? record.name }),
+      broughtAtMs: Date.now(),
+    });
   });
   return { image, manifest };
 };
