@@ -168,7 +168,7 @@ export const createControl = (options: ControlOptions): Control => {
   const files = createAgentFiles(state, askAgent);
   const sessions = createExecSessions(state, options.agents, askAgent, clock);
   const images = createAgentImages({ state, askAgent, randomBytes: clock.randomBytes });
-  const sources = createImageSources(images, createIntroduce(state, options.agents, signRpc));
+  const sources = createImageSources(images, createIntroduce(state, options.agents, signRpc), () => clock.nowMs());
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
 
   let onServing = (): void => {};

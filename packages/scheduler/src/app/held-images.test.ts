@@ -28,12 +28,15 @@ test("a host with some of the layers needs the others, and what they take by its
   expect(need?.startOn(id("c"))).toEqual({ from: "registry", fetchBytes: 105_000_000, startMs: 10_500 });
 });
 
-test("what was imported comes from other hosts, at the rate of those; nobody's image is unknown", () => {
+test("a name of the cluster comes from other hosts, at the rate of those; one of a registry from there, whoever imported it; nobody's image is unknown", () => {
   const held = start();
-  held.take(id("a"), told({ images: [image("app:1", { one: 4_000_000 }, { source: "import" })] }));
-  expect(held.of("oci://r.lan/app:1")?.startOn(id("b"))).toEqual({
+  const source = "import" as const;
+  const own = image("app:1", { one: 4_000_000 }, { name: "oci://local/app:1", source });
+  held.take(id("a"), told({ images: [own, image("app:1", { two: 5_000_000 }, { source })] }));
+  expect(held.of("oci://local/app:1")?.startOn(id("b"))).toEqual({
     ...{ from: "cluster", fetchBytes: 4_000_000, startMs: null },
   });
+  expect(held.of("oci://r.lan/app:1")?.startOn(id("b")).from).toBe("registry");
   expect(held.of("oci://r.lan/other:1")).toBeUndefined();
   expect(held.of("builtin://busybox")).toBeUndefined();
 });

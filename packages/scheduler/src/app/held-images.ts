@@ -15,6 +15,7 @@ import {
   type ImageStart,
 } from "@berth/schema";
 import type { ImageNeed, ImageSight } from "../core/index.ts";
+import { isOfCluster } from "./image-sources.ts";
 
 export interface HeldImages extends ImageSight {
   /** Resolves to the revision that is known of this host now; null: it has to tell all. */
@@ -103,7 +104,7 @@ export const createHeldImages = (isHost: (host: HostId) => boolean): HeldImages 
     const having = holders.get(name);
     const image = having === undefined ? undefined : commonest(having);
     if (having === undefined || image === undefined) return undefined;
-    const from = image.source === "registry" ? "registry" : "cluster";
+    const from = image.source === "cluster" || isOfCluster(name) ? "cluster" : "registry";
     const startOn = (host: HostId): ImageStart => {
       const kept = hosts.get(host);
       const seen = new Set<string>();

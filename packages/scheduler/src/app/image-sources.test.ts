@@ -13,6 +13,7 @@ import { someOf } from "./agent-images.ts";
 import { chooseSource, createImageSources } from "./image-sources.ts";
 
 const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
+const NOW_MS = 1_000;
 const hosts = (...names: string[]): HostId[] => names as HostId[];
 const [one, two, three] = hosts("one", "two", "three") as [HostId, HostId, HostId];
 const detail = (more: Partial<ImageDetail> = {}): ImageDetail => ({
@@ -39,6 +40,9 @@ const request = (letter: string) => ({
   offset: 0,
 });
 
+const LOCAL = "oci://local/app:1";
+const chosen = (name: string, items: ImageDetails["items"]) => chooseSource(name, items, NOW_MS);
+
 /** A cluster whose hosts have these images. */
 const sourcesOf = (items: ImageDetails["items"], silent: readonly HostId[] = []) => {
   const asked: string[] = [];
@@ -56,6 +60,7 @@ const sourcesOf = (items: ImageDetails["items"], silent: readonly HostId[] = [])
       introduced.push([host, `${op.kind} for ${replyTo}`]);
       return true;
     },
+    () => NOW_MS,
   );
   return {
     sources,
@@ -69,13 +74,40 @@ const sourcesOf = (items: ImageDetails["items"], silent: readonly HostId[] = [])
 
 test("an image is offered only by hosts that have all of its archives; an import before anything else, then the newest", () => {
   const layers = detail().layers.map((layer) => ({ ...layer, archiveHere: false }));
-  expect(chooseSource([{ host: one, image: detail({ layers }) }])).toBeUndefined();
-  const chosen = chooseSource([
+  expect(chosen(LOCAL, [{ host: one, image: detail({ layers }) }])).toBeUndefined();
+  const items = [
     { host: three, image: detail({ manifest: digest("e"), source: "registry", broughtAtMs: 9 }) },
     { host: two, image: detail({ manifest: digest("f"), broughtAtMs: 5 }) },
     { host: one, image: detail({ broughtAtMs: 3 }) },
-  ]);
-  expect(chosen).toMatchObject({ manifest: digest("f"), imported: true, givers: [two] });
+  ];
+  expect(chosen(LOCAL, items)).toMatchObject({ manifest: digest("f"), imported: true, givers: [two] });
+});
+
+test("a time that has not come is worth no more than now", () => {
+  const items = [
+    { host: one, image: detail({ manifest: digest("e"), broughtAtMs: NOW_MS }) },
+    { host: two, image: detail({ manifest: digest("f"), broughtAtMs: 9e15 }) },
+  ];
+  expect(chosen(LOCAL, items)).toMatchObject({ givers: [one] });
+});
+
+test("what the name of a registry is, no host says: not as an import, and without its registry not against others", () => {
+  const name = "oci://registry.lan/app:1";
+  const bad = { host: three, image: detail({ name, manifest: digest("f"), broughtAtMs: 9e15 }) };
+  expect(chosen(name, [bad])).toMatchObject({ imported: false });
+  const good = (host: HostId, archiveHere: boolean) => ({
+    host,
+    image: detail({
+      ...{ name, source: "registry" },
+      layers: detail().layers.map((layer) => ({ ...layer, archiveHere })),
+    }),
+  });
+  expect(chosen(name, [bad, good(one, true)])).toBeUndefined();
+  // Who cannot give it knows what it is all the same.
+  expect(chosen(name, [bad, good(one, true), good(two, false)])).toMatchObject({
+    ...{ manifest: digest("a"), imported: false, givers: [one] },
+  });
+  expect(chosen(name, [bad, good(one, false), good(two, false)])).toBeUndefined();
 });
 
 test("nobody is told that it could read from itself", async () => {
@@ -115,6 +147,37 @@ test("that nobody has it, or nobody could be asked, is not remembered", async ()
   expect((await sources.find(one, "oci://local/app:1")).ok).toBe(false);
   answerWith(ok({ items: [{ host: two, image: detail() }] }));
   expect(await sources.find(one, "oci://local/app:1")).toMatchObject({ value: { found: { imported: true } } });
+});
+
+test("a host that asks for ever leaves turns to the others, and few questions go to all hosts at a time", async () => {
+  const waiting: string[] = [];
+  let answerAll = (): void => {};
+  const answered = new Promise<void>((resolve) => {
+    answerAll = resolve;
+  });
+  const sources = createImageSources(
+    {
+      inspect: async (image) => {
+        waiting.push(image);
+        await answered;
+        return ok({ items: [{ host: one, image: detail() }] });
+      },
+    },
+    () => true,
+    () => NOW_MS,
+  );
+  const found = (reader: HostId, of: number) =>
+    Array.from({ length: of }, (_, at) => sources.find(reader, `oci://local/${reader}-${at}:1`));
+  const bad = found(three, 100);
+  const good = [...found(two, 3), ...found(hosts("four")[0]!, 1)];
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(waiting).toEqual(["three-0", "three-1", "two-0", "two-1"].map((name) => `oci://local/${name}:1`));
+  answerAll();
+  for (const answer of await Promise.all(good)) expect(answer).toMatchObject({ value: { found: { imported: true } } });
+  const refused = (await Promise.all(bad)).filter((answer) => !answer.ok);
+  expect(refused).toHaveLength(34);
+  expect(refused[0]).toMatchObject({ error: { code: "request.too_many" } });
 });
 
 test("some hosts of many: as many as asked for, the same for one seed, others for another", () => {

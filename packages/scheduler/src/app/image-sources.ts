@@ -6,7 +6,9 @@
 import { LRUCache } from "lru-cache";
 import {
   err,
+  LOCAL_REGISTRY,
   ok,
+  parseImageReference,
   problem,
   type BlobRequest,
   type FoundImage,
@@ -17,6 +19,7 @@ import {
 } from "@berth/schema";
 import type { AgentImages } from "./agent-images.ts";
 import type { Introduce } from "./agent-rpc.ts";
+import { createTurns } from "./turns.ts";
 
 export interface ImageSources {
   readonly find: (reader: HostId, image: string) => Promise<Result<FoundImage, Problem>>;
@@ -38,38 +41,78 @@ const MAX_IMAGES = 1_000;
 
 const isWhole = ({ layers }: ImageDetail): boolean => layers.every(({ archiveHere }) => archiveHere);
 
-/** Imported before anything else, then the newest: hosts may keep different images under one name. */
-const better = (one: ImageDetail, two: ImageDetail): number =>
-  Number(two.source === "import") - Number(one.source === "import") || two.broughtAtMs - one.broughtAtMs;
+/** No registry can say what such a name is. Any other is its registry's to say, whatever hosts have imported under it. */
+export const isOfCluster = (image: string): boolean => {
+  const reference = parseImageReference(image);
+  return reference.ok && reference.value.registry === LOCAL_REGISTRY;
+};
 
+/** Imported before anything else, then the newest: hosts may keep different images under one name. */
+const newest = (images: readonly ImageDetail[], nowMs: number): ImageDetail | undefined => {
+  // Nothing was brought later than now: a clock that is wrong, or a lie, is worth no more than that.
+  const atMs = ({ broughtAtMs }: ImageDetail): number => Math.min(broughtAtMs, nowMs);
+  const better = (one: ImageDetail, two: ImageDetail): number =>
+    Number(two.source === "import") - Number(one.source === "import") || atMs(two) - atMs(one);
+  return images.toSorted(better)[0];
+};
+
+/** What more hosts have under this name than anything else, so that no single one decides against others. */
+const mostCommon = (images: readonly ImageDetail[]): ImageDetail | undefined => {
+  const counts = new Map<string, number>();
+  for (const { manifest } of images) counts.set(manifest, (counts.get(manifest) ?? 0) + 1);
+  const [first, second] = [...counts].toSorted(([, one], [, two]) => two - one);
+  if (first === undefined || first[1] === second?.[1]) return undefined;
+  return images.find((image) => image.manifest === first[0] && isWhole(image));
+};
+
+/** `items`: what hosts say that they have under this name. */
 export const chooseSource = (
+  name: string,
   items: readonly { readonly host: HostId; readonly image: ImageDetail }[],
+  nowMs: number,
 ): Source | undefined => {
-  const whole = items.filter(({ image }) => isWhole(image));
-  const best = whole.map(({ image }) => image).toSorted(better)[0];
+  const images = items.map(({ image }) => image);
+  const own = isOfCluster(name);
+  const best = own ? newest(images.filter(isWhole), nowMs) : mostCommon(images);
   if (best === undefined) return undefined;
   return {
     manifest: best.manifest,
-    imported: best.source === "import",
+    imported: own && best.source === "import",
     blobs: new Set([best.manifest, best.config, ...best.layers.map((layer) => layer.digest)]),
-    givers: whole.flatMap(({ host, image }) => (image.manifest === best.manifest ? [host] : [])).toSorted(),
+    givers: items
+      .flatMap(({ host, image }) => (image.manifest === best.manifest && isWhole(image) ? [host] : []))
+      .toSorted(),
   };
 };
 
-export const createImageSources = (images: Pick<AgentImages, "inspect">, introduce: Introduce): ImageSources => {
+/** Each question goes to every host. */
+const ASKED = { most: 4, maxWaiting: 1_024, patienceMs: 4_000 };
+/** Of one host, so that one which asks for ever takes the turns of no other. */
+const ASKED_EACH = { most: 2, maxWaiting: 64, patienceMs: 4_000 };
+
+export const createImageSources = (
+  images: Pick<AgentImages, "inspect">,
+  introduce: Introduce,
+  nowMs: () => number,
+): ImageSources => {
   const known = new LRUCache<string, Promise<Result<Source | undefined, Problem>>>({
     max: MAX_IMAGES,
     ttl: REMEMBER_MS,
   });
+  const refused = (): Problem =>
+    problem("request.too_many", "other images are being looked for; ask again in a moment", { retryAfterMs: 2_000 });
+  const ofAll = createTurns(ASKED, refused);
+  const ofReader = createTurns(ASKED_EACH, refused);
   let turn = 0;
 
-  const ask = async (image: string): Promise<Result<Source | undefined, Problem>> => {
-    const answer = await images.inspect(image, undefined);
-    if (answer.ok) return ok(chooseSource(answer.value.items));
-    return answer.error.code === "image.not_found" ? ok(undefined) : answer;
-  };
+  const ask = (image: string): Promise<Result<Source | undefined, Problem>> =>
+    ofAll("", async () => {
+      const answer = await images.inspect(image, undefined);
+      if (answer.ok) return ok(chooseSource(image, answer.value.items, nowMs()));
+      return answer.error.code === "image.not_found" ? ok(undefined) : answer;
+    });
 
-  const sourceOf = (image: string): Promise<Result<Source | undefined, Problem>> => {
+  const asked = (image: string): Promise<Result<Source | undefined, Problem>> => {
     const before = known.get(image);
     if (before !== undefined) return before;
     const asking = ask(image);
@@ -82,16 +125,19 @@ export const createImageSources = (images: Pick<AgentImages, "inspect">, introdu
     return asking;
   };
 
+  const sourceOf = (reader: HostId, image: string): Promise<Result<Source | undefined, Problem>> =>
+    known.get(image) ?? ofReader(reader, () => asked(image));
+
   return {
     find: async (reader, image) => {
-      const source = await sourceOf(image);
+      const source = await sourceOf(reader, image);
       if (!source.ok) return source;
       const others = source.value?.givers.some((host) => host !== reader) === true;
       if (source.value === undefined || !others) return ok({ found: null });
       return ok({ found: { manifest: source.value.manifest, imported: source.value.imported } });
     },
     give: async (reader, { digest, image, offset }, replyTo) => {
-      const source = await sourceOf(image);
+      const source = await sourceOf(reader, image);
       if (!source.ok) return source;
       const givers = (source.value?.blobs.has(digest) === true ? source.value.givers : []).filter(
         (host) => host !== reader,

@@ -20,6 +20,16 @@ const WINDOW = 4;
 const failureOf = (digest: string, { code, detail, title }: Problem): RegistryFailure =>
   new RegistryFailure(`no other host gave ${digest}: ${detail ?? title}`, code !== "request.invalid");
 
+/** What a registry refused, of a name under which other hosts have something. */
+export const elsewhereToo = (error: unknown, name: string): unknown =>
+  error instanceof RegistryFailure && !error.retry
+    ? new RegistryFailure(
+        `${error.message}. Other hosts have an image under this name, but what ${name} is, its registry says: import it here too, or give it a name of the cluster (berth image push ${name} oci://local/…)`,
+        false,
+        { cause: error },
+      )
+    : error;
+
 /** Pieces in order, the next ones already asked for. */
 async function* pieces(
   parts: Parts,

@@ -314,6 +314,29 @@ test("pushed to the cluster under a name of its own, other hosts have it without
   expect(blobs()).toHaveLength(2);
 });
 
+test("what the name of a registry is, its registry says, whatever other hosts say that they have imported", async () => {
+  push("claimed:1", [{ a: "of the registry" }]);
+  let read = 0;
+  const reader = await openOciStore(
+    join(directory, "reader"),
+    openRegistrySettings(settingsFile()),
+    openImageSettings(join(directory, "images.json")),
+    {
+      find: async () => ({ manifest: `sha256:${"a".repeat(64)}`, imported: true }),
+      read: async (_name, digest) => {
+        read += 1;
+        return err(problem("image.not_found", digest));
+      },
+    },
+  );
+  const { layers: paths } = await reader.prepare(`oci://${registry.host}/claimed:1`, "holder", never);
+  expect(readFileSync(join(paths[0]!, "a"), "utf8")).toBe("of the registry");
+  await expect(reader.prepare(`oci://${registry.host}/unknown:1`, "holder", never)).rejects.toThrow(
+    /has no .*unknown.*Other hosts have an image under this name, but .*its registry says: import it here too/s,
+  );
+  expect(read).toBe(0);
+});
+
 describe("what goes wrong", () => {
   test("a registry that dies in the middle: what came is kept, and the rest is fetched", async () => {
     push("large:1", [{ big: randomBytes(3_000_000) }]);

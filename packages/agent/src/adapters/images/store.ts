@@ -32,7 +32,7 @@ import { exportArchive } from "./archive-out.ts";
 import { openBlobs } from "./blobs.ts";
 import { buildRootfs, cannotBuild, hostMirrors } from "./build-distro.ts";
 import { checkStore } from "./check.ts";
-import { bringFromCluster } from "./cluster.ts";
+import { bringFromCluster, elsewhereToo } from "./cluster.ts";
 import { collect, excessOfStore, prune, removeImage, usesOf, type Removed } from "./collect.ts";
 import { commitImage, packed } from "./commit.ts";
 import { readContents, valueOf } from "./contents.ts";
@@ -345,15 +345,15 @@ class Store implements OciStore {
   }
 
   /**
-   * What was imported anywhere in the cluster comes from there, whatever a registry has under its name. Anything else is
-   * the registry's to say; other hosts give what it does not.
+   * A name of the cluster's own comes from whoever imported it. Any other is its registry's to say, and no host's; other
+   * hosts give what a registry does not while it cannot be reached.
    */
   async #pullFromAny(reference: ImageReference, name: string, options: ImageWork): Promise<ImageRecord> {
     const parts = this.#parts;
     const found = await parts.cluster.find(name);
     const bring = (manifest: string) => bringFromCluster(parts, reference, manifest, options);
-    if (found?.imported === true) return bring(found.manifest);
     if (reference.registry === LOCAL_REGISTRY) {
+      if (found?.imported === true) return bring(found.manifest);
       const distro = distroOf(reference.repository, reference.tag);
       const how = distro === undefined ? "import it (berth image import)" : `build it (berth image build ${distro})`;
       throw new Error(`no other host that answers has ${name}: ${how}`);
@@ -362,7 +362,7 @@ class Store implements OciStore {
       return await pullImage(parts, reference, name, options);
     } catch (error) {
       const mayDo = found !== undefined && !options.signal.aborted && error instanceof RegistryFailure && error.retry;
-      if (!mayDo) throw error;
+      if (!mayDo) throw found === undefined ? error : elsewhereToo(error, name);
       return bring(found.manifest);
     }
   }
