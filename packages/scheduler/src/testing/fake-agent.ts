@@ -41,6 +41,8 @@ export interface FakeAgentOptions {
   readonly files?: Map<string, Buffer>;
   /** What it keeps of tasks that have ended. */
   readonly layers?: readonly KeptLayer[];
+  /** Operations that it has begun, by their ids. */
+  readonly operations?: readonly (readonly [string, ImageRequest])[];
   /** Names of the images that it has. */
   readonly images?: readonly string[];
 }
@@ -124,7 +126,7 @@ export const startFakeAgent = async (
   const rpcs: Rpc[] = [];
   const problems: string[] = [];
   const states = new Map<string, AllocationReport>();
-  const operations = new Map<string, ImageOperation>();
+  const operations = new Map((options.operations ?? []).map(([id, begun]) => [id, operationOf(id, begun)]));
   const unsent = new Map<string, AllocationReport>();
   let session = `session-${Math.random().toString(36).slice(2).padEnd(16, "0")}`;
   let document: DesiredDocument | undefined;

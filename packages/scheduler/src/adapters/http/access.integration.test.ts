@@ -1,7 +1,16 @@
 /** Roles and projects over the real server: what each token may and sees, what its end cuts off. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { ROLES, Routes, routePath, type KeptLayer, type Role, type WatchMessage } from "@berth/schema";
+import {
+  ROLES,
+  Routes,
+  routePath,
+  volumeImportId,
+  type ImageRequest,
+  type KeptLayer,
+  type Role,
+  type WatchMessage,
+} from "@berth/schema";
 import { startFakeAgent } from "../../testing/fake-agent.ts";
 import { answerOf, batch, clientOf, startScheduler, type Answer, type TestScheduler } from "../../testing/scheduler.ts";
 import { eventually } from "../../testing/temp.ts";
@@ -14,6 +23,13 @@ const layerOf = (id: string, project: string) =>
     ...{ image: "builtin://busybox", endedAtMs: 1, sizeBytes: 1 },
   }) as KeptLayer;
 const LAYERS = [layerOf("d", "media"), layerOf("e", "web")];
+const VOLUME = "media.data.7";
+const OPERATIONS = [
+  [volumeImportId(VOLUME), { kind: "volume_import", volume: VOLUME, mostBytes: null }],
+  ["operation-of-export", { kind: "volume_export", volume: VOLUME }],
+  ["operation-of-a-root", { kind: "root", allocation: LAYERS[0]?.allocation, pause: false }],
+  ["operation-of-snapshot", { kind: "snapshot", allocation: LAYERS[0]?.allocation, image: SNAPSHOTS[0] }],
+] as [string, ImageRequest][];
 let scheduler: TestScheduler;
 type Call = TestScheduler["call"];
 const tokens = new Map<string, string>();
@@ -27,7 +43,8 @@ const as = (name: string): Call => clientOf(scheduler.url, tokens.get(name) ?? "
 
 beforeAll(async () => {
   scheduler = await startScheduler();
-  await startFakeAgent(scheduler, { id: "h1", images: [...SNAPSHOTS, "oci://local/media/shared:1"], layers: LAYERS });
+  const images = [...SNAPSHOTS, "oci://local/media/shared:1"];
+  await startFakeAgent(scheduler, { id: "h1", images, layers: LAYERS, operations: OPERATIONS });
   for (const role of ROLES) tokens.set(role, await make(`all-${role}`, role));
   tokens.set("web", await make("web-ci", "submitter", { projects: ["web"] }));
   tokens.set("media", await make("media-ci", "submitter", { projects: ["media"] }));
@@ -139,6 +156,15 @@ describe("who is bound to a project", () => {
     const pull = (await scheduler.call("POST", Routes.imageOperations, { hosts: ["h1"], request })).body.id;
     expect((await cancel(as("web"), pull)).body.detail).toContain("role operator");
     expect((await cancel(scheduler.call, pull)).body).toMatchObject({ state: "failed" });
+  });
+
+  test("is not told how far operations on files, and on snapshots of other projects, are", async () => {
+    const status = async (who: Call, [operation]: [string, ImageRequest]) =>
+      (await who("GET", routePath(Routes.imageOperation, { host: "h1", operation }))).body;
+    for (const one of OPERATIONS)
+      expect(await status(as("web-viewer"), one), one[0]).toMatchObject({ code: "operation.not_found" });
+    expect(await status(as("media"), OPERATIONS.at(-1)!)).toMatchObject({ kind: "snapshot", image: SNAPSHOTS[0] });
+    expect(await status(scheduler.call, OPERATIONS[0]!)).toMatchObject({ code: "operation.not_found" });
   });
 
   test("removes what its forgotten tasks wrote, and that of no other project", async () => {

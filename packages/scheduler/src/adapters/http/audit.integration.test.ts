@@ -70,6 +70,7 @@ test("whoever is refused is in it, by name or by address: roles, projects, bad i
 test("requests that leave no other record are in it", async () => {
   await scheduler.call("GET", Routes.backup);
   await scheduler.call("POST", Routes.imageOperations, { kind: "prune", hosts: ["h1"], all: false });
+  await scheduler.call("GET", `${Routes.imageExport}?host=h9&image=${encodeURIComponent("oci://local/app:1")}`);
   await scheduler.call("POST", Routes.jobs, batch("still"));
   const id = await eventually("it runs", async () => {
     const { body } = await scheduler.call("GET", "/v1/allocations?job=still&state=running");
@@ -79,6 +80,8 @@ test("requests that leave no other record are in it", async () => {
   expect([paused.status, paused.body.id]).toEqual([200, id]);
   const made = await audit("&kind=request_made");
   expect(made.map(({ message }) => message)).toContain("GET /v1/backup was asked for");
+  const exports = made.filter(({ message }) => message.startsWith("GET /v1/images/export"));
+  expect(exports.map(({ host, result }) => [host, result])).toEqual([["h9", "done"]]);
   const pauses = made.filter(({ message }) => message.includes("/pause"));
   expect(pauses.map(({ job, host, result }) => [job, host, result])).toEqual([["still", "h1", "done"]]);
 });

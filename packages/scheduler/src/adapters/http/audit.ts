@@ -34,6 +34,7 @@ const LIKE_CHANGES = new Set<string>([
   Routes.allocationExec,
   Routes.allocationRoot,
   Routes.volumeArchive,
+  Routes.imageExport,
   Routes.backup,
 ]);
 /** Refusals that one scheduler writes down: so many at once, and so many a second. */
@@ -56,12 +57,13 @@ const named = (value: unknown): string | null => (typeof value === "string" && i
 const aboutOf = (request: FastifyRequest, state: Control["engine"]["state"]) => {
   const { method, routeOptions } = request;
   const params = (request.params ?? {}) as Readonly<Record<string, unknown>>;
+  const query = (request.query ?? {}) as Readonly<Record<string, unknown>>;
   const allocation = state.allocations.get(params["allocation"] as never);
   return {
     request: `${method} ${routeOptions.url ?? ""}`.slice(0, 256),
     project: allocation?.project ?? (named(params["project"]) as ProjectName | null),
     job: allocation?.job ?? (named(params["job"]) as JobName | null),
-    host: allocation?.hostId ?? (named(params["host"]) as HostId | null),
+    host: allocation?.hostId ?? (named(params["host"] ?? query["host"]) as HostId | null),
   };
 };
 

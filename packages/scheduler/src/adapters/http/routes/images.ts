@@ -55,6 +55,9 @@ const isHidden = (who: Principal, image: string): boolean => {
   return owner !== undefined && !seesProject(who, owner);
 };
 
+/** Of files of containers and volumes; whoever asks for those is answered by the routes that began them. */
+const OF_FILES = new Set<ImageOperation["kind"]>(["root", "volume_export", "volume_import"]);
+
 /** What beginning such an operation took, at least. */
 const needToBegin = (kind: ImageOperation["kind"], image: string | null): Need => {
   const project = image === null ? undefined : projectOfImage(image);
@@ -135,7 +138,11 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
     async (request) => {
       const { host, operation } = request.params;
       const { revision = 0, wait } = request.query;
-      return orRefuse(await images.watch(host, operation, revision, waitOf(wait)));
+      const one = orRefuse(await images.watch(host, operation, revision, waitOf(wait)));
+      if (OF_FILES.has(one.kind) || (one.image !== null && isHidden(principalOf(request), one.image))) {
+        throw new Refusal(problem("operation.not_found", `there is no operation ${operation} on images of ${host}`));
+      }
+      return one;
     },
   );
 
@@ -177,6 +184,7 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
     },
     async (request, reply) => {
       const { format = "oci", host, image } = request.query;
+      await audit.made(request);
       const pieces = orRefuse(await images.exported(host, { kind: "export", image, format }, goneSignal(reply.raw)));
       return answerArchive(request, reply, pieces);
     },
