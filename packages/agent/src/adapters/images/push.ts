@@ -78,7 +78,10 @@ const patiently = async (signal: AbortSignal, work: () => Promise<void>): Promis
 };
 
 /** What of it is not here: blobs, and layers unpacked. */
-const lacking = async ({ blobs, layers }: Parts, { contents, manifest, record }: Whole): Promise<string | undefined> => {
+const lacking = async (
+  { blobs, layers }: Parts,
+  { contents, manifest, record }: Whole,
+): Promise<string | undefined> => {
   const { config, layers: archives } = contents.manifest;
   for (const digest of [manifest, config.digest, ...archives.map((one) => one.digest)]) {
     if (!(await blobs.has(digest))) return digest;
