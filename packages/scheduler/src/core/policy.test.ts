@@ -1,7 +1,7 @@
 /** Who goes first, whose room is taken for whom, and what runs only together: stories on small clusters. */
 import type { JobName, JobSpec, Priority, ProjectName } from "@berth/schema";
 import { describe, expect, it } from "vitest";
-import { dryRun, why } from "./index.ts";
+import { decideStop, dryRun, planEvaluations, why } from "./index.ts";
 import { RISE_MS } from "./queue-order.ts";
 import { inside } from "./state.ts";
 import { host, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
@@ -86,6 +86,20 @@ describe("preemption", () => {
       kind: "blocked",
       unblockedBy: expect.arrayContaining([{ kind: "raise_priority", above: "production", victims: 1 }]),
     });
+  });
+
+  it("takes the room beside another's in the next plan, when the plan that gave it to the other was never applied", () => {
+    const world = new World();
+    world.host("h1", resources(4000, 8192, 1000));
+    world.submit(makeSpec("victim", { requests: resources(2000, 1024, 10), ...band("batch") }));
+    world.plan();
+    world.submit(makeSpec("other", { requests: resources(2000, 1024, 10) }));
+    world.submit(makeSpec("waits", { ...large }));
+    expect(planEvaluations(world.state, world, { maxPlacements: 10 }).records).toMatchObject([
+      { kind: "allocation_placed", placement: { job: "other" } },
+    ]);
+    world.append(unwrap(decideStop(world.state, "media" as ProjectName, "other" as JobName, "ann")));
+    expect(world.plan()).toEqual(["keep h1 for media/waits[0]: stop media/victim[0]"]);
   });
 
   it("keeps within disruption budgets", () => {

@@ -317,16 +317,18 @@ export class Serving {
   }
 
   /**
-   * Only what fits nowhere without the bookings of this plan is parked: the plan may never be applied, and what it promises
-   * may be promised elsewhere the next time. Rules may be met by changes elsewhere: such a class is asked again every time.
+   * Only what fits nowhere without the bookings of this plan is parked, also not with the room of less important work that
+   * stands beside them: the plan may never be applied, and what it promises may be promised elsewhere the next time. Rules may be met by changes elsewhere: such a class is asked again every time.
    */
   #parkClass(queue: ClassQueue): void {
-    const { budgetChanges, index } = this.#state;
+    const { budgetChanges, index, ledger } = this.#state;
     const { priority, requestClass } = queue;
     const mayTake = hasLesser(this.#state, priority);
     // Whom this plan has left alone, the next may stop.
-    const isSpared = mayTake && this.promised.length + this.taken.evictions.length > 0;
-    if (requestClass.rules !== null || isSpared || this.#tentative.couldTake(requestClass)) return;
+    const isSpared = mayTake && this.promised.length + this.taken.evictions.length + this.taken.gangs.size > 0;
+    if (requestClass.rules !== null || isSpared) return;
+    if (mayTake) ledger.refresh(this.#state, this.taken.ids);
+    if (this.#tentative.couldTake(requestClass, mayTake ? ledger.below(priority) : undefined)) return;
     queue.parkedAt = index.mark();
     queue.parkedBudget = mayTake ? budgetChanges : null;
   }

@@ -3,11 +3,10 @@
  * the log makes it true.
  */
 import type { Candidate, HostId, ImageStart, ScoreBreakdown } from "@berth/schema";
-import { firstShort } from "./feasibility.ts";
 import type { Granted, HostIndex } from "./host-index.ts";
 import type { ImageNeed, ImageSight } from "./image-start.ts";
 import type { RequestClass } from "./request-class.ts";
-import { addRow } from "./vector.ts";
+import { addRow, STRIDE } from "./vector.ts";
 import type { PlannedVolumes, VolumeKey, VolumeUse } from "./volumes.ts";
 
 export interface Chosen {
@@ -23,6 +22,11 @@ export interface Chosen {
 
 const NO_RUNNERS_UP: readonly Candidate[] = [];
 
+interface Booked {
+  readonly sum: Float64Array;
+  bookings: number;
+}
+
 interface Mounted {
   readonly hostId: HostId;
   readonly uses: VolumeUse[];
@@ -35,6 +39,9 @@ export class Tentative {
   readonly #classes: RequestClass[] = [];
   readonly #signs: (1 | -1)[] = [];
   readonly #ends: number[] = [];
+  /** What stands on each host of the first `#summed` bookings. */
+  readonly #sums = new Map<number, Booked>();
+  #summed = 0;
   readonly #mounted = new Map<VolumeKey, Mounted>();
   /** What is known of hosts' images; nothing unless somebody says it. */
   images: ImageSight | undefined = undefined;
@@ -149,17 +156,56 @@ export class Tentative {
     return found;
   }
 
-  /** Whether a host that is booked here could take this class if it were not. */
-  couldTake(requestClass: RequestClass): boolean {
-    const rooms = new Map<number, Float64Array>();
-    this.#slots.forEach((slot, at) => {
-      const room = rooms.get(slot) ?? this.#index.room(slot).free.slice();
-      addRow(room, 0, (this.#classes[at] as RequestClass).request, this.#signs[at] as 1 | -1);
-      rooms.set(slot, room);
-    });
-    for (const [slot, room] of rooms) {
-      if (!this.#index.room(slot).ready || firstShort(room, 0, requestClass.request) >= 0) continue;
-      if (this.#index.hasDevices(slot, room, requestClass)) return true;
+  /** Counts bookings that were made since it was asked the last time: most plans never ask. */
+  #booked(): ReadonlyMap<number, Booked> {
+    for (; this.#summed < this.#slots.length; this.#summed += 1) {
+      const slot = this.#slots[this.#summed] as number;
+      const known = this.#sums.get(slot) ?? { sum: new Float64Array(STRIDE), bookings: 0 };
+      known.bookings += 1;
+      addRow(known.sum, 0, (this.#classes[this.#summed] as RequestClass).request, this.#signs[this.#summed] as 1 | -1);
+      this.#sums.set(slot, known);
+    }
+    return this.#sums;
+  }
+
+  /** Of the newest booking, which is about to go. */
+  #uncount(slot: number, { request }: RequestClass, sign: 1 | -1): void {
+    if (this.#summed <= this.#slots.length) return;
+    this.#summed -= 1;
+    const known = this.#sums.get(slot);
+    if (known === undefined) return;
+    known.bookings -= 1;
+    if (known.bookings === 0) this.#sums.delete(slot);
+    else addRow(known.sum, 0, request, sign === 1 ? -1 : 1);
+  }
+
+  /**
+   * Whether a host that is booked here could take this class if it were not, or could with what is given up there: a row of
+   * STRIDE for each slot.
+   */
+  couldTake(requestClass: RequestClass, given?: Float64Array): boolean {
+    const { free, ready } = this.#index.rows();
+    const { request, wishes } = requestClass;
+    for (const [slot, { sum }] of this.#booked()) {
+      if (ready[slot] === 0) continue;
+      const from = slot * STRIDE;
+      const roomOf = (at: number): number =>
+        (free[from + at] as number) + (sum[at] as number) + (given === undefined ? 0 : (given[from + at] as number));
+      let isShort = false;
+      for (let at = 0; at < STRIDE && !isShort; at += 1) {
+        const wanted = request[at] as number;
+        isShort = wanted > 0 && wanted > roomOf(at);
+      }
+      if (isShort) continue;
+      if (wishes.length === 0) return true;
+      if (
+        this.#index.hasDevices(
+          slot,
+          Float64Array.from(sum, (_, at) => roomOf(at)),
+          requestClass,
+        )
+      )
+        return true;
     }
     return false;
   }
@@ -168,9 +214,12 @@ export class Tentative {
   undoTo(bookings: number): void {
     const slots = this.#slots;
     while (slots.length > bookings) {
-      const sign = this.#signs.pop() === 1 ? -1 : 1;
+      const booked = this.#signs.pop() as 1 | -1;
+      const sign = booked === 1 ? -1 : 1;
       const slot = slots.pop() as number;
-      this.#index.tryOut(slot, this.#classes.pop() as RequestClass, sign);
+      const requestClass = this.#classes.pop() as RequestClass;
+      this.#uncount(slot, requestClass, booked);
+      this.#index.tryOut(slot, requestClass, sign);
       const end = this.#ends.pop() as number;
       if (sign === -1) this.#index.expect(slot, end, -1);
     }
