@@ -44,7 +44,7 @@ export interface AgentServiceOptions {
   readonly engine: Engine;
   readonly documents: Documents;
   readonly sources: ImageSources;
-  readonly held: Pick<HeldImages, "take">;
+  readonly held: Pick<HeldImages, "take" | "forget">;
   readonly heartbeatMs: number;
   readonly signer: Signer;
   /** The host has shown that it is alive. */
@@ -140,7 +140,9 @@ export const createAgentService = (
     const decoded = decodeJson(decodeHeld, body, "what a host tells of its images");
     if (!decoded.ok) return decoded;
     const current = inSession(host, decoded.value.session);
-    return current.ok ? ok({ revision: options.held.take(host, decoded.value) }) : current;
+    if (current.ok) return ok({ revision: options.held.take(host, decoded.value) });
+    options.held.forget(host);
+    return current;
   };
 
   /**

@@ -107,7 +107,7 @@ const SETTLE_MS = 10_000;
 
 export const createControl = (options: ControlOptions): Control => {
   const { clock, line, logger, counters } = options;
-  const held = createHeldImages((host) => engine.state.hosts.has(host));
+  const held = createHeldImages();
   const evaluator = createEvaluator({ clock, logger, counters, images: held, nudge: () => engine.nudge() });
   const waits = createWaits(clock);
   const engine: Engine = createEngine({
@@ -196,10 +196,7 @@ export const createControl = (options: ControlOptions): Control => {
     events.folded(sequence, transaction);
     access.folded(transaction);
     if (isLeading()) documents.changed(changes.documents);
-    for (const host of changes.removed.hosts) {
-      live.forget(host);
-      liveness.forget(host);
-    }
+    for (const host of changes.removed.hosts) for (const one of [live, held, liveness]) one.forget(host);
     if (
       changes.removed.hosts.size > 0 ||
       [...changes.hosts].some((host) => state.hosts.get(host)?.state === "enrolled")

@@ -13,7 +13,7 @@ const told = (more: Partial<Held>): Held => ({
   ...{ session: "session-of-the-host", since: null, revision: 1, images: [], gone: [] },
   ...{ rates: { registry: null, cluster: null }, ...more },
 });
-const start = (isHost: (host: HostId) => boolean = () => true) => createHeldImages(isHost);
+const start = () => createHeldImages();
 
 test("a host with some of the layers needs the others, and what they take by its own rate", () => {
   const held = start();
@@ -70,11 +70,49 @@ test("two images under one name: the commoner one counts", () => {
 });
 
 test("a host that is no longer one of the cluster has nothing, and names are told in full", () => {
-  let hosts = ["a", "b"];
-  const held = start((host) => hosts.includes(host));
+  const held = start();
   held.take(id("a"), told({ images: [image("app:latest", { x: 1 })] }));
   expect(held.of("oci://r.lan/app")?.holders).toEqual(["a"]);
-  hosts = ["b"];
   held.take(id("b"), told({}));
+  held.forget(id("a"));
   expect(held.of("oci://r.lan/app")).toBeUndefined();
+  expect(held.take(id("a"), told({ since: 1, revision: 2 }))).toBeNull();
+});
+
+test("of a host that has told something which was missed, nothing is known until it tells all again", () => {
+  const held = start();
+  for (const missed of [
+    { since: 3, revision: 4 },
+    { since: 1, revision: 2, session: "another-session-of-it" },
+  ]) {
+    held.take(id("a"), told({ images: [image("app:1", { x: 1 })] }));
+    expect(held.of("oci://r.lan/app:1")?.holders).toEqual(["a"]);
+    expect(held.take(id("a"), told({ ...missed, gone: ["oci://r.lan/app:1"] }))).toBeNull();
+    expect(held.of("oci://r.lan/app:1")).toBeUndefined();
+  }
+});
+
+test("an image that several hosts have is kept once, and no host is believed to have what another told", () => {
+  const held = start();
+  const same = { manifest: digest("the same") };
+  let reads = 0;
+  const layer = {
+    bytes: 10,
+    get diffId() {
+      reads += 1;
+      return digest("x");
+    },
+  };
+  held.take(id("a"), told({ images: [image("app:1", { x: 10 }, same)] }));
+  held.take(id("b"), told({ images: [image("app:1", {}, { ...same, layers: [layer] })] }));
+  held.take(id("c"), told({ images: [image("app:1", { y: 10 }, same)] }));
+  const fetched = (host: string) => held.of("oci://r.lan/app:1")?.startOn(id(host)).fetchBytes;
+  reads = 0;
+  expect([fetched("a"), fetched("b"), fetched("c")]).toEqual([0, 0, 10]);
+  // Whoever told it first may go: the others have it as before, and nothing of what they told themselves was kept.
+  held.forget(id("a"));
+  expect([fetched("a"), fetched("b")]).toEqual([10, 0]);
+  expect(reads).toBe(0);
+  held.forget(id("b"));
+  expect(fetched("c")).toBe(0);
 });

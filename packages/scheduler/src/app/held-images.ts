@@ -1,7 +1,7 @@
 /**
  * Which images hosts have, as their agents tell it: live only, never in the log. Each host tells what has changed; whoever
  * has missed something is told all again. Layers are known by digest, so that a host with most of an image's layers is known
- * to need the rest alone. Bounded by the number of hosts and by what one may tell.
+ * to need the rest alone. Bounded by the number of hosts and by what one may tell; what hosts have in common is kept once.
  */
 import {
   BUILTIN_IMAGE,
@@ -20,6 +20,8 @@ import { isOfCluster } from "./image-sources.ts";
 export interface HeldImages extends ImageSight {
   /** Resolves to the revision that is known of this host now; null: it has to tell all. */
   readonly take: (host: HostId, held: Held) => number | null;
+  /** Nothing is known of this host from here on: it is gone, or something that it told was missed. */
+  readonly forget: (host: HostId) => void;
 }
 
 interface Kept {
@@ -54,8 +56,36 @@ const commonest = (holders: ReadonlyMap<HostId, HeldImage>): HeldImage | undefin
 const median = (numbers: readonly number[]): number | null =>
   numbers.length === 0 ? null : (numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? null);
 
-/** `isHost`: it is still one of the cluster. */
-export const createHeldImages = (isHost: (host: HostId) => boolean): HeldImages => {
+const isSame = (left: HeldImage, right: HeldImage): boolean =>
+  left.manifest === right.manifest &&
+  left.source === right.source &&
+  left.layers.length === right.layers.length &&
+  left.layers.every(({ bytes, diffId }, at) => bytes === right.layers[at]?.bytes && diffId === right.layers[at].diffId);
+
+/** Digests are long, and thousands of hosts tell the same ones: an image that several have is the one object of the first. */
+const createShared = () => {
+  const images = new Map<string, { readonly image: HeldImage; users: number }>();
+  const keyOf = ({ manifest, name }: HeldImage): string => `${name} ${manifest}`;
+  return {
+    retain: (image: HeldImage): HeldImage => {
+      const known = images.get(keyOf(image));
+      if (known === undefined) images.set(keyOf(image), { image, users: 1 });
+      else if (isSame(known.image, image)) known.users += 1;
+      // One that says something else of it keeps its own.
+      else return image;
+      return known?.image ?? image;
+    },
+    release: (image: HeldImage): void => {
+      const known = images.get(keyOf(image));
+      if (known?.image !== image) return;
+      known.users -= 1;
+      if (known.users === 0) images.delete(keyOf(image));
+    },
+  };
+};
+
+export const createHeldImages = (): HeldImages => {
+  const shared = createShared();
   const hosts = new Map<HostId, Kept>();
   /** By name: who has it. */
   const holders = new Map<string, Map<HostId, HeldImage>>();
@@ -66,6 +96,7 @@ export const createHeldImages = (isHost: (host: HostId) => boolean): HeldImages 
     const image = kept.images.get(name);
     if (image === undefined) return;
     kept.images.delete(name);
+    shared.release(image);
     for (const { diffId } of image.layers) {
       const left = (kept.layers.get(diffId) ?? 1) - 1;
       if (left === 0) kept.layers.delete(diffId);
@@ -77,9 +108,10 @@ export const createHeldImages = (isHost: (host: HostId) => boolean): HeldImages 
     needs.delete(name);
   };
 
-  const add = (host: HostId, kept: Kept, image: HeldImage): void => {
-    drop(host, kept, image.name);
+  const add = (host: HostId, kept: Kept, told: HeldImage): void => {
+    drop(host, kept, told.name);
     if (kept.images.size >= MAX_HELD_IMAGES) return;
+    const image = shared.retain(told);
     kept.images.set(image.name, image);
     for (const { diffId } of image.layers) kept.layers.set(diffId, (kept.layers.get(diffId) ?? 0) + 1);
     holders.set(image.name, (holders.get(image.name) ?? new Map<HostId, HeldImage>()).set(host, image));
@@ -134,13 +166,16 @@ export const createHeldImages = (isHost: (host: HostId) => boolean): HeldImages 
     },
 
     take: (host, { gone, images, rates, revision, session, since }) => {
-      for (const other of hosts.keys()) if (!isHost(other)) forget(other);
       if (since === null) {
         forget(host);
         hosts.set(host, { session, revision, rates, images: new Map(), layers: new Map() });
       }
       const kept = hosts.get(host);
-      if (kept === undefined || kept.session !== session || (since !== null && kept.revision !== since)) return null;
+      if (kept === undefined || kept.session !== session || (since !== null && kept.revision !== since)) {
+        // Not known is better than what was true once.
+        forget(host);
+        return null;
+      }
       for (const name of gone) drop(host, kept, name);
       for (const image of images) add(host, kept, image);
       if (rates.cluster !== kept.rates.cluster || rates.registry !== kept.rates.registry) usual = undefined;
@@ -148,5 +183,6 @@ export const createHeldImages = (isHost: (host: HostId) => boolean): HeldImages 
       kept.revision = revision;
       return revision;
     },
+    forget,
   };
 };
