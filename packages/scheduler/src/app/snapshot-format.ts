@@ -11,7 +11,9 @@ import { Type, type Static, decodeJson, decoder, err, ok, type Result } from "@b
 import { imageOf, type ClusterState, type ImageLine } from "../core/index.ts";
 
 /** Raised when an older program could not read what a newer one writes, or would silently leave out some of it. */
-const SNAPSHOT_VERSION = 4;
+const SNAPSHOT_VERSION = 5;
+/** From this form on a host's line does not say what is reserved there: its allocations do. */
+const WITHOUT_RESERVED = 5;
 const CHUNK_BYTES = 256 * 1024;
 const MAX_LINE_BYTES = 64 * 2 ** 20;
 
@@ -147,11 +149,18 @@ const verify = (chunks: Iterable<Uint8Array>): string | undefined => {
   return undefined;
 };
 
-function* imageLines(lines: Iterator<Buffer>, first: Buffer | undefined): Generator<ImageLine> {
+/** A line of an older form, in the newest one. */
+const upgraded = (line: ImageLine, version: number): ImageLine => {
+  if (version >= WITHOUT_RESERVED || line.kind !== "host") return line;
+  const { reserved: _reserved, ...facts } = line.facts as typeof line.facts & { readonly reserved?: unknown };
+  return { ...line, facts };
+};
+
+function* imageLines(lines: Iterator<Buffer>, first: Buffer | undefined, version: number): Generator<ImageLine> {
   for (let line = first; line !== undefined; line = lines.next().value as Buffer | undefined) {
     const value = JSON.parse(lineText(line)) as ImageLine | { readonly kind: "end" };
     if (value.kind === "end") return;
-    yield value;
+    yield upgraded(value, version);
   }
 }
 
@@ -168,13 +177,15 @@ export const decodeSnapshot = (chunks: readonly Uint8Array[]): Result<DecodedSna
   }
   const wrong = verify(chunks);
   if (wrong !== undefined) return err(wrong);
+  const { version } = header.value;
   const second = lines.next().value as Buffer | undefined;
   const secrets = second === undefined ? undefined : decodeJson(decodeSecrets, lineText(second), "the second line");
-  if (secrets?.ok !== true) return ok({ header: header.value, secrets: undefined, image: imageLines(lines, second) });
+  if (secrets?.ok !== true)
+    return ok({ header: header.value, secrets: undefined, image: imageLines(lines, second, version) });
   const { kind: _kind, ...given } = secrets.value;
   return ok({
     header: header.value,
     secrets: given,
-    image: imageLines(lines, lines.next().value as Buffer | undefined),
+    image: imageLines(lines, lines.next().value as Buffer | undefined, version),
   });
 };
