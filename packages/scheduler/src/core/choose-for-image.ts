@@ -1,10 +1,10 @@
 /**
  * The best host of a lane for a task whose image some hosts have. The lane knows nothing of images: classes are the same
- * whatever runs, and a change of what hosts keep costs nothing there. The hosts that pack best are compared with those that
- * have all of it, so that a choice costs as much however many hosts there are.
+ * whatever runs, and a change of what hosts keep costs nothing there. The few hosts that pack best are compared with those
+ * that have all of it, so that a choice costs as much as there are holders, however many hosts there are.
  */
 import type { ScoreBreakdown } from "@berth/schema";
-import { bestFew, bestOf, scoreOn, type Found } from "./choose-host.ts";
+import { bestFew, scoreOn, type Found } from "./choose-host.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import type { Alignments } from "./host-ends.ts";
 import { roundScore, SCORE_UNITS } from "./score.ts";
@@ -39,19 +39,52 @@ export const explainWithImage = (scored: ScoreBreakdown, soon: number): ScoreBre
   ],
 });
 
-/** The best hosts, best first, at most `limit`; equal scores by host id. */
+/** The best host. What packs worse than a host by more than an image is worth is not looked at for its sake. */
+const bestOne = (
+  lane: Lane,
+  counts: GroupCounts,
+  rank: Int32Array,
+  { holders, soonOn }: ImageSlots,
+  aligned?: Alignments,
+): Found | undefined => {
+  let [slot, score] = [-1, -1];
+  const consider = (other: number, total: number): void => {
+    if (total < score || (total === score && (rank[other] as number) > (rank[slot] as number))) return;
+    [slot, score] = [other, total];
+  };
+  const considerHolders = (): void => {
+    if (holders.length > MAX_HOLDERS) return;
+    const unitsOn = scoreOn(lane, counts, aligned);
+    for (let at = 0; at < holders.length; at += 1) {
+      const units = unitsOn(holders[at] as number);
+      if (units >= 0) consider(holders[at] as number, withImage(units, 1));
+    }
+  };
+  // Those behind pack no better: if even a start at once would not make up for it, none of them is the best.
+  bestFew(lane, counts, rank, NEAR, aligned, (near) => {
+    const most = withImage(near.score, 1);
+    if (most <= score) return true;
+    const isTop = slot < 0;
+    consider(near.slot, withImage(near.score, soonOn(near.slot)));
+    if (isTop && score < most) considerHolders();
+    return most <= score;
+  });
+  return slot < 0 ? undefined : { slot, score };
+};
+
+/** The best hosts, best first, at most `limit`; equal scores by host id. The first is the same whatever the limit. */
 export const bestForImage = (
   lane: Lane,
   counts: GroupCounts,
   rank: Int32Array,
   limit: number,
-  { holders, soonOn }: ImageSlots,
+  image: ImageSlots,
   aligned?: Alignments,
 ): Found[] => {
-  const top = bestOf(lane, counts, rank, aligned);
-  if (top === undefined) return [];
-  // Nothing packs better, and nothing starts sooner.
-  if (limit === 1 && soonOn(top.slot) === 1) return [{ slot: top.slot, score: withImage(top.score, 1) }];
+  const best = bestOne(lane, counts, rank, image, aligned);
+  if (best === undefined) return [];
+  if (limit === 1) return [best];
+  const { holders, soonOn } = image;
   const found = new Map<number, number>();
   for (const { score, slot } of bestFew(lane, counts, rank, Math.max(limit, NEAR), aligned)) {
     found.set(slot, withImage(score, soonOn(slot)));
@@ -64,9 +97,10 @@ export const bestForImage = (
       if (units >= 0) found.set(slot, withImage(units, 1));
     }
   }
+  found.delete(best.slot);
   const rankOf = (slot: number): number => rank[slot] as number;
-  return [...found]
+  const others = [...found]
     .map(([slot, score]) => ({ slot, score }))
-    .sort((a, b) => b.score - a.score || rankOf(a.slot) - rankOf(b.slot))
-    .slice(0, limit);
+    .sort((a, b) => b.score - a.score || rankOf(a.slot) - rankOf(b.slot));
+  return [best, ...others].slice(0, limit);
 };

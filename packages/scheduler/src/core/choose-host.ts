@@ -9,7 +9,7 @@ import { evenness, mayStand, sightOf } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import { SCORE_UNITS, withEnds } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
-import { bestAligned, scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
+import { bestAligned, LANES, leafOf, scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
 
 export interface Found {
   readonly slot: number;
@@ -63,10 +63,13 @@ export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array, aligne
 /** Says the score of one host as `bestOf` would see it; negative where it cannot stand. To be asked at once, and not kept. */
 export const scoreOn = (lane: Lane, counts: GroupCounts, aligned?: Alignments): ((slot: number) => number) => {
   const { check } = lane;
-  const { domainOf, positionOf, values } = lane.strip.sheet.partition;
+  const { kernel, partition } = lane.strip.sheet;
+  const { domainOf, positionOf, values } = partition;
+  const { i32 } = kernel;
+  const first = leafOf(lane, 0);
   const places = check === null || check.places.length === 0 ? null : { check, sight: sightOf(check, counts) };
   return (slot) => {
-    let score = scoreAt(lane, positionOf[slot] as number);
+    let score = i32[first + (positionOf[slot] as number) * LANES] as number;
     if (score < 0) return CANNOT;
     if (places !== null) {
       const from = (domainOf[slot] as number) * places.check.places.length;
@@ -77,20 +80,21 @@ export const scoreOn = (lane: Lane, counts: GroupCounts, aligned?: Alignments): 
   };
 };
 
-/** The best hosts, best first, at most `limit`. */
+/** The best hosts, best first, at most `limit`, and none from the first on at which `isEnough` says so. */
 export const bestFew = (
   lane: Lane,
   counts: GroupCounts,
   rank: Int32Array,
   limit: number,
   aligned?: Alignments,
+  isEnough?: (next: Found) => boolean,
 ): Found[] => {
   const { positionOf } = lane.strip.sheet.partition;
   const found: Found[] = [];
   const kept: number[] = [];
   while (found.length < limit) {
     const best = bestOf(lane, counts, rank, aligned);
-    if (best === undefined) break;
+    if (best === undefined || isEnough?.(best) === true) break;
     found.push(best);
     kept.push(scoreAt(lane, positionOf[best.slot] as number));
     // Out of the race, so that the next best is found; put back below.

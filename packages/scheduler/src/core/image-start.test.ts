@@ -3,6 +3,8 @@ import type { HostId, ImageStart } from "@berth/schema";
 import { IMAGE_WEIGHT } from "./choose-for-image.ts";
 import { dryRun, why, whyNot, type ImageSight } from "./index.ts";
 import { soonness } from "./image-start.ts";
+import type { RequestClass } from "./request-class.ts";
+import { inside } from "./state.ts";
 import { host, makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
 const image = "oci://registry.lan/app:1";
@@ -45,6 +47,36 @@ describe("a task goes where its image is", () => {
     const most = (id: HostId): ImageStart => (id === "h01" ? { ...PULL, fetchBytes: 2 ** 20, startMs: 200 } : PULL);
     world.submit(makeSpec("app", { image, requests: small }));
     expect(hostsOf(world.plan(1000, sight(["gone"], most)))).toEqual(["h01"]);
+  });
+
+  test("without asking others how soon they could start, where that could not be better", () => {
+    const asked = new Set<HostId>();
+    const world = cluster(40);
+    world.submit(makeSpec("app", { image, count: 2, requests: small }));
+    const other = (id: HostId): ImageStart => (asked.add(id), PULL);
+    expect(hostsOf(world.plan(1000, sight(["h37"], other)))).toEqual(["h37", "h37"]);
+    // The one that packs best, which might have been as good.
+    expect([...asked]).toEqual(["h00"]);
+    // Some that pack worse may start at once for all that is known: as many as could make up for it are asked.
+    asked.clear();
+    world.submit(makeSpec("far", { image, requests: resources(3000, 6144, 10) }));
+    const soon = (id: HostId): ImageStart => (other(id), id === "h03" ? { ...PULL, startMs: 10 } : PULL);
+    expect(hostsOf(world.plan(1000, sight(["gone"], soon)))).toEqual(["h03"]);
+    expect(asked.size).toBe(8);
+  });
+
+  test("and it is the first of those that are told, however many", () => {
+    const world = cluster(12);
+    const spec = makeSpec("app", { image, requests: small });
+    world.submit(spec);
+    const state = inside(world.state);
+    const { requestClass } = state.jobs.get("media/app" as never) as { requestClass: RequestClass };
+    const need = sight(["h11", "h10"]).of(image);
+    for (const limit of [1, 2, 12]) {
+      expect(state.index.choose(requestClass, limit, need)[0]).toEqual(state.index.choose(requestClass, 1, need)[0]);
+    }
+    expect(state.index.choose(requestClass, 2, need).map(({ hostId }) => hostId)).toEqual(["h10", "h11"]);
+    expect(state.index.idOf(state.index.pick(requestClass, need))).toBe("h10");
   });
 
   test("within its rules of placement", () => {
