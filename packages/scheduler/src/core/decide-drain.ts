@@ -9,8 +9,9 @@
  * A host that has nothing left is cordoned: that is the end of a drain. A host that does not answer waits, since nobody
  * there would hear of it. Changes nothing.
  */
-import type { JobKey, LogRecord } from "@berth/schema";
+import type { HostId, JobKey, LogRecord } from "@berth/schema";
 import { mayStop } from "./disruption.ts";
+import { withoutHosts } from "./granted.ts";
 import { placeTask } from "./place-task.ts";
 import { inside, type ClusterState, type MutableHost, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
@@ -54,14 +55,21 @@ const leave = (
   return records;
 };
 
-export const decideDrain = (clusterState: ClusterState, nowMs: number): DrainDecision => {
+const NO_HOSTS: ReadonlySet<HostId> = new Set();
+
+/** `without`: hosts that get nothing for now, so that nobody leaves for one of them. */
+export const decideDrain = (
+  clusterState: ClusterState,
+  nowMs: number,
+  without: ReadonlySet<HostId> = NO_HOSTS,
+): DrainDecision => {
   const state = inside(clusterState);
   const draining = [...state.hosts.values()].filter((host) => host.state === "draining");
   if (draining.length === 0) return { records: [], wakeAtMs: null };
   state.index.setNow(nowMs);
   const moving = new Set<JobKey>();
-  const records = tentatively(state.index, (tentative) =>
-    draining.flatMap((host) => leave(state, host, tentative, moving, nowMs)),
+  const records = withoutHosts(state, without, () =>
+    tentatively(state.index, (tentative) => draining.flatMap((host) => leave(state, host, tentative, moving, nowMs))),
   );
   const deadlines = draining.map((host) => host.drainDeadlineAtMs ?? 0).filter((atMs) => atMs > nowMs);
   return {

@@ -30,6 +30,17 @@ export const describeHost = (state: MutableState, host: MutableHost, isReady = h
     host.capacity?.devices,
   );
 
+/** Does something while these hosts take nothing, as if they were closed. */
+export const withoutHosts = <T>(state: MutableState, ids: Iterable<HostId>, work: () => T): T => {
+  const closed = [...ids].map((id) => state.hosts.get(id)).filter((host) => host !== undefined);
+  for (const host of closed) describeHost(state, host, false);
+  try {
+    return work();
+  } finally {
+    for (const host of closed) describeHost(state, host);
+  }
+};
+
 /** Its devices are others now: what its allocations have of them stands elsewhere. */
 export const rebook = (state: MutableState, host: MutableHost): void => {
   for (const allocation of allocationsOn(state, host.id)) {

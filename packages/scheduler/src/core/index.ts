@@ -66,6 +66,6 @@ export {
 } from "./state.ts";
 export { reservedOn } from "./reserved-on.ts";
 export { volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
-export { hostsAtFault, validatePlan } from "./validate.ts";
+export { faultsOf, validatePlan } from "./validate.ts";
 export { allocationView, hostView, jobView, type LiveHost } from "./views.ts";
 export { searchRebalance, type RebalanceSearch } from "./rebalance/rebalance-plan.ts";

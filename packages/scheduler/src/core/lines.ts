@@ -3,7 +3,7 @@
  * and project stand together, and the next job is the first of the best group. The order: standing (priority, risen by
  * waiting), the smaller share of the project, the order of submission.
  */
-import type { AllocationId, ProjectName } from "@berth/schema";
+import type { AllocationId, JobKey, ProjectName } from "@berth/schema";
 import { mayBePromised } from "./backfill.ts";
 import { firstShort } from "./feasibility.ts";
 import { mayReplace } from "./fold-tasks.ts";
@@ -112,6 +112,8 @@ export interface Circumstances {
   /** Nobody counts as parked: the plan supposes room that the index has not heard of. */
   readonly asksAll: boolean;
   readonly isAhead: (job: MutableJob) => boolean;
+  /** These are not served; those behind them are. */
+  readonly leftOut: ReadonlySet<JobKey>;
 }
 
 /** The smaller share of those that stand equally high goes first; of equals whoever came first. */
@@ -122,6 +124,7 @@ export class Service {
   readonly #state: MutableState;
   readonly #nowMs: number;
   readonly #isAhead: (job: MutableJob) => boolean;
+  readonly #leftOut: ReadonlySet<JobKey>;
   readonly #groups: Group[] = [];
   readonly #given = new Map<ProjectName, Vector>();
 
@@ -129,6 +132,7 @@ export class Service {
     this.#state = state;
     this.#nowMs = nowMs;
     this.#isAhead = circumstances.isAhead;
+    this.#leftOut = circumstances.leftOut;
     for (const line of linesOf(state, due, nowMs, circumstances)) this.putBack(line);
   }
 
@@ -162,7 +166,8 @@ export class Service {
 
   /** Puts a line back: with the job that was served at its head, or with the one behind it. */
   putBack(line: Line): void {
-    const job = headOf(line);
+    let job = headOf(line);
+    for (; job !== undefined && this.#leftOut.has(job.key); job = headOf(line)) this.advance(line, job);
     if (job === undefined || !this.#isAhead(job)) return;
     const at = standing(job, this.#nowMs);
     let group = this.#groups.find((one) => one.standing === at && one.project === job.project);

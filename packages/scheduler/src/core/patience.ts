@@ -3,7 +3,7 @@
  * What counts is the silence that the log holds: every instance that reads it gives up the same allocations.
  */
 import { isTerminal, leaseTermsOf, type AllocationId, type HostId, type JobSpec } from "@berth/schema";
-import type { ClusterState, HostRecord } from "./state.ts";
+import type { ClusterState, HostRecord, JobRecord } from "./state.ts";
 
 /** The cluster's own: what a host is told for, and what holds for jobs that say nothing. */
 export interface Patience {
@@ -44,4 +44,16 @@ export const nextSilenceMs = (state: ClusterState, hostId: HostId, patience: Pat
     if (own !== null && own > host.silentMs) next = Math.min(next, own);
   }
   return Number.isFinite(next) ? next : undefined;
+};
+
+/** What counts against `maxRunning`: all that holds a place, but not what an earlier version has left on lost hosts. */
+export const runningOf = (state: ClusterState, job: JobRecord): number => {
+  let displaced = 0;
+  for (const host of state.hosts.values()) {
+    if (!isSilent(host)) continue;
+    for (const { id, jobVersion, key } of host.allocations) {
+      if (key === job.key && jobVersion !== job.version && isGivenUp(state, id)) displaced += 1;
+    }
+  }
+  return job.activeTasks - displaced;
 };

@@ -7,9 +7,9 @@
  * The cost follows the work: jobs that want nothing are not seen, and a request class that fitted nowhere is parked until
  * some host has changed such that it might be taken.
  */
-import type { AllocationId, HostId, LogRecord } from "@berth/schema";
+import type { AllocationId, HostId, JobKey, LogRecord } from "@berth/schema";
 import { isWaiting } from "./fold-tasks.ts";
-import { describeHost } from "./granted.ts";
+import { withoutHosts } from "./granted.ts";
 import type { ImageSight } from "./image-start.ts";
 import { Service, type Due } from "./lines.ts";
 import { giveBack, passOver } from "./preempt.ts";
@@ -35,6 +35,8 @@ export interface PlanBounds {
   readonly replaced?: MutableJob | undefined;
   /** These hosts get nothing, as if they were closed. */
   readonly without?: ReadonlySet<HostId>;
+  /** Nor do these jobs; what they have they keep. */
+  readonly withoutJobs?: ReadonlySet<JobKey>;
 }
 
 export interface Planned {
@@ -77,17 +79,20 @@ const dueAt = (state: MutableState, nowMs: number): { readonly due: Due; readonl
   return { due, wakeAtMs };
 };
 
+const NO_JOBS: ReadonlySet<JobKey> = new Set();
+
 /** Serves whoever wants a place, as long as records remain; returns true when it was cut short. */
 const serveAll = (
   state: MutableState,
   due: Due,
   serving: Serving,
   nowMs: number,
-  { isAhead = () => true, replaced }: PlanBounds,
+  { isAhead = () => true, replaced, withoutJobs = NO_JOBS }: PlanBounds,
 ): boolean => {
-  if (placeReserved(state, serving, replaced)) return true;
+  if (placeReserved(state, serving, withoutJobs, replaced)) return true;
   const isServed = (job: MutableJob): boolean => job !== replaced && isAhead(job);
-  const circumstances = { stopped: serving.taken.ids, asksAll: replaced !== undefined, isAhead: isServed };
+  const asksAll = replaced !== undefined;
+  const circumstances = { stopped: serving.taken.ids, asksAll, isAhead: isServed, leftOut: withoutJobs };
   const service = new Service(state, due, nowMs, circumstances);
   for (let next = service.next(); next !== undefined; next = service.next()) {
     const { line, job, isShared } = next;
@@ -135,16 +140,15 @@ export const planOn = <T>(
   const allStopped = records.length >= state.toStop.size;
   const { due, wakeAtMs } = dueAt(state, env.nowMs);
   const serving = new Serving(state, tentative, env, bounds.maxPlacements, records);
-  const closed = [...(bounds.without ?? [])].map((id) => state.hosts.get(id)).filter((host) => host !== undefined);
-  for (const host of closed) describeHost(state, host, false);
-  if (bounds.replaced !== undefined) setAside(state, tentative, serving, bounds.replaced);
-  try {
-    const cut = allStopped && serveAll(state, due, serving, env.nowMs, bounds);
-    return then({ records, wakeAtMs, more: cut || !allStopped }, serving);
-  } finally {
-    for (const host of closed) describeHost(state, host);
-    giveBack(state, serving.taken);
-  }
+  return withoutHosts(state, bounds.without ?? [], () => {
+    if (bounds.replaced !== undefined) setAside(state, tentative, serving, bounds.replaced);
+    try {
+      const cut = allStopped && serveAll(state, due, serving, env.nowMs, bounds);
+      return then({ records, wakeAtMs, more: cut || !allStopped }, serving);
+    } finally {
+      giveBack(state, serving.taken);
+    }
+  });
 };
 
 /**

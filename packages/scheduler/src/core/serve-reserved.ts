@@ -2,7 +2,7 @@
  * Placing those whose room was kept: as soon as those that were stopped for them have ended. On each host in the order in
  * which room was asked for; the tasks of a gang only when there is room for all of them that it needs.
  */
-import type { ScoreBreakdown } from "@berth/schema";
+import type { JobKey, ScoreBreakdown } from "@berth/schema";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { wantingOf } from "./place-task.ts";
 import type { Taken } from "./preempt.ts";
@@ -63,8 +63,13 @@ const keptOn = ({ index }: MutableState, slot: number, all: readonly Reservation
 const isWhole = (state: MutableState, job: MutableJob, ripe: number, { ids }: Taken): boolean =>
   job.spec.gangMin === undefined || gangHolds(state, job).filter((id) => !ids.has(id)).length + ripe >= gangNeed(job);
 
-/** Returns true when the plan is full before all are placed. */
-export const placeReserved = (state: MutableState, serving: Serving, replaced?: MutableJob): boolean => {
+/** Returns true when the plan is full before all are placed. What is kept for jobs that are left out stays as it is. */
+export const placeReserved = (
+  state: MutableState,
+  serving: Serving,
+  leftOut: ReadonlySet<JobKey>,
+  replaced?: MutableJob,
+): boolean => {
   if (state.reservations.size === 0) return false;
   const byJob = new Map<MutableJob, Ripe[]>();
   const hosts = new Set<string>();
@@ -84,7 +89,7 @@ export const placeReserved = (state: MutableState, serving: Serving, replaced?: 
     }
   }
   for (const [job, ripe] of byJob) {
-    if (!isWhole(state, job, ripe.length, serving.taken)) continue;
+    if (leftOut.has(job.key) || !isWhole(state, job, ripe.length, serving.taken)) continue;
     if (job.spec.gangMin !== undefined && serving.records.length > 0 && serving.isFull(ripe.length)) return true;
     for (const { reservation, score } of ripe) {
       const { index, hostId } = reservation;
@@ -98,7 +103,7 @@ export const placeReserved = (state: MutableState, serving: Serving, replaced?: 
   }
   // They go where they fit, and what was kept for them is free then. A gang waits for its own.
   for (const { job, index } of allAstray) {
-    if (job.spec.gangMin !== undefined) continue;
+    if (job.spec.gangMin !== undefined || leftOut.has(job.key)) continue;
     if (serving.isFull()) return true;
     const task = job.tasks[index];
     const chosen = task === undefined ? undefined : serving.find(wantingOf(job, index), 0);

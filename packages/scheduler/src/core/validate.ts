@@ -13,20 +13,22 @@ import {
   type AllocationId,
   type HostId,
   type JobKey,
+  type JobName,
   type JobSpec,
   type LogRecord,
   priorityOf,
   type Placement,
+  type ProjectName,
   type Resources,
   type Result,
 } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
 import { NO_WISHES } from "./devices.ts";
 import { addResources, rejection, toVector, unknownIn } from "./feasibility.ts";
-import { isGivenUp, isSilent } from "./patience.ts";
+import { isGivenUp, runningOf } from "./patience.ts";
 import { claimOf, QuotaBook, wholeOf } from "./quota.ts";
 import { groupsOf, rulesOf } from "./rules.ts";
-import { inside, type ClusterState, type HostRecord, type JobRecord } from "./state.ts";
+import { inside, type ClusterState, type HostRecord } from "./state.ts";
 import { countGrants, devicesLeftOn, wrongGrants, type DevicesLeft } from "./validate-devices.ts";
 import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
 
@@ -35,6 +37,8 @@ interface Checking {
   readonly wrong: string[];
   /** Where something does not fit, or is not as it was thought to be. */
   readonly hosts: Set<HostId>;
+  /** Whose records are wrong wherever they go. */
+  readonly jobs: Set<JobKey>;
   readonly newIds: Set<AllocationId>;
   readonly placed: Set<string>;
   readonly stopped: Set<AllocationId>;
@@ -45,7 +49,7 @@ interface Checking {
   readonly mounted: Map<VolumeKey, { readonly hostId: HostId; readonly uses: VolumeUse[] }>;
   /** Room that it keeps, by host, and what it stops for that, by job. */
   readonly kept: Map<HostId, Kept[]>;
-  readonly victims: Map<JobKey, number>;
+  readonly victims: Map<JobKey, { stopped: number; readonly by: Set<JobKey> }>;
 }
 
 type Kept = Extract<LogRecord, { kind: "room_reserved" }>;
@@ -114,14 +118,18 @@ const checkKept = (checking: Checking, record: Kept): void => {
     if (victim === undefined) continue;
     if (victim.hostId !== record.hostId) complain(`stops ${id} on another host`);
     if (priorityOf(victim.spec) >= priorityOf(job.spec)) complain(`stops ${victim.key}, which is not less important`);
-    if (state.jobs.get(victim.key)?.version === victim.jobVersion)
-      victims.set(victim.key, (victims.get(victim.key) ?? 0) + 1);
+    if (state.jobs.get(victim.key)?.version !== victim.jobVersion) continue;
+    const known = victims.get(victim.key) ?? { stopped: 0, by: new Set() };
+    known.stopped += 1;
+    known.by.add(key);
+    victims.set(victim.key, known);
   }
 };
 
 /** Counted from the tasks themselves, as budgets are meant: what runs afterwards, and what is away. */
-const checkBudgets = ({ state, victims, wrong }: Checking): void => {
-  for (const [key, stopped] of victims) {
+const checkBudgets = ({ state, jobs, victims, wrong }: Checking): void => {
+  for (const [key, { by, stopped }] of victims) {
+    const before = wrong.length;
     const job = state.jobs.get(key);
     const { minAvailable, maxUnavailable } = job?.spec.disruption ?? {};
     if (job === undefined) continue;
@@ -131,11 +139,12 @@ const checkBudgets = ({ state, victims, wrong }: Checking): void => {
       wrong.push(`${key}: ${running - stopped} tasks would go on running, its budget asks for ${minAvailable}`);
     if (maxUnavailable !== undefined && away > maxUnavailable)
       wrong.push(`${key}: ${away} tasks would be away, its budget allows ${maxUnavailable}`);
+    if (wrong.length > before) for (const taker of by) jobs.add(taker);
   }
 };
 
 /** In the order of the plan: nothing in it takes a project beyond its quota. The sums are the state's own. */
-const checkQuotas = ({ state, wrong }: Checking, records: readonly LogRecord[]): void => {
+const checkQuotas = ({ state, jobs, wrong }: Checking, records: readonly LogRecord[]): void => {
   const inner = inside(state);
   if (inner.projects.size === 0) return;
   const quotas = new QuotaBook(inner);
@@ -148,8 +157,10 @@ const checkQuotas = ({ state, wrong }: Checking, records: readonly LogRecord[]):
     if (job === undefined || task === undefined || job.reserved.has(task.index)) continue;
     const claim = record.kind === "room_reserved" ? wholeOf(claimOf(inner, job, task)) : claimOf(inner, job, task);
     const short = quotas.shortOf(claim);
-    if (short !== undefined)
+    if (short !== undefined) {
       wrong.push(`${job.key}[${task.index}]: ${short.dimension} of its project would be ${short.short} over its quota`);
+      jobs.add(job.key);
+    }
     quotas.draw(claim);
   }
 };
@@ -174,20 +185,10 @@ const checkGangs = (checking: Checking, records: readonly LogRecord[]): void => 
       const allocation = active === null ? undefined : checking.state.allocations.get(active);
       if (allocation?.jobVersion === job.version && allocation.desired === "run") holds += 1;
     }
-    if (holds < needs) checking.wrong.push(`${key}: ${holds} tasks of a gang that needs ${needs}`);
+    if (holds >= needs) continue;
+    checking.wrong.push(`${key}: ${holds} tasks of a gang that needs ${needs}`);
+    checking.jobs.add(key);
   }
-};
-
-/** What counts against `maxRunning`: all that holds a place, but not what an earlier version has left on lost hosts. */
-const runningOf = (state: ClusterState, job: JobRecord): number => {
-  let displaced = 0;
-  for (const host of state.hosts.values()) {
-    if (!isSilent(host)) continue;
-    for (const { id, jobVersion, key } of host.allocations) {
-      if (key === job.key && jobVersion !== job.version && isGivenUp(state, id)) displaced += 1;
-    }
-  }
-  return job.activeTasks - displaced;
 };
 
 /** Those rules that speak of this host alone, counted from the allocations themselves. */
@@ -332,6 +333,7 @@ const check = (state: ClusterState, records: readonly LogRecord[]): Checking => 
     state,
     wrong: [],
     hosts: new Set(),
+    jobs: new Set(),
     newIds: new Set(),
     placed: new Set(),
     stopped: new Set(),
@@ -341,10 +343,19 @@ const check = (state: ClusterState, records: readonly LogRecord[]): Checking => 
     kept: new Map(),
     victims: new Map(),
   };
+  const blame = (
+    { job, project }: { readonly job: JobName; readonly project: ProjectName },
+    look: () => void,
+  ): void => {
+    const before = checking.wrong.length;
+    look();
+    if (checking.wrong.length > before) checking.jobs.add(jobKey(project, job));
+  };
   for (const record of records) {
     if (record.kind === "allocation_stop") checkStop(checking, record.id);
-    else if (record.kind === "allocation_placed") checkPlacement(checking, record.placement);
-    else if (record.kind === "room_reserved") checkKept(checking, record);
+    else if (record.kind === "allocation_placed")
+      blame(record.placement, () => checkPlacement(checking, record.placement));
+    else if (record.kind === "room_reserved") blame(record, () => checkKept(checking, record));
     else checking.wrong.push(`a plan holds no ${record.kind}`);
   }
   for (const hostId of new Set([...checking.load.keys(), ...checking.kept.keys()])) {
@@ -361,6 +372,7 @@ const check = (state: ClusterState, records: readonly LogRecord[]): Checking => 
     const running = job === undefined || limit === null ? 0 : runningOf(state, job) + added;
     if (limit !== null && running > limit) {
       checking.wrong.push(`${key}: ${running} tasks at a time, but at most ${limit} are allowed`);
+      checking.jobs.add(key);
     }
   }
   return checking;
@@ -372,6 +384,13 @@ export const validatePlan = (state: ClusterState, records: readonly LogRecord[])
   return wrong.length === 0 ? ok(undefined) : err(wrong);
 };
 
-/** The hosts at which an invalid plan fails: without them there may be a valid one. */
-export const hostsAtFault = (state: ClusterState, records: readonly LogRecord[]): ReadonlySet<HostId> =>
-  check(state, records).hosts;
+/** The hosts at which an invalid plan fails, and the jobs that fail anywhere: without them there may be a valid one. */
+export interface Faults {
+  readonly hosts: ReadonlySet<HostId>;
+  readonly jobs: ReadonlySet<JobKey>;
+}
+
+export const faultsOf = (state: ClusterState, records: readonly LogRecord[]): Faults => {
+  const { hosts, jobs } = check(state, records);
+  return { hosts, jobs };
+};
