@@ -71,6 +71,8 @@ describe("a simulated cluster", () => {
       for (let at = 0; at < 150; at += 1) cluster.step();
       cluster.finish();
     };
+    // Found something once: the scores of a new job brought a gang that waited with its new volume to another host.
+    withDevices(4_294_967_267, 2);
     fc.assert(fc.property(seeds, fc.integer({ min: 1, max: 5 }), withDevices), { numRuns: 12 });
   }, 180_000);
 
