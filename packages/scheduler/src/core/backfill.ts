@@ -57,10 +57,11 @@ const earliest = (state: MutableState, requestClass: RequestClass, planned: Plan
   memories.set(requestClass, memory);
   if (memory.hopeful === 0) return undefined;
   let best: Found | undefined;
+  const refusalOn = state.index.refusals(requestClass);
   for (const slot of slots) {
     const atMs = memory.atMs[slot] as number;
     if (atMs >= (best?.atMs ?? NEVER)) continue;
-    if (requestClass.rules !== null && state.index.refusal(slot, requestClass) !== undefined) continue;
+    if (refusalOn(slot) !== undefined) continue;
     best = { slot, atMs };
   }
   return best;

@@ -55,15 +55,14 @@ import { victimOf } from "./victims.ts";
 const RUNNERS_UP = 3;
 
 /** Every host that said hello, by id, with what it has left now (tentative bookings included). */
-const seenHosts = (state: MutableState, requestClass: RequestClass, sight: VolumeSight): Seen[] =>
-  state.index
+const seenHosts = (state: MutableState, requestClass: RequestClass, sight: VolumeSight): Seen[] => {
+  const refusalOn = state.index.refusals(requestClass);
+  return state.index
     .inOrder()
     .map((slot) => ({ slot, room: state.index.room(slot) }))
     .filter(({ room }) => (state.hosts.get(room.hostId)?.capacity ?? null) !== null)
-    .map(({ slot, room }) => ({
-      room,
-      rule: elsewhere(sight, room.hostId) ?? state.index.refusal(slot, requestClass),
-    }));
+    .map(({ slot, room }) => ({ room, rule: elsewhere(sight, room.hostId) ?? refusalOn(slot) }));
+};
 
 /** What its volumes have against a host. */
 const elsewhere = (sight: VolumeSight, hostId: HostId): RuleRejection | undefined => {

@@ -258,7 +258,11 @@ it("keeps every rule, places whenever a host is left, and says which rule stands
           const job = which % asked.length;
           const requestClass = asked[job] as RequestClass;
           const possible = hosts.flatMap((_, host) => (room(host) >= 2 && may(job, host) ? [host] : []));
-          hosts.forEach((_, host) => expect(index.refusal(host, requestClass) === undefined).toBe(may(job, host)));
+          const refusalOn = index.refusals(requestClass);
+          hosts.forEach((_, host) => {
+            expect(refusalOn(host) === undefined).toBe(may(job, host));
+            expect(index.refusal(host, requestClass)).toEqual(refusalOn(host));
+          });
           const all = index.choose(requestClass, hosts.length);
           expect(all.map(({ slot }) => slot).sort((a, b) => a - b)).toEqual(possible);
           for (const { slot, score } of all) expect(index.explain(slot, requestClass).total).toBeCloseTo(score, 5);

@@ -33,7 +33,7 @@ import { createHostEnds, NO_END, type Alignments } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
 import { soonness, type ImageNeed } from "./image-start.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
-import { againstPlace, evenness, sightOf, valuesOf } from "./place-check.ts";
+import { againstPlace, evenness, sightOf, valuesOf, type PlaceSight } from "./place-check.ts";
 import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
@@ -87,6 +87,8 @@ export interface HostIndex {
   readonly choose: (requestClass: RequestClass, limit: number, image?: ImageNeed) => Choice[];
   /** The rule that stands against this host now, beside its room; undefined: none. */
   readonly refusal: (slot: number, requestClass: RequestClass) => RuleRejection | undefined;
+  /** The same for whoever asks about many hosts: what is common to them is looked up once. To be asked at once, and not kept. */
+  readonly refusals: (requestClass: RequestClass) => (slot: number) => RuleRejection | undefined;
   /** Scores by this mix from here on. The places it is made of are measured by the largest hosts there are now, or were. */
   readonly setMix: (mix: Mix, largest?: ArrayLike<number>) => void;
   readonly valuation: () => Valuation;
@@ -208,15 +210,23 @@ export const createHostIndex = (
     return true;
   };
 
-  const refusal = (slot: number, requestClass: RequestClass): RuleRejection | undefined => {
+  const refusals = (requestClass: RequestClass): ((slot: number) => RuleRejection | undefined) => {
     const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
-    if (check === null) return undefined;
-    const hostId = ids[slot] as HostId;
-    const found = againstHost(check, counts, slot);
-    if (found !== undefined) return { hostId, reason: found.reason, ...failing(check, found, lookups[slot] as Lookup) };
-    const place = againstPlace(check, sightOf(check, counts), slot);
-    return place === undefined ? undefined : { hostId, ...place };
+    if (check === null) return () => undefined;
+    let sight: PlaceSight | undefined;
+    return (slot) => {
+      const hostId = ids[slot] as HostId;
+      const found = againstHost(check, counts, slot);
+      if (found !== undefined)
+        return { hostId, reason: found.reason, ...failing(check, found, lookups[slot] as Lookup) };
+      sight ??= sightOf(check, counts);
+      const place = againstPlace(check, sight, slot);
+      return place === undefined ? undefined : { hostId, ...place };
+    };
   };
+
+  const refusal = (slot: number, requestClass: RequestClass): RuleRejection | undefined =>
+    requestClass.rules === null ? undefined : refusals(requestClass)(slot);
 
   return {
     slotOf: (id) => {
@@ -287,6 +297,7 @@ export const createHostIndex = (
       return found.map(({ slot, score }) => ({ slot, score: score / SCORE_UNITS, hostId: ids[slot] as HostId }));
     },
     refusal,
+    refusals,
     setMix: (mix, by) => {
       if (mix.version === mixVersion) return;
       mixVersion = mix.version;

@@ -218,6 +218,7 @@ export const findEviction = (
   if (requestClass.unknown !== null || !hasLesser(state, priority)) return undefined;
   state.ledger.refresh(state, taken.ids);
   const order = state.index.inOrder();
+  const refusalOn = state.index.refusals(requestClass);
   for (const level of state.ledger.levels()) {
     if (level >= priority) break;
     let best: Eviction | undefined;
@@ -236,7 +237,7 @@ export const findEviction = (
       missing.set(position, NOWHERE);
       const slot = order[position] as number;
       if (except(slot)) continue;
-      if (requestClass.rules !== null && state.index.refusal(slot, requestClass) !== undefined) continue;
+      if (refusalOn(slot) !== undefined) continue;
       // Where it may not stand is no look: those hosts may be many, and the same ones every time.
       looks += 1;
       const made = victimsOn(state, slot, requestClass, level, taken);
