@@ -272,10 +272,10 @@ test("an image that was imported to one host runs on every other, which takes it
   });
   expect(planned).toContain(`would be placed on ${holder}, which has its image`);
   expect(planned.match(/which fetches [\d.]+ [KM]iB of its image from another host first/g)).toHaveLength(2);
-  const alone = join(directory, "alone.json");
-  writeFileSync(alone, JSON.stringify({ name: "alone", kind: "batch", image, command, resources }));
-  expect((await cluster.cli(["run", "--wait", alone])).code).toBe(0);
-  expect((await cluster.allocations("&job=alone")).map(({ hostId }) => hostId)).toEqual([holder]);
+  const single = join(directory, "single.json");
+  writeFileSync(single, JSON.stringify({ name: "single", kind: "batch", image, command, resources }));
+  expect((await cluster.cli(["run", "--wait", single])).code).toBe(0);
+  expect((await cluster.allocations("&job=single")).map(({ hostId }) => hostId)).toEqual([holder]);
   const placement = { spread: [{ by: "host", maxSkew: 1 }] };
   writeFileSync(
     document,

@@ -24,7 +24,7 @@ test("a distribution boots by its own init, is entered, and is shut down by it",
   await run("tiny", "oci://local/tiny:1");
   /* What a plan says of an image that is here, and of one that nobody has built. */
   for (const [image, sentence] of [
-    ["oci://local/tiny:1", /^image: on \S+ already$/m],
+    ["oci://local/tiny:1", /would be placed on \S+, which has its image$/m],
     ["distro://debian/11", /^image: no host has it, .*berth image build distro:\/\/debian\/11$/m],
   ] as const) {
     const planned = join(files, "planned.json");

@@ -131,4 +131,4 @@ if (failedChecks.length > 0) say(`failed checks: ${failedChecks.join(", ")}`);
 if (failedTests.length > 0) say(`failed tests: ${failedTests.join(", ")}`);
 if (sum("skipped") > 0) say(`${sum("skipped")} skipped`);
 process.stdout.write(`${sum("passed")} passed, ${failures.length} failed\n`);
-process.exitCode = failedChecks.length + failedTests.length > 0 ? 1 : 0;
+process.exitCode = failedChecks.length + failedTests.length + failures.length > 0 ? 1 : 0;

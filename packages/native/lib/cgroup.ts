@@ -75,10 +75,11 @@ export class ContainerCgroup {
         if (place.controllers.includes("freezer")) await tryWrite(join(place.path, "freezer.state"), "THAWED");
         /* Dying takes processor time as well. */
         if (place.controllers.includes("cpu"))
-          await tryWrite(
-            join(place.path, place.version === 1 ? "cpu.cfs_quota_us" : "cpu.max"),
-            place.version === 1 ? "-1" : "max",
-          );
+          for (const path of [place.path, ...(await treeBelow(place.path))])
+            await tryWrite(
+              join(path, place.version === 1 ? "cpu.cfs_quota_us" : "cpu.max"),
+              place.version === 1 ? "-1" : "max",
+            );
       }
       if (performance.now() >= deadline) return false;
       await sleep(pauseMs);

@@ -9,6 +9,9 @@ import { fileURLToPath } from "node:url";
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 export const WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"];
 
+/** Of the supervisor: musl where it has a vfork(2) of its own, see src/supervisor/libc.h. */
+export const supervisorCompiler = process.arch === "x64" ? "musl-gcc" : "gcc";
+
 /** The Debian package of each program that a build or a check of this package runs. */
 const PACKAGES = {
   gcc: "build-essential",

@@ -5,7 +5,7 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, join } from "node:path";
-import { compileEach, fail, root, run, sources, step, WARNINGS } from "./build-step.mjs";
+import { compileEach, fail, root, run, sources, step, supervisorCompiler, WARNINGS } from "./build-step.mjs";
 import { nodePrefix } from "./node-headers.mjs";
 
 const out = join(root, "build", "native");
@@ -24,15 +24,16 @@ const nodeDir = () => {
   return prefix === undefined ? [] : [`--nodedir=${prefix}`];
 };
 
-/** The kernel's own headers, without the C library's that lie beside them: musl-gcc knows musl's alone. */
+/** Where musl-gcc, which knows musl's headers alone, finds the kernel's, without glibc's that lie beside them. */
 const kernelHeaders = () => {
+  if (supervisorCompiler === "gcc") return [];
   const folder = join(out, "kernel-headers");
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const machine = join("/usr/include", run("gcc", ["-print-multiarch"]).trim(), "asm");
   for (const headers of ["/usr/include/linux", "/usr/include/asm-generic", machine])
     symlinkSync(headers, join(folder, basename(headers)));
-  return folder;
+  return ["-isystem", folder];
 };
 
 mkdirSync(out, { recursive: true });
@@ -127,10 +128,10 @@ await step(
     "build/native/seccomp_filter.h",
   ],
   async () => {
-    const args = ["-std=gnu17", ...compile, "-ffunction-sections", `-I${out}`, "-isystem", kernelHeaders()];
-    const objects = await compileEach("musl-gcc", args, supervisorSources, join(out, "supervisor"));
+    const args = ["-std=gnu17", ...compile, "-ffunction-sections", `-I${out}`, ...kernelHeaders()];
+    const objects = await compileEach(supervisorCompiler, args, supervisorSources, join(out, "supervisor"));
     // The new name appears at once: a running agent may be about to copy the old file.
-    run("musl-gcc", ["-static", "-Wl,--gc-sections", "-o", `${supervisor}.new`, ...objects]);
+    run(supervisorCompiler, ["-static", "-Wl,--gc-sections", "-o", `${supervisor}.new`, ...objects]);
     run("strip", [`${supervisor}.new`]);
     renameSync(`${supervisor}.new`, supervisor);
   },

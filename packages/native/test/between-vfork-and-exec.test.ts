@@ -97,7 +97,8 @@ describe("what can be called", () => {
       const flags = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-fstack-protector-strong"];
       const binary = join(directory, "supervisor");
       const include = [`-I${here("../build/native")}`, "-isystem", here("../build/native/kernel-headers")];
-      execFileSync("musl-gcc", [...flags, ...include, "-o", binary, ...sources.map((name) => join(folder, name))]);
+      const compiler = process.arch === "x64" ? "musl-gcc" : "gcc";
+      execFileSync(compiler, [...flags, ...include, "-o", binary, ...sources.map((name) => join(folder, name))]);
       graph = callGraph(binary);
     });
 

@@ -156,6 +156,9 @@ const readChunk = async (context: AgentContext, op: ReadOp): Promise<Reply<Chunk
         const done = over && offset + data.length >= size;
         return { ok: true, value: { data: Buffer.from(data).toString("base64"), offset, size, done } };
       }
+      if (file === undefined && over && op.file.kind !== "output" && saidNothing(context, op.allocation)) {
+        return { ok: true, value: { data: "", offset: op.offset, size: 0, done: true } };
+      }
       if (file === undefined && (over || op.file.kind === "output")) {
         return { ok: false, problem: problem("allocation.no_logs", `${op.allocation} has no ${fileName(op)}`) };
       }
@@ -165,6 +168,12 @@ const readChunk = async (context: AgentContext, op: ReadOp): Promise<Reply<Chunk
   } finally {
     await file?.close();
   }
+};
+
+/** It ran to an end that its supervisor saw: then a log that is not there is one that nothing was written to. */
+const saidNothing = ({ state }: AgentContext, id: AllocationId): boolean => {
+  const exit = state.containers.get(id)?.exit ?? state.records.get(id)?.exit;
+  return exit !== undefined && exit !== null && exit.startedAtMs !== null && exit.cause !== "supervisor_lost";
 };
 
 const fileName = ({ file }: ReadOp): string => (file.kind === "output" ? `output file "${file.path}"` : file.kind);

@@ -274,6 +274,11 @@ static void thaw_dead(int dir)
   (void)fd_write_at(dir, "freezer.state", "THAWED");
 }
 
+int cgroup_unthrottle(int dir, uint32_t version)
+{
+  return version == 1 ? fd_write_at(dir, "cpu.cfs_quota_us", "-1") : fd_write_at(dir, "cpu.max", "max");
+}
+
 void cgroup_kill(const struct cgroup *cgroup)
 {
   for (unsigned i = 0; i < cgroup->count; i++) {
@@ -289,8 +294,7 @@ void cgroup_kill(const struct cgroup *cgroup)
   for (unsigned i = 0; i < cgroup->count; i++) {
     const struct cgroup_place *place = &cgroup->places[i];
     if ((place->controllers & BERTH_CONTROLLER_CPU) != 0)
-      (void)fd_write_at(place->dir, place->version == 1 ? "cpu.cfs_quota_us" : "cpu.max",
-                        place->version == 1 ? "-1" : "max");
+      (void)cgroup_unthrottle(place->dir, place->version);
   }
 }
 

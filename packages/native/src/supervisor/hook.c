@@ -60,9 +60,8 @@ static const char *program(void)
 
 static _Noreturn __attribute__((noinline)) void child(char *const *argv, char *const *envp, int input, int output)
 {
-  struct sigaction action = { .sa_handler = SIG_DFL };
   for (int number = 1; number < NSIG; number++)
-    (void)sigaction(number, &action, NULL);
+    signal_default(number);
   /* A group of its own, so that what it starts can be killed with it; and it does not outlive the supervisor. */
   (void)setsid();
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

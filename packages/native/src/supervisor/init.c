@@ -153,7 +153,8 @@ static int block_signals(struct err *err)
 {
   static const int own[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS };
   sigset_t set;
-  (void)sigfillset(&set);
+  /* sigfillset(3) leaves out what a C library uses itself; programs may use a C library that does not. */
+  memset(&set, 0xff, sizeof set);
   for (unsigned i = 0; i < sizeof own / sizeof *own; i++)
     (void)sigdelset(&set, own[i]);
   if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)

@@ -1,13 +1,18 @@
 /*
  * What not every C library has: mounts and processes as descriptors (fsopen(2), pidfd_open(2)), and three words of glibc.
  * The supervisor is linked with musl, which starts without asking the processor what it can: in a virtual machine each
- * CPUID is an exit to the hypervisor, and glibc asks about fifty times. Checks with sanitizers use glibc.
+ * CPUID is an exit to the hypervisor, and glibc asks about fifty times. Checks with sanitizers use glibc, and so do other
+ * machines than x86-64: there musl's vfork(2) is a fork, and what a child notes down before its exec would be lost.
  */
 #ifndef BERTH_LIBC_H
 #define BERTH_LIBC_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #ifdef __GLIBC__
 #include <sys/pidfd.h>
@@ -15,9 +20,7 @@
 #include <linux/mount.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define W_EXITCODE(code, number) ((code) << 8 | (number))
 /* Here it is as safe in a signal handler: a table, and no locale was ever set. */
@@ -63,6 +66,13 @@ static inline int pidfd_send_signal(int pidfd, int number, siginfo_t *info, unsi
   return (int)syscall(SYS_pidfd_send_signal, pidfd, number, info, flags);
 }
 #endif
+
+/* sigaction(2) itself: a C library refuses the signals that it uses, and a program may have been left to ignore one. */
+static inline void signal_default(int number)
+{
+  static const unsigned long none[4];
+  (void)syscall(SYS_rt_sigaction, number, none, NULL, sizeof(uint64_t));
+}
 
 /* musl's macro compares a size with a difference of pointers. */
 #pragma GCC diagnostic push

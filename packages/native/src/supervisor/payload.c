@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "libc.h"
 #include "sync.h"
 #include "text.h"
 
@@ -73,9 +74,8 @@ int payload_connect(const int stdio[3], bool terminal)
 
 void payload_reset_signals(void)
 {
-  struct sigaction action = { .sa_handler = SIG_DFL };
   for (int number = 1; number < NSIG; number++)
-    (void)sigaction(number, &action, NULL);
+    signal_default(number);
   sigset_t none;
   (void)sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, NULL);
