@@ -121,7 +121,7 @@ describe.skipIf(sanitized)("while sixteen threads allocate", () => {
     new Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>((resolve) => {
       const options = {
         env: { ...process.env, LD_PRELOAD: library },
-        timeout: slow ? 200_000 : 50_000,
+        timeout: slow ? 200_000 : 85_000,
         maxBuffer: 1 << 24,
       };
       execFile(command, args, options, (error, stdout, stderr) =>
