@@ -110,12 +110,15 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
   const newId = (): string => Buffer.from(randomBytes(18)).toString("base64url");
 
   /** Asks again when the agent is busy or away for a moment: a piece is never taken twice. */
-  const patiently = async <T>(work: () => Promise<Result<T, Problem>>): Promise<Result<T, Problem>> => {
+  const patiently = async <T>(
+    work: () => Promise<Result<T, Problem>>,
+    signal?: AbortSignal,
+  ): Promise<Result<T, Problem>> => {
     for (let attempt = 1; ; attempt += 1) {
       const answer = await work();
       const passing =
         !answer.ok && (answer.error.code === "request.too_many" || answer.error.code === "agent.unreachable");
-      if (answer.ok || !passing || attempt === ATTEMPTS) return answer;
+      if (answer.ok || !passing || attempt === ATTEMPTS || signal?.aborted === true) return answer;
       await new Promise((resolve) => setTimeout(resolve, answer.error.retryAfterMs ?? 500));
     }
   };
@@ -231,12 +234,24 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
 
     exported: async (host, request, signal) => {
       const id = newId();
+      const cancel = (): void => void askAgent(host, { kind: "image_cancel", id });
       const begun = await begin(host, id, request);
-      if (!begun.ok) return begun;
+      if (!begun.ok) {
+        // Its answer may be all that was lost.
+        if (begun.error.code === "agent.unreachable") cancel();
+        return begun;
+      }
       const read = (offset: number) =>
-        patiently(() => ask(host, { kind: "image_read", id, offset }, decodeChunk, PIECE_MS));
+        patiently(() => ask(host, { kind: "image_read", id, offset }, decodeChunk, PIECE_MS), signal);
+      // From now on it holds something on its host, which nobody reads any more when whoever asked has left.
+      signal.addEventListener("abort", cancel, { once: true });
+      if (signal.aborted) cancel();
       const first = await read(0);
-      if (!first.ok) return first;
+      if (!first.ok) {
+        signal.removeEventListener("abort", cancel);
+        if (!signal.aborted) cancel();
+        return first;
+      }
       const pieces = async function* (): AsyncGenerator<Buffer> {
         let chunk = first.value;
         let offset = 0;
@@ -253,8 +268,8 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
             chunk = next.value;
           }
         } finally {
-          // Whoever went away early: nothing is read any more.
-          if (!chunk.done) await askAgent(host, { kind: "image_cancel", id });
+          signal.removeEventListener("abort", cancel);
+          if (!chunk.done && !signal.aborted) cancel();
         }
       };
       return ok(pieces());

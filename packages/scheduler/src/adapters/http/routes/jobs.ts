@@ -40,8 +40,12 @@ export const idempotencyKeyOf = (header: string | string[] | undefined): string 
 };
 
 /** Aborts when the client goes away. */
-export const goneSignal = (raw: { once: (event: "close", listener: () => void) => unknown }): AbortSignal => {
+export const goneSignal = (raw: {
+  readonly destroyed: boolean;
+  readonly once: (event: "close", listener: () => void) => unknown;
+}): AbortSignal => {
   const gone = new AbortController();
+  if (raw.destroyed) gone.abort();
   raw.once("close", () => gone.abort());
   return gone.signal;
 };

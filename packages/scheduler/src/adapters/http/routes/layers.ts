@@ -62,11 +62,13 @@ export const addLayerRoutes = (server: Server, control: Control, audit: AuditHoo
       },
     },
     async (request, reply) => {
+      // Before anything is waited for: whoever leaves meanwhile leaves no container paused.
+      const gone = goneSignal(reply.raw);
       const { allocation } = request.params;
       const { host } = await writtenPlace(control, request, allocation);
       await audit.made(request);
       const { pause = true } = request.query;
-      const pieces = orRefuse(await images.exported(host, { kind: "root", allocation, pause }, goneSignal(reply.raw)));
+      const pieces = orRefuse(await images.exported(host, { kind: "root", allocation, pause }, gone));
       return answerArchive(request, reply, pieces);
     },
   );
