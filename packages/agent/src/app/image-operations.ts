@@ -106,7 +106,9 @@ export const createImageOperations = (
   /** Nobody brings or takes an archive any more. */
   const watchIdle = (one: Operation): void => {
     if (one.state !== "running") return;
-    if (clock.monotonicMs() - one.idleSinceMs > IDLE_MS) {
+    // Pieces that wait while it works, or all of them, make it busy: unpacking and writing to disk may take long.
+    const isBusy = one.inlet !== undefined && !one.inlet.isStarved;
+    if (!isBusy && clock.monotonicMs() - one.idleSinceMs > IDLE_MS) {
       one.stop.abort(new Error(`nothing came for ${IDLE_MS / 1000} s`));
       one.inlet?.fail(new Error("the archive did not come to its end"));
       if (one.outlet !== undefined) {

@@ -31,7 +31,49 @@ test("a piece that comes again is answered and not taken twice; one that waits a
   await inlet.write(3, bytes("def"), false);
   expect(await waiting).toBe(true);
   expect(await whole).toBe("abcdefghi");
-  expect(await inlet.write(9, bytes("more"), false)).toBe(true);
+  expect(await inlet.write(6, bytes("ghi"), true)).toBe(true);
+  await expect(inlet.write(9, bytes("more"), true)).rejects.toThrow("the archive ended with byte 9");
+  await expect(inlet.write(0, bytes("abc"), true)).rejects.toThrow("this piece of it ends with byte 3");
+});
+
+test("a piece that comes again while it is worked on takes no room, and blocks none", async () => {
+  const inlet = new Inlet();
+  const reader = inlet[Symbol.asyncIterator]();
+  const first = inlet.write(0, bytes("abc"), false);
+  await reader.next();
+  expect(await inlet.write(0, bytes("abc"), false)).toBe(false);
+  const next = reader.next();
+  expect(await first).toBe(true);
+  const ahead = Array.from({ length: 8 }, (_, at) => inlet.write(3 + at, bytes("x"), at === 7));
+  await next;
+  for (let at = 0; at < 8; at += 1) await reader.next();
+  expect(await Promise.all(ahead)).toEqual(ahead.map(() => true));
+});
+
+test("whoever works on a piece that failed meanwhile leaves nobody waiting for it", async () => {
+  const inlet = new Inlet();
+  const reader = inlet[Symbol.asyncIterator]();
+  const first = inlet.write(0, bytes("abc"), false);
+  await reader.next();
+  inlet.fail(new Error("over"));
+  await expect(first).rejects.toThrow("over");
+});
+
+test("it is starved while its reader waits, and neither while it works nor when all of it has come", async () => {
+  const inlet = new Inlet();
+  const reader = inlet[Symbol.asyncIterator]();
+  expect(inlet.isStarved).toBe(false);
+  const first = reader.next();
+  expect(inlet.isStarved).toBe(true);
+  void inlet.write(0, bytes("abc"), false);
+  await first;
+  expect(inlet.isStarved).toBe(false);
+  const second = reader.next();
+  expect(inlet.isStarved).toBe(true);
+  void inlet.write(3, bytes("def"), true);
+  await second;
+  expect(await reader.next()).toMatchObject({ done: true });
+  expect(inlet.isStarved).toBe(false);
 });
 
 test("what runs too far ahead has no room: neither too many pieces nor one too far away", async () => {

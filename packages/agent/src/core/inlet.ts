@@ -11,6 +11,7 @@ export class Inlet implements AsyncIterable<Uint8Array> {
     { readonly bytes: Uint8Array; readonly last: boolean; readonly taken: () => void }
   >();
   #offset = 0;
+  #isStarved = false;
   #over = false;
   #failure: Error | undefined;
   #wake: () => void = () => undefined;
@@ -20,9 +21,18 @@ export class Inlet implements AsyncIterable<Uint8Array> {
     return this.#offset;
   }
 
+  /** Whoever reads waits for a piece that has not come. */
+  get isStarved(): boolean {
+    return this.#isStarved;
+  }
+
   /** Resolves when it was taken; to false when there is no room for it now. */
   async write(offset: number, bytes: Uint8Array, last: boolean): Promise<boolean> {
     if (this.#failure !== undefined) throw this.#failure;
+    const end = offset + bytes.length;
+    if (this.#over && (end > this.#offset || (last && end < this.#offset))) {
+      throw new Error(`the archive ended with byte ${this.#offset}, and this piece of it ends with byte ${end}`);
+    }
     if (this.#over || offset < this.#offset) return true;
     if (this.#ahead.has(offset)) return false;
     if (this.#ahead.size >= MAX_AHEAD || offset - this.#offset > MAX_AHEAD * 2 ** 20) return false;
@@ -50,15 +60,19 @@ export class Inlet implements AsyncIterable<Uint8Array> {
       if (this.#failure !== undefined) throw this.#failure;
       const next = this.#ahead.get(this.#offset);
       if (next === undefined) {
+        this.#isStarved = true;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
+        this.#isStarved = false;
         continue;
       }
-      this.#ahead.delete(this.#offset);
+      // One that is being worked on is still here: it may come again.
+      const at = this.#offset;
       if (next.bytes.length > 0) yield next.bytes;
       this.#offset += next.bytes.length;
       if (next.last) this.#over = true;
+      this.#ahead.delete(at);
       next.taken();
     }
   }
