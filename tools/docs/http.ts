@@ -256,14 +256,15 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
   },
   volumeData: {
     methods: "POST",
-    takes: "`offset`, `last`; plain bytes, at most 1 MiB",
+    takes: "`id`, `offset`, `last`; plain bytes, at most 1 MiB",
     answers: "`VolumeTaken`",
-    what: "A piece of the archive (tar; plain, gzip, zstd or xz) that a volume is made of, which was made with `import`. A piece that is sent again is not taken twice; the last one may be sent again to ask how far it is.",
+    what: "A piece of the archive (tar; plain, gzip, zstd or xz) that the volume of this `id` is made of, which was made with `import`. A piece that is sent again is not taken twice; the last one may be sent again to ask how far it is.",
   },
   volumeRemove: {
     methods: "POST",
+    takes: "`id`",
     answers: "`VolumeRemoved`",
-    what: "Deletes a volume that nothing uses, with its data.",
+    what: "Deletes a volume that nothing uses, with its data. With an `id`, only if it is that one.",
   },
   images: {
     methods: "GET",

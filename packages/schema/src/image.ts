@@ -135,8 +135,11 @@ export const ImageRequestSchema = Type.Union([
   Type.Object({ kind: Type.Literal("snapshot"), allocation: AllocationIdSchema, image: ImageNameSchema }, strict),
   /** All that the container sees, as an archive that is read by `image_read`. */
   Type.Object({ kind: Type.Literal("root"), allocation: AllocationIdSchema, pause: Type.Boolean() }, strict),
-  /** What is in a volume, in the same way; given up when somebody begins to write it. */
-  Type.Object({ kind: Type.Literal("volume_export"), volume: VolumeIdSchema }, strict),
+  /** What is in a volume, in the same way; given up when somebody begins to write it. `mustExist` as in `volume_fill`. */
+  Type.Object(
+    { kind: Type.Literal("volume_export"), volume: VolumeIdSchema, mustExist: Type.Optional(Type.Boolean()) },
+    strict,
+  ),
   /** A volume that is not here yet is made of the archive that follows in `image_write`. Null: as large as it may be. */
   Type.Object({ kind: Type.Literal("volume_import"), volume: VolumeIdSchema, mostBytes: nullable(whole) }, strict),
   Type.Object({ kind: Type.Literal("remove"), image: ImageNameSchema }, strict),

@@ -261,6 +261,8 @@ describe("a bad document", () => {
           { tmpfs: true, target: "/f", readOnly: true, size: "1" },
           { volume: "x-${INDEX}", target: "/g" },
           { volume: "x-${INDEX}", target: "/h" },
+          { volume: "x-2", target: "/i", readOnly: true },
+          { volume: "x-3", target: "/j", readOnly: true },
         ],
       },
       [
@@ -287,6 +289,7 @@ describe("a bad document", () => {
         { pointer: "/volumes/5/readOnly", message: "is said of volume and source only" },
         { pointer: "/volumes/5/size", message: "must be between 4Ki and 1024Ti" },
         { pointer: "/volumes/7/volume", message: '"x-${INDEX}" is mounted twice, see /volumes/6' },
+        { pointer: "/volumes/8/volume", message: '"x-2" and "x-${INDEX}" are one volume for task 2, see /volumes/6' },
       ],
     ],
     [

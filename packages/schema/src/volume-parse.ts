@@ -7,7 +7,7 @@ import type { DocumentErrors } from "./job-errors.ts";
 import { MAX_TASKS, type JobDocument, type JobSpec } from "./job.ts";
 import { isNormal } from "./paths.ts";
 import { parseBytes } from "./units.ts";
-import { isVolumeName, volumeNameOf } from "./volume.ts";
+import { isVolumeName, taskOfBoth, volumeNameOf } from "./volume.ts";
 
 type Volume = NonNullable<JobDocument["volumes"]>[number];
 type Kind = "volume" | "source" | "tmpfs";
@@ -77,7 +77,7 @@ export const volumeMountsOf = (
   const count = document.replicas ?? document.array?.size ?? 1;
   const volumes: JobSpec["volumes"] = [];
   const inMemory: NonNullable<ContainerSettings["mounts"]> = [];
-  const names = new Map<string, number>();
+  const names: { readonly name: string; readonly at: string }[] = [];
   for (const [position, volume] of (document.volumes ?? []).entries()) {
     const at = `/volumes/${position}`;
     target(`${at}/target`, volume.target);
@@ -93,9 +93,17 @@ export const volumeMountsOf = (
     } else if (kind === "volume") {
       const name = volume.volume ?? "";
       checkNamed({ ...volume, volume: name }, count, at, errors);
-      const former = names.get(name);
-      if (former !== undefined) errors.add(`${at}/volume`, `"${name}" is mounted twice, see /volumes/${former}`);
-      names.set(name, position);
+      for (const former of names) {
+        const index = taskOfBoth(former.name, name, count);
+        if (index === undefined) continue;
+        const twice =
+          former.name === name
+            ? `"${name}" is mounted twice`
+            : `"${name}" and "${former.name}" are one volume for task ${index}`;
+        errors.add(`${at}/volume`, `${twice}, see ${former.at}`);
+        break;
+      }
+      names.push({ name, at });
       volumes.push({ volume: name, target: volume.target, readOnly, shared: volume.shared ?? false, sizeBytes });
     }
   }

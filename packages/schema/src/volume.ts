@@ -23,7 +23,36 @@ export const isVolumeName = (text: string): boolean => new RegExp(`^${LABEL}$`).
 export const VolumeIdSchema = Type.String({ pattern: `^${LABEL}\\.${LABEL}\\.[0-9]{1,16}$`, maxLength: 144 });
 
 /** The name of a volume as a task has it: `${INDEX}` is its index, so that each task of a job keeps its own. */
-export const volumeNameOf = (template: string, index: number): string => template.replaceAll("${INDEX}", String(index));
+export const volumeNameOf = (template: string, index: number): string => template.replaceAll(INDEX, String(index));
+
+const INDEX = "${INDEX}";
+
+/**
+ * A task, of so many, for which both names are one volume; undefined when there is none. Without trying all of them: where
+ * only one of the names has its index, the other one says what the digits of that index are.
+ */
+export const taskOfBoth = (one: string, other: string, count: number): number | undefined => {
+  const [here, there] = [one.indexOf(INDEX), other.indexOf(INDEX)];
+  if (here === there) {
+    if (here < 0) return one === other ? 0 : undefined;
+    const rest = here + INDEX.length;
+    if (one.slice(0, here) !== other.slice(0, here)) return undefined;
+    return taskOfBoth(one.slice(rest), other.slice(rest), count);
+  }
+  const isOther = here < 0 || (there >= 0 && there < here);
+  const at = isOther ? there : here;
+  const says = isOther ? one : other;
+  for (let digits = 1; digits <= String(count - 1).length; digits += 1) {
+    let text = "";
+    // Where that one has its index as well, the digits begin anew.
+    for (const period = says.indexOf(INDEX) - at; text.length < digits;) {
+      text += (period > 0 && text.length >= period ? text[text.length - period] : says[at + text.length]) ?? "-";
+    }
+    const index = /^(0|[1-9][0-9]*)$/.test(text) ? Number(text) : count;
+    if (index < count && volumeNameOf(one, index) === volumeNameOf(other, index)) return index;
+  }
+  return undefined;
+};
 
 /** Of the operation on its host that makes a volume of an archive: one for each. Its generation is of no other volume. */
 export const volumeImportId = (id: string): string =>
@@ -164,8 +193,19 @@ export type VolumeTaken = Static<typeof VolumeTakenSchema>;
 
 export const VolumeRpcSchemas = [
   Type.Object({ kind: Type.Literal("volume_stat"), id: VolumeIdSchema }, strict),
-  /** Begins to copy it from another one, unless it is there or being copied already; says how far that is. */
-  Type.Object({ kind: Type.Literal("volume_fill"), id: VolumeIdSchema, from: VolumeIdSchema }, strict),
+  /**
+   * Begins to copy it from another one, unless it is there or being copied already; says how far that is. Without
+   * `mustExist`, one that has no directory is one that nobody has used yet.
+   */
+  Type.Object(
+    {
+      kind: Type.Literal("volume_fill"),
+      id: VolumeIdSchema,
+      from: VolumeIdSchema,
+      mustExist: Type.Optional(Type.Boolean()),
+    },
+    strict,
+  ),
   /** How far its import is: a VolumeFill. */
   Type.Object({ kind: Type.Literal("volume_filling"), id: VolumeIdSchema }, strict),
   /** Deletes it; what is not there counts as deleted. */

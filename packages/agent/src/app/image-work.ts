@@ -2,6 +2,7 @@
 import {
   absurd,
   IMAGE_CHUNK_BYTES,
+  problem,
   type AllocationId,
   type ImageRequest,
   type ImageResult,
@@ -12,6 +13,7 @@ import type { Inlet } from "../core/inlet.ts";
 import { Outlet } from "../core/outlet.ts";
 import type { ImageVerbs, ImageWork } from "../ports/images.ts";
 import type { Volumes } from "../ports/volumes.ts";
+import { messageOf } from "./record-changes.ts";
 import type { OpenWritten } from "./written.ts";
 
 /** Opens what a container wrote: pausing it or not, or `standing`: only if it stands still by itself. */
@@ -59,12 +61,16 @@ async function* rootOf(
 /** Asked at its first piece: whoever begins to write later finds it being read, and has it given up. */
 async function* contentOf(
   { refuseExport, volumes }: Doers,
-  { volume }: RequestOf<"volume_export">,
+  { mustExist = false, volume }: RequestOf<"volume_export">,
   { signal }: ImageWork,
 ): AsyncGenerator<Uint8Array> {
   const refused = refuseExport(volume);
   if (refused !== undefined) throw new OperationRefused(refused);
-  yield* volumes.give(volume, signal);
+  try {
+    yield* volumes.give({ id: volume, mustExist }, signal);
+  } catch (error) {
+    throw new OperationRefused(problem("volume.failed", messageOf(error)));
+  }
 }
 
 const archiveOf = (doers: Doers, request: ImageRequest, work: ImageWork): AsyncIterable<Uint8Array> | undefined => {

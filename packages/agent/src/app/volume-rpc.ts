@@ -73,7 +73,7 @@ export const answerVolumes = async (context: AgentContext, op: VolumeOp): Promis
     }
     case "volume_fill":
       try {
-        return { ok: true, value: await volumes.fill(op.id, op.from) };
+        return { ok: true, value: await volumes.fill(op.id, { id: op.from, mustExist: op.mustExist ?? false }) };
       } catch (error) {
         return { ok: false, problem: problem("volume.failed", `${settings.host}: ${messageOf(error)}`) };
       }

@@ -1,6 +1,12 @@
 /** What the agent needs of volumes: directories that outlive the allocations that mount them. */
 import type { DesiredVolume, Result, VolumeFill, VolumeOnHost } from "@berth/schema";
 
+/** One that is read. When it is not here it has nothing in it, or its data is lost if it `mustExist`: that is a failure. */
+export interface Source {
+  readonly id: string;
+  readonly mustExist: boolean;
+}
+
 export interface Volumes {
   /**
    * The directory to mount; made when the volume is new here. The error is a sentence for the user; I/O errors reject.
@@ -14,9 +20,9 @@ export interface Volumes {
    * Begins to copy `from` to a volume that is not here yet, and says how far that is. A failure is told once; asking again
    * begins anew. Whoever calls it sees to it that nobody writes `from` meanwhile.
    */
-  readonly fill: (id: string, from: string) => Promise<VolumeFill>;
-  /** What it holds, as a tar archive, piece by piece; of nothing when nobody has used it. Whoever calls it sees that nobody writes it. */
-  readonly give: (id: string, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+  readonly fill: (id: string, from: Source) => Promise<VolumeFill>;
+  /** What it holds, as a tar archive, piece by piece. Whoever calls it sees that nobody writes it. */
+  readonly give: (volume: Source, signal: AbortSignal) => AsyncIterable<Uint8Array>;
   /** Whether it is being read as an archive. */
   readonly isGiven: (id: string) => boolean;
   /** Makes one that is not here of an archive, whole or not at all. Rejects with a sentence that names the entry. */

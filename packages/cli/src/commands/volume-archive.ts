@@ -71,7 +71,7 @@ export const registerVolumeImport = (volume: Command, { io, finish }: Host): voi
           ...(host === undefined ? {} : { host }),
           ...(size === undefined ? {} : { size }),
         });
-        const sent = await fill(io, client, { project, name, upload, quiet });
+        const sent = await fill(io, client, { project, name, id: value.id, upload, quiet });
         if (!quiet) await say(io, `${project}/${name} is on ${value.host}, of an archive of ${formatBytes(sent)}`);
         finish(Exit.ok);
       } finally {
@@ -87,16 +87,18 @@ export const registerVolumeImport = (volume: Command, { io, finish }: Host): voi
 interface Filling {
   readonly project: string;
   readonly name: string;
+  /** What is sent and what is cleaned up is of this one, whoever makes another of its name meanwhile. */
+  readonly id: string;
   readonly upload: Upload;
   readonly quiet: boolean;
 }
 
 /** Resolves to bytes sent when all of it is there; whatever fails, or Ctrl-C, leaves nothing behind. */
 const fill = async (io: Io, client: Client, filling: Filling): Promise<number> => {
-  const { name, project, upload } = filling;
+  const { id, name, project, upload } = filling;
   const live = createLive(io.err);
   const send = async ({ data, last, offset }: Piece) => {
-    const query = { offset, last: String(last) };
+    const query = { id, offset, last: String(last) };
     const options = { query, waitMs: PIECE_MS, bridge: true, signal: io.stop };
     const path = routePath(Routes.volumeData, { project, volume: name });
     return (await client.send(decodeTaken, path, data, options)).value;
@@ -117,7 +119,7 @@ const fill = async (io: Io, client: Client, filling: Filling): Promise<number> =
     return sent;
   } catch (error) {
     await client
-      .post(decodeRemoved, routePath(Routes.volumeRemove, { project, volume: name }), {})
+      .post(decodeRemoved, routePath(Routes.volumeRemove, { project, volume: name }), {}, { query: { id } })
       .catch((left: unknown) => {
         // It failed on its host as well, which has written that already.
         if (!(left instanceof Failure)) throw left;

@@ -14,7 +14,14 @@ import {
   type Result,
   type VolumeTaken,
 } from "@berth/schema";
-import { volumeIdOf, volumeKey, type ClusterState, type VolumeRecord } from "../core/index.ts";
+import {
+  mustExist,
+  refuseAnother,
+  volumeIdOf,
+  volumeKey,
+  type ClusterState,
+  type VolumeRecord,
+} from "../core/index.ts";
 import type { AgentImages } from "./agent-images.ts";
 import type { AskAgent } from "./agent-rpc.ts";
 
@@ -25,10 +32,11 @@ export interface VolumeArchives {
     name: string,
     signal: AbortSignal,
   ) => Promise<Result<AsyncGenerator<Buffer>, Problem>>;
-  /** One piece for a volume that is `filling`. After the last one it waits a while for what comes of it. */
+  /** One piece for the volume of this id, which is `filling`. After the last one it waits a while for what comes of it. */
   readonly take: (
     project: ProjectName,
     name: string,
+    id: string,
     piece: { readonly offset: number; readonly data: Buffer; readonly last: boolean },
   ) => Promise<Result<VolumeTaken, Problem>>;
 }
@@ -91,21 +99,29 @@ export const createVolumeArchives = ({
       if (!state.hosts.has(hostId)) {
         return err(problem("volume.not_found", `${project}/${name} was on ${hostId}, which is no longer a host`));
       }
-      return images.exported(hostId, { kind: "volume_export", volume: volumeIdOf(volume.value) }, signal);
+      const request = { kind: "volume_export", volume: volumeIdOf(volume.value) } as const;
+      return images.exported(hostId, mustExist(volume.value) ? { ...request, mustExist: true } : request, signal);
     },
 
-    take: async (project, name, piece) => {
+    take: async (project, name, id, piece) => {
       const found = find(project, name);
       if (!found.ok) return found;
       const volume = found.value;
+      const another = refuseAnother(volume, id);
+      if (another !== undefined) return err(another);
       const { from, hostId, sizeBytes, state: reached } = volume;
       const end = piece.offset + piece.data.length;
-      if (reached === "ready" && piece.last && from === null) return ok({ offset: end, state: "ready" });
+      const operation = volumeImportId(id);
+      if (reached === "ready" && piece.last && from === null) {
+        // Whether it ended there, its host knows, unless it was restarted since.
+        const { items } = await images.write(operation, [hostId], piece);
+        const refused = items[0]?.problem ?? null;
+        if (refused?.code === "image.failed") return failed(volume, refused.detail ?? refused.title);
+        return ok({ offset: end, state: "ready" });
+      }
       if (reached !== "filling" || from !== null) {
         return err(problem("volume.exists", `${project}/${name} is not being imported: it is ${reached}`));
       }
-      const id = volumeIdOf(volume);
-      const operation = volumeImportId(id);
       if (piece.offset === 0) {
         const request = { kind: "volume_import", volume: id, mostBytes: sizeBytes === 0 ? null : sizeBytes } as const;
         const begun = await images.begin(hostId, operation, request);

@@ -31,6 +31,7 @@ import {
   decideVolume,
   decideVolumeStep,
   holdersOf,
+  mustExist,
   seesProject,
   volumeIdOf,
   volumeKey,
@@ -60,7 +61,13 @@ export interface VolumesApi {
     from: string,
     origin: Origin,
   ) => Answer<VolumeView>;
-  readonly removeVolume: (project: ProjectName, name: string, origin: Origin) => Answer<VolumeRemoved>;
+  /** `id`: only if it is that one. */
+  readonly removeVolume: (
+    project: ProjectName,
+    name: string,
+    id: string | undefined,
+    origin: Origin,
+  ) => Answer<VolumeRemoved>;
 }
 
 const MAX_LISTED_USERS = 1_000;
@@ -148,10 +155,15 @@ export const createVolumes = ({
   const fillOf = async (volume: VolumeRecord): Promise<VolumeFill | undefined> => {
     const id = volumeIdOf(volume);
     const source = volume.from === null ? undefined : state.volumes.get(volumeKey(volume.project, volume.from));
-    if (source === undefined && volume.from !== null) return undefined;
+    // One of its name that was made later is another one.
+    if (volume.from !== null && (source === undefined || source.generation > volume.generation)) {
+      return { state: "failed", error: `${volume.from}, which it is a copy of, was removed` };
+    }
     const answer = await askAgent(
       volume.hostId,
-      source === undefined ? { kind: "volume_filling", id } : { kind: "volume_fill", id, from: volumeIdOf(source) },
+      source === undefined
+        ? { kind: "volume_filling", id }
+        : { kind: "volume_fill", id, from: volumeIdOf(source), ...(mustExist(source) && { mustExist: true }) },
     );
     const fill = answer.ok ? decodeFill(answer.value) : undefined;
     if (fill?.ok !== true) return undefined;
@@ -258,10 +270,10 @@ export const createVolumes = ({
       return made.ok ? ok(viewOf(made.value)) : made;
     },
 
-    removeVolume: async (project, name, origin) => {
+    removeVolume: async (project, name, id, origin) => {
       const before = find(project, name);
       const done = await writeRecords(engine, "volume removal", origin, { role: "submitter", project }, (now) =>
-        decideRemoveVolume(now, project, name, origin.who),
+        decideRemoveVolume(now, project, name, origin.who, id),
       );
       if (!done.ok) return done;
       if (!before.ok) return before;

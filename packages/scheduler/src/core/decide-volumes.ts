@@ -14,7 +14,7 @@ import { allocationsOn } from "./allocations-on.ts";
 import { rejection } from "./feasibility.ts";
 import { formatAmount } from "./sentences.ts";
 import { inside, type AllocationRecord, type ClusterState } from "./state.ts";
-import { sizeClass, usesOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
+import { copyOf, sizeClass, usesOf, volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
 
 /** Of a cluster. */
 export const MAX_VOLUMES = 20_000;
@@ -126,20 +126,35 @@ export const decideCopyVolume = (state: ClusterState, copy: VolumeCopy): Result<
 export const holdersOf = (state: ClusterState, { hostId, key }: VolumeRecord): AllocationRecord[] =>
   allocationsOn(state, hostId).filter(({ index, spec }) => usesOf(spec, index).some((use) => use.key === key));
 
-/** Of one that is on no host any more, all there is is forgotten. */
+/** Of whoever says an id: there may be another one of its name by now. */
+export const refuseAnother = (volume: VolumeRecord, id: string | undefined): Problem | undefined => {
+  const { name, project } = volume;
+  if (id === undefined || id === volumeIdOf(volume)) return undefined;
+  return problem("volume.not_found", `there is no volume ${id} any more: ${project}/${name} is ${volumeIdOf(volume)}`);
+};
+
+/** Of one that is on no host any more, all there is is forgotten. Undefined `id`: whichever has that name. */
 export const decideRemoveVolume = (
   state: ClusterState,
   project: ProjectName,
   name: string,
   by: string,
+  id?: string,
 ): Result<LogRecord[], Problem> => {
   const found = findVolume(state, project, name);
   if (!found.ok) return found;
+  const another = refuseAnother(found.value, id);
+  if (another !== undefined) return err(another);
   const { generation, hostId, state: reached } = found.value;
   const [holder] = holdersOf(state, found.value);
   if (holder !== undefined) {
     const task = `${holder.project}/${holder.job}[${holder.index}]`;
     return err(problem("volume.in_use", `${task} uses ${project}/${name} on ${hostId}; stop it first`));
+  }
+  const copy = copyOf(state, project, name);
+  if (copy !== undefined) {
+    const detail = `${project}/${copy.name} is being copied from ${project}/${name}: wait, or remove ${copy.name} first`;
+    return err(problem("volume.in_use", detail));
   }
   const steps: LogRecord[] =
     reached === "removing" ? [] : [{ kind: "volume_removing", project, volume: name, generation, by }];

@@ -2,13 +2,13 @@
 import type { DesiredAllocation, DesiredDocument, HostId, JobSpec } from "@berth/schema";
 import { byId } from "./allocations-on.ts";
 import type { AllocationRecord, ClusterState } from "./state.ts";
-import { usesOf, volumeIdOf } from "./volumes.ts";
+import { mustExist, usesOf, volumeIdOf } from "./volumes.ts";
 
 /** Bound when it was placed, so all of them are there, until somebody removes one whose task has ended. */
 const volumesOf = (state: ClusterState, { index, spec }: AllocationRecord): Pick<DesiredAllocation, "volumes"> => {
   const volumes = usesOf(spec, index).flatMap(({ key, name }) => {
     const volume = state.volumes.get(key);
-    return volume === undefined ? [] : [{ name, id: volumeIdOf(volume), mustExist: volume.state !== "new" }];
+    return volume === undefined ? [] : [{ name, id: volumeIdOf(volume), mustExist: mustExist(volume) }];
   });
   return volumes.length === 0 ? {} : { volumes };
 };

@@ -22,6 +22,7 @@ export { desiredFor } from "./desired.ts";
 export {
   decideCopyVolume,
   decideRemoveVolume,
+  refuseAnother,
   decideVolume,
   decideVolumeStep,
   holdersOf,
@@ -65,7 +66,7 @@ export {
   type TaskStatus,
 } from "./state.ts";
 export { reservedOn } from "./reserved-on.ts";
-export { volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
+export { mustExist, volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
 export { faultsOf, validatePlan } from "./validate.ts";
 export { allocationView, hostView, jobView, type LiveHost } from "./views.ts";
 export { searchRebalance, type RebalanceSearch } from "./rebalance/rebalance-plan.ts";

@@ -292,6 +292,25 @@ describe("copies", () => {
   });
 });
 
+test("a volume is not removed while it is copied; its copy may be, and then it may be too", () => {
+  const cluster = new World();
+  cluster.host("h1");
+  const wish = { project: media, readOnly: false, from: null, by: "ann", hostId: null, sizeBytes: 0 } as const;
+  cluster.append(unwrap(decideVolume(cluster.state, { ...wish, name: "data", state: "new" })));
+  cluster.append(
+    unwrap(decideCopyVolume(cluster.state, { project: media, from: "data", name: "twin", snapshot: false, by: "ann" })),
+  );
+  const remove = (name: string) => decideRemoveVolume(cluster.state, media, name, "ann");
+  expect(remove("data")).toMatchObject({
+    error: {
+      code: "volume.in_use",
+      detail: "media/twin is being copied from media/data: wait, or remove twin first",
+    },
+  });
+  cluster.append(unwrap(remove("twin")));
+  expect(remove("data")).toMatchObject({ ok: true });
+});
+
 test("a volume that something mounts cannot be removed", () => {
   const cluster = new World();
   cluster.host("h1");

@@ -112,13 +112,16 @@ const writerBeside = (
   return undefined;
 };
 
-/** Whoever writes it now would change the copy under way. */
-const isBeingCopied = (state: ClusterState, project: ProjectName, name: string): boolean => {
+/** A copy of it that is under way: whoever writes it now would change that one, whoever removes it would break it. */
+export const copyOf = (state: ClusterState, project: ProjectName, name: string): VolumeRecord | undefined => {
   for (const volume of state.volumes.values()) {
-    if (volume.state === "filling" && volume.from === name && volume.project === project) return true;
+    if (volume.state === "filling" && volume.from === name && volume.project === project) return volume;
   }
-  return false;
+  return undefined;
 };
+
+/** Something may be in it: an empty one in its place would be a loss. */
+export const mustExist = ({ state }: VolumeRecord): boolean => state !== "new";
 
 const whyNot = (state: ClusterState, planned: PlannedVolumes, use: VolumeUse, mounter: Mounter): string | undefined => {
   const known = state.volumes.get(use.key);
@@ -129,7 +132,7 @@ const whyNot = (state: ClusterState, planned: PlannedVolumes, use: VolumeUse, mo
     return `its data was on ${known.hostId}, which is no longer a host; berth volume rm ${use.name} gives it up`;
   }
   if (planned.usesOf(use.key).some((other) => clashes(use, other))) return "another task is about to write it";
-  if (use.writes && isBeingCopied(state, mounter.spec.project, use.name)) return "it is being copied";
+  if (use.writes && copyOf(state, mounter.spec.project, use.name) !== undefined) return "it is being copied";
   const writer = known === undefined ? undefined : writerBeside(state, known.hostId, use, mounter);
   return writer === undefined ? undefined : `${writer} writes it, and does not share it`;
 };

@@ -10,7 +10,13 @@ import { isMissing } from "../files/atomic-file.ts";
 const EMPTY = new Uint8Array(1024);
 
 export interface Archives {
-  readonly give: (id: string, data: string, signal: AbortSignal) => AsyncGenerator<Uint8Array>;
+  /** `lost`: the sentence to fail with when there is no such directory; undefined: it is an archive of nothing then. */
+  readonly give: (
+    id: string,
+    data: string,
+    lost: string | undefined,
+    signal: AbortSignal,
+  ) => AsyncGenerator<Uint8Array>;
   readonly isGiven: (id: string) => boolean;
   /** Those of this volume that are being read break off, and say why. */
   readonly giveUp: (id: string, why: string) => void;
@@ -19,7 +25,12 @@ export interface Archives {
 export const createArchives = (): Archives => {
   const given = new Map<string, Set<AbortController>>();
 
-  async function* give(id: string, data: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async function* give(
+    id: string,
+    data: string,
+    lost: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
     const stop = new AbortController();
     const readers = given.get(id) ?? new Set();
     given.set(id, readers.add(stop));
@@ -29,6 +40,7 @@ export const createArchives = (): Archives => {
         throw error;
       });
       if (tree === undefined) {
+        if (lost !== undefined) throw new Error(lost);
         yield EMPTY;
         return;
       }

@@ -14,6 +14,7 @@ beforeEach(() => {
 afterEach(() => rmSync(join(directory, ".."), { recursive: true, force: true }));
 
 const id = "media.data-0.17";
+const used = { id, mustExist: true };
 const wanted = { name: "data-0", id, mustExist: false };
 
 test("a volume is made once, keeps what is in it, and is gone after it was removed", async () => {
@@ -50,6 +51,18 @@ test("what a kill left half made or half deleted is swept, whole ones stay", asy
   expect(await volumes.stat(id)).toBeUndefined();
 });
 
+test("what somebody still writes into, and so cannot be swept, keeps nothing from opening and is in no copy's way", async () => {
+  const left = `.new-${id}`;
+  await mkdir(join(directory, left, "data"), { recursive: true });
+  writeFileSync(join(directory, left, "data", "late"), "x");
+  const full = Object.assign(new Error("ENOTEMPTY: directory not empty"), { code: "ENOTEMPTY" });
+  const volumes = await openVolumes(directory, () => Promise.reject(full));
+  expect(await volumes.ensure(wanted, { writes: true })).toMatchObject({ ok: true });
+  expect(readdirSync(join(directory, id, "data"))).toEqual([]);
+  expect((await stat(join(directory, id))).mode & 0o777).toBe(0o755);
+  expect(existsSync(join(directory, left, "data", "late"))).toBe(true);
+});
+
 test("a copy has everything of the other one, and nothing of it is there before all of it is", async () => {
   const volumes = await openVolumes(directory);
   const to = "media.copy.18";
@@ -62,8 +75,8 @@ test("a copy has everything of the other one, and nothing of it is there before 
   await chmod(join(data, "file"), 0o4751);
   await utimes(join(data, "file"), 1, 2);
   await chmod(data, 0o1777);
-  expect(await volumes.fill(to, id)).toEqual({ state: "copying", error: null });
-  await eventually("the copy is complete", async () => (await volumes.fill(to, id)).state === "ready");
+  expect(await volumes.fill(to, used)).toEqual({ state: "copying", error: null });
+  await eventually("the copy is complete", async () => (await volumes.fill(to, used)).state === "ready");
   const copy = join(directory, to, "data");
   const [file, hard] = await Promise.all(["file", "hard"].map((name) => stat(join(copy, name))));
   expect(file).toMatchObject({ uid: 1234, gid: 4321, mode: 0o104751, mtimeMs: 2000, nlink: 2, ino: hard?.ino });
@@ -76,18 +89,16 @@ test("a copy has everything of the other one, and nothing of it is there before 
 
 test("a copy of one that nobody has used is empty, and one that fails leaves nothing and says why, once", async () => {
   const volumes = await openVolumes(directory);
-  await volumes.fill("media.empty.2", "media.unused.1");
-  await eventually(
-    "it is there",
-    async () => (await volumes.fill("media.empty.2", "media.unused.1")).state === "ready",
-  );
+  const unused = { id: "media.unused.1", mustExist: false };
+  await volumes.fill("media.empty.2", unused);
+  await eventually("it is there", async () => (await volumes.fill("media.empty.2", unused)).state === "ready");
   await volumes.ensure(wanted, { writes: true });
   const path = process.env["PATH"];
   process.env["PATH"] = "/nowhere";
   try {
-    await volumes.fill("media.bad.3", id);
+    await volumes.fill("media.bad.3", used);
     const failed = await eventually("it has failed", async () => {
-      const told = await volumes.fill("media.bad.3", id);
+      const told = await volumes.fill("media.bad.3", used);
       return told.state === "failed" ? told : undefined;
     });
     expect(failed.error).toContain("cp");
@@ -95,8 +106,29 @@ test("a copy of one that nobody has used is empty, and one that fails leaves not
   } finally {
     process.env["PATH"] = path;
   }
-  await volumes.fill("media.bad.3", id);
-  await eventually("the next one works", async () => (await volumes.fill("media.bad.3", id)).state === "ready");
+  await volumes.fill("media.bad.3", used);
+  await eventually("the next one works", async () => (await volumes.fill("media.bad.3", used)).state === "ready");
+});
+
+test("one that was used and is gone is neither copied nor archived as one with nothing in it", async () => {
+  const volumes = await openVolumes(directory);
+  const lost = "the volume data-0 has been used and is not on this host any more, so its data is lost";
+  await volumes.fill("media.twin.18", used);
+  const failed = await eventually("it has failed", async () => {
+    const told = await volumes.fill("media.twin.18", used);
+    return told.state === "failed" ? told : undefined;
+  });
+  expect(failed.error).toContain(lost);
+  expect(readdirSync(directory)).toEqual([]);
+  const never = new AbortController().signal;
+  const all = async (mustExist: boolean): Promise<Uint8Array[]> => {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of volumes.give({ id, mustExist }, never)) pieces.push(piece);
+    return pieces;
+  };
+  await expect(all(true)).rejects.toThrow(lost);
+  expect(volumes.isGiven(id)).toBe(false);
+  expect(await all(false)).toEqual([new Uint8Array(1024)]);
 });
 
 test("counting never follows a link out of the volume, and counts names that are no text", async () => {

@@ -3,9 +3,9 @@
  * absent: it is made beside its place and renamed into it, and removed by renaming it away before anything is deleted.
  * What a kill has left half made or half deleted is swept at the next start.
  *
- *   .new-ID ─rename─► ID ─rename─► .gone-ID ─► (deleted)
+ *   .new-ID-… ─rename─► ID ─rename─► .gone-ID ─► (deleted)
  */
-import { lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { chmod, lstat, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { decoder, err, ok, VolumeIdSchema, type Result } from "@berth/schema";
 import type { Volumes } from "../../ports/volumes.ts";
@@ -24,6 +24,13 @@ const checked = (id: string): string => {
   return id;
 };
 
+/** Why one that must exist cannot be used. */
+const lostOf = (name: string, next: string): string =>
+  `the volume ${name} has been used and is not on this host any more, so its data is lost; berth volume rm ${name} gives it up${next}`;
+
+/** Of its id: project.name.generation. */
+const nameIn = (id: string): string => id.split(".")[1] ?? id;
+
 const isThere = async (path: string): Promise<boolean> => {
   try {
     return (await lstat(path)).isDirectory();
@@ -34,11 +41,16 @@ const isThere = async (path: string): Promise<boolean> => {
 };
 
 /** `directory` is closed to everybody but root: a set-user-id file in a volume is of no use to a user of this host. */
-export const openVolumes = async (directory: string): Promise<Volumes> => {
+export const openVolumes = async (
+  directory: string,
+  sweep: (path: string) => Promise<void> = (path) => rm(path, { recursive: true, force: true }),
+): Promise<Volumes> => {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   for (const name of await readdir(directory)) {
-    if (name.startsWith(NEW) || name.startsWith(GONE))
-      await rm(join(directory, name), { recursive: true, force: true });
+    if (name.startsWith(NEW) || name.startsWith(GONE)) {
+      // A cp(1) that outlived the agent may still write there. What cannot be deleted takes room until the next start.
+      await sweep(join(directory, name)).catch(() => undefined);
+    }
   }
   /** One thing at a time is done with a volume. */
   const turns = new Map<string, Promise<unknown>>();
@@ -57,10 +69,11 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
   /** Copies that have not ended, or whose failure nobody has been told. */
   const copies = new Map<string, { error: string | null }>();
   const make = async (id: string, content: (data: string) => Promise<void> = async () => undefined): Promise<void> => {
-    const temporary = join(directory, `${NEW}${id}`);
-    await rm(temporary, { recursive: true, force: true });
-    await mkdir(join(temporary, "data"), { recursive: true, mode: 0o755 });
+    // A new one each time: nothing that an earlier life began writes into it.
+    const temporary = await mkdtemp(join(directory, `${NEW}${id}-`));
     try {
+      await chmod(temporary, 0o755);
+      await mkdir(join(temporary, "data"), { mode: 0o755 });
       await content(join(temporary, "data"));
     } catch (error) {
       await rm(temporary, { recursive: true, force: true });
@@ -77,11 +90,7 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
       return inTurn(checked(id), async (): Promise<Result<string, string>> => {
         const data = join(directory, id, "data");
         if (await isThere(data)) return ok(data);
-        if (mustExist) {
-          return err(
-            `the volume ${name} has been used and is not on this host any more, so its data is lost; berth volume rm ${name} gives it up, and the next start makes an empty one`,
-          );
-        }
+        if (mustExist) return err(lostOf(name, ", and the next start makes an empty one"));
         await make(id);
         return ok(data);
       });
@@ -108,10 +117,13 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
       }
       const copy: { error: string | null } = { error: null };
       copies.set(id, copy);
-      const source = join(directory, checked(from), "data");
+      const source = join(directory, checked(from.id), "data");
       void inTurn(id, async () => {
-        // Nobody has used it yet, so it has no directory: a copy of nothing.
-        await make(id, async (data) => ((await isThere(source)) ? copyTree(source, data) : undefined));
+        await make(id, async (data) => {
+          if (await isThere(source)) await copyTree(source, data);
+          else if (from.mustExist) throw new Error(lostOf(nameIn(from.id), ""));
+          // Nobody has used it yet, so it has no directory: a copy of nothing.
+        });
       }).then(
         () => copies.delete(id),
         (error: unknown) => {
@@ -121,7 +133,10 @@ export const openVolumes = async (directory: string): Promise<Volumes> => {
       return { state: "copying", error: null };
     },
 
-    give: (id, signal) => archives.give(checked(id), join(directory, id, "data"), signal),
+    give: ({ id, mustExist }, signal) => {
+      const lost = mustExist ? lostOf(nameIn(id), "") : undefined;
+      return archives.give(checked(id), join(directory, id, "data"), lost, signal);
+    },
     isGiven: archives.isGiven,
     isHere: (id) => isThere(join(directory, checked(id), "data")),
 

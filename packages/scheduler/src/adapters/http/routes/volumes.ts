@@ -8,6 +8,7 @@ import {
   Routes,
   VolumeCopyRequestSchema,
   VolumeDetailSchema,
+  VolumeIdSchema,
   VolumeListSchema,
   VolumeNameSchema,
   VolumeRemovedSchema,
@@ -94,11 +95,14 @@ export const addVolumeRoutes = (server: Server, { api, archives }: Control, audi
       schema: {
         summary: "Delete a volume that nothing uses, with its data",
         params: VolumeParams,
+        querystring: Type.Object({ id: Type.Optional(VolumeIdSchema) }, strict),
         response: { 200: VolumeRemovedSchema, ...problems },
       },
     },
-    async (request) =>
-      orRefuse(await api.removeVolume(request.params.project, request.params.volume, originOf(request))),
+    async (request) => {
+      const { project, volume } = request.params;
+      return orRefuse(await api.removeVolume(project, volume, request.query.id, originOf(request)));
+    },
   );
 
   server.get(
@@ -114,9 +118,10 @@ export const addVolumeRoutes = (server: Server, { api, archives }: Control, audi
       },
     },
     async (request, reply) => {
+      const gone = goneSignal(reply.raw);
       const { project, volume } = request.params;
       await audit.made(request);
-      const pieces = orRefuse(await archives.exported(project, volume, goneSignal(reply.raw)));
+      const pieces = orRefuse(await archives.exported(project, volume, gone));
       return answerArchive(request, reply, pieces);
     },
   );
@@ -130,16 +135,16 @@ export const addVolumeRoutes = (server: Server, { api, archives }: Control, audi
         schema: {
           summary: "A piece of the archive that a volume is made of",
           description:
-            "Of one that was made with `import`. In order; a piece that is sent again is not taken twice. The last one is answered when the volume is there, or still `filling`: then it may be sent again to ask.",
+            "Of the one with this `id`, which was made with `import`. In order; a piece that is sent again is not taken twice. The last one is answered when the volume is there, or still `filling`: then it may be sent again to ask.",
           consumes: ["application/octet-stream"],
           params: VolumeParams,
-          querystring: Type.Object(pieceProperties, strict),
+          querystring: Type.Object({ id: VolumeIdSchema, ...pieceProperties }, strict),
           response: { 200: VolumeTakenSchema, ...problems },
         },
       },
       async (request) => {
         const { project, volume } = request.params;
-        return orRefuse(await archives.take(project, volume, pieceOf(request)));
+        return orRefuse(await archives.take(project, volume, request.query.id, pieceOf(request)));
       },
     );
   });
