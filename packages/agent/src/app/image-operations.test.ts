@@ -15,9 +15,10 @@ const request: ImageRequest = { kind: "volume_import", volume: "media.data.17", 
 const importing = (work: () => Promise<void>) => {
   const clock = new FakeClock();
   const volumes = {
-    take: async (_id: string, archive: AsyncIterable<Uint8Array>) => {
+    take: async (_id: string, archive: AsyncIterable<Uint8Array>, { signal }: { readonly signal: AbortSignal }) => {
       for await (const _piece of archive);
       await work();
+      signal.throwIfAborted();
       return { entries: 1, bytes: 1 };
     },
   } as unknown as Ports["volumes"];
