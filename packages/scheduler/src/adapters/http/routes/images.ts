@@ -183,9 +183,10 @@ export const addImageRoutes = (server: Server, { images }: Control, audit: Audit
       },
     },
     async (request, reply) => {
+      const gone = goneSignal(reply.raw);
       const { format = "oci", host, image } = request.query;
       await audit.made(request);
-      const pieces = orRefuse(await images.exported(host, { kind: "export", image, format }, goneSignal(reply.raw)));
+      const pieces = orRefuse(await images.exported(host, { kind: "export", image, format }, gone));
       return answerArchive(request, reply, pieces);
     },
   );
