@@ -55,8 +55,8 @@ const logged = (agent: AgentProcess, event: string) =>
     () => agent.log.join("\n"),
   );
 
-const terminalReports = (made: TestCluster, id: AllocationId): number =>
-  made.scheduler.states(id).filter(isTerminal).length;
+const terminalReports = ({ scheduler }: TestCluster, id: AllocationId) =>
+  scheduler.states(id).filter(isTerminal).length;
 
 const readFile = async (
   made: TestCluster,
@@ -144,8 +144,7 @@ describe("a task", () => {
     const id = made.scheduler.place(testSpec(["sleep", "1000"], { runTimeoutMs: 300 }));
     made.scheduler.publish();
     expect((await ended(made, agent, id)).exit).toMatchObject({ cause: "timeout", code: 143, signal: 15 });
-    // It wrote nothing, so it has a log without bytes, and not none.
-    expect((await readFile(made, id, { kind: "stdout" })).length).toBe(0);
+    expect((await readFile(made, id, { kind: "stdout" })).length, "a log, without bytes").toBe(0);
   });
 
   test("that is no longer wanted is stopped: first politely, then not", async () => {
