@@ -44,7 +44,6 @@ const seen = (made: TestCluster, agent: AgentProcess) => () =>
 
 const ended = (made: TestCluster, agent: AgentProcess, id: AllocationId) =>
   eventually(`${id} ends`, () => made.scheduler.end(id), seen(made, agent));
-
 const runs = (made: TestCluster, agent: AgentProcess, id: AllocationId) =>
   eventually(`${id} runs`, () => made.scheduler.states(id).includes("running"), seen(made, agent));
 
