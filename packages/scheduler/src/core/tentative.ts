@@ -189,23 +189,19 @@ export class Tentative {
     for (const [slot, { sum }] of this.#booked()) {
       if (ready[slot] === 0) continue;
       const from = slot * STRIDE;
-      const roomOf = (at: number): number =>
-        (free[from + at] as number) + (sum[at] as number) + (given === undefined ? 0 : (given[from + at] as number));
       let isShort = false;
       for (let at = 0; at < STRIDE && !isShort; at += 1) {
         const wanted = request[at] as number;
-        isShort = wanted > 0 && wanted > roomOf(at);
+        if (wanted === 0) continue;
+        const more = given === undefined ? 0 : (given[from + at] as number);
+        isShort = wanted > (free[from + at] as number) + (sum[at] as number) + more;
       }
       if (isShort) continue;
       if (wishes.length === 0) return true;
-      if (
-        this.#index.hasDevices(
-          slot,
-          Float64Array.from(sum, (_, at) => roomOf(at)),
-          requestClass,
-        )
-      )
-        return true;
+      const room = free.slice(from, from + STRIDE);
+      addRow(room, 0, sum);
+      if (given !== undefined) addRow(room, 0, given.subarray(from, from + STRIDE));
+      if (this.#index.hasDevices(slot, room, requestClass)) return true;
     }
     return false;
   }
