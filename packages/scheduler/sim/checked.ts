@@ -30,7 +30,8 @@ export interface CheckedJob {
 }
 
 export interface CheckedAllocation {
-  readonly placement: Placement;
+  /** Its version is that of the job, also when that got new limits meanwhile. */
+  placement: Placement;
   readonly requests: Resources;
   /** Of its own version. */
   readonly spec: JobSpec;

@@ -316,6 +316,12 @@ export const createChecker = (): Checker => {
         const job = jobs.get(key);
         if (job === undefined || job.stopped || record.jobVersion !== job.version + 1)
           return [`${key} version ${record.jobVersion} has new limits after ${job?.version}`];
+        // What runs is of the new version from now on, as it is.
+        for (const { active } of job.tasks.values()) {
+          const one = active === null ? undefined : allocations.get(active);
+          if (one?.placement.jobVersion === job.version)
+            one.placement = { ...one.placement, jobVersion: record.jobVersion };
+        }
         job.version = record.jobVersion;
         job.spec = { ...job.spec, limits: record.limits };
         return [];
