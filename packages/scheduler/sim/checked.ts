@@ -76,3 +76,16 @@ export const isOverdue = ({ spec }: CheckedAllocation, host: CheckedHost | undef
   if (singleton) return host.silentMs > spec.stopTimeoutMs + 6_000 && host.silentMs >= (afterMs ?? 0);
   return afterMs === null ? host.lost : host.silentMs >= afterMs;
 };
+
+/** The job gets a new version, and so does what runs, as it is. */
+export const renumber = (
+  job: CheckedJob,
+  allocations: ReadonlyMap<string, CheckedAllocation>,
+  version: number,
+): void => {
+  for (const { active } of job.tasks.values()) {
+    const one = active === null ? undefined : allocations.get(active);
+    if (one?.placement.jobVersion === job.version) one.placement = { ...one.placement, jobVersion: version };
+  }
+  job.version = version;
+};

@@ -16,6 +16,7 @@ import {
   type CheckedJob,
   type CheckedTask,
   type Kept,
+  renumber,
 } from "./checked.ts";
 import { givenTwice, wronglyGiven } from "./devices.ts";
 import { overQuota, type Held } from "./quotas.ts";
@@ -76,7 +77,6 @@ export const createChecker = (): Checker => {
     const holding = [...(job?.holding ?? [])].map((id) => allocations.get(id)).filter((one) => one !== undefined);
     return holding.filter(({ placement }) => placement.jobVersion === job?.version);
   };
-
   const taskNamed = (name: string): CheckedTask | undefined =>
     jobs.get(jobNamed(name))?.tasks.get(Number(name.slice(name.lastIndexOf("[") + 1, -1)));
 
@@ -316,13 +316,7 @@ export const createChecker = (): Checker => {
         const job = jobs.get(key);
         if (job === undefined || job.stopped || record.jobVersion !== job.version + 1)
           return [`${key} version ${record.jobVersion} has new limits after ${job?.version}`];
-        // What runs is of the new version from now on, as it is.
-        for (const { active } of job.tasks.values()) {
-          const one = active === null ? undefined : allocations.get(active);
-          if (one?.placement.jobVersion === job.version)
-            one.placement = { ...one.placement, jobVersion: record.jobVersion };
-        }
-        job.version = record.jobVersion;
+        renumber(job, allocations, record.jobVersion);
         job.spec = { ...job.spec, limits: record.limits };
         return [];
       }
