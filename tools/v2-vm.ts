@@ -5,9 +5,9 @@
  *
  * Many development machines (and containers) mount cgroups v1 or hybrid; real hosts run v2. The machine boots Debian's own
  * kernel under qemu (software emulation; BERTH_VM_ACCEL=kvm where that works), takes its root from the host over 9p, and
- * has an ext4 scratch disk with project quotas at /tmp because overlayfs uppers and id-mapped mounts need a real file system. Output goes to
- * stdout as it comes; the exit code is the command's, 124 after the time-out. What the command writes to the device
- * $BERTH_VM_RESULT becomes FILE. Nothing else of the host is written to.
+ * has an ext4 scratch disk with project quotas at /tmp because overlayfs uppers and id-mapped mounts need a real file
+ * system. Output goes to stdout as it comes; the exit code is the command's, 124 after the time-out. What the command
+ * writes to the device $BERTH_VM_RESULT becomes FILE. Nothing else of the host is written to.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

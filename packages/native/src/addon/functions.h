@@ -40,4 +40,5 @@ Napi::Value discard(const Napi::CallbackInfo& info);
 Napi::Value forget(const Napi::CallbackInfo& info);
 // (descriptor, name) → Buffer, or -errno
 Napi::Value get_xattr(const Napi::CallbackInfo& info);
+// (directory) → 0 when its file system enforces project quotas, or -errno
 Napi::Value project_quotas(const Napi::CallbackInfo& info);

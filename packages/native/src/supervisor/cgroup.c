@@ -118,25 +118,48 @@ int cgroup_guest_fd(const struct cgroup *cgroup)
   return RETRY_INTR(openat(dir, GUESTS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-/* Deepest first; the depth is bounded by cgroup.max.depth. Only directories of a cgroup can be removed at all. */
-static void remove_below(int dir, unsigned depth)
+/* `name` in `dir` is open at `child`, or that is -1. */
+typedef void with_cgroup(int dir, const char *name, int child, uint32_t version);
+
+/* Deepest first; the depth is bounded by cgroup.max.depth. */
+static void each_below(int dir, uint32_t version, unsigned depth, with_cgroup *work)
 {
-  int again = RETRY_INTR(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR *entries = again < 0 ? NULL : fdopendir(again);
-  if (entries == NULL) {
-    if (again >= 0)
-      (void)close(again);
+  DIR *entries = fd_entries(dir);
+  if (entries == NULL)
     return;
-  }
   for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
     if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
     cleanup_close int child = RETRY_INTR(openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (child >= 0 && depth > 0)
-      remove_below(child, depth - 1);
-    (void)unlinkat(dir, entry->d_name, AT_REMOVEDIR);
+      each_below(child, version, depth - 1, work);
+    work(dir, entry->d_name, child, version);
   }
   (void)closedir(entries);
+}
+
+/* Only directories of a cgroup can be removed at all. */
+static void remove_one(int dir, const char *name, int child, uint32_t version)
+{
+  (void)child;
+  (void)version;
+  (void)unlinkat(dir, name, AT_REMOVEDIR);
+}
+
+static void unthrottle(int dir, uint32_t version)
+{
+  if (version == 1)
+    (void)fd_write_at(dir, "cpu.cfs_quota_us", "-1");
+  else
+    (void)fd_write_at(dir, "cpu.max", "max");
+}
+
+static void unthrottle_one(int dir, const char *name, int child, uint32_t version)
+{
+  (void)dir;
+  (void)name;
+  if (child >= 0)
+    unthrottle(child, version);
 }
 
 int cgroup_clone_fd(const struct cgroup *cgroup)
@@ -274,11 +297,6 @@ static void thaw_dead(int dir)
   (void)fd_write_at(dir, "freezer.state", "THAWED");
 }
 
-int cgroup_unthrottle(int dir, uint32_t version)
-{
-  return version == 1 ? fd_write_at(dir, "cpu.cfs_quota_us", "-1") : fd_write_at(dir, "cpu.max", "max");
-}
-
 void cgroup_kill(const struct cgroup *cgroup)
 {
   for (unsigned i = 0; i < cgroup->count; i++) {
@@ -293,8 +311,10 @@ void cgroup_kill(const struct cgroup *cgroup)
   /* Dying takes processor time as well: a thousand processes that share a hundredth of a CPU would take minutes. */
   for (unsigned i = 0; i < cgroup->count; i++) {
     const struct cgroup_place *place = &cgroup->places[i];
-    if ((place->controllers & BERTH_CONTROLLER_CPU) != 0)
-      (void)cgroup_unthrottle(place->dir, place->version);
+    if ((place->controllers & BERTH_CONTROLLER_CPU) == 0)
+      continue;
+    unthrottle(place->dir, place->version);
+    each_below(place->dir, place->version, MOST_DEPTH, unthrottle_one);
   }
 }
 
@@ -309,7 +329,7 @@ bool cgroup_remove(struct cgroup *cgroup)
     if (place->dir < 0)
       continue;
     if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno == EBUSY)
-      remove_below(place->dir, MOST_DEPTH);
+      each_below(place->dir, place->version, MOST_DEPTH, remove_one);
     if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno != ENOENT) {
       gone = false;
       continue;

@@ -38,8 +38,6 @@ int cgroup_guest_fd(const struct cgroup *cgroup);
 int cgroup_write(int dir, const struct spec *spec, uint32_t index, struct err *err);
 /* Kills by the memory limit of this very cgroup. */
 uint64_t cgroup_kills_in(int dir, uint32_t version);
-/* Takes away the quota of the cgroup that is open there. */
-int cgroup_unthrottle(int dir, uint32_t version);
 /* In the child, single-threaded: joins the v1 hierarchies. */
 int cgroup_join_v1(const struct cgroup *cgroup, struct err *err);
 void cgroup_close_tasks(struct cgroup *cgroup);

@@ -88,58 +88,31 @@ static int enable(const struct cgroup_place *place, uint32_t controllers, struct
 
 /* What the container has, its own processes keep when they get a sibling: its weight, and its protected memory, which the
    kernel bounds by the parent's. A kernel or a mount that has neither needs neither. */
-static void keep_share(const struct cgroup_place *place, const char *leaf, uint32_t controllers)
+static void keep_share(const struct cgroup_place *place, int leaf, uint32_t controllers)
 {
   char weight[16];
-  cleanup_close int main = openat(place->dir, MAIN, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  cleanup_close int own = openat(place->dir, leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (main < 0)
+  cleanup_close int own = openat(place->dir, MAIN, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  if (own < 0)
     return;
   if ((controllers & BERTH_CONTROLLER_CPU) != 0 && fd_read_at(place->dir, "cpu.weight", weight, sizeof weight) > 0)
-    (void)fd_write_at(main, "cpu.weight", weight);
-  if ((controllers & BERTH_CONTROLLER_MEMORY) != 0)
-    (void)fd_write_at(main, "memory.low", "max");
-  if ((controllers & BERTH_CONTROLLER_MEMORY) != 0 && own >= 0)
+    (void)fd_write_at(own, "cpu.weight", weight);
+  if ((controllers & BERTH_CONTROLLER_MEMORY) != 0) {
     (void)fd_write_at(own, "memory.low", "max");
-}
-
-typedef void with_leaf(int dir, uint32_t version, const char *name);
-
-static void each_leaf(int dir, uint32_t version, with_leaf *work)
-{
-  int again = RETRY_INTR(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR *entries = again < 0 ? NULL : fdopendir(again);
-  if (entries == NULL) {
-    if (again >= 0)
-      (void)close(again);
-    return;
+    (void)fd_write_at(leaf, "memory.low", "max");
   }
-  for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
-    if (strncmp(entry->d_name, LEAF, sizeof LEAF - 1) == 0)
-      work(dir, version, entry->d_name);
-  (void)closedir(entries);
 }
 
 /* Left by programs that left processes behind, which have ended by now. */
-static void sweep(int dir, uint32_t version, const char *name)
+static void sweep(int dir)
 {
-  (void)version;
-  if (!exec_is_live((uint32_t)strtoul(name + sizeof LEAF - 1, NULL, 10)))
-    (void)unlinkat(dir, name, AT_REMOVEDIR);
-}
-
-static void unthrottle(int dir, uint32_t version, const char *name)
-{
-  cleanup_close int leaf = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (leaf >= 0)
-    (void)cgroup_unthrottle(leaf, version);
-}
-
-void exec_cgroup_unthrottle(const struct cgroup *cgroup)
-{
-  for (unsigned i = 0; i < cgroup->count; i++)
-    if ((cgroup->places[i].controllers & BERTH_CONTROLLER_CPU) != 0)
-      each_leaf(cgroup->places[i].dir, cgroup->places[i].version, unthrottle);
+  DIR *entries = fd_entries(dir);
+  if (entries == NULL)
+    return;
+  for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
+    if (strncmp(entry->d_name, LEAF, sizeof LEAF - 1) == 0 &&
+        !exec_is_live((uint32_t)strtoul(entry->d_name + sizeof LEAF - 1, NULL, 10)))
+      (void)unlinkat(dir, entry->d_name, AT_REMOVEDIR);
+  (void)closedir(entries);
 }
 
 static int create_in(struct exec_cgroup *leaf, const struct spec *wanted, uint32_t index, bool machine,
@@ -157,7 +130,7 @@ static int create_in(struct exec_cgroup *leaf, const struct spec *wanted, uint32
   if (leaf->dirs[at] < 0)
     return err_sys(err, STAGE, "open %s", name);
   if (place->version == 2)
-    keep_share(place, name, spec_hierarchy(wanted, index)->controllers);
+    keep_share(place, leaf->dirs[at], spec_hierarchy(wanted, index)->controllers);
   return cgroup_write(leaf->dirs[at], wanted, index, err);
 }
 
@@ -165,7 +138,7 @@ int exec_cgroup_create(struct exec_cgroup *leaf, const struct spec *wanted, cons
                        struct cgroup *cgroup, struct err *err)
 {
   for (unsigned i = 0; i < cgroup->count && wanted->header->hierarchies.count > 0; i++)
-    each_leaf(cgroup->places[i].dir, cgroup->places[i].version, sweep);
+    sweep(cgroup->places[i].dir);
   for (uint32_t index = 0; index < wanted->header->hierarchies.count; index++) {
     const char *path = spec_text(wanted, spec_hierarchy(wanted, index)->path);
     unsigned at = 0;

@@ -27,8 +27,6 @@ int exec_cgroup_create(struct exec_cgroup *leaf, const struct spec *wanted, cons
 void exec_cgroup_use(const struct exec_cgroup *leaf, struct cgroup *cgroup);
 /* Its v2 directory for CLONE_INTO_CGROUP, or -1. */
 int exec_cgroup_clone_fd(const struct exec_cgroup *leaf, const struct cgroup *cgroup);
-/* When all that is in any of them was killed: dying takes processor time as well. */
-void exec_cgroup_unthrottle(const struct cgroup *cgroup);
 /* When its program has ended: how many were killed by its memory limit. What still lives in it stays, with its limits. */
 uint64_t exec_cgroup_remove(struct exec_cgroup *leaf, struct cgroup *cgroup);
 

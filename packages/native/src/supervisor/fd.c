@@ -61,6 +61,15 @@ static int open2(int root, const char *path, unsigned long long flags, unsigned 
   return (int)fd;
 }
 
+DIR *fd_entries(int dir)
+{
+  int again = RETRY_INTR(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR *entries = again < 0 ? NULL : fdopendir(again);
+  if (entries == NULL)
+    fd_close(&again);
+  return entries;
+}
+
 int fd_open_in_root(int root, const char *path, unsigned long long flags)
 {
   return open2(root, path, flags, RESOLVE_IN_ROOT);

@@ -2,6 +2,7 @@
 #ifndef BERTH_FD_H
 #define BERTH_FD_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -48,6 +49,8 @@ int fd_write_at(int dir, const char *name, const char *text);
 int fd_write_all(int fd, const void *data, size_t size);
 /* Reads a small file into `buffer` and ends it with NUL; its length, or -1 with errno. */
 ssize_t fd_read_at(int dir, const char *name, char *buffer, size_t size);
+/* What is in the directory, to be closed with closedir(3); `dir` stays open. NULL with errno. */
+DIR *fd_entries(int dir);
 /* openat2(2) below `root` as if it were "/", never through magic links. -1 with errno. */
 int fd_open_in_root(int root, const char *path, unsigned long long flags);
 /* The same, and no component may be a symbolic link. */

@@ -2,7 +2,6 @@
 #ifndef BERTH_FS_H
 #define BERTH_FS_H
 
-
 #include "err.h"
 #include "libc.h"
 

@@ -25,7 +25,6 @@
 #include "device.h"
 #include "end.h"
 #include "exec.h"
-#include "exec_cgroup.h"
 #include "fd.h"
 #include "handover.h"
 #include "hook.h"
@@ -294,7 +293,6 @@ void kill_all(void)
   if (self.pidfd.fd >= 0)
     (void)pidfd_send_signal(self.pidfd.fd, SIGKILL, NULL, 0);
   cgroup_kill(&self.cgroup);
-  exec_cgroup_unthrottle(&self.cgroup);
 }
 
 /* Until init is gone, and with it every process of the container. */
