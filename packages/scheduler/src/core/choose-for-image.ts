@@ -7,7 +7,7 @@ import type { ScoreBreakdown } from "@berth/schema";
 import { bestFew, scoreOn, type Found } from "./choose-host.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import type { Alignments } from "./host-ends.ts";
-import { roundScore, SCORE_UNITS } from "./score.ts";
+import { blended, explainBlended } from "./score.ts";
 import type { Lane } from "./score-strip.ts";
 
 /** Of a score: hosts that pack worse by more than this are not better for an image. */
@@ -25,19 +25,11 @@ export interface ImageSlots {
   readonly soonOn: (slot: number) => number;
 }
 
-const withImage = (units: number, soon: number): number =>
-  Math.round((1 - IMAGE_WEIGHT) * units + IMAGE_WEIGHT * soon * SCORE_UNITS);
+const withImage = (units: number, soon: number): number => blended(units, soon, IMAGE_WEIGHT);
 
 /** With how soon it could start there. */
-export const explainWithImage = (scored: ScoreBreakdown, soon: number): ScoreBreakdown => ({
-  total: withImage(Math.round(scored.total * SCORE_UNITS), soon) / SCORE_UNITS,
-  parts: [
-    ...scored.parts.map(({ name, value, weight }) => ({
-      ...{ name, value, weight: roundScore(weight * (1 - IMAGE_WEIGHT)) },
-    })),
-    { name: "image", value: roundScore(soon), weight: IMAGE_WEIGHT },
-  ],
-});
+export const explainWithImage = (scored: ScoreBreakdown, soon: number): ScoreBreakdown =>
+  explainBlended(scored, "image", soon, IMAGE_WEIGHT);
 
 /** The best host. What packs worse than a host by more than an image is worth is not looked at for its sake. */
 const bestOne = (

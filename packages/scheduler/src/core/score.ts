@@ -89,17 +89,24 @@ export const valuate = (mix: Mix, largest: ArrayLike<number>, layout?: DeviceLay
   return { count, values, inverse, largest, perLargest: sized.perLargest, wishes, returns: mix.returns };
 };
 
-/** With the time at which a task ends at the latest: how well it goes with the ends of what stands there counts as much as all else. */
-export const explainWithEnds = (scored: ScoreBreakdown, aligned: number): ScoreBreakdown => ({
-  total: withEnds(Math.round(scored.total * SCORE_UNITS), aligned) / SCORE_UNITS,
+/** A score of which something else makes up a share. `units` is 0 … SCORE_UNITS, `value` and `share` 0 … 1. */
+export const blended = (units: number, value: number, share: number): number =>
+  Math.round((1 - share) * units + share * value * SCORE_UNITS);
+
+/** The same, with its ingredients. */
+export const explainBlended = (scored: ScoreBreakdown, part: string, added: number, share: number): ScoreBreakdown => ({
+  total: blended(Math.round(scored.total * SCORE_UNITS), added, share) / SCORE_UNITS,
   parts: [
-    ...scored.parts.map(({ name, value, weight }) => ({ name, value, weight: roundScore(weight / 2) })),
-    { name: "endsTogether", value: roundScore(aligned), weight: 0.5 },
+    ...scored.parts.map(({ name, value, weight }) => ({ name, value, weight: roundScore(weight * (1 - share)) })),
+    { name: part, value: roundScore(added), weight: share },
   ],
 });
 
-/** `units` is 0 … SCORE_UNITS, `aligned` 0 … 1. */
-export const withEnds = (units: number, aligned: number): number => Math.round((units + aligned * SCORE_UNITS) / 2);
+const ENDS_SHARE = 0.5;
+/** With the time at which a task ends at the latest: how well it goes with the ends of what stands there counts as much as all else. */
+export const withEnds = (units: number, aligned: number): number => blended(units, aligned, ENDS_SHARE);
+export const explainWithEnds = (scored: ScoreBreakdown, aligned: number): ScoreBreakdown =>
+  explainBlended(scored, "endsTogether", aligned, ENDS_SHARE);
 
 /** With the rules of placement: `prefer` and evenness are added in shares of a packing score, and the sum is 1 at most. */
 export const explainWithRules = (
