@@ -31,12 +31,29 @@ const withImage = (units: number, soon: number): number => blended(units, soon, 
 export const explainWithImage = (scored: ScoreBreakdown, soon: number): ScoreBreakdown =>
   explainBlended(scored, "image", soon, IMAGE_WEIGHT);
 
+/** Visits those that have all of it and can take the task, with their scores; none where they are too many. */
+const eachHolder = (
+  lane: Lane,
+  counts: GroupCounts,
+  { holders }: ImageSlots,
+  aligned: Alignments | undefined,
+  visit: (slot: number, score: number) => void,
+): void => {
+  if (holders.length > MAX_HOLDERS) return;
+  const unitsOn = scoreOn(lane, counts, aligned);
+  for (let at = 0; at < holders.length; at += 1) {
+    const slot = holders[at] as number;
+    const units = unitsOn(slot);
+    if (units >= 0) visit(slot, withImage(units, 1));
+  }
+};
+
 /** The best host. What packs worse than a host by more than an image is worth is not looked at for its sake. */
 const bestOne = (
   lane: Lane,
   counts: GroupCounts,
   rank: Int32Array,
-  { holders, soonOn }: ImageSlots,
+  image: ImageSlots,
   aligned?: Alignments,
 ): Found | undefined => {
   let [slot, score] = [-1, -1];
@@ -44,21 +61,13 @@ const bestOne = (
     if (total < score || (total === score && (rank[other] as number) > (rank[slot] as number))) return;
     [slot, score] = [other, total];
   };
-  const considerHolders = (): void => {
-    if (holders.length > MAX_HOLDERS) return;
-    const unitsOn = scoreOn(lane, counts, aligned);
-    for (let at = 0; at < holders.length; at += 1) {
-      const units = unitsOn(holders[at] as number);
-      if (units >= 0) consider(holders[at] as number, withImage(units, 1));
-    }
-  };
   // Those behind pack no better: if even a start at once would not make up for it, none of them is the best.
   bestFew(lane, counts, rank, NEAR, aligned, (near) => {
     const most = withImage(near.score, 1);
     if (most <= score) return true;
     const isTop = slot < 0;
-    consider(near.slot, withImage(near.score, soonOn(near.slot)));
-    if (isTop && score < most) considerHolders();
+    consider(near.slot, withImage(near.score, image.soonOn(near.slot)));
+    if (isTop && score < most) eachHolder(lane, counts, image, aligned, consider);
     return most <= score;
   });
   return slot < 0 ? undefined : { slot, score };
@@ -76,19 +85,11 @@ export const bestForImage = (
   const best = bestOne(lane, counts, rank, image, aligned);
   if (best === undefined) return [];
   if (limit === 1) return [best];
-  const { holders, soonOn } = image;
   const found = new Map<number, number>();
   for (const { score, slot } of bestFew(lane, counts, rank, Math.max(limit, NEAR), aligned)) {
-    found.set(slot, withImage(score, soonOn(slot)));
+    found.set(slot, withImage(score, image.soonOn(slot)));
   }
-  if (holders.length <= MAX_HOLDERS) {
-    const score = scoreOn(lane, counts, aligned);
-    for (let at = 0; at < holders.length; at += 1) {
-      const slot = holders[at] as number;
-      const units = score(slot);
-      if (units >= 0) found.set(slot, withImage(units, 1));
-    }
-  }
+  eachHolder(lane, counts, image, aligned, (slot, score) => found.set(slot, score));
   found.delete(best.slot);
   const rankOf = (slot: number): number => rank[slot] as number;
   const others = [...found]
