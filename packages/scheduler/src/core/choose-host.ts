@@ -5,7 +5,7 @@
  */
 import type { Alignments } from "./host-ends.ts";
 import type { GroupCounts } from "./group-counts.ts";
-import { evenness, mayStand, sightOf } from "./place-check.ts";
+import { evenness, mayStand, sightOf, type PlaceSight } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import { SCORE_UNITS, withEnds } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
@@ -29,6 +29,10 @@ const inDomain = (lane: Lane, domain: number, even: number, aligned: Alignments 
   return position < 0 ? undefined : { slot: slotAt[position] as number, score: scoreAt(lane, position) + even };
 };
 
+/** What evenness adds to the scores of a domain whose values begin there. */
+const evenUnits = (check: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): number =>
+  Math.round((evenness(check, sight, values, from) * SCORE_UNITS) / check.total);
+
 const inPlaces = (
   lane: Lane,
   check: RuleCheck,
@@ -42,7 +46,7 @@ const inPlaces = (
   let best: Found | undefined;
   for (let domain = 0; domain < partition.domains; domain += 1) {
     if (topIn(lane, domain) < 0 || !mayStand(check, sight, partition.values, domain * width)) continue;
-    const even = Math.round((evenness(check, sight, partition.values, domain * width) * SCORE_UNITS) / check.total);
+    const even = evenUnits(check, sight, partition.values, domain * width);
     const found = inDomain(lane, domain, even, aligned);
     if (found === undefined || (best !== undefined && found.score < best.score)) continue;
     if (found.score === best?.score && (rank[found.slot] as number) > (rank[best.slot] as number)) continue;
@@ -74,7 +78,7 @@ export const scoreOn = (lane: Lane, counts: GroupCounts, aligned?: Alignments): 
     if (places !== null) {
       const from = (domainOf[slot] as number) * places.check.places.length;
       if (!mayStand(places.check, places.sight, values, from)) return CANNOT;
-      score += Math.round((evenness(places.check, places.sight, values, from) * SCORE_UNITS) / places.check.total);
+      score += evenUnits(places.check, places.sight, values, from);
     }
     return aligned === undefined ? score : withEnds(score, aligned.of(slot));
   };
