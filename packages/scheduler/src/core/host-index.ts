@@ -302,11 +302,14 @@ export const createHostIndex = (
       if (mix.version === mixVersion) return;
       mixVersion = mix.version;
       const measure = padded(by ?? largestNow());
-      const isSame = isSameMix(mix, measure);
+      if (isSameMix(mix, measure)) {
+        valuation = { ...valuation, returns: mix.returns };
+        board.setReturns(valuation);
+        return;
+      }
       mixRequests = mix.requests;
       valuation = valuate(mix, measure, layout);
-      if (isSame) board.setReturns(valuation);
-      else board.setValuation(valuation);
+      board.setValuation(valuation);
     },
     valuation: () => valuation,
     explain: (slot, requestClass, image) => {
