@@ -181,7 +181,7 @@ export const createHostIndex = (
     const known = imageSlots.get(image);
     if (known !== undefined) return known;
     const made = {
-      holders: Int32Array.from(image.holders, table.slotOf),
+      holders: Int32Array.from(image.holders.flatMap((id) => table.knownSlotOf(id) ?? [])),
       soonOn: (slot: number) => soonness(image.startOn(ids[slot] as HostId)),
     };
     imageSlots.set(image, made);

@@ -37,6 +37,8 @@ export interface HostTable {
   readonly rows: () => Rows;
   /** The position of a host, given at its first sight and never to another. */
   readonly slotOf: (id: HostId) => number;
+  /** The same of one that was seen already, or undefined: whoever only asks adds no host. */
+  readonly knownSlotOf: (id: HostId) => number | undefined;
   readonly setHost: (slot: number, allocatable: Float64Array, ready: boolean, models?: Int32Array) => void;
   readonly add: (slot: number, amounts: Amounts, sign: 1 | -1) => void;
   /** Whether it is ready and has the room; `given`: rows of what comes to that room. */
@@ -100,6 +102,7 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
     ids,
     ordered,
     rows: () => rows,
+    knownSlotOf: (id) => slots.get(id),
     slotOf: (id) => {
       const known = slots.get(id);
       if (known !== undefined) return known;

@@ -47,6 +47,8 @@ describe("a task goes where its image is", () => {
     const most = (id: HostId): ImageStart => (id === "h01" ? { ...PULL, fetchBytes: 2 ** 20, startMs: 200 } : PULL);
     world.submit(makeSpec("app", { image, requests: small }));
     expect(hostsOf(world.plan(1000, sight(["gone"], most)))).toEqual(["h01"]);
+    // Whoever has it and is no host of the cluster becomes none by that.
+    expect(inside(world.state).index.inOrder()).toHaveLength(3);
   });
 
   test("without asking others how soon they could start, where that could not be better", () => {
