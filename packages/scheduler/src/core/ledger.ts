@@ -18,8 +18,6 @@ export interface Ledger {
   readonly stir: (slot: number) => void;
   /** A plan stops (1) something of this priority on a host, or does so no longer (-1). */
   readonly move: (slot: number, request: Vector, priority: number, sign: 1 | -1) => void;
-  /** So many changes were there: what was found at the same number is still true. */
-  readonly version: () => number;
   /** Priorities that occur, ascending, NOW first. */
   readonly levels: () => readonly number[];
   /** Sums of what stands at a level or below it, a row of STRIDE for each slot. */
@@ -37,7 +35,6 @@ const MAX_NEWS = 4_096;
 
 export const createLedger = (): Ledger => {
   let isUsed = false;
-  let version = 0;
   let slots = 0;
   let levels: number[] = [];
   const rows = new Map<number, Float64Array>();
@@ -50,7 +47,6 @@ export const createLedger = (): Ledger => {
 
   const stir = (slot: number): void => {
     if (!isUsed || slot < 0) return;
-    version += 1;
     if (news.at(-1) === slot && readTo < newsFrom + news.length) return;
     news.push(slot);
     if (news.length > 2 * MAX_NEWS) {
@@ -99,7 +95,6 @@ export const createLedger = (): Ledger => {
       for (const level of levels)
         if (level < priority) addRow(rows.get(level) as Float64Array, slot * STRIDE, request, sign);
     },
-    version: () => version,
     levels: () => levels,
     upTo: (level) => rows.get(level) as Float64Array,
     below: (priority) => rows.get(levels.findLast((level) => level < priority) as number) as Float64Array,
