@@ -51,8 +51,8 @@ export const runningOf = (state: ClusterState, job: JobRecord): number => {
   let displaced = 0;
   for (const host of state.hosts.values()) {
     if (!isSilent(host)) continue;
-    for (const { id, jobVersion, key } of host.allocations) {
-      if (key === job.key && jobVersion !== job.version && isGivenUp(state, id)) displaced += 1;
+    for (const one of host.allocations) {
+      if (one.key === job.key && one.jobVersion !== job.version && isGivenUpOn(host, one)) displaced += 1;
     }
   }
   return job.activeTasks - displaced;
