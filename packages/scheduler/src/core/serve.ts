@@ -318,7 +318,8 @@ export class Serving {
 
   /**
    * Only what fits nowhere without the bookings of this plan is parked, also not with the room of less important work that
-   * stands beside them: the plan may never be applied, and what it promises may be promised elsewhere the next time. Rules may be met by changes elsewhere: such a class is asked again every time.
+   * stands beside them: the plan may never be applied, and what it promises may be promised elsewhere the next time. Rules
+   * may be met by changes elsewhere: such a class is asked again every time.
    */
   #parkClass(queue: ClassQueue): void {
     const { budgetChanges, index, ledger } = this.#state;

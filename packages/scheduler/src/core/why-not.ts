@@ -81,7 +81,8 @@ export const whyNot = (
   const chosen = active === undefined ? null : { hostId: active.hostId, score: active.score };
   const isFirst = servedBefore(state, job, nowMs);
   // Of a task that waits it matters what goes before it; beside one that is placed everything may.
-  const isAhead = (other: MutableJob): boolean => !waits(state, job, task) || (other !== job && isFirst(other) > 0);
+  const isWaiting = waits(state, job, task);
+  const isAhead = (other: MutableJob): boolean => !isWaiting || (other !== job && isFirst(other) > 0);
   const asked = { state, job, index, slot: host.slot, nowMs };
   const { refusal, score } = tentatively(state.index, (tentative) =>
     planOn(
