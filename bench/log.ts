@@ -11,6 +11,7 @@ import { crc32 } from "node:zlib";
 import { readTransaction, type AllocationId, type HostId, type LogRecord, type Transaction } from "@berth/schema";
 import { decodeSnapshot, encodeSnapshot } from "../packages/scheduler/src/app/snapshot-format.ts";
 import { createState, fold, restoreImage } from "../packages/scheduler/src/core/index.ts";
+import { figure, showFigure, type Figure } from "./runtime/figures.ts";
 import { jobOf } from "./scheduler/berth-cell.ts";
 
 const HOSTS = 1_000;
@@ -142,22 +143,8 @@ const timed = (work: () => void): Took => {
   return { seconds: (performance.now() - from) / 1_000, processorSeconds: (user + system) / 1e6 };
 };
 
-const show = (row: {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly versus?: string;
-  readonly target?: number;
-}): void => {
-  const { target } = row;
-  const met = target === undefined ? null : row.value >= target;
-  const value = Math.round(row.value * 100) / 100;
-  if (values.json) {
-    console.log(JSON.stringify({ ...row, value, versus: row.versus ?? null, target: target ?? null, met }));
-    return;
-  }
-  const aim = target === undefined ? "" : `   target ${target}: ${met === true ? "met" : "missed"}`;
-  console.log(`${row.name.padEnd(42)}${String(value).padStart(10)} ${row.unit}   ${row.versus ?? ""}${aim}`);
+const show = (one: Figure): void => {
+  console.log(values.json ? JSON.stringify(one) : `${showFigure(one)}   ${one.versus ?? ""}`);
 };
 
 for (const perTransaction of [1, 20, 200]) {
@@ -169,9 +156,9 @@ for (const perTransaction of [1, 20, 200]) {
   });
   const name = `log.fold.${perTransaction}_a_transaction`;
   const versus = `${(took.processorSeconds / parsing.processorSeconds).toFixed(1)} x the time of JSON.parse`;
-  show({ name, value: Math.round(count / took.seconds), unit: "records/s", versus, target: TARGET });
-  const value = Math.round(count / took.processorSeconds);
-  show({ name: `${name}.of_a_processor`, value, unit: "records/s", versus, target: TARGET });
+  const more = { versus, atLeast: TARGET };
+  show(figure(name, Math.round(count / took.seconds), "records/s", more));
+  show(figure(`${name}.of_a_processor`, Math.round(count / took.processorSeconds), "records/s", more));
 }
 
 const state = read(write(200).entries);
@@ -186,5 +173,5 @@ const restored = timed(() => {
 });
 const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 const of = `${state.allocations.size} allocations, ${(size / 1e6).toFixed(1)} MB`;
-show({ name: "log.snapshot.written", value: wrote.seconds, unit: "s", versus: of });
-show({ name: "log.snapshot.restored", value: restored.seconds, unit: "s", versus: of });
+show(figure("log.snapshot.written", wrote.seconds, "s", { versus: of }));
+show(figure("log.snapshot.restored", restored.seconds, "s", { versus: of }));

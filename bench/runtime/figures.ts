@@ -7,6 +7,7 @@ export type Unit =
   | "us"
   | "ratio"
   | "1/s"
+  | "records/s"
   | "MiB"
   | "KiB"
   | "bytes"
