@@ -11,6 +11,7 @@ import {
   type Result,
   type Rpc,
 } from "@berth/schema";
+import { allocationIn, specIn } from "../core/desired.ts";
 import type { BlobPiece } from "../ports/line.ts";
 import type { AgentContext } from "./context.ts";
 import type { LayersOp } from "./layers-rpc.ts";
@@ -69,8 +70,7 @@ export const answerImages = async (context: AgentContext, op: ImageOp): Promise<
 
 /** For one that this host does not know, nothing is brought. */
 const bringingOf = ({ images, state }: AgentContext, id: AllocationId): ImageBringing => {
-  const allocation = state.document?.allocations.find((one) => one.id === id);
-  const spec = allocation === undefined ? undefined : state.document?.specs[allocation.spec];
+  const spec = specIn(state.document, allocationIn(state.document, id));
   return spec === undefined ? { image: "", layers: [] } : { image: spec.image, layers: images.bringing(spec.image) };
 };
 

@@ -4,6 +4,7 @@
  * what it finds running has its time from the life before.
  */
 import { decodeJson, decoder, LeaseSchema, leaseTermsOf, type AllocationId, type JobSpec } from "@berth/schema";
+import { specIn } from "../core/desired.ts";
 import { acceptLease, mayRunUntil } from "../core/lease.ts";
 import { errorFields } from "../ports/log.ts";
 import { createBeat, type Beat } from "./beat.ts";
@@ -83,9 +84,10 @@ const renew = async (context: AgentContext): Promise<void> => {
   const { document, grant } = state;
   if (document === undefined || grant === undefined) return;
   const renewals: Promise<void>[] = [];
-  for (const { id, spec: key, desired } of document.allocations) {
+  for (const allocation of document.allocations) {
+    const { desired, id } = allocation;
     const live = state.containers.get(id);
-    const spec = Object.hasOwn(document.specs, key) ? document.specs[key] : undefined;
+    const spec = specIn(document, allocation);
     if (live === undefined || live.exit !== undefined || spec === undefined || desired !== "run") continue;
     const untilMs = mayRunUntil(spec, state.version.rev, grant);
     if (untilMs === undefined || !Number.isFinite(untilMs)) continue;

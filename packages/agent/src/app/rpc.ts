@@ -19,6 +19,7 @@ import {
   type Rpc,
   type Signed,
 } from "@berth/schema";
+import { allocationIn } from "../core/desired.ts";
 import { isFinished } from "../core/record.ts";
 import type { ReadableFile } from "../ports/files.ts";
 import type { BlobPiece } from "../ports/line.ts";
@@ -130,13 +131,10 @@ const unknownAllocation = (context: AgentContext, id: AllocationId): Reply<never
 });
 
 const listOutputs = async (context: AgentContext, id: AllocationId, offset: number): Promise<Reply<OutputList>> => {
-  const known = context.state.records.get(id) ?? listed(context, id);
+  const known = context.state.records.get(id) ?? allocationIn(context.state.document, id);
   if (known === undefined) return unknownAllocation(context, id);
   return { ok: true, value: await context.files.listOutputs(id, offset) };
 };
-
-const listed = ({ state }: AgentContext, id: AllocationId) =>
-  state.document?.allocations.find((allocation) => allocation.id === id);
 
 const readChunk = async (context: AgentContext, op: ReadOp): Promise<Reply<Chunk>> => {
   const deadlineMs = context.clock.monotonicMs() + op.waitMs;
@@ -184,10 +182,9 @@ const openFile = ({ files, state }: AgentContext, { allocation, file }: ReadOp):
 };
 
 /** True when nothing will be written any more; undefined when this host knows nothing of it. */
-const isOver = (context: AgentContext, id: AllocationId): boolean | undefined => {
-  const { state } = context;
+const isOver = ({ state }: AgentContext, id: AllocationId): boolean | undefined => {
   if (state.containers.get(id)?.exit !== undefined) return true;
   const record = state.records.get(id);
   if (record !== undefined) return isFinished(record);
-  return listed(context, id) === undefined ? undefined : false;
+  return allocationIn(state.document, id) === undefined ? undefined : false;
 };

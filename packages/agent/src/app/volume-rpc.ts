@@ -9,6 +9,7 @@ import {
   type Rpc,
   type VolumeFill,
 } from "@berth/schema";
+import { allocationIn, specIn } from "../core/desired.ts";
 import { isFinished, isOrphan } from "../core/record.ts";
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
@@ -36,8 +37,8 @@ const writerOf = ({ state }: AgentContext, id: string): string | undefined => {
     if (isFinished(record)) continue;
     if (isOrphan(record)) return `${record.id}, which nobody knows anything of,`;
     if (record.volumes?.includes(id) !== true) continue;
-    const allocation = state.document?.allocations.find((one) => one.id === record.id);
-    const spec = allocation === undefined ? undefined : state.document?.specs[allocation.spec];
+    const allocation = allocationIn(state.document, record.id);
+    const spec = specIn(state.document, allocation);
     const name = allocation?.volumes?.find((one) => one.id === id)?.name;
     const reads = spec?.volumes.some(
       (one) => "volume" in one && one.readOnly && volumeNameOf(one.volume, allocation?.index ?? 0) === name,

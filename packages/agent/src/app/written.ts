@@ -5,6 +5,7 @@
  */
 import { err, ok, problem, type AllocationId, type Problem, type Result } from "@berth/schema";
 import { containerSpecOf } from "../core/container-spec.ts";
+import { allocationIn, specIn } from "../core/desired.ts";
 import { NO_DEFAULTS } from "../core/images/prepared.ts";
 import { idBaseOf } from "../core/slots.ts";
 import { NEVER, Turns } from "../core/turns.ts";
@@ -53,8 +54,8 @@ export const runOf = (
   id: AllocationId,
 ): Pick<WrittenTree, "image" | "command" | "workdir" | "user"> | undefined => {
   const { settings, state } = context;
-  const allocation = state.document?.allocations.find((one) => one.id === id);
-  const spec = allocation === undefined ? undefined : state.document?.specs[allocation.spec];
+  const allocation = allocationIn(state.document, id);
+  const spec = specIn(state.document, allocation);
   if (allocation === undefined || spec === undefined) return undefined;
   const place = { id, image: { layers: [], defaults: NO_DEFAULTS }, idBase: 0, outputRoot: "", volumes: new Map() };
   const bare = { ...spec, volumes: [], outputs: [] };

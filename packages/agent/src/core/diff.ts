@@ -17,6 +17,7 @@ import {
 } from "@berth/schema";
 import { mayStart, type Grant } from "./lease.ts";
 import type { ContainerFact } from "./container.ts";
+import { specIn } from "./desired.ts";
 import { isOrphan, type AllocationRecord, type StopCause } from "./record.ts";
 
 export type Action =
@@ -106,11 +107,6 @@ export const diff = (facts: Facts): Work => {
   return { actions, nextDueMs };
 };
 
-const specOf = (facts: Facts, allocation: DesiredAllocation | undefined): JobSpec | undefined =>
-  allocation === undefined || facts.document === undefined || !Object.hasOwn(facts.document.specs, allocation.spec)
-    ? undefined
-    : facts.document.specs[allocation.spec];
-
 /** The same for equal limits. */
 export const limitsKey = ({ limits }: Pick<JobSpec, "limits">): string => JSON.stringify(limits);
 
@@ -134,7 +130,7 @@ const withoutContainer = (
       return { kind: "settle", id, allocation, outcome: "never_started" };
     case "run": {
       if (!facts.confirmed || allocation === undefined) return undefined;
-      const spec = specOf(facts, allocation);
+      const spec = specIn(facts.document, allocation);
       if (spec === undefined) return { kind: "settle", id, allocation, outcome: "spec_missing" };
       // A singleton waits for a lease that rests on this very document.
       if (!mayStart(spec, facts.document?.rev ?? 0, facts.grant, facts.boottimeMs)) return undefined;
@@ -154,7 +150,7 @@ const withContainer = (
   // Told to have ended, and yet it runs: a start that seemed to fail. It must not go on unseen.
   if (isOver && container.phase === "running") return { kind: "stop", id, cause: "stopped" };
   if (isOver) return { kind: "release", id };
-  const spec = specOf(facts, allocation);
+  const spec = specIn(facts.document, allocation);
   if (container.phase === "ended") {
     const isWaiting = container.exit.cause === "host_rebooted" && !facts.confirmed && allocation?.desired === "run";
     // The leader may answer any moment; if it does not, the last thing that it wanted still holds. Singletons may run
