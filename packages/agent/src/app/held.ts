@@ -12,8 +12,9 @@ const REMIND_MS = 20_000;
 const REFUSED_MS = 60_000;
 
 export const createHeldTeller = (getContext: () => AgentContext): { readonly close: () => void } => {
+  /** Of the leader; empty while it knows nothing. */
   let told: Told = new Map();
-  /** What the leader knows; null: nothing. */
+  /** Up to where it knows it; null: nothing. */
   let known: number | null = null;
   let revision = 0;
   let seen = -1;
@@ -28,7 +29,7 @@ export const createHeldTeller = (getContext: () => AgentContext): { readonly clo
     if (changes === seen && clock.monotonicMs() < nextMs) return;
     const held = await images.held();
     for (let more = true; more && !closed;) {
-      const change = heldChange(known === null ? new Map() : told, held);
+      const change = heldChange(told, held);
       more = change?.more === true;
       const answer = await line.held({
         session: settings.session,
@@ -46,11 +47,12 @@ export const createHeldTeller = (getContext: () => AgentContext): { readonly clo
       if (answer.value.revision === revision + 1) {
         revision += 1;
         known = revision;
-        told = change?.told ?? (known === null ? new Map() : told);
+        told = change?.told ?? told;
       } else {
         // It has missed something, or is another one than before: all of it again.
         more = known !== null;
         known = null;
+        told = new Map();
       }
     }
     seen = changes;
