@@ -123,6 +123,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
   }));
   const taken = new Set([...volumes, ...outputs, ...(settings.mounts ?? [])].map(({ target }) => target));
   const machine = isMachine(place.image, spec);
+  const diskBytes = spec.requests.more?.[DISK] ?? 0;
   return {
     id: place.id,
     layers,
@@ -149,7 +150,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
     ...(user === "" ? {} : { user }),
     ...(settings.stopSignal === undefined && defaults.stopSignal !== null ? { stopSignal: defaults.stopSignal } : {}),
     ...(place.devices !== undefined && place.devices.nodes.length > 0 && { devices: place.devices.nodes }),
-    ...((spec.requests.more?.[DISK] ?? 0) > 0 && { diskBytes: spec.requests.more?.[DISK] ?? 0 }),
+    ...(diskBytes > 0 && { diskBytes }),
     limits: {
       ...limitsOf(spec),
       ...(place.devices?.cpus !== undefined && { cpus: place.devices.cpus }),

@@ -10,6 +10,7 @@ import { Type, type Static, decoder } from "@berth/schema";
 import { SharedWork } from "../../core/shared-work.ts";
 import { DISK_IS_FULL, isFullCode } from "./full-disk.ts";
 import { hasCode, isMissing, readSealed, syncDirectory, writeSealed } from "../files/atomic-file.ts";
+import { unpackFault } from "../files/unpack-fault.ts";
 
 const SealSchema = Type.Object({
   version: Type.Literal(1),
@@ -48,9 +49,8 @@ const SEAL = ".seal";
 
 const failureOf = (failure: UnpackFailure, signal: AbortSignal): Error => {
   if (signal.aborted && signal.reason instanceof Error) return signal.reason;
-  const { detail, code } = failure.error;
-  const text = code === "" || detail.includes(code) ? detail : `${detail} (${code})`;
-  return new Error(isFullCode(code) ? `${text}: ${DISK_IS_FULL}` : text, { cause: failure.error });
+  const text = unpackFault(failure);
+  return new Error(isFullCode(failure.error.code) ? `${text}: ${DISK_IS_FULL}` : text, { cause: failure.error });
 };
 
 export const openLayers = async (directory: string): Promise<Layers> => {

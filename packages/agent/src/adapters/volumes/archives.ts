@@ -5,6 +5,7 @@
 import { open } from "node:fs/promises";
 import { packTree, UNPACK_LIMITS, unpackFiles } from "@berth/native";
 import { isMissing } from "../files/atomic-file.ts";
+import { unpackFault } from "../files/unpack-fault.ts";
 
 /** What an archive ends with; alone, it is the archive of nothing. */
 const EMPTY = new Uint8Array(1024);
@@ -85,8 +86,7 @@ export const takeArchive = async (
     const result = await unpackFiles(archive, tree.fd, { ...UNPACK_LIMITS, bytes }, signal);
     signal.throwIfAborted();
     if (result.ok) return { entries: result.entries, bytes: result.bytes };
-    const { code, detail } = result.error;
-    throw new Error(code === "" || detail.includes(code) ? detail : `${detail} (${code})`, { cause: result.error });
+    throw new Error(unpackFault(result), { cause: result.error });
   } finally {
     await tree.close();
   }
