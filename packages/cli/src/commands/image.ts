@@ -22,7 +22,7 @@ import { Exit, Failure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import { documentText, printListing } from "../output/format.ts";
 import { saySilent } from "../output/silent.ts";
-import { createLive } from "../output/live.ts";
+import { createSent } from "../output/sent.ts";
 import { registerBuild } from "./image-build.ts";
 import { writeArchive } from "../output/archive-file.ts";
 import { orderOf, withCopies, withHosts, type HostsOptions } from "./image-hosts.ts";
@@ -244,7 +244,7 @@ interface Sending {
 
 /** Piece by piece, each taken by all hosts before the next one is sent. A host that refuses gets no more of it. */
 const upload = async (io: Io, client: Client, { file, hosts, id, quiet }: Sending): Promise<void> => {
-  const live = createLive(io.err);
+  const progress = createSent(io, { size: file.size, quiet });
   let willing = [...hosts];
   for await (const { data, last, offset } of file.pieces) {
     const query = { hosts: willing.join(","), offset, last: String(last) };
@@ -257,10 +257,9 @@ const upload = async (io: Io, client: Client, { file, hosts, id, quiet }: Sendin
     });
     willing = value.items.flatMap((item) => (item.offset === null ? [] : [item.host]));
     if (willing.length === 0) break;
-    const of = file.size === undefined ? "" : ` of ${formatBytes(file.size)}`;
-    if (!quiet && io.err.isTty) await live.show(`sent ${formatBytes(offset + data.length)}${of}`);
+    await progress.show(offset + data.length);
   }
-  await live.clear();
+  await progress.clear();
 };
 
 const registerExport = (image: Command, { io, finish }: Host): void => {

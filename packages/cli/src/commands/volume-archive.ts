@@ -16,7 +16,7 @@ import { openUpload, type Piece, type Upload } from "../client/pieces.ts";
 import { Exit, Failure } from "../failure.ts";
 import { say, type Io } from "../io.ts";
 import { writeArchive } from "../output/archive-file.ts";
-import { createLive } from "../output/live.ts";
+import { createSent } from "../output/sent.ts";
 import { clientOf, withConnection, withExamples, withProject, type Host, type ProjectOptions } from "./verb.ts";
 
 const decodeView = decoder(VolumeViewSchema);
@@ -96,7 +96,7 @@ interface Filling {
 /** Resolves to bytes sent when all of it is there; whatever fails, or Ctrl-C, leaves nothing behind. */
 const fill = async (io: Io, client: Client, filling: Filling): Promise<number> => {
   const { id, name, project, upload } = filling;
-  const live = createLive(io.err);
+  const progress = createSent(io, { size: upload.size, quiet: filling.quiet });
   const send = async ({ data, last, offset }: Piece) => {
     const query = { id, offset, last: String(last) };
     const options = { query, waitMs: PIECE_MS, bridge: true, signal: io.stop };
@@ -113,8 +113,7 @@ const fill = async (io: Io, client: Client, filling: Filling): Promise<number> =
         taken = await send(piece);
       }
       sent += piece.data.length;
-      const of = upload.size === undefined ? "" : ` of ${formatBytes(upload.size)}`;
-      if (!filling.quiet && io.err.isTty) await live.show(`sent ${formatBytes(sent)}${of}`);
+      await progress.show(sent);
     }
     return sent;
   } catch (error) {
@@ -126,6 +125,6 @@ const fill = async (io: Io, client: Client, filling: Filling): Promise<number> =
       });
     throw error;
   } finally {
-    await live.clear();
+    await progress.clear();
   }
 };
