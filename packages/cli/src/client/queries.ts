@@ -6,6 +6,7 @@ import {
   HostListSchema,
   JobListSchema,
   JobViewSchema,
+  KeptLayerListSchema,
   OutputListSchema,
   parseTaskRef,
   ProjectListSchema,
@@ -21,6 +22,7 @@ import {
   type HostList,
   type JobList,
   type JobView,
+  type KeptLayerList,
   type OutputList,
   type ProjectList,
   type VolumeList,
@@ -37,6 +39,7 @@ const decodeHosts = decoder(HostListSchema);
 const decodeAllocations = decoder(AllocationListSchema);
 const decodeProjects = decoder(ProjectListSchema);
 const decodeVolumes = decoder(VolumeListSchema);
+const decodeLayers = decoder(KeptLayerListSchema);
 const decodeChanges = decoder(ChangeListSchema);
 const decodeOutputs = decoder(OutputListSchema);
 export const decodeJob = decoder(JobViewSchema);
@@ -82,6 +85,10 @@ export const listProjects = (client: Client): Promise<ProjectList> =>
 
 export const listVolumes = (client: Client, query: Query): Promise<VolumeList> =>
   allPages(client, decodeVolumes, Routes.volumes, { query });
+
+/** What hosts keep of ended tasks. */
+export const listLayers = async (client: Client, query: Query): Promise<KeptLayerList> =>
+  (await client.get(decodeLayers, Routes.layers, { query })).value;
 
 export interface JobRef {
   readonly project: string;

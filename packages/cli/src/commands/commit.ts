@@ -4,13 +4,13 @@ import {
   decoder,
   formatBytes,
   ImageOrdersSchema,
-  KeptLayerListSchema,
   LayerRemovedSchema,
   routePath,
   Routes,
   taskName,
 } from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
+import { listLayers } from "../client/queries.ts";
 import { Exit, Failure } from "../failure.ts";
 import { say } from "../io.ts";
 import { writeArchive } from "../output/archive-file.ts";
@@ -32,7 +32,6 @@ import {
 } from "./verb.ts";
 
 const decodeOrders = decoder(ImageOrdersSchema);
-const decodeLayers = decoder(KeptLayerListSchema);
 const decodeRemoved = decoder(LayerRemovedSchema);
 
 interface ReadOptions extends ConnectionOptions, ProjectOptions {
@@ -107,7 +106,7 @@ const registerLs = (layer: Command, { io, finish }: Host): void => {
     .action(
       async (options: ConnectionOptions & FormatOptions & { readonly host?: string; readonly project?: string }) => {
         const query = { host: options.host, project: options.project };
-        const { value } = await clientOf(io, options).get(decodeLayers, Routes.layers, { query });
+        const value = await listLayers(clientOf(io, options), query);
         const rows = value.items.toSorted((a, b) => b.layer.endedAtMs - a.layer.endedAtMs);
         await printListing(io, options.output, {
           document: value,

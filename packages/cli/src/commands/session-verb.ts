@@ -1,11 +1,10 @@
-/** What `exec` and `attach` share: which allocation is meant, and how a person's keyboard and signals reach it. */
+/** What verbs on one task share: which allocation is meant, and how a person's keyboard and signals reach it. */
 import { constants } from "node:os";
 import {
   AllocationIdSchema,
   AllocationViewSchema,
   decoder,
   isTerminal,
-  KeptLayerListSchema,
   problem,
   routePath,
   Routes,
@@ -16,7 +15,7 @@ import {
 import type { Client } from "../client/client.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { createDetachFilter, parseDetachKeys } from "../client/detach-keys.ts";
-import { attemptsOf, getJob, taskRef } from "../client/queries.ts";
+import { attemptsOf, getJob, listLayers, taskRef, type TaskRef } from "../client/queries.ts";
 import { runSession, type OpenSession } from "../client/session.ts";
 import { Exit, Failure, failureOf } from "../failure.ts";
 import { say, type Io, type Keyboard } from "../io.ts";
@@ -33,7 +32,6 @@ interface Size {
 }
 
 const decodeId = decoder(AllocationIdSchema);
-const decodeLayers = decoder(KeptLayerListSchema);
 const decodeAllocation = decoder(AllocationViewSchema);
 const DEFAULT_DETACH = parseDetachKeys("ctrl-p,ctrl-q") ?? Buffer.alloc(0);
 
@@ -47,15 +45,17 @@ const byId = async (client: Client, named: string): Promise<AllocationView | und
   return (await client.get(decodeAllocation, path)).value;
 };
 
+/** The one that runs, or the last one. */
+const attemptToRead = async (client: Client, ref: TaskRef): Promise<AllocationView | undefined> => {
+  const attempts = await attemptsOf(client, ref);
+  return attempts.find((one) => one.state === "running") ?? attempts[0];
+};
+
 /** By an allocation's id, or the task's present attempt, or its last one. */
 export const allocationToRead = async (client: Client, named: string, project: string): Promise<AllocationView> => {
   const found = await byId(client, named);
   if (found !== undefined) return found;
-  const ref = taskRef(named, project);
-  const attempts = await attemptsOf(client, ref);
-  const chosen = attempts.find((one) => one.state === "running") ?? attempts[0];
-  if (chosen !== undefined) return chosen;
-  return allocationToTalkTo(client, named, project);
+  return (await attemptToRead(client, taskRef(named, project))) ?? allocationToTalkTo(client, named, project);
 };
 
 /**
@@ -66,11 +66,10 @@ export const writerOf = async (client: Client, named: string, project: string): 
   const id = decodeId(named);
   if (id.ok) return id.value;
   const ref = taskRef(named, project);
-  const attempts = await attemptsOf(client, ref);
-  const chosen = attempts.find((one) => one.state === "running") ?? attempts[0];
-  if (chosen !== undefined) return chosen.id;
-  const { value } = await client.get(decodeLayers, Routes.layers, { query: { project: ref.project } });
-  const [kept] = value.items
+  const attempt = await attemptToRead(client, ref);
+  if (attempt !== undefined) return attempt.id;
+  const { items } = await listLayers(client, { project: ref.project });
+  const [kept] = items
     .map(({ layer }) => layer)
     .filter(({ index, job }) => job === ref.job && index === ref.index)
     .toSorted((a, b) => b.endedAtMs - a.endedAtMs);
