@@ -239,6 +239,8 @@ export const WhySchema = Type.Object(
     outcome: OutcomeSchema,
     /** Absent for a task that does not wait. */
     queue: Type.Optional(QueuePlaceSchema),
+    /** Of a task that is placed: the hosts that it could have now, its own room given back, best first. */
+    now: Type.Optional(Type.Array(CandidateSchema, { maxItems: 8 })),
   },
   { additionalProperties: false },
 );

@@ -254,6 +254,27 @@ describe("plan", () => {
     `);
     expect(JSON.parse((await berth(handler, ["why", "hello[1]", "-o", "json"])).out)).toEqual(why);
   });
+
+  test("why says of a task that runs what it scored, and where it could be now", async () => {
+    const scored = (total: number) => ({ total, parts: [{ name: "fullness", value: total, weight: 1 }] });
+    const outcome = { kind: "placed", hostId: "h-01", score: scored(0.5), runnersUp: [] };
+    const now = [
+      { hostId: "h-02", score: scored(0.75) },
+      { hostId: "h-01", score: scored(0.25) },
+    ];
+    const why = { project: "default", job: "hello", index: 0, sentence: "hello[0] runs on h-01", outcome, now };
+    const handler = routes({
+      "GET /v1/jobs/default/hello/tasks/0/why": { json: why },
+      "GET /v1/allocations": page([allocationView({ index: 0 })]),
+    });
+    expect((await berth(handler, ["why", "hello"])).out).toMatchInlineSnapshot(`
+      "hello[0] runs on h-01
+        score on h-01: 0.500 (fullness 0.500 × 1)
+        now on h-02: 0.750 (fullness 0.750 × 1)
+        now on h-01: 0.250 (fullness 0.250 × 1)
+      "
+    `);
+  });
 });
 
 describe("logs", () => {

@@ -6,6 +6,7 @@ import {
   formatDuration,
   taskName,
   type AnyDimension,
+  type Candidate,
   type HostRejection,
   type Outcome,
   type QueuePlace,
@@ -107,6 +108,10 @@ export const evidence = (outcome: Outcome): string[] => {
       return [];
   }
 };
+
+/** Where a task that is placed could be now, best first: one line a host. */
+export const nowLines = (now: readonly Candidate[]): string[] =>
+  now.map((one) => `now on ${one.hostId}: ${score(one.score)}`);
 
 const percent = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 

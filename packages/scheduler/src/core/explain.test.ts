@@ -8,6 +8,27 @@ const ask = (world: World, job: string, index = 0) =>
 const sentence = (world: World, job: string, index = 0): string => ask(world, job, index).sentence;
 
 describe("why", () => {
+  it("says of a task that is placed where it could be now, and changes nothing by that", () => {
+    const world = new World();
+    for (const [name, cpus] of [
+      ["h1", 4000],
+      ["h2", 8000],
+      ["h3", 1000],
+    ] as const)
+      world.host(name, resources(cpus, 8192));
+    world.submit(makeSpec("web", { kind: "service", requests: resources(3000, 1024, 10) }));
+    world.plan();
+    const { now, outcome } = ask(world, "web");
+    // h1 would be full without its own room given back, and h3 is too small.
+    expect(now?.map(({ hostId }) => hostId)).toEqual(["h1", "h2"]);
+    expect(outcome).toMatchObject({ kind: "placed", hostId: "h1", runnersUp: [] });
+    const scores = now?.map(({ score }) => score.total) ?? [];
+    expect(scores[0]).toBeGreaterThan(scores[1] ?? Number.NaN);
+    expect(ask(world, "web").now).toEqual(now);
+    world.append(unwrap(decideStop(world.state, "media" as ProjectName, "web" as JobName, "ann")));
+    expect(ask(world, "web").now).toBeUndefined();
+  });
+
   it("names every host with its first failing check, and what would help", () => {
     const world = new World();
     world.host("h1", resources(8000, 8192));

@@ -5,6 +5,7 @@
 import {
   type HostId,
   type AllocationId,
+  type Candidate,
   type HostRejection,
   err,
   jobKey,
@@ -318,6 +319,25 @@ export const noIds = (): AllocationId => "" as AllocationId;
 export const waits = (state: MutableState, job: MutableJob, task: TaskRecord): boolean =>
   job.desired === "run" && task.status === "open" && (task.active === null || isGivenUp(state, task.active));
 
+/**
+ * The best hosts for an attempt that has one, on the room and the rules of now with its own given back: what it scored when
+ * it was placed says nothing of the others, which have changed since. Costs as much as one placement.
+ */
+const placedNow = (
+  state: MutableState,
+  tentative: Tentative,
+  job: MutableJob,
+  { active, index }: TaskRecord,
+): readonly Candidate[] | undefined => {
+  const allocation = active === null ? undefined : state.allocations.get(active);
+  const host = allocation === undefined ? undefined : state.hosts.get(allocation.hostId);
+  const isOld = job.desired === "stop" || allocation?.jobVersion !== job.version;
+  if (allocation === undefined || host === undefined || isOld) return undefined;
+  tentative.bookAt(host.slot, allocation.requestClass, -1);
+  const { chosen } = placeTask(state, tentative, wantingOf(job, index), "look", RUNNERS_UP);
+  return chosen === undefined ? [] : [{ hostId: chosen.hostId, score: chosen.score }, ...chosen.runnersUp];
+};
+
 /** Why this task is placed, held, blocked or over, with every host's first failing check when it is blocked. */
 export const why = (
   clusterState: ClusterState,
@@ -338,5 +358,12 @@ export const why = (
       : explainTask(state, tentative, job, task, nowMs),
   );
   const queue = isWaiting ? queuePlace(state, job, nowMs) : undefined;
-  return ok({ project, job: name, index, sentence, outcome, ...(queue !== undefined && { queue }) });
+  const now = isWaiting
+    ? undefined
+    : tentatively(state.index, (tentative) => {
+        tentative.images = images;
+        return placedNow(state, tentative, job, task);
+      });
+  const more = { ...(queue !== undefined && { queue }), ...(now !== undefined && { now: [...now] }) };
+  return ok({ project, job: name, index, sentence, outcome, ...more });
 };
