@@ -17,6 +17,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { exceedsQuota, submitAction } from "./decide-jobs.ts";
+import { hostsForAll } from "./gang-hosts.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { keptFrom } from "./explain-policy.ts";
@@ -80,7 +81,7 @@ const simulate = (
     if (short !== undefined) return heldBy(subject, short);
     // One request: where the first did not fit, no other will, unless its volumes are elsewhere.
     if (blocked !== undefined) return { ...blocked, sentence: `${subject} waits like the task before it` };
-    const found = oneMore(index, subject);
+    const found = oneMore(index, subject, gang.only);
     if (found === undefined) {
       const explained = whyNowhere(index, subject);
       if (!mountsVolumes(spec)) blocked = explained;
@@ -108,8 +109,8 @@ const simulate = (
     return explainRequest(state, tentative, { ...asking, index }, subject, "look", promises);
   };
   /** Where one more of these tasks goes, with whose room; books it. */
-  const oneMore = (index: number, subject: string): Explained | undefined => {
-    const chosen = serving.find({ ...asking, index }, RUNNERS_UP);
+  const oneMore = (index: number, subject: string, only?: number): Explained | undefined => {
+    const chosen = serving.find({ ...asking, index }, RUNNERS_UP, only);
     if (chosen !== undefined) return explainChosen(subject, chosen);
     const eviction = serving.evict(asking, claimAt(index));
     if (eviction === undefined) return undefined;
@@ -126,10 +127,18 @@ const simulate = (
     const hold = { kind: "gang", needed: gangMin, able } as const;
     return heldBy(subject, hold);
   };
-  const gang =
-    wanting < gangMin
-      ? { able: wanting, waits: false, hold: undefined }
-      : gangIn(spec, members, serving, claimAt, (index) => oneMore(index, ""));
+  const gangOn = (only?: number): Gang =>
+    gangIn(spec, members, serving, claimAt, (index) => oneMore(index, "", only), only);
+  const findGang = (): Gang => {
+    const found = gangOn();
+    if (found.able >= gangMin || found.hold !== undefined) return found;
+    for (const slot of hostsForAll(state, asking, gangMin)) {
+      const there = gangOn(slot);
+      if (there.able >= gangMin && there.hold === undefined) return there;
+    }
+    return found;
+  };
+  const gang = wanting < gangMin ? { able: wanting, waits: false, hold: undefined, only: undefined } : findGang();
   if (gang.hold !== undefined) blocked = heldBy(`${spec.project}/${spec.name}`, gang.hold);
   else if (gang.able < gangMin) {
     const name = `${spec.project}/${spec.name}`;
@@ -151,6 +160,14 @@ const simulate = (
   return { tasks, hostsUsed, totals };
 };
 
+interface Gang {
+  readonly able: number;
+  readonly waits: boolean;
+  readonly hold: QuotaHold | undefined;
+  /** All of it stands there. */
+  readonly only: number | undefined;
+}
+
 /** How many of a gang find room, and whether some of it has to wait until others have ended. Leaves nothing booked. */
 const gangIn = (
   spec: JobSpec,
@@ -158,7 +175,8 @@ const gangIn = (
   serving: Serving,
   claimAt: (index: number) => Claim,
   oneMore: (index: number) => { readonly outcome: Outcome } | undefined,
-): { readonly able: number; readonly waits: boolean; readonly hold: QuotaHold | undefined } => {
+  only: number | undefined,
+): Gang => {
   let [able, waits] = [0, false];
   let hold: QuotaHold | undefined;
   serving.attempt(() => {
@@ -184,7 +202,7 @@ const gangIn = (
     }
     return false;
   });
-  return { able, waits, hold };
+  return { able, waits, hold, only };
 };
 
 /** What hosts that would get work cannot enforce, each sentence once with the hosts it is true of. */

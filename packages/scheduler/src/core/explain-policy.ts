@@ -5,6 +5,7 @@ import { mayBackfill, withoutPromises, type Asking, type Promised } from "./back
 import { SOME_DAY } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
+import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, wantingOf } from "./place-task.ts";
 import { findEviction } from "./preempt.ts";
 import { claimOf, QuotaBook, type QuotaHold } from "./quota.ts";
@@ -111,13 +112,28 @@ const roomFor = (
   needed: number,
   ready: readonly number[],
 ): number => {
+  const able = roomAt(state, tentative, job, needed, ready);
+  if (able >= needed) return able;
+  const others = hostsForAll(state, job, needed).map((slot) => roomAt(state, tentative, job, needed, ready, slot));
+  return Math.max(able, ...others);
+};
+
+/** `only`: all of them there. */
+const roomAt = (
+  state: MutableState,
+  tentative: Tentative,
+  job: MutableJob,
+  needed: number,
+  ready: readonly number[],
+  only?: number,
+): number => {
   const mark = tentative.bookings;
   let able = 0;
   let slots = slotsOf(job);
   for (const at of ready) {
     if (able >= needed) break;
     if (slots <= 0 && !job.stranded.has(at)) continue;
-    if (placeTask(state, tentative, wantingOf(job, at), "place").chosen !== undefined) {
+    if (placeTask(state, tentative, wantingOf(job, at), "place", 0, only).chosen !== undefined) {
       able += 1;
       if (!job.stranded.has(at)) slots -= 1;
     } else if (!mountsVolumes(job.spec)) break;

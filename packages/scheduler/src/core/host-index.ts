@@ -76,8 +76,8 @@ export interface HostIndex {
   readonly tryOut: (slot: number, requestClass: RequestClass, sign: 1 | -1) => void;
   readonly idOf: (slot: number) => HostId;
   readonly rows: () => Rows;
-  /** Whether it has the room and every rule agrees. */
-  readonly takes: (slot: number, requestClass: RequestClass) => boolean;
+  /** Whether it has the room, together with what is given up there (see `grownFor`), and every rule agrees. */
+  readonly takes: (slot: number, requestClass: RequestClass, given?: Float64Array) => boolean;
   readonly room: (slot: number) => HostRoom;
   /** All slots, in the order of their host ids. */
   readonly inOrder: () => readonly number[];
@@ -264,8 +264,10 @@ export const createHostIndex = (
     tryOut: change,
     idOf: (slot) => ids[slot] as HostId,
     rows: table.rows,
-    takes: (slot, requestClass) =>
-      requestClass.unknown === null && table.fits(slot, requestClass) && refusal(slot, requestClass) === undefined,
+    takes: (slot, requestClass, given) =>
+      requestClass.unknown === null &&
+      table.fits(slot, requestClass, given) &&
+      refusal(slot, requestClass) === undefined,
     room: (slot) => {
       const { ready, allocatable, free, models } = table.rows();
       return {

@@ -3,10 +3,11 @@
  * and project stand together, and the next job is the first of the best group. The order: standing (priority, risen by
  * waiting), the smaller share of the project, the order of submission.
  */
-import type { AllocationId, JobKey, ProjectName } from "@berth/schema";
+import { priorityOf, type AllocationId, type JobKey, type ProjectName } from "@berth/schema";
 import { mayBePromised } from "./backfill.ts";
 import { firstShort } from "./feasibility.ts";
 import { mayReplace } from "./fold-tasks.ts";
+import { NOW } from "./ledger.ts";
 import { addRow, STRIDE, type Vector } from "./vector.ts";
 import { hasLesser } from "./preempt.ts";
 import { standing } from "./queue-order.ts";
@@ -18,7 +19,7 @@ import type { ClassQueue, MutableJob, MutableState } from "./state.ts";
 export interface Line {
   readonly requestClass: RequestClass;
   readonly queue: ClassQueue | undefined;
-  /** No host can take its class for certain. It has a place in the order nevertheless. */
+  /** No host can take its class for certain, as it was when the plan began. It has a place in the order nevertheless. */
   readonly isParked: boolean;
   readonly late: MutableJob[];
   queueAt: number;
@@ -58,6 +59,13 @@ const isTooLarge = (state: MutableState, queue: ClassQueue): boolean => {
   return isTooBig;
 };
 
+export const headOf = (line: Line): MutableJob | undefined => {
+  const queued = line.queue?.jobs.at(line.queueAt);
+  const late = line.late[line.lateAt];
+  if (queued === undefined || late === undefined) return queued ?? late;
+  return queued.order < late.order ? queued : late;
+};
+
 const linesOf = (
   state: MutableState,
   due: Due,
@@ -73,28 +81,32 @@ const linesOf = (
   const lines = new Map<string, Line>();
   for (const [key, queue] of state.queues) {
     const parked = !asksAll && isParked(state, queue, given);
-    const first = queue.jobs.at(0);
-    // Work behind it might have to wait for it, though there is nothing for it now.
-    if (parked && (first === undefined || !mayBePromised(state, first, nowMs) || isTooLarge(state, queue))) continue;
     lines.set(key, { requestClass: queue.requestClass, queue, isParked: parked, late: [], queueAt: 0, lateAt: 0 });
   }
   for (const job of [...due.keys()].sort((a, b) => a.order - b.order)) {
     const { requestClass, queueKey } = job;
     const queue = state.queues.get(queueKey);
-    // In its queue it is met anyway; in a parked class nothing can be done for it.
-    if (queue !== undefined && ((queue.parkedAt !== null && !asksAll) || queue.jobs.has(job))) continue;
+    // In its queue it is met anyway.
+    if (queue?.jobs.has(job) === true) continue;
     const line = lines.get(queueKey) ?? { requestClass, queue, isParked: false, late: [], queueAt: 0, lateAt: 0 };
     line.late.push(job);
     lines.set(queueKey, line);
   }
-  return [...lines.values()];
-};
-
-export const headOf = (line: Line): MutableJob | undefined => {
-  const queued = line.queue?.jobs.at(line.queueAt);
-  const late = line.late[line.lateAt];
-  if (queued === undefined || late === undefined) return queued ?? late;
-  return queued.order < late.order ? queued : late;
+  const awake = [...lines.values()].filter((line) => !line.isParked);
+  const highest = awake.reduce(
+    (most, { late, queue }) => Math.max(most, queue?.priority ?? priorityOf((late[0] as MutableJob).spec)),
+    NOW,
+  );
+  // Though there is nothing for them now, work behind them might have to wait for them; or others, before their turn, stop
+  // what is too important for them, and leave room beside themselves.
+  const mayMatter = (line: Line): boolean => {
+    const { queue } = line;
+    const job = headOf(line);
+    if (queue === undefined || job === undefined) return false;
+    const stopsOthers = highest > queue.priority && hasLesser(state, queue.priority);
+    return (stopsOthers || mayBePromised(state, job, nowMs)) && !isTooLarge(state, queue);
+  };
+  return [...lines.values()].filter((line) => !line.isParked || mayMatter(line));
 };
 
 /** The position of the first such job from there on, or the end: thousands may wait for one quota. */

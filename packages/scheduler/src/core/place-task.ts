@@ -29,28 +29,30 @@ export interface Placed {
 
 const ANYWHERE: VolumeSight = { kind: "anywhere", newBytes: 0 };
 
-/** `place` books it, `look` does not. */
+/** `place` books it, `look` does not; `only`: there or nowhere. */
 export const placeTask = (
   state: MutableState,
   tentative: Tentative,
   wanting: Wanting,
   how: "look" | "place",
   runnersUp = 0,
+  only?: number,
 ): Placed => {
   const { index, requestClass, spec } = wanting;
   const uses = usesOf(spec, index);
   const image = tentative.images?.of(spec.image);
-  if (uses.length === 0)
+  if (uses.length === 0 && only === undefined)
     return { chosen: tentative[how](requestClass, runnersUp, image), asked: requestClass, sight: ANYWHERE };
   const sight = sightOfVolumes(state, tentative.volumes, wanting);
   if (sight.kind === "nowhere") return { chosen: undefined, asked: requestClass, sight };
   const asked = withDisk(state, requestClass, spec, sight.newBytes);
   let chosen: Chosen | undefined;
-  if (sight.kind === "anywhere") chosen = tentative[how](asked, runnersUp, image);
+  if (sight.kind === "anywhere" && only === undefined) chosen = tentative[how](asked, runnersUp, image);
   else {
-    const host = state.hosts.get(sight.hostId);
+    const slot = sight.kind === "anywhere" ? only : state.hosts.get(sight.hostId)?.slot;
     const at = how === "place" ? "placeAt" : "lookAt";
-    chosen = host === undefined ? undefined : tentative[at](asked, host.slot, image);
+    const isElsewhere = slot === undefined || (only !== undefined && slot !== only);
+    chosen = isElsewhere ? undefined : tentative[at](asked, slot, image);
   }
   if (chosen !== undefined && how === "place") tentative.mount(uses, chosen.hostId);
   return { chosen, asked, sight };

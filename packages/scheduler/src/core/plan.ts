@@ -96,7 +96,7 @@ const serveAll = (
   const service = new Service(state, due, nowMs, circumstances);
   for (let next = service.next(); next !== undefined; next = service.next()) {
     const { line, job, isShared } = next;
-    if (line.isParked) {
+    if (line.isParked && !serving.leavesRoomFor(line)) {
       serving.park(job);
       continue;
     }

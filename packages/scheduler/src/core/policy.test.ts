@@ -59,6 +59,23 @@ describe("preemption", () => {
     return world;
   };
 
+  it("gives what is left beside whoever it stops something for to others at once, also to a class that was parked", () => {
+    const world = new World();
+    world.host("h1", resources(4000, 8192, 1000));
+    world.host("h2", resources(500, 8192, 1000));
+    world.submit(makeSpec("least", { requests: resources(500, 1024, 10), ...band("besteffort") }));
+    world.submit(makeSpec("whole", { ...large }));
+    world.submit(makeSpec("parked", { ...small, ...band("batch") }));
+    expect(withoutScore(world.plan())).toEqual(["media/whole[0]#1 → h1", "media/least[0]#1 → h2"]);
+    expect(world.plan()).toEqual([]);
+    world.submit(makeSpec("top", { requests: resources(2000, 1024, 10), ...band("system") }));
+    expect(world.plan()).toEqual([
+      "keep h1 for media/top[0]: stop media/whole[0]",
+      "keep h1 for media/parked[0]: stop ",
+    ]);
+    expect(world.plan()).toEqual([]);
+  });
+
   it("stops as few as needed, keeps their room, and places when they are gone", () => {
     const world = full();
     world.submit(makeSpec("late", { requests: resources(2000, 1024, 10) }));

@@ -9,13 +9,16 @@ import { endOf, NEVER, type Ending } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { cpusTakenOn, withCpus, type CpusTaken } from "./granted.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
+import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
+import type { Line } from "./lines.ts";
 import type { PlanEnv } from "./plan.ts";
 import { findEviction, hasLesser, nothingTaken, passOver, take, untake, type Eviction, type Taken } from "./preempt.ts";
 import { claimOf, QuotaBook, wholeOf, type Claim } from "./quota.ts";
 import type { ClassQueue, MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
 import { mountsVolumes } from "./volumes.ts";
+import { WantingTasks } from "./wanting-tasks.ts";
 
 /** What a gang gets is one transaction, so only so many may be stopped for all of it. */
 const MAX_GANG_VICTIMS = 8_192;
@@ -29,65 +32,17 @@ export interface Served {
   readonly end: "done" | "blocked" | "held" | "more" | "cut";
 }
 
-const NONE: readonly number[] = [];
-const ascending = (indices: ReadonlySet<number>): readonly number[] =>
-  indices.size === 0 ? NONE : [...indices].sort((a, b) => a - b);
-
-/**
- * The tasks of a job that want a placement now, by index; without a free slot only those that have one on a lost host. By
- * hand: a generator is too dear where most jobs have one such task.
- */
-class WantingTasks {
-  readonly #job: MutableJob;
-  readonly #late: readonly number[];
-  #lateAt = 0;
-  #at: number;
-  /** What of the stranded may still go on, once no slot is left. */
-  #rest: readonly number[] | undefined;
-  #restAt = 0;
-  /** How many more tasks may hold an allocation. */
-  left: number;
-
-  constructor(job: MutableJob, due: ReadonlySet<number> | undefined, left: number) {
-    this.#job = job;
-    this.#late = due === undefined ? NONE : ascending(due);
-    this.#at = job.wanting.next(0);
-    this.left = left;
-  }
-
-  next(): MutableTask | undefined {
-    const { tasks, stranded, wanting } = this.#job;
-    while (this.#rest === undefined && this.left > 0) {
-      const late = this.#late[this.#lateAt];
-      if (this.#at < 0 && late === undefined) break;
-      const takesLate = late !== undefined && (this.#at < 0 || late < this.#at);
-      const index = takesLate ? late : this.#at;
-      if (takesLate) this.#lateAt += 1;
-      else this.#at = wanting.next(this.#at + 1);
-      const task = tasks[index];
-      if (task === undefined) continue;
-      if (stranded.size === 0 || !stranded.has(index)) this.left -= 1;
-      return task;
-    }
-    // No slot is left: of the rest, only the stranded may go on, since they hold one already; none while the job holds more
-    // than it may, as when a host returns with what an earlier version had there.
-    this.#rest ??= this.#at < 0 || this.left < 0 ? NONE : ascending(stranded).filter((index) => index >= this.#at);
-    while (this.#restAt < this.#rest.length) {
-      const task = tasks[this.#rest[this.#restAt] as number];
-      this.#restAt += 1;
-      if (task !== undefined) return task;
-    }
-    return undefined;
-  }
-}
-
 /** A job as this plan has served it so far. */
 interface Progress {
-  readonly tasks: WantingTasks;
+  readonly due: ReadonlySet<number> | undefined;
+  tasks: WantingTasks;
   /** The next task, taken from `tasks` but not served. */
   waiting: MutableTask | undefined;
   isGangPlaced: boolean;
 }
+
+/** What comes of so many tasks at once. `few`: there are not so many; `kept`: their room is, until others have ended. */
+type Together = "few" | "no" | "held" | "placed" | "kept";
 
 const nextTask = (at: Progress): MutableTask | undefined => {
   const { waiting } = at;
@@ -132,9 +87,9 @@ export class Serving {
     }
   }
 
-  /** Where a task of this job goes within what stands now, without a record. */
-  find(wanting: Wanting, runnersUp: number): Chosen | undefined {
-    const { chosen } = placeTask(this.#state, this.#tentative, wanting, "place", runnersUp);
+  /** Where a task of this job goes within what stands now, without a record; `only`: there or nowhere. */
+  find(wanting: Wanting, runnersUp: number, only?: number): Chosen | undefined {
+    const { chosen } = placeTask(this.#state, this.#tentative, wanting, "place", runnersUp, only);
     // Where its volumes are is where it goes, and not before nobody else is to have the room.
     if (chosen !== undefined || mountsVolumes(wanting.spec)) return chosen;
     for (const kept of this.promised) {
@@ -218,7 +173,19 @@ export class Serving {
   }
 
   /** So many tasks of a job, each where it fits or with the room of others; nothing taken if there are not so many. */
-  #together(job: MutableJob, at: Progress, many: number): "few" | "no" | "held" | "placed" | "kept" {
+  #together(job: MutableJob, at: Progress, many: number): Together {
+    const found = this.#togetherAt(job, at, many);
+    if (found !== "no") return found;
+    for (const slot of hostsForAll(this.#state, job, many)) {
+      at.tasks = new WantingTasks(job, at.due, slotsOf(job));
+      const there = this.#togetherAt(job, at, many, slot);
+      if (there === "placed") return there;
+    }
+    return found;
+  }
+
+  /** `only`: all of them there. */
+  #togetherAt(job: MutableJob, at: Progress, many: number, only?: number): Together {
     const found: { readonly task: MutableTask; readonly claim: Claim; readonly one: Chosen | Eviction }[] = [];
     const drawn = this.quotas.mark;
     let [seen, stopped, isHeld] = [0, 0, false];
@@ -230,7 +197,7 @@ export class Serving {
         const claim = claimOf(this.#state, job, task);
         isHeld = this.quotas.shortOf(claim) !== undefined;
         if (isHeld) return false;
-        const one = this.find(wantingOf(job, task.index), 0) ?? this.evict(job, claim);
+        const one = this.find(wantingOf(job, task.index), 0, only) ?? this.evict(job, claim);
         if (one !== undefined && "victims" in one) stopped += one.victims.length;
         if (one !== undefined && stopped <= MAX_GANG_VICTIMS) {
           found.push({ task, claim, one });
@@ -272,7 +239,7 @@ export class Serving {
   #progressOf(job: MutableJob, due: ReadonlySet<number> | undefined): Progress {
     const known = this.#progress.get(job);
     if (known !== undefined) return known;
-    const made = { tasks: new WantingTasks(job, due, slotsOf(job)), waiting: undefined, isGangPlaced: false };
+    const made = { due, tasks: new WantingTasks(job, due, slotsOf(job)), waiting: undefined, isGangPlaced: false };
     this.#progress.set(job, made);
     return made;
   }
@@ -332,6 +299,15 @@ export class Serving {
     if (this.#tentative.couldTake(requestClass, mayTake ? ledger.below(priority) : undefined)) return;
     queue.parkedAt = index.mark();
     queue.parkedBudget = mayTake ? budgetChanges : null;
+  }
+
+  /** Whether others stand in this plan for whom something is stopped beside which a class might find room that was parked. */
+  leavesRoomFor({ queue, requestClass }: Pick<Line, "queue" | "requestClass">): boolean {
+    const { index, ledger } = this.#state;
+    const { evictions } = this.taken;
+    if (queue === undefined || evictions.length === 0 || !hasLesser(this.#state, queue.priority)) return false;
+    const given = ledger.below(queue.priority);
+    return evictions.some(({ slot }) => index.takes(slot, requestClass, given));
   }
 
   /** There is nothing for it now. */

@@ -34,6 +34,37 @@ const hostsOf = (world: World) =>
   Object.fromEntries([...world.state.volumes].map(([key, { hostId }]) => [key, hostId]));
 const lines = (world: World): string[] => world.plan().map((line) => line.split(" ").slice(0, 3).join(" "));
 
+describe("a gang that shares a new volume", () => {
+  const spec = makeSpec("ring", {
+    ...{ count: 4, gangMin: 4, requests: resources(1000, 1024, 10) },
+    volumes: [volume("common", { shared: true })],
+  });
+
+  test("goes to a host that holds all of it, also when another is the best for its first task", () => {
+    const world = new World();
+    // The tightest for one task, and too small for four.
+    world.host("h1", resources(1000, 1024, 10));
+    world.host("h2", resources(3000, 4096, 100));
+    world.host("h3", resources(5000, 8192, 100));
+    const forecast = unwrap(dryRun(world.state, spec, world));
+    world.submit(spec);
+    expect(lines(world)).toEqual([0, 1, 2, 3].map((index) => `media/ring[${index}]#1 → h3`));
+    expect(forecast.tasks.map(({ outcome }) => outcome.kind === "placed" && outcome.hostId)).toEqual(
+      Array.from({ length: 4 }, () => "h3"),
+    );
+    expect(hostsOf(world)).toEqual({ "media/common": "h3" });
+  });
+
+  test("waits while no host holds all of it, and is told how many would fit together", () => {
+    const world = new World();
+    world.host("h1", resources(1000, 1024, 10));
+    world.host("h2", resources(3000, 4096, 100));
+    world.submit(spec);
+    expect(world.plan()).toEqual([]);
+    expect(sentenceOf(world, "ring")).toMatch(/^media\/ring\[0\] .*4/);
+  });
+});
+
 describe("a volume for each task", () => {
   const spread = makeSpec("db", {
     kind: "service",
