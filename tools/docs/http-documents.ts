@@ -57,6 +57,7 @@ export const documents = [
   ["Resources", schema.ResourcesSchema],
   ["Limits", schema.LimitsSchema],
   ["Inventory", schema.InventorySchema],
+  ["AllowedPath", schema.AllowedPathSchema],
   ["Capacity", schema.CapacitySchema],
   ["HostUsage", schema.HostUsageSchema],
   ["Pressure", schema.PressureSchema],

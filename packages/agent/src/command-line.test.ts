@@ -55,7 +55,7 @@ test("flags become options", () => {
         devices: [{ kind: "fpga", id: "0", paths: ["/dev/fpga0"] }],
         pinning: true,
         hostPaths: [
-          { project: undefined, prefix: "/srv/media", readOnly: false },
+          { prefix: "/srv/media", readOnly: false },
           { project: "photos", prefix: "/srv/photos", readOnly: true },
         ],
         idBase: 1_000_000,

@@ -7,14 +7,16 @@ import {
   FURTHER_DIMENSION,
   MAX_DEVICES,
   MAX_FURTHER,
+  MAX_HOST_PATHS,
   ok,
+  parseAllowedPath,
   parseBytes,
   parseCpuMillis,
+  type AllowedPath,
   type Result,
 } from "@berth/schema";
 import type { Share } from "./core/capacity.ts";
 import { parseNamedDevice, type NamedDevice } from "./core/devices.ts";
-import { parseAllowedPath, type AllowedPath } from "./core/host-paths.ts";
 import type { AgentOptions } from "./run-agent.ts";
 
 export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine that joined with \`berth join\`, whose data directory is DIR
@@ -131,6 +133,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
     if (!allowed.ok) return err(`--host-path ${allowed.error}`);
     hostPaths.push(allowed.value);
   }
+  if (hostPaths.length > MAX_HOST_PATHS) return err(`--host-path is given more than ${MAX_HOST_PATHS} times`);
   const idBase = whole(values["id-base"], "--id-base");
   if (!idBase.ok) return idBase;
   const idCount = whole(values["id-count"], "--id-count");

@@ -13,6 +13,7 @@ import {
   isLabel,
   TASK_DISK_NOT_ENFORCED,
   VOLUME_SIZES_NOT_ENFORCED,
+  type AllowedPath,
   type Device,
   type HostId,
   type Resources,
@@ -38,7 +39,6 @@ import { startAgent } from "./app/agent.ts";
 import { createClusterImages } from "./app/cluster-images.ts";
 import { withDevices, type NamedDevice } from "./core/devices.ts";
 import { capacityOf, shareWarnings, withFurther, type Share } from "./core/capacity.ts";
-import type { AllowedPath } from "./core/host-paths.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
 import type { Log } from "./ports/log.ts";
 import type { Volumes } from "./ports/volumes.ts";
@@ -212,6 +212,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         ...(features.diskLimit === null ? [] : [TASK_DISK_NOT_ENFORCED]),
       ],
       agentVersion: agentVersion(),
+      hostPaths: options.hostPaths ?? [],
       ...(options.labels === undefined ? {} : { labels: options.labels }),
     });
     const disk = options.resources?.[DISK] === undefined ? await diskOf(layout, volumes, log) : {};

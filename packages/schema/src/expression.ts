@@ -8,6 +8,7 @@
  * Texts stand in "…" or '…'. A label is text, and is read as a number where it is compared with one. What a host does not
  * have makes a comparison false, and `!=` true. Types are checked while parsing; errors point at the column.
  */
+import { refuseHostPath } from "./host-paths.ts";
 import { err, ok, type Result } from "./result.ts";
 
 export type Value = string | number | boolean;
@@ -20,7 +21,26 @@ export type Expression =
   | { readonly kind: "not"; readonly of: Expression }
   | { readonly kind: "and" | "or"; readonly left: Expression; readonly right: Expression }
   | { readonly kind: "in"; readonly path: string; readonly values: readonly Value[] }
+  | LetsMount
   | { readonly kind: "compare"; readonly by: Comparison; readonly left: Expression; readonly right: Expression };
+
+/** No word of the language: what a job asks for that mounts a path of its host. */
+export interface LetsMount {
+  readonly kind: "lets";
+  readonly path: typeof HOST_PATHS;
+  readonly project: string;
+  readonly source: string;
+  readonly readOnly: boolean;
+}
+
+/** Under this path of its own, which no expression can name, a host has what it lets jobs mount, as JSON. */
+export const HOST_PATHS = "host.paths";
+
+/** Why a host does not let it, as a sentence; undefined when it does, or does not say. */
+export const whyNotLet = (mount: LetsMount, lookup: Lookup): string | undefined => {
+  const said = lookup(HOST_PATHS);
+  return said === undefined ? undefined : refuseHostPath(JSON.parse(String(said)), mount.project, mount);
+};
 
 /** What may be asked of a host beside `host.labels.NAME`, and what it is. */
 export const HOST_ATTRIBUTES: Readonly<Record<string, "text" | "number">> = {
@@ -249,6 +269,8 @@ export const holds = (expression: Expression, lookup: Lookup): boolean => {
       return holds(expression.left, lookup) || holds(expression.right, lookup);
     case "in":
       return expression.values.some((value) => same(lookup(expression.path), value));
+    case "lets":
+      return whyNotLet(expression, lookup) === undefined;
     case "compare":
       return compare(expression.by, valueOf(expression.left, lookup), valueOf(expression.right, lookup));
   }
@@ -262,6 +284,7 @@ export const pathsOf = (expression: Expression): Set<string> => {
     case "path":
     case "has":
     case "in":
+    case "lets":
       return new Set([expression.path]);
     case "not":
       return pathsOf(expression.of);

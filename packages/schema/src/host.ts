@@ -1,6 +1,7 @@
 /** What a host says of itself: what it is (inventory), what it has (capacity), what is going on (usage, pressure). */
 import Type, { type Static } from "#typebox";
 import { DeviceSchema, MAX_DEVICES } from "./devices.ts";
+import { AllowedPathSchema, MAX_HOST_PATHS } from "./host-paths.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { ResourcesSchema } from "./resources.ts";
 
@@ -22,6 +23,8 @@ export const InventorySchema = Type.Object(
     /** What this host cannot enforce, as sentences: reported in plans, never dropped silently. */
     notEnforced: Type.Array(text, { maxItems: 64 }),
     agentVersion: text,
+    /** What jobs may mount of it, as its operator says; absent: it does not say. */
+    hostPaths: Type.Optional(Type.Array(AllowedPathSchema, { maxItems: MAX_HOST_PATHS })),
     /** Given by the operator; what rules of placement ask about as host.labels.NAME. */
     labels: Type.Optional(
       Type.Record(Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$" }), Type.String({ maxLength: 128 }), {

@@ -15,6 +15,7 @@ export * from "./event.ts";
 export * from "./exec.ts";
 export * from "./expression.ts";
 export * from "./field-errors.ts";
+export * from "./host-paths.ts";
 export * from "./host.ts";
 export * from "./ids.ts";
 export * from "./image-owner.ts";

@@ -47,10 +47,11 @@ test("a machine whose kernel tells nothing still has something to say", () => {
 });
 
 test("the inventory is complete even when there was no time to look", async () => {
-  const parts = { cgroupVersion: "v2", notEnforced: ["x".repeat(1000)], agentVersion: "1.2.3" } as const;
+  const hostPaths = [{ prefix: "/srv", readOnly: true }];
+  const parts = { cgroupVersion: "v2", notEnforced: ["x".repeat(1000)], agentVersion: "1.2.3", hostPaths } as const;
   const hurried = await readInventory(parts, 0);
   expect(decoder(InventorySchema)(hurried)).toMatchObject({ ok: true });
-  expect(hurried).toMatchObject({ os: "Linux", agentVersion: "1.2.3" });
+  expect(hurried).toMatchObject({ os: "Linux", agentVersion: "1.2.3", hostPaths });
 });
 
 test("only the holder of the cluster key can write what is believed", () => {

@@ -4,7 +4,7 @@
  */
 import { arch, cpus, hostname, release, totalmem, type } from "node:os";
 import { cpu, osInfo } from "systeminformation";
-import type { Inventory } from "@berth/schema";
+import type { AllowedPath, Inventory } from "@berth/schema";
 
 const TIMEOUT_MS = 5000;
 const MAX_TEXT = 256;
@@ -27,6 +27,7 @@ export interface InventoryParts {
   readonly cgroupVersion: Inventory["cgroupVersion"];
   readonly notEnforced: readonly string[];
   readonly agentVersion: string;
+  readonly hostPaths: readonly AllowedPath[];
   readonly labels?: Readonly<Record<string, string>>;
 }
 
@@ -45,6 +46,7 @@ export const readInventory = async (parts: InventoryParts, timeoutMs = TIMEOUT_M
     cgroupVersion: parts.cgroupVersion,
     notEnforced: parts.notEnforced.slice(0, 64).map(clip),
     agentVersion: clip(parts.agentVersion),
+    hostPaths: [...parts.hostPaths],
     ...(parts.labels === undefined || Object.keys(parts.labels).length === 0 ? {} : { labels: { ...parts.labels } }),
   };
 };

@@ -2,7 +2,7 @@
  * What the parts of a running agent share: the ports, and the state that one loop changes. Everything here lives in one
  * thread; nothing else writes to `state`.
  */
-import type { AllocationId, DesiredDocument, HostId } from "@berth/schema";
+import type { AllocationId, AllowedPath, DesiredDocument, HostId } from "@berth/schema";
 import { NO_VERSION, type Version } from "../core/accept.ts";
 import type { ExitRecord } from "../core/container.ts";
 import type { Grant } from "../core/lease.ts";
@@ -16,7 +16,6 @@ import type { AllocationFiles } from "../ports/files.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { HostProbe, Verifier } from "../ports/host.ts";
 import type { Images } from "../ports/images.ts";
-import type { AllowedPath } from "../core/host-paths.ts";
 import type { Volumes } from "../ports/volumes.ts";
 import type { KeptLayers } from "../ports/kept-layers.ts";
 import type { Journal } from "../ports/journal.ts";

@@ -6,6 +6,7 @@ import {
   err,
   isTerminal,
   ok,
+  refuseHostPath,
   volumeNameOf,
   type AllocationId,
   type DesiredAllocation,
@@ -19,7 +20,6 @@ import type { ContainerSpec, RuntimeError } from "../core/container.ts";
 import type { PreparedImage } from "../core/images/prepared.ts";
 import { secretsOf } from "../core/secrets.ts";
 import { exitOf } from "../core/exit.ts";
-import { refuseHostPath } from "../core/host-paths.ts";
 import { isMachine, refuseForMachine } from "../core/images/machine.ts";
 import { advance, completeOrphan, isOrphan, newRecord, orphanRecord } from "../core/record.ts";
 import { idBaseOf, nextSlot } from "../core/slots.ts";

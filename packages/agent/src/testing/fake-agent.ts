@@ -85,7 +85,7 @@ export class FakeAgent {
         retention: this.#options.retention ?? DEFAULT_RETENTION,
         declared: new Set(),
         devices: [],
-        hostPaths: [{ project: undefined, prefix: "/", readOnly: false }],
+        hostPaths: [{ prefix: "/", readOnly: false }],
       },
       { inventory: Promise.resolve(inventory), capacity },
     );

@@ -2,7 +2,7 @@
  * Rules of placement against hosts as they are now: which hosts a class may use at all, what it prefers, and how many others
  * may stand on the same. Everything that changes with each placement is a counter. Rules about places are in place-check.ts.
  */
-import { holds, pathsOf, type Expression, type HostRejection, type Lookup } from "@berth/schema";
+import { holds, pathsOf, whyNotLet, type Expression, type HostRejection, type Lookup } from "@berth/schema";
 import type { GroupCounts } from "./group-counts.ts";
 import type { Place } from "./places.ts";
 import type { Rules } from "./rules.ts";
@@ -129,6 +129,10 @@ export const failing = (
   if (found.reason === "together") return { rule: found.rule, actual: "has none" };
   const failed = rules.require.find(({ expression }) => !holds(expression, lookup));
   if (failed === undefined) return { rule: "", actual: "" };
-  const actual = [...pathsOf(failed.expression)].map((path) => `${path} is ${lookup(path) ?? "not set"}`).join(", ");
+  const { expression } = failed;
+  const actual =
+    expression.kind === "lets"
+      ? (whyNotLet(expression, lookup) ?? "")
+      : [...pathsOf(expression)].map((path) => `${path} is ${lookup(path) ?? "not set"}`).join(", ");
   return { rule: failed.rule, actual: actual.slice(0, 600) };
 };

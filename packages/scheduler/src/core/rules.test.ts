@@ -37,6 +37,47 @@ it("places only where what is required is true, and says what stands against the
   });
 });
 
+it("mounts paths of hosts where they let its project do so, and says what the others let", () => {
+  const world = new World();
+  const letting = (
+    name: string,
+    ...hostPaths: { prefix: string; readOnly: boolean; project?: ProjectName }[]
+  ): void => {
+    if (!world.state.hosts.has(name as HostId)) world.host(name, resources(4000, 8192, 1000));
+    const hello = makeHello(resources(4000, 8192, 1000));
+    const inventory = { ...hello.inventory, hostPaths };
+    world.append(unwrap(decideHello(world.state, name as HostId, { ...hello, inventory })));
+  };
+  letting("h1");
+  letting("h2", { prefix: "/srv", readOnly: true });
+  letting("h3", { prefix: "/srv/media", readOnly: false, project: "media" as ProjectName });
+  const mounting = (source: string, readOnly: boolean): Partial<JobSpec> => ({
+    volumes: [{ source, target: "/in", readOnly }],
+  });
+  submit(world, "reads", undefined, { count: 2, ...mounting("/srv/films", true) });
+  expect(hostsOf(world, "reads")).toEqual(["h2", "h2"]);
+  submit(world, "writes", undefined, mounting("/srv/media/new", false));
+  expect(hostsOf(world, "writes")).toEqual(["h3"]);
+  submit(world, "other", undefined, { project: "other" as ProjectName, ...mounting("/srv/media/new", false) });
+  submit(world, "nowhere", undefined, mounting("/srv/films", false));
+  const { outcome, sentence } = explain(world, "nowhere");
+  expect(outcome).toMatchObject({
+    kind: "blocked",
+    unblockedBy: [{ kind: "relax_rule", hosts: 3 }, { kind: "add_host" }],
+  });
+  expect(sentence).toMatchInlineSnapshot(
+    `"0 of 3 hosts can take media/nowhere[0]: h1 is against the rule "volume /srv/films" (this host lets project media mount no path like /srv/films; its operator allows one with --host-path), h2 is against the rule "volume /srv/films" (/srv/films may only be mounted with readOnly: true on this host), h3 is against the rule "volume /srv/films" (this host lets project media mount no path like /srv/films; its operator allows one with --host-path)"`,
+  );
+  const again = unwrap(why(world.state, "other" as ProjectName, "other" as JobName, 0, world.nowMs));
+  expect(again.sentence).toMatchInlineSnapshot(
+    `"0 of 3 hosts can take other/other[0]: h1 is against the rule "volume /srv/media/new" (this host lets project other mount no path like /srv/media/new; its operator allows one with --host-path), h2 is against the rule "volume /srv/media/new" (/srv/media/new may only be mounted with readOnly: true on this host), h3 is against the rule "volume /srv/media/new" (this host lets project other mount no path like /srv/media/new; its operator allows one with --host-path)"`,
+  );
+  // Its operator lets them more.
+  letting("h1", { prefix: "/", readOnly: false });
+  world.plan();
+  expect(hostsOf(world, "nowhere")).toEqual(["h1"]);
+});
+
 it("spreads over racks within the skew, keeps groups apart and together", () => {
   const world = new World();
   racks(world, "a", "a", "b", "c");

@@ -6,9 +6,11 @@
 import { mountsVolumes } from "./volumes.ts";
 import {
   DEFAULT_SPREAD_WEIGHT,
+  HOST_PATHS,
   parseExpression,
   type Expression,
   type JobSpec,
+  type LetsMount,
   type PlacementRules,
   type Resources,
 } from "@berth/schema";
@@ -60,13 +62,23 @@ export const groupsOf = (asking: Asking): string[] => {
   return [...groups];
 };
 
+/** Paths of hosts that its tasks mount: only where the operator lets its project do so. */
+const mountsOf = ({ project, volumes = [] }: Asking): LetsMount[] =>
+  volumes.flatMap((volume) =>
+    "source" in volume
+      ? [{ kind: "lets", path: HOST_PATHS, project, source: volume.source, readOnly: volume.readOnly } as const]
+      : [],
+  );
+
 /** What tells classes apart beside the request; empty without rules. A job with volumes is a question of its own. */
 export const rulesKey = (asking: Asking): string => {
   const rules = asking.placement;
   const isFixed = asking.volumes !== undefined && mountsVolumes({ volumes: asking.volumes });
-  if (rules === undefined) return isFixed ? `|${asking.project}|${asking.name}|volumes` : "";
+  const mounts = mountsOf(asking);
+  const paths = mounts.length === 0 ? "" : `|${asking.project}|${JSON.stringify(mounts)}`;
+  if (rules === undefined) return isFixed ? `|${asking.project}|${asking.name}|volumes${paths}` : paths;
   const own = isFixed || needsOwnGroup(rules) ? asking.name : "";
-  return `|${asking.project}|${own}|${JSON.stringify(rules)}${isFixed ? "|volumes" : ""}`;
+  return `|${asking.project}|${own}|${JSON.stringify(rules)}${isFixed ? "|volumes" : ""}${paths}`;
 };
 
 const parsed = (source: string): Expression => {
@@ -76,8 +88,9 @@ const parsed = (source: string): Expression => {
 };
 
 export const rulesOf = (asking: Asking): Rules | null => {
-  const rules = asking.placement;
-  if (rules === undefined) return null;
+  const mounts = mountsOf(asking);
+  if (asking.placement === undefined && mounts.length === 0) return null;
+  const rules: PlacementRules = asking.placement ?? {};
   const places: string[] = [];
   const placeOf = (by: string): number => {
     if (!places.includes(by)) places.push(by);
@@ -103,7 +116,10 @@ export const rulesOf = (asking: Asking): Rules | null => {
   }));
   const own = rules.maxPerHost === undefined ? [] : [rules.maxPerHost];
   return {
-    require: (rules.require ?? []).map((rule) => ({ rule, expression: parsed(rule) })),
+    require: [
+      ...(rules.require ?? []).map((rule) => ({ rule, expression: parsed(rule) })),
+      ...mounts.map((mount) => ({ rule: `volume ${mount.source}`, expression: mount })),
+    ],
     prefer: (rules.prefer ?? []).map(({ rule, weight }) => ({ expression: parsed(rule), weight })),
     hostLimits: [
       ...own.map((limit) => ({

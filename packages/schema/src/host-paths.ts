@@ -3,14 +3,25 @@
  * front, `PROJECT=PREFIX`, for it alone. What is compared is the path as written; that no symbolic link leads out of it
  * is the runtime's to see to, which resolves sources with openat2(2) and RESOLVE_NO_SYMLINKS.
  */
-import { err, isLabel, isNormal, ok, type HostPathMount, type Result } from "@berth/schema";
+import Type, { type Static } from "#typebox";
+import { isLabel, ProjectNameSchema, type ProjectName } from "./ids.ts";
+import { isNormal } from "./paths.ts";
+import { err, ok, type Result } from "./result.ts";
 
-export interface AllowedPath {
-  /** Undefined: every project. */
-  readonly project: string | undefined;
-  readonly prefix: string;
-  readonly readOnly: boolean;
-}
+/** A host says of itself so many at most. */
+export const MAX_HOST_PATHS = 64;
+const MAX_PREFIX = 256;
+
+export const AllowedPathSchema = Type.Object(
+  {
+    /** Absent: every project. */
+    project: Type.Optional(ProjectNameSchema),
+    prefix: Type.String({ maxLength: MAX_PREFIX }),
+    readOnly: Type.Boolean(),
+  },
+  { additionalProperties: false },
+);
+export type AllowedPath = Static<typeof AllowedPathSchema>;
 
 export const parseAllowedPath = (text: string): Result<AllowedPath, string> => {
   const at = text.startsWith("/") ? -1 : text.indexOf("=");
@@ -19,7 +30,8 @@ export const parseAllowedPath = (text: string): Result<AllowedPath, string> => {
   const prefix = text.slice(at + 1, readOnly ? -3 : undefined);
   const isWrong = (project !== undefined && !isLabel(project)) || !prefix.startsWith("/") || !isNormal(prefix);
   if (isWrong) return err(`"${text}": write it like /srv/media, /usr/share:ro or PROJECT=/srv/media`);
-  return ok({ project, prefix, readOnly });
+  if (prefix.length > MAX_PREFIX) return err(`"${text}": a path of more than ${MAX_PREFIX} characters`);
+  return ok({ ...(project !== undefined && { project: project as ProjectName }), prefix, readOnly });
 };
 
 const isBelow = (path: string, prefix: string): boolean =>
@@ -29,7 +41,7 @@ const isBelow = (path: string, prefix: string): boolean =>
 export const refuseHostPath = (
   allowed: readonly AllowedPath[],
   project: string,
-  { readOnly, source }: Pick<HostPathMount, "source" | "readOnly">,
+  { readOnly, source }: { readonly source: string; readonly readOnly: boolean },
 ): string | undefined => {
   if (!isNormal(source)) return `${source} is not a plain path`;
   const fitting = allowed.filter(
@@ -37,5 +49,5 @@ export const refuseHostPath = (
   );
   if (fitting.some((one) => readOnly || !one.readOnly)) return undefined;
   if (fitting.length > 0) return `${source} may only be mounted with readOnly: true on this host`;
-  return `this host lets project ${project} mount no path like ${source}; its operator allows one with --host-path, and data of a project belongs into a volume`;
+  return `this host lets project ${project} mount no path like ${source}; its operator allows one with --host-path`;
 };
