@@ -293,6 +293,8 @@ static void on_launcher(struct source *source, uint32_t events)
   (void)events;
   (void)RETRY_INTR(waitid(P_PIDFD, (id_t)source->fd, NULL, WEXITED));
   loop_close(source);
+  /* The program's process waits for that; a dead one needs no word. */
+  (void)sync_send(exec->report.fd, SYNC_GO, 0, NULL);
   /* Without a word from the program's process there is none; while the report is open, one may still come. */
   if (exec->report.fd < 0 && exec->pid == 0 && exec->phase == EXEC_STARTING)
     refuse(exec);

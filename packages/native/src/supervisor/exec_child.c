@@ -135,6 +135,18 @@ static int prepare_process(const struct exec_plan *plan, struct err *err)
   return 0;
 }
 
+/* It would count among the program's processes: their limit is for the program alone. */
+static int await_launcher(int report, struct err *err)
+{
+  struct sync_message message;
+  int received = sync_receive(report, &message, 0, NULL);
+  if (received == 0)
+    _exit(127); /* the supervisor is gone */
+  if (received < 0 || message.kind != SYNC_GO)
+    return err_sys(err, "exec", "wait for the process that entered first");
+  return 0;
+}
+
 static int become_program(const struct exec_plan *plan, int stdio[3], struct err *err)
 {
   const struct berth_spec *header = plan->wanted->header;
@@ -168,7 +180,7 @@ static int become_program(const struct exec_plan *plan, int stdio[3], struct err
     argv[i] = (char *)(uintptr_t)spec_string(plan->wanted, header->argv, i);
   fill_environment(plan);
   payload_reset_signals();
-  if (process_become(&process, true, err) < 0)
+  if (await_launcher(plan->report, err) < 0 || process_become(&process, true, err) < 0)
     return -1;
   payload_exec(argv, envp);
   return err_sys(err, "exec", "%.200s", argv[0]);

@@ -16,7 +16,7 @@ enum sync_kind {
   SYNC_EXITED = 6,  /* ← init: value = wait status of the payload */
   SYNC_TERMINAL = 7, /* ← init: both ends of the terminal */
   SYNC_READY = 16,   /* ← init: everything but the program is there */
-  SYNC_GO = 17,      /* → init: hooks have run */
+  SYNC_GO = 17,      /* → init: hooks have run; → an executed program's process: who entered first is gone */
   SYNC_NETNS = 18,   /* ← init: its network namespace exists; only when the spec has a network */
   SYNC_PLUGGED = 19, /* → init: its end of the pair is there */
 };

@@ -47,11 +47,15 @@ describe.each(kinds)("on %s", (kind) => {
     cgroups.hierarchies.flatMap(({ path }) =>
       readdirSync(join(path, host.cgroupParent, container.id)).filter((name) => name.startsWith("berth-exec-")),
     );
+  /** Fails with how it ended when it says nothing. */
   const firstOf = async (program: ExecProcess): Promise<string> => {
     let text = "";
+    let end: string | undefined;
     program.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
-    await eventually(() => text.includes("\n"));
-    return text.split("\n")[0] ?? "";
+    program.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    void program.exited.then((exit) => (end = `nothing: ${JSON.stringify(exit)}`));
+    await eventually(() => text.includes("\n") || end !== undefined);
+    return text.split("\n")[0] || (end ?? "");
   };
 
   test("a quota holds it back, and not what else runs there", async () => {
