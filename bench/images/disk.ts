@@ -33,7 +33,7 @@ export const diskFigures = async (
     const one = blocksOf(storeDirectory);
     const before = one + blocksOf(stateDir);
     for (let at = 0; at < count; at += 1) {
-      const { layers } = await store.prepare(image, `disk${at}`, new AbortController().signal);
+      const { layers } = await store.prepare(image, `disk${at}`, { signal: new AbortController().signal });
       const result = await runtime.start({ ...plainSpec(at, "/", [`/${PROGRAM}`, "sleep", "1000"]), layers });
       if (!result.ok) throw new Error(`${result.error.stage}: ${result.error.detail}`);
       running.push(result.value);

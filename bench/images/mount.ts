@@ -42,7 +42,7 @@ export const mountFigures = async (
   let layers: readonly string[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const begin = performance.now();
-    ({ layers } = await store.prepare(image, `bench${round}`, never));
+    ({ layers } = await store.prepare(image, `bench${round}`, { signal: never }));
     prepared.push(performance.now() - begin);
     await store.release(`bench${round}`);
   }

@@ -143,6 +143,8 @@ struct berth_network {
 #define BERTH_SPEC_NO_INIT 4u /* the program itself is PID 1 */
 /* The program is the init of a whole distribution: it has a cgroup tree of its own, mounts and may gain rights inside. */
 #define BERTH_SPEC_MACHINE 8u
+/* The files of the layers have the container's own ids on disk: nothing is to be mapped. */
+#define BERTH_SPEC_SHIFTED_LAYERS 16u
 
 struct berth_rlimit {
   uint32_t resource; /* RLIMIT_* */

@@ -18,7 +18,9 @@ export { packTree, syncTree, type PackOptions, type PackReport } from "./pack.ts
 export { removeTree } from "./tree.ts";
 export { readXattr } from "./xattr.ts";
 export {
+  canMapIds,
   sealTree,
+  shiftTree,
   unpackFiles,
   unpackLayer,
   UNPACK_LIMITS,

@@ -11,9 +11,10 @@ import { nativeError, NativeFailure } from "./errors.ts";
 export interface PackOptions {
   /**
    * `layer`: what a container wrote, with what it deleted as the OCI image format says it. `root`: all that it saw, over
-   * `layers` (directories, topmost first). `plain`: a directory as it is, with its own owner and mode.
+   * `layers` (directories, topmost first). `plain`: a directory as it is, with its own owner and mode. `copy`: both of
+   * `layer` and `plain`.
    */
-  readonly kind: "layer" | "root" | "plain";
+  readonly kind: "layer" | "root" | "plain" | "copy";
   /** An open directory. It may change meanwhile: then the archive is of no one moment. */
   readonly tree: number;
   readonly layers?: readonly string[];

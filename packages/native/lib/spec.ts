@@ -45,6 +45,7 @@ const FLAG_ATTACH_LAYERS = 1;
 const FLAG_READ_ONLY_ROOT = 2;
 const FLAG_NO_INIT = 4;
 const FLAG_MACHINE = 8;
+const FLAG_SHIFTED_LAYERS = 16;
 
 export const isContainerId = (id: string): boolean => /^[a-z0-9_-]{1,64}$/.test(id);
 /** A cgroup path below the root of a hierarchy: plain names, no dots in front. */
@@ -125,6 +126,7 @@ const KEYS = Object.keys({
   lease: true,
   secrets: true,
   diskBytes: true,
+  shiftedLayers: true,
 } satisfies Record<keyof ContainerSpec, true>) as (keyof ContainerSpec)[];
 
 const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
@@ -173,7 +175,8 @@ const flagsOf = (spec: ContainerSpec, context: SpecContext): number =>
   (context.attachLayers ? FLAG_ATTACH_LAYERS : 0) |
   (optional("readOnlyRoot", spec.readOnlyRoot, flag, false) ? FLAG_READ_ONLY_ROOT : 0) |
   (optional("init", spec.init, flag, true) ? 0 : FLAG_NO_INIT) |
-  (isMachine(spec) ? FLAG_MACHINE : 0);
+  (isMachine(spec) ? FLAG_MACHINE : 0) |
+  (optional("shiftedLayers", spec.shiftedLayers, flag, false) ? FLAG_SHIFTED_LAYERS : 0);
 
 /** Rounded up. Where nothing enforces it, there is no limit. */
 const diskMib = (spec: ContainerSpec, context: SpecContext): number => {

@@ -9,6 +9,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { binding, isFailure, unpackPath } from "./binding.ts";
 import { nativeError } from "./errors.ts";
+import { packTree } from "./pack.ts";
 import type { NativeError } from "./types.ts";
 
 export interface UnpackLimits {
@@ -50,6 +51,8 @@ export type SealResult =
   | { readonly ok: true; readonly seal: string; readonly entries: number; readonly bytes: number }
   | UnpackFailure;
 
+/** As deep as a tree may be at all. */
+const MAX_DEPTH = 1_000;
 const PROGRESS_MS = 200;
 /** See binding().run: the program reads what we write. */
 const FED = -2;
@@ -92,6 +95,40 @@ export const unpackFiles = async (
   signal?: AbortSignal,
 ): Promise<UnpackResult> => {
   const words = [...[limits.bytes, limits.entries, limits.depth, limits.ratio].map(String), "plain"];
+  return await askFed(words, archive, tree, signal);
+};
+
+/** Whether mounts of this open directory can map ids; false also where the kernel has no such thing. */
+export const canMapIds = async (directory: number): Promise<boolean> => {
+  const answer = await ask<{ readonly ok: true }>(["--maps"], -1, directory, undefined);
+  if (answer.ok) return true;
+  // Whatever else went wrong is no answer: whoever mounts will see.
+  return !["EINVAL", "ENOSYS", "EOPNOTSUPP"].includes(answer.error.code);
+};
+
+/**
+ * A copy of an unpacked layer whose files have ids from `idBase` on, for where mounts cannot map them: packed as it is,
+ * unpacked by the same jailed program as any archive, in a user namespace with that range. Of both directories, which are
+ * open, `to` is empty; as after `unpackLayer`.
+ */
+export const shiftTree = async (
+  from: number,
+  to: number,
+  idBase: number,
+  signal?: AbortSignal,
+): Promise<UnpackResult> => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const words = [...[most, most, MAX_DEPTH, most].map(String), "ids", String(idBase)];
+  const archive = packTree({ kind: "copy", tree: from, idBase: 0, mostBytes: most, ...(signal && { signal }) });
+  return await askFed(words, archive, to, signal);
+};
+
+const askFed = async (
+  words: readonly string[],
+  archive: AsyncIterable<Uint8Array>,
+  tree: number,
+  signal: AbortSignal | undefined,
+): Promise<UnpackResult> => {
   const broken = new AbortController();
   const either = signal === undefined ? broken.signal : AbortSignal.any([signal, broken.signal]);
   const ended = new AbortController();

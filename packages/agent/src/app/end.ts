@@ -146,7 +146,7 @@ export const release = async (context: AgentContext, { id }: ActionOf<"release">
     await live.container.remove();
     state.containers.delete(id);
     // What is kept of it lies over the layers of its image.
-    if (context.kept.get(id) === undefined) await context.images.release(id);
+    await (context.kept.get(id) === undefined ? context.images.release(id) : context.images.unmount(id));
   } catch (error) {
     log.warn({ allocationId: id, error: errorFields(error) }, "container.remove_failed");
     await sleep(context, RETRY_MS);

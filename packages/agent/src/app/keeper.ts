@@ -77,7 +77,7 @@ export const createKeeper = (getContext: () => AgentContext): Keeper => {
       const id = holder as AllocationId;
       const record = state.records.get(id);
       const isOver = !state.containers.has(id) && (record === undefined || isFinished(record));
-      if (isOver && kept.get(id) === undefined) await images.release(holder);
+      if (isOver) await (kept.get(id) === undefined ? images.release(holder) : images.unmount(holder));
     }
     const freedBytes = await images.collect();
     if (freedBytes > 0) log.info({ freedBytes }, "images.collected");

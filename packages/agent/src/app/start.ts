@@ -221,7 +221,10 @@ const prepareImage = async (
   };
   cancel = context.clock.after(STILL_WANTED_MS, look);
   try {
-    return await context.images.prepare(spec.image, allocation.id, stop.signal);
+    const slot = context.state.records.get(allocation.id)?.slot ?? null;
+    if (slot === null) throw new Error(`${allocation.id} has no id range`);
+    const idBase = idBaseOf(context.settings.ids, slot);
+    return await context.images.prepare(spec.image, allocation.id, { signal: stop.signal, idBase });
   } finally {
     cancel();
   }

@@ -127,6 +127,7 @@ export const containerSpecOf = (task: Task, place: Placement): ContainerSpec => 
   return {
     id: place.id,
     layers,
+    ...(place.image.shifted === true && { shiftedLayers: true }),
     ...(machine ? MACHINE : {}),
     command: spec.command.length === 0 ? defaults.command : spec.command.map((word) => substitute(word, task)),
     env: { ...environmentOf(task, defaults.env, place.secrets?.env), ...place.devices?.env },

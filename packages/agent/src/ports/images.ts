@@ -87,9 +87,17 @@ export interface ImageVerbs {
   readonly check: (repair: boolean, work: ImageWork) => Promise<ResultOf<"checked">>;
 }
 
+export interface PrepareOptions {
+  readonly signal: AbortSignal;
+  /** First of the container's ids; absent when nothing is to be started from it. */
+  readonly idBase?: number;
+}
+
 export interface Images {
   /** Brings what is not here yet, and holds it for `holder`. A failure is a sentence for the user; never rejects. */
-  readonly prepare: (image: string, holder: string, signal: AbortSignal) => Promise<Result<PreparedImage, string>>;
+  readonly prepare: (image: string, holder: string, options: PrepareOptions) => Promise<Result<PreparedImage, string>>;
+  /** Its container is gone; what it holds is only read from now on. */
+  readonly unmount: (holder: string) => Promise<void>;
   /** What it held may be collected from now on. */
   readonly release: (holder: string) => Promise<void>;
   readonly holders: () => readonly string[];

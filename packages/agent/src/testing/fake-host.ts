@@ -191,6 +191,7 @@ export class FakeHost {
           act(() => (source === "/missing" ? `${source} does not exist on this host` : undefined)),
       },
       images: {
+        unmount: () => Promise.resolve(),
         prepare: (_image, holder) =>
           act(
             () => (

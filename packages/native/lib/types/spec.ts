@@ -10,6 +10,8 @@ export interface ContainerSpec {
   readonly id: string;
   /** Read-only layer directories, topmost first; an overlay with a private upper directory goes on top. */
   readonly layers: readonly string[];
+  /** The files of `layers` have ids from `idBase` on already (`shiftTree`). Default false: each mount maps them. */
+  readonly shiftedLayers?: boolean;
   /** Program (searched in PATH of `env` inside the container) and its arguments. */
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;

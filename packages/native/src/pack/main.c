@@ -4,6 +4,7 @@
  *   berth-pack layer ID_BASE BYTES 3<tree           what it wrote, as a layer of the OCI image format
  *   berth-pack root ID_BASE BYTES LAYER... 3<tree   all that it saw, with the layers below, topmost first
  *   berth-pack plain ID_BASE BYTES 3<tree           a directory as it is
+ *   berth-pack copy ID_BASE BYTES 3<tree            a layer as it is: with the marks of what it deletes, and itself
  *   berth-pack sync 3<tree                          nothing, once all of its file system is on disk
  *
  * The stream has frames (pack.h), so that its reader can tell an archive that is complete from one that broke off.
@@ -63,12 +64,12 @@ int main(int argc, char **argv)
   }
   const char *kind = argc < 4 ? "" : argv[1];
   bool root = strcmp(kind, "root") == 0;
-  wish.layer = strcmp(kind, "layer") == 0;
-  wish.top = strcmp(kind, "plain") == 0;
+  wish.layer = strcmp(kind, "layer") == 0 || strcmp(kind, "copy") == 0;
+  wish.top = strcmp(kind, "plain") == 0 || strcmp(kind, "copy") == 0;
   unsigned layers = argc > 4 ? (unsigned)argc - 4 : 0;
   if ((!root && !wish.layer && !wish.top) || number_of(argv[2], &base) < 0 || base > UINT32_MAX ||
       number_of(argv[3], &wish.bytes) < 0 || layers > PACK_MAX_LAYERS || (layers > 0) != root) {
-    (void)fprintf(stderr, "usage: berth-pack layer|plain ID_BASE BYTES 3<tree\n       berth-pack root ID_BASE BYTES LAYER... 3<tree\n");
+    (void)fprintf(stderr, "usage: berth-pack layer|plain|copy ID_BASE BYTES 3<tree\n       berth-pack root ID_BASE BYTES LAYER... 3<tree\n");
     return 2;
   }
   wish.id_base = (uid_t)base;

@@ -45,6 +45,7 @@ static int upper_create(const struct spec *spec, int state_dir, struct err *err)
   return quota_limit((const int[]){ upper, work }, 2, (uint64_t)spec->header->disk_mib << 20, err);
 }
 
+/* `userns` -1: ids stay what they are. */
 static int idmapped_clone(const char *stage, const char *path, unsigned tree_flags, uint64_t attributes,
                           uint64_t propagation, int userns, struct err *err)
 {
@@ -58,9 +59,9 @@ static int idmapped_clone(const char *stage, const char *path, unsigned tree_fla
   if (tree < 0)
     return err_sys(err, stage, "%.200s", path);
   struct mount_attr attr = {
-    .attr_set = MOUNT_ATTR_IDMAP | attributes,
+    .attr_set = (userns < 0 ? 0 : MOUNT_ATTR_IDMAP) | attributes,
     .propagation = propagation,
-    .userns_fd = (unsigned)userns,
+    .userns_fd = userns < 0 ? 0 : (unsigned)userns,
   };
   if (mount_setattr(tree, "", AT_EMPTY_PATH | (tree_flags & AT_RECURSIVE), &attr, sizeof attr) < 0) {
     if (errno == EINVAL)
@@ -211,11 +212,12 @@ static int root_prepare(const struct spec *spec, int state_dir, int userns, stru
   int layers[BERTH_MAX_LAYERS];
   unsigned count = 0;
   int mounted = -1;
+  int mapped_by = (spec->header->flags & BERTH_SPEC_SHIFTED_LAYERS) != 0 ? -1 : userns;
   if (upper_create(spec, state_dir, err) < 0)
     return -1;
   while (count < spec->header->layers.count) {
     const char *path = spec_string(spec, spec->header->layers, count);
-    layers[count] = idmapped_clone(STAGE_LAYER, path, 0, MOUNT_ATTR_RDONLY, MS_PRIVATE, userns, err);
+    layers[count] = idmapped_clone(STAGE_LAYER, path, 0, MOUNT_ATTR_RDONLY, MS_PRIVATE, mapped_by, err);
     if (layers[count] < 0)
       break;
     count++;

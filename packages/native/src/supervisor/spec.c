@@ -124,7 +124,7 @@ static int check_env(const struct spec *spec, struct err *err)
 static int check_numbers(const struct berth_spec *header, struct err *err)
 {
   const uint32_t known = BERTH_SPEC_ATTACH_LAYERS | BERTH_SPEC_READ_ONLY_ROOT | BERTH_SPEC_NO_INIT | BERTH_SPEC_EXEC |
-                         BERTH_SPEC_EXEC_WORKDIR | BERTH_SPEC_MACHINE;
+                         BERTH_SPEC_EXEC_WORKDIR | BERTH_SPEC_MACHINE | BERTH_SPEC_SHIFTED_LAYERS;
   if ((header->flags & ~known) != 0)
     return err_set(err, EINVAL, STAGE_SPEC, "flags: 0x%x is not known", header->flags);
   if ((header->flags & BERTH_SPEC_MACHINE) != 0 && (header->flags & BERTH_SPEC_NO_INIT) == 0)

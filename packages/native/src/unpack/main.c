@@ -8,6 +8,7 @@
  * by the host's root. Whoever kills either leaves a directory that nobody has given a name yet.
  *
  * berth-unpack --seal reads a finished tree and prints its seal (seal.c).
+ * berth-unpack --maps tells whether mounts of a directory can map ids, and fails with the kernel's reason if not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "../supervisor/fd.h"
+#include "../supervisor/libc.h"
 #include "unpack.h"
 
 #define STAGE "unpack"
@@ -73,11 +75,11 @@ static _Noreturn void inner(int go, int out, const struct unpack_limits *limits,
   _exit(0);
 }
 
-/* Ids in the archive are ids on disk, 0…65535; the kernel refuses all others. */
-static int write_map(pid_t pid, struct unpack_report *report)
+/* Ids in the archive are 0…65535, on disk as many from `base` on; the kernel refuses all others. */
+static int write_map(pid_t pid, uint64_t base, struct unpack_report *report)
 {
-  static const char map[] = "0 0 65536\n";
-  char path[64];
+  char map[64], path[64];
+  (void)snprintf(map, sizeof map, "0 %llu 65536\n", (unsigned long long)base);
   (void)snprintf(path, sizeof path, "/proc/%d", pid);
   cleanup_close int process = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (process < 0 || fd_write_at(process, "uid_map", map) < 0 || fd_write_at(process, "gid_map", map) < 0)
@@ -177,7 +179,10 @@ static int run(const struct unpack_limits *limits, struct unpack_report *report)
   }
   (void)close(go[0]);
   (void)close(back[1]);
-  int result = write_map((pid_t)pid, report);
+  int result = write_map((pid_t)pid, limits->id_base, report);
+  /* It is root of its own range only, and fills this directory. */
+  if (result == 0 && limits->id_base != 0 && fchown(UNPACK_FD_TREE, (uid_t)limits->id_base, (gid_t)limits->id_base) < 0)
+    result = unpack_sys(report, STAGE, "", "owner of the directory");
   if (result == 0 && fd_write_all(go[1], "", 1) < 0)
     result = unpack_sys(report, STAGE, "", "the reader of the archive is gone");
   if (result < 0)
@@ -188,24 +193,72 @@ static int run(const struct unpack_limits *limits, struct unpack_report *report)
   return result < 0 ? -1 : seal_and_flush(limits->plain, report);
 }
 
+/* Waits until whoever looks at its user namespace has done so. */
+static _Noreturn void namesake(int go)
+{
+  char word;
+  (void)read_all(go, &word, 1);
+  _exit(0);
+}
+
+static int map_mount(pid_t pid, struct unpack_report *report)
+{
+  char path[64];
+  (void)snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
+  cleanup_close int userns = open(path, O_RDONLY | O_CLOEXEC);
+  cleanup_close int tree = open_tree(UNPACK_FD_TREE, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)userns };
+  if (userns < 0 || tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
+    return unpack_sys(report, "unpack.maps", "", "map ids of a mount");
+  return 0;
+}
+
+static int maps(struct unpack_report *report)
+{
+  int go[2];
+  if (pipe2(go, O_CLOEXEC) < 0)
+    return unpack_sys(report, STAGE, "", "prepare");
+  struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
+  long pid = syscall(SYS_clone3, &args, sizeof args);
+  if (pid < 0)
+    return unpack_sys(report, "unpack.maps", "", "clone3");
+  if (pid == 0) {
+    (void)close(go[1]);
+    namesake(go[0]);
+  }
+  (void)close(go[0]);
+  int result = write_map((pid_t)pid, UNPACK_IDS, report) < 0 ? -1 : map_mount((pid_t)pid, report);
+  (void)close(go[1]);
+  (void)RETRY_INTR(waitpid((pid_t)pid, NULL, 0));
+  return result;
+}
+
+static int tell(struct unpack_report *report, int result)
+{
+  report->ok = result == 0;
+  return unpack_print(stdout, report) == 0 && report->ok ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
   static struct unpack_report report;
   struct unpack_limits limits = { 0 };
   if (argc == 2 && strcmp(argv[1], "--seal") == 0) {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    report.ok = tree_seal(UNPACK_FD_TREE, &report, report.seal) == 0;
-    return unpack_print(stdout, &report) == 0 && report.ok ? 0 : 1;
+    return tell(&report, tree_seal(UNPACK_FD_TREE, &report, report.seal));
   }
+  if (argc == 2 && strcmp(argv[1], "--maps") == 0)
+    return tell(&report, maps(&report));
   limits.plain = argc == 6 && strcmp(argv[5], "plain") == 0;
-  if ((argc != 5 && !limits.plain) || read_number(argv[1], &limits.bytes) < 0 || read_number(argv[2], &limits.entries) < 0 ||
+  bool shifted = argc == 7 && strcmp(argv[5], "ids") == 0 && read_number(argv[6], &limits.id_base) == 0 &&
+                 limits.id_base <= UINT32_MAX - UNPACK_IDS;
+  if ((argc != 5 && !limits.plain && !shifted) || read_number(argv[1], &limits.bytes) < 0 || read_number(argv[2], &limits.entries) < 0 ||
       read_number(argv[3], &limits.depth) < 0 || read_number(argv[4], &limits.ratio) < 0) {
-    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO [plain] <archive 3<directory\n       berth-unpack --seal 3<directory\n");
+    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO [plain|ids BASE] <archive 3<directory\n       berth-unpack --seal|--maps 3<directory\n");
     return 2;
   }
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   /* Names are bytes; libarchive converts those that are marked as UTF-8. */
   (void)setlocale(LC_CTYPE, "C.UTF-8");
-  report.ok = run(&limits, &report) == 0;
-  return unpack_print(stdout, &report) == 0 && report.ok ? 0 : 1;
+  return tell(&report, run(&limits, &report));
 }

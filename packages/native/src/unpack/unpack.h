@@ -25,10 +25,12 @@ struct unpack_limits {
   uint64_t entries; /* of the archive */
   uint64_t depth;   /* components of a path */
   uint64_t ratio;   /* unpacked bytes per byte of the blob, once UNPACK_RATIO_FREE is exceeded */
+  uint64_t id_base; /* on disk, of what the archive calls 0 */
   bool plain;       /* no layer: `.wh.` is how a name may begin, and nobody asks for a seal */
 };
 
 #define UNPACK_RATIO_FREE (UINT64_C(64) << 20)
+#define UNPACK_IDS 65536u
 #define UNPACK_MAX_PATH 4095u
 #define UNPACK_DIGEST_HEX 64u
 /* Whatever the limits say: descriptors of a walk. */

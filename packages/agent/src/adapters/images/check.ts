@@ -6,6 +6,7 @@
 import type { ImageFault, ImageResult } from "@berth/schema";
 import type { Progress } from "../../core/images/progress.ts";
 import { readContents } from "./contents.ts";
+import type { Layers } from "./layers.ts";
 import { inGate, type Parts } from "./parts.ts";
 
 type Checked = Extract<ImageResult, { kind: "checked" }>;
@@ -33,7 +34,7 @@ const checkBlobs = async ({ blobs }: Parts, { progress, signal }: CheckOptions, 
   return { count: whole.length, damaged };
 };
 
-const checkLayers = async ({ layers }: Parts, { progress, signal }: CheckOptions, faults: ImageFault[]) => {
+const checkLayers = async (layers: Layers, { progress, signal }: CheckOptions, faults: ImageFault[]) => {
   const all = await layers.list();
   const damaged: string[] = [];
   let unsealed = 0;
@@ -107,7 +108,10 @@ const repairNames = async (parts: Parts): Promise<void> => {
 export const checkStore = async (parts: Parts, options: CheckOptions): Promise<Checked> => {
   const faults: ImageFault[] = [];
   const blobs = await checkBlobs(parts, options, faults);
-  const layers = await checkLayers(parts, options, faults);
+  const layers = await checkLayers(parts.layers, options, faults);
+  // Mounted, all of them: they go with their containers.
+  const copies = [];
+  for (const one of await parts.shifted.all()) copies.push(await checkLayers(one, options, faults));
   const names = await checkNames(parts, faults);
   if (options.repair) {
     for (const digest of blobs.damaged) if (!parts.pins.has(digest)) await parts.blobs.remove(digest);
@@ -117,7 +121,7 @@ export const checkStore = async (parts: Parts, options: CheckOptions): Promise<C
   return {
     kind: "checked",
     images: names.count,
-    layers: layers.count,
+    layers: copies.reduce((sum, { count }) => sum + count, layers.count),
     blobs: blobs.count,
     unsealed: layers.unsealed,
     faults: faults.slice(0, MAX_FAULTS),

@@ -53,7 +53,7 @@ const offer = async (content: string, size = 3 * 2 ** 20, name = image): Promise
   await giver.take(createReadStream(archive), { ...work, name });
 };
 const motd = async (store: OciStore, holder: string): Promise<string> => {
-  const { layers } = await store.prepare(image, holder, never);
+  const { layers } = await store.prepare(image, holder, { signal: never });
   return readFileSync(join(layers[0] ?? "", "etc/motd"), "utf8");
 };
 
@@ -158,7 +158,9 @@ test("no more comes in a second than images.json allows", async () => {
 
 test("a name of the cluster that no host has says so", async () => {
   const reader = await open("reader", others);
-  await expect(reader.prepare(image, "a", never)).rejects.toThrow(`no other host that answers has ${image}`);
+  await expect(reader.prepare(image, "a", { signal: never })).rejects.toThrow(
+    `no other host that answers has ${image}`,
+  );
 });
 
 test("an image of another host can be exported: its archives come from there", async () => {
@@ -176,13 +178,13 @@ test("above the high mark, what was not used for longest goes until the low mark
   writeFileSync(join(directory, "reader.json"), JSON.stringify({ highWater: "3500Ki", lowWater: "2500Ki" }));
   const reader = await open("reader", others);
   const [first = "", second = "", third = "", fourth = ""] = names;
-  await reader.prepare(first, "stays", never);
+  await reader.prepare(first, "stays", { signal: never });
   for (const name of [second, third]) {
-    await reader.prepare(name, "passes", never);
+    await reader.prepare(name, "passes", { signal: never });
     await reader.release("passes");
   }
   expect((await reader.list()).map(({ name }) => name)).toEqual([first, second, third]);
-  await reader.prepare(fourth, "comes", never);
+  await reader.prepare(fourth, "comes", { signal: never });
   expect((await reader.list()).map(({ name }) => name)).toEqual([first, fourth]);
   expect((await reader.check(false, work)).faults).toEqual([]);
 });

@@ -154,9 +154,11 @@ export const prune = async (parts: Parts, all: boolean): Promise<Removed> => {
   return removeNames(parts, names);
 };
 
-export const storeBytes = async ({ blobs, layers }: Parts): Promise<number> => {
+export const storeBytes = async ({ blobs, layers, shifted }: Parts): Promise<number> => {
   let total = 0;
-  for (const diffId of await layers.list()) total += (await layers.seal(diffId))?.bytes ?? 0;
+  for (const one of [layers, ...(await shifted.all())]) {
+    for (const diffId of await one.list()) total += (await one.seal(diffId))?.bytes ?? 0;
+  }
   for (const digest of (await blobs.list()).whole) total += (await blobs.size(digest)) ?? 0;
   return total;
 };

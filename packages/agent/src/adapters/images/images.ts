@@ -1,7 +1,6 @@
 /** Every image that a job may name, by its scheme. Decides where an image comes from and nothing else. */
 import { join } from "node:path";
 import { BUILTIN_IMAGE, isImageReference } from "@berth/schema";
-import { NO_DEFAULTS } from "../../core/images/prepared.ts";
 import type { ClusterImages, Images } from "../../ports/images.ts";
 import { ensureBuiltin } from "./builtin.ts";
 import { openImageSettings } from "./image-settings.ts";
@@ -30,17 +29,23 @@ export const openImages = async (
     buildIds,
   );
   return {
-    prepare: async (image, holder, signal) => {
-      if (image === BUILTIN_IMAGE) return { ok: true, value: { layers: [busybox], defaults: NO_DEFAULTS } };
-      if (!isImageReference(image)) return { ok: false, error: `${image} is not available on this host` };
+    prepare: async (image, holder, options) => {
+      if (image !== BUILTIN_IMAGE && !isImageReference(image)) {
+        return { ok: false, error: `${image} is not available on this host` };
+      }
       try {
-        return { ok: true, value: await store.prepare(image, holder, signal) };
+        const prepared =
+          image === BUILTIN_IMAGE
+            ? store.prepareTree(image, busybox, holder, options)
+            : store.prepare(image, holder, options);
+        return { ok: true, value: await prepared };
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         return { ok: false, error: reason.includes(image) ? reason : `${image}: ${reason}` };
       }
     },
     release: (holder) => store.release(holder),
+    unmount: (holder) => store.unmount(holder),
     holders: () => store.holders(),
     layersOf: (image, holder) => (image === BUILTIN_IMAGE ? [busybox] : store.layersOf(holder)),
     excess: () => store.excess(),

@@ -5,7 +5,15 @@
  */
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { removeTree, sealTree, unpackLayer, type UnpackFailure, type UnpackLimits } from "@berth/native";
+import {
+  removeTree,
+  sealTree,
+  shiftTree,
+  unpackLayer,
+  type UnpackFailure,
+  type UnpackLimits,
+  type UnpackResult,
+} from "@berth/native";
 import { Type, type Static, decoder } from "@berth/schema";
 import { SharedWork } from "../../core/shared-work.ts";
 import { DISK_IS_FULL, isFullCode } from "./full-disk.ts";
@@ -28,11 +36,21 @@ export interface UnpackOptions {
   readonly progress?: (bytes: number) => void;
 }
 
+export interface CopyOptions {
+  /** Directory of the unpacked layer. */
+  readonly from: string;
+  /** What its id 0 is to be. */
+  readonly idBase: number;
+  readonly signal: AbortSignal;
+}
+
 export interface Layers {
   readonly path: (diffId: string) => string;
   readonly has: (diffId: string) => Promise<boolean>;
   /** Unpacks the archive in the file `blob`, unless it is here. Rejects with a sentence that names the entry. */
   readonly unpack: (diffId: string, blob: string, options: UnpackOptions) => Promise<void>;
+  /** Copies an unpacked layer, with other ids, unless it is here. */
+  readonly copy: (diffId: string, options: CopyOptions) => Promise<void>;
   /** Unpacks an archive of which nobody has said what it unpacks to; resolves to its diff id. */
   readonly add: (blob: string, options: UnpackOptions) => Promise<string>;
   readonly list: () => Promise<readonly string[]>;
@@ -88,29 +106,63 @@ export const openLayers = async (directory: string): Promise<Layers> => {
     await syncDirectory(root);
   };
 
+  /** `make` fills a directory that nobody knows; `nameOf` says what it is called then, undefined when it is not needed. */
+  const settleNew = async (
+    signal: AbortSignal,
+    make: (tree: number) => Promise<UnpackResult>,
+    nameOf: (digest: string) => Promise<string | undefined>,
+  ): Promise<void> => {
+    const half = await mkdtemp(join(root, HALF));
+    const tree = await open(half, "r");
+    try {
+      /* What the top directory is when the archive does not say: mkdtemp made it private. */
+      await tree.chmod(0o755);
+      const result = await make(tree.fd);
+      if (!result.ok) throw failureOf(result, signal);
+      const diffId = await nameOf(`sha256:${result.digest}`);
+      if (diffId === undefined) return;
+      await settle(half, diffId, { version: 1, seal: result.seal, bytes: result.bytes, entries: result.entries });
+    } finally {
+      await tree.close();
+      await removeTree(half).catch(() => undefined);
+    }
+  };
+
   const unpackNew = async (
     expected: string | undefined,
     blob: string,
     { limits, progress, signal }: UnpackOptions,
   ): Promise<string> => {
-    const half = await mkdtemp(join(root, HALF));
-    const [archive, tree] = await Promise.all([open(blob, "r"), open(half, "r")]);
+    const archive = await open(blob, "r");
+    let found = "";
     try {
-      /* What the top directory is when the archive does not say: mkdtemp made it private. */
-      await tree.chmod(0o755);
-      const result = await unpackLayer(archive.fd, tree.fd, limits, signal, progress);
-      if (!result.ok) throw failureOf(result, signal);
-      const diffId = `sha256:${result.digest}`;
-      if (expected !== undefined && diffId !== expected) {
-        throw new Error(`the layer unpacks to ${diffId}, and the image says ${expected}`);
-      }
-      if (expected === undefined && (await has(diffId))) return diffId;
-      await settle(half, diffId, { version: 1, seal: result.seal, bytes: result.bytes, entries: result.entries });
-      return diffId;
+      await settleNew(
+        signal,
+        (tree) => unpackLayer(archive.fd, tree, limits, signal, progress),
+        async (diffId) => {
+          found = diffId;
+          if (expected !== undefined && diffId !== expected) {
+            throw new Error(`the layer unpacks to ${diffId}, and the image says ${expected}`);
+          }
+          return expected === undefined && (await has(diffId)) ? undefined : diffId;
+        },
+      );
+      return found;
     } finally {
       await archive.close();
-      await tree.close();
-      await removeTree(half).catch(() => undefined);
+    }
+  };
+
+  const copyNew = async (diffId: string, { from, idBase, signal }: CopyOptions): Promise<void> => {
+    const source = await open(from, "r");
+    try {
+      await settleNew(
+        signal,
+        (tree) => shiftTree(source.fd, tree, idBase, signal),
+        () => Promise.resolve(diffId),
+      );
+    } finally {
+      await source.close();
     }
   };
 
@@ -120,6 +172,10 @@ export const openLayers = async (directory: string): Promise<Layers> => {
     unpack: (diffId, blob, options) =>
       running.run(diffId, options.signal, async (signal) => {
         if (!(await has(diffId))) await unpackNew(diffId, blob, { ...options, signal });
+      }),
+    copy: (diffId, options) =>
+      running.run(diffId, options.signal, async (signal) => {
+        if (!(await has(diffId))) await copyNew(diffId, { ...options, signal });
       }),
     add: (blob, options) => unpackNew(undefined, blob, options),
     list: async () =>

@@ -81,7 +81,7 @@ const take = async (archive: string) => {
   );
   const work = { progress: NO_PROGRESS, signal, note: (text: string) => void notes.push(text) };
   expect(await store.take(createReadStream(archive), { ...work, name: NAME })).toEqual([NAME]);
-  const { defaults, layers } = await store.prepare(NAME, "holder", signal);
+  const { defaults, layers } = await store.prepare(NAME, "holder", { signal: signal });
   return { defaults, notes, root: layers[0] ?? "" };
 };
 const reason = (archive: string): Promise<string> =>

@@ -11,6 +11,7 @@ import type { Blobs } from "./blobs.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
 import type { Layers } from "./layers.ts";
 import type { Records } from "./records.ts";
+import type { Shifted } from "./shifted.ts";
 import type { RegistrySettings } from "./registry-settings.ts";
 import type { Uses } from "./uses.ts";
 
@@ -18,6 +19,8 @@ export interface Parts {
   readonly directory: string;
   readonly blobs: Blobs;
   readonly layers: Layers;
+  /** Of layers, for containers whose mounts cannot map ids. */
+  readonly shifted: Shifted;
   readonly records: Records;
   readonly uses: Uses;
   readonly pins: Pins;

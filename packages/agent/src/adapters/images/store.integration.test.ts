@@ -46,7 +46,7 @@ const open = async () => {
   let count = 0;
   return {
     verbs: opened,
-    prepare: (image: string, signal: AbortSignal) => opened.prepare(image, `holder-${(count += 1)}`, signal),
+    prepare: (image: string, signal: AbortSignal) => opened.prepare(image, `holder-${(count += 1)}`, { signal }),
   };
 };
 const push = (name: string, layers: { [path: string]: string | Uint8Array }[], ...config: string[]) =>
@@ -307,7 +307,7 @@ test("pushed to the cluster under a name of its own, other hosts have it without
       },
     },
   );
-  const { layers: paths } = await reader.prepare("oci://local/far:1", "holder", never);
+  const { layers: paths } = await reader.prepare("oci://local/far:1", "holder", { signal: never });
   expect(readFileSync(join(paths[0]!, "b"), "utf8")).toBe("2");
   // Of the image of the registry alone no archive would be here.
   await store.verbs.remove("oci://local/far:1");
@@ -329,9 +329,9 @@ test("what the name of a registry is, its registry says, whatever other hosts sa
       },
     },
   );
-  const { layers: paths } = await reader.prepare(`oci://${registry.host}/claimed:1`, "holder", never);
+  const { layers: paths } = await reader.prepare(`oci://${registry.host}/claimed:1`, "holder", { signal: never });
   expect(readFileSync(join(paths[0]!, "a"), "utf8")).toBe("of the registry");
-  await expect(reader.prepare(`oci://${registry.host}/unknown:1`, "holder", never)).rejects.toThrow(
+  await expect(reader.prepare(`oci://${registry.host}/unknown:1`, "holder", { signal: never })).rejects.toThrow(
     /has no .*unknown.*Other hosts have an image under this name, but .*its registry says: import it here too/s,
   );
   expect(read).toBe(0);

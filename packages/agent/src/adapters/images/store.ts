@@ -3,12 +3,12 @@
  * with a digest never twice, a tag other than `latest` only once, `latest` at every use (and what is here will do when
  * the registry does not answer). What was imported is never asked for.
  */
+import { createHash } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   BLOB_CHUNK_BYTES,
   err,
-  distroOf,
   formatImageReference,
   LOCAL_REGISTRY,
   parseDistroReference,
@@ -16,41 +16,47 @@ import {
   problem,
   type ImageDetail,
   type ImageOnHost,
-  type ImageReference,
   type LayerProgress,
 } from "@berth/schema";
 import { FetchRate } from "../../core/images/fetch-rate.ts";
-import type { PreparedImage } from "../../core/images/prepared.ts";
-import { copyProgress, createProgress, type Progress } from "../../core/images/progress.ts";
+import { NO_DEFAULTS, type PreparedImage } from "../../core/images/prepared.ts";
 import { Pace } from "../../core/pace.ts";
-import { SharedWork } from "../../core/shared-work.ts";
 import { DEFAULT_ID_BASE } from "../../core/slots.ts";
 import { Turns } from "../../core/turns.ts";
-import type { ClusterImages, ImageVerbs, ImageWork, WrittenTree } from "../../ports/images.ts";
+import type { ClusterImages, ImageVerbs, ImageWork, PrepareOptions, WrittenTree } from "../../ports/images.ts";
 import { importArchive, SPOOL } from "./archive-in.ts";
 import { exportArchive } from "./archive-out.ts";
 import { openBlobs } from "./blobs.ts";
+import { Bringer } from "./bring.ts";
 import { buildRootfs, cannotBuild, hostMirrors } from "./build-distro.ts";
 import { checkStore } from "./check.ts";
-import { bringFromCluster, elsewhereToo } from "./cluster.ts";
 import { collect, excessOfStore, prune, removeImage, usesOf, type Removed } from "./collect.ts";
 import { commitImage, packed } from "./commit.ts";
 import { readContents, valueOf } from "./contents.ts";
-import { explained, isFull } from "./full-disk.ts";
+import { explained } from "./full-disk.ts";
 import { createHeldFacts, type HeldFacts } from "./held.ts";
 import type { ReadImageSettings } from "./image-settings.ts";
 import { openLayers } from "./layers.ts";
 import { ArchivePins, inGate, Pins, type Parts } from "./parts.ts";
-import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
-import { openRecords, type ImageRecord } from "./records.ts";
+import { openRecords } from "./records.ts";
 import { RegistryFailure } from "./registry-session.ts";
 import type { RegistrySettings } from "./registry-settings.ts";
+import { openShifted } from "./shifted.ts";
 import { openUses } from "./uses.ts";
+import { forgetOwnIds, withOwnIds } from "./own-ids.ts";
 
 export interface OciStore extends ImageVerbs {
   /** `holder` keeps the layers from being collected until it is released. */
-  readonly prepare: (image: string, holder: string, signal: AbortSignal) => Promise<PreparedImage>;
+  readonly prepare: (image: string, holder: string, options: PrepareOptions) => Promise<PreparedImage>;
+  /** The same of one that is no image of the store but this one directory. */
+  readonly prepareTree: (
+    image: string,
+    directory: string,
+    holder: string,
+    options: PrepareOptions,
+  ) => Promise<PreparedImage>;
+  readonly unmount: (holder: string) => Promise<void>;
   readonly release: (holder: string) => Promise<void>;
   readonly holders: () => readonly string[];
   /** What `holder` has mounted, topmost first; undefined when it holds nothing. */
@@ -64,6 +70,7 @@ export interface OciStore extends ImageVerbs {
 }
 
 const BUILD = "build";
+const LAYERS = "layers";
 /** Of a host that has no others. */
 const ALONE: ClusterImages = {
   find: () => Promise.resolve(undefined),
@@ -73,9 +80,7 @@ const ALONE: ClusterImages = {
 class Store implements OciStore {
   readonly facts: HeldFacts;
   readonly #parts: Parts;
-  readonly #running = new SharedWork<ImageRecord>();
-  readonly #pulling = new Map<string, Progress>();
-  readonly #pullTurns: Turns;
+  readonly #bringer: Bringer;
   /** A build has the processor and the one range of ids to itself. */
   readonly #buildTurns = new Turns(1);
   readonly #commitTurns = new Turns(1);
@@ -84,11 +89,36 @@ class Store implements OciStore {
   constructor(parts: Parts, parallelPulls: number, buildIds: number) {
     this.#parts = parts;
     this.facts = createHeldFacts(parts);
-    this.#pullTurns = new Turns(parallelPulls);
+    this.#bringer = new Bringer(parts, parallelPulls);
     this.#buildIds = buildIds;
   }
 
-  async prepare(image: string, holder: string, signal: AbortSignal): Promise<PreparedImage> {
+  async prepare(image: string, holder: string, options: PrepareOptions): Promise<PreparedImage> {
+    const prepared = await this.#held(image, holder, options.signal);
+    const { directory, uses } = this.#parts;
+    const use = uses.holders().get(holder);
+    if (use === undefined) return prepared;
+    const trees = use.diffIds.map((diffId) => ({ diffId, from: this.#parts.layers.path(diffId) }));
+    return await withOwnIds(this.#parts, { holder, use, prepared, trees, about: join(directory, LAYERS) }, options);
+  }
+
+  prepareTree(image: string, directory: string, holder: string, options: PrepareOptions): Promise<PreparedImage> {
+    const prepared = { layers: [directory], defaults: NO_DEFAULTS };
+    const trees = [{ diffId: `sha256:${createHash("sha256").update(image).digest("hex")}`, from: directory }];
+    const use = { image, diffIds: [] };
+    return withOwnIds(this.#parts, { holder, use, prepared, trees, about: directory }, options);
+  }
+
+  async unmount(holder: string): Promise<void> {
+    await forgetOwnIds(this.#parts, holder);
+  }
+
+  async release(holder: string): Promise<void> {
+    await forgetOwnIds(this.#parts, holder);
+    await this.#parts.uses.remove(holder);
+  }
+
+  async #held(image: string, holder: string, signal: AbortSignal): Promise<PreparedImage> {
     const reference = valueOf(parseImageReference(image), image);
     const name = formatImageReference(reference);
     const known = await this.#parts.records.read(name);
@@ -106,7 +136,7 @@ class Store implements OciStore {
       throw new Error(`${name} was imported, and parts of it are not here any more: import it again`);
     }
     try {
-      await this.#bring(reference, name, signal);
+      await this.#bringer.bring(reference, name, signal);
     } catch (error) {
       const mayDo = !signal.aborted && error instanceof RegistryFailure && error.retry;
       const here = mayDo ? await this.#hold(name, holder) : undefined;
@@ -116,10 +146,6 @@ class Store implements OciStore {
     const brought = await this.#hold(name, holder);
     if (brought === undefined) throw new Error(`${name} was removed while it was brought`);
     return brought;
-  }
-
-  release(holder: string): Promise<void> {
-    return this.#parts.uses.remove(holder);
   }
 
   holders(): readonly string[] {
@@ -134,7 +160,7 @@ class Store implements OciStore {
   async pull(image: string, { progress, signal }: ImageWork): Promise<string> {
     const reference = valueOf(parseImageReference(image), image);
     const name = formatImageReference(reference);
-    await this.#bring(reference, name, signal, progress);
+    await this.#bringer.bring(reference, name, signal, progress);
     return name;
   }
 
@@ -227,7 +253,7 @@ class Store implements OciStore {
   }
 
   bringing(image: string): LayerProgress[] {
-    return this.#pulling.get(this.#named(image))?.snapshot() ?? [];
+    return this.#bringer.bringing(this.#named(image));
   }
 
   remove(image: string): Promise<Removed> {
@@ -302,70 +328,6 @@ class Store implements OciStore {
   #mounted(diffIds: readonly string[]): readonly string[] {
     return [...new Set(diffIds.toReversed())].map((diffId) => this.#parts.layers.path(diffId));
   }
-
-  /** Pulls it, once however many ask. Whoever asks with a progress sees that of the one that works. */
-  async #bring(reference: ImageReference, name: string, signal: AbortSignal, follow?: Progress): Promise<void> {
-    const timer =
-      follow === undefined
-        ? undefined
-        : setInterval(() => {
-            copyProgress(this.#pulling.get(name), follow);
-          }, 200);
-    try {
-      await this.#running.run(name, signal, async (shared) => {
-        const progress = createProgress();
-        this.#pulling.set(name, progress);
-        try {
-          return await this.#pullTurns.run(shared, () =>
-            this.#pullWithRoom(reference, name, { progress, signal: shared }),
-          );
-        } finally {
-          copyProgress(progress, follow);
-          this.#pulling.delete(name);
-        }
-      });
-    } finally {
-      clearInterval(timer);
-    }
-    await collect(this.#parts).catch(() => undefined);
-  }
-
-  /** A full disk is cleaned once, whatever the marks say, and then the pull goes on where it ended. */
-  async #pullWithRoom(reference: ImageReference, name: string, options: ImageWork): Promise<ImageRecord> {
-    try {
-      return await this.#pullFromAny(reference, name, options);
-    } catch (error) {
-      if (options.signal.aborted || !isFull(error)) throw error;
-      const { freedBytes } = await collect(this.#parts, Number.MAX_SAFE_INTEGER);
-      if (freedBytes === 0) throw explained(error);
-      return await this.#pullFromAny(reference, name, options).catch((again: unknown) => {
-        throw explained(again);
-      });
-    }
-  }
-
-  /**
-   * A name of the cluster's own comes from whoever imported it. Any other is its registry's to say, and no host's; other
-   * hosts give what a registry does not while it cannot be reached.
-   */
-  async #pullFromAny(reference: ImageReference, name: string, options: ImageWork): Promise<ImageRecord> {
-    const parts = this.#parts;
-    const found = await parts.cluster.find(name);
-    const bring = (manifest: string) => bringFromCluster(parts, reference, manifest, options);
-    if (reference.registry === LOCAL_REGISTRY) {
-      if (found?.imported === true) return bring(found.manifest);
-      const distro = distroOf(reference.repository, reference.tag);
-      const how = distro === undefined ? "import it (berth image import)" : `build it (berth image build ${distro})`;
-      throw new Error(`no other host that answers has ${name}: ${how}`);
-    }
-    try {
-      return await pullImage(parts, reference, name, options);
-    } catch (error) {
-      const mayDo = found !== undefined && !options.signal.aborted && error instanceof RegistryFailure && error.retry;
-      if (!mayDo) throw found === undefined ? error : elsewhereToo(error, name);
-      return bring(found.manifest);
-    }
-  }
 }
 
 export const openOciStore = async (
@@ -380,12 +342,15 @@ export const openOciStore = async (
   for (const name of await readdir(directory)) {
     if (name === BUILD || name.startsWith(SPOOL)) await rm(join(directory, name), { recursive: true, force: true });
   }
+  const uses = await openUses(join(directory, "uses"));
+  const live = new Set([...uses.holders().values()].flatMap(({ idBase }) => idBase ?? []));
   const parts: Parts = {
     directory,
     blobs: await openBlobs(join(directory, "blobs")),
-    layers: await openLayers(join(directory, "layers")),
+    layers: await openLayers(join(directory, LAYERS)),
+    shifted: await openShifted(join(directory, "shifted"), live),
     records: await openRecords(join(directory, "records")),
-    uses: await openUses(join(directory, "uses")),
+    uses,
     pins: new Pins(),
     archives: new ArchivePins(),
     gate: new Turns(1),

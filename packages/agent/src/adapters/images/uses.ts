@@ -8,7 +8,12 @@ import { join } from "node:path";
 import { Type, type Static, decoder } from "@berth/schema";
 import { readSealed, writeSealed } from "../files/atomic-file.ts";
 
-const UseSchema = Type.Object({ image: Type.String(), diffIds: Type.Array(Type.String()) });
+const UseSchema = Type.Object({
+  image: Type.String(),
+  diffIds: Type.Array(Type.String()),
+  /** It has copies of them with ids from here on. */
+  idBase: Type.Optional(Type.Integer({ minimum: 1 })),
+});
 export type Use = Static<typeof UseSchema>;
 const decode = decoder(UseSchema);
 

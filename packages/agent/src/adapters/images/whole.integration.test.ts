@@ -136,7 +136,7 @@ describe("collection", () => {
   test("takes what nothing leads to; never what is held", async () => {
     const store = await open(join(directory, "collected"));
     await store.take(createReadStream(archive), { ...work, name: "oci://local/held:1" });
-    const prepared = await store.prepare("oci://local/held:1", "holder", work.signal);
+    const prepared = await store.prepare("oci://local/held:1", "holder", { signal: work.signal });
     await expect(store.remove("oci://local/held:1")).rejects.toThrow(/is used by holder: stop them first/);
     // Another life: what is held is known all the same.
     const later = await open(join(directory, "collected"));

@@ -19,5 +19,7 @@ export const NO_DEFAULTS: ImageDefaults = { command: [], env: {}, workdir: "/", 
 export interface PreparedImage {
   /** Directories on this host, topmost first. */
   readonly layers: readonly string[];
+  /** Their files have the container's own ids already; else its mounts map them. */
+  readonly shifted?: boolean;
   readonly defaults: ImageDefaults;
 }
