@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AllocationId, HostId, LogRecord, Resources } from "@berth/schema";
 import { createBerthCell, EXITED, jobOf } from "./berth-cell.ts";
+import { jittered } from "./perturb.ts";
 import { traceFiles, tracesDirectory } from "./traces.ts";
 
 interface Machine {
@@ -16,14 +17,23 @@ interface Machine {
   readonly size: number;
 }
 
+/** Of a perturbed copy. */
+const [START_SPREAD, LASTS_SPREAD, SIZE_SPREAD] = [0.002, 0.1, 0.05];
+
 const load = (file: string): { readonly capacity: number; readonly machines: readonly Machine[] } => {
   const text = gunzipSync(readFileSync(join(tracesDirectory(), "tbpp", file))).toString("utf8");
   const [head = "", ...lines] = text.trim().split("\n");
+  const capacity = Number(head.trim().split(/\s+/)[1]);
   const machines = lines.map((line) => {
     const [, start = 0, end = 0, size = 0] = line.trim().split(/\s+/).map(Number);
-    return { start, end, size };
+    const from = start === 0 ? 0 : jittered(start, START_SPREAD);
+    return {
+      start: from,
+      end: from + jittered(end - start, LASTS_SPREAD),
+      size: Math.min(capacity, jittered(size, SIZE_SPREAD)),
+    };
   });
-  return { capacity: Number(head.trim().split(/\s+/)[1]), machines };
+  return { capacity, machines };
 };
 
 interface Step {

@@ -6,6 +6,7 @@ import type { Resources } from "@berth/schema";
 import { seededRandom } from "../../packages/scheduler/sim/random.ts";
 import { baselines, book, createCell, type Pick } from "./baselines.ts";
 import { createBerthCell, jobOf } from "./berth-cell.ts";
+import { redrawn } from "./perturb.ts";
 import { readCsv, traceFiles } from "./traces.ts";
 
 const CPUS = 96;
@@ -19,8 +20,8 @@ interface Sequence {
 const load = (): Sequence[] =>
   traceFiles("huawei_numa", /^VM_data_C\d+\.csv\.gz$/).map((file) => ({
     name: file.slice("VM_data_".length, -".csv.gz".length),
-    requests: readCsv("huawei_numa", file).map(
-      (row) => [Number(row["flavor_vcpus"]), Number(row["flavor_ram"])] as const,
+    requests: redrawn(
+      readCsv("huawei_numa", file).map((row) => [Number(row["flavor_vcpus"]), Number(row["flavor_ram"])] as const),
     ),
   }));
 

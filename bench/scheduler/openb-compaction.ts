@@ -6,6 +6,7 @@ import { seededRandom } from "../../packages/scheduler/sim/random.ts";
 import { fewest } from "./huawei.ts";
 import { canTake, devicesFor } from "./openb.ts";
 import { berthHolds } from "./openb-berth.ts";
+import { otherSeed, redrawn } from "./perturb.ts";
 import { loadNodes, loadTasks, recount, shuffled, type Node, type Task } from "./openb-trace.ts";
 
 const TASKS = 6_000;
@@ -30,8 +31,8 @@ export interface Compaction {
 }
 
 /** `bound` is where the search begins. */
-export const openbCompaction = (bound: number, seeds: readonly number[] = [1, 2, 3]): Compaction[] => {
-  const tasks = loadTasks("openb_pod_list_default.csv.gz").slice(0, TASKS);
+export const openbCompaction = (bound: number, seeds: readonly number[] = [1, 2, 3].map(otherSeed)): Compaction[] => {
+  const tasks = redrawn(loadTasks("openb_pod_list_default.csv.gz").slice(0, TASKS));
   const meanOf = (holds: (tasks: readonly Task[], nodes: readonly Node[]) => boolean): number | undefined => {
     let sum = 0;
     for (const seed of seeds) {

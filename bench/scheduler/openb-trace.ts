@@ -1,5 +1,6 @@
 /** The openb trace (alibaba/clusterdata, cluster-trace-gpu-v2023; Weng et al., ATC'23): GPU nodes, and lists of tasks. */
 import type { Random } from "../../packages/scheduler/sim/random.ts";
+import { jittered } from "./perturb.ts";
 import { readCsv } from "./traces.ts";
 
 export interface Node {
@@ -39,10 +40,13 @@ export const loadNodes = (): Node[] =>
     return node;
   });
 
+/** Of a perturbed copy. */
+const SPREAD = 0.1;
+
 export const loadTasks = (file: string): Task[] =>
   readCsv("openb", file).map((row) => ({
-    cpu: Number(row["cpu_milli"]),
-    memory: Number(row["memory_mib"]),
+    cpu: jittered(Number(row["cpu_milli"]), SPREAD),
+    memory: jittered(Number(row["memory_mib"]), SPREAD),
     gpus: Number(row["num_gpu"]),
     gpuMillis: Number(row["gpu_milli"]),
     models: (row["gpu_spec"] ?? "").split("|").filter((model) => model !== ""),

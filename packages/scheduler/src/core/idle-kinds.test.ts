@@ -4,7 +4,7 @@ import { createHostTable } from "./host-table.ts";
 import { createIdleKinds } from "./idle-kinds.ts";
 import { BASE, padded, STRIDE } from "./vector.ts";
 
-/** Six hosts alike, and one of another model. */
+/** Six hosts alike, but for a little memory, and one of another model. */
 const cell = () => {
   const table = createHostTable(STRIDE, 3);
   const kinds = createIdleKinds(table);
@@ -13,7 +13,12 @@ const cell = () => {
     kinds.note(slot, isIdle, (which, guard) => void guards.set(which, guard));
   for (let at = 0; at < 7; at += 1) {
     const slot = table.slotOf(`h${at}` as HostId);
-    table.setHost(slot, padded([1000, 1000, 100]), true, new Int32Array(STRIDE - BASE).fill(at === 6 ? 2 : 1));
+    table.setHost(
+      slot,
+      padded([1000, 1_000_000 - 317 * at, 100]),
+      true,
+      new Int32Array(STRIDE - BASE).fill(at === 6 ? 2 : 1),
+    );
     note(slot, true);
   }
   return { note, guardOf: (slot: number) => guards.get(slot) ?? 0 };

@@ -1,5 +1,6 @@
 /**
- * The last idle hosts of each kind, which are alike in all that they have: only they can take what needs a whole host of it,
+ * The last idle hosts of each kind, which have the same devices and about as much of all else (two machines of one model differ
+ * by some memory that the kernel keeps, and by what is on their disks): only they can take what needs a whole host of it,
  * and whether that will come nobody can learn before it does. So the last one is opened as if all of its room came back, the
  * last but one as if half of it did, and so on.
  */
@@ -8,6 +9,15 @@ import { BASE } from "./vector.ts";
 
 /** Of a kind with more idle hosts than these none is guarded. */
 const GUARDED = 4;
+
+/** So many steps between two powers of two: amounts of one step are about the same. */
+const STEPS = 4;
+
+const aboutAs = (amount: number): number => {
+  let step = 1;
+  while (step * 2 * STEPS <= amount) step *= 2;
+  return Math.round(amount / step) * step;
+};
 
 /** Ready, with nothing on it, and with devices to lose. */
 export const isIdleWithDevices = ({ rows, stride, width }: HostTable, slot: number): boolean => {
@@ -29,7 +39,8 @@ export const createIdleKinds = ({ rows, stride }: HostTable): IdleKinds => {
     const { allocatable, models } = rows();
     const columns = stride - BASE;
     const all = allocatable.subarray(slot * stride, (slot + 1) * stride);
-    return `${all.join()} ${models.subarray(slot * columns, (slot + 1) * columns).join()}`;
+    const plain = Array.from(all.subarray(0, BASE), aboutAs);
+    return `${plain.join()} ${all.subarray(BASE).join()} ${models.subarray(slot * columns, (slot + 1) * columns).join()}`;
   };
   const guardOf = (count: number): number => (count > GUARDED ? 0 : 1 / count);
   const tell = (key: string, changed: (slot: number, guard: number) => void): void => {

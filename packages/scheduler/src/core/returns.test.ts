@@ -21,8 +21,17 @@ it("takes it that room comes back, until many moments say otherwise", () => {
   live(returns, 1, { placed: 5_000, ended: 0 });
   live(returns, 10, { placed: 1, ended: 0 }, 1);
   expect(returns.level()).toBe(1);
+  // Nor have they after half as many more.
   live(returns, 2_000, { placed: 1, ended: 0 }, 20);
-  expect(returns.level()).toBe(0);
+  expect(returns.level()).toBe(1);
+  live(returns, 50_000, { placed: 1, ended: 0 }, 3_000);
+  expect(returns.level()).toBeLessThanOrEqual(0.25);
+});
+
+it("is soon told where nothing was placed at once", () => {
+  const returns = createReturns();
+  live(returns, 300, { placed: 1, ended: 0 });
+  expect(returns.level()).toBeLessThan(0.5);
 });
 
 it("learns again that as much ends as begins", () => {

@@ -4,13 +4,16 @@
  * as much ends as begins, an idle host is one that could stay closed.
  *
  * Counted by moments, not by placements: what is placed at one moment had no time to end, so that it counts by the length of
- * its number only. There is no telling at first, and the two mistakes do not cost the same: tasks that end only late keep a
+ * its number only. The rest of it is taken to come back for as long as no more has followed than was placed at once: a cell
+ * that is filled in one go, and then gets a little more each minute, says nothing yet. There is no telling at first, and the two mistakes do not cost the same: tasks that end only late keep a
  * host open that they were spread to, while an idle host is there for the next task too. So returning counts as known until
  * so many moments say otherwise.
  */
 export interface ReturnsFacts {
   readonly moments: number;
   readonly returned: number;
+  /** Placed at once with others, of which it says nothing when they end; absent from what older versions learned. */
+  readonly untold?: number;
   readonly atMs: number;
   readonly placed: number;
   readonly ended: number;
@@ -33,7 +36,14 @@ const STEADY = 0.6 / LEVELS;
 
 /** With `learned` it goes on where that one was, at that level. */
 export const createReturns = (learned?: ReturnsFacts, level = 1): Returns => {
-  let { moments, returned, atMs, placed, ended } = learned ?? {
+  let {
+    moments,
+    returned,
+    untold = 0,
+    atMs,
+    placed,
+    ended,
+  } = learned ?? {
     moments: 0,
     returned: 0,
     atMs: -1,
@@ -49,10 +59,12 @@ export const createReturns = (learned?: ReturnsFacts, level = 1): Returns => {
         const weight = 32 - Math.clz32(placed);
         moments += weight;
         returned += weight * Math.min(1, ended / placed);
+        untold += placed - weight;
         // What is too much for this moment makes room for the next.
         ended = Math.max(0, ended - placed);
         placed = 0;
-        const share = (returned + ASSUMED_MOMENTS) / (moments + ASSUMED_MOMENTS);
+        const assumed = ASSUMED_MOMENTS + untold;
+        const share = (returned + assumed) / (moments + assumed);
         const now = Math.min(1, 2 * share);
         if (Math.abs(now - known) > STEADY) known = Math.round(now * LEVELS) / LEVELS;
       }
@@ -63,8 +75,8 @@ export const createReturns = (learned?: ReturnsFacts, level = 1): Returns => {
       ended += 1;
     },
     forget: () => {
-      [moments, returned, ended] = [moments / 2, returned / 2, Math.floor(ended / 2)];
+      [moments, returned, untold, ended] = [moments / 2, returned / 2, untold / 2, Math.floor(ended / 2)];
     },
-    facts: () => ({ moments, returned, atMs, placed, ended }),
+    facts: () => ({ moments, returned, untold, atMs, placed, ended }),
   };
 };
