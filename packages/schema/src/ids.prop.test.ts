@@ -52,6 +52,9 @@ describe("made ids", () => {
         let value = 0n;
         for (const letter of text) value = (value << 5n) | BigInt(crockford.indexOf(letter));
         expect([(value >> 76n) & 15n, (value >> 62n) & 3n, value >> 80n]).toEqual([7n, 2n, BigInt(now)]);
+        const tail = bytes.slice(2).reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+        expect((value >> 64n) & 0xfffn).toBe(BigInt(((bytes[0] ?? 0) << 4) | ((bytes[1] ?? 0) & 15)));
+        expect(value & (2n ** 62n - 1n)).toBe(tail & (2n ** 62n - 1n));
       }),
     );
   });

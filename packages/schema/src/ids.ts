@@ -52,22 +52,27 @@ export const parseTaskRef = (
   return { project: project as ProjectName | undefined, job: job as JobName, index: Number(index ?? "0") };
 };
 
-const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
+const CROCKFORD = Array.from("0123456789abcdefghjkmnpqrstvwxyz", (letter) => letter.charCodeAt(0));
 
 /**
  * `prefix_` and 26 characters for a UUIDv7 of this millisecond.
- * `random` must hold 10 bytes; time and randomness are parameters so that a replay makes the same ids.
+ * `random` must hold 10 bytes; time and randomness are parameters so that a replay makes the same ids. Made for every
+ * placement, so without numbers longer than a word, and as one flat string.
  */
 export const makeId = (prefix: "alloc" | "eval", nowMs: number, random: Uint8Array): string => {
-  let value = BigInt(Math.trunc(nowMs)) & 0xffff_ffff_ffffn;
-  value = (value << 4n) | 7n;
-  const byte = (at: number): bigint => BigInt(random[at] ?? 0);
-  value = (value << 12n) | ((byte(0) << 4n) | (byte(1) & 15n));
-  value = (value << 2n) | 2n;
-  let tail = 0n;
-  for (let at = 2; at < 10; at += 1) tail = (tail << 8n) | byte(at);
-  value = (value << 62n) | (tail & ((1n << 62n) - 1n));
-  let text = "";
-  for (let shift = 125n; shift >= 0n; shift -= 5n) text += CROCKFORD[Number((value >> shift) & 31n)];
-  return `${prefix}_${text}`;
+  const ms = Math.trunc(nowMs);
+  const high = Math.floor(ms / 2 ** 32);
+  const [first = 0, second = 0, third = 0] = random;
+  const octets = [high >> 8, high, ms >>> 24, ms >>> 16, ms >>> 8, ms];
+  octets.push(0x70 | (first >> 4), (first << 4) | (second & 15), 0x80 | (third & 63));
+  for (let at = 3; at < 10; at += 1) octets.push(random[at] ?? 0);
+  const codes = prefix === "alloc" ? [97, 108, 108, 111, 99, 95] : [101, 118, 97, 108, 95];
+  // Before the 128 bits stand two that are 0, so that they make whole characters.
+  let [held, bits] = [0, 2];
+  for (const octet of octets) {
+    held = (held << 8) | (octet & 255);
+    for (bits += 8; bits >= 5; bits -= 5) codes.push(CROCKFORD[(held >> (bits - 5)) & 31] as number);
+    held &= 31;
+  }
+  return String.fromCharCode(...codes);
 };
