@@ -158,7 +158,8 @@ export const VolumeRemovedSchema = Type.Object(
   {
     project: ProjectNameSchema,
     name: VolumeNameSchema,
-    host: HostIdSchema,
+    /** Null: it was gone before this was asked, by the same request. */
+    host: Type.Union([HostIdSchema, Type.Null()]),
     state: Type.Enum(["removed", "removing"]),
     revision: whole,
   },

@@ -2,19 +2,30 @@
  * Changes that users ask a follower for. The leader does them; a follower passes them on, waits until its own fold has
  * caught up with the answer, and only then answers, so that whoever asked sees here what was done there.
  *
- * A request whose answer does not come is sent again, to whoever leads then. That never does it twice: a submission
- * carries an Idempotency-Key, the user's or one made here, which the log remembers; everything else says how things shall
- * be, so saying it twice changes nothing.
+ * A request whose answer does not come is sent again, to whoever leads then. That never does it twice, and answers as the
+ * first time: a submission carries an Idempotency-Key, the user's or one made here, and everything else a number, which the
+ * log remembers.
  */
 import { randomUUID } from "node:crypto";
-import { Type, decoder, err, ok, OriginSchema, problem, type Problem, type Reply, type Result } from "@berth/schema";
+import {
+  Type,
+  decoder,
+  err,
+  ok,
+  OriginSchema,
+  problem,
+  type Origin,
+  type Problem,
+  type Reply,
+  type Result,
+} from "@berth/schema";
 import type { PeerLine } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Api } from "./api.ts";
 import type { Engine } from "./engine.ts";
 import { pause } from "./pause.ts";
 
-/** Everything of the API that changes the cluster. */
+/** Everything of the API that changes the cluster. What it takes goes through JSON: null, never undefined. */
 export const WRITES = [
   "submit",
   "startFromSnapshot",
@@ -145,32 +156,22 @@ export const createForwarding = (options: ForwardOptions): Api => {
     return err(problem("leader.unknown", detail, { retryAfterMs: 1_000 }));
   };
 
+  /** The answer of a write is lost with whoever gave it; by its number the next leader knows that it was done. */
+  const numbered = (args: readonly unknown[]): readonly unknown[] => {
+    const request = randomUUID();
+    return args.map((argument) => (decodeOrigin(argument).ok ? { ...(argument as Origin), request } : argument));
+  };
+
+  const writes = Object.fromEntries(
+    WRITES.map((op) => [op, (...args: readonly unknown[]) => forward(op, numbered(args))]),
+    // Each takes what the write of its name takes, and passes all of it on.
+  ) as unknown as Writes;
+
   return {
     ...local,
-    submit: (document, origin, key) => forward("submit", [document, origin, key ?? `forwarded-${randomUUID()}`]),
+    ...writes,
+    submit: (document, origin, key) => writes.submit(document, origin, key ?? `forwarded-${randomUUID()}`),
     startFromSnapshot: (id, clone, origin, key) =>
-      forward("startFromSnapshot", [id, clone, origin, key ?? `forwarded-${randomUUID()}`]),
-    beginRemoval: (id, origin) => forward("beginRemoval", [id, origin]),
-    endRemoval: (id, origin) => forward("endRemoval", [id, origin]),
-    stop: (project, job, origin) => forward("stop", [project, job, origin]),
-    enrol: (enrolment, origin) => forward("enrol", [enrolment, origin]),
-    cordon: (id, origin) => forward("cordon", [id, origin]),
-    uncordon: (id, origin) => forward("uncordon", [id, origin]),
-    drain: (id, deadlineMs, origin) => forward("drain", [id, deadlineMs, origin]),
-    removeHost: (id, force, origin) => forward("removeHost", [id, force, origin]),
-    createJoinToken: (draft, origin) => forward("createJoinToken", [draft, origin]),
-    revokeJoinToken: (id, origin) => forward("revokeJoinToken", [id, origin]),
-    join: (draft, origin) => forward("join", [draft, origin]),
-    createVolume: (request, project, origin) => forward("createVolume", [request, project, origin]),
-    copyVolume: (request, project, from, origin) => forward("copyVolume", [request, project, from, origin]),
-    removeVolume: (project, name, origin) => forward("removeVolume", [project, name, origin]),
-    createProject: (request, origin) => forward("createProject", [request, origin]),
-    changeProject: (name, change, origin) => forward("changeProject", [name, change, origin]),
-    removeProject: (name, origin) => forward("removeProject", [name, origin]),
-    setSecret: (draft, origin) => forward("setSecret", [draft, origin]),
-    removeSecret: (project, name, origin) => forward("removeSecret", [project, name, origin]),
-    createAccess: (draft, origin) => forward("createAccess", [draft, origin]),
-    revokeAccess: (idOrName, origin) => forward("revokeAccess", [idOrName, origin]),
-    note: (id, record, origin) => forward("note", [id, record, origin]),
+      writes.startFromSnapshot(id, clone, origin, key ?? `forwarded-${randomUUID()}`),
   };
 };

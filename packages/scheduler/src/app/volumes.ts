@@ -61,11 +61,11 @@ export interface VolumesApi {
     from: string,
     origin: Origin,
   ) => Answer<VolumeView>;
-  /** `id`: only if it is that one. */
+  /** `id`: only if it is that one; null: whichever has the name. */
   readonly removeVolume: (
     project: ProjectName,
     name: string,
-    id: string | undefined,
+    id: string | null,
     origin: Origin,
   ) => Answer<VolumeRemoved>;
 }
@@ -276,7 +276,8 @@ export const createVolumes = ({
         decideRemoveVolume(now, project, name, origin.who, id),
       );
       if (!done.ok) return done;
-      if (!before.ok) return before;
+      // Asked again, when it had long been done.
+      if (!before.ok) return ok({ project, name, host: null, state: "removed", revision: state.revision });
       const { hostId: host } = before.value;
       const removing = state.volumes.get(before.value.key);
       const isLeft = removing?.generation === before.value.generation;

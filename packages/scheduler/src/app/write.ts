@@ -1,10 +1,13 @@
 /** The two steps that most changes of an operator are made of: records into the log, and, for hosts, word to the bus. */
 import { err, ok, problem, type LogRecord, type Origin, type Problem, type Result } from "@berth/schema";
-import type { ClusterState, Need } from "../core/index.ts";
+import { wasDone, type ClusterState, type Need } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { Engine } from "./engine.ts";
 
-/** If whoever asks may: appends what `decide` makes of the state as it is then, as one transaction; resolves to its revision. */
+/**
+ * If whoever asks may: appends what `decide` makes of the state as it is then, as one transaction; resolves to its
+ * revision. What a request has done already, whose answer was lost with a leader, is not decided again.
+ */
 export const writeRecords = async (
   engine: Engine,
   cause: string,
@@ -18,6 +21,7 @@ export const writeRecords = async (
     need,
     splittable: false,
     decide: (now) => {
+      if (wasDone(now, origin)) return ok({ records: [], value: undefined });
       const records = decide(now);
       return records.ok ? ok({ records: records.value, value: undefined }) : records;
     },

@@ -12,6 +12,7 @@ import {
   type AuditEntry,
   type AuditList,
   type LogRecord,
+  type Origin,
   type Problem,
   type RequestRecord,
   type Result,
@@ -64,6 +65,18 @@ export const restoreAudit = (
 };
 
 const MAX_LOOKED_AT = 256;
+/** Whoever passes a request on again does so within seconds. */
+const MAX_REPEATED_AFTER = 2_048;
+
+/** A change is in the trail of the very transaction that made it: so a request is known again, by whoever leads then. */
+export const wasDone = ({ audit }: Pick<ClusterState, "audit">, { request }: Origin): boolean => {
+  if (request === undefined) return false;
+  const from = Math.max(0, audit.changes.length - MAX_REPEATED_AFTER);
+  for (let at = audit.changes.length - 1; at >= from; at -= 1) {
+    if (audit.changes[at]?.origin.request === request) return true;
+  }
+  return false;
+};
 
 /** `cause` names this very request. A note that was passed on twice, since the answer to the first was lost, is written once. */
 export const decideNote = ({ audit }: ClusterState, cause: string, record: RequestRecord): LogRecord[] => {

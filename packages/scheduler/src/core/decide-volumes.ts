@@ -127,19 +127,19 @@ export const holdersOf = (state: ClusterState, { hostId, key }: VolumeRecord): A
   allocationsOn(state, hostId).filter(({ index, spec }) => usesOf(spec, index).some((use) => use.key === key));
 
 /** Of whoever says an id: there may be another one of its name by now. */
-export const refuseAnother = (volume: VolumeRecord, id: string | undefined): Problem | undefined => {
+export const refuseAnother = (volume: VolumeRecord, id: string | null): Problem | undefined => {
   const { name, project } = volume;
-  if (id === undefined || id === volumeIdOf(volume)) return undefined;
+  if (id === null || id === volumeIdOf(volume)) return undefined;
   return problem("volume.not_found", `there is no volume ${id} any more: ${project}/${name} is ${volumeIdOf(volume)}`);
 };
 
-/** Of one that is on no host any more, all there is is forgotten. Undefined `id`: whichever has that name. */
+/** Of one that is on no host any more, all there is is forgotten. Null `id`: whichever has that name. */
 export const decideRemoveVolume = (
   state: ClusterState,
   project: ProjectName,
   name: string,
   by: string,
-  id?: string,
+  id: string | null = null,
 ): Result<LogRecord[], Problem> => {
   const found = findVolume(state, project, name);
   if (!found.ok) return found;

@@ -11,7 +11,7 @@ export {
   type NewAccess,
   type Rights,
 } from "./access.ts";
-export { auditPage, decideNote, type AuditFilter } from "./audit.ts";
+export { auditPage, decideNote, wasDone, type AuditFilter } from "./audit.ts";
 export { decideForget } from "./decide-forget.ts";
 export { decideDrain } from "./decide-drain.ts";
 export { decideCordon, decideDraining, decideRemove, decideUncordon } from "./decide-duty.ts";

@@ -101,7 +101,7 @@ export const addVolumeRoutes = (server: Server, { api, archives }: Control, audi
     },
     async (request) => {
       const { project, volume } = request.params;
-      return orRefuse(await api.removeVolume(project, volume, request.query.id, originOf(request)));
+      return orRefuse(await api.removeVolume(project, volume, request.query.id ?? null, originOf(request)));
     },
   );
 
