@@ -9,26 +9,19 @@
  * system. Output goes to stdout as it comes; the exit code is the command's, 124 after the time-out. What the command
  * writes to the device $BERTH_VM_RESULT becomes FILE. Nothing else of the host is written to.
  */
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { CACHE, kernelDirectory, kernelImage, moduleFiles, VmFailure } from "./v2/kernel.ts";
+import { baseMachine, makeDisk, mountHost, packInitramfs, quote } from "./v2/initramfs.ts";
+import { CACHE, kernelDirectory, kernelImage, VmFailure } from "./v2/kernel.ts";
 
 const EXIT_MARK = "berth-v2-vm-exit:";
 const BOOT_TIMEOUT_S = 120;
 
-const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
-
 /** What is mounted over /tmp, /root and /run may hide the checkout: it is held before and put back after. */
 const init = (checkout: string): string => `#!/bin/busybox sh
-B=/bin/busybox
-$B mkdir -p /proc /sys /dev /root
-$B mount -t proc proc /proc
-$B mount -t sysfs sysfs /sys
-$B mount -t devtmpfs devtmpfs /dev
-for module in $($B cat /modules/order); do $B insmod /modules/$module || echo "insmod $module failed"; done
-$B mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=loose,ro root /root || exec $B poweroff -f
+${mountHost("/root")}
 $B mkdir -p /checkout
 $B mount -o bind /root${quote(checkout)} /checkout
 $B mount -t proc proc /root/proc
@@ -72,26 +65,6 @@ const commandScript = (command: readonly string[]): string => {
   ].join("\n");
 };
 
-const makeInitramfs = (kernel: string, directory: string, command: readonly string[]): string => {
-  const tree = join(directory, "initramfs");
-  for (const folder of ["bin", "modules"]) mkdirSync(join(tree, folder), { recursive: true });
-  cpSync("/bin/busybox", join(tree, "bin/busybox"));
-  const order = moduleFiles(kernel);
-  for (const file of order) cpSync(file, join(tree, "modules", basename(file)));
-  writeFileSync(join(tree, "modules/order"), order.map((file) => basename(file)).join("\n"));
-  writeFileSync(join(tree, "command"), commandScript(command));
-  writeFileSync(join(tree, "init"), init(process.cwd()), { mode: 0o755 });
-  const image = join(directory, "initramfs.cpio");
-  execFileSync("sh", [
-    "-c",
-    `cd ${quote(tree)} && find . | /bin/busybox cpio -o -H newc > ${quote(image)} 2>/dev/null`,
-  ]);
-  return image;
-};
-
-/** Software emulation unless asked otherwise: a nested KVM may be offered and still hang at the first instruction. */
-const accelerator = (): string => (process.env["BERTH_VM_ACCEL"] === "kvm" ? "kvm" : "tcg,thread=multi");
-
 interface Options {
   readonly memoryMiB: string;
   readonly timeoutS: number;
@@ -99,13 +72,15 @@ interface Options {
 }
 
 const machine = (kernel: string, initramfs: string, disk: string, options: Options): string[] => [
-  ...["-accel", accelerator(), "-cpu", "max,arch-capabilities=off", "-smp", "2", "-m", options.memoryMiB],
-  ...["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"],
+  ...baseMachine({
+    kernelImage: resolve(kernelImage(kernel)),
+    initramfs,
+    disk,
+    memoryMiB: options.memoryMiB,
+    append: "",
+  }),
+  ...["-serial", "stdio"],
   ...["-serial", options.result === undefined ? "null" : `file:${resolve(options.result)}`],
-  ...["-kernel", resolve(kernelImage(kernel)), "-initrd", initramfs],
-  ...["-append", "console=ttyS0 quiet loglevel=3 panic=-1 psi=1 rdinit=/init"],
-  ...["-drive", `file=${disk},format=raw,if=virtio,cache=unsafe`],
-  ...["-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"],
 ];
 
 /** Resolves to the exit code of the command. */
@@ -154,10 +129,10 @@ const run = async (command: readonly string[], options: Options): Promise<number
   const directory = mkdtempSync(join(CACHE, "run-"));
   try {
     const disk = join(directory, "scratch.img");
-    execFileSync("truncate", ["-s", "4G", disk]);
-    const quotas = ["-O", "quota,project", "-E", "quotatype=prjquota"];
-    execFileSync("mkfs.ext4", ["-q", "-F", ...quotas, disk], { stdio: "ignore" });
-    return await watch(machine(kernel, makeInitramfs(kernel, directory, command), disk, options), options.timeoutS);
+    makeDisk(disk);
+    const files = { init: init(process.cwd()), command: commandScript(command) };
+    const initramfs = packInitramfs(kernel, directory, files);
+    return await watch(machine(kernel, initramfs, disk, options), options.timeoutS);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

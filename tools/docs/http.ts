@@ -336,7 +336,7 @@ export const render = (): string =>
 \`limit\` is at most 1000. \`next\` of an answer is the \`cursor\` of the following page, or null. \`revision\` is the sequence of the log that the answer rests on.`,
     `## Waiting and repeating
 
-\`GET\` of a job with \`?wait=30s&revision=N\` answers as soon as the job differs from revision N, or after the wait. A \`POST\` with an \`Idempotency-Key\` may be repeated after a lost answer: it is done once, and the repetition gets the same result.`,
+\`GET\` of a job with \`?wait=30s&revision=N\` answers as soon as the job differs from revision N, or after the wait. A \`POST\` with an \`Idempotency-Key\` may be repeated after a lost answer: it is done once, and the repetition gets the same result. A token that was made is the exception, since only its digest is kept: revoke it and make another. Of several schedulers each answers reads with everything that was acknowledged by any of them before; when it cannot (the bus is silent), the answer has the header \`berth-behind-ms\`: what happened in so many milliseconds before it may be missing.`,
     `## The live feed
 
 \`/v1/watch\` is a WebSocket of JSON text frames. The first is a \`snapshot\`; each \`delta\` names the revision it follows (\`previous\`), so a gap shows. After a lost connection ask with \`?since=REVISION\`: what was missed comes as deltas, or a new snapshot when that is too long ago. \`usage\` frames carry measurements, which have no revision; \`ping\` shows that the line is alive. A client that reads too slowly is disconnected and asks again.`,

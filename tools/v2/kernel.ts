@@ -87,7 +87,7 @@ const dependsOf = (file: string): string[] => {
 };
 
 /** Files of the modules in an order in which they can be loaded. */
-export const moduleFiles = (kernel: string): readonly string[] => {
+export const moduleFiles = (kernel: string, more: readonly string[] = []): readonly string[] => {
   const root = join(kernel, "lib/modules");
   const found = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ko"));
   const files = new Map(found.map((file) => [canonical(basename(file, ".ko")), join(root, file)]));
@@ -99,6 +99,6 @@ export const moduleFiles = (kernel: string): readonly string[] => {
     order.push(file);
   };
   // virtio's parts are not always listed as dependencies of the drivers on top.
-  for (const name of ["virtio", "virtio_ring", ...MODULES]) visit(canonical(name));
+  for (const name of ["virtio", "virtio_ring", ...MODULES, ...more]) visit(canonical(name));
   return order;
 };

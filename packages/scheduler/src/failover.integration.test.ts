@@ -78,6 +78,17 @@ test("any instance takes writes and shows them at once", async () => {
   expect((await follower.call("POST", "/v1/jobs", { name: "b" })).status).toBe(422);
   expect((await follower.call("POST", "/v1/jobs/default/a/stop")).status).toBe(200);
   expect((await follower.call("POST", "/v1/jobs/default/nothing/stop")).body.code).toBe("job.not_found");
+  // And what was done elsewhere.
+  for (let at = 0; at < 20; at += 1) {
+    expect((await leader.call("POST", "/v1/jobs", batch(`n-${at}`))).status).toBe(201);
+    const seen = await follower.call("GET", `/v1/jobs/default/n-${at}`);
+    expect([seen.status, seen.headers.get("berth-behind-ms")]).toEqual([200, null]);
+  }
+  const gone = (await leader.call("POST", "/v1/access", { name: "short", role: "viewer" })).body.token as string;
+  const short = clientOf(follower.url, gone);
+  expect((await short("GET", "/v1/jobs")).status).toBe(200);
+  expect((await leader.call("POST", "/v1/access/short/revoke")).status).toBe(200);
+  expect((await short("GET", "/v1/jobs")).status).toBe(401);
   const origins = (await readAll(ensemble)).map(({ origin }) => origin?.who ?? null);
   expect(origins).toContain("admin");
 
@@ -152,6 +163,11 @@ test("a leader that was paused, and one that was cut off, write nothing more; bo
   expect(await two.leads()).toBe(true);
   const refused = await one.call("POST", "/v1/jobs", batch("never"));
   expect(refused.status).toBe(503);
+  // It still shows what it knows, and says that this may be old.
+  const old = await one.call("GET", "/v1/jobs/default/a");
+  expect(old.status).toBe(200);
+  expect(Number(old.headers.get("berth-behind-ms"))).toBeGreaterThan(0);
+  expect((await two.call("GET", "/v1/jobs/default/b")).headers.get("berth-behind-ms")).toBeNull();
   proxy.heal();
   await eventually("it follows", async () => (await one.call("GET", "/v1/jobs/default/b")).status === 200, 30_000);
   await submit([one], "c");

@@ -66,6 +66,33 @@ describe("idempotency", () => {
     expect(actions.filter((action) => action === "create")).toHaveLength(1);
     expect(actions.filter((action) => action === "unchanged")).toHaveLength(9);
   });
+
+  test("whatever else is asked again under its key is done once, and answered as the first time", async () => {
+    const scheduler = await startScheduler();
+    const value = Buffer.from("hidden").toString("base64");
+    const steps = [
+      ["/v1/projects", { name: "media" }],
+      ["/v1/projects/media/secrets/db", { value }],
+      ["/v1/projects/media/secrets/db/remove", {}],
+      ["/v1/projects/media/remove", {}],
+    ] as const;
+    for (const [path, body] of steps) {
+      const headers = { "idempotency-key": `key of ${path}` };
+      const first = await scheduler.call("POST", path, body, headers);
+      const again = await scheduler.call("POST", path, body, headers);
+      expect([first.status < 300, first.text], path).toEqual([true, again.text]);
+      const unkeyed = await scheduler.call("POST", path, body);
+      if (path.endsWith("/remove")) expect([path, unkeyed.status]).toEqual([path, 404]);
+    }
+    // What goes into the log tells nobody the key, nor lets the body be tried.
+    const { body } = await scheduler.call("GET", "/v1/audit");
+    const text = JSON.stringify(body);
+    for (const hidden of ["key of", value, "hidden"]) expect(text).not.toContain(hidden);
+    // The same key for another request is another request.
+    const other = { "idempotency-key": "one key" };
+    await scheduler.call("POST", "/v1/projects", { name: "one" }, other);
+    expect((await scheduler.call("POST", "/v1/projects", { name: "two" }, other)).body.name).toBe("two");
+  });
 });
 
 describe("a silent host", () => {

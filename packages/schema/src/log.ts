@@ -315,7 +315,7 @@ export const OriginSchema = Type.Object(
     from: Type.String({ maxLength: 64 }),
     /** The access token that it was asked with. Absent: the token of the data directory, or one of joining. */
     access: Type.Optional(AccessIdSchema),
-    /** Of what a follower passed on: should the answer be lost, it is told by this that it was done already. */
+    /** The same when it is asked again, since the answer was lost: by this it is known that it was done already. */
     request: Type.Optional(Type.String({ maxLength: 36 })),
   },
   strict,

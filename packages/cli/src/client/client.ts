@@ -1,7 +1,8 @@
 /**
- * The API as verbs use it: typed answers, problems as failures, short outages bridged. Requests that may be repeated
- * safely (reads; submissions by their Idempotency-Key) are tried again for a bounded time, everything else once.
+ * The API as verbs use it: typed answers, problems as failures, short outages bridged. What the cluster could not take just
+ * now is sent again for a bounded time: each request has an Idempotency-Key, by which it is done once.
  */
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { decoder, problem, ProblemSchema, type Decoder, type FieldError, type Problem } from "@berth/schema";
 import { Failure, failureOf } from "../failure.ts";
@@ -40,12 +41,7 @@ export interface CallOptions {
 export interface Client {
   readonly connection: Connection;
   readonly get: <T>(decode: Decoder<T>, path: string, options?: CallOptions) => Promise<Answer<T>>;
-  readonly post: <T>(
-    decode: Decoder<T>,
-    path: string,
-    body: unknown,
-    options?: CallOptions & { readonly idempotencyKey?: string },
-  ) => Promise<Answer<T>>;
+  readonly post: <T>(decode: Decoder<T>, path: string, body: unknown, options?: CallOptions) => Promise<Answer<T>>;
   /** Bytes that may be sent again. */
   readonly send: <T>(decode: Decoder<T>, path: string, bytes: Uint8Array, options?: CallOptions) => Promise<Answer<T>>;
   /** The raw bytes of an answer, as they come. */
@@ -89,8 +85,8 @@ export const createClient = (connection: Connection): Client => {
     get: (decode, path, options = {}) =>
       withPatience(options, async () => typed(decode, await call("GET", path, options))),
     post: (decode, path, body, options = {}) => {
-      const { idempotencyKey } = options;
-      const headers = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
+      // One request, however often it is sent.
+      const headers = { "idempotency-key": randomUUID() };
       return withPatience(options, async () => typed(decode, await call("POST", path, { ...options, body, headers })));
     },
     send: (decode, path, bytes, options = {}) =>

@@ -2,7 +2,6 @@
  * `berth run FILE`: submits a job document. With --wait (the default) it stays until a batch job has ended and exits with
  * the container's own status, or until a service is up. Ctrl-C leaves the job running and says so.
  */
-import { randomUUID } from "node:crypto";
 import { Option } from "commander";
 import { decoder, parseDurationMs, parseJobDocument, Routes, SubmittedSchema, type Submitted } from "@berth/schema";
 import type { Client } from "../client/client.ts";
@@ -81,7 +80,7 @@ export const checkedDocument = async (io: Io, file: string): Promise<LoadedDocum
 
 export const submit = async (client: Client, document: LoadedDocument): Promise<Submitted> => {
   try {
-    const answer = await client.post(decodeSubmitted, Routes.jobs, document.value, { idempotencyKey: randomUUID() });
+    const answer = await client.post(decodeSubmitted, Routes.jobs, document.value);
     return answer.value;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;

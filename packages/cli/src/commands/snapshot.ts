@@ -1,5 +1,4 @@
 /** `berth snapshot ACTION`: what a task wrote, kept under a name, gone back to, and tried elsewhere. */
-import { randomUUID } from "node:crypto";
 import { Option, type Command } from "commander";
 import {
   decoder,
@@ -127,7 +126,7 @@ const registerRestore = (snapshot: Command, { io, finish }: Host): void => {
     .description("start a job of one task from its snapshot: a new version of it")
     .action(async (task: string, name: string, options: TaskOptions) => {
       const path = routePath(Routes.snapshotRestore, placeOf(task, options.project, name));
-      const { value } = await clientOf(io, options).post(decodeSubmitted, path, {}, { idempotencyKey: randomUUID() });
+      const { value } = await clientOf(io, options).post(decodeSubmitted, path, {});
       await say(io, sentenceOf(value));
       finish(Exit.ok);
     });
@@ -156,9 +155,7 @@ const registerClone = (snapshot: Command, { io, finish }: Host): void => {
       ) => {
         const path = routePath(Routes.snapshotClone, placeOf(task, options.project, name));
         const body = { job, volumes: options.volumes };
-        const { value } = await clientOf(io, options).post(decodeSubmitted, path, body, {
-          idempotencyKey: randomUUID(),
-        });
+        const { value } = await clientOf(io, options).post(decodeSubmitted, path, body);
         await say(io, sentenceOf(value));
         finish(Exit.ok);
       },

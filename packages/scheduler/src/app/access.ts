@@ -57,7 +57,7 @@ export const createAccessWrites = ({
   const { state } = engine;
   return {
     createAccess: async ({ ttlMs, ...draft }, origin) => {
-      const done = await writeRecords(engine, "access token", origin, { role: "admin" }, (now) => {
+      const done = await writeRecords(engine, `access token ${draft.id}`, origin, { role: "admin" }, (now) => {
         const nowMs = clock.nowMs();
         const expiresAtMs = ttlMs === null ? null : nowMs + ttlMs;
         return decideAccess(now, { ...draft, expiresAtMs, by: origin.who }, nowMs);

@@ -30,6 +30,7 @@ import { createFileStreams, type FileStreams } from "./file-stream.ts";
 import { createHeldImages } from "./held-images.ts";
 import { createImageSources } from "./image-sources.ts";
 import { createForwarding } from "./forward.ts";
+import { createFreshness, type Freshness } from "./freshness.ts";
 import { createLastUsed, type LastUses } from "./last-used.ts";
 import { createLiveHosts } from "./live-hosts.ts";
 import { createLiveness } from "./liveness.ts";
@@ -89,6 +90,7 @@ export interface Control {
   readonly hub: WatchHub;
   readonly events: EventFeed;
   readonly access: AccessCheck;
+  readonly freshness: Freshness;
   /** A snapshot of this moment with the cluster's secrets; undefined before the log has been read. */
   readonly backup: () => Promise<{ readonly revision: number; readonly chunks: readonly Uint8Array[] } | undefined>;
   /** Everything that must be true before this instance serves well. */
@@ -106,7 +108,7 @@ const ROUND_TRIP_MS = 2_000;
 const SETTLE_MS = 10_000;
 
 export const createControl = (options: ControlOptions): Control => {
-  const { clock, line, logger, counters } = options;
+  const { clock, line, logger, counters, leaseMs } = options;
   const held = createHeldImages();
   const evaluator = createEvaluator({ clock, logger, counters, images: held, nudge: () => engine.nudge() });
   const waits = createWaits(clock);
@@ -136,7 +138,7 @@ export const createControl = (options: ControlOptions): Control => {
     end: engine.end,
     isReady: engine.isCertain,
     isLeading: () => engine.role() === "leading",
-    isAlone: options.leaseMs === 0,
+    isAlone: leaseMs === 0,
   });
   const liveness = createLiveness({ tickMs: TICK_MS });
   const live = createLiveHosts(state);
@@ -312,7 +314,7 @@ export const createControl = (options: ControlOptions): Control => {
 
   return {
     // Alone, there is nobody to pass anything on to.
-    api: options.leaseMs === 0 ? local : createForwarding({ engine, peers: options.peers, clock, local }),
+    api: leaseMs === 0 ? local : createForwarding({ engine, peers: options.peers, clock, local }),
     engine,
     snapshots,
     documents,
@@ -339,6 +341,7 @@ export const createControl = (options: ControlOptions): Control => {
     hub,
     events,
     access,
+    freshness: createFreshness({ ...options, isUp: line.isUp, revision: () => state.revision, isAlone: leaseMs === 0 }),
     serving,
     letGo: () => {
       hub.close();

@@ -159,7 +159,7 @@ export const createForwarding = (options: ForwardOptions): Api => {
   /** The answer of a write is lost with whoever gave it; by its number the next leader knows that it was done. */
   const numbered = (args: readonly unknown[]): readonly unknown[] => {
     const request = randomUUID();
-    return args.map((argument) => (decodeOrigin(argument).ok ? { ...(argument as Origin), request } : argument));
+    return args.map((argument) => (decodeOrigin(argument).ok ? { request, ...(argument as Origin) } : argument));
   };
 
   const writes = Object.fromEntries(

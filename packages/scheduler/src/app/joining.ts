@@ -58,7 +58,7 @@ export const createJoining = (options: {
 
   return {
     createJoinToken: async ({ id, digest, host, ttlMs }, origin) => {
-      const done = await writeRecords(engine, "join token", origin, { role: "operator" }, (now) => {
+      const done = await writeRecords(engine, `join token ${id}`, origin, { role: "operator" }, (now) => {
         const nowMs = clock.nowMs();
         const token = { id, digest, hostId: host, expiresAtMs: nowMs + ttlMs, by: origin.who };
         return decideJoinToken(now, token, nowMs);

@@ -21,7 +21,7 @@ export const writeRecords = async (
     need,
     splittable: false,
     decide: (now) => {
-      if (wasDone(now, origin)) return ok({ records: [], value: undefined });
+      if (wasDone(now, cause, origin)) return ok({ records: [], value: undefined });
       const records = decide(now);
       return records.ok ? ok({ records: records.value, value: undefined }) : records;
     },

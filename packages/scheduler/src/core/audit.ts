@@ -69,11 +69,12 @@ const MAX_LOOKED_AT = 256;
 const MAX_REPEATED_AFTER = 2_048;
 
 /** A change is in the trail of the very transaction that made it: so a request is known again, by whoever leads then. */
-export const wasDone = ({ audit }: Pick<ClusterState, "audit">, { request }: Origin): boolean => {
+export const wasDone = ({ audit }: Pick<ClusterState, "audit">, cause: string, { request }: Origin): boolean => {
   if (request === undefined) return false;
   const from = Math.max(0, audit.changes.length - MAX_REPEATED_AFTER);
   for (let at = audit.changes.length - 1; at >= from; at -= 1) {
-    if (audit.changes[at]?.origin.request === request) return true;
+    const entry = audit.changes[at];
+    if (entry?.origin.request === request && entry.cause === cause) return true;
   }
   return false;
 };

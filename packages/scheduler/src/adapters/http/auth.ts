@@ -1,4 +1,5 @@
 /** Lets a request in or refuses it, before anything of it is read: who is it, and may it use this address. */
+import { createHmac } from "node:crypto";
 import type { FastifyRequest, RouteOptions } from "fastify";
 import {
   ADMIN_NAME,
@@ -21,7 +22,7 @@ import { RIGHTS, type Method, type Right } from "./rights.ts";
 import type { Principal } from "./server-type.ts";
 import type { Sessions } from "./sessions.ts";
 
-const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
+export const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** A page of another origin may make a browser send requests; it cannot make it lie about where they come from. */
 const isForeign = (request: FastifyRequest): boolean => {
@@ -155,7 +156,23 @@ export const createAuthHook =
 /** What the log says about who asked. */
 export const originOf = (request: FastifyRequest): Origin => {
   const { name, via, access } = principalOf(request);
-  return { who: name, via, from: request.ip, ...(access === null ? {} : { access: access.id }) };
+  const number = requestNumber(request, name);
+  return {
+    ...{ who: name, via, from: request.ip },
+    ...(access === null ? {} : { access: access.id }),
+    ...(number === undefined ? {} : { request: number }),
+  };
+};
+
+/**
+ * The same for the same request of the same user under the same Idempotency-Key. It goes into the log, and a body may hold
+ * a secret: without the key, which does not, nobody can try what it was made of.
+ */
+const requestNumber = (request: FastifyRequest, who: string): string | undefined => {
+  const key = request.headers["idempotency-key"];
+  if (typeof key !== "string" || SAFE_METHODS.has(request.method)) return undefined;
+  const about = JSON.stringify([who, request.method, request.url, request.body ?? null]);
+  return createHmac("sha256", key).update(about).digest("base64url").slice(0, 36);
 };
 
 /** Every route behind the hook has one. */

@@ -9,7 +9,7 @@ import { problem, SESSION_REQUEST_BYTES } from "@berth/schema";
 import type { Control } from "../../app/control.ts";
 import type { Clock } from "../../ports/clock.ts";
 import { createAuditHook } from "./audit.ts";
-import { checkRights, createAuthHook } from "./auth.ts";
+import { checkRights, createAuthHook, SAFE_METHODS } from "./auth.ts";
 import { API_FLAGS, cannotListen } from "./cannot-listen.ts";
 import { addDashboard } from "./dashboard.ts";
 import { acceptJson } from "./json-body.ts";
@@ -124,6 +124,12 @@ export const buildServer = async (options: HttpOptions): Promise<Server> => {
         throw new Refusal(problem("leader.unknown", "the scheduler is stopping", { retryAfterMs: 1_000 }));
       if (role !== "starting") return;
       throw new Refusal(problem("leader.unknown", "the scheduler is reading its log", { retryAfterMs: 1_000 }));
+    });
+    // Before anybody is let in: a token that was revoked elsewhere is no token here.
+    routes.addHook("onRequest", async (request, reply) => {
+      if (!SAFE_METHODS.has(request.method)) return;
+      const behindMs = await control.freshness.behindMs();
+      if (behindMs > 0) reply.header("berth-behind-ms", behindMs);
     });
     routes.addHook("onRequest", createAuthHook({ sessions, clock, control }));
     addSystemRoutes(routes, control, { ...system, audit });
