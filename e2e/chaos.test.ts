@@ -1,10 +1,11 @@
 /** A short run of what `pnpm chaos` does for as long as one likes, and that its witness sees what is wrong. */
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { parseJobDocument, type Transaction } from "@berth/schema";
+import { parseJobDocument, type AllocationId, type Transaction } from "@berth/schema";
+import { orphanRecord } from "../packages/agent/src/core/record.ts";
 import { runChaos } from "./chaos/run.ts";
 import { eachOnce, scheduleOf, type Possible } from "./chaos/schedule.ts";
-import { findings } from "./chaos/witness.ts";
+import { findings, runningBy } from "./chaos/witness.ts";
 
 test("a seed is a schedule", () => {
   const possible: Possible[] = [
@@ -70,6 +71,39 @@ test("the witness sees what was lost, what ran twice, and a leader that was depo
   expect(wrong.join("\n")).toContain("h1 ran 20 of undefined cpuMillis");
   expect(wrong.join("\n")).toContain("default/alone[0] ran in 2 places at once");
   expect(wrong.join("\n")).toContain("nothing was checked");
+});
+
+test("the witness takes one that was given up for ended, and nothing else that its host was only told is known", () => {
+  const [lost, next, unknown] = ["a", "b", "c"].map((last) => `alloc_06f0000000000000000000000${last}`) as [
+    AllocationId,
+    AllocationId,
+    AllocationId,
+  ];
+  const placed = (id: string, replaces: string | null) => ({
+    kind: "allocation_placed",
+    placement: { id, project: "default", job: "web", index: 0, jobVersion: 1, hostId: "h1", replaces },
+  });
+  const reported = (id: string) => ({ kind: "allocation_reported", hostId: "h1", report: { id, state: "running" } });
+  const log = [
+    [{ kind: "leader_elected", instance: "a" }],
+    [placed(lost, null)],
+    [reported(lost)],
+    [placed(unknown, null)],
+    [reported(unknown)],
+    [placed(next, lost)],
+    [reported(next)],
+  ].map((records, at) => ({
+    sequence: at + 1,
+    transaction: { version: 2, epoch: 1, atMs: 1, cause: "test", origin: null, records } as unknown as Transaction,
+  }));
+  expect([...runningBy(log)].toSorted()).toEqual([next, unknown].toSorted());
+  const records = [lost, unknown].map(
+    (id) => ["h1", { ...orphanRecord(id), state: "exited", acked: "exited" }] as const,
+  );
+  const wrong = findings({ journals: { records, damaged: [] }, log, accepted: [], stopped: [], samples: [] });
+  expect(wrong.filter((one) => one.includes("was told"))).toEqual([
+    `h1 was told that ${unknown} is known to be exited, and the log has only: `,
+  ]);
 });
 
 test("faults for a moment, and nothing is wrong", async () => {

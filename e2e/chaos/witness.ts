@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { isTerminal, type Placement, type Resources } from "@berth/schema";
+import { isTerminal, type AllocationState, type LogRecord, type Placement, type Resources } from "@berth/schema";
 import { decodeRecord, type AllocationRecord } from "../../packages/agent/src/core/record.ts";
 import { readSealed } from "../../packages/agent/src/adapters/files/atomic-file.ts";
 import { createChecker } from "../../packages/scheduler/sim/checker.ts";
@@ -140,9 +140,7 @@ const checkJournals = ({ records, damaged }: Journals, log: readonly Entry[]): s
   for (const { transaction } of log) {
     for (const record of transaction.records) {
       if (record.kind === "allocation_placed") placements.set(record.placement.id, record.placement);
-      if (record.kind !== "allocation_reported") continue;
-      const { id, state } = record.report;
-      reached.set(id, (reached.get(id) ?? new Set()).add(state));
+      for (const [id, state] of endsIn(record)) reached.set(id, (reached.get(id) ?? new Set()).add(state));
     }
   }
   const wrong = records.flatMap(([host, record]) =>
@@ -160,8 +158,18 @@ const checkRecord = (
 ): string[] => {
   if (placement === undefined) return [`${host} ran ${id}, which nobody placed`];
   if (placement.hostId !== host) return [`${host} ran ${id}, which was placed on ${placement.hostId}`];
-  if (acked === null || !isTerminal(acked) || reached.has(acked) || acked === "lost") return [];
-  return [`${host} was told that ${id} is known to be ${acked}, and the log does not have that`];
+  // Of one that was given up its host is told that its end is known, however that came.
+  if (acked === null || !isTerminal(acked) || reached.has(acked) || reached.has("lost")) return [];
+  return [`${host} was told that ${id} is known to be ${acked}, and the log has only: ${[...reached].join(", ")}`];
+};
+
+/** What this record ends, and how: by its host's own word, or since another one has its place. */
+const endsIn = (record: LogRecord): (readonly [id: string, state: AllocationState])[] => {
+  if (record.kind === "allocation_placed" && record.placement.replaces !== null)
+    return [[record.placement.replaces, "lost"]];
+  if (record.kind === "allocation_reported" && isTerminal(record.report.state))
+    return [[record.report.id, record.report.state]];
+  return [];
 };
 
 /** Allocations that the log says are running, by its last word. */
@@ -169,9 +177,8 @@ export const runningBy = (log: readonly Entry[]): Set<string> => {
   const running = new Set<string>();
   for (const { transaction } of log) {
     for (const record of transaction.records) {
-      if (record.kind !== "allocation_reported") continue;
-      if (record.report.state === "running") running.add(record.report.id);
-      if (isTerminal(record.report.state)) running.delete(record.report.id);
+      if (record.kind === "allocation_reported" && record.report.state === "running") running.add(record.report.id);
+      for (const [id] of endsIn(record)) running.delete(id);
     }
   }
   return running;
