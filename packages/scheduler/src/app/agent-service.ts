@@ -85,7 +85,7 @@ export const createAgentService = (
     return ok({ epoch: state.epoch, heartbeatMs, desired: documents.signed(host) });
   };
 
-  const report = async (host: HostId, body: string): Answer<Reported> => {
+  const report = async ({ body, host, isForeign }: AgentRequest): Answer<Reported> => {
     const decoded = decodeJson(decodeReport, body, "the report");
     if (!decoded.ok) return decoded;
     const done = await engine.submit({
@@ -101,6 +101,9 @@ export const createAgentService = (
     });
     if (!done.ok) return done;
     options.heard(host);
+    // What nobody knows any more is an old story; what another host has is none of its business.
+    const foreign = decoded.value.allocations.find(({ id }) => (state.allocations.get(id)?.hostId ?? host) !== host);
+    if (foreign !== undefined) isForeign(foreign.id);
     return ok({ rev: done.value.revision });
   };
 
@@ -169,14 +172,16 @@ export const createAgentService = (
     return ok({ lease: options.signer.sign(done.value.value) });
   };
 
-  return async ({ host, operation, body, replyTo }) => {
+  return async (request) => {
+    const { body, host, operation, replyTo } = request;
     // Another instance leads and answers; two answers would be one too many.
     if (engine.othersLead()) {
       if (operation === "held" && state.hosts.has(host)) held(host, body);
       return undefined;
     }
     const handlers: Readonly<Record<string, (host: HostId, body: string, replyTo: string) => Answer<unknown>>> = {
-      ...{ hello, report, sync, lease, image, blob },
+      ...{ hello, sync, lease, image, blob },
+      report: () => report(request),
       held: (from, said) => Promise.resolve(held(from, said)),
     };
     const handler = Object.hasOwn(handlers, operation) ? handlers[operation] : undefined;

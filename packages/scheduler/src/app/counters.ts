@@ -10,5 +10,6 @@ export interface Counters extends EvaluatorCounters {
   readonly busRefused: (kind: BusRefusal) => void;
 }
 
-export type AgentRefusal = "inbox" | "size" | "busy" | "text" | "rate";
+/** `form`: it cannot be read. `foreign`: it speaks of what another host has. */
+export type AgentRefusal = "inbox" | "size" | "busy" | "text" | "rate" | "form" | "foreign";
 export type BusRefusal = "publish" | "subscribe" | "authentication";

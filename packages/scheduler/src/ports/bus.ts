@@ -30,6 +30,8 @@ export interface AgentRequest {
   readonly body: string;
   /** The sender's inbox for this answer. */
   readonly replyTo: string;
+  /** It speaks of what another host has, and that part of it is not listened to: somebody should know. */
+  readonly isForeign: (about: string) => void;
 }
 
 /** The frames of one session with an agent. */

@@ -100,7 +100,9 @@ export const openAgentLine = (bus: BusConnection, counters: AgentCounters, log: 
     total += 1;
     inFlight.set(host, mine + 1);
     try {
-      const reply = await handler({ host, operation, body, replyTo: message.reply });
+      const isForeign = (about: string): void => refuse(host, "foreign", { operation, about });
+      const reply = await handler({ host, operation, body, replyTo: message.reply, isForeign });
+      if (reply?.ok === false && reply.problem.code === "message.invalid") refuse(host, "form");
       if (reply !== undefined) answer(message, reply);
     } catch (error) {
       log.error({ err: error, host, operation }, "agent_request_failed");

@@ -15,7 +15,14 @@ let scheduler: TestScheduler;
 let evil: NatsConnection;
 const refusals: string[] = [];
 
-const logged: { readonly msg: string; readonly host?: string; readonly reason?: string; readonly line?: string }[] = [];
+const logged: {
+  readonly msg: string;
+  readonly host?: string;
+  readonly reason?: string;
+  readonly operation?: string;
+  readonly about?: string;
+  readonly line?: string;
+}[] = [];
 const metric = async (name: string): Promise<number> => {
   const { text } = await scheduler.call("GET", "/metrics");
   const line = text.split("\n").find((one) => one.startsWith(`${name} `));
@@ -154,6 +161,9 @@ test("reports about another host's allocations change nothing", async () => {
   const report = { id: held.id, state: "exited", reason: "exited", startedAtMs: null, exit };
   expect(await request("report", { session, allocations: [report] })).toMatchObject({ ok: true });
   expect((await scheduler.call("GET", `/v1/allocations/${held.id}`)).body.state).toBe("running");
+  const said = logged.filter(({ msg, reason }) => msg === "agent_message_refused" && reason === "foreign");
+  expect(said).toMatchObject([{ host: "evil", operation: "report", about: held.id }]);
+  expect(await metric('berth_agent_messages_refused_total{reason="foreign"}')).toBe(1);
 });
 
 test("messages without form are answered with problems and crash nothing", async () => {
@@ -179,6 +189,9 @@ test("messages without form are answered with problems and crash nothing", async
   expect(bytes).toMatchObject({ ok: false, problem: { code: "message.invalid" } });
   const unknown = (await evil.request("api.evil.__proto__", "{}", { timeout: 5_000 })).json();
   expect(unknown).toMatchObject({ ok: false, problem: { code: "message.invalid" } });
+  expect(logged.filter(({ msg, reason }) => msg === "agent_message_refused" && reason === "form")).toMatchObject([
+    { host: "evil" },
+  ]);
   for (const body of ["", "{", "x".repeat(500_000), JSON.stringify({ session: "a".repeat(16) })])
     evil.publish("hb.evil", body);
   evil.publish("hb.evil", "{}", { headers: headers(503, "odd") });
