@@ -11,6 +11,10 @@ export const SLOT_AT: usize = 4;
 export const LENGTH: usize = 8;
 const LEVELS: usize = 12;
 export const LEVEL: usize = 16;
+/** Behind the levels' addresses: whether scores are divided, the best of each domain, and the domain of each host, or 0 without domains. */
+export const DIVIDED: usize = 52;
+export const TOPS: usize = 56;
+export const DOMAIN_OF: usize = 60;
 /** Bytes of a row of eight scores. */
 export const SCORES: usize = 32;
 const SHIFT: i32 = 4;
@@ -113,6 +117,27 @@ function highest(level: usize, lane: i32, from: i32, to: i32): i32 {
     }
   }
   return best;
+}
+
+/** In the place of a best position that has to be found again; and the bytes of a domain: eight positions, eight scores. */
+const UNKNOWN_TOP: i32 = -2;
+const TOP_SHIFT: i32 = 6;
+
+/** What was best in a domain need not be it any more once something there had, or has, as high a score. */
+export function forgetTop(strip: usize, slot: i32, leaf: usize, before: usize): void {
+  const tops = <usize>load<u32>(strip + TOPS);
+  if (tops === 0) return;
+  const domain = load<i32>(<usize>load<u32>(strip + DOMAIN_OF) + <usize>(slot * 4));
+  const to = tops + <usize>(domain << TOP_SHIFT);
+  forgetFour(to, v128.load(leaf), v128.load(before));
+  forgetFour(to + 16, v128.load(leaf, 16), v128.load(before, 16));
+}
+
+function forgetFour(to: usize, now: v128, before: v128): void {
+  const best = v128.load(to, SCORES);
+  const reaches = v128.or(i32x4.ge_s(before, best), i32x4.ge_s(now, best));
+  const isOther = v128.and(reaches, i32x4.ne(now, before));
+  v128.store(to, v128.bitselect(i32x4.splat(UNKNOWN_TOP), v128.load(to), isOther));
 }
 
 /** The best position of a lane, or -1. */

@@ -7,7 +7,7 @@
  * above them is in levels.ts.
  */
 
-import { CANNOT, LENGTH, LEVEL, levelOf, POSITION_OF, SCORES, SLOT_AT } from "./levels";
+import { CANNOT, DIVIDED, forgetTop, LENGTH, LEVEL, levelOf, POSITION_OF, SCORES, SLOT_AT } from "./levels";
 
 export { build, raise, raiseAll, top, topIn } from "./levels";
 
@@ -33,10 +33,11 @@ let fullnessWeight: f64 = 0;
 let units: f64 = 0;
 let unlimited: f64 = 0;
 
-/** Behind the head: the requests' own sizes, how much of their room comes back, then their amounts by dimension. */
+/** Behind the head: the requests' own sizes, how much of their room comes back, by what their scores are divided, then their amounts by dimension. */
 const OWN: usize = 64;
 const RETURNS: usize = 128;
-const REQUESTS: usize = 192;
+const DIVISORS: usize = 192;
+const REQUESTS: usize = 256;
 /** Bytes of a row of eight amounts. */
 const AMOUNTS: usize = 64;
 
@@ -187,6 +188,14 @@ function scoreSome(strip: usize, pair: i32, slot: i32, short: v128): v128 {
   return i64x2.all_true(short) ? i32x4.splat(CANNOT) : scoreFitting(strip, pair, slot, v128.not(short));
 }
 
+/** As Math.round does it: a half goes up. */
+function divided(score: v128, by: v128): v128 {
+  const share = f64x2.div(f64x2.convert_low_i32x4_s(score), by);
+  const up = f64x2.ceil(share);
+  const isLess = f64x2.gt(f64x2.sub(up, f64x2.splat(0.5)), share);
+  return i32x4.trunc_sat_f64x2_s_zero(f64x2.sub(up, v128.and(isLess, f64x2.splat(1))));
+}
+
 function scoreFitting(strip: usize, pair: i32, slot: i32, fits: v128): v128 {
   const host = free + <usize>(slot * rowBytes);
   const unit = perUnit + <usize>(slot * rowBytes);
@@ -214,7 +223,9 @@ function scoreFitting(strip: usize, pair: i32, slot: i32, fits: v128): v128 {
     const kept = v128.bitselect(one, f64x2.div(own, f64x2.add(own, lost)), f64x2.eq(lost, zero));
     score = f64x2.add(f64x2.mul(f64x2.splat(1 - fullnessWeight), kept), f64x2.mul(f64x2.splat(fullnessWeight), score));
   }
-  const rounded = i32x4.trunc_sat_f64x2_s_zero(f64x2.add(f64x2.mul(score, f64x2.splat(units)), f64x2.splat(0.5)));
+  let rounded = i32x4.trunc_sat_f64x2_s_zero(f64x2.add(f64x2.mul(score, f64x2.splat(units)), f64x2.splat(0.5)));
+  // Weights that rules add leave less to the packing.
+  if (load<i32>(strip + DIVIDED) !== 0) rounded = divided(rounded, v128.load(strip + DIVISORS + <usize>(pair * 16)));
   const narrow = v128.shuffle<i32>(fits, fits, 0, 2, 0, 2);
   return v128.bitselect(rounded, i32x4.splat(CANNOT), narrow);
 }
@@ -265,6 +276,7 @@ export function score(strip: usize, slots: usize, many: i32, changed: usize, bef
     v128.store(leaf, high, 16);
     const bits = i32x4.bitmask(i32x4.ne(low, lowBefore)) | (i32x4.bitmask(i32x4.ne(high, highBefore)) << 4);
     store<u8>(changed + <usize>at, <u8>bits);
+    if (bits !== 0) forgetTop(strip, slot, leaf, before + <usize>at * SCORES);
   }
 }
 

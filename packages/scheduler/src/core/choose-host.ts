@@ -9,7 +9,7 @@ import { evenness, mayStand, sightOf, type PlaceSight } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import { SCORE_UNITS, withEnds } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
-import { bestAligned, LANES, leafOf, scoreAt, setScore, topIn, topOf, type Lane } from "./score-strip.ts";
+import { bestAligned, LANES, leafOf, scoreAt, setScore, topIn, topOf, topScoreIn, type Lane } from "./score-strip.ts";
 
 export interface Found {
   readonly slot: number;
@@ -20,13 +20,9 @@ export interface Found {
 const foundBy = (best: ReturnType<typeof bestAligned>): Found | undefined =>
   best === undefined ? undefined : { slot: best.slot, score: best.total };
 
-const inDomain = (lane: Lane, domain: number, even: number, aligned: Alignments | undefined): Found | undefined => {
-  const { begins, slotAt } = lane.strip.sheet.partition;
-  if (aligned !== undefined) {
-    return foundBy(bestAligned(lane, [begins[domain] as number, begins[domain + 1] as number], even, aligned));
-  }
-  const position = topIn(lane, domain);
-  return position < 0 ? undefined : { slot: slotAt[position] as number, score: scoreAt(lane, position) + even };
+const alignedIn = (lane: Lane, domain: number, even: number, aligned: Alignments): ReturnType<typeof bestAligned> => {
+  const { begins } = lane.strip.sheet.partition;
+  return bestAligned(lane, [begins[domain] as number, begins[domain + 1] as number], even, aligned);
 };
 
 /** What evenness adds to the scores of a domain whose values begin there. */
@@ -40,19 +36,22 @@ const inPlaces = (
   rank: Int32Array,
   aligned: Alignments | undefined,
 ): Found | undefined => {
-  const { partition } = lane.strip.sheet;
+  const { domains, slotAt, values } = lane.strip.sheet.partition;
   const width = check.places.length;
   const sight = sightOf(check, counts);
-  let best: Found | undefined;
-  for (let domain = 0; domain < partition.domains; domain += 1) {
-    if (topIn(lane, domain) < 0 || !mayStand(check, sight, partition.values, domain * width)) continue;
-    const even = evenUnits(check, sight, partition.values, domain * width);
-    const found = inDomain(lane, domain, even, aligned);
-    if (found === undefined || (best !== undefined && found.score < best.score)) continue;
-    if (found.score === best?.score && (rank[found.slot] as number) > (rank[best.slot] as number)) continue;
-    best = found;
+  let [slot, score] = [-1, -1];
+  for (let domain = 0; domain < domains; domain += 1) {
+    const position = topIn(lane, domain);
+    if (position < 0 || !mayStand(check, sight, values, domain * width)) continue;
+    const even = evenUnits(check, sight, values, domain * width);
+    const best = aligned === undefined ? undefined : alignedIn(lane, domain, even, aligned);
+    const its = best === undefined ? topScoreIn(lane, domain) + even : best.total;
+    if (its < score) continue;
+    const at = best === undefined ? (slotAt[position] as number) : best.slot;
+    if (its === score && (rank[at] as number) > (rank[slot] as number)) continue;
+    [slot, score] = [at, its];
   }
-  return best;
+  return slot < 0 ? undefined : { slot, score };
 };
 
 /** Without `aligned` nothing is known of when it ends. */

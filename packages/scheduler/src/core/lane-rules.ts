@@ -1,4 +1,4 @@
-/** What of a lane the kernel does not count: weights that rules add, devices, and domains of places. */
+/** What of a lane the kernel does not count: what rules prefer, and devices. */
 import { SCORE_UNITS } from "./score.ts";
 import type { Lane, Strip } from "./score-strip.ts";
 
@@ -12,7 +12,10 @@ export const weighed = ({ check }: Lane, slot: number, units: number): number =>
     ? units
     : Math.round((units + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
 
-export const isWeighed = ({ check }: Lane): boolean => check !== null && check.total !== 1;
+/** What is preferred differs from host to host. */
+export const isWeighed = ({ check }: Lane): boolean => check !== null && check.rules.prefer.length > 0;
+/** By what the kernel divides a score, where nothing but that is to be done for the weights of rules. */
+export const divisorOf = (lane: Lane): number => (lane.check === null || isWeighed(lane) ? 1 : lane.check.total);
 export const wantsDevices = ({ ask }: Lane): boolean => ask.wishes.length > 0 || ask.columns;
 
 /** Nothing is to be said of its scores beside what the kernel says. */
@@ -20,7 +23,7 @@ export const isPlain = ({ lanes: some }: Strip): boolean => {
   for (let at = 0; at < some.length; at += 1) {
     const lane = some[at];
     if (lane?.isLive !== true) continue;
-    if (isWeighed(lane) || wantsDevices(lane) || (lane.check !== null && lane.check.places.length > 0)) return false;
+    if (isWeighed(lane) || wantsDevices(lane)) return false;
   }
   return true;
 };

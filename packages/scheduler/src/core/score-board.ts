@@ -18,12 +18,13 @@ import { ScoreKernel } from "./score-kernel.ts";
 import {
   blank,
   close,
+  forgetTop,
+  forgetTops,
   leafOf,
   REFUSED,
   setOwn,
   setScore,
   Sheet,
-  UNKNOWN_TOP,
   type Lane,
   type Strip,
 } from "./score-strip.ts";
@@ -215,15 +216,15 @@ export const createScoreBoard = (
     const leaf = leafOf(lane, lane.strip.sheet.partition.positionOf[slot] as number);
     const units = kernel.i32[leaf] as number;
     if (units <= REFUSED) return;
-    kernel.i32[leaf] = hasDevices || wantsDevices(lane) ? scoreOf(lane, slot) : weighed(lane, slot, units);
+    if (hasDevices || wantsDevices(lane)) kernel.i32[leaf] = scoreOf(lane, slot);
+    else if (isWeighed(lane)) kernel.i32[leaf] = weighed(lane, slot, units);
   };
 
-  /** The kernel's scores of these hosts, put right; what has changed of lanes with domains is noted. */
+  /** The kernel's scores of these hosts, put right. */
   const follow = (strip: Strip, count: number): void => {
     if (columns === 0 && isPlain(strip)) return;
     const live = strip.lanes.filter((lane) => lane?.isLive === true) as Lane[];
     const special = live.filter((lane) => isWeighed(lane) || wantsDevices(lane));
-    const placed = live.filter(({ check }) => check !== null && check.places.length > 0);
     const { slots, changedAt } = kernel;
     const { domainOf } = strip.sheet.partition;
     for (let at = 0; at < count; at += 1) {
@@ -232,10 +233,7 @@ export const createScoreBoard = (
       for (const lane of hasDevices ? live : special) {
         correct(lane, slot, hasDevices);
         kernel.u8[changedAt + at] = (kernel.u8[changedAt + at] as number) | (1 << lane.inside);
-      }
-      const bits = kernel.u8[changedAt + at] as number;
-      for (const { inside, tops } of placed) {
-        if ((bits & (1 << inside)) !== 0) tops[domainOf[slot] as number] = UNKNOWN_TOP;
+        forgetTop(lane, domainOf[slot] as number);
       }
     }
   };
@@ -267,7 +265,7 @@ export const createScoreBoard = (
   };
 
   const scoreAll = (lane: Lane): void => {
-    const { strip, inside, tops, recounted } = lane;
+    const { strip, inside, recounted } = lane;
     const { slotAt } = strip.sheet.partition;
     const sight = sightOf(lane);
     setOwn(lane, ownOf(lane), returnsOf(valuation, lane.ask.lastsMs));
@@ -280,7 +278,7 @@ export const createScoreBoard = (
       for (let slot = 0; slot < hosts; slot += 1) correct(lane, slot, scorer.isForDevices(kernel.seen, slot));
     }
     kernel.run.build(strip.at);
-    tops.fill(UNKNOWN_TOP);
+    forgetTops(lane);
     recounted.clear();
     lane.isLive = true;
   };

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { partitionBy } from "./places.ts";
+import type { RuleCheck } from "./rule-check.ts";
 import { ScoreKernel } from "./score-kernel.ts";
 import {
   bestAligned,
@@ -14,6 +15,7 @@ import {
   Sheet,
   topIn,
   topOf,
+  topScoreIn,
 } from "./score-strip.ts";
 import { inverseOf, ownSize, valuate, withEnds } from "./score.ts";
 import { CANNOT, createScorer, returnsOf } from "./scorer.ts";
@@ -133,6 +135,13 @@ it("makes room for many more hosts than there were", () => {
   }
 });
 
+/** Rules about places whose weights add so much. */
+const checkWith = (total: number): RuleCheck => {
+  const rules = { ...{ require: [], prefer: [], spread: [], apart: [], together: [] }, places: [] };
+  const full = { ...rules, hostLimits: [], hostTogether: [] };
+  return { rules: full, allowed: new Uint8Array(), preferred: new Float64Array(), total, places: [], eligible: [] };
+};
+
 const SIZE = 3;
 const amounts = fc.tuple(
   ...Array.from({ length: SIZE }, () => fc.oneof({ weight: 1, arbitrary: fc.constant(0) }, fc.nat(1_000))),
@@ -152,7 +161,8 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
       fc.array(fc.tuple(amounts, fc.integer({ min: 1, max: 100 })), { maxLength: 9 }),
       fc.array(fc.tuple(fc.nat(39), room), { maxLength: 20 }),
       fc.nat(4),
-      (hosts, asks, demand, changes, quarters) => {
+      fc.array(fc.constantFrom(1, 1.01, 1.5, 3, 7.13), { minLength: LANES, maxLength: LANES }),
+      (hosts, asks, demand, changes, quarters, totals) => {
         const largest = [4_000, 4_000, 4_000];
         const requests = demand.map(([request, weight]) => ({ request: Float64Array.from(request), weight }));
         const valuation = valuate({ version: 1, requests, returns: quarters / 4 }, largest);
@@ -179,14 +189,20 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
         for (const slot of slots) scorer.surveyOpening(kernel.seen, slot);
         const sheet = new Sheet(kernel, partitionBy([], slots), SIZE);
         const lanes = asks.map((ask, at) =>
-          sheet.open(null, { ...nobody, request: Float64Array.from(ask), lastsMs: at % 2 === 0 ? null : 1_000 }, 0),
+          sheet.open(
+            checkWith(totals[at] as number),
+            { ...nobody, request: Float64Array.from(ask), lastsMs: at % 2 === 0 ? null : 1_000 },
+            0,
+          ),
         );
         const check = (): void => {
-          lanes.forEach((lane) => {
+          lanes.forEach((lane, which) => {
             const own = ownSize(valuation, lane.ask.request);
-            const expected = hosts.map(([, isReady], slot) =>
-              slot === 0 ? REFUSED : isReady ? scorer.units(standings, slot, lane.ask, own) : CANNOT,
-            );
+            const expected = hosts.map(([, isReady], slot) => {
+              if (slot === 0) return REFUSED;
+              const units = isReady ? scorer.units(standings, slot, lane.ask, own) : CANNOT;
+              return units < 0 ? units : Math.round(units / (totals[which] as number));
+            });
             expect(slots.map((slot) => scoreAt(lane, slot))).toEqual(expected);
             const best = Math.max(...expected);
             expect(topOf(lane)).toBe(best < 0 ? -1 : expected.indexOf(best));
@@ -212,6 +228,60 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
         kernel.run.score(strip, kernel.slotsAt, changed.size, kernel.changedAt, kernel.beforeAt);
         kernel.run.raiseAll(strip, kernel.slotsAt, changed.size, kernel.changedAt, kernel.beforeAt);
         check();
+      },
+    ),
+  );
+});
+
+it("names the best of every domain after hosts have changed, whether what was best is still known or not", () => {
+  const room = fc.nat(12);
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 90 }),
+      fc.integer({ min: 2, max: 4 }),
+      fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: LANES }),
+      fc.array(fc.array(fc.tuple(fc.nat(89), room), { maxLength: 12 }), { maxLength: 6 }),
+      (count, places, asks, rounds) => {
+        const sheet = sheetOf(count, places);
+        const { kernel, partition } = sheet;
+        const most = 12;
+        const valuation = valuate({ version: 1, requests: [], returns: 1 }, [most]);
+        kernel.revalue(valuation, createScorer(valuation, 1));
+        kernel.setMost([most]);
+        const lanes = asks.map((ask) => sheet.open(null, { ...nobody, request: Float64Array.of(ask) }, 0));
+        for (let slot = 0; slot < count; slot += 1) {
+          kernel.seen.free[slot] = most;
+          kernel.seen.perUnit[slot] = 1 / most;
+          kernel.setReady(slot, 1);
+        }
+        kernel.run.surveyAll(count);
+        for (const { inside, strip } of lanes) kernel.run.fill(strip.at, inside);
+        const strip = lanes[0]?.strip.at as number;
+        kernel.run.build(strip);
+        const check = (): void => {
+          for (const lane of lanes) {
+            for (let domain = 0; domain < partition.domains; domain += 1) {
+              let [best, most] = [-1, CANNOT];
+              for (
+                let at = partition.begins[domain] as number;
+                at < (partition.begins[domain + 1] as number);
+                at += 1
+              ) {
+                if (scoreAt(lane, at) > most) [best, most] = [at, scoreAt(lane, at)];
+              }
+              expect([topIn(lane, domain), topScoreIn(lane, domain)]).toEqual([best, most]);
+            }
+          }
+        };
+        check();
+        for (const changes of rounds) {
+          for (const [at, free] of changes) kernel.seen.free[at % count] = free;
+          const changed = [...new Set(changes.map(([at]) => at % count))];
+          kernel.slots.set(changed);
+          kernel.run.score(strip, kernel.slotsAt, changed.length, kernel.changedAt, kernel.beforeAt);
+          kernel.run.raiseAll(strip, kernel.slotsAt, changed.length, kernel.changedAt, kernel.beforeAt);
+          check();
+        }
       },
     ),
   );

@@ -9,12 +9,13 @@ import type { RuleCheck } from "./rule-check.ts";
 import type { ScoreKernel } from "./score-kernel.ts";
 import { SCORE_UNITS, withEnds } from "./score.ts";
 import { CANNOT, type Ask } from "./scorer.ts";
+import { divisorOf } from "./lane-rules.ts";
 
 export const LANES = 8;
 /** A rule refuses this host, whatever it has left; below CANNOT, so that a change of its room is no news. */
 export const REFUSED = CANNOT - 1;
-/** In `tops`: has to be found again. */
-export const UNKNOWN_TOP = -2;
+/** In the place of the best position of a domain: has to be found again. */
+const UNKNOWN_TOP = -2;
 
 /** As kernel/score.ts has them, in bytes. */
 const HEAD = {
@@ -23,12 +24,18 @@ const HEAD = {
   length: 8,
   levels: 12,
   level: 16,
+  divided: 52,
+  tops: 56,
+  domainOf: 60,
   own: 64,
   returns: 128,
-  requests: 192,
+  divisors: 192,
+  requests: 256,
 } as const;
 const ROW = LANES * 4;
 const AMOUNTS = LANES * 8;
+/** Of the best of a domain: eight positions, and eight scores. */
+const TOP = 2 * ROW;
 
 /** The scores of one class. */
 export interface Lane {
@@ -37,8 +44,6 @@ export interface Lane {
   readonly inside: number;
   readonly check: RuleCheck | null;
   readonly ask: Ask;
-  /** The best position of each domain: -1 for none, UNKNOWN_TOP for one that has to be found again. */
-  readonly tops: Int32Array;
   /** Hosts whose counters have changed. */
   readonly recounted: Set<number>;
   /** False: its scores are void. */
@@ -52,6 +57,8 @@ export interface Strip {
   /** Its address, and that of its scores. */
   readonly at: number;
   readonly leaves: number;
+  /** Where the best of each domain stands: its position, -1 for none, UNKNOWN_TOP for one that has to be found again. */
+  readonly tops: number;
   readonly lanes: (Lane | undefined)[];
   /** The changes up to this mark of the journal are in the scores of live lanes. */
   mark: number;
@@ -75,6 +82,7 @@ export class Sheet {
   readonly #size: number;
   readonly #positionOf: number;
   readonly #slotAt: number;
+  readonly #domainOf: number;
   readonly #levels: readonly number[];
   readonly #bytes: number;
   readonly #strips: Strip[] = [];
@@ -84,15 +92,19 @@ export class Sheet {
     [this.kernel, this.partition, this.#size] = [kernel, partition, size];
     this.#positionOf = kernel.alloc(partition.positionOf.length * 4);
     this.#slotAt = kernel.alloc(partition.length * 4);
+    this.#domainOf = kernel.alloc(partition.domainOf.length * 4);
+    kernel.i32.set(partition.domainOf, this.#domainOf / 4);
     kernel.i32.set(partition.positionOf, this.#positionOf / 4);
     kernel.i32.set(partition.slotAt, this.#slotAt / 4);
-    ({ levels: this.#levels, bytes: this.#bytes } = levelsOf(partition.length, size));
+    const { bytes, levels } = levelsOf(partition.length, size);
+    [this.#levels, this.#bytes] = [levels, bytes + partition.domains * TOP];
   }
 
   #add(): Strip {
     const { kernel, partition } = this;
     const at = kernel.alloc(this.#bytes);
     const leaves = at + (this.#levels[0] as number);
+    const tops = at + this.#bytes - partition.domains * TOP;
     kernel.i32.fill(CANNOT, leaves / 4, (at + this.#bytes) / 4);
     // As `blank` has it.
     kernel.f64.fill(Number.POSITIVE_INFINITY, (at + HEAD.requests) / 8, (at + HEAD.requests) / 8 + LANES);
@@ -103,8 +115,11 @@ export class Sheet {
     set(HEAD.slotAt, this.#slotAt);
     set(HEAD.length, partition.length);
     set(HEAD.levels, this.#levels.length);
+    // Without places nobody asks for the best of a domain.
+    if (partition.values.length > 0) set(HEAD.tops, tops);
+    set(HEAD.domainOf, this.#domainOf);
     this.#levels.forEach((level, index) => set(HEAD.level + index * 4, at + level));
-    const strip = { sheet: this, at, leaves, lanes: Array.from({ length: LANES }, () => undefined), mark: 0 };
+    const strip = { sheet: this, at, leaves, tops, lanes: Array.from({ length: LANES }, () => undefined), mark: 0 };
     this.#strips.push(strip);
     return strip;
   }
@@ -113,9 +128,10 @@ export class Sheet {
   open(check: RuleCheck | null, ask: Ask, readiness: number): Lane {
     const strip = this.#strips.find(({ lanes }) => lanes.includes(undefined)) ?? this.#add();
     const inside = strip.lanes.indexOf(undefined);
-    const tops = new Int32Array(this.partition.domains).fill(UNKNOWN_TOP);
-    const lane = { strip, inside, check, ask, tops, recounted: new Set<number>(), isLive: false, readiness };
+    const lane = { strip, inside, check, ask, recounted: new Set<number>(), isLive: false, readiness };
     strip.lanes[inside] = lane;
+    forgetTops(lane);
+    setDivisors(strip);
     const from = (strip.at + HEAD.requests) / 8 + inside;
     for (let at = 0; at < this.#size; at += 1) this.kernel.f64[from + at * LANES] = ask.request[at] as number;
     return lane;
@@ -131,6 +147,7 @@ export class Sheet {
     for (const { at } of this.#strips) this.kernel.release(at, this.#bytes);
     this.kernel.release(this.#positionOf, this.partition.positionOf.length * 4);
     this.kernel.release(this.#slotAt, this.partition.length * 4);
+    this.kernel.release(this.#domainOf, this.partition.domainOf.length * 4);
   }
 }
 
@@ -151,6 +168,25 @@ export const setOwn = ({ strip, inside }: Lane, own: number, returns: number): v
   f64[(strip.at + HEAD.returns) / 8 + inside] = returns;
 };
 
+/** By what the scores of its lanes are divided. */
+const setDivisors = ({ at, lanes, sheet: { kernel } }: Strip): void => {
+  const divisors = lanes.map((lane) => (lane === undefined ? 1 : divisorOf(lane)));
+  kernel.f64.set(divisors, (at + HEAD.divisors) / 8);
+  kernel.i32[(at + HEAD.divided) / 4] = divisors.some((by) => by !== 1) ? 1 : 0;
+};
+
+/** Where the best of a domain stands in `kernel.i32`; its score stands LANES behind it. */
+const topAt = ({ strip, inside }: Lane, domain: number): number => (strip.tops + domain * TOP) / 4 + inside;
+
+export const forgetTop = (lane: Lane, domain: number): void => {
+  lane.strip.sheet.kernel.i32[topAt(lane, domain)] = UNKNOWN_TOP;
+};
+
+export const forgetTops = (lane: Lane): void => {
+  const { domains } = lane.strip.sheet.partition;
+  for (let domain = 0; domain < domains; domain += 1) forgetTop(lane, domain);
+};
+
 /** Where the score at a position stands in `kernel.i32`. */
 export const leafOf = ({ strip, inside }: Pick<Lane, "strip" | "inside">, position: number): number =>
   (strip.leaves + position * ROW) / 4 + inside;
@@ -160,14 +196,14 @@ export const scoreAt = (lane: Lane, position: number): number =>
 
 /** Sets the score of a host. */
 export const setScore = (lane: Lane, slot: number, score: number): void => {
-  const { strip, tops } = lane;
+  const { strip } = lane;
   const { kernel, partition } = strip.sheet;
   const position = partition.positionOf[slot] as number;
   const leaf = leafOf(lane, position);
   if (kernel.i32[leaf] === score) return;
   kernel.i32[leaf] = score;
   kernel.run.raise(strip.at, position);
-  tops[partition.domainOf[slot] as number] = UNKNOWN_TOP;
+  forgetTop(lane, partition.domainOf[slot] as number);
 };
 
 /**
@@ -207,12 +243,19 @@ export const bestAligned = (
 export const topOf = ({ strip, inside }: Lane): number => strip.sheet.kernel.run.top(strip.at, inside);
 
 /** The best position of a domain, or -1. */
-export const topIn = ({ strip, inside, tops }: Lane, domain: number): number => {
-  const known = tops[domain] as number;
-  if (known !== UNKNOWN_TOP) return known;
+export const topIn = (lane: Lane, domain: number): number => {
+  const { inside, strip } = lane;
   const { kernel, partition } = strip.sheet;
+  const at = topAt(lane, domain);
+  const known = kernel.i32[at] as number;
+  if (known !== UNKNOWN_TOP) return known;
   const [from, to] = [partition.begins[domain] as number, partition.begins[domain + 1] as number];
   const top = kernel.run.topIn(strip.at, inside, from, to);
-  tops[domain] = top;
+  kernel.i32[at] = top;
+  kernel.i32[at + LANES] = top < 0 ? CANNOT : scoreAt(lane, top);
   return top;
 };
+
+/** The score of the best of a domain, which `topIn` has just named. */
+export const topScoreIn = (lane: Lane, domain: number): number =>
+  lane.strip.sheet.kernel.i32[topAt(lane, domain) + LANES] as number;
