@@ -284,10 +284,47 @@ test("an image that was imported to one host runs on every other, which takes it
   const after = JSON.parse((await cluster.cli(["image", "ls", "-o", "json"])).stdout);
   const sources = after.items.map((item: { image: { source: string } }) => item.image.source);
   expect(sources.toSorted()).toEqual(["cluster", "cluster", "import"]);
+  expect((await cluster.cli(["events"])).stdout).toMatch(/the image oci:\/\/local\/shared:1 is sha256:[0-9a-f]{64}/);
+
+  // A host that has something else under the name, and newer, says what it likes: nobody has called it so.
+  const liar = ran.find((one) => one.hostId !== holder)?.hostId ?? "";
+  archiveImage(directory, archive, {
+    layers: [{ "bin/busybox": readFileSync("/bin/busybox") }, { "etc/motd": "a lie" }],
+  });
+  const order = { hosts: [liar], request: { kind: "import", name: image } };
+  const begun = await cluster.fetch("/v1/images/operations", {
+    ...{ method: "POST", body: JSON.stringify(order), headers: { "content-type": "application/json" } },
+  });
+  const { id } = (await begun.json()) as { id: string };
+  const lie = readFileSync(archive);
+  for (let offset = 0; offset < lie.length; offset += 2 ** 20) {
+    const body = lie.subarray(offset, offset + 2 ** 20);
+    const query = `hosts=${liar}&offset=${offset}&last=${offset + body.length === lie.length}`;
+    const headers = { "content-type": "application/octet-stream" };
+    const sent = await cluster.fetch(`/v1/image-operations/${id}/data?${query}`, { method: "POST", body, headers });
+    expect(sent.status, await sent.text()).toBe(200);
+  }
+  await eventually("the lie is there", async () => {
+    const there = JSON.parse((await cluster.cli(["image", "inspect", image, "--host", liar])).stdout);
+    return there.items[0].image.source === "import";
+  });
+  const saidEverywhere = async (): Promise<string[]> => {
+    const { code, stderr } = await cluster.cli(["run", "--wait", spread]);
+    expect(code, stderr).toBe(0);
+    return Promise.all([0, 1, 2].map(async (at) => (await cluster.must(["logs", `spread[${at}]`])).trim()));
+  };
+  expect(await saidEverywhere()).toEqual(["from afar", "from afar", "from afar"]);
+
+  // Until somebody with the right to do so says it.
+  const named = await cluster.cli(["image", "import", archive, image, "--host", liar]);
+  expect(named.code, named.stderr).toBe(0);
+  expect(await saidEverywhere()).toEqual(["a lie", "a lie", "a lie"]);
 });
 
 test("an image that no host has says what to do", async () => {
   const pulled = await cluster.cli(["image", "pull", "oci://local/nobody:1"]);
   expect(pulled.code).toBe(1);
-  expect(pulled.stderr).toContain("no other host that answers has oci://local/nobody:1: import it");
+  expect(pulled.stderr).toContain(
+    "no other host that answers has oci://local/nobody:1, as the cluster knows it: import it",
+  );
 });

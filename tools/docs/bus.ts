@@ -78,6 +78,8 @@ const kinds: Readonly<Record<LogRecord["kind"], string>> = {
   project_created: "A project was declared, with its quota and weight.",
   project_changed: "A project has another quota, weight or description. Nothing that runs is ended.",
   project_removed: "A project is declared no longer.",
+  image_named: "A name of the cluster stands for this manifest from here on: hosts start nothing else under it.",
+  image_unnamed: "A name of the cluster stands for nothing any more.",
   secret_set:
     "A secret of a project has another value from here on; the record holds it encrypted with the cluster's key.",
   secret_removed: "A secret is gone.",

@@ -272,6 +272,12 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     answers: "`ImageList`",
     what: "Images on all hosts that answer, or on one.",
   },
+  imageNames: {
+    methods: "POST",
+    takes: "`NameImage`",
+    answers: "`ImageNamed`",
+    what: "Says which manifest a name of the cluster (`oci://local/…`) stands for, or with null that it stands for nothing. Hosts start nothing else under it.",
+  },
   imageInspect: {
     methods: "GET",
     takes: "`image`, `host`",

@@ -268,11 +268,9 @@ export const createChecker = (): Checker => {
     for (const [index, task] of old?.tasks ?? []) {
       if (task.active !== null) tasks.set(index, { active: task.active, attempts: 0, succeeded: false });
     }
-    const holding = old?.holding ?? new Set();
-    jobs.set(key, { version: record.jobVersion, spec: record.spec, stopped: false, tasks, holding });
-    return record.jobVersion === (old?.version ?? 0) + 1
-      ? []
-      : [`${key} version ${record.jobVersion} after ${old?.version}`];
+    const { jobVersion: version, spec } = record;
+    jobs.set(key, { version, spec, stopped: false, tasks, holding: old?.holding ?? new Set() });
+    return version === (old?.version ?? 0) + 1 ? [] : [`${key} version ${version} after ${old?.version}`];
   };
 
   const checkRecord = (record: LogRecord): string[] => {
@@ -292,6 +290,8 @@ export const createChecker = (): Checker => {
       case "request_refused":
       case "secret_set":
       case "secret_removed":
+      case "image_named":
+      case "image_unnamed":
       case "host_uncordoned":
         return [];
       case "project_created":
@@ -307,8 +307,7 @@ export const createChecker = (): Checker => {
         volumes.set(`${record.project}/${record.volume}`, record.hostId);
         return [];
       case "volume_removed":
-        if (volumes.delete(`${record.project}/${record.volume}`)) return [];
-        return [`${record.volume} removed, but there is no such volume`];
+        return volumes.delete(`${record.project}/${record.volume}`) ? [] : [`there was no volume ${record.volume}`];
       case "job_submitted":
         return submitted(record);
       case "job_limits_changed": {

@@ -43,6 +43,9 @@ export const describe = (record: LogRecord): string => {
     case "secret_set":
     case "secret_removed":
       return `${record.kind} ${record.project}/${record.secret}`;
+    case "image_named":
+    case "image_unnamed":
+      return `${record.kind} ${record.image}`;
     case "request_made":
     case "request_refused":
       return `${record.kind} ${record.request}`;

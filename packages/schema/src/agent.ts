@@ -47,6 +47,8 @@ export const DesiredAllocationSchema = Type.Object(
     volumes: Type.Optional(Type.Array(DesiredVolumeSchema, { maxItems: 64 })),
     /** What is its own of the host's devices; absent: nothing. */
     devices: Type.Optional(DeviceGrantsSchema),
+    /** What its image's name stands for, where the cluster has said so: nothing else is to be started under it. */
+    manifest: Type.Optional(Type.String({ pattern: "^sha256:[0-9a-f]{64}$" })),
   },
   strict,
 );

@@ -267,6 +267,17 @@ export const ImageOrdersSchema = Type.Object(
 );
 export type ImageOrders = Static<typeof ImageOrdersSchema>;
 
+/** `POST /v1/images/names`: what a name of the cluster, `oci://local/…`, stands for from now on; null: for nothing. */
+export const NameImageSchema = Type.Object({ image: ImageNameSchema, manifest: nullable(digest) }, strict);
+export type NameImage = Static<typeof NameImageSchema>;
+/** `image`: its name in full. */
+export const ImageNamedSchema = Type.Object(
+  { image: ImageNameSchema, manifest: nullable(digest), revision: whole },
+  strict,
+);
+export type ImageNamed = Static<typeof ImageNamedSchema>;
+export const MAX_IMAGE_NAMES = 10_000;
+
 /** What each host took of a piece of an archive: bytes so far, or why it takes no more. */
 export const ImageDataTakenSchema = Type.Object(
   {

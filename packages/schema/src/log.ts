@@ -11,6 +11,7 @@ import { AllocationReportSchema, PublicKeySchema, SessionSchema } from "./agent.
 import { ReasonSchema } from "./allocation.ts";
 import { CapacitySchema, InventorySchema } from "./host.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
+import { ImageNameSchema } from "./image.ts";
 import { JobSpecSchema } from "./job.ts";
 import { JoinDigestSchema, JoinTokenIdSchema } from "./join.ts";
 import { DeviceGrantsSchema } from "./devices.ts";
@@ -220,6 +221,21 @@ export const RecordSchema = Type.Union([
       digest: Type.String({ pattern: "^[0-9a-f]{64}$" }),
       by: Type.String({ maxLength: 128 }),
     },
+    strict,
+  ),
+  /** A name of the cluster stands for this manifest from here on, whatever hosts say that they have under it. */
+  Type.Object(
+    {
+      kind: Type.Literal("image_named"),
+      image: ImageNameSchema,
+      manifest: Type.String({ pattern: "^sha256:[0-9a-f]{64}$" }),
+      by: Type.String({ maxLength: 128 }),
+    },
+    strict,
+  ),
+  /** It stands for nothing any more. */
+  Type.Object(
+    { kind: Type.Literal("image_unnamed"), image: ImageNameSchema, by: Type.String({ maxLength: 128 }) },
     strict,
   ),
   Type.Object(

@@ -100,6 +100,8 @@ export const Routes = {
   secretRemove: "/v1/projects/:project/secrets/:secret/remove",
   /** Of all hosts that answer, or with `host` of one. */
   images: "/v1/images",
+  /** POST a NameImage. */
+  imageNames: "/v1/images/names",
   /** `image`, `host`. */
   imageInspect: "/v1/images/inspect",
   /** POST an order: starts an operation on hosts. */

@@ -224,7 +224,13 @@ const prepareImage = async (
     const slot = context.state.records.get(allocation.id)?.slot ?? null;
     if (slot === null) throw new Error(`${allocation.id} has no id range`);
     const idBase = idBaseOf(context.settings.ids, slot);
-    return await context.images.prepare(spec.image, allocation.id, { signal: stop.signal, idBase });
+    // Of the document as it is now: what the name stands for since the last one holds for whatever starts from then on.
+    const now = context.state.document?.allocations.find(({ id }) => id === allocation.id) ?? allocation;
+    const { manifest } = now;
+    return await context.images.prepare(spec.image, allocation.id, {
+      ...{ signal: stop.signal, idBase },
+      ...(manifest !== undefined && { manifest }),
+    });
   } finally {
     cancel();
   }

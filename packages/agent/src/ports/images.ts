@@ -91,6 +91,8 @@ export interface PrepareOptions {
   readonly signal: AbortSignal;
   /** First of the container's ids; absent when nothing is to be started from it. */
   readonly idBase?: number;
+  /** Of the only image that may be started under this name; absent where nobody has said. */
+  readonly manifest?: string;
 }
 
 export interface Images {

@@ -2,6 +2,7 @@
 import { formatBytes, type ImageOrder, type ImageOrders, type ImageResult } from "@berth/schema";
 import type { Client } from "../client/client.ts";
 import { followOrders, placeOrder, refuseAll, type Ended } from "../client/images.ts";
+import { nameMade } from "../client/image-names.ts";
 import { Exit } from "../failure.ts";
 import { say, type Io } from "../io.ts";
 import { orderOf, type HostsOptions } from "./image-hosts.ts";
@@ -56,7 +57,11 @@ export const followAndTell = async (
   client: Client,
   orders: ImageOrders,
   { quiet = false }: { readonly quiet?: boolean },
-): Promise<number> => tell(io, await followOrders(io, client, orders, quiet), quiet);
+): Promise<number> => {
+  const ended = await followOrders(io, client, orders, quiet);
+  await nameMade(client, ended);
+  return await tell(io, ended, quiet);
+};
 
 export const perform = async (io: Io, options: HostsOptions, request: ImageOrder["request"]): Promise<number> => {
   const client = clientOf(io, options);

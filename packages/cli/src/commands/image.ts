@@ -16,6 +16,7 @@ import {
 } from "@berth/schema";
 import type { Client } from "../client/client.ts";
 import { cancelOrders, followOrders, placeOrder, refuseAll } from "../client/images.ts";
+import { nameMade, unname } from "../client/image-names.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { openUpload, type Upload } from "../client/pieces.ts";
 import { Exit, Failure } from "../failure.ts";
@@ -161,7 +162,9 @@ const registerOrders = (image: Command, { io, finish }: Host): void => {
     .action(async (name: string, options: HostsOptions) => {
       const client = clientOf(io, options);
       const hosts = options.host ?? (await hostsWith(client, name));
-      finish(await perform(io, { ...options, host: hosts }, { kind: "remove", image: name }));
+      const status = await perform(io, { ...options, host: hosts }, { kind: "remove", image: name });
+      if (status === Exit.ok && options.host === undefined) await unname(client, name);
+      finish(status);
     });
   withExamples(withHosts(remove), [
     ["berth image rm oci://registry.lan/app:1", "on all hosts that have it"],
@@ -223,7 +226,9 @@ const registerImport = (image: Command, { io, finish }: Host): void => {
           await cancelOrders(client, orders.id, hosts);
           throw error;
         }
-        finish(await tell(io, await followOrders(io, client, orders, options.quiet === true), false));
+        const ended = await followOrders(io, client, orders, options.quiet === true);
+        await nameMade(client, ended);
+        finish(await tell(io, ended, false));
       } finally {
         file.close();
       }

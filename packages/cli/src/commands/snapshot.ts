@@ -10,6 +10,7 @@ import {
   SubmittedSchema,
   taskName,
 } from "@berth/schema";
+import { unname } from "../client/image-names.ts";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { taskRef } from "../client/queries.ts";
 import { Exit } from "../failure.ts";
@@ -177,7 +178,10 @@ const registerRm = (snapshot: Command, { io, finish }: Host): void => {
       const client = clientOf(io, options);
       const path = routePath(Routes.snapshotRemove, placeOf(task, options.project, name));
       const { value } = await client.post(decodeOrders, path, {});
-      finish(await followAndTell(io, client, value, options));
+      const status = await followAndTell(io, client, value, options);
+      const image = value.items.find(({ operation }) => operation !== null)?.operation?.image ?? null;
+      if (status === Exit.ok && image !== null) await unname(client, image);
+      finish(status);
     });
   withExamples(withProject(withConnection(command)), [
     ["berth snapshot rm web before-update", "of its first task"],

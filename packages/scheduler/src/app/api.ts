@@ -54,6 +54,7 @@ import { needOf } from "./need.ts";
 import { createInTurn } from "./one-at-a-time.ts";
 import { pageOf, type PageRequest } from "./pages.ts";
 import { createProjects, type Projects } from "./projects.ts";
+import { createImageNames, type ImageNames } from "./image-names.ts";
 import { createSecrets, type Secrets } from "./secrets.ts";
 import { createRebalancer, type Rebalancer } from "./rebalance.ts";
 import { createSnapshotJobs, type SnapshotJobs } from "./snapshot-jobs.ts";
@@ -84,6 +85,7 @@ export interface Api
     Audit,
     Projects,
     Secrets,
+    ImageNames,
     SnapshotJobs,
     SnapshotRemovals {
   readonly submit: (document: unknown, origin: Origin, idempotencyKey: string | null) => Answer<Submitted>;
@@ -166,6 +168,7 @@ export const createApi = (options: ApiOptions): Api => {
     ...createAccessWrites({ engine, clock, lastUsed: options.lastUsed }),
     ...createProjects({ engine, clock }),
     ...createSecrets({ engine, vault: options.vault }),
+    ...createImageNames(engine),
     ...createAudit(engine),
     ...createJoining({ engine, admission, clock, cluster: options.cluster, clusterKey: options.clusterKey }),
 

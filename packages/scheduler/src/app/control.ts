@@ -4,7 +4,7 @@
  */
 import { ok, type HostId } from "@berth/schema";
 import type { Logger } from "pino";
-import { decideReady, decideSilence, nextSilenceMs } from "../core/index.ts";
+import { decideReady, decideSilence, manifestOf, nextSilenceMs } from "../core/index.ts";
 import type { Admission } from "../ports/admission.ts";
 import type { AgentLine, DesiredStore, LeaderLine, Line, PeerLine } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -170,7 +170,9 @@ export const createControl = (options: ControlOptions): Control => {
   const files = createAgentFiles(state, askAgent);
   const sessions = createExecSessions(state, options.agents, askAgent, clock);
   const images = createAgentImages({ state, askAgent, randomBytes: clock.randomBytes });
-  const sources = createImageSources(images, createIntroduce(state, options.agents, signRpc), () => clock.nowMs());
+  const sources = createImageSources(images, createIntroduce(state, options.agents, signRpc), (image) =>
+    manifestOf(state, image),
+  );
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
 
   let onServing = (): void => {};

@@ -48,6 +48,7 @@ export const WRITES = [
   "removeProject",
   "setSecret",
   "removeSecret",
+  "nameImage",
   "createAccess",
   "revokeAccess",
   "note",

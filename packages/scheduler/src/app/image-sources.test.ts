@@ -13,7 +13,6 @@ import { someOf } from "./agent-images.ts";
 import { chooseSource, createImageSources } from "./image-sources.ts";
 
 const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
-const NOW_MS = 1_000;
 const hosts = (...names: string[]): HostId[] => names as HostId[];
 const [one, two, three] = hosts("one", "two", "three") as [HostId, HostId, HostId];
 const detail = (more: Partial<ImageDetail> = {}): ImageDetail => ({
@@ -41,7 +40,8 @@ const request = (letter: string) => ({
 });
 
 const LOCAL = "oci://local/app:1";
-const chosen = (name: string, items: ImageDetails["items"]) => chooseSource(name, items, NOW_MS);
+const chosen = (name: string, items: ImageDetails["items"], ...manifest: [(string | undefined)?]) =>
+  chooseSource(name, items, manifest.length === 0 ? digest("a") : manifest[0]);
 
 /** A cluster whose hosts have these images. */
 const sourcesOf = (items: ImageDetails["items"], silent: readonly HostId[] = []) => {
@@ -60,7 +60,7 @@ const sourcesOf = (items: ImageDetails["items"], silent: readonly HostId[] = [])
       introduced.push([host, `${op.kind} for ${replyTo}`]);
       return true;
     },
-    () => NOW_MS,
+    () => digest("a"),
   );
   return {
     sources,
@@ -72,23 +72,27 @@ const sourcesOf = (items: ImageDetails["items"], silent: readonly HostId[] = [])
   };
 };
 
-test("an image is offered only by hosts that have all of its archives; an import before anything else, then the newest", () => {
+test("a name of the cluster is what the log says, whatever hosts say; offered by those that have all of its archives", () => {
   const layers = detail().layers.map((layer) => ({ ...layer, archiveHere: false }));
   expect(chosen(LOCAL, [{ host: one, image: detail({ layers }) }])).toBeUndefined();
   const items = [
-    { host: three, image: detail({ manifest: digest("e"), source: "registry", broughtAtMs: 9 }) },
+    { host: three, image: detail({ manifest: digest("e"), broughtAtMs: 9e15 }) },
     { host: two, image: detail({ manifest: digest("f"), broughtAtMs: 5 }) },
-    { host: one, image: detail({ broughtAtMs: 3 }) },
+    { host: one, image: detail({ broughtAtMs: 3, source: "registry" }) },
   ];
-  expect(chosen(LOCAL, items)).toMatchObject({ manifest: digest("f"), imported: true, givers: [two] });
+  expect(chosen(LOCAL, items)).toMatchObject({ manifest: digest("a"), imported: true, givers: [one] });
+  expect(chosen(LOCAL, items, digest("9"))).toBeUndefined();
+  // Nobody has said what it stands for: so it stands for nothing.
+  expect(chosen(LOCAL, items, undefined)).toBeUndefined();
 });
 
-test("a time that has not come is worth no more than now", () => {
-  const items = [
-    { host: one, image: detail({ manifest: digest("e"), broughtAtMs: NOW_MS }) },
-    { host: two, image: detail({ manifest: digest("f"), broughtAtMs: 9e15 }) },
-  ];
-  expect(chosen(LOCAL, items)).toMatchObject({ givers: [one] });
+test("who lies about the layers of an image keeps nobody from those of others", () => {
+  const lie = detail({ layers: [{ ...detail().layers[0]!, digest: digest("8") }] });
+  const source = chosen(LOCAL, [
+    { host: three, image: lie },
+    { host: one, image: detail() },
+  ]);
+  expect(source?.blobs.has(digest("c"))).toBe(true);
 });
 
 test("what the name of a registry is, no host says: not as an import, and without its registry not against others", () => {
@@ -164,7 +168,7 @@ test("a host that asks for ever leaves turns to the others, and few questions go
       },
     },
     () => true,
-    () => NOW_MS,
+    () => digest("a"),
   );
   const found = (reader: HostId, of: number) =>
     Array.from({ length: of }, (_, at) => sources.find(reader, `oci://local/${reader}-${at}:1`));

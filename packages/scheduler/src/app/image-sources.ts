@@ -47,15 +47,6 @@ export const isOfCluster = (image: string): boolean => {
   return reference.ok && reference.value.registry === LOCAL_REGISTRY;
 };
 
-/** Imported before anything else, then the newest: hosts may keep different images under one name. */
-const newest = (images: readonly ImageDetail[], nowMs: number): ImageDetail | undefined => {
-  // Nothing was brought later than now: a clock that is wrong, or a lie, is worth no more than that.
-  const atMs = ({ broughtAtMs }: ImageDetail): number => Math.min(broughtAtMs, nowMs);
-  const better = (one: ImageDetail, two: ImageDetail): number =>
-    Number(two.source === "import") - Number(one.source === "import") || atMs(two) - atMs(one);
-  return images.toSorted(better)[0];
-};
-
 /** What more hosts have under this name than anything else, so that no single one decides against others. */
 const mostCommon = (images: readonly ImageDetail[]): ImageDetail | undefined => {
   const counts = new Map<string, number>();
@@ -65,23 +56,27 @@ const mostCommon = (images: readonly ImageDetail[]): ImageDetail | undefined => 
   return images.find((image) => image.manifest === first[0] && isWhole(image));
 };
 
-/** `items`: what hosts say that they have under this name. */
+/**
+ * `items`: what hosts say that they have under this name. `manifest`: what a name of the cluster stands for; as long as nobody
+ * has said so, it stands for nothing.
+ */
 export const chooseSource = (
   name: string,
   items: readonly { readonly host: HostId; readonly image: ImageDetail }[],
-  nowMs: number,
+  manifest: string | undefined,
 ): Source | undefined => {
   const images = items.map(({ image }) => image);
   const own = isOfCluster(name);
-  const best = own ? newest(images.filter(isWhole), nowMs) : mostCommon(images);
+  const best = own ? images.find((image) => image.manifest === manifest && isWhole(image)) : mostCommon(images);
   if (best === undefined) return undefined;
+  const giving = items.filter(({ image }) => image.manifest === best.manifest && isWhole(image));
+  // Of all of them: one that lies about its layers keeps nobody from those of the others.
+  const blobs = giving.flatMap(({ image }) => [image.config, ...image.layers.map((layer) => layer.digest)]);
   return {
     manifest: best.manifest,
-    imported: own && best.source === "import",
-    blobs: new Set([best.manifest, best.config, ...best.layers.map((layer) => layer.digest)]),
-    givers: items
-      .flatMap(({ host, image }) => (image.manifest === best.manifest && isWhole(image) ? [host] : []))
-      .toSorted(),
+    imported: own,
+    blobs: new Set([best.manifest, ...blobs]),
+    givers: giving.map(({ host }) => host).toSorted(),
   };
 };
 
@@ -93,7 +88,7 @@ const ASKED_EACH = { most: 2, maxWaiting: 64, patienceMs: 4_000 };
 export const createImageSources = (
   images: Pick<AgentImages, "inspect">,
   introduce: Introduce,
-  nowMs: () => number,
+  manifestOf: (image: string) => string | undefined,
 ): ImageSources => {
   const known = new LRUCache<string, Promise<Result<Source | undefined, Problem>>>({
     max: MAX_IMAGES,
@@ -108,17 +103,21 @@ export const createImageSources = (
   const ask = (image: string): Promise<Result<Source | undefined, Problem>> =>
     ofAll("", async () => {
       const answer = await images.inspect(image, undefined);
-      if (answer.ok) return ok(chooseSource(image, answer.value.items, nowMs()));
+      if (answer.ok) return ok(chooseSource(image, answer.value.items, manifestOf(image)));
       return answer.error.code === "image.not_found" ? ok(undefined) : answer;
     });
 
+  /** Of what the name stands for now. */
+  const keyOf = (image: string): string => `${image} ${manifestOf(image) ?? ""}`;
+
   const asked = (image: string): Promise<Result<Source | undefined, Problem>> => {
-    const before = known.get(image);
+    const key = keyOf(image);
+    const before = known.get(key);
     if (before !== undefined) return before;
     const asking = ask(image);
-    known.set(image, asking);
+    known.set(key, asking);
     /* A failure is not worth remembering. */
-    const drop = (): void => void (known.get(image) === asking && known.delete(image));
+    const drop = (): void => void (known.get(key) === asking && known.delete(key));
     asking.then((answer) => {
       if (!answer.ok || answer.value === undefined) drop();
     }, drop);
@@ -126,7 +125,7 @@ export const createImageSources = (
   };
 
   const sourceOf = (reader: HostId, image: string): Promise<Result<Source | undefined, Problem>> =>
-    known.get(image) ?? ofReader(reader, () => asked(image));
+    known.get(keyOf(image)) ?? ofReader(reader, () => asked(image));
 
   return {
     find: async (reader, image) => {
@@ -147,7 +146,7 @@ export const createImageSources = (
         const giver = givers[turn % givers.length];
         if (giver !== undefined && introduce(giver, { kind: "blob_read", digest, offset }, replyTo)) return ok(true);
       }
-      known.delete(image);
+      known.delete(keyOf(image));
       return err(problem("image.not_found", `no other host has ${digest} of ${image}`));
     },
     forget: () => known.clear(),

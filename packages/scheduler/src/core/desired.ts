@@ -1,6 +1,7 @@
 /** The desired document of one host, derived from the state: everything that has not ended there, to run or to stop. */
 import type { DesiredAllocation, DesiredDocument, HostId, JobSpec } from "@berth/schema";
 import { byId } from "./allocations-on.ts";
+import { manifestOf } from "./image-names.ts";
 import type { AllocationRecord, ClusterState } from "./state.ts";
 import { mustExist, usesOf, volumeIdOf } from "./volumes.ts";
 
@@ -11,6 +12,11 @@ const volumesOf = (state: ClusterState, { index, spec }: AllocationRecord): Pick
     return volume === undefined ? [] : [{ name, id: volumeIdOf(volume), mustExist: mustExist(volume) }];
   });
   return volumes.length === 0 ? {} : { volumes };
+};
+
+const imageOf = (state: ClusterState, { spec }: AllocationRecord): Pick<DesiredAllocation, "manifest"> => {
+  const manifest = manifestOf(state, spec.image);
+  return manifest === undefined ? {} : { manifest };
 };
 
 /** Allocations are sorted by id, so equal states make equal documents. Unknown hosts get an empty one. */
@@ -35,6 +41,7 @@ export const desiredFor = (state: ClusterState, hostId: HostId): DesiredDocument
       spec,
       ...(allocation.devices !== undefined && { devices: [...allocation.devices] }),
       ...volumesOf(state, allocation),
+      ...imageOf(state, allocation),
     });
   }
   return { version: 1, host: hostId, epoch: state.epoch, rev: host?.desiredRev ?? 0, specs, allocations };

@@ -6,6 +6,7 @@ import {
   formatBytes,
   formatCpu,
   formatDuration,
+  projectOfImage,
   quotaEntries,
   type AllocationId,
   type AllocationReport,
@@ -39,6 +40,11 @@ const reported = ({ state, reason, exit }: AllocationReport): string => {
   const detail = exit.detail === null ? "" : `: ${exit.detail}`;
   const how = exit.signal === null ? `with code ${exit.code}` : `by signal ${exit.signal}`;
   return `${state} ${how} (${reason})${detail}`;
+};
+
+const imageAbout = (image: string): Subject => {
+  const project = projectOfImage(image);
+  return project === undefined ? {} : { project };
 };
 
 const told = (record: LogRecord, locate: Locate): Told => {
@@ -121,6 +127,10 @@ const told = (record: LogRecord, locate: Locate): Told => {
       return [`the secret ${record.secret} is set`, { project: record.project }];
     case "secret_removed":
       return [`the secret ${record.secret} is removed`, { project: record.project }];
+    case "image_named":
+      return [`the image ${record.image} is ${record.manifest}`, imageAbout(record.image)];
+    case "image_unnamed":
+      return [`the image ${record.image} is nothing any more`, imageAbout(record.image)];
     case "allocation_placed": {
       const { id, project, job, index, attempt, hostId, replaces } = record.placement;
       const instead = replaces === null ? "" : ", in the place of one on a lost host";

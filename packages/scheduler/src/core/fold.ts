@@ -23,6 +23,7 @@ import { foldAccess } from "./access.ts";
 import { foldAudit } from "./audit.ts";
 import { foldJoinToken } from "./join-tokens.ts";
 import { keepWhole } from "./gang.ts";
+import { foldImageName } from "./image-names.ts";
 import { foldSecret } from "./secrets.ts";
 import { foldProject } from "./projects.ts";
 import { noteWaiting, refreshQueue, wake, type Folding } from "./fold-tasks.ts";
@@ -84,6 +85,9 @@ const foldRecord = (folding: Folding, record: LogRecord): boolean => {
     case "secret_set":
     case "secret_removed":
       return foldSecret(folding, record);
+    case "image_named":
+    case "image_unnamed":
+      return foldImageName(folding, record);
     case "room_reserved":
       return foldReserved(folding, record);
     case "allocation_placed":

@@ -54,6 +54,7 @@ type StateFacts = Omit<
   | "allocations"
   | "volumes"
   | "secrets"
+  | "imageNames"
   | "projects"
   | "idempotency"
   | "finished"
@@ -108,6 +109,8 @@ export type ImageLine =
   | { readonly kind: "volumes"; readonly volumes: readonly VolumeRecord[] }
   /** Absent from images of versions that had none. Not called secrets, as what a backup has of the cluster's keys. */
   | { readonly kind: "project_secrets"; readonly secrets: readonly SecretRecord[] }
+  /** Absent from images of versions that had none. */
+  | { readonly kind: "image_names"; readonly names: readonly (readonly [string, string])[] }
   /** Absent from images of versions that had no records of projects. */
   | { readonly kind: "projects"; readonly projects: readonly ProjectRecord[] }
   /** Absent from images of versions that kept no audit trail. */
@@ -158,6 +161,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     allocations,
     volumes,
     secrets,
+    imageNames,
     projects,
     idempotency,
     finished,
@@ -222,6 +226,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
   }
   for (const some of slices([...volumes.values()], KEYS_PER_LINE)) yield { kind: "volumes", volumes: some };
   for (const some of slices([...secrets.values()], KEYS_PER_LINE)) yield { kind: "project_secrets", secrets: some };
+  for (const names of slices([...imageNames], KEYS_PER_LINE)) yield { kind: "image_names", names };
   for (const some of slices([...projects.values()], KEYS_PER_LINE)) yield { kind: "projects", projects: some };
   for (const entries of slices([...audit.changes, ...audit.refusals], KEYS_PER_LINE)) {
     yield { kind: "audit", droppedUpTo: audit.droppedUpTo, entries };
@@ -312,6 +317,9 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
         break;
       case "project_secrets":
         for (const one of line.secrets) state.secrets.set(secretKey(one.project, one.name), one);
+        break;
+      case "image_names":
+        for (const [name, manifest] of line.names) state.imageNames.set(name, manifest);
         break;
       case "projects":
         for (const project of line.projects) state.projects.set(project.name, project);

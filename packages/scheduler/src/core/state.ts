@@ -165,6 +165,8 @@ export interface ClusterState {
   readonly volumes: ReadonlyMap<VolumeKey, VolumeRecord>;
   /** By `project/name`; see secrets.ts. */
   readonly secrets: ReadonlyMap<string, SecretRecord>;
+  /** What names of the cluster stand for; see image-names.ts. */
+  readonly imageNames: ReadonlyMap<string, string>;
   /** The dimensions that hosts have, in the order in which they became known. */
   readonly dimensions: readonly string[];
   /** By user and Idempotency-Key (see `idempotencyKeyOf`); the newest MAX_IDEMPOTENCY_KEYS are kept. */
@@ -256,13 +258,17 @@ export interface ClassQueue {
 }
 
 export interface MutableState extends Writable<
-  Omit<ClusterState, "jobs" | "hosts" | "allocations" | "volumes" | "secrets" | "projects" | "idempotency" | "finished">
+  Omit<
+    ClusterState,
+    "jobs" | "hosts" | "allocations" | "volumes" | "secrets" | "imageNames" | "projects" | "idempotency" | "finished"
+  >
 > {
   jobs: Map<JobKey, MutableJob>;
   hosts: Map<HostId, MutableHost>;
   allocations: Map<AllocationId, MutableAllocation>;
   volumes: Map<VolumeKey, VolumeRecord>;
   secrets: Map<string, SecretRecord>;
+  imageNames: Map<string, string>;
   projects: Map<ProjectName, ProjectRecord>;
   idempotency: Map<string, IdempotencyEntry>;
   finished: Set<JobKey>;
@@ -302,6 +308,7 @@ export const createState = (): ClusterState => {
     allocations: new Map(),
     volumes: new Map(),
     secrets: new Map(),
+    imageNames: new Map(),
     projects: new Map(),
     idempotency: new Map(),
     joinTokens: [],

@@ -32,7 +32,32 @@ export class Bringer {
   }
 
   /** Pulls it, once however many ask. Whoever asks with a progress sees that of the one that works. */
-  async bring(reference: ImageReference, name: string, signal: AbortSignal, follow?: Progress): Promise<void> {
+  bring(reference: ImageReference, name: string, signal: AbortSignal, follow?: Progress): Promise<void> {
+    return this.#bring(name, name, (options) => this.#pullFromAny(reference, name, options), signal, follow);
+  }
+
+  /** From other hosts, what the name stands for in the cluster, to be called `as` here. */
+  bringExactly(
+    reference: ImageReference,
+    { as, manifest }: { readonly as: string; readonly manifest: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    return this.#bring(
+      as,
+      `${as} ${manifest}`,
+      (options) => bringFromCluster(this.#parts, reference, { as, manifest }, options),
+      signal,
+    );
+  }
+
+  /** `what` it is that who comes later shares. */
+  async #bring(
+    name: string,
+    what: string,
+    pull: (options: ImageWork) => Promise<ImageRecord>,
+    signal: AbortSignal,
+    follow?: Progress,
+  ): Promise<void> {
     const timer =
       follow === undefined
         ? undefined
@@ -40,11 +65,11 @@ export class Bringer {
             copyProgress(this.#pulling.get(name), follow);
           }, 200);
     try {
-      await this.#running.run(name, signal, async (shared) => {
+      await this.#running.run(what, signal, async (shared) => {
         const progress = createProgress();
         this.#pulling.set(name, progress);
         try {
-          return await this.#turns.run(shared, () => this.#pullWithRoom(reference, name, { progress, signal: shared }));
+          return await this.#turns.run(shared, () => this.#pullWithRoom(pull, { progress, signal: shared }));
         } finally {
           copyProgress(progress, follow);
           this.#pulling.delete(name);
@@ -57,14 +82,14 @@ export class Bringer {
   }
 
   /** A full disk is cleaned once, whatever the marks say, and then the pull goes on where it ended. */
-  async #pullWithRoom(reference: ImageReference, name: string, options: ImageWork): Promise<ImageRecord> {
+  async #pullWithRoom(pull: (options: ImageWork) => Promise<ImageRecord>, options: ImageWork): Promise<ImageRecord> {
     try {
-      return await this.#pullFromAny(reference, name, options);
+      return await pull(options);
     } catch (error) {
       if (options.signal.aborted || !isFull(error)) throw error;
       const { freedBytes } = await collect(this.#parts, Number.MAX_SAFE_INTEGER);
       if (freedBytes === 0) throw explained(error);
-      return await this.#pullFromAny(reference, name, options).catch((again: unknown) => {
+      return await pull(options).catch((again: unknown) => {
         throw explained(again);
       });
     }
@@ -77,17 +102,20 @@ export class Bringer {
   async #pullFromAny(reference: ImageReference, name: string, options: ImageWork): Promise<ImageRecord> {
     const parts = this.#parts;
     const found = await parts.cluster.find(name);
-    const bring = (manifest: string) => bringFromCluster(parts, reference, manifest, options);
+    const bring = (manifest: string) => bringFromCluster(parts, reference, { manifest, as: name }, options);
     if (reference.registry === LOCAL_REGISTRY) {
       if (found?.imported === true) return bring(found.manifest);
       const distro = distroOf(reference.repository, reference.tag);
       const how = distro === undefined ? "import it (berth image import)" : `build it (berth image build ${distro})`;
-      throw new Error(`no other host that answers has ${name}: ${how}`);
+      throw new Error(`no other host that answers has ${name}, as the cluster knows it: ${how}`);
     }
     try {
       return await pullImage(parts, reference, name, options);
     } catch (error) {
-      const mayDo = found !== undefined && !options.signal.aborted && error instanceof RegistryFailure && error.retry;
+      // A digest that is of an index of several platforms is proven by its registry alone.
+      const isProven = reference.digest === undefined || reference.digest === found?.manifest;
+      const mayDo =
+        found !== undefined && isProven && !options.signal.aborted && error instanceof RegistryFailure && error.retry;
       if (!mayDo) throw found === undefined ? error : elsewhereToo(error, name);
       return bring(found.manifest);
     }

@@ -188,3 +188,45 @@ test("above the high mark, what was not used for longest goes until the low mark
   expect((await reader.list()).map(({ name }) => name)).toEqual([first, fourth]);
   expect((await reader.check(false, work)).faults).toEqual([]);
 });
+
+test("what the cluster says that a name stands for, and nothing else: not what hosts say, not what is here under it", async () => {
+  const manifestOf = async (store: OciStore): Promise<string> => (await store.inspect(image))?.manifest ?? "";
+  const pinned = async (store: OciStore, holder: string, manifest: string): Promise<string> => {
+    const { layers } = await store.prepare(image, holder, { signal: never, manifest });
+    return readFileSync(join(layers[0] ?? "", "etc/motd"), "utf8");
+  };
+  await offer("first");
+  const first = await manifestOf(giver);
+  const reader = await open("reader", others);
+  expect(await pinned(reader, "a", first)).toBe("first");
+  expect(await pinned(reader, "b", first)).toBe("first");
+  const asked = reads;
+
+  // Everybody who answers says another thing now: what is here under the name is still what was said.
+  await offer("second");
+  const second = await manifestOf(giver);
+  expect(await pinned(reader, "c", first)).toBe("first");
+  expect(reads).toBe(asked);
+  // And once it was said, it is that.
+  expect(await pinned(reader, "d", second)).toBe("second");
+
+  // What was imported here under the name stays, and is not what is started.
+  const own = await open("own", others);
+  const archive = join(directory, "own.tar");
+  archiveImage(directory, archive, { layers: [{ "etc/motd": "own" }] });
+  await own.take(createReadStream(archive), { ...work, name: image });
+  const mine = await manifestOf(own);
+  expect(await pinned(own, "a", second)).toBe("second");
+  expect(await pinned(own, "b", second)).toBe("second");
+  expect(await manifestOf(own)).toBe(mine);
+  expect(await pinned(own, "c", mine)).toBe("own");
+
+  // Who gives something else for it is not believed; what is not there is said.
+  const other = await open("other", { ...others, read: (name, _digest, offset) => others.read(name, second, offset) });
+  await expect(pinned(other, "a", first)).rejects.toThrow(/sha256/);
+  expect(await other.list()).toEqual([]);
+  const missing = await open("missing", others);
+  await expect(pinned(missing, "a", `sha256:${"9".repeat(64)}`)).rejects.toThrow(
+    `no other host gave sha256:${"9".repeat(64)}`,
+  );
+});

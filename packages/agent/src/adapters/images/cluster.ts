@@ -110,11 +110,11 @@ const fetchDocument = async (parts: Parts, name: string, digest: string): Promis
   return document;
 };
 
-/** Brings the image whose manifest has this digest; its name must be one that another host has. */
+/** Brings the image whose manifest has this digest, to be called `as`; its name must be one that another host has. */
 export const bringFromCluster = async (
   parts: Parts,
   reference: ImageReference,
-  manifestDigest: string,
+  { as, manifest: manifestDigest }: { readonly as: string; readonly manifest: string },
   options: ImageWork,
 ): Promise<ImageRecord> => {
   const name = formatImageReference(reference);
@@ -131,7 +131,7 @@ export const bringFromCluster = async (
     return await settleImage(
       parts,
       {
-        name,
+        name: as,
         manifestDigest,
         contents: { bytes: new Uint8Array(), manifest, config, layers },
         source: "cluster",

@@ -334,6 +334,9 @@ test("what the name of a registry is, its registry says, whatever other hosts sa
   await expect(reader.prepare(`oci://${registry.host}/unknown:1`, "holder", { signal: never })).rejects.toThrow(
     /has no .*unknown.*Other hosts have an image under this name, but .*its registry says: import it here too/s,
   );
+  // Nor what has another digest than the name asks for, while its registry is away.
+  const fixed = `oci://127.0.0.1:1/claimed@sha256:${"b".repeat(64)}`;
+  await expect(reader.prepare(fixed, "holder", { signal: never })).rejects.toThrow(/cannot be reached/);
   expect(read).toBe(0);
 });
 

@@ -16,6 +16,7 @@ import {
   problem,
   type ImageDetail,
   type ImageOnHost,
+  type ImageReference,
   type LayerProgress,
 } from "@berth/schema";
 import { FetchRate } from "../../core/images/fetch-rate.ts";
@@ -94,7 +95,7 @@ class Store implements OciStore {
   }
 
   async prepare(image: string, holder: string, options: PrepareOptions): Promise<PreparedImage> {
-    const prepared = await this.#held(image, holder, options.signal);
+    const prepared = await this.#held(image, holder, options);
     const { directory, uses } = this.#parts;
     const use = uses.holders().get(holder);
     if (use === undefined) return prepared;
@@ -118,9 +119,10 @@ class Store implements OciStore {
     await this.#parts.uses.remove(holder);
   }
 
-  async #held(image: string, holder: string, signal: AbortSignal): Promise<PreparedImage> {
+  async #held(image: string, holder: string, { manifest, signal }: PrepareOptions): Promise<PreparedImage> {
     const reference = valueOf(parseImageReference(image), image);
     const name = formatImageReference(reference);
+    if (manifest !== undefined) return await this.#heldExactly(reference, manifest, holder, signal);
     const known = await this.#parts.records.read(name);
     const isFixed = reference.digest !== undefined || reference.tag !== "latest";
     const isOurs = known?.source === "import" || (known === undefined && reference.registry === LOCAL_REGISTRY);
@@ -300,6 +302,35 @@ class Store implements OciStore {
       await prune(this.#parts, false).catch(() => undefined);
       throw explained(error);
     }
+  }
+
+  /** What the cluster says that the name stands for, and nothing else, whatever is here under it. */
+  async #heldExactly(
+    reference: ImageReference,
+    manifest: string,
+    holder: string,
+    signal: AbortSignal,
+  ): Promise<PreparedImage> {
+    const name = formatImageReference(reference);
+    /* What was imported here under this name, and is another image now, stays what it is. */
+    const apart = formatImageReference({ ...reference, digest: manifest });
+    const { records } = this.#parts;
+    const hold = async (): Promise<PreparedImage | undefined> => {
+      for (const one of [name, apart]) {
+        if ((await records.read(one))?.manifest !== manifest) continue;
+        const here = await this.#hold(one, holder);
+        if (here !== undefined) return here;
+      }
+      return undefined;
+    };
+    const here = await hold();
+    if (here !== undefined) return here;
+    const known = await records.read(name);
+    const as = known?.source === "import" && known.manifest !== manifest ? apart : name;
+    await this.#bringer.bringExactly(reference, { manifest, as }, signal);
+    const brought = await hold();
+    if (brought === undefined) throw new Error(`${name} was removed while it was brought`);
+    return brought;
   }
 
   #named(image: string): string {

@@ -130,6 +130,21 @@ describe("who is bound to a project", () => {
     expect((await as("web-viewer")("POST", "/v1/jobs/web/mine/stop")).body.detail).toContain("role submitter");
   });
 
+  test("says what names of its project stand for, and no others", async () => {
+    const manifest = `sha256:${"a".repeat(64)}`;
+    const name = (who: string, image: string) => as(who)("POST", "/v1/images/names", { image, manifest });
+    expect(await name("web", "oci://local/web/app")).toMatchObject({
+      status: 200,
+      body: { image: "oci://local/web/app:latest", manifest },
+    });
+    for (const image of ["oci://local/media/app", "oci://local/app"]) {
+      expect((await name("web", image)).body).toMatchObject({ code: "auth.forbidden" });
+      expect((await name("operator", image)).status).toBe(200);
+    }
+    expect((await name("web-viewer", "oci://local/web/app")).status).toBe(403);
+    expect((await name("operator", "oci://registry.lan/app")).body).toMatchObject({ code: "request.invalid" });
+  });
+
   test("gives no container a directory of a host, unless an operator", async () => {
     const job = batch("mounts", { project: "web", volumes: [{ source: "/etc", target: "/host" }] });
     for (const query of ["", "?dryRun=true"]) {

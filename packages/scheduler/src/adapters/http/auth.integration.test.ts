@@ -34,7 +34,7 @@ const ONLY_POSTED = new Set<string>([
   ...[Routes.allocationPause, Routes.allocationResume, Routes.allocationCommit, Routes.layerRemove],
   ...[Routes.projectSet, Routes.projectRemove, Routes.secret, Routes.secretRemove],
   ...[Routes.allocationSnapshots, Routes.snapshotRestore, Routes.snapshotClone, Routes.snapshotRemove],
-  Routes.volumeData,
+  ...[Routes.volumeData, Routes.imageNames],
 ]);
 const POSTED = new Set<string>([
   ...[Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, Routes.access, Routes.projects],

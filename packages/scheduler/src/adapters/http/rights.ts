@@ -89,6 +89,8 @@ export const RIGHTS: Readonly<Record<RouteName, Readonly<Partial<Record<Method, 
   whatIf: { POST: operate },
   hostLosses: { GET: operate },
   images: { GET: read },
+  /** Names of a project are its own; the handler asks for more for all others. */
+  imageNames: { POST: changeOwn },
   imageInspect: { GET: read },
   imageOperations: { POST: operate },
   imageData: { POST: operate },

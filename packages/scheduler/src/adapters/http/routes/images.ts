@@ -6,6 +6,7 @@ import {
   ImageDataTakenSchema,
   ImageDetailsSchema,
   ImageListSchema,
+  ImageNamedSchema,
   ImageNameSchema,
   ImageOperationIdSchema,
   ImageOperationSchema,
@@ -13,6 +14,7 @@ import {
   ImageOrdersSchema,
   isLabel,
   MAX_IMAGE_DATA_BYTES,
+  NameImageSchema,
   parseDurationMs,
   problem,
   projectOfImage,
@@ -22,10 +24,11 @@ import {
   type ImageOperation,
 } from "@berth/schema";
 import type { Control } from "../../../app/control.ts";
+import { needToName } from "../../../app/image-names.ts";
 import { refusalOf, seesProject, type Need } from "../../../core/index.ts";
 import { acceptPieces, answerArchive, archiveResponse, pieceOf, pieceProperties } from "../archives.ts";
 import type { AuditHook } from "../audit.ts";
-import { principalOf } from "../auth.ts";
+import { originOf, principalOf } from "../auth.ts";
 import { orRefuse, Refusal } from "../problems.ts";
 import type { Principal, Server } from "../server-type.ts";
 import { problems } from "../shapes.ts";
@@ -67,7 +70,24 @@ const needToBegin = (kind: ImageOperation["kind"], image: string | null): Need =
 
 const isSnapshot = (image: string | null): boolean => image !== null && snapshotOf(image) !== undefined;
 
-export const addImageRoutes = (server: Server, { images }: Control, audit: AuditHook): void => {
+export const addImageRoutes = (server: Server, { api, images }: Control, audit: AuditHook): void => {
+  server.post(
+    Routes.imageNames,
+    {
+      schema: {
+        summary: "Say which manifest a name of the cluster stands for",
+        description: "Hosts start nothing else under it. With null it stands for nothing any more.",
+        body: NameImageSchema,
+        response: { 200: ImageNamedSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const refused = refusalOf(principalOf(request), needToName(request.body.image));
+      if (refused !== undefined) throw new Refusal(refused);
+      return orRefuse(await api.nameImage(request.body, originOf(request)));
+    },
+  );
+
   server.get(
     Routes.images,
     {
