@@ -42,6 +42,14 @@ const MACHINES = [
     down: "Halting system",
   },
   {
+    name: "eleven",
+    image: "distro://debian/11",
+    init: "systemd",
+    release: 'VERSION_ID="11"',
+    booted: "Reached target",
+    down: "Final Step",
+  },
+  {
     name: "thirteen",
     image: "distro://debian/13/sysvinit",
     init: "init",
@@ -70,14 +78,14 @@ describe.runIf(process.env["BERTH_DISTROS"] === "1")("distributions side by side
   });
 
   test(
-    "Debian 12 with systemd, Debian 13 with sysvinit and with openrc, and busybox: each with its own init",
+    "Debian 11 and 12 with systemd, Debian 13 with sysvinit and with openrc, and busybox: each with its own init",
     { timeout: 40 * MINUTES },
     async () => {
       /* What nobody has built, says how. */
       const job = join(files, "unbuilt.json");
-      writeFileSync(job, JSON.stringify({ name: "unbuilt", kind: "batch", image: "distro://debian/11" }));
+      writeFileSync(job, JSON.stringify({ name: "unbuilt", kind: "batch", image: "distro://debian/12/openrc" }));
       const unbuilt = await cluster.cli(["run", "--wait", job]);
-      expect(unbuilt.stdout + unbuilt.stderr).toContain("berth image build distro://debian/11");
+      expect(unbuilt.stdout + unbuilt.stderr).toContain("berth image build distro://debian/12/openrc");
 
       await importAs(busyboxArchive(join(files, "busybox")), "oci://local/tiny:1");
       for (const { image } of MACHINES) {
@@ -96,6 +104,9 @@ describe.runIf(process.env["BERTH_DISTROS"] === "1")("distributions side by side
       }
       await expect
         .poll(() => inside("twelve", "systemctl", "is-active", "multi-user.target"), { timeout: MINUTES })
+        .toBe("active");
+      await expect
+        .poll(() => inside("eleven", "systemctl", "is-active", "multi-user.target"), { timeout: MINUTES })
         .toBe("active");
 
       const kernels = new Set<string>();

@@ -29,7 +29,7 @@ const bcrypt = (password: string): string =>
       "-W",
       "ignore",
       "-c",
-      "import crypt,sys; print(crypt.crypt(sys.argv[1], crypt.mksalt(crypt.METHOD_BLOWFISH)))",
+      "import crypt,sys; print(crypt.crypt(sys.argv[1], crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)))",
     ].concat(password),
     { encoding: "utf8" },
   ).trim();
