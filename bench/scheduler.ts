@@ -1,7 +1,7 @@
 /**
  * `pnpm bench:scheduler [rate|rules|idle|million|end-to-end|huawei|preemption|openb|compaction|azure|roadef]… [--seconds N]
  * [--json]`: how fast the core decides, and how well it packs, beside the rules that others pack by. Compiled code is measured, as it runs. Figures on stdout, one a line;
- * with --json each is an object.
+ * with --json each is an object. BERTH_PERTURB=N packs copies of the traces instead, another one for every N (scheduler/perturb.ts).
  */
 import { figure, showFigure, type Figure } from "./runtime/figures.ts";
 import { measureEndToEnd } from "./scheduler/end-to-end.ts";

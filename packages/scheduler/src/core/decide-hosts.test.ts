@@ -42,6 +42,25 @@ describe("a host", () => {
     });
   });
 
+  it("is refused with more devices than can be told apart, and what others have is no burden to it", () => {
+    const world = new World();
+    for (const name of ["h1", "h2"])
+      world.append(unwrap(decideEnrol(world.state, { id: host(name), publicKey: key("A"), by: "admin" })));
+    const having = (kind: string, count: number) => {
+      const devices = Array.from({ length: count }, (_, at) => ({ kind, id: `${at}`, has: { milli: 1000 } }));
+      const hello = makeHello(all);
+      return { ...hello, capacity: { ...hello.capacity, devices } };
+    };
+    expect(decideHello(world.state, host("h1"), having("gpu", 64))).toMatchObject({
+      ok: false,
+      error: { code: "message.invalid", detail: expect.stringContaining("16 amounts more than the cluster can book") },
+    });
+    world.append(unwrap(decideHello(world.state, host("h1"), having("gpu", 40))));
+    expect(decideHello(world.state, host("h2"), having("gpu", 40)).ok).toBe(true);
+    expect(decideHello(world.state, host("h2"), having("fpga", 8)).ok).toBe(true);
+    expect(decideHello(world.state, host("h2"), having("fpga", 9)).ok).toBe(false);
+  });
+
   it("is lost once and ready once", () => {
     const world = new World();
     const h1 = world.host("h1");

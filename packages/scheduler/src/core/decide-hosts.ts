@@ -7,6 +7,7 @@ import {
   problem,
   type AllocationReport,
   type AllocationState,
+  type Device,
   type Hello,
   type HostId,
   type LogRecord,
@@ -15,7 +16,8 @@ import {
 } from "@berth/schema";
 import { sameValue } from "./decide-jobs.ts";
 import { isSilent, nextSilenceMs, type Patience } from "./patience.ts";
-import type { ClusterState, HostRecord } from "./state.ts";
+import { inside, type ClusterState, type HostRecord } from "./state.ts";
+import { DEVICE_COLUMNS } from "./vector.ts";
 
 /** Admits a host's key. Repeating it changes nothing; another key for a known host is refused. */
 export const decideEnrol = (
@@ -44,6 +46,16 @@ const isRegistered = (host: HostRecord, hello: Hello): boolean =>
   sameValue(host.capacity, hello.capacity);
 
 /**
+ * Every amount of the nth device of a kind is a column of its own, for all hosts alike. A host that had more than can be told
+ * apart would be taken for one with fewer, and what it says it has in all would be a lie.
+ */
+const beyondColumns = (state: ClusterState, devices: readonly Device[]): string | undefined => {
+  const lacks = inside(state).devices.lacksFor(devices);
+  if (lacks === 0) return undefined;
+  return `its devices have ${lacks} amounts more than the cluster can book one by one, which is ${DEVICE_COLUMNS} over all kinds; leave some of them out`;
+};
+
+/**
  * A host introduces itself. Its capacity is taken down as it says; what may be booked there is `bookable(capacity)`: never
  * above what its capacity leaves, perhaps nothing. A host that has shrunk below what is booked on it keeps what runs, and
  * gets nothing new until enough of that has ended.
@@ -54,7 +66,7 @@ export const decideHello = (state: ClusterState, hostId: HostId, hello: Hello): 
     return err(problem("host.unknown", `${hostId} has not been admitted to this cluster; enrol it with its key first`));
   }
   const { session, bootId, inventory, capacity, sealingKey } = hello;
-  const fault = devicesFault(capacity.devices ?? []);
+  const fault = devicesFault(capacity.devices ?? []) ?? beyondColumns(state, capacity.devices ?? []);
   if (fault !== undefined) return err(problem("message.invalid", `${hostId}: ${fault}`));
   const records: LogRecord[] = [];
   if (!isRegistered(host, hello))

@@ -13,6 +13,8 @@ export interface DeviceLayout {
   readonly names: readonly string[];
   /** Makes columns for devices, as far as there are any left. True when some are new. */
   readonly learn: (devices: readonly Device[]) => boolean;
+  /** How many more columns these would take than there are left; 0: none. */
+  readonly lacksFor: (devices: readonly Device[]) => number;
   readonly restore: (names: readonly string[]) => void;
   /** Columns of one amount by ordinal; the array grows with what is learned. */
   readonly columnsOf: (kind: string, name: string) => readonly number[];
@@ -88,6 +90,13 @@ export const createDeviceLayout = (): DeviceLayout => {
         for (const amount of Object.keys(has).sort()) isNew = add(`${kind}/${ordinal}/${amount}`) || isNew;
       });
       return isNew;
+    },
+    lacksFor: (devices) => {
+      let news = 0;
+      eachDevice(devices, ({ kind, has }, ordinal) => {
+        for (const amount of Object.keys(has)) if (!known.has(`${kind}/${ordinal}/${amount}`)) news += 1;
+      });
+      return Math.max(0, BASE + names.length + news - STRIDE);
     },
     restore: (all) => all.forEach(add),
     // What is only asked for is remembered too, since a host may have it some day, but not without bound.

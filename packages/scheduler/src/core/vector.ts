@@ -4,8 +4,10 @@ export type Vector = Float64Array;
 
 /** So many dimensions a cluster may have. What is more than these, no host can be booked for. */
 export const BASE = 16;
-/** Length of every vector: dimensions, and 48 columns of devices. */
-export const STRIDE = 64;
+/** So many columns of devices: one for each amount of the nth device of a kind, of all hosts alike. */
+export const DEVICE_COLUMNS = 48;
+/** Length of every vector: dimensions, and columns of devices. */
+export const STRIDE = BASE + DEVICE_COLUMNS;
 
 /** Behind so many amounts there is nothing in any vector. */
 export const widthOf = (state: {
