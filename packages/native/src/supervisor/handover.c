@@ -49,14 +49,43 @@ static int plug_network(struct err *err)
   return sent < 0 && errno != EPIPE && errno != ECONNRESET ? err_sys(err, "init", "tell of the network") : 0;
 }
 
-int hand_over(struct err *err)
+static struct rootfs rootfs;
+static enum { NOT_YET, MADE, FAILED } ahead;
+static struct err failure;
+
+void hand_over_ahead(void)
 {
-  struct rootfs rootfs;
+  ahead = rootfs_give_dev(prepared.dev, self.spec.header->id_base, &failure) < 0 ||
+                  rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, self.userns, &failure) < 0
+              ? FAILED
+              : MADE;
+}
+
+void hand_over_forget(void)
+{
+  if (ahead == MADE)
+    rootfs_close(&rootfs);
+  ahead = NOT_YET;
+}
+
+static int make_rootfs(struct err *err)
+{
+  if (ahead == FAILED)
+    *err = failure;
+  if (ahead != NOT_YET)
+    return ahead == MADE ? 0 : -1;
   bool joined = (join_kinds(&self.spec) & CLONE_NEWUSER) != 0;
   cleanup_close int userns = self.userns >= 0 ? fd_take(&self.userns)
                              : joined         ? userns_joined(self.status.init_pid, self.spec.header->id_base, err)
                                               : userns_map(self.status.init_pid, self.spec.header->id_base, err);
-  if (userns < 0 || rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err) < 0)
+  return userns < 0 ? -1 : rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err);
+}
+
+int hand_over(struct err *err)
+{
+  int made = make_rootfs(err);
+  fd_close(&self.userns);
+  if (made < 0)
     return -1;
   int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
   rootfs_close(&rootfs);

@@ -97,8 +97,15 @@ static int start_init(int stdin_fd, struct err *err)
                                         .stdio = { stdin_fd, self.output.writers[0], self.output.writers[1] } };
   bool joins = join_kinds(&self.spec) != 0;
   bool born = !joins && prepared.kinds != 0;
-  long pid = joins ? join_clone(&self.spec, &args, err) : born ? prepared_birth(&context, &args, err) : -1;
+  long pid = -1;
+  if (joins)
+    pid = join_clone(&self.spec, &args, err);
+  else if (born && prepared_conceive(&context, &args, err) == 0) {
+    hand_over_ahead();
+    pid = prepared_birth(err);
+  }
   if (born && pid < 0 && err->number == ECHILD) {
+    hand_over_forget();
     prepared_close();
     fd_close(&self.userns);
     born = false;
@@ -144,8 +151,7 @@ static int start(int joins, struct err *err)
   /* Before init is born: it can then begin with what wants ids. */
   if (join_kinds(&self.spec) != 0)
     prepared_close();
-  else if (prepared_is_ready() && ((self.userns = userns_map(prepared.stem, header->id_base, err)) < 0 ||
-                                   rootfs_give_dev(prepared.dev, header->id_base, err) < 0))
+  else if (prepared_is_ready() && (self.userns = userns_map(prepared.stem, header->id_base, err)) < 0)
     return -1;
   if (write_status(err) < 0 || cgroup_create(&self.cgroup, &self.spec, err) < 0 ||
       device_control(&self.spec, &self.cgroup, err) < 0 ||

@@ -185,7 +185,7 @@ bool prepared_is_ready(void)
   return prepared.kinds != 0;
 }
 
-long prepared_birth(const struct init_context *context, const struct clone_args *args, struct err *err)
+int prepared_conceive(const struct init_context *context, const struct clone_args *args, struct err *err)
 {
   birth->args = *args;
   birth->args.flags = (args->flags & CLONE_INTO_CGROUP) | CLONE_PARENT | CLONE_PARENT_SETTID;
@@ -198,8 +198,11 @@ long prepared_birth(const struct init_context *context, const struct clone_args 
   for (unsigned i = 0; i < 3; i++)
     birth->stdio[i] = context->stdio[i];
   (void)err_set(&birth->err, ECHILD, STAGE, "the process on standby was killed");
-  if (tell(go) < 0)
-    return err_sys(err, STAGE, "wake the process on standby");
+  return tell(go) < 0 ? err_sys(err, STAGE, "wake the process on standby") : 0;
+}
+
+long prepared_birth(struct err *err)
+{
   reap();
   if (birth->born < 0)
     *err = birth->err;

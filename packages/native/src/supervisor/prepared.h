@@ -23,9 +23,11 @@ extern struct prepared prepared;
 void prepared_make(void);
 /* Whether init can still be born from it. If not, all of it is given up. */
 bool prepared_is_ready(void);
-/* As clone3(2): init is the caller's child. Its number, or -1 with `err`: ECHILD when the stem was killed before, then an
-   ordinary start can follow. The pidfd has to be opened. */
-long prepared_birth(const struct init_context *context, const struct clone_args *args, struct err *err);
+/* As clone3(2), in two steps: in between the stem is at work, and its descriptors are the caller's. */
+int prepared_conceive(const struct init_context *context, const struct clone_args *args, struct err *err);
+/* Init is the caller's child. Its number, or -1 with `err`: ECHILD when the stem was killed before, then an ordinary start
+   can follow. The pidfd has to be opened. */
+long prepared_birth(struct err *err);
 /* Once init is born: closes all but /dev. */
 void prepared_leave(void);
 /* Ends the stem and closes everything. */
