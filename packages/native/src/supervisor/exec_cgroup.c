@@ -29,13 +29,12 @@ static void name_of(uint32_t id, char name[32])
   (void)snprintf(name, 32, LEAF "%u", id);
 }
 
-/* How many were moved, or -1. Who ends meanwhile, or is ending, needs no place. */
+/* Who ends meanwhile, or is ending, needs no place. */
 static int move_all(int from, int into)
 {
   char text[4096] = "";
   char word[16];
   size_t length = 0;
-  int moved = 0;
   cleanup_close int procs = RETRY_INTR(openat(from, "cgroup.procs", O_RDONLY | O_CLOEXEC));
   ssize_t size = procs < 0 ? -1 : 0;
   while (procs >= 0 && (size = RETRY_INTR(read(procs, text, sizeof text))) > 0) {
@@ -44,14 +43,19 @@ static int move_all(int from, int into)
         word[length++] = text[i];
         continue;
       }
-      if (RETRY_INTR(write(into, word, length)) >= 0)
-        moved++;
-      else if (errno != ESRCH)
+      if (RETRY_INTR(write(into, word, length)) < 0 && errno != ESRCH)
         return -1;
       length = 0;
     }
   }
-  return size < 0 ? -1 : moved;
+  return size < 0 ? -1 : 0;
+}
+
+/* A process whose main thread has ended is listed where that ended, wherever its other threads are. */
+static bool has_threads(int dir)
+{
+  char text[16];
+  return fd_read_at(dir, "cgroup.threads", text, sizeof text) != 0;
 }
 
 /* v2 gives controllers to children only where no process lives beside them (cgroup-v2.rst, "No Internal Process
@@ -63,12 +67,13 @@ static int split(struct cgroup *cgroup, const struct cgroup_place *place, bool m
   if (mkdirat(place->dir, MAIN, 0755) < 0 && errno != EEXIST)
     return err_sys(err, STAGE, "mkdir " MAIN);
   cleanup_close int into = RETRY_INTR(openat(place->dir, MAIN "/cgroup.procs", O_WRONLY | O_CLOEXEC));
-  int moved = into < 0 ? -1 : 1;
-  for (int pass = 0; pass < MOST_PASSES && moved > 0; pass++)
-    moved = move_all(place->dir, into);
-  if (moved < 0)
-    return err_sys(err, STAGE, "move the container's processes to " MAIN);
-  if (moved > 0)
+  bool left = true;
+  for (int pass = 0; pass < MOST_PASSES && left; pass++) {
+    if (into < 0 || move_all(place->dir, into) < 0)
+      return err_sys(err, STAGE, "move the container's processes to " MAIN);
+    left = has_threads(place->dir);
+  }
+  if (left)
     return err_set(err, EBUSY, STAGE, "its processes multiply faster than they can be moved to " MAIN);
   cgroup->split = true;
   return 0;

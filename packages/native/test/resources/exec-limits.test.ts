@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openRuntime, type Container, type ExecLimits, type ExecProcess, type Runtime } from "../../lib/index.ts";
 import type { Controller } from "../../lib/cgroup-layout.ts";
 import { eventually, isAlive, layout, v1Layout } from "../host.ts";
-import { basic, fieldOf, MIB, resourceTest, updated } from "./host.ts";
+import { basic, fieldOf, firstLine, MIB, resourceTest, updated } from "./host.ts";
 
 const { host, layers } = resourceTest();
 const kinds: readonly ("this host" | "v1 alone")[] = layout.kind === "v2" ? ["this host"] : ["this host", "v1 alone"];
@@ -123,6 +123,21 @@ describe.each(kinds)("on %s", (kind) => {
     const next = await executed(["true"], { pids: 8, memoryBytes: 8 * MIB });
     expect(await next.exited).toMatchObject({ code: 0 });
     await eventually(() => leaves().length === 0);
+  });
+
+  test("a process whose main thread has ended is no reason to refuse", async () => {
+    const result = await runtime.start(host.spec(["probe", "headless"], { layers: layers(), limits: basic }));
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    const { value: headless } = result;
+    try {
+      expect(await firstLine(headless)).toBe("headless");
+      const program = await headless.exec({ command: ["true"], limits: { pids: 8, memoryBytes: 8 * MIB } });
+      if (!program.ok) throw new Error(JSON.stringify(program.error));
+      expect(await program.value.exited).toMatchObject({ code: 0 });
+    } finally {
+      await headless.stop({ signal: 9, graceMs: 0 });
+      await headless.remove();
+    }
   });
 
   test("the container's quota may be lowered below that of a program in it", async () => {

@@ -4,6 +4,7 @@
  *   spin            uses a CPU for ever
  *   hold BYTES      takes memory, says "holding", waits
  *   fork COUNT      starts children that wait, says how many there are and why no more
+ *   headless        its main thread ends, another says so and waits
  *   pulse           sleeps and uses a CPU for 8 ms, in turns
  *   await FILE ...  waits until the file exists, then does the rest
  *   cpus            says which processors it may run on
@@ -14,12 +15,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +52,29 @@ static int fork_many(long count)
   printf("%ld %s\n", born, born < count ? strerror(errno) : "all");
   for (;;)
     pause();
+}
+
+static void *survive(void *unused)
+{
+  char state[256];
+  do {
+    int fd = open("/proc/self/stat", O_RDONLY);
+    ssize_t size = read(fd, state, sizeof state - 1);
+    state[size < 0 ? 0 : size] = '\0';
+    close(fd);
+  } while (strstr(state, ") Z ") == NULL);
+  puts("headless");
+  for (;;)
+    pause();
+  return unused;
+}
+
+static int headless(void)
+{
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, survive, NULL) != 0)
+    return 1;
+  return (int)syscall(SYS_exit, 0);
 }
 
 static int cpus(void)
@@ -130,6 +156,8 @@ int main(int argc, char **argv)
     return hold(strtoul(argv[2], NULL, 10));
   if (strcmp(what, "fork") == 0 && argc == 3)
     return fork_many(atol(argv[2]));
+  if (strcmp(what, "headless") == 0)
+    return headless();
   if (strcmp(what, "cpus") == 0)
     return cpus();
   if (strcmp(what, "huge") == 0 && argc == 3)
