@@ -310,11 +310,10 @@ void container_remove(const struct floor *floor, struct container *container)
   if ((container->variant & (WITHOUT_OVERLAY | WITHOUT_ALL)) != 0)
     return;
   /* What overlayfs leaves of an upper directory that nobody wrote to. */
-  static const char *const left[] = { "upper", "work/work/incompat/volatile", "work/work/incompat", "work/work", "work/index",
-                                      "work", "" };
+  static const char *const left[] = { "upper", "work/work/incompat/volatile/dirty", "work/work/incompat/volatile",
+                                      "work/work/incompat", "work/work", "work", "" };
   for (unsigned i = 0; i < sizeof left / sizeof *left; i++) {
     (void)snprintf(path, sizeof path, "f%u/%s", container->serial, left[i]);
-    if (unlinkat(floor->state, path, AT_REMOVEDIR) < 0 && errno == ENOTDIR)
-      (void)unlinkat(floor->state, path, 0);
+    must(unlinkat(floor->state, path, strstr(path, "dirty") == NULL ? AT_REMOVEDIR : 0), path);
   }
 }

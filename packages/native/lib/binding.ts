@@ -79,13 +79,17 @@ export interface Binding {
   lockSoon(stateRoot: number, id: string, patienceMs: number): Promise<number>;
   /** Renames `id` to `trash` in one step, deletes that, and closes `lock`, whatever happens. */
   discard(stateRoot: number, id: string, trash: string, lock: number): Promise<RawFailure | undefined>;
-  /** `discard` once the lock is free. When one of `paths` is there nothing is done, and it resolves to the lock. */
+  /**
+   * `discard` once the lock is free. When one of `paths` is there nothing is done, and it resolves to the lock. `holder` is
+   * the child of ours that holds it and was not reaped yet, or 0.
+   */
   forget(
     stateRoot: number,
     id: string,
     trash: string,
     patienceMs: number,
     paths: readonly string[],
+    holder: number,
   ): Promise<RawFailure | number | undefined>;
   /** An extended attribute of what is open, or a negative errno. */
   getXattr(fd: number, name: string): Buffer | number;

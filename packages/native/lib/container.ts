@@ -78,6 +78,8 @@ export class TrackedContainer implements Container {
   /** Watches that end with it. */
   readonly #onEnd = new Set<(exit: ExitRecord) => void>();
   #connection: ControlConnection | undefined;
+  /** Its supervisor for as long as that is a child of ours, running or a zombie; else 0. */
+  #child = 0;
   #refused: FramingError | undefined;
   #settleExited: (exit: ExitRecord) => void = () => undefined;
   #settleStarted: (result: Started) => void = () => undefined;
@@ -111,8 +113,9 @@ export class TrackedContainer implements Container {
   }
   /** Follows a supervisor that was just started: `socket` is its first client connection, `pid` our child. */
   follow(socket: number, pid: number): void {
+    this.#child = pid;
     this.#attach(new Socket({ fd: socket, readable: true, writable: true }), () => {
-      void this.#reap(pid);
+      void this.#reapSoon();
       void this.#lost();
     });
   }
@@ -257,7 +260,8 @@ export class TrackedContainer implements Container {
     }
     /* Tells the supervisor that its exit was received: nothing keeps it any more. */
     this.#connection?.destroy();
-    const lock = await forget(this.#host, this.id, LOCK_WAIT_MS, this.#cgroup.paths);
+    const lock = await forget(this.#host, this.id, LOCK_WAIT_MS, this.#cgroup.paths, this.#child);
+    this.#reap();
     if (lock !== undefined) {
       try {
         await this.#removeCgroup();
@@ -378,8 +382,13 @@ export class TrackedContainer implements Container {
     return "ended";
   }
 
-  /** Its socket ends a moment before the process does. */
-  async #reap(pid: number): Promise<void> {
-    for (let ms = 1; !this.#host.binding.reap(pid); ms = Math.min(ms * 2, 1000)) await unrefSleep(ms);
+  /** Its socket ends a moment before the process does; `remove` waits for that end anyway. */
+  async #reapSoon(): Promise<void> {
+    for (let ms = 8; !this.#reap(); ms = Math.min(ms * 2, 1000)) await unrefSleep(ms);
+  }
+
+  #reap(): boolean {
+    if (this.#child !== 0 && this.#host.binding.reap(this.#child)) this.#child = 0;
+    return this.#child === 0;
   }
 }

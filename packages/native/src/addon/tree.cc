@@ -2,7 +2,10 @@
 // neither stack nor descriptors: what lies deeper than a few levels is first moved up, to the top.
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <memory>
@@ -54,6 +57,35 @@ int remove_one(int dir, const char* name, unsigned char type = DT_UNKNOWN) {
   return errno == EEXIST ? ENOTEMPTY : errno;
 }
 
+// What is left of a container that wrote nothing, the end of overlayfs's own directories first. Deleting it by name reads
+// no directory; whatever else is there is found afterwards.
+void remove_usual(int parent, const std::string& name) {
+  constexpr struct {
+    const char* path;
+    int flags;
+  } kUsual[] = {
+      {"status", 0},
+      {"exit", 0},
+      {"lock", 0},
+      {"upper", AT_REMOVEDIR},
+      {"work/work/incompat/volatile/dirty", 0},
+      {"work/work/incompat/volatile", AT_REMOVEDIR},
+      {"work/work/incompat", AT_REMOVEDIR},
+      {"work/work", AT_REMOVEDIR},
+      {"work", AT_REMOVEDIR},
+  };
+  const UniqueFd dir(openat(parent, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  // None of those on the way may be a symbolic link.
+  open_how how = {};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  const UniqueFd deepest(
+      dir.valid() ? static_cast<int>(syscall(SYS_openat2, dir.get(), "work/work/incompat/volatile", &how, sizeof how))
+                  : -1);
+  if (!deepest.valid()) return;
+  for (const auto& one : kUsual) (void)unlinkat(dir.get(), one.path, one.flags);
+}
+
 class TreeWorker : public Napi::AsyncWorker {
  public:
   // With `from` it is first renamed to `name`. `lock` is closed at the end, whatever happens: the last reference to a
@@ -66,10 +98,13 @@ class TreeWorker : public Napi::AsyncWorker {
         name_(std::move(name)),
         lock_(lock) {}
 
-  // Waits for the lock of `from` first, and leaves all as it is when one of the paths `first` is there.
-  void after(int64_t patience_us, std::vector<std::string> first) {
+  // Waits for the lock of `from` first, and leaves all as it is when one of the paths `first` is there. `holder` is our
+  // child that holds the lock, or 0: its end need not be asked for again and again.
+  void after(int64_t patience_us, std::vector<std::string> first, pid_t holder) {
     patience_us_ = patience_us;
     first_ = std::move(first);
+    // Now: nobody has waited for it yet, so the number is its own.
+    if (holder > 0) holder_.reset(static_cast<int>(syscall(SYS_pidfd_open, holder, 0)));
   }
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
@@ -92,6 +127,9 @@ class TreeWorker : public Napi::AsyncWorker {
 
  private:
   bool is_next() {
+    pollfd end = {.fd = holder_.get(), .events = POLLIN, .revents = 0};
+    if (holder_.valid()) (void)poll(&end, 1, static_cast<int>(patience_us_ / 1000));
+    holder_.reset();
     const int held = take_soon(parent_, from_, patience_us_);
     if (held < 0) {
       errno = -held;
@@ -108,7 +146,8 @@ class TreeWorker : public Napi::AsyncWorker {
       if (errno != ENOENT) (void)failure_.fail("state.remove", from_);
       return;
     }
-    const int error = remove_one(parent_, name_.c_str());
+    if (!from_.empty()) remove_usual(parent_, name_);
+    const int error = remove_one(parent_, name_.c_str(), from_.empty() ? DT_UNKNOWN : DT_DIR);
     if (error == ENOTEMPTY) {
       if (!empty_top()) return;
       if (unlinkat(parent_, name_.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) failure_.fail("state.remove", name_);
@@ -168,6 +207,7 @@ class TreeWorker : public Napi::AsyncWorker {
   UniqueFd lock_;
   int64_t patience_us_ = 0;
   std::vector<std::string> first_;
+  UniqueFd holder_;
   uint64_t counter_ = 0;
   Failure failure_;
 };
@@ -197,7 +237,8 @@ Napi::Value forget(const Napi::CallbackInfo& info) {
   const auto paths = info[4].As<Napi::Array>();
   std::vector<std::string> first;
   for (uint32_t i = 0; i < paths.Length(); i++) first.push_back(paths.Get(i).As<Napi::String>().Utf8Value());
-  worker->after(int64_t{info[3].As<Napi::Number>().Int32Value()} * 1000, std::move(first));
+  worker->after(int64_t{info[3].As<Napi::Number>().Int32Value()} * 1000, std::move(first),
+                info[5].As<Napi::Number>().Int32Value());
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

@@ -328,9 +328,12 @@ bool cgroup_remove(struct cgroup *cgroup)
     struct cgroup_place *place = &cgroup->places[i];
     if (place->dir < 0)
       continue;
-    if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno == EBUSY)
+    int removed = unlinkat(place->dir, self, AT_REMOVEDIR);
+    if (removed < 0 && errno == EBUSY) {
       each_below(place->dir, place->version, MOST_DEPTH, remove_one);
-    if (unlinkat(place->dir, self, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+      removed = unlinkat(place->dir, self, AT_REMOVEDIR);
+    }
+    if (removed < 0 && errno != ENOENT) {
       gone = false;
       continue;
     }
