@@ -20,7 +20,8 @@ export const prepareStore = async (directory: string, serverSyncs: boolean): Pro
   if ((await statfs(directory)).type !== EXT_MAGIC)
     return `${directory} is not on ext4, so it is not written synchronously: ${loss}`;
   try {
-    await promisify(execFile)("chattr", ["+S", directory], { timeout: 10_000 });
+    // What is made from here on inherits it; what a copy of the directory brought with it does not have it.
+    await promisify(execFile)("chattr", ["-R", "+S", directory], { timeout: 30_000 });
     return undefined;
   } catch (error) {
     const why = error instanceof Error ? error.message.trim() : String(error);
