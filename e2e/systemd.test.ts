@@ -6,6 +6,8 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { renderUsers } from "../packages/scheduler/src/adapters/embedded-nats/config.ts";
+import { createUserSeed, publicKeyOfSeed } from "../packages/scheduler/src/adapters/nats/connection.ts";
 import { Cluster, eventually, freePort, ROOT } from "./support/index.ts";
 import { VirtualMachine } from "./support/virtual-machine.ts";
 
@@ -70,6 +72,44 @@ describe.runIf(process.env["BERTH_SYSTEMD"] === "1")("a machine that systemd run
     const left = await cluster.close();
     execFileSync("ip", ["address", "delete", `${address}/32`, "dev", "lo"]);
     expect(left).toEqual([]);
+  });
+
+  test("a nats-server of a cluster is a service, as deploy/nats has it", { timeout: 10 * MINUTES }, async () => {
+    const users = renderUsers(publicKeyOfSeed(createUserSeed(), "a key of the test"), []);
+    const deploy = `${ROOT}deploy/nats`;
+    await machine.must(
+      [
+        "set -e",
+        `sh ${deploy}/make-certificates.sh /etc/berth-nats n1 127.0.0.1`,
+        `cp ${deploy}/nats-server.conf /etc/berth-nats`,
+        `sed s/192.0.2.[123]/127.0.0.1/g ${deploy}/berth-nats.env.example > /etc/berth-nats/berth-nats.env`,
+        `echo ${Buffer.from(users).toString("base64")} | base64 -d > /etc/berth-nats/users.conf`,
+        `cp ${deploy}/berth-nats.service /etc/systemd/system`,
+        "systemctl daemon-reload",
+        "systemctl enable --now berth-nats.service",
+      ].join("\n"),
+    );
+    const says = `require("node:net").connect(4640, "127.0.0.1").once("data", (text) => { process.stdout.write(text); process.exit(); })`;
+    const info = (): Promise<string> =>
+      eventually(
+        "it answers",
+        async () => /^INFO (\{.*\})/.exec((await machine.run(`${process.execPath} -e '${says}'`)).output)?.[1],
+        SLOW_MS,
+      );
+    expect(JSON.parse(await info())).toMatchObject({ server_name: "n1", tls_required: true, auth_required: true });
+    const pid = await machine.must("cat /run/berth-nats/server.pid");
+    expect(await machine.must("systemctl show --value --property MainPID berth-nats.service")).toBe(pid);
+    await machine.must("systemctl reload berth-nats.service");
+    await machine.must("systemctl kill --kill-who=main --signal=KILL berth-nats.service");
+    await eventually(
+      "systemd has started it again",
+      async () =>
+        ![pid, "0"].includes(await machine.must("systemctl show --value --property MainPID berth-nats.service")),
+      SLOW_MS,
+    );
+    expect(JSON.parse(await info())).toMatchObject({ server_name: "n1" });
+    await machine.must("systemctl disable --now berth-nats.service");
+    tell("the server of a cluster was started, killed and started again");
   });
 
   test(

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { findNatsServer } from "../adapters/embedded-nats/binary.ts";
 import { renderUsers } from "../adapters/embedded-nats/config.ts";
 import { connectBus, createUserSeed, publicKeyOfSeed, type BusConnection } from "../adapters/nats/connection.ts";
+import { versionProblem } from "../open-bus.ts";
 import { silent } from "./nats.ts";
 import { afterTests, eventually, tempDir } from "./temp.ts";
 
@@ -34,6 +35,10 @@ export interface NatsCluster {
   /** The server that leads a stream now. */
   readonly leaderOf: (stream: string) => Promise<ClusterServer>;
 }
+
+/** Whether the nats-server of this machine is one that Berth takes copies of streams on: Debian 12's is not. */
+export const takesCopies = async (): Promise<boolean> =>
+  versionProblem((await findNatsServer(process.env)).version.join("."), 3) === undefined;
 
 const freePorts = async (count: number): Promise<number[]> => {
   const held = await Promise.all(
