@@ -3,10 +3,13 @@
  * job, survive the scheduler's death. On every screen, in both themes and two widths, axe finds nothing; and the whole
  * time nothing is asked of another origin and no policy is violated.
  */
-import { readFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { breakingDoor, pushImage, startRegistry } from "../packages/agent/src/testing/registry.ts";
 import { Cluster, eventually, kill, type Up } from "./support/index.ts";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -150,6 +153,30 @@ describe("living with it", () => {
     await page.getByRole("main").getByRole("link", { name: host, exact: true }).first().click();
     await page.getByRole("heading", { level: 1 }).filter({ hasText: host }).waitFor();
     await inEveryLook();
+  });
+
+  test("a pull that somebody ordered is seen on its host, a bar for each layer, until it is done", async () => {
+    const files = mkdtempSync("/tmp/berth-e2e-browser-");
+    const registry = await startRegistry(join(files, "registry"));
+    // So slow that there is time to look.
+    const door = await breakingDoor(registry.host, 0, 0, 200);
+    try {
+      pushImage(files, `${registry.host}/slow:1`, {
+        layers: [{ "bin/busybox": readFileSync("/bin/busybox") }, { "srv/large": randomBytes(4 * 2 ** 20) }],
+      });
+      await page.goto(`${cluster.apiUrl}/hosts/${host}`);
+      const pulling = cluster.cli(["image", "pull", `oci://${door.host}/slow:1`], { timeoutMs: 120_000 });
+      const section = page.getByRole("region", { name: "Pulling an image" });
+      await section.getByRole("img", { name: /^layer [0-9a-f]{12}: fetching [\d.]+ [KM]iB of 4/ }).waitFor();
+      await section.getByText(`oci://${door.host}/slow:1`).waitFor();
+      await inEveryLook();
+      expect((await pulling).code).toBe(0);
+      await section.waitFor({ state: "detached" });
+    } finally {
+      await door.close();
+      await registry.close();
+      rmSync(files, { recursive: true, force: true });
+    }
   });
 
   test("why something waits, with the host's name", async () => {

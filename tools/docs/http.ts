@@ -285,10 +285,10 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     what: "One image, on every host that has it.",
   },
   imageOperations: {
-    methods: "POST",
-    takes: "`ImageOrder`",
-    answers: "`ImageOrders`",
-    what: "Starts a pull, push, import, remove, prune or check on hosts, under one id.",
+    methods: "POST, GET",
+    takes: "POST: `ImageOrder`. GET: `host`",
+    answers: "`ImageOrders`; `ImageOperationList`",
+    what: "Starts a pull, push, import, build, remove, prune or check on hosts, under one id; lists what runs now, layer by layer.",
   },
   imageData: {
     methods: "POST",

@@ -229,6 +229,23 @@ export const ImageOperationSchema = Type.Object(
 );
 export type ImageOperation = Static<typeof ImageOperationSchema>;
 
+/** Answer to `image_operations`: those that run, of files of containers and volumes none; of each no more layers than this. */
+export const MAX_SHOWN_LAYERS = 64;
+export const RunningOperationsSchema = Type.Object(
+  { items: Type.Array(ImageOperationSchema, { maxItems: 32 }) },
+  strict,
+);
+export type RunningOperations = Static<typeof RunningOperationsSchema>;
+/** `GET /v1/images/operations`: of all hosts that answered, and hosts that did not. */
+export const ImageOperationListSchema = Type.Object(
+  {
+    items: Type.Array(Type.Object({ host: HostIdSchema, operation: ImageOperationSchema }, strict)),
+    silent: Type.Array(Type.Object({ host: HostIdSchema, problem: ProblemSchema }, strict)),
+  },
+  strict,
+);
+export type ImageOperationList = Static<typeof ImageOperationListSchema>;
+
 /**
  * `POST /v1/images/operations`. Without `hosts`: every host that answers, but for a build, which is on one. `copies`, of a pull or an import: so many of
  * them, as the scheduler likes; the others take it from there when they need it.
@@ -322,6 +339,8 @@ export const ImageRpcSchemas = [
     },
     strict,
   ),
+  /** What runs of operations that somebody ordered: RunningOperations. */
+  Type.Object({ kind: Type.Literal("image_operations") }, strict),
   /** What is brought for an allocation that is being prepared: an ImageBringing. */
   Type.Object({ kind: Type.Literal("image_bringing"), allocation: AllocationIdSchema }, strict),
   Type.Object({ kind: Type.Literal("image_cancel"), id: ImageOperationIdSchema }, strict),

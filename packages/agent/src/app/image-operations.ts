@@ -5,6 +5,7 @@
  */
 import {
   err,
+  MAX_SHOWN_LAYERS,
   ok,
   problem,
   type ImageOperation,
@@ -12,6 +13,7 @@ import {
   type ImageResult,
   type Problem,
   type Result,
+  type RunningOperations,
 } from "@berth/schema";
 import { forLog } from "../core/images/debian-plan.ts";
 import { createProgress, type Progress } from "../core/images/progress.ts";
@@ -23,6 +25,8 @@ import type { Ports } from "./context.ts";
 import { exportedOf, isFed, OperationRefused, outletOf, perform, type Doers } from "./image-work.ts";
 import { messageOf } from "./record-changes.ts";
 
+/** What they are about is for those to see who may see the files. */
+const OF_FILES: ReadonlySet<ImageRequest["kind"]> = new Set(["root", "volume_export", "volume_import"] as const);
 const MAX_RUNNING = 32;
 const MAX_KEPT = 128;
 const MAX_USED_IDS = 16_384;
@@ -51,6 +55,8 @@ export interface ImageOperations {
   readonly watch: (id: string, revision: number, waitMs: number) => Promise<Result<ImageOperation, Problem>>;
   /** As it stands; undefined when it is long over, or never began here. */
   readonly look: (id: string) => ImageOperation | undefined;
+  /** Those of images that run, the oldest first. */
+  readonly running: () => RunningOperations;
   readonly cancel: (id: string) => Result<ImageOperation, Problem>;
   readonly write: (id: string, offset: number, data: Uint8Array, last: boolean) => Promise<Result<number, Problem>>;
   readonly read: (
@@ -191,6 +197,12 @@ export const createImageOperations = (
       const one = operations.get(id);
       return one === undefined ? undefined : viewOf(one);
     },
+    running: () => ({
+      items: [...operations.values()]
+        .filter(({ request, state }) => state === "running" && !OF_FILES.has(request.kind))
+        .map(viewOf)
+        .map((one) => ({ ...one, layers: one.layers.slice(0, MAX_SHOWN_LAYERS) })),
+    }),
     cancel: (id) => {
       const one = operations.get(id);
       if (one === undefined) return unknown(id);

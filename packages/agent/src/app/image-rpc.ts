@@ -43,6 +43,8 @@ export const answerImages = async (context: AgentContext, op: ImageOp): Promise<
     }
     case "image_watch":
       return replyOf(await operations.watch(op.id, op.revision, op.waitMs));
+    case "image_operations":
+      return { ok: true, value: operations.running() };
     case "image_bringing":
       return { ok: true, value: bringingOf(context, op.allocation) };
     case "image_cancel":

@@ -53,6 +53,7 @@ const READS: ReadonlySet<Rpc["op"]["kind"]> = new Set([
     "image",
     "image_watch",
     "image_bringing",
+    "image_operations",
     "image_read",
     "blob_read",
     "volume_stat",

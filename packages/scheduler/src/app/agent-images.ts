@@ -15,6 +15,7 @@ import {
   ImageWrittenSchema,
   ok,
   problem,
+  RunningOperationsSchema,
   type AllocationId,
   type CommitRequest,
   type HostId,
@@ -24,6 +25,7 @@ import {
   type ImageList,
   type ImageOnHost,
   type ImageOperation,
+  type ImageOperationList,
   type ImageOrder,
   type ImageOrders,
   type ImageRequest,
@@ -39,6 +41,8 @@ export interface AgentImages {
   /** On every host that has it; `image.not_found` when none does. */
   readonly inspect: (image: string, hosts: readonly HostId[] | undefined) => Promise<Result<ImageDetails, Problem>>;
   readonly order: (order: ImageOrder) => Promise<Result<ImageOrders, Problem>>;
+  /** What runs of it now. */
+  readonly running: (hosts: readonly HostId[] | undefined) => Promise<ImageOperationList>;
   readonly watch: (
     host: HostId,
     operation: string,
@@ -89,6 +93,7 @@ const ATTEMPTS = 5;
 const decodePage = decoder(ImagePageSchema);
 const decodeBringing = decoder(ImageBringingSchema);
 const decodeDetail = decoder(ImageDetailSchema);
+const decodeRunning = decoder(RunningOperationsSchema);
 const decodeOperation = decoder(ImageOperationSchema);
 const decodeWritten = decoder(ImageWrittenSchema);
 const decodeChunk = decoder(ChunkSchema);
@@ -208,6 +213,16 @@ export const createAgentImages = ({ state, askAgent, randomBytes }: Options): Ag
         refused.push(item);
       }
       return ok({ id, items: refused });
+    },
+
+    running: async (hosts) => {
+      const { found, silent } = await fromThese(state, hosts, (host) =>
+        ask(host, { kind: "image_operations" }, decodeRunning),
+      );
+      return {
+        items: found.flatMap(({ host, value }) => value.items.map((operation) => ({ host, operation }))),
+        silent,
+      };
     },
 
     watch: (host, id, revision, waitMs) =>

@@ -1,7 +1,4 @@
-/**
- * The control plane of one process, put together from ports: the engine that decides, and around it what reads its folds
- * (documents, live feed, long polls) and what feeds it (agents, heartbeats, users).
- */
+/** One process's control plane: the engine, what reads its folds (documents, feed, polls), what feeds it (agents, users). */
 import { ok, type HostId } from "@berth/schema";
 import type { Logger } from "pino";
 import { decideReady, decideSilence, manifestOf, nextSilenceMs } from "../core/index.ts";
@@ -170,9 +167,8 @@ export const createControl = (options: ControlOptions): Control => {
   const files = createAgentFiles(state, askAgent);
   const sessions = createExecSessions(state, options.agents, askAgent, clock);
   const images = createAgentImages({ state, askAgent, randomBytes: clock.randomBytes });
-  const sources = createImageSources(images, createIntroduce(state, options.agents, signRpc), (image) =>
-    manifestOf(state, image),
-  );
+  const introduce = createIntroduce(state, options.agents, signRpc);
+  const sources = createImageSources(images, introduce, (image) => manifestOf(state, image));
   const heard = (host: HostId): void => liveness.heard(host, clock.monotonicMs());
 
   let onServing = (): void => {};

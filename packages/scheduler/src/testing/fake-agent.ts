@@ -247,6 +247,10 @@ export const startFakeAgent = async (
       }));
       return void message.respond(JSON.stringify({ ok: true, value: { items, next: null } }));
     }
+    if (op.kind === "image_operations") {
+      const items = [...operations.values()].filter(({ state }) => state === "running");
+      return void message.respond(JSON.stringify({ ok: true, value: { items } }));
+    }
     if (op.kind === "image_start" || op.kind === "image_watch" || op.kind === "image_cancel") {
       if (op.kind === "image_start") operations.set(op.id, operationOf(op.id, op.request));
       const one = operations.get(op.id);

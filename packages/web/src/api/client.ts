@@ -6,6 +6,7 @@ import {
   Routes,
   routePath,
   type ImageBringing,
+  type ImageOperationList,
   type OutputList,
   type Problem,
   type Result,
@@ -93,6 +94,10 @@ export const fetchOutputs = (allocation: string, signal: AbortSignal): Promise<R
 
 export const fetchBringing = (allocation: string, signal: AbortSignal): Promise<Result<ImageBringing, Failure>> =>
   json(routePath(Routes.allocationImage, { allocation }), { signal });
+
+/** What of images somebody ordered on this host, and runs now. */
+export const fetchImageOperations = (host: string, signal: AbortSignal): Promise<Result<ImageOperationList, Failure>> =>
+  json(`${Routes.imageOperations}?host=${encodeURIComponent(host)}`, { signal });
 
 /** Asks for a stop. What comes of it arrives through the live feed. */
 export const stopJob = async (project: string, job: string): Promise<Result<undefined, Failure>> => {

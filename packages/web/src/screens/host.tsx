@@ -14,6 +14,7 @@ import { StatusBadge } from "../ui/glyph.tsx";
 import { Empty, Facts, Notice, Section, useSome } from "../ui/panel.tsx";
 import { JobLegend, Strip } from "../ui/strip.tsx";
 import { AllocationTable } from "./allocation-rows.tsx";
+import { Ordered } from "./bringing.tsx";
 import { HostNote } from "./hosts.tsx";
 import "./host.css";
 
@@ -195,6 +196,7 @@ export const HostScreen = ({ id }: { readonly id: string }) => {
       )}
       <Strips host={host} />
       <Allocations host={host} />
+      <Ordered host={host.id} />
       <Pressure host={host} />
       <Inventory host={host} />
     </>

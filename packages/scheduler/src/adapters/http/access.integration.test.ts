@@ -74,7 +74,11 @@ const asked = Object.entries(RIGHTS).flatMap(([name, methods]) =>
 
 /** Events go on for ever unless told not to; images of all hosts wait for those that do not answer. */
 const queryOf = (route: string): string =>
-  route === Routes.events ? "?follow=false" : route === Routes.images ? "?host=h9" : "";
+  route === Routes.events
+    ? "?follow=false"
+    : route === Routes.images || route === Routes.imageOperations
+      ? "?host=h9"
+      : "";
 
 describe("every guarded route", () => {
   test.each(asked)("$method $route is for its role, and not for the one below", async ({ method, route, right }) => {

@@ -30,7 +30,7 @@ const { hostCordon, hostDrain, hostRemove, hostUncordon, jobStop, rebalancePlan,
 const { imageData, imageOperationCancel, imageOperations, joinTokenRevoke, volumeCopies, volumeRemove } = Routes;
 const ONLY_POSTED = new Set<string>([
   ...[tickets, jobStop, hostCordon, hostUncordon, hostDrain, hostRemove, rebalancePlan, joinTokenRevoke, whatIf],
-  ...[imageOperations, imageOperationCancel, imageData, volumeCopies, volumeRemove, Routes.accessRevoke],
+  ...[imageOperationCancel, imageData, volumeCopies, volumeRemove, Routes.accessRevoke],
   ...[Routes.allocationPause, Routes.allocationResume, Routes.allocationCommit, Routes.layerRemove],
   ...[Routes.projectSet, Routes.projectRemove, Routes.secret, Routes.secretRemove],
   ...[Routes.allocationSnapshots, Routes.snapshotRestore, Routes.snapshotClone, Routes.snapshotRemove],
@@ -38,6 +38,7 @@ const ONLY_POSTED = new Set<string>([
 ]);
 const POSTED = new Set<string>([
   ...[Routes.jobs, Routes.hosts, Routes.joinTokens, Routes.volumes, Routes.access, Routes.projects],
+  imageOperations,
   ...ONLY_POSTED,
 ]);
 const guarded = Object.values(Routes)

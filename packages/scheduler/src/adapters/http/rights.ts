@@ -92,7 +92,7 @@ export const RIGHTS: Readonly<Record<RouteName, Readonly<Partial<Record<Method, 
   /** Names of a project are its own; the handler asks for more for all others. */
   imageNames: { POST: changeOwn },
   imageInspect: { GET: read },
-  imageOperations: { POST: operate },
+  imageOperations: { GET: read, POST: operate },
   imageData: { POST: operate },
   imageExport: { GET: operate },
   imageOperation: { GET: read },

@@ -9,6 +9,7 @@ import {
   ImageNamedSchema,
   ImageNameSchema,
   ImageOperationIdSchema,
+  ImageOperationListSchema,
   ImageOperationSchema,
   ImageOrderSchema,
   ImageOrdersSchema,
@@ -136,6 +137,25 @@ export const addImageRoutes = (server: Server, { api, images }: Control, audit: 
     async (request) => {
       await audit.made(request);
       return orRefuse(await images.order(request.body));
+    },
+  );
+
+  server.get(
+    Routes.imageOperations,
+    {
+      schema: {
+        summary: "Operations on images that run now",
+        querystring: Type.Object({ host: Type.Optional(HostIdSchema) }, strict),
+        response: { 200: ImageOperationListSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { host } = request.query;
+      const { items, silent } = await images.running(host === undefined ? undefined : [host]);
+      const who = principalOf(request);
+      const isSeen = ({ image, kind }: ImageOperation): boolean =>
+        !OF_FILES.has(kind) && (image === null || !isHidden(who, image));
+      return { items: items.filter(({ operation }) => isSeen(operation)), silent };
     },
   );
 
