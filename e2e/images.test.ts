@@ -73,6 +73,16 @@ test("while an image comes, whoever waits for the job sees its layers", async ()
   expect(run.code, run.stderr).toBe(0);
   // No terminal: a line for each layer and phase.
   expect(run.stderr).toMatch(/^\S+: [0-9a-f]{12} fetching \(6[.\d]* MiB\)$/m);
+
+  const again = await cluster.cli(["image", "pull", image, "--quiet"]);
+  expect([again.code, again.stdout + again.stderr]).toEqual([0, ""]);
+  const quiet = job("image-quiet", { image, command: ["/bin/busybox", "echo", "only this"] });
+  const said = await cluster.cli(["run", "--wait", "--quiet", quiet]);
+  expect([said.code, said.stdout, said.stderr]).toEqual([
+    0,
+    "only this\n",
+    expect.not.stringMatching(/fetching|running/),
+  ]);
 });
 
 test("an image that is not there says so, and where it was looked for", async () => {

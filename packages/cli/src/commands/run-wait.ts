@@ -24,12 +24,14 @@ export interface WaitOptions {
   readonly timeoutMs: number | undefined;
   /** Set when the final document is wanted instead of the output. */
   readonly format: Format | undefined;
+  /** Says nothing of how far it is. */
+  readonly quiet?: boolean;
 }
 
 export const waitForJob = async (io: Io, client: Client, job: JobView, options: WaitOptions): Promise<number> => {
   const timeout = options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs);
   const signal = timeout === undefined ? io.stop : AbortSignal.any([io.stop, timeout]);
-  const progress = createProgress(io);
+  const progress = createProgress(io, options.quiet);
   const output =
     options.format === undefined && job.spec.count === 1 ? createOutput(io, client, job, progress, signal) : undefined;
   try {

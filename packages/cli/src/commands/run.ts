@@ -20,6 +20,7 @@ interface RunOptions extends ConnectionOptions, FormatOptions {
   readonly wait?: boolean;
   readonly detach?: boolean;
   readonly timeout?: string;
+  readonly quiet?: boolean;
 }
 
 export const registerRun: Register = (program, { io, finish }) => {
@@ -32,6 +33,7 @@ export const registerRun: Register = (program, { io, finish }) => {
     .addOption(
       new Option("--timeout <duration>", "stop waiting after this long, like 10m; the job runs on").conflicts("detach"),
     )
+    .option("-q, --quiet", "no progress, of the job or of its image")
     .action(async (file: string, options: RunOptions) => {
       finish(await run(io, file, options));
     });
@@ -46,9 +48,10 @@ const run = async (io: Io, file: string, options: RunOptions): Promise<number> =
   const client = clientOf(io, options);
   const document = await checkedDocument(io, file);
   const submitted = await submit(client, document);
-  const quiet = options.output !== "table" && options.output !== "wide";
+  const wantsDocument = options.output !== "table" && options.output !== "wide";
+  const { quiet = false } = options;
   if (options.detach === true) {
-    if (!quiet) await say(io, sentenceOf(submitted));
+    if (!wantsDocument && !quiet) await say(io, sentenceOf(submitted));
     const { job } = submitted;
     await printDocument(io, options.output, {
       document: submitted,
@@ -57,8 +60,12 @@ const run = async (io: Io, file: string, options: RunOptions): Promise<number> =
     });
     return Exit.ok;
   }
-  if (submitted.action !== "create") await say(io, sentenceOf(submitted));
-  return waitForJob(io, client, submitted.job, { timeoutMs, format: quiet ? options.output : undefined });
+  if (submitted.action !== "create" && !quiet) await say(io, sentenceOf(submitted));
+  return waitForJob(io, client, submitted.job, {
+    timeoutMs,
+    quiet,
+    format: wantsDocument ? options.output : undefined,
+  });
 };
 
 const parseTimeout = (text: string): number => {

@@ -75,6 +75,14 @@ describe("progress", () => {
     const lines = createProgress(piped);
     for (let count = 0; count < 3; count += 1) await lines.bringing(pulled);
     expect(piped.errText()).toBe("oak: abababababab fetching (2 MiB)\n");
+
+    for (const silent of [fakeIo(), fakeIo({ tty: true, columns: 80 })]) {
+      const none = createProgress(silent, true);
+      await none.update(array(4, 10));
+      await none.bringing(pulled);
+      await none.clear();
+      expect(silent.errText()).toBe("");
+    }
   });
 
   test("ends with a sentence", () => {

@@ -19,7 +19,15 @@ export interface Progress {
   readonly clear: () => Promise<void>;
 }
 
-export const createProgress = (io: Pick<Io, "err" | "nowMs">): Progress => {
+const SILENT: Progress = {
+  update: () => Promise.resolve(),
+  bringing: () => Promise.resolve(),
+  clear: () => Promise.resolve(),
+};
+
+/** `quiet`: says nothing at all. */
+export const createProgress = (io: Pick<Io, "err" | "nowMs">, quiet = false): Progress => {
+  if (quiet) return SILENT;
   const live = createLive(io.err);
   const layers = createLayerView(io.err, false);
   let isBringing = false;
