@@ -86,7 +86,11 @@ export const measureRate = (options: RateOptions): RateResult => {
   }
   const live: { readonly id: AllocationId; readonly hostId: HostId }[] = [];
   const remember = (records: readonly LogRecord[]): void => {
-    for (const record of records) if (record.kind === "allocation_placed") live.push(record.placement);
+    for (const record of records) {
+      if (record.kind !== "allocation_placed") continue;
+      const { hostId, id } = record.placement;
+      live.push({ id, hostId });
+    }
   };
   for (;;) {
     const { records } = cell.plan(1000);

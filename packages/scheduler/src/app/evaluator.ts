@@ -52,7 +52,16 @@ class Doubts<T> {
   }
 }
 
+/** No placement without devices, and no stop, is as long: names and ids are short, and the parts of a score are few. */
+const SHORT_BYTES = 1_000;
+const isShort = (record: LogRecord): boolean =>
+  record.kind === "allocation_stop" || (record.kind === "allocation_placed" && record.placement.devices === undefined);
+
 const bytesOf = (records: readonly LogRecord[]): number => Buffer.byteLength(JSON.stringify(records));
+
+/** Written out only where that may be too long: the log writes it once more. */
+const fits = (records: readonly LogRecord[]): boolean =>
+  (records.length * SHORT_BYTES <= PLAN_BYTES && records.every(isShort)) || bytesOf(records) <= PLAN_BYTES;
 
 export const createEvaluator = (options: {
   readonly clock: Clock;
@@ -83,7 +92,7 @@ export const createEvaluator = (options: {
     // A plan too large for one transaction is made again with fewer placements; one placement always fits.
     for (let maxPlacements = MAX_PLACEMENTS; ; maxPlacements = Math.ceil(maxPlacements / 2)) {
       const made = planEvaluations(state, env, { maxPlacements, without, withoutJobs });
-      if (maxPlacements === 1 || bytesOf(made.records) <= PLAN_BYTES) return made;
+      if (maxPlacements === 1 || fits(made.records)) return made;
     }
   };
 

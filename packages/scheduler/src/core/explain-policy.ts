@@ -4,7 +4,7 @@ import { allocationsOn } from "./allocations-on.ts";
 import { mayBackfill, withoutPromises, type Asking, type Promised } from "./backfill.ts";
 import { SOME_DAY } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
-import { gangHolds, gangNeed } from "./gang.ts";
+import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, wantingOf } from "./place-task.ts";
 import { findEviction } from "./preempt.ts";
@@ -74,7 +74,7 @@ export const explainQuota = (
   const task = job.tasks[index];
   if (task === undefined) return undefined;
   const quotas = serving?.quotas ?? new QuotaBook(state);
-  const lacks = gangNeed(job) - gangHolds(state, job).length;
+  const lacks = gangLacks(state, job);
   const hold =
     lacks > 1 ? gangShort(state, quotas, job, lacks, readyOf(job, nowMs)) : quotas.shortOf(claimOf(state, job, task));
   return hold === undefined ? undefined : heldBy(subject, hold);

@@ -14,9 +14,9 @@ import {
 import { unfulfilled, type Wish } from "./devices.ts";
 import { BASE, STRIDE, type Vector } from "./vector.ts";
 
-/** `names` says which dimension stands where. */
-export const toVector = (names: readonly string[], resources: Resources): Vector => {
-  const vector = new Float64Array(STRIDE);
+/** `names` says which dimension stands where. A new vector costs more than all that is done with most: `into` is used again. */
+export const toVector = (names: readonly string[], resources: Resources, into?: Vector): Vector => {
+  const vector = into?.fill(0) ?? new Float64Array(STRIDE);
   DIMENSIONS.forEach((dimension, at) => (vector[at] = resources[dimension]));
   for (const [name, amount] of Object.entries(resources.more ?? {})) {
     const at = names.indexOf(name);

@@ -25,6 +25,12 @@ export const gangHolds = (state: MutableState, job: MutableJob): AllocationId[] 
   return holds;
 };
 
+/** How many more must hold a place; none, where none has to. Without a gang no task is looked at. */
+export const gangLacks = (state: MutableState, job: MutableJob): number => {
+  const need = gangNeed(job);
+  return need === 0 ? 0 : need - gangHolds(state, job).length;
+};
+
 /** Gives up what is left of a gang when it is too little to go on: its allocations, and room that is kept for it. */
 export const keepWhole = (state: MutableState, job: MutableJob): void => {
   if (job.spec.gangMin === undefined || job.activeTasks + job.reserved.size === 0 || job.desired === "stop") return;

@@ -8,7 +8,7 @@ import { backfill, mayBackfill, promise, type Asking, type Promised } from "./ba
 import { endOf, NEVER, type Ending } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { cpusTakenOn, withCpus, type CpusTaken } from "./granted.ts";
-import { gangHolds, gangNeed } from "./gang.ts";
+import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import type { Line } from "./lines.ts";
@@ -312,7 +312,7 @@ export class Serving {
 
   /** There is nothing for it now. */
   park(job: MutableJob): void {
-    this.#goWithout(job, Math.max(1, gangNeed(job) - gangHolds(this.#state, job).length));
+    this.#goWithout(job, Math.max(1, gangLacks(this.#state, job)));
   }
 
   /** At most so many tasks of this job. */

@@ -23,12 +23,12 @@ import {
   type Result,
 } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
-import { NO_WISHES } from "./devices.ts";
-import { addResources, rejection, toVector, unknownIn } from "./feasibility.ts";
+import { addResources, rejection } from "./feasibility.ts";
 import { isGivenUp, runningOf } from "./patience.ts";
 import { claimOf, QuotaBook, wholeOf } from "./quota.ts";
 import { groupsOf, rulesOf } from "./rules.ts";
 import { inside, type ClusterState, type HostRecord } from "./state.ts";
+import { askingFor, roomsOf } from "./validate-room.ts";
 import { countGrants, devicesLeftOn, wrongGrants, type DevicesLeft } from "./validate-devices.ts";
 import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
 
@@ -43,6 +43,8 @@ interface Checking {
   readonly placed: Set<string>;
   readonly stopped: Set<AllocationId>;
   readonly load: Map<HostId, Placement[]>;
+  /** What tasks ask for, by their requests: most of a plan asks for the same. */
+  readonly asked: Map<Resources, ReturnType<typeof askingFor>>;
   /** How many allocations of its current version this plan adds to each job. */
   readonly added: Map<JobKey, number>;
   /** What placements that were looked at already do with volumes, and where. */
@@ -66,7 +68,6 @@ const checkStop = (checking: Checking, id: AllocationId): void => {
 
 const checkPlacement = (checking: Checking, placement: Placement): void => {
   const { state, newIds, placed, load, added } = checking;
-  const key = jobKey(placement.project, placement.job);
   const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
   const complain = (what: string): void => void checking.wrong.push(`${name}: ${what}`);
 
@@ -74,9 +75,11 @@ const checkPlacement = (checking: Checking, placement: Placement): void => {
   newIds.add(placement.id);
   if (placed.has(name)) complain("placed twice");
   placed.add(name);
-  load.set(placement.hostId, [...(load.get(placement.hostId) ?? []), placement]);
+  const others = load.get(placement.hostId);
+  if (others === undefined) load.set(placement.hostId, [placement]);
+  else others.push(placement);
 
-  const job = state.jobs.get(key);
+  const job = state.jobs.get(jobKey(placement.project, placement.job));
   const task = job?.tasks[placement.index];
   if (job === undefined || task === undefined) return complain("no such task");
   if (job.version !== placement.jobVersion)
@@ -93,7 +96,7 @@ const checkPlacement = (checking: Checking, placement: Placement): void => {
   if (active !== undefined && !isGivenUp(state, active.id)) {
     complain(`its host ${active.hostId} is not silent for long enough`);
   }
-  if (active?.jobVersion !== job.version) added.set(key, (added.get(key) ?? 0) + 1);
+  if (active?.jobVersion !== job.version) added.set(job.key, (added.get(job.key) ?? 0) + 1);
 };
 
 const checkKept = (checking: Checking, record: Kept): void => {
@@ -236,23 +239,6 @@ const checkVolumes = (checking: Checking, { hostId, index }: Placement, spec: Jo
   return sight.kind === "nowhere" ? 0 : sight.newBytes;
 };
 
-/** Devices are counted one by one: here it is totals alone. */
-const askingFor = (names: readonly string[], requests: Resources) => ({
-  request: toVector(names, requests),
-  unknown: unknownIn(names, requests),
-  wishes: NO_WISHES,
-});
-
-const NO_MODELS = new Int32Array();
-
-const roomOf = (names: readonly string[], { id, allocatable }: HostRecord, free: Resources) => ({
-  hostId: id,
-  ready: true,
-  allocatable: toVector(names, allocatable),
-  free: toVector(names, free),
-  models: NO_MODELS,
-});
-
 const checkHost = (checking: Checking, hostId: HostId): void => {
   const { state, wrong } = checking;
   const placements = checking.load.get(hostId) ?? [];
@@ -276,17 +262,20 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
     keptThere = addResources(keptThere, reservation.job.spec.requests, 1);
     countGrants(devices, reservation.devices, 1);
   }
+  const names = state.dimensions;
+  const roomWith = roomsOf(names, host);
   for (const placement of placements) {
     const job = state.jobs.get(jobKey(placement.project, placement.job));
     if (job === undefined) continue;
-    const names = state.dimensions;
     // What is kept for others is not there for whoever has nothing kept.
     const free = takes(placement) === undefined ? addResources(left, keptThere, -1) : left;
-    const room = roomOf(names, host, free);
+    const room = roomWith(free);
     const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
     const newBytes = checkVolumes(checking, placement, job.spec, name);
-    const requests = addResources(job.spec.requests, diskOf(newBytes), 1);
-    const refused = rejection(room, askingFor(names, requests), names);
+    const requests = newBytes === 0 ? job.spec.requests : addResources(job.spec.requests, diskOf(newBytes), 1);
+    const asking = checking.asked.get(requests) ?? askingFor(names, requests);
+    checking.asked.set(requests, asking);
+    const refused = rejection(room, asking, names);
     if (refused !== undefined && "dimension" in refused) {
       wrong.push(`${hostId}: ${name} does not fit, ${refused.dimension} is ${refused.short} short`);
     }
@@ -317,7 +306,7 @@ const checkRoomKept = (checking: Checking, host: HostRecord, now: Resources, dev
     if (spec === undefined) continue;
     const { requests } = spec;
     const names = state.dimensions;
-    const refused = rejection(roomOf(names, host, left), askingFor(names, requests), names);
+    const refused = rejection(roomsOf(names, host)(left), askingFor(names, requests), names);
     const name = `${record.project}/${taskName(record.job, record.index)}`;
     if (refused !== undefined) wrong.push(`${host.id}: ${name} would not fit after all that is stopped for it`);
     const grants = record.devices ?? [];
@@ -338,6 +327,7 @@ const check = (state: ClusterState, records: readonly LogRecord[]): Checking => 
     placed: new Set(),
     stopped: new Set(),
     load: new Map(),
+    asked: new Map(),
     added: new Map(),
     mounted: new Map(),
     kept: new Map(),
