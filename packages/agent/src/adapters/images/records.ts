@@ -57,6 +57,8 @@ export const openRecords = async (directory: string): Promise<Records> => {
     if (name.endsWith(".tmp")) await rm(join(directory, name), { force: true });
   }
   let changes = 0;
+  /** By file, as they were read or written last: nobody else writes them, and every start of a container asks for one. */
+  const known = new Map<string, ImageRecord>();
   const path = (name: string): string => join(directory, `${createHash("sha256").update(name).digest("hex")}.json`);
   const readFile = async (file: string): Promise<ImageRecord | undefined> => {
     const sealed = await readSealed(file);
@@ -65,15 +67,23 @@ export const openRecords = async (directory: string): Promise<Records> => {
   };
   return {
     read: async (name) => {
-      const record = await readFile(path(name));
-      return record?.name === name ? record : undefined;
+      const file = path(name);
+      const record = known.get(file) ?? (await readFile(file));
+      if (record?.name !== name) return undefined;
+      known.set(file, record);
+      return record;
     },
     write: async (record) => {
-      await writeSealed(path(record.name), record, { durable: true });
+      const file = path(record.name);
+      // What is on disk after a failure is for the next reader to see.
+      known.delete(file);
+      await writeSealed(file, record, { durable: true });
+      known.set(file, record);
       changes += 1;
     },
     remove: async (name) => {
       changes += 1;
+      known.delete(path(name));
       await rm(path(name), { force: true });
       await syncDirectory(directory);
     },
@@ -98,6 +108,7 @@ export const openRecords = async (directory: string): Promise<Records> => {
     },
     removeFile: async (file) => {
       changes += 1;
+      known.delete(join(directory, file));
       await rm(join(directory, file), { force: true });
     },
     changes: () => changes,
