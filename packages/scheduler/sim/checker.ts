@@ -20,6 +20,7 @@ import {
 } from "./checked.ts";
 import { givenTwice, wronglyGiven } from "./devices.ts";
 import { overQuota, type Held } from "./quotas.ts";
+import { createVolumeCheck } from "./volume-check.ts";
 
 export interface Checker {
   /** Folds one transaction; returns a sentence for everything in it that must not be. */
@@ -30,8 +31,7 @@ export const createChecker = (): Checker => {
   const jobs = new Map<string, CheckedJob>();
   const hosts = new Map<string, CheckedHost>();
   const allocations = new Map<string, CheckedAllocation>();
-  /** Where each volume is, by its name, for as long as it is one. */
-  const volumes = new Map<string, string>();
+  const volumes = createVolumeCheck();
   const kept = new Map<string, Kept>();
   const quotas = new Map<string, Quota>();
   let epoch = 0;
@@ -214,14 +214,8 @@ export const createChecker = (): Checker => {
     if (job.spec.maxRunning !== null && holding.length > job.spec.maxRunning) {
       wrong.push(`${key} has ${holding.length} tasks at a time, the limit is ${job.spec.maxRunning}`);
     }
-    for (const volume of job.spec.volumes) {
-      if (!("volume" in volume)) continue;
-      const volumeName = `${placement.project}/${volume.volume.replace("${INDEX}", String(placement.index))}`;
-      const at = volumes.get(volumeName);
-      if (at === undefined) volumes.set(volumeName, placement.hostId);
-      else if (at !== placement.hostId) wrong.push(`${name} placed on ${placement.hostId}, ${volumeName} is on ${at}`);
-    }
     const host = hosts.get(placement.hostId);
+    wrong.push(...volumes.placed(placement, job.spec, host?.allocatable));
     if (host === undefined || host.allocatable === null)
       return [...wrong, `${name} placed on unknown ${placement.hostId}`];
     if (host.silentMs !== null) wrong.push(`${name} placed on ${placement.hostId}, which is silent`);
@@ -304,10 +298,10 @@ export const createChecker = (): Checker => {
         quotas.delete(record.project);
         return [];
       case "volume_created":
-        volumes.set(`${record.project}/${record.volume}`, record.hostId);
+        volumes.created(`${record.project}/${record.volume}`, record);
         return [];
       case "volume_removed":
-        return volumes.delete(`${record.project}/${record.volume}`) ? [] : [`there was no volume ${record.volume}`];
+        return volumes.removed(`${record.project}/${record.volume}`) ? [] : [`there was no volume ${record.volume}`];
       case "job_submitted":
         return submitted(record);
       case "job_limits_changed": {
