@@ -83,3 +83,16 @@ export const wrongGrants = (
   if (grants.some(({ kind }) => !kinds.has(kind))) wrong.push("is given devices that it has not asked for");
   return wrong;
 };
+
+/** The same of a task that is placed, and counts it. `passed`: what is kept for others who do not go before it. */
+export const wrongPlaced = (
+  left: DevicesLeft,
+  passed: readonly DeviceGrant[],
+  asks: readonly DeviceAsk[],
+  grants: readonly DeviceGrant[],
+): string[] => {
+  countGrants(left, passed, -1);
+  const wrong = wrongGrants(left, asks, grants, true);
+  countGrants(left, [...passed, ...grants], 1);
+  return wrong;
+};

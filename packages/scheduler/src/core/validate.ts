@@ -11,6 +11,7 @@ import {
   ok,
   taskName,
   type AllocationId,
+  type DeviceGrant,
   type HostId,
   type JobKey,
   type JobName,
@@ -29,7 +30,7 @@ import { claimOf, QuotaBook, wholeOf } from "./quota.ts";
 import { groupsOf, rulesOf } from "./rules.ts";
 import { inside, type ClusterState, type HostRecord } from "./state.ts";
 import { askingFor, roomsOf } from "./validate-room.ts";
-import { countGrants, devicesLeftOn, wrongGrants, type DevicesLeft } from "./validate-devices.ts";
+import { countGrants, devicesLeftOn, wrongGrants, wrongPlaced, type DevicesLeft } from "./validate-devices.ts";
 import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
 
 interface Checking {
@@ -257,19 +258,22 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
   const taken = new Set(placements.map(takes));
   let keptThere = noResources();
   const devices = devicesLeftOn(host);
+  const keptDevices: DeviceGrant[] = [];
   for (const reservation of reservations) {
     if (taken.has(reservation)) continue;
     keptThere = addResources(keptThere, reservation.job.spec.requests, 1);
-    countGrants(devices, reservation.devices, 1);
+    keptDevices.push(...reservation.devices);
   }
+  countGrants(devices, keptDevices, 1);
   const names = state.dimensions;
   const roomWith = roomsOf(names, host);
   for (const placement of placements) {
     const job = state.jobs.get(jobKey(placement.project, placement.job));
     if (job === undefined) continue;
-    // What is kept for others is not there for whoever has nothing kept.
-    const free = takes(placement) === undefined ? addResources(left, keptThere, -1) : left;
-    const room = roomWith(free);
+    // What is kept for others is not there for whoever has nothing kept. Whoever has may be there before them: what they wait
+    // for is being stopped.
+    const isKept = takes(placement) !== undefined;
+    const room = roomWith(isKept ? left : addResources(left, keptThere, -1));
     const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
     const newBytes = checkVolumes(checking, placement, job.spec, name);
     const requests = newBytes === 0 ? job.spec.requests : addResources(job.spec.requests, diskOf(newBytes), 1);
@@ -280,10 +284,9 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
       wrong.push(`${hostId}: ${name} does not fit, ${refused.dimension} is ${refused.short} short`);
     }
     const grants = placement.devices ?? [];
-    for (const what of wrongGrants(devices, job.spec.devices ?? [], grants, true)) {
+    for (const what of wrongPlaced(devices, isKept ? keptDevices : [], job.spec.devices ?? [], grants)) {
       wrong.push(`${hostId}: ${name} ${what}`);
     }
-    countGrants(devices, grants, 1);
     left = addResources(left, requests, -1);
     checkRules(checking, host, placement, job.spec);
   }
