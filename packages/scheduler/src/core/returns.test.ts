@@ -28,10 +28,12 @@ it("takes it that room comes back, until many moments say otherwise", () => {
   expect(returns.level()).toBeLessThanOrEqual(0.25);
 });
 
-it("is soon told where nothing was placed at once", () => {
-  const returns = createReturns();
-  live(returns, 300, { placed: 1, ended: 0 });
-  expect(returns.level()).toBeLessThan(0.5);
+it("is soon told where all was placed piece by piece, large or small", () => {
+  for (const placed of [1, 1_000]) {
+    const returns = createReturns();
+    live(returns, 300, { placed, ended: 0 });
+    expect(returns.level(), `${placed} a moment`).toBeLessThan(0.5);
+  }
 });
 
 it("learns again that as much ends as begins", () => {

@@ -4,15 +4,17 @@
  * as much ends as begins, an idle host is one that could stay closed.
  *
  * Counted by moments, not by placements: what is placed at one moment had no time to end, so that it counts by the length of
- * its number only. The rest of it is taken to come back for as long as no more has followed than was placed at once: a cell
- * that is filled in one go, and then gets a little more each minute, says nothing yet. There is no telling at first, and the two mistakes do not cost the same: tasks that end only late keep a
+ * its number only. More at one moment than at all before it says nothing, until as much has followed: a cell that is filled in
+ * one go, and then gets a little more each minute, is not one where nothing ends. There is no telling at first, and the two mistakes do not cost the same: tasks that end only late keep a
  * host open that they were spread to, while an idle host is there for the next task too. So returning counts as known until
  * so many moments say otherwise.
  */
 export interface ReturnsFacts {
   readonly moments: number;
   readonly returned: number;
-  /** Placed at once with others, of which it says nothing when they end; absent from what older versions learned. */
+  /** Placed in all. Absent, as what comes next, from what older versions learned. */
+  readonly seen?: number;
+  /** So much has to follow before the largest moment is told like others. */
   readonly untold?: number;
   readonly atMs: number;
   readonly placed: number;
@@ -39,6 +41,7 @@ export const createReturns = (learned?: ReturnsFacts, level = 1): Returns => {
   let {
     moments,
     returned,
+    seen = 0,
     untold = 0,
     atMs,
     placed,
@@ -59,7 +62,8 @@ export const createReturns = (learned?: ReturnsFacts, level = 1): Returns => {
         const weight = 32 - Math.clz32(placed);
         moments += weight;
         returned += weight * Math.min(1, ended / placed);
-        untold += placed - weight;
+        untold = placed > seen ? placed - weight : Math.max(0, untold - placed);
+        seen += placed;
         // What is too much for this moment makes room for the next.
         ended = Math.max(0, ended - placed);
         placed = 0;
@@ -75,8 +79,8 @@ export const createReturns = (learned?: ReturnsFacts, level = 1): Returns => {
       ended += 1;
     },
     forget: () => {
-      [moments, returned, untold, ended] = [moments / 2, returned / 2, untold / 2, Math.floor(ended / 2)];
+      [moments, returned, seen, ended] = [moments / 2, returned / 2, seen / 2, Math.floor(ended / 2)];
     },
-    facts: () => ({ moments, returned, untold, atMs, placed, ended }),
+    facts: () => ({ moments, returned, seen, untold, atMs, placed, ended }),
   };
 };
