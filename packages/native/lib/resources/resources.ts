@@ -35,7 +35,7 @@ export interface Resources {
   readonly hugePages?: Readonly<Record<string, number>>;
 }
 
-/** Of a whole disk; a partition's number is refused by the kernel. What is not given is not limited. */
+/** Of a whole disk; a partition's number is refused by the kernel. What is not given is not limited, two is the least. */
 export interface IoLimit {
   /** Number of the block device, `8:0`, as `lsblk` and /proc/partitions show it. */
   readonly device: string;
@@ -58,6 +58,8 @@ export interface Unenforced {
 const MAX_IO_LIMITS = 16;
 /** The narrower of two ranges: that of bfq. */
 const MAX_WEIGHT = 1000;
+/** The narrower of two ranges: v2 refuses a ceiling of one (tg_set_limit in block/blk-throttle.c). */
+const MIN_CEILING = 2;
 const PAGE = 4096;
 
 const whole = (value: number, least: number, most: number): boolean =>
@@ -110,8 +112,8 @@ const ioMistake = (limits: readonly IoLimit[]): string | undefined => {
     if (weight !== undefined && !whole(weight, 1, MAX_WEIGHT))
       return `ioLimits: weight ${weight} is not in 1..${MAX_WEIGHT}`;
     for (const [name, value] of Object.entries(ceilings))
-      if (value !== undefined && !whole(value, 1, 0xffff_ffff))
-        return `ioLimits: ${name} ${value} is not in 1..4294967295`;
+      if (value !== undefined && !whole(value, MIN_CEILING, 0xffff_ffff))
+        return `ioLimits: ${name} ${value} is not in ${MIN_CEILING}..4294967295`;
   }
   return undefined;
 };

@@ -181,7 +181,7 @@ describe("nonsense", () => {
     ["ioLimits", { ioLimits: [{ device: "/dev/sda" }] }],
     ["ioLimits", { ioLimits: [{ device: "8:0", weight: 1001 }] }],
     ["ioLimits", { ioLimits: [{ device: "8:0" }, { device: "8:0" }] }],
-    ["ioLimits", { ioLimits: [{ device: "8:0", readsPerSecond: 0 }] }],
+    ["ioLimits", { ioLimits: [{ device: "8:0", readsPerSecond: 1 }] }],
     ["ioLimits", { ioLimits: Array.from({ length: 17 }, (_, i) => ({ device: `8:${i}` })) }],
     ["hugePages", { hugePages: { huge: 1 } }],
     ["hugePages", { hugePages: { "2MB": 0.5 } }],

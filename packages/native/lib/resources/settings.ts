@@ -139,6 +139,6 @@ const EVERYTHING: Resources = {
   swapBytes: 0,
   pids: 2,
   ioWeight: 50,
-  ioLimits: [{ device: "8:0", readBytesPerSecond: 1, writeBytesPerSecond: 1, readsPerSecond: 1, writesPerSecond: 1 }],
+  ioLimits: [{ device: "8:0", readBytesPerSecond: 2, writeBytesPerSecond: 2, readsPerSecond: 2, writesPerSecond: 2 }],
   hugePages: { "2MB": 0 },
 };

@@ -71,7 +71,7 @@ describe.runIf(versionOf("io") !== undefined && disk !== undefined)("a ceiling f
     const reader = await writer([{ device, readsPerSecond: 20 }], "read");
     try {
       expect(await nextRound(reader)).toBeLessThanOrEqual(40);
-      await updated(reader, { ioLimits: [{ device, writesPerSecond: 1, writeBytesPerSecond: 4096 }] });
+      await updated(reader, { ioLimits: [{ device, writesPerSecond: 2, writeBytesPerSecond: 4096 }] });
       expect(await nextRound(reader), "only writes have one").toBeGreaterThan(80);
       await updated(reader, { ioLimits: [{ device, readBytesPerSecond: 20 * 4096 }] });
       expect(await nextRound(reader)).toBeLessThanOrEqual(40);
