@@ -69,6 +69,8 @@ describe("a simulated cluster", () => {
   }, 180_000);
 
   it("brings every host the secrets of what it is to run, and no others", () => {
+    // Found something once: a secret was removed that a version still had which the next plan would stop.
+    simulate("secrets", 30_126, 5);
     randomly("secrets", 12);
   }, 180_000);
 

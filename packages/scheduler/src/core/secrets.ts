@@ -85,6 +85,11 @@ export const decideRemoveSecret = (state: ClusterState, project: ProjectName, na
     const rest = others.length === 0 ? "" : ` and ${others.length} more`;
     return err(problem("secret.in_use", `${job.key}${rest} may start tasks with ${name}; stop it first`));
   }
+  // Of a version that has just been replaced: it shall run until the next plan stops it.
+  for (const { desired, key, spec, state: reached } of state.allocations.values()) {
+    if (desired !== "run" || isTerminal(reached) || !refersTo(spec, project, name)) continue;
+    return err(problem("secret.in_use", `an earlier version of ${key} still runs with ${name}; try again in a moment`));
+  }
   return ok([{ kind: "secret_removed", project, secret: name, by }]);
 };
 
