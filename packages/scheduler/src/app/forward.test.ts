@@ -1,7 +1,7 @@
 /** Two schedulers on one log in memory, and a line between them that loses answers: what a follower passes on is done once. */
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
-import { ok, type HostId, type Origin, type ProjectName } from "@berth/schema";
+import { ok, type HostId, type LogRecord, type Origin, type ProjectName } from "@berth/schema";
 import type { Announcement, PeerLine } from "../ports/bus.ts";
 import { memoryLog } from "../testing/memory-log.ts";
 import { eventually } from "../testing/temp.ts";
@@ -14,6 +14,7 @@ import { createHostDuties } from "./host-duties.ts";
 import { createJoining } from "./joining.ts";
 import { createProjects } from "./projects.ts";
 import { createSecrets } from "./secrets.ts";
+import { volumeKey } from "../core/index.ts";
 import { createVolumes } from "./volumes.ts";
 
 const stops: (() => Promise<void>)[] = [];
@@ -164,4 +165,38 @@ test("what was done and whose answer was lost is done once, and answered as the 
   // Somebody else who asks for the same is told that there is nothing.
   expect(await api.removeHost(HOST, true, origin)).toMatchObject({ ok: false, error: { code: "host.not_found" } });
   expect(await api.removeVolume(DEFAULT, "gone", null, origin)).toMatchObject({ error: { code: "volume.not_found" } });
+});
+
+test("a removal that is asked for again leaves alone what was made since under the same name", async () => {
+  const { leader } = await start();
+  const { engine } = leader;
+  const asked: string[] = [];
+  const volumes = createVolumes({
+    engine,
+    askAgent: async (_host, op) => ok(void asked.push(op.kind)),
+    pause: async () => {},
+  });
+  const make = (more: readonly LogRecord[] = []) =>
+    engine.submit({
+      cause: "test",
+      splittable: false,
+      decide: () => {
+        const volume = {
+          kind: "volume_created",
+          project: DEFAULT,
+          volume: "data",
+          hostId: HOST,
+          sizeBytes: 0,
+        } as const;
+        const state = { by: "test", readOnly: false, state: "ready", from: null } as const;
+        return ok({ records: [...more, { ...volume, ...state } as never], value: null });
+      },
+    });
+  await make([{ kind: "host_enrolled", hostId: HOST, publicKey, by: "test" }]);
+  const remove = () => volumes.removeVolume(DEFAULT, "data", null, { ...origin, request: "one" });
+  expect(await remove()).toMatchObject({ ok: true, value: { host: HOST, state: "removed" } });
+  expect((await make()).ok).toBe(true);
+  expect(await remove()).toMatchObject({ ok: true, value: { host: null, state: "removed" } });
+  expect(asked).toEqual(["volume_remove"]);
+  expect(engine.state.volumes.get(volumeKey(DEFAULT, "data"))?.state).toBe("ready");
 });

@@ -276,10 +276,11 @@ export const createVolumes = ({
         decideRemoveVolume(now, project, name, origin.who, id),
       );
       if (!done.ok) return done;
-      // Asked again, when it had long been done.
-      if (!before.ok) return ok({ project, name, host: null, state: "removed", revision: state.revision });
+      const removing = state.volumes.get(volumeKey(project, name));
+      // Asked again, when it had long been done: what has its name by now is another one.
+      if (!before.ok || (removing !== undefined && removing.state !== "removing"))
+        return ok({ project, name, host: null, state: "removed", revision: state.revision });
       const { hostId: host } = before.value;
-      const removing = state.volumes.get(before.value.key);
       const isLeft = removing?.generation === before.value.generation;
       const reached = isLeft ? await finishRemoval(removing, origin) : ok("removed" as const);
       return reached.ok ? ok({ project, name, host, state: reached.value, revision: state.revision }) : reached;
