@@ -42,9 +42,9 @@ test("one of form 4 says of hosts what is reserved there: that is left out, and 
 
 test("one of a newer form is refused", () => {
   const [first, ...others] = linesOf(encodeSnapshot(createState(), options));
-  const newer = [{ ...first, version: 6 }, ...others].map((line) => Buffer.from(`${JSON.stringify(line)}\n`));
+  const newer = [{ ...first, version: 7 }, ...others].map((line) => Buffer.from(`${JSON.stringify(line)}\n`));
   expect(decodeSnapshot(newer)).toMatchObject({
     ok: false,
-    error: expect.stringContaining("form 6, this one reads 5"),
+    error: expect.stringContaining("form 7, this one reads 6"),
   });
 });

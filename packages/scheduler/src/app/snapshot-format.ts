@@ -11,7 +11,7 @@ import { Type, type Static, decodeJson, decoder, err, ok, type Result } from "@b
 import { imageOf, type ClusterState, type ImageLine } from "../core/index.ts";
 
 /** Raised when an older program could not read what a newer one writes, or would silently leave out some of it. */
-const SNAPSHOT_VERSION = 5;
+const SNAPSHOT_VERSION = 6;
 /** From this form on a host's line does not say what is reserved there: its allocations do. */
 const WITHOUT_RESERVED = 5;
 const CHUNK_BYTES = 256 * 1024;
