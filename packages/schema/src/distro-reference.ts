@@ -13,7 +13,7 @@ export type DebianInit = (typeof DEBIAN_INITS)[number];
 /** Releases and their names, as archives call them (https://www.debian.org/releases/). */
 const DEBIAN: Readonly<Record<string, string>> = { "11": "bullseye", "12": "bookworm", "13": "trixie" };
 const USUAL_INIT: DebianInit = "systemd";
-const REPOSITORY = "distro/debian";
+export const DISTRO_REPOSITORY = "distro/debian";
 
 export interface DistroReference {
   readonly distribution: "debian";
@@ -47,13 +47,13 @@ export const distroImage = ({
   init,
   release,
 }: DistroReference): { readonly repository: string; readonly tag: string } => ({
-  repository: REPOSITORY,
+  repository: DISTRO_REPOSITORY,
   tag: init === USUAL_INIT ? release : `${release}-${init}`,
 });
 
 /** The other way round: what is to be built for an image of this repository and tag, or undefined. */
 export const distroOf = (repository: string, tag: string | undefined): string | undefined => {
-  if (repository !== REPOSITORY || tag === undefined) return undefined;
+  if (repository !== DISTRO_REPOSITORY || tag === undefined) return undefined;
   const text = `${DISTRO_SCHEME}debian/${tag.replace("-", "/")}`;
   return parseDistroReference(text).ok ? text : undefined;
 };

@@ -145,6 +145,8 @@ describe("who is bound to a project", () => {
       expect((await name("web", image)).body).toMatchObject({ code: "auth.forbidden" });
       expect((await name("operator", image)).status).toBe(200);
     }
+    // A distribution is no project's, whatever its folder is called.
+    expect((await name("submitter", "distro://debian/12")).body).toMatchObject({ code: "auth.forbidden" });
     expect((await name("web-viewer", "oci://local/web/app")).status).toBe(403);
     expect((await name("operator", "oci://registry.lan/app")).body).toMatchObject({ code: "request.invalid" });
   });
