@@ -66,6 +66,14 @@ export const parseImageReference = (text: string): Result<ImageReference, string
 export const formatImageReference = ({ registry, repository, tag, digest }: ImageReference): string =>
   `${SCHEME}${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
 
+/** In full, if it is a name of the cluster (of no registry) that does not say itself which manifest it stands for. */
+export const clusterNameOf = (image: string): string | undefined => {
+  if (!isImageReference(image)) return undefined;
+  const parsed = parseImageReference(image);
+  if (!parsed.ok || parsed.value.registry !== LOCAL_REGISTRY || parsed.value.digest !== undefined) return undefined;
+  return formatImageReference(parsed.value);
+};
+
 /** Whether a registry is on this very machine, where nobody in between can read or change what it sends. */
 export const isLoopback = (registry: string): boolean =>
   /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/.test(registry);

@@ -2,15 +2,7 @@
  * Names of the cluster, given to what an order has made: each host says which manifest it has under the name, and the cluster
  * is told, once all of them say the same. From then on hosts start nothing else under it.
  */
-import {
-  decoder,
-  ImageDetailsSchema,
-  ImageNamedSchema,
-  isImageReference,
-  LOCAL_REGISTRY,
-  parseImageReference,
-  Routes,
-} from "@berth/schema";
+import { clusterNameOf, decoder, ImageDetailsSchema, ImageNamedSchema, Routes } from "@berth/schema";
 import { Exit, Failure } from "../failure.ts";
 import type { Client } from "./client.ts";
 import type { Ended } from "./images.ts";
@@ -20,11 +12,7 @@ const decodeNamed = decoder(ImageNamedSchema);
 /** What makes something that no registry has. */
 const MAKING = new Set(["import", "build", "commit", "snapshot"]);
 
-export const isClusterName = (image: string): boolean => {
-  if (!isImageReference(image)) return false;
-  const parsed = parseImageReference(image);
-  return parsed.ok && parsed.value.registry === LOCAL_REGISTRY && parsed.value.digest === undefined;
-};
+const isClusterName = (image: string): boolean => clusterNameOf(image) !== undefined;
 
 /** Names with what one host has under them. */
 const madeBy = async (client: Client, { host, operation }: Ended): Promise<(readonly [string, string])[]> => {

@@ -1,6 +1,14 @@
 /** Names of the cluster, given to images by whoever made them. */
-import { projectOfImage, type ImageNamed, type NameImage, type Origin, type Problem, type Result } from "@berth/schema";
-import { clusterNameOf, decideImageName, type Need } from "../core/index.ts";
+import {
+  clusterNameOf,
+  projectOfImage,
+  type ImageNamed,
+  type NameImage,
+  type Origin,
+  type Problem,
+  type Result,
+} from "@berth/schema";
+import { decideImageName, type Need } from "../core/index.ts";
 import type { Engine } from "./engine.ts";
 import { writeRecords } from "./write.ts";
 

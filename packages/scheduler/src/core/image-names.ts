@@ -3,14 +3,11 @@
  * image under such a name, by an order, says which manifest it is, and that is in the log. Hosts are told with each task.
  */
 import {
+  clusterNameOf,
   err,
-  formatImageReference,
-  isImageReference,
   isTerminal,
-  LOCAL_REGISTRY,
   MAX_IMAGE_NAMES,
   ok,
-  parseImageReference,
   problem,
   type LogRecord,
   type NameImage,
@@ -19,14 +16,6 @@ import {
 } from "@berth/schema";
 import type { Folding } from "./fold-tasks.ts";
 import type { ClusterState } from "./state.ts";
-
-/** In full, if it is a name of the cluster that does not say itself what it stands for. */
-export const clusterNameOf = (image: string): string | undefined => {
-  if (!isImageReference(image)) return undefined;
-  const parsed = parseImageReference(image);
-  if (!parsed.ok || parsed.value.registry !== LOCAL_REGISTRY || parsed.value.digest !== undefined) return undefined;
-  return formatImageReference(parsed.value);
-};
 
 /** The manifest that an image of this name has; undefined where nobody has said so. */
 export const manifestOf = ({ imageNames }: ClusterState, image: string): string | undefined => {
@@ -66,9 +55,15 @@ export const foldImageName = (
 ): boolean => {
   if (record.kind === "image_unnamed") state.imageNames.delete(record.image);
   else state.imageNames.set(record.image, record.manifest);
+  // Thousands run under a few names: to read a name costs more than all else here.
+  const names = new Map<string, string | undefined>();
+  const nameOf = (image: string): string | undefined => {
+    if (!names.has(image)) names.set(image, clusterNameOf(image));
+    return names.get(image);
+  };
   // A host that is about to start one of these tasks is told of it as of any other change.
   for (const { spec, state: reached, hostId } of state.allocations.values()) {
-    if (isTerminal(reached) || clusterNameOf(spec.image) !== record.image) continue;
+    if (isTerminal(reached) || nameOf(spec.image) !== record.image) continue;
     const host = state.hosts.get(hostId);
     if (host === undefined) continue;
     host.desiredRev = sequence;

@@ -37,7 +37,7 @@ export {
   type SecretDraft,
   type SecretRecord,
 } from "./secrets.ts";
-export { clusterNameOf, decideImageName, manifestOf } from "./image-names.ts";
+export { decideImageName, manifestOf } from "./image-names.ts";
 export { projectNames, projectView } from "./project-view.ts";
 export { drainPlan } from "./drain-plan.ts";
 export { specFromSnapshot, startsFrom } from "./from-snapshot.ts";
