@@ -161,7 +161,8 @@ const registerOrders = (image: Command, { io, finish }: Host): void => {
     .description("remove an image that nothing uses")
     .action(async (name: string, options: HostsOptions) => {
       const client = clientOf(io, options);
-      const hosts = options.host ?? (await hostsWith(client, name));
+      const hosts =
+        options.host ?? (await hostsWith(client, name).catch((error: unknown) => forget(client, name, error)));
       const status = await perform(io, { ...options, host: hosts }, { kind: "remove", image: name });
       if (status === Exit.ok && options.host === undefined) await unname(client, name);
       finish(status);
@@ -199,6 +200,12 @@ const registerOrders = (image: Command, { io, finish }: Host): void => {
 const hostsWith = async (client: Client, image: string): Promise<string[]> => {
   const { value } = await client.get(decodeDetails, Routes.imageInspect, { query: { image } });
   return value.items.map(({ host }) => host);
+};
+
+/** What no host has, its hosts may have taken with them: then the name is all that there is to remove. */
+const forget = async (client: Client, image: string, error: unknown): Promise<never> => {
+  if (error instanceof Failure && error.code === "image.not_found") await unname(client, image);
+  throw error;
 };
 
 const oneHost = async (client: Client, image: string, options: HostsOptions): Promise<string> => {
