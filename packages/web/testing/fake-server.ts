@@ -7,7 +7,15 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Routes, type OutputList, type Self, type WatchMessage, type Why } from "@berth/schema";
+import {
+  Routes,
+  type HostId,
+  type ImageOperationList,
+  type OutputList,
+  type Self,
+  type WatchMessage,
+  type Why,
+} from "@berth/schema";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { Delta, Snapshot } from "./cluster.ts";
 
@@ -102,6 +110,32 @@ const OUTPUTS: OutputList = {
   next: null,
 };
 
+/** What somebody ordered there and runs: one layer comes, one is there. */
+const ordered = (host: string | null): ImageOperationList => ({
+  silent: [],
+  items:
+    host === null
+      ? []
+      : [
+          {
+            host: host as HostId,
+            operation: {
+              ...{ id: "operation-0000000001", kind: "pull", image: "oci://registry.example/web/shop:7" },
+              ...{ state: "running", error: null, result: null, revision: 3 },
+              layers: [
+                {
+                  digest: `sha256:${"a".repeat(64)}`,
+                  phase: "fetching",
+                  doneBytes: 31_000_000,
+                  totalBytes: 90_000_000,
+                },
+                { digest: `sha256:${"b".repeat(64)}`, phase: "done", doneBytes: 4_096, totalBytes: 4_096 },
+              ],
+            },
+          },
+        ],
+});
+
 const ADMIN: Self = {
   ...{ name: "admin", id: null, role: "admin", projects: null, via: "session", expiresAtMs: null },
   may: [`POST ${Routes.jobStop}`],
@@ -136,6 +170,7 @@ export const startFakeServer = async (initial: Snapshot, port = 0): Promise<Fake
     if (!signedIn) return sendProblem(response, 401, "auth.required", "A token is required", "Ask for a login link");
     if (path === "/v1/hosts")
       return sendJson(response, 200, { items: snapshot.hosts, next: null, revision: snapshot.revision });
+    if (path === Routes.imageOperations) return sendJson(response, 200, ordered(address.searchParams.get("host")));
     if (path === "/v1/access/self") return sendJson(response, 200, self);
     const stop = /^\/v1\/jobs\/([^/]+)\/([^/]+)\/stop$/.exec(path);
     if (stop !== null && request.method === "POST") {
