@@ -276,7 +276,7 @@ const rows: Readonly<Record<keyof typeof schema.Routes, Row>> = {
     methods: "POST",
     takes: "`NameImage`",
     answers: "`ImageNamed`",
-    what: "Says which manifest a name of the cluster (`oci://local/…`) stands for, or with null that it stands for nothing. Hosts start nothing else under it.",
+    what: "Says which manifest a name of the cluster (`oci://local/…`) stands for, or with null that it stands for nothing. Hosts start nothing else under it. Names without the folder of a project (`oci://local/PROJECT/…`), and those of distributions, need the role operator.",
   },
   imageInspect: {
     methods: "GET",
