@@ -175,6 +175,26 @@ describe("a pool", () => {
     });
   });
 
+  /* Standing still it was told to give birth already, and the root file system was made meanwhile. */
+  test("whose prepared namespaces are lost in the middle of a start starts that container all the same", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const stems = new Map(waiting(stateDir).map((pid) => [pid, stemOf(pid)]));
+      for (const stem of stems.values()) process.kill(stem, "SIGSTOP");
+      const spec = host.spec(["sh", "-c", "echo x > /written; cat /written; ls -ln /dev/null /dev/shm"]);
+      const start = runtime.start(spec);
+      const directory = join(stateDir, spec.id);
+      await eventually(() => existsSync(join(directory, "work/work/incompat/volatile/dirty")));
+      for (const [pid, stem] of stems)
+        process.kill(stem, readlinkSync(`/proc/${pid}/fd/4`) === directory ? "SIGKILL" : "SIGCONT");
+      const result = await start;
+      if (!result.ok) throw new Error(JSON.stringify(result.error));
+      expect(await result.value.exited).toMatchObject({ code: 0, cause: "exited" });
+      expect(await outputOf(result.value)).toMatch(/^x\n/);
+      await result.value.remove();
+      await eventually(() => ready(stateDir).length === SIZE);
+    });
+  });
+
   test("that is empty costs a start nothing: a burst is served all the same, and no descriptor is lost", async () => {
     await withPool(async (runtime, stateDir) => {
       const open = (): number => readdirSync("/proc/self/fd").length;

@@ -65,6 +65,8 @@ void hand_over_forget(void)
 {
   if (ahead == MADE)
     rootfs_close(&rootfs);
+  if (ahead != NOT_YET)
+    rootfs_undo(BERTH_FD_STATE);
   ahead = NOT_YET;
 }
 

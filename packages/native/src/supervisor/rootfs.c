@@ -341,6 +341,14 @@ failed:
   return -1;
 }
 
+void rootfs_undo(int state_dir)
+{
+  static const char *const made[] = { "work/work/incompat/volatile/dirty", "work/work/incompat/volatile",
+                                      "work/work/incompat" };
+  for (unsigned i = 0; i < sizeof made / sizeof *made; i++)
+    (void)unlinkat(state_dir, made[i], i == 0 ? 0 : AT_REMOVEDIR);
+}
+
 void rootfs_close(struct rootfs *rootfs)
 {
   for (unsigned i = 0; i < rootfs->count; i++)

@@ -25,5 +25,7 @@ int rootfs_make_dev(struct err *err);
 /* To the container's root, all of it, as the owner of a user namespace expects; also what is mounted on its directories. */
 int rootfs_give_dev(int dev, uid_t owner, struct err *err);
 void rootfs_close(struct rootfs *rootfs);
+/* After that: it can be prepared once more. Overlayfs refuses what a volatile mount was made of before. */
+void rootfs_undo(int state_dir);
 
 #endif
