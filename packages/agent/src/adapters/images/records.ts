@@ -65,26 +65,31 @@ export const openRecords = async (directory: string): Promise<Records> => {
     const decoded = sealed.kind === "value" ? decode(sealed.value) : undefined;
     return decoded?.ok === true ? decoded.value : undefined;
   };
+  /** What is on disk then, also after a failure, is for the next reader to see, and not what one saw meanwhile. */
+  const change = async (file: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } finally {
+      changes += 1;
+      known.delete(file);
+    }
+  };
   return {
     read: async (name) => {
       const file = path(name);
+      const before = changes;
       const record = known.get(file) ?? (await readFile(file));
       if (record?.name !== name) return undefined;
-      known.set(file, record);
+      if (changes === before) known.set(file, record);
       return record;
     },
     write: async (record) => {
       const file = path(record.name);
-      // What is on disk after a failure is for the next reader to see.
-      known.delete(file);
-      await writeSealed(file, record, { durable: true });
+      await change(file, () => writeSealed(file, record, { durable: true }));
       known.set(file, record);
-      changes += 1;
     },
     remove: async (name) => {
-      changes += 1;
-      known.delete(path(name));
-      await rm(path(name), { force: true });
+      await change(path(name), () => rm(path(name), { force: true }));
       await syncDirectory(directory);
     },
     touch: async (name) => {
@@ -106,11 +111,7 @@ export const openRecords = async (directory: string): Promise<Records> => {
       }
       return { images: images.toSorted((a, b) => (a.record.name < b.record.name ? -1 : 1)), damaged };
     },
-    removeFile: async (file) => {
-      changes += 1;
-      known.delete(join(directory, file));
-      await rm(join(directory, file), { force: true });
-    },
+    removeFile: (file) => change(join(directory, file), () => rm(join(directory, file), { force: true })),
     changes: () => changes,
   };
 };
