@@ -5,8 +5,9 @@
  */
 import type { ImageFault, ImageResult } from "@berth/schema";
 import type { Progress } from "../../core/images/progress.ts";
+import { isMissing } from "../files/atomic-file.ts";
 import { readContents } from "./contents.ts";
-import type { Layers } from "./layers.ts";
+import type { Layers, LayerSeal } from "./layers.ts";
 import { inGate, type Parts } from "./parts.ts";
 
 type Checked = Extract<ImageResult, { kind: "checked" }>;
@@ -34,6 +35,22 @@ const checkBlobs = async ({ blobs }: Parts, { progress, signal }: CheckOptions, 
   return { count: whole.length, damaged };
 };
 
+/** Undefined also for one that was removed meanwhile, as a copy is when its container ends. */
+const faultOf = async (
+  layers: Layers,
+  diffId: string,
+  seal: LayerSeal,
+  signal: AbortSignal,
+): Promise<string | undefined> => {
+  try {
+    const reason = await layers.verify(diffId, seal, signal);
+    return reason !== undefined && (await layers.has(diffId)) ? reason : undefined;
+  } catch (error) {
+    if (!isMissing(error) || (await layers.has(diffId))) throw error;
+    return undefined;
+  }
+};
+
 const checkLayers = async (layers: Layers, { progress, signal }: CheckOptions, faults: ImageFault[]) => {
   const all = await layers.list();
   const damaged: string[] = [];
@@ -46,7 +63,7 @@ const checkLayers = async (layers: Layers, { progress, signal }: CheckOptions, f
       continue;
     }
     progress.layer(diffId, "checking", 0, seal.bytes);
-    const reason = await layers.verify(diffId, seal, signal);
+    const reason = await faultOf(layers, diffId, seal, signal);
     progress.layer(diffId, "done", seal.bytes, seal.bytes);
     if (reason === undefined) continue;
     faults.push({ what: "layer", name: diffId, reason });

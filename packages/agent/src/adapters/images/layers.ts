@@ -178,8 +178,14 @@ export const openLayers = async (directory: string): Promise<Layers> => {
         if (!(await has(diffId))) await copyNew(diffId, { ...options, signal });
       }),
     add: (blob, options) => unpackNew(undefined, blob, options),
-    list: async () =>
-      (await readdir(root)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => `sha256:${name}`),
+    list: async () => {
+      const names = await readdir(root).catch((error: unknown) => {
+        // All of them are gone: copies go with their container.
+        if (isMissing(error)) return [];
+        throw error;
+      });
+      return names.filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => `sha256:${name}`);
+    },
     seal: async (diffId) => {
       const sealed = await readSealed(`${path(diffId)}${SEAL}`);
       const decoded = sealed.kind === "value" ? decodeSeal(sealed.value) : undefined;
