@@ -315,14 +315,8 @@ class Store implements OciStore {
     /* What was imported here under this name, and is another image now, stays what it is. */
     const apart = formatImageReference({ ...reference, digest: manifest });
     const { records } = this.#parts;
-    const hold = async (): Promise<PreparedImage | undefined> => {
-      for (const one of [name, apart]) {
-        if ((await records.read(one))?.manifest !== manifest) continue;
-        const here = await this.#hold(one, holder);
-        if (here !== undefined) return here;
-      }
-      return undefined;
-    };
+    const hold = async (): Promise<PreparedImage | undefined> =>
+      (await this.#hold(name, holder, manifest)) ?? (await this.#hold(apart, holder, manifest));
     const here = await hold();
     if (here !== undefined) return here;
     const known = await records.read(name);
@@ -341,12 +335,12 @@ class Store implements OciStore {
     return (await this.#parts.layers.seal(diffId))?.bytes ?? 0;
   }
 
-  /** The image as it is here, held from now on; undefined when something of it is missing. */
-  #hold(name: string, holder: string): Promise<PreparedImage | undefined> {
+  /** The image as it is here, held from now on; undefined when something of it is missing, or it is not the one wanted. */
+  #hold(name: string, holder: string, manifest?: string): Promise<PreparedImage | undefined> {
     const { layers, records, uses } = this.#parts;
     return inGate(this.#parts, async () => {
       const record = await records.read(name);
-      if (record === undefined) return undefined;
+      if (record === undefined || record.manifest !== (manifest ?? record.manifest)) return undefined;
       const here = await Promise.all(record.diffIds.map((diffId) => layers.has(diffId)));
       if (!here.every(Boolean)) return undefined;
       await uses.add(holder, { image: name, diffIds: record.diffIds });
