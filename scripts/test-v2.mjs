@@ -11,6 +11,8 @@ const TIMEOUT_S = 1500;
 
 /** Starts and ends, limits that the kernel enforces, and what only v2 has; and quotas, which not every kernel has. */
 const QUICK = ["exit", "limits", "disk", "v2-features"].map((name) => `packages/native/test/${name}`);
+/** Of the agent: sizes of volumes, which its own disk may not enforce. */
+const VOLUMES = "packages/agent/src/adapters/volumes";
 
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const say = (text) => process.stdout.write(`${text}\n`);
@@ -20,7 +22,7 @@ const REPORT = "--outputFile.json=";
 const args = process.argv.slice(2);
 const report = args.find((arg) => arg.startsWith(REPORT))?.slice(REPORT.length);
 const named = args.filter((arg) => !arg.startsWith("-"));
-const everything = args.includes("--quick") ? QUICK : ["packages/native"];
+const everything = args.includes("--quick") ? QUICK : ["packages/native/test", VOLUMES];
 const tests = named.length > 0 ? named : everything;
 const options = args.filter((arg) => arg.startsWith("-") && !/^--(outputFile\.json=|reporter|quick)/.test(arg));
 
@@ -37,7 +39,7 @@ const result = join(directory, "result.json");
 // Inside, nothing can be written: the tests' agent is compiled here.
 const built = spawnSync(bin("tsc"), ["-b", "packages/native"], inherit).status === 0;
 const vitest = [
-  ...[process.execPath, "node_modules/vitest/vitest.mjs", "run", "--project", "native"],
+  ...[process.execPath, "node_modules/vitest/vitest.mjs", "run", "--project", "native", "--project", "unit"],
   ...tests,
   ...["--configLoader", "runner", "--cache=false", "--no-isolate"],
   ...["--reporter=verbose", "--reporter=json", "--outputFile.json=/dev/ttyS1", ...options],

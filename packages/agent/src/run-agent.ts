@@ -208,7 +208,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
       cgroupVersion: features.cgroup,
       notEnforced: [
         ...features.missing,
-        VOLUME_SIZES_NOT_ENFORCED,
+        ...(volumes.enforcesSizes ? [] : [VOLUME_SIZES_NOT_ENFORCED]),
         ...(features.diskLimit === null ? [] : [TASK_DISK_NOT_ENFORCED]),
       ],
       agentVersion: agentVersion(),

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   IMAGE_CHUNK_BYTES,
   volumeImportId,
+  VOLUME_SIZES_NOT_ENFORCED,
   type AllocationId,
   type Chunk,
   type DesiredVolume,
@@ -118,6 +119,26 @@ describe("a volume", () => {
     expect(await made.scheduler.rpc({ kind: "volume_stat", id: "default.data.5" })).toMatchObject({
       problem: { code: "volume.not_found" },
     });
+  });
+
+  test("with a size takes no more than that, where the file system can tell, and its neighbour is not in its way", async () => {
+    const spec = script(
+      "df -k /small | tail -1 | awk '{ print $2 }'; for at in /small /large; do dd if=/dev/zero of=$at/x bs=64k count=64 2>/dev/null; stat -c %s $at/x; done",
+      { volumes: [named("small", { target: "/small", sizeBytes: 2 ** 21 }), named("large", { target: "/large" })] },
+    );
+    const volumes = [{ ...bound("small"), sizeBytes: 2 ** 21 }, bound("large")];
+    const id = made.scheduler.place(spec, { volumes });
+    expect(await ended(id)).toMatchObject({ exit: { code: 0 } });
+    const [room, small, large] = (await stdout(id)).trim().split("\n").map(Number);
+    expect(large).toBe(2 ** 22);
+    const enforced = made.scheduler.hellos.at(-1)?.inventory.notEnforced.includes(VOLUME_SIZES_NOT_ENFORCED) === false;
+    if (process.env["BERTH_V2_VM"] !== undefined) expect(enforced).toBe(true);
+    if (!enforced) expect(small).toBe(2 ** 22);
+    else {
+      expect(room).toBe(2048);
+      expect(small).toBeGreaterThan(2 ** 20);
+      expect(small).toBeLessThanOrEqual(2 ** 21);
+    }
   });
 
   test("in memory has the size that it was given, and is empty at each start", async () => {

@@ -15,10 +15,12 @@ export { openLog, type LogPiece, type LogRange, type LogReader, type RecordsOpti
 export { type LogRecord, type LogStream } from "./log-format.ts";
 export { ensureBusyboxRootfs } from "./rootfs.ts";
 export { packTree, syncTree, type PackOptions, type PackReport } from "./pack.ts";
+export { canLimitTrees } from "./quota.ts";
 export { removeTree } from "./tree.ts";
 export { readXattr } from "./xattr.ts";
 export {
   canMapIds,
+  limitTree,
   sealTree,
   shiftTree,
   unpackFiles,

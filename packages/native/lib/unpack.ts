@@ -107,6 +107,14 @@ export const canMapIds = async (directory: number): Promise<boolean> => {
 };
 
 /**
+ * Lets no more than so many bytes lie below this open directory, where canLimitTrees says that it can be; on disk once
+ * something made later is. A directory that has the limit already is looked at: EDQUOT when there is more in it, since root
+ * may write beyond.
+ */
+export const limitTree = async (directory: number, bytes: number): Promise<UnpackFailure | { readonly ok: true }> =>
+  await ask<{ readonly ok: true }>(["--limit", String(bytes)], -1, directory, undefined);
+
+/**
  * A copy of an unpacked layer whose files have ids from `idBase` on, for where mounts cannot map them: packed as it is,
  * unpacked by the same jailed program as any archive, in a user namespace with that range. Of both directories, which are
  * open, `to` is empty; as after `unpackLayer`.

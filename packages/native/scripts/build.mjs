@@ -142,12 +142,17 @@ const unpackSources = [
   ...["archive.c", "jail.c", "main.c", "names.c", "report.c", "seal.c", "tree.c"].map((name) =>
     join("src/unpack", name),
   ),
-  "src/supervisor/fd.c",
+  ...["err.c", "fd.c", "quota.c", "text.c"].map((name) => join("src/supervisor", name)),
 ];
 await step(
   "unpack",
   unpack,
-  [...unpackSources, "src/unpack/unpack.h", "src/supervisor/fd.h", "build/native/seccomp_filter.h"],
+  [
+    ...unpackSources,
+    "src/unpack/unpack.h",
+    ...["err.h", "fd.h", "quota.h", "text.h"].map((name) => join("src/supervisor", name)),
+    "build/native/seccomp_filter.h",
+  ],
   async () => {
     if (!existsSync("/usr/include/archive.h")) fail("libarchive is missing (Debian: apt-get install libarchive-dev)");
     if (!existsSync("/usr/include/openssl/evp.h")) fail("libcrypto is missing (Debian: apt-get install libssl-dev)");

@@ -1,5 +1,9 @@
-/** How much a container may write over its layers: enforced by project quotas, as in the virtual machine of `pnpm test:v2`. */
-import { expect, test } from "vitest";
+/** How much a container may write over its layers, and into what is mounted: project quotas, as in the machine of `pnpm test:v2`. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { canLimitTrees, limitTree } from "../lib/index.ts";
 import { testHost } from "./host.ts";
 
 const host = testHost();
@@ -39,4 +43,62 @@ test("each has its own, also of what it copies up, moves and deletes", async () 
 test("a limit that is none is refused by name", async () => {
   const result = await host.runtime.start(host.spec(["true"], { diskBytes: -1 }));
   expect(result).toMatchObject({ ok: false, error: { detail: expect.stringContaining("diskBytes") } });
+});
+
+describe("a directory with a limit, mounted into containers", () => {
+  const limited = async (name: string, bytes: number) => {
+    const path = join(host.directory, name);
+    mkdirSync(path, { recursive: true });
+    const handle = await open(path, "r");
+    try {
+      expect(canLimitTrees(handle.fd)).toBe(host.runtime.features().diskLimit === null);
+      return { path, result: await limitTree(handle.fd, bytes) };
+    } finally {
+      await handle.close();
+    }
+  };
+  const dd = "dd if=/dev/zero bs=64k count=128";
+
+  test("takes no more from any of them, root or not, and its neighbour takes what it may", async () => {
+    const small = await limited("small", 2 * MiB);
+    const large = await limited("large", 16 * MiB);
+    if (host.runtime.features().diskLimit !== null) {
+      for (const { result } of [small, large])
+        expect(result).toMatchObject({ ok: false, error: { stage: "rootfs.quota" } });
+      return;
+    }
+    expect([small.result.ok, large.result.ok]).toEqual([true, true]);
+    const mounts = [small, large].map(({ path }, at) => ({ source: path, target: `/v${at}`, readOnly: false }));
+    const script = `mkdir -m 777 /v0/deep; ${dd} of=/v0/deep/a; ${dd} of=/v0/b; stat -c %s /v0/deep/a; stat -c %s /v0/b; ${dd} of=/v1/x 2>/dev/null; stat -c %s /v1/x; df -k /v0 | tail -1 | awk '{ print $2 }'`;
+    const first = await host.sh(script, { mounts });
+    const [a, b, neighbour, seen] = first.stdout.trim().split("\n").map(Number);
+    expect(a).toBeGreaterThan(MiB);
+    expect((a ?? 0) + (b ?? 0)).toBeLessThanOrEqual(2 * MiB);
+    expect([neighbour, seen]).toEqual([8 * MiB, 2048]);
+    expect(first.stderr).toMatch(/quota exceeded|No space left/i);
+    const second = await host.sh(
+      `${dd} of=/v0/deep/c 2>/dev/null; rm -rf /v0/deep /v0/b; ${dd} of=/v0/d; stat -c %s /v0/d`,
+      {
+        mounts,
+      },
+    );
+    // What another one left counts, and what is deleted does not.
+    expect(Number(second.stdout)).toBeGreaterThan(MiB);
+    expect(Number(second.stdout)).toBeLessThanOrEqual(2 * MiB);
+  });
+
+  test("and with more in it than that is told, though root of the host may put it there", async () => {
+    const { path, result } = await limited("beyond", MiB);
+    if (host.runtime.features().diskLimit !== null) return;
+    expect(result.ok).toBe(true);
+    writeFileSync(join(path, "file"), Buffer.alloc(2 * MiB, 1));
+    expect((await limited("beyond", MiB)).result).toMatchObject({
+      ok: false,
+      error: {
+        code: "EDQUOT",
+        detail: expect.stringMatching(/^it holds 2\d{6} bytes, more than the 1048576 that it may$/),
+      },
+    });
+    expect((await limited("beyond", 4 * MiB)).result).toMatchObject({ ok: true });
+  });
 });

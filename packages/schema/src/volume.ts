@@ -7,6 +7,7 @@ import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } fr
 
 const strict = { additionalProperties: false } as const;
 const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const size = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 const LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
 
 export const VolumeNameSchema = Type.String({
@@ -61,7 +62,10 @@ export const volumeImportId = (id: string): string =>
 /** Dimension in which sizes of volumes are booked. */
 export const DISK = "diskBytes";
 
-/** In the inventory of a host without project quotas. Told to whoever asks for sizes. */
+/**
+ * In the inventory of a host without project quotas, and of agents that know of none. Told to whoever asks for sizes; a host
+ * without this sentence is told sizes itself.
+ */
 export const VOLUME_SIZES_NOT_ENFORCED =
   "sizes of volumes: booked, but a volume may grow beyond its size while the disk has room";
 
@@ -80,9 +84,12 @@ export const VOLUME_STATES = ["new", "filling", "ready", "removing"] as const;
 export const VolumeStateSchema = Type.Enum([...VOLUME_STATES]);
 export type VolumeState = Static<typeof VolumeStateSchema>;
 
-/** What an agent has to know of a volume that an allocation mounts. `mustExist`: an empty one would be a loss. */
+/**
+ * What an agent has to know of a volume that an allocation mounts. `mustExist`: an empty one would be a loss. `sizeBytes`: what
+ * it may hold when it is made, only for hosts that enforce it.
+ */
 export const DesiredVolumeSchema = Type.Object(
-  { name: VolumeNameSchema, id: VolumeIdSchema, mustExist: Type.Boolean() },
+  { name: VolumeNameSchema, id: VolumeIdSchema, mustExist: Type.Boolean(), sizeBytes: Type.Optional(size) },
   strict,
 );
 export type DesiredVolume = Static<typeof DesiredVolumeSchema>;
@@ -196,7 +203,7 @@ export const VolumeRpcSchemas = [
   Type.Object({ kind: Type.Literal("volume_stat"), id: VolumeIdSchema }, strict),
   /**
    * Begins to copy it from another one, unless it is there or being copied already; says how far that is. Without
-   * `mustExist`, one that has no directory is one that nobody has used yet.
+   * `mustExist`, one that has no directory is one that nobody has used yet. `sizeBytes` as in a desired document.
    */
   Type.Object(
     {
@@ -204,6 +211,7 @@ export const VolumeRpcSchemas = [
       id: VolumeIdSchema,
       from: VolumeIdSchema,
       mustExist: Type.Optional(Type.Boolean()),
+      sizeBytes: Type.Optional(size),
     },
     strict,
   ),

@@ -72,12 +72,14 @@ export const answerVolumes = async (context: AgentContext, op: VolumeOp): Promis
       if (found !== undefined) return { ok: true, value: found };
       return { ok: false, problem: problem("volume.not_found", `${settings.host} has nothing of the volume ${op.id}`) };
     }
-    case "volume_fill":
+    case "volume_fill": {
       try {
-        return { ok: true, value: await volumes.fill(op.id, { id: op.from, mustExist: op.mustExist ?? false }) };
+        const from = { id: op.from, mustExist: op.mustExist ?? false };
+        return { ok: true, value: await volumes.fill(op.id, from, op.sizeBytes) };
       } catch (error) {
         return { ok: false, problem: problem("volume.failed", `${settings.host}: ${messageOf(error)}`) };
       }
+    }
     case "volume_filling":
       // On disk it is whole: it was made by renaming it there.
       if (await volumes.isHere(op.id)) return { ok: true, value: { state: "ready", error: null } satisfies VolumeFill };

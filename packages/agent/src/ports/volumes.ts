@@ -8,6 +8,8 @@ export interface Source {
 }
 
 export interface Volumes {
+  /** Whether a volume that is made here never holds more than its size. One that was made without stays as it is. */
+  readonly enforcesSizes: boolean;
   /**
    * The directory to mount; made when the volume is new here. The error is a sentence for the user; I/O errors reject.
    * Whoever calls it keeps `remove` away until the allocation that mounts it has ended. When that one `writes`, archives
@@ -18,9 +20,9 @@ export interface Volumes {
   readonly stat: (id: string) => Promise<VolumeOnHost | undefined>;
   /**
    * Begins to copy `from` to a volume that is not here yet, and says how far that is. A failure is told once; asking again
-   * begins anew. Whoever calls it sees to it that nobody writes `from` meanwhile.
+   * begins anew. Whoever calls it sees to it that nobody writes `from` meanwhile. Without a size it may grow.
    */
-  readonly fill: (id: string, from: Source) => Promise<VolumeFill>;
+  readonly fill: (id: string, from: Source, sizeBytes?: number) => Promise<VolumeFill>;
   /** What it holds, as a tar archive, piece by piece. Whoever calls it sees that nobody writes it. */
   readonly give: (volume: Source, signal: AbortSignal) => AsyncIterable<Uint8Array>;
   /** Whether it is being read as an archive. */

@@ -131,6 +131,7 @@ export class FakeHost {
         forget: (id) => write(() => void this.records.delete(id)),
       },
       volumes: {
+        enforcesSizes: true,
         ensure: ({ id, mustExist, name }) =>
           write(() => {
             if (mustExist && !this.volumes.has(id)) return { ok: false, error: `the volume ${name} is lost` };

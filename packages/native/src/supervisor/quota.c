@@ -4,7 +4,8 @@
  * mounted it but for CAP_SYS_RESOURCE, so the limit holds for a container as for anybody.
  *
  * The project is called after the inode of its first directory: what has the same number at the same time is the same
- * directory, so nobody has to remember which are taken. When the directory is gone, so is all that counted.
+ * directory, so nobody has to remember which are taken. When the directory is gone, so is all that counted. Where numbers of
+ * inodes are longer than those of projects (xfs), their upper half is spread over the lower one.
  */
 #include "quota.h"
 
@@ -22,6 +23,7 @@
 #define STAGE "rootfs.quota"
 /* Away from the small numbers that people give (projects(5)). */
 #define OURS 0x80000000u
+#define SPREAD UINT64_C(0x9e3779b1)
 #define BLOCK 1024u /* QIF_DQBLKSIZE */
 
 static int join_project(int dir, uint32_t project, struct err *err)
@@ -41,7 +43,8 @@ int quota_limit(const int *dirs, unsigned count, uint64_t bytes, struct err *err
   struct stat info;
   if (count == 0 || fstat(dirs[0], &info) < 0)
     return err_sys(err, STAGE, "fstat");
-  uint32_t project = OURS | (uint32_t)info.st_ino;
+  uint64_t inode = info.st_ino;
+  uint32_t project = OURS | (uint32_t)(inode ^ (inode >> 31) * SPREAD);
   if (project == UINT32_MAX) /* the only number that is none */
     project = OURS;
   struct if_dqblk limits = { .dqb_bhardlimit = (bytes + BLOCK - 1) / BLOCK, .dqb_valid = QIF_BLIMITS };
@@ -51,5 +54,19 @@ int quota_limit(const int *dirs, unsigned count, uint64_t bytes, struct err *err
       return -1;
   if (syscall(SYS_quotactl_fd, dirs[0], QCMD(Q_SETQUOTA, PRJQUOTA), project, &limits) < 0)
     return err_sys(err, STAGE, "a limit of %llu bytes", (unsigned long long)bytes);
+  return 0;
+}
+
+int quota_check(int dir, struct err *err)
+{
+  struct fsxattr attributes = { 0 };
+  struct if_dqblk held = { 0 };
+  if (syscall(SYS_ioctl, dir, FS_IOC_FSGETXATTR, &attributes) < 0 ||
+      syscall(SYS_quotactl_fd, dir, QCMD(Q_GETQUOTA, PRJQUOTA), attributes.fsx_projid, &held) < 0)
+    return err_sys(err, STAGE, "what it holds");
+  uint64_t limit = held.dqb_bhardlimit * BLOCK;
+  if (limit != 0 && held.dqb_curspace > limit)
+    return err_set(err, EDQUOT, STAGE, "it holds %llu bytes, more than the %llu that it may",
+                   (unsigned long long)held.dqb_curspace, (unsigned long long)limit);
   return 0;
 }

@@ -8,6 +8,7 @@
  * by the host's root. Whoever kills either leaves a directory that nobody has given a name yet.
  *
  * berth-unpack --seal reads a finished tree and prints its seal (seal.c).
+ * berth-unpack --limit BYTES gives a directory a project quota, and fails when more lies in it (supervisor/quota.c).
  * berth-unpack --maps tells whether mounts of a directory can map ids, and fails with the kernel's reason if not.
  */
 #include <errno.h>
@@ -27,6 +28,7 @@
 
 #include "../supervisor/fd.h"
 #include "../supervisor/libc.h"
+#include "../supervisor/quota.h"
 #include "unpack.h"
 
 #define STAGE "unpack"
@@ -233,6 +235,15 @@ static int maps(struct unpack_report *report)
   return result;
 }
 
+static int limit(uint64_t bytes, struct unpack_report *report)
+{
+  struct err err = { 0 };
+  if (quota_limit((const int[]){ UNPACK_FD_TREE }, 1, bytes, &err) == 0 && quota_check(UNPACK_FD_TREE, &err) == 0)
+    return 0;
+  errno = err.number;
+  return unpack_sys(report, err.stage, "", "%s", err.detail);
+}
+
 static int tell(struct unpack_report *report, int result)
 {
   report->ok = result == 0;
@@ -249,12 +260,14 @@ int main(int argc, char **argv)
   }
   if (argc == 2 && strcmp(argv[1], "--maps") == 0)
     return tell(&report, maps(&report));
+  if (argc == 3 && strcmp(argv[1], "--limit") == 0 && read_number(argv[2], &limits.bytes) == 0)
+    return tell(&report, limit(limits.bytes, &report));
   limits.plain = argc == 6 && strcmp(argv[5], "plain") == 0;
   bool shifted = argc == 7 && strcmp(argv[5], "ids") == 0 && read_number(argv[6], &limits.id_base) == 0 &&
                  limits.id_base <= UINT32_MAX - UNPACK_IDS;
   if ((argc != 5 && !limits.plain && !shifted) || read_number(argv[1], &limits.bytes) < 0 || read_number(argv[2], &limits.entries) < 0 ||
       read_number(argv[3], &limits.depth) < 0 || read_number(argv[4], &limits.ratio) < 0) {
-    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO [plain|ids BASE] <archive 3<directory\n       berth-unpack --seal|--maps 3<directory\n");
+    (void)fprintf(stderr, "usage: berth-unpack BYTES ENTRIES DEPTH RATIO [plain|ids BASE] <archive 3<directory\n       berth-unpack --seal|--maps|--limit BYTES 3<directory\n");
     return 2;
   }
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

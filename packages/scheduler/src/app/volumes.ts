@@ -31,6 +31,7 @@ import {
   decideVolume,
   decideVolumeStep,
   holdersOf,
+  limitOf,
   mustExist,
   seesProject,
   volumeIdOf,
@@ -163,7 +164,10 @@ export const createVolumes = ({
       volume.hostId,
       source === undefined
         ? { kind: "volume_filling", id }
-        : { kind: "volume_fill", id, from: volumeIdOf(source), ...(mustExist(source) && { mustExist: true }) },
+        : {
+            ...{ kind: "volume_fill", id, from: volumeIdOf(source), ...limitOf(state, volume) },
+            ...(mustExist(source) && { mustExist: true }),
+          },
     );
     const fill = answer.ok ? decodeFill(answer.value) : undefined;
     if (fill?.ok !== true) return undefined;

@@ -3,13 +3,14 @@ import type { DesiredAllocation, DesiredDocument, HostId, JobSpec } from "@berth
 import { byId } from "./allocations-on.ts";
 import { manifestOf } from "./image-names.ts";
 import type { AllocationRecord, ClusterState } from "./state.ts";
-import { mustExist, usesOf, volumeIdOf } from "./volumes.ts";
+import { limitOf, mustExist, usesOf, volumeIdOf } from "./volumes.ts";
 
 /** Bound when it was placed, so all of them are there, until somebody removes one whose task has ended. */
 const volumesOf = (state: ClusterState, { index, spec }: AllocationRecord): Pick<DesiredAllocation, "volumes"> => {
   const volumes = usesOf(spec, index).flatMap(({ key, name }) => {
     const volume = state.volumes.get(key);
-    return volume === undefined ? [] : [{ name, id: volumeIdOf(volume), mustExist: mustExist(volume) }];
+    if (volume === undefined) return [];
+    return [{ name, id: volumeIdOf(volume), mustExist: mustExist(volume), ...limitOf(state, volume) }];
   });
   return volumes.length === 0 ? {} : { volumes };
 };

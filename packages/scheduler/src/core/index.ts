@@ -67,7 +67,7 @@ export {
   type TaskStatus,
 } from "./state.ts";
 export { reservedOn } from "./reserved-on.ts";
-export { mustExist, volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
+export { limitOf, mustExist, volumeIdOf, volumeKey, volumeUseOf, type VolumeRecord } from "./volumes.ts";
 export { faultsOf, validatePlan } from "./validate.ts";
 export { allocationView, hostView, jobView, type LiveHost } from "./views.ts";
 export { searchRebalance, type RebalanceSearch } from "./rebalance/rebalance-plan.ts";

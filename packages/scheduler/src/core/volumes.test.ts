@@ -1,6 +1,6 @@
 // Stories of volumes: bound by the first placement, found again, waited for, given up.
 import { describe, expect, test } from "vitest";
-import type { JobSpec, ProjectName } from "@berth/schema";
+import { VOLUME_SIZES_NOT_ENFORCED, type JobSpec, type ProjectName } from "@berth/schema";
 import {
   createState,
   decideCopyVolume,
@@ -230,6 +230,18 @@ describe("sizes", () => {
     cluster.append(unwrap(decideRemoveVolume(cluster.state, media, "data-0", "ann")));
     cluster.append(decideVolumeStep(cluster.state, "volume_removed", gone));
     expect(lines(cluster)).toEqual(["media/db[2]#1 → h1"]);
+  });
+
+  test("are told to a host that enforces them, and to no other: an older agent knows of none", () => {
+    const cluster = new World();
+    cluster.host("h1", disk(4));
+    cluster.host("h2", disk(4), [VOLUME_SIZES_NOT_ENFORCED]);
+    cluster.submit(makeSpec("db", { count: 2, volumes: [sized(4)] }));
+    cluster.plan();
+    const told = ["h1", "h2"].map(
+      (name) => desiredFor(cluster.state, host(name)).allocations[0]?.volumes?.[0]?.sizeBytes,
+    );
+    expect(told).toEqual([4 * GiB, undefined]);
   });
 
   test("choose a host with room, and a plan that overbooks one is refused", () => {

@@ -6,6 +6,7 @@
  */
 import {
   DISK,
+  VOLUME_SIZES_NOT_ENFORCED,
   jobKey,
   volumeNameOf,
   type HostId,
@@ -122,6 +123,13 @@ export const copyOf = (state: ClusterState, project: ProjectName, name: string):
 
 /** Something may be in it: an empty one in its place would be a loss. */
 export const mustExist = ({ state }: VolumeRecord): boolean => state !== "new";
+
+/** What its host is to let it hold at most; nothing where the host cannot. */
+export const limitOf = (state: ClusterState, { hostId, sizeBytes }: VolumeRecord): { readonly sizeBytes?: number } => {
+  const inventory = state.hosts.get(hostId)?.inventory ?? null;
+  if (sizeBytes === 0 || inventory === null || inventory.notEnforced.includes(VOLUME_SIZES_NOT_ENFORCED)) return {};
+  return { sizeBytes };
+};
 
 const whyNot = (state: ClusterState, planned: PlannedVolumes, use: VolumeUse, mounter: Mounter): string | undefined => {
   const known = state.volumes.get(use.key);

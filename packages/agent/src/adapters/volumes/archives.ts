@@ -86,7 +86,10 @@ export const takeArchive = async (
     const result = await unpackFiles(archive, tree.fd, { ...UNPACK_LIMITS, bytes }, signal);
     signal.throwIfAborted();
     if (result.ok) return { entries: result.entries, bytes: result.bytes };
-    throw new Error(unpackFault(result), { cause: result.error });
+    const isFull = result.error.code === "EDQUOT";
+    throw new Error(`${isFull ? "it does not fit into its size: " : ""}${unpackFault(result)}`, {
+      cause: result.error,
+    });
   } finally {
     await tree.close();
   }

@@ -1,9 +1,24 @@
 // The store on a real directory: what a kill at any point leaves, and what is asked of it all at once.
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { chmod, chown, link, mkdir, readFile, readlink, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  link,
+  mkdir,
+  readFile,
+  readlink,
+  rename,
+  stat,
+  statfs,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Volumes } from "../../ports/volumes.ts";
 import { eventually } from "../../testing/eventually.ts";
 import { openVolumes } from "./volume-store.ts";
 
@@ -147,4 +162,66 @@ test.each(["../x", "media.data", "a.b.c", "a/b.c.1", "", "media.data.1/.."])("%j
     "is no id of a volume",
   );
   await expect((async () => volumes.remove(wrong))()).rejects.toThrow("is no id of a volume");
+});
+
+describe("a size", () => {
+  const MiB = 2 ** 20;
+  /** A tar of one file of so many bytes. */
+  async function* archiveOf(bytes: number): AsyncGenerator<Uint8Array> {
+    const from = join(directory, "..", "from");
+    await mkdir(from, { recursive: true });
+    await writeFile(join(from, "large"), Buffer.alloc(bytes, 1));
+    yield execFileSync("tar", ["-c", "-C", from, "large"], { maxBuffer: 2 ** 26 });
+  }
+  const signal = new AbortController().signal;
+  const copied = async (volumes: Volumes, to: string, sizeBytes: number) =>
+    await eventually("the copy has ended", async () => {
+      const told = await volumes.fill(to, used, sizeBytes);
+      return told.state === "copying" ? undefined : told;
+    });
+
+  test("of a volume that is made holds whatever is brought, where the file system can, and nothing is left that does not fit", async () => {
+    const volumes = await openVolumes(directory);
+    // The disk of the machine of `pnpm test:v2` can.
+    if (process.env["BERTH_V2_VM"] !== undefined) expect(volumes.enforcesSizes).toBe(true);
+    await volumes.ensure(wanted, { writes: true });
+    await writeFile(join(directory, id, "data", "file"), Buffer.alloc(3 * MiB, 1));
+    expect(await copied(volumes, "media.roomy.18", 4 * MiB)).toEqual({ state: "ready", error: null });
+    expect(await copied(volumes, "media.tight.19", 2 * MiB)).toEqual(
+      volumes.enforcesSizes
+        ? { state: "failed", error: expect.stringMatching(/^it does not fit into its size: it holds 3\d{6} bytes/) }
+        : { state: "ready", error: null },
+    );
+    // Its directory takes room as well, which the bytes of its files do not say.
+    const exact = volumes.take("media.exact.20", archiveOf(2 * MiB), { mostBytes: 2 * MiB, signal });
+    if (volumes.enforcesSizes)
+      await expect(exact).rejects.toThrow("it does not fit into its size: large: write (EDQUOT)");
+    else expect(await exact).toMatchObject({ bytes: 2 * MiB });
+    await volumes.take("media.more.21", archiveOf(2 * MiB), { mostBytes: 3 * MiB, signal });
+    const there = readdirSync(directory).toSorted();
+    expect(there).toEqual(
+      [
+        "media.roomy.18",
+        "media.more.21",
+        id,
+        ...(volumes.enforcesSizes ? [] : ["media.tight.19", "media.exact.20"]),
+      ].toSorted(),
+    );
+  });
+
+  test("is that of the first time: one that was made without stays as it is, and what is in it can be renamed", async () => {
+    await (await openVolumes(directory)).ensure(wanted, { writes: true });
+    const data = join(directory, id, "data");
+    await writeFile(join(data, "old"), Buffer.alloc(2 * MiB, 1));
+    const again = await openVolumes(directory);
+    expect(await again.ensure({ ...wanted, mustExist: true, sizeBytes: MiB }, { writes: true })).toMatchObject({
+      ok: true,
+    });
+    await rename(join(data, "old"), join(data, "new"));
+    await writeFile(join(data, "more"), Buffer.alloc(2 * MiB, 1));
+    const other = { ...wanted, id: "media.data-0.99", sizeBytes: 2 * MiB };
+    await again.ensure(other, { writes: true });
+    const { blocks, bsize } = await statfs(join(directory, other.id, "data"));
+    if (again.enforcesSizes) expect(blocks * bsize).toBe(2 * MiB);
+  });
 });

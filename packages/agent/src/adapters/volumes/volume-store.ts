@@ -1,7 +1,8 @@
 /**
  * Volumes on disk: one directory each, named by the volume's id, with its content in `data`. A volume is complete or
  * absent: it is made beside its place and renamed into it, and removed by renaming it away before anything is deleted.
- * What a kill has left half made or half deleted is swept at the next start.
+ * What a kill has left half made or half deleted is swept at the next start. A size is set before anything is in it, since
+ * only what is made afterwards counts; a volume that was made without one stays as it is.
  *
  *   .new-ID-… ─rename─► ID ─rename─► .gone-ID ─► (deleted)
  */
@@ -12,6 +13,7 @@ import type { Volumes } from "../../ports/volumes.ts";
 import { isMissing, syncDirectory } from "../files/atomic-file.ts";
 import { createArchives, takeArchive } from "./archives.ts";
 import { copyTree } from "./copy-tree.ts";
+import { canLimit, limitSize } from "./size-limit.ts";
 import { walkTree } from "./walk-tree.ts";
 
 const NEW = ".new-";
@@ -65,16 +67,26 @@ export const openVolumes = async (
     return turn;
   };
 
+  const enforcesSizes = await canLimit(directory);
   const archives = createArchives();
   /** Copies that have not ended, or whose failure nobody has been told. */
   const copies = new Map<string, { error: string | null }>();
-  const make = async (id: string, content: (data: string) => Promise<void> = async () => undefined): Promise<void> => {
+  const make = async (
+    id: string,
+    sizeBytes: number | undefined,
+    content: (data: string) => Promise<void> = async () => undefined,
+  ): Promise<void> => {
+    const limit = enforcesSizes ? sizeBytes : undefined;
     // A new one each time: nothing that an earlier life began writes into it.
     const temporary = await mkdtemp(join(directory, `${NEW}${id}-`));
     try {
       await chmod(temporary, 0o755);
-      await mkdir(join(temporary, "data"), { mode: 0o755 });
-      await content(join(temporary, "data"));
+      const data = join(temporary, "data");
+      await mkdir(data, { mode: 0o755 });
+      if (limit !== undefined) await limitSize(data, limit);
+      await content(data);
+      // Who copied it may be allowed to write beyond.
+      if (limit !== undefined) await limitSize(data, limit);
     } catch (error) {
       await rm(temporary, { recursive: true, force: true });
       throw error;
@@ -85,13 +97,15 @@ export const openVolumes = async (
   };
 
   return {
-    ensure: ({ id, mustExist, name }, { writes }) => {
+    enforcesSizes,
+
+    ensure: ({ id, mustExist, name, sizeBytes }, { writes }) => {
       if (writes) archives.giveUp(id, `a task begins to write ${name}: stop it first, or export a snapshot`);
       return inTurn(checked(id), async (): Promise<Result<string, string>> => {
         const data = join(directory, id, "data");
         if (await isThere(data)) return ok(data);
         if (mustExist) return err(lostOf(name, ", and the next start makes an empty one"));
-        await make(id);
+        await make(id, sizeBytes);
         return ok(data);
       });
     },
@@ -107,7 +121,7 @@ export const openVolumes = async (
       return { id, usedBytes, entries };
     },
 
-    fill: async (id, from) => {
+    fill: async (id, from, sizeBytes) => {
       if (await isThere(join(directory, checked(id), "data"))) return { state: "ready", error: null };
       const known = copies.get(id);
       if (known !== undefined) {
@@ -119,7 +133,7 @@ export const openVolumes = async (
       copies.set(id, copy);
       const source = join(directory, checked(from.id), "data");
       void inTurn(id, async () => {
-        await make(id, async (data) => {
+        await make(id, sizeBytes, async (data) => {
           if (await isThere(source)) await copyTree(source, data);
           else if (from.mustExist) throw new Error(lostOf(nameIn(from.id), ""));
           // Nobody has used it yet, so it has no directory: a copy of nothing.
@@ -145,7 +159,7 @@ export const openVolumes = async (
         signal.throwIfAborted();
         if (await isThere(join(directory, id, "data"))) throw new Error("there is something in it already");
         let made = { entries: 0, bytes: 0 };
-        await make(id, async (data) => {
+        await make(id, mostBytes ?? undefined, async (data) => {
           made = await takeArchive(data, archive, { mostBytes, signal });
         });
         return made;
