@@ -124,9 +124,9 @@ describe("a volume", () => {
   test("with a size takes no more than that, where the file system can tell, and its neighbour is not in its way", async () => {
     const spec = script(
       "df -k /small | tail -1 | awk '{ print $2 }'; for at in /small /large; do dd if=/dev/zero of=$at/x bs=64k count=64 2>/dev/null; stat -c %s $at/x; done",
-      { volumes: [named("small", { target: "/small", sizeBytes: 2 ** 21 }), named("large", { target: "/large" })] },
+      { volumes: [named("small", { target: "/small", sizeBytes: 2 ** 21 }), named("beside", { target: "/large" })] },
     );
-    const volumes = [{ ...bound("small"), sizeBytes: 2 ** 21 }, bound("large")];
+    const volumes = [{ ...bound("small"), sizeBytes: 2 ** 21 }, bound("beside")];
     const id = made.scheduler.place(spec, { volumes });
     expect(await ended(id)).toMatchObject({ exit: { code: 0 } });
     const [room, small, large] = (await stdout(id)).trim().split("\n").map(Number);
