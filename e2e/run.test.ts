@@ -21,7 +21,7 @@ const daemonPids = (): number[] => {
 };
 
 beforeAll(async () => {
-  up = await cluster.up();
+  up = await cluster.up("--host-path", "/nonexistent:ro");
   await up.ready();
   host = (await cluster.hosts())[0]?.id ?? "";
   daemons = daemonPids();
@@ -123,7 +123,7 @@ describe("berth run --wait", () => {
       "125 when the container cannot be started",
       "nothing-there",
       ["true"],
-      { volumes: [{ source: "/nonexistent/e2e", target: "/x" }] },
+      { volumes: [{ source: "/nonexistent/e2e", target: "/x", readOnly: true }] },
       125,
     ],
     ["126 when the command cannot be invoked", "no-program", ["/etc"], {}, 126],
@@ -140,6 +140,14 @@ describe("berth run --wait", () => {
     expect({ code: done.code, stdout: done.stdout, said: done.stderr }).toMatchObject({ code, stdout: "" });
     const [allocation] = await cluster.allocations(`&job=${name}`);
     expect(allocation?.exit).toMatchObject({ code });
+  });
+
+  test("a path that no host lets is no place, and the plan says so host by host", async () => {
+    const volumes = [{ source: "/nonexistent/e2e", target: "/x" }];
+    const file = write("not-let.json", JSON.stringify(batch("not-let", ["true"], { volumes })));
+    const planned = await cluster.cli(["plan", file]);
+    expect(planned.code).toBe(2);
+    expect(planned.stdout).toContain("/nonexistent/e2e may only be mounted with readOnly: true on this host");
   });
 
   test("keeps the program's streams apart and byte for byte, and its own talk on stderr", async () => {
