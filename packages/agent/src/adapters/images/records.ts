@@ -57,7 +57,7 @@ export const openRecords = async (directory: string): Promise<Records> => {
     if (name.endsWith(".tmp")) await rm(join(directory, name), { force: true });
   }
   let changes = 0;
-  /** By file, as they were read or written last: nobody else writes them, and every start of a container asks for one. */
+  /** By file, as they were read last: nobody else writes them, and every start of a container asks for one. */
   const known = new Map<string, ImageRecord>();
   const path = (name: string): string => join(directory, `${createHash("sha256").update(name).digest("hex")}.json`);
   const readFile = async (file: string): Promise<ImageRecord | undefined> => {
@@ -83,10 +83,9 @@ export const openRecords = async (directory: string): Promise<Records> => {
       if (changes === before) known.set(file, record);
       return record;
     },
-    write: async (record) => {
+    write: (record) => {
       const file = path(record.name);
-      await change(file, () => writeSealed(file, record, { durable: true }));
-      known.set(file, record);
+      return change(file, () => writeSealed(file, record, { durable: true }));
     },
     remove: async (name) => {
       await change(path(name), () => rm(path(name), { force: true }));
