@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { ImageOperation, ImageRequest } from "@berth/schema";
 import type { AgentProcess } from "./testing/agent-process.ts";
 import { startCluster, type TestCluster } from "./testing/cluster.ts";
 import { eventually } from "./testing/eventually.ts";
 import { testSpec } from "./testing/fake-scheduler.ts";
+import { imageOperations } from "./testing/image-operations.ts";
 import { breakingDoor, pushImage, startRegistry, type TestRegistry } from "./testing/registry.ts";
 
 const KILLS = 8;
@@ -43,21 +43,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-let operations = 0;
-const begin = async (request: ImageRequest): Promise<string> => {
-  const id = `operation-${String((operations += 1)).padStart(8, "0")}`;
-  const reply = await made.scheduler.rpc({ kind: "image_start", id, request });
-  if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
-  return id;
-};
-const perform = async (request: ImageRequest): Promise<ImageOperation> => {
-  const id = await begin(request);
-  return await eventually(`the end of ${request.kind}`, async () => {
-    const reply = await made.scheduler.rpc({ kind: "image_watch", id, revision: 0, waitMs: 0 });
-    const operation = reply.ok ? (reply.value as ImageOperation) : undefined;
-    return operation?.state === "running" ? undefined : operation;
-  });
-};
+const { begin, perform } = imageOperations(() => made.scheduler);
 const check = async (): Promise<unknown> => (await perform({ kind: "check", repair: false })).result;
 const halves = (): string[] => readdirSync(join(store, "layers/sha256")).filter((name) => name.startsWith("."));
 

@@ -6,11 +6,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { AllocationId, Chunk, ImageOperation, ImageRequest } from "@berth/schema";
+import type { AllocationId, Chunk } from "@berth/schema";
 import type { AgentProcess } from "./testing/agent-process.ts";
 import { startCluster, type TestCluster } from "./testing/cluster.ts";
 import { eventually } from "./testing/eventually.ts";
 import { testSpec } from "./testing/fake-scheduler.ts";
+import { imageOperations } from "./testing/image-operations.ts";
 import { pushImage, startRegistry, type TestRegistry } from "./testing/registry.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "berth-shifted-"));
@@ -77,17 +78,7 @@ const ended = (id: AllocationId) => eventually(`the end of ${id}`, () => made.sc
 const copies = (): string[] => readdirSync(join(images, "oci/shifted")).filter((name) => !name.startsWith("."));
 const gone = (what: string) => eventually(`the end of ${what}`, () => (copies().length === 0 ? true : undefined));
 
-let operations = 0;
-const perform = async (request: ImageRequest): Promise<ImageOperation> => {
-  const id = `operation-${String((operations += 1)).padStart(8, "0")}`;
-  const started = await made.scheduler.rpc({ kind: "image_start", id, request });
-  if (!started.ok) throw new Error(JSON.stringify(started.problem));
-  return await eventually(`the end of ${request.kind}`, async () => {
-    const reply = await made.scheduler.rpc({ kind: "image_watch", id, revision: 0, waitMs: 0 });
-    const operation = reply.ok ? (reply.value as ImageOperation) : undefined;
-    return operation?.state === "running" ? undefined : operation;
-  });
-};
+const { perform } = imageOperations(() => made.scheduler);
 const check = async () => (await perform({ kind: "check", repair: false })).result;
 
 test("two containers of one image: each has a copy with its own ids, which goes with it", async () => {

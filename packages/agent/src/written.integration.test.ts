@@ -6,11 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { AllocationId, Chunk, ImageOperation, ImageRequest, JobSpec } from "@berth/schema";
+import type { AllocationId, Chunk, ImageRequest, JobSpec } from "@berth/schema";
 import type { AgentProcess } from "./testing/agent-process.ts";
 import { startCluster, type TestCluster } from "./testing/cluster.ts";
 import { eventually } from "./testing/eventually.ts";
 import { testSpec } from "./testing/fake-scheduler.ts";
+import { imageOperations } from "./testing/image-operations.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "berth-written-"));
 let made: TestCluster;
@@ -51,22 +52,7 @@ const ended = (id: AllocationId) =>
     () => agent.log.join("\n"),
   );
 
-let operations = 0;
-const begin = async (request: ImageRequest): Promise<string> => {
-  const id = `operation-${String((operations += 1)).padStart(8, "0")}`;
-  const reply = await made.scheduler.rpc({ kind: "image_start", id, request });
-  if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
-  return id;
-};
-const perform = async (request: ImageRequest): Promise<ImageOperation> => {
-  const id = await begin(request);
-  return await eventually(`the end of ${request.kind}`, async () => {
-    const reply = await made.scheduler.rpc({ kind: "image_watch", id, revision: 0, waitMs: 0 });
-    if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
-    const operation = reply.value as ImageOperation;
-    return operation.state === "running" ? undefined : operation;
-  });
-};
+const { begin, perform } = imageOperations(() => made.scheduler);
 const commit = async (allocation: AllocationId, image: string): Promise<void> => {
   const done = await perform({ kind: "commit", allocation, image, pause: true });
   expect([done.state, done.error, done.result]).toEqual(["succeeded", null, { kind: "brought", images: [image] }]);
@@ -82,7 +68,7 @@ const takeRest = async (id: string, ...parts: Buffer[]): Promise<string> => {
     offset += parts.at(-1)?.length ?? 0;
     if (done) break;
   }
-  const file = join(folder, `received-${operations}.tar`);
+  const file = join(folder, `received-${id}.tar`);
   writeFileSync(file, Buffer.concat(parts));
   return file;
 };
@@ -233,8 +219,8 @@ const snapshot = (allocation: AllocationId, name: string): ImageRequest => ({
   image: `oci://local/default/snapshots/test:0.${name}`,
 });
 const refusedAs = async (request: ImageRequest): Promise<string> => {
-  const id = `operation-${String((operations += 1)).padStart(8, "0")}`;
-  const reply = await made.scheduler.rpc({ kind: "image_start", id, request });
+  // What is refused takes no id.
+  const reply = await made.scheduler.rpc({ kind: "image_start", id: "operation-refused-0", request });
   return reply.ok ? "taken" : reply.problem.code;
 };
 
