@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 test("a distribution boots by its own init, is entered, and is shut down by it", { timeout: MINUTES }, async () => {
-  await importAs(busyboxArchive(join(files, "busybox")), "oci://local/tiny:1");
+  await importAs(busyboxArchive(join(mkdtempSync(join(files, "try-")), "busybox")), "oci://local/tiny:1");
   await run("tiny", "oci://local/tiny:1");
   /* What a plan says of an image that is here, and of one that nobody has built. */
   for (const [image, sentence] of [
@@ -29,7 +29,8 @@ test("a distribution boots by its own init, is entered, and is shut down by it",
   ] as const) {
     const planned = join(files, "planned.json");
     writeFileSync(planned, JSON.stringify({ name: "planned", kind: "service", image }));
-    expect((await cluster.cli(["plan", planned])).stdout).toMatch(sentence);
+    /* Its host says what it has with one of its next reports. */
+    await expect.poll(async () => (await cluster.cli(["plan", planned])).stdout, { timeout: 20_000 }).toMatch(sentence);
   }
   await expect.poll(() => inside("tiny", "cat", "/etc/os-release"), { timeout: 10_000 }).toContain("ID=tiny");
   expect(await inside("tiny", "cat", "/proc/1/comm")).toBe("init");
