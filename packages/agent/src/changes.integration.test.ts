@@ -10,12 +10,7 @@ let made: TestCluster;
 let agent: AgentProcess;
 beforeAll(async () => {
   made = await startCluster();
-  agent = await made.startAgent();
-  await eventually(
-    "the agent is welcome",
-    () => agent.log.find((line) => line.includes('"session.welcome"')),
-    () => agent.log.join("\n"),
-  );
+  agent = await made.welcomeAgent();
 });
 afterAll(() => made.close());
 

@@ -1,6 +1,6 @@
 // Devices and pinned processors through real containers: what was granted is there, and nothing else.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { AllocationId, Chunk } from "@berth/schema";
+import type { AllocationId } from "@berth/schema";
 import { startCluster, type TestCluster } from "./testing/cluster.ts";
 import { eventually } from "./testing/eventually.ts";
 import { testSpec } from "./testing/fake-scheduler.ts";
@@ -19,12 +19,7 @@ const ended = async (id: AllocationId) => {
   made.scheduler.publish();
   return await eventually(`the end of ${id}`, () => made.scheduler.end(id));
 };
-const stdout = async (allocation: AllocationId): Promise<string> => {
-  const op = { kind: "read", allocation, file: { kind: "stdout" }, offset: 0, maxBytes: 65_536, waitMs: 0 } as const;
-  const reply = await made.scheduler.rpc(op);
-  if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
-  return Buffer.from((reply.value as Chunk).data, "base64").toString();
-};
+const stdout = (id: AllocationId): Promise<string> => made.scheduler.stdoutOf(id);
 const script = (text: string) => testSpec(["sh", "-c", text]);
 
 test("a host says what it has: each device, its cells, and what they come to", () => {

@@ -13,8 +13,7 @@ let made: TestCluster;
 let agent: AgentProcess;
 const tellLog = (): string => agent.log.join("\n");
 const start = async (): Promise<void> => {
-  agent = await made.startAgent();
-  await eventually("it is welcome", () => agent.log.find((line) => line.includes('"session.welcome"')), tellLog);
+  agent = await made.welcomeAgent();
 };
 beforeAll(async () => {
   made = await startCluster();

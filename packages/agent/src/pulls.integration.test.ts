@@ -22,8 +22,7 @@ let agent: AgentProcess;
 let registry: TestRegistry;
 let store: string;
 const start = async (): Promise<void> => {
-  agent = await made.startAgent();
-  await eventually("the agent is welcome", () => agent.log.find((line) => line.includes('"session.welcome"')));
+  agent = await made.welcomeAgent();
 };
 
 beforeAll(async () => {

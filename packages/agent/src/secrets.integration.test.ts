@@ -1,7 +1,7 @@
 // Secrets in real containers, and what an agent does with those that are not for it. Sealed here as the standards say.
 import { createCipheriv, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { sealedAbout, SEALING, type AllocationId, type Chunk, type Sealed } from "@berth/schema";
+import { sealedAbout, SEALING, type AllocationId, type Sealed } from "@berth/schema";
 import type { AgentProcess } from "./testing/agent-process.ts";
 import { startCluster, type TestCluster } from "./testing/cluster.ts";
 import { eventually } from "./testing/eventually.ts";
@@ -34,11 +34,7 @@ const seal = (value: string, host = "h1", key = "default/db"): Sealed => {
 const place = (text: string) =>
   made.scheduler.place(testSpec(["sh", "-c", text], { secrets: [{ secret: "db", file: "db", env: "DB" }] }));
 const end = (id: AllocationId) => eventually(`the end of ${id}`, () => made.scheduler.end(id));
-const stdout = async (allocation: AllocationId): Promise<string> => {
-  const op = { kind: "read", allocation, file: { kind: "stdout" }, offset: 0, maxBytes: 65_536, waitMs: 0 } as const;
-  const reply = await made.scheduler.rpc(op);
-  return reply.ok ? Buffer.from((reply.value as Chunk).data, "base64").toString() : JSON.stringify(reply.problem);
-};
+const stdout = (id: AllocationId): Promise<string> => made.scheduler.stdoutOf(id);
 
 test("a box for another host, of another secret, or damaged, is not opened, and the task says why", async () => {
   const { box, from } = seal("words");

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { AllocationId, Chunk } from "@berth/schema";
+import type { AllocationId } from "@berth/schema";
 import type { AgentProcess } from "./testing/agent-process.ts";
 import { startCluster, type TestCluster } from "./testing/cluster.ts";
 import { eventually } from "./testing/eventually.ts";
@@ -20,8 +20,7 @@ let agent: AgentProcess;
 let registry: TestRegistry;
 let images: string;
 const start = async (): Promise<void> => {
-  agent = await made.startAgent();
-  await eventually("the agent is welcome", () => agent.log.find((line) => line.includes('"session.welcome"')));
+  agent = await made.welcomeAgent();
 };
 
 beforeAll(async () => {
@@ -55,18 +54,7 @@ const place = (image: string, script: string): AllocationId => {
   made.scheduler.publish();
   return id;
 };
-const saidBy = async (id: AllocationId): Promise<string> => {
-  const op = {
-    kind: "read",
-    allocation: id,
-    file: { kind: "stdout" },
-    offset: 0,
-    maxBytes: 65_536,
-    waitMs: 0,
-  } as const;
-  const reply = await made.scheduler.rpc(op);
-  return reply.ok ? Buffer.from((reply.value as Chunk).data, "base64").toString() : "";
-};
+const saidBy = (id: AllocationId): Promise<string> => made.scheduler.stdoutOf(id, "");
 const says = (id: AllocationId, word: string) =>
   eventually(
     `${id} says ${word}`,

@@ -53,12 +53,7 @@ const ended = async (id: AllocationId) => {
   made.scheduler.publish();
   return await eventually(`the end of ${id}`, () => made.scheduler.end(id));
 };
-const stdout = async (allocation: AllocationId): Promise<string> => {
-  const op = { kind: "read", allocation, file: { kind: "stdout" }, offset: 0, maxBytes: 65_536, waitMs: 0 } as const;
-  const reply = await made.scheduler.rpc(op);
-  if (!reply.ok) throw new Error(JSON.stringify(reply.problem));
-  return Buffer.from((reply.value as Chunk).data, "base64").toString();
-};
+const stdout = (id: AllocationId): Promise<string> => made.scheduler.stdoutOf(id);
 
 describe("a volume", () => {
   test("keeps what a task left, for the next one in another range of ids, also when the agent was killed between", async () => {

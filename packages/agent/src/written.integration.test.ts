@@ -17,8 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), "berth-written-"));
 let made: TestCluster;
 let agent: AgentProcess;
 const start = async (): Promise<void> => {
-  agent = await made.startAgent();
-  await eventually("the agent is welcome", () => agent.log.find((line) => line.includes('"session.welcome"')));
+  agent = await made.welcomeAgent();
 };
 beforeAll(async () => {
   made = await startCluster();
@@ -29,11 +28,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const stdoutOf = async (allocation: AllocationId): Promise<string> => {
-  const op = { kind: "read", allocation, file: { kind: "stdout" }, offset: 0, maxBytes: 65_536, waitMs: 0 } as const;
-  const reply = await made.scheduler.rpc(op);
-  return reply.ok ? Buffer.from((reply.value as Chunk).data, "base64").toString() : "";
-};
+const stdoutOf = (id: AllocationId): Promise<string> => made.scheduler.stdoutOf(id, "");
 const place = (script: string, more: Partial<JobSpec> = {}): AllocationId => {
   const id = made.scheduler.place(testSpec(script === "" ? [] : ["sh", "-c", script], more));
   made.scheduler.publish();

@@ -8,6 +8,7 @@ import type { HostId } from "@berth/schema";
 import { ensureIdentity } from "../adapters/nats/identity.ts";
 import { stopAllContainers } from "../stop-all.ts";
 import { startAgentProcess, type AgentProcess } from "./agent-process.ts";
+import { eventually } from "./eventually.ts";
 import { clusterKeys, FakeScheduler } from "./fake-scheduler.ts";
 import { startNatsServer, type TestServer } from "./nats-server.ts";
 
@@ -18,6 +19,8 @@ export interface TestCluster {
   readonly scheduler: FakeScheduler;
   readonly server: TestServer;
   readonly startAgent: (...more: readonly string[]) => Promise<AgentProcess>;
+  /** The same, once the scheduler has welcomed it. */
+  readonly welcomeAgent: () => Promise<AgentProcess>;
   readonly close: () => Promise<void>;
 }
 
@@ -36,29 +39,36 @@ export const startCluster = async (flags: readonly string[] = ["--host-path", "/
   await scheduler.connect(server.url, control.getSeed());
   const cgroupParent = basename(root);
   const agents: AgentProcess[] = [];
+  const startAgent = async (...more: readonly string[]): Promise<AgentProcess> => {
+    const agent = await startAgentProcess([
+      ...["--host", host, "--data-dir", dataDir, "--nats-url", server.url],
+      ...[
+        "--seed-file",
+        seedFile,
+        "--cluster-key-file",
+        keyFile,
+        "--cgroup-parent",
+        cgroupParent,
+        "--log-level",
+        "debug",
+      ],
+      ...flags,
+      ...more,
+    ]);
+    agents.push(agent);
+    return agent;
+  };
   return {
     cgroupParent,
     dataDir,
     host,
     scheduler,
     server,
-    startAgent: async (...more) => {
-      const agent = await startAgentProcess([
-        ...["--host", host, "--data-dir", dataDir, "--nats-url", server.url],
-        ...[
-          "--seed-file",
-          seedFile,
-          "--cluster-key-file",
-          keyFile,
-          "--cgroup-parent",
-          cgroupParent,
-          "--log-level",
-          "debug",
-        ],
-        ...flags,
-        ...more,
-      ]);
-      agents.push(agent);
+    startAgent,
+    welcomeAgent: async () => {
+      const agent = await startAgent();
+      const isWelcome = () => agent.log.some((line) => line.includes('"session.welcome"'));
+      await eventually("the agent is welcome", isWelcome, () => agent.log.join("\n"));
       return agent;
     },
     close: async () => {

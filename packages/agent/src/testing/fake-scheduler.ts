@@ -19,6 +19,7 @@ import {
   type AllocationId,
   type AllocationReport,
   type AllocationState,
+  type Chunk,
   type DesiredAllocation,
   type DesiredDocument,
   type Heartbeat,
@@ -213,6 +214,17 @@ export class FakeScheduler {
       timeout: 15_000,
     });
     return answer.json();
+  }
+
+  /** What it has printed so far. Where there is none to read: `missing`, or it fails with the agent's problem. */
+  async stdoutOf(allocation: AllocationId, missing?: string): Promise<string> {
+    const op = { kind: "read", allocation, file: { kind: "stdout" }, offset: 0, maxBytes: 65_536, waitMs: 0 } as const;
+    const reply = await this.rpc(op);
+    if (!reply.ok) {
+      if (missing !== undefined) return missing;
+      throw new Error(JSON.stringify(reply.problem));
+    }
+    return Buffer.from((reply.value as Chunk).data, "base64").toString();
   }
 
   /** States that were reported of one allocation, in order. */
