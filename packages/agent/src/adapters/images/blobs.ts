@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Descriptor } from "../../core/images/manifest.ts";
 import { SharedWork } from "../../core/shared-work.ts";
 import { isMissing, syncDirectory } from "../files/atomic-file.ts";
+import { writeAll } from "../files/write-all.ts";
 import { digestOf } from "./registry.ts";
 import { RegistryFailure } from "./registry-session.ts";
 
@@ -109,7 +110,7 @@ export const openBlobs = async (directory: string): Promise<Blobs> => {
           throw new RegistryFailure(`${descriptor.digest} is larger than the ${descriptor.size} bytes promised`, false);
         }
         sum.update(bytes);
-        await file.write(bytes, 0, bytes.length, at);
+        await writeAll(file, bytes, at);
         at += bytes.length;
         progress(at);
       }
@@ -199,7 +200,7 @@ export const openBlobs = async (directory: string): Promise<Blobs> => {
             if (at + bytes.length > expected.most) throw new Error(`it has more than ${expected.most} bytes`);
             if (at < 16) start.push(bytes.subarray(0, 16));
             hash.update(bytes);
-            await file.write(bytes, 0, bytes.length, at);
+            await writeAll(file, bytes, at);
             at += bytes.length;
             progress?.(at);
           }

@@ -17,6 +17,7 @@ import {
   plainPath,
   type TarType,
 } from "../../core/images/tar.ts";
+import { writeAll } from "../files/write-all.ts";
 
 export interface TarEntry {
   /** Relative, without `.` and `..`. */
@@ -230,8 +231,9 @@ async function* fromSquashfs(source: AsyncIterable<Uint8Array>, { file, most }: 
     await rm(file);
     let size = 0;
     for await (const data of source) {
-      if ((size += data.length) > most) throw new Error(`the archive has more than ${most} bytes`);
-      await handle.write(data);
+      if (size + data.length > most) throw new Error(`the archive has more than ${most} bytes`);
+      await writeAll(handle, data, size);
+      size += data.length;
     }
     /* Its reader is nobody, and opens it anew. */
     await handle.chmod(0o444);
