@@ -138,6 +138,20 @@ test("berth down stops the containers of a cluster that is not running, and ever
   expect(pids.filter(isAlive)).toEqual([]);
 });
 
+test("berth down of a cluster that runs stops it, which then does not say that containers go on", async () => {
+  up = await cluster.up();
+  await up.ready();
+  await cluster.must(["run", "examples/service.yaml"]);
+  await eventually("all three run", async () => (await cluster.job("ticker")).tasks.running === 3);
+  const down = await cluster.cli(["down"]);
+  expect(down).toMatchObject({ code: 0 });
+  expect(down.stderr).toContain("Stopped 3 containers");
+  expect(await up.end()).toBe(0);
+  expect(up.stderr).toContain("Stopping");
+  expect(up.stderr.slice(up.stderr.indexOf("Stopping"))).not.toContain("on;");
+  expect(cluster.remains()).toEqual([]);
+});
+
 describe("a start that cannot work says so in one message with a way out", () => {
   test("a port that is taken", async () => {
     const server = createServer();

@@ -5,7 +5,7 @@ import { DEFAULT_DATA_DIR, dataDirOf } from "../client/connection.ts";
 import { Exit, Failure } from "../failure.ts";
 import { say, type Io } from "../io.ts";
 import { hostDir, knownHosts } from "../manager/cluster.ts";
-import { acquireLock, readHolder } from "../manager/lock.ts";
+import { acquireLock, announceDown, readHolder } from "../manager/lock.ts";
 import { removeNetwork } from "../manager/network.ts";
 import { requireRoot } from "../manager/preflight.ts";
 import { isAlive, type ProcessId } from "../manager/process-id.ts";
@@ -39,7 +39,10 @@ const down = async (io: Io, given: string): Promise<number> => {
     return Exit.ok;
   }
   const holder = readHolder(dataDir);
-  if (holder !== undefined) await stopUp(io, holder.process);
+  if (holder !== undefined) {
+    const withdraw = announceDown(dataDir);
+    await stopUp(io, holder.process).finally(withdraw);
+  }
   const lock = acquireLock(dataDir);
   try {
     const ended = await openRecords(dataDir).endLeftOvers();

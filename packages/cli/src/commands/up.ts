@@ -19,7 +19,7 @@ import {
 } from "../manager/cluster.ts";
 import { DEFAULT_API_PORT, DEFAULT_LISTEN_PORT, DEFAULT_NATS_PORT, LOOPBACK, MAX_HOSTS } from "../manager/defaults.ts";
 import { greet, tellFound, tellWayIn } from "../manager/first-run.ts";
-import { acquireLock } from "../manager/lock.ts";
+import { acquireLock, isDownWaiting } from "../manager/lock.ts";
 import { removeNetwork } from "../manager/network.ts";
 import { preflight, requireRoot } from "../manager/preflight.ts";
 import { openRecords } from "../manager/records.ts";
@@ -208,7 +208,7 @@ const stayUp = async (io: Io, cluster: Cluster, dataDir: string, startedAtMs: nu
   await say(io, "\nStopping (once more Ctrl-C: at once)");
   const running = await countRunning(cluster);
   await cluster.stop();
-  if (running === undefined || running > 0) {
+  if ((running === undefined || running > 0) && !isDownWaiting(dataDir)) {
     const what =
       running === undefined
         ? "Containers go on"

@@ -1,5 +1,5 @@
 /** Small files that are whole at every instant, also after a crash: written beside their place and renamed into it. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 export const writeWhole = (path: string, text: string, mode = 0o600): void => {
@@ -7,7 +7,7 @@ export const writeWhole = (path: string, text: string, mode = 0o600): void => {
   const temporary = `${path}.new-${process.pid}`;
   const fd = openSync(temporary, "w", mode);
   try {
-    writeSync(fd, text);
+    writeFileSync(fd, text);
     fsyncSync(fd);
   } finally {
     closeSync(fd);

@@ -23,6 +23,7 @@ export interface Lock {
 
 const lockPath = (dataDir: string): string => join(dataDir, "up.lock");
 const notePath = (dataDir: string): string => join(dataDir, "up.json");
+const downPath = (dataDir: string): string => join(dataDir, "down.json");
 
 /** The living `berth up` of a data directory. */
 export const readHolder = (dataDir: string): Holder | undefined => {
@@ -31,6 +32,22 @@ export const readHolder = (dataDir: string): Holder | undefined => {
   if (process === undefined || !isAlive(process)) return undefined;
   const { apiPort, natsPort } = value ?? {};
   return typeof apiPort === "number" && typeof natsPort === "number" ? { process, apiPort, natsPort } : undefined;
+};
+
+/** `berth down` leaves a note that it waits for the end of `berth up`, whose last words are then not about what goes on. */
+export const announceDown = (dataDir: string): (() => void) => {
+  try {
+    writeWhole(downPath(dataDir), `${JSON.stringify({ process: identify(process.pid) })}\n`);
+  } catch {
+    // A full disk costs the words only, not the stop.
+  }
+  return () => rmSync(downPath(dataDir), { force: true });
+};
+
+export const isDownWaiting = (dataDir: string): boolean => {
+  const value = readJsonFile(downPath(dataDir)) as { readonly process?: unknown } | null | undefined;
+  const waiting = parseProcessId(value?.process);
+  return waiting !== undefined && isAlive(waiting);
 };
 
 export const acquireLock = (dataDir: string): Lock => {
