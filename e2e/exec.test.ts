@@ -1,5 +1,6 @@
 /** Programs beside a running task: their output, their input, their status, their terminal, and that none outlives who asked. */
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AllocationView, Problem } from "@berth/schema";
 import { BERTH, environment, finish, spawnBerth, type Finished } from "./support/cli.ts";
@@ -37,6 +38,16 @@ const programWith = (word: string) =>
     inside(task.id).find((one) => one.command[0] === "sh" && one.command.some((text) => text.includes(word))),
   );
 
+/** Of the cgroup that a process is in for its processor time. */
+const cpuStat = (pid: number): ReadonlyMap<string, string> => {
+  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").split("\n");
+  const [, , path = ""] = (lines.find((line) => /:(cpu|cpu,cpuacct):/.test(line)) ?? lines[0] ?? "").split(":");
+  const mounts = readFileSync("/proc/mounts", "utf8").split("\n");
+  const mount = mounts.find((line) => / cgroup .*\bcpu\b/.test(line)) ?? mounts.find((line) => / cgroup2 /.test(line));
+  const text = readFileSync(`${mount?.split(" ")[1]}${path}/cpu.stat`, "utf8");
+  return new Map(text.split("\n").map((line) => line.split(" ") as [string, string]));
+};
+
 test("both outputs, the environment and the status come through", async () => {
   const done = await exec(["-e", "SIZE=7", "idle", "--", "sh", "-c", "echo $COLOUR $SIZE; echo talk >&2; exit 7"]);
   expect(done).toEqual({ code: 7, signal: null, stdout: "blue 7\n", stderr: "talk\n" });
@@ -71,6 +82,41 @@ test("a program that is not there, a signal, nonsense: each has its status and a
   expect([nameless.code, nameless.stderr]).toEqual([65, expect.stringContaining("the program's name is empty")]);
   const unknown = await exec([`alloc_${"0".repeat(26)}`, "--", "true"]);
   expect([unknown.code, unknown.stderr]).toEqual([66, expect.stringContaining("No such allocation")]);
+});
+
+test("its own limits hold beside the container's, are bounded, and what they did is said", async () => {
+  const greedy = ["idle", "--", "sh", "-c", "x=$(head -c 12000000 /dev/zero | tr '\\0' x); echo held ${#x}"];
+  expect(await exec(["--memory", "24Mi", ...greedy])).toMatchObject({ code: 0, stdout: "held 12000000\n" });
+  expect(await exec(["--memory", "8Mi", ...greedy])).toMatchObject({
+    ...{ code: 137, stdout: "" },
+    stderr: "killed: it needed more memory than it, or its container, may have\n",
+  });
+
+  const forks = "sleep 9 & sleep 9 & sleep 9 & sleep 9 & kill $(jobs -p); echo all";
+  expect(await exec(["--pids", "12", "idle", "--", "sh", "-c", forks])).toMatchObject({ code: 0, stdout: "all\n" });
+  const few = await exec(["--pids", "3", "idle", "--", "sh", "-c", forks]);
+  expect([few.code, few.stdout, few.stderr]).toEqual([
+    ...[2, "", expect.stringContaining("can't fork: Resource temporarily unavailable")],
+  ]);
+
+  const child = spawnBerth(["exec", "--cpu", "0.1", "idle", "--", "sh", "-c", ": spinner; while :; do :; done"], env);
+  const done = finish(child, ["exec"], {});
+  const { pid } = await programWith("spinner");
+  await eventually("it is held back", () => Number(cpuStat(pid).get("nr_throttled") ?? 0) > 5);
+  child.kill("SIGINT");
+  expect((await done).code).toBe(130);
+  // None of it touched the container.
+  expect(await runningTask("idle")).toMatchObject({ id: task.id });
+
+  for (const [flag, value, sentence] of [
+    ["--cpu", "half", '"half" is not a number of CPUs'],
+    ["--cpu", "1m", "write 10m to 1000000 CPUs"],
+    ["--memory", "1Mi", "write 4 MiB to 1 PiB"],
+    ["--pids", "1", "write a whole number from 2 to 4194304"],
+  ] as const) {
+    const refused = await exec([flag, value, "idle", "--", "true"]);
+    expect([refused.code, refused.stderr]).toEqual([64, expect.stringContaining(sentence)]);
+  }
 });
 
 test("it is confined as its container is", async () => {

@@ -85,19 +85,26 @@ test("a supervisor of before terminals and exec: what it knows works, the rest s
   expect(asked).toEqual([4, 2]);
 });
 
-test("a supervisor of before filters of executed programs is not asked for one: it would leave it away", async () => {
-  const asked: number[] = [];
-  const container = await pretend((request, socket, status) => {
-    const type = request.readUInt8(1);
-    asked.push(type);
-    const told = status.replace('"startedAtMs":1', '"startedAtMs":1,"createdAtMs":1,"controlLevel":2');
-    socket.write(reply(1, type === 4 ? 2 : 1, request.readUInt32LE(4), type === 4 ? told : ""));
-  });
-  const seccomp = { base: "default", defaultAction: "allow", rules: [] } as const;
-  await container.signal(10);
-  await expect(container.exec({ command: ["true"], seccomp })).rejects.toThrow(/level 2, 3 is needed.*ENOSYS/);
-  expect(asked).not.toContain(9);
-});
+test.each([
+  ["filters", 2, 3, { seccomp: { base: "default", defaultAction: "allow", rules: [] } }],
+  ["limits", 5, 6, { limits: { pids: 8 } }],
+] as const)(
+  "a supervisor of before %s of executed programs is not asked for one: it would leave it away",
+  async (_what, level, needed, more) => {
+    const asked: number[] = [];
+    const container = await pretend((request, socket, status) => {
+      const type = request.readUInt8(1);
+      asked.push(type);
+      const told = status.replace('"startedAtMs":1', `"startedAtMs":1,"createdAtMs":1,"controlLevel":${level}`);
+      socket.write(reply(1, type === 4 ? 2 : 1, request.readUInt32LE(4), type === 4 ? told : ""));
+    });
+    await container.signal(10);
+    await expect(container.exec({ command: ["true"], ...more })).rejects.toThrow(
+      new RegExp(`level ${level}, ${needed} is needed.*ENOSYS`),
+    );
+    expect(asked).not.toContain(9);
+  },
+);
 
 test("a supervisor of before secrets is asked to execute in the version of the spec that it reads", async () => {
   let version = 0;

@@ -9,6 +9,7 @@
  */
 import Type, { type Static } from "#typebox";
 import { ProblemSchema } from "./problem.ts";
+import { MAX_CPU_MILLIS, MAX_MEMORY_BYTES, MAX_PIDS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES } from "./resources.ts";
 
 const strict = { additionalProperties: false } as const;
 
@@ -30,6 +31,20 @@ export const TerminalSizeSchema = Type.Object(
   strict,
 );
 
+/** The runtime holds nobody to fewer. */
+export const MIN_EXEC_PIDS = 2;
+
+/** Of an executed program and all that it starts, beside those of its container, which hold all the same. */
+export const ExecLimitsSchema = Type.Object(
+  {
+    cpuMillis: Type.Optional(Type.Integer({ minimum: MIN_CPU_MILLIS, maximum: MAX_CPU_MILLIS })),
+    memoryBytes: Type.Optional(Type.Integer({ minimum: MIN_MEMORY_BYTES, maximum: MAX_MEMORY_BYTES })),
+    pids: Type.Optional(Type.Integer({ minimum: MIN_EXEC_PIDS, maximum: MAX_PIDS })),
+  },
+  strict,
+);
+export type ExecLimits = Static<typeof ExecLimitsSchema>;
+
 const noNul = "^[^\\u0000]*$";
 
 export const SessionRequestSchema = Type.Union([
@@ -48,6 +63,8 @@ export const SessionRequestSchema = Type.Union([
       user: Type.Optional(Type.String({ maxLength: 256, pattern: "^[^\\u0000]+$" })),
       /** With a terminal all output is `stdout`. */
       terminal: Type.Optional(TerminalSizeSchema),
+      /** A host that cannot enforce one of them refuses. */
+      limits: Type.Optional(ExecLimitsSchema),
       stdin: Type.Optional(Type.Boolean()),
     },
     strict,

@@ -12,7 +12,7 @@ import { parseExpression } from "./expression.ts";
 import { leastSingletonAfterMs } from "./lease.ts";
 import { isPlace } from "./placement-rules.ts";
 import { policyOf } from "./policy-parse.ts";
-import { DIMENSIONS } from "./resources.ts";
+import { DIMENSIONS, MAX_CPU_MILLIS, MAX_MEMORY_BYTES, MIN_CPU_MILLIS, MIN_MEMORY_BYTES } from "./resources.ts";
 import { isNormal } from "./paths.ts";
 import { SECRETS_DIRECTORY } from "./secret.ts";
 import { secretsOf } from "./secret-parse.ts";
@@ -25,11 +25,6 @@ export const DEFAULT_PROJECT = "default" as ProjectName;
 const DEFAULT_CPU_MILLIS = 100;
 const DEFAULT_MEMORY_BYTES = 128 * 2 ** 20;
 const DEFAULT_PIDS = 256;
-/** The kernel cannot run a container in less: its first process would be killed before its first instruction. */
-const MIN_MEMORY_BYTES = 4 * 2 ** 20;
-const MIN_CPU_MILLIS = 10;
-const MAX_CPU_MILLIS = 1_000_000_000;
-const MAX_MEMORY_BYTES = 2 ** 50;
 const MAX_DURATION_MS = 366 * 86_400_000;
 const DEFAULT_STOP_MS = 10_000;
 

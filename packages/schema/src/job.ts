@@ -15,7 +15,7 @@ import {
   PrioritySchema,
 } from "./policy.ts";
 import { MAX_SECRETS_PER_JOB, SecretUseSchema } from "./secret.ts";
-import { FURTHER_DIMENSION, LimitsSchema, MAX_FURTHER, ResourcesSchema } from "./resources.ts";
+import { FURTHER_DIMENSION, LimitsSchema, MAX_FURTHER, MAX_PIDS, ResourcesSchema } from "./resources.ts";
 
 const quantity = (description: string) => Type.Union([Type.String({ maxLength: 32 }), Type.Number()], { description });
 const duration = (description: string) => Type.String({ maxLength: 32, description });
@@ -85,7 +85,7 @@ export const JobDocumentSchema = Type.Object(
               strict,
             ),
           ),
-          pids: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_194_304, description: "processes and threads" })),
+          pids: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PIDS, description: "processes and threads" })),
           io: Type.Optional(
             Type.Object(
               {

@@ -14,6 +14,14 @@ export const FURTHER_DIMENSION = "^[a-z][A-Za-z0-9._-]{0,39}$";
 export const AnyDimensionSchema = Type.String({ pattern: FURTHER_DIMENSION });
 export type AnyDimension = string;
 
+/** The kernel cannot run a container in less: its first process would be killed before its first instruction. */
+export const MIN_MEMORY_BYTES = 4 * 2 ** 20;
+export const MAX_MEMORY_BYTES = 2 ** 50;
+export const MIN_CPU_MILLIS = 10;
+export const MAX_CPU_MILLIS = 1_000_000_000;
+/** The most that a kernel can be told (PID_MAX_LIMIT). */
+export const MAX_PIDS = 4_194_304;
+
 const amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 /** How many further dimensions one host or task may name. */

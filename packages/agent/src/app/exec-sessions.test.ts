@@ -9,12 +9,13 @@ import {
   SessionFrame,
   sessionNumbers,
   type AllocationId,
+  type ExecLimits,
   type HostId,
   type Rpc,
   type SessionFrameType,
 } from "@berth/schema";
 import type { ExitRecord } from "../core/container.ts";
-import type { Container, ExecProcess } from "../ports/runtime.ts";
+import type { Container, ExecProcess, ExecResult, ExecSpec } from "../ports/runtime.ts";
 import { FakeClock, turns } from "../testing/fake-clock.ts";
 import { emptyState } from "./context.ts";
 import { createExecSessions } from "./exec-sessions.ts";
@@ -41,8 +42,13 @@ const setUp = () => {
     close: () => (closed += 1),
   };
   let paused = false;
+  const asked: ExecSpec[] = [];
+  let answer = async (): Promise<ExecResult> => ({ ok: true, value: program });
   const container = {
-    exec: async () => ({ ok: true, value: program }),
+    exec: (spec: ExecSpec) => {
+      asked.push(spec);
+      return answer();
+    },
     isPaused: async () => paused,
   } as unknown as Container;
   state.containers.set(ALLOCATION, {
@@ -68,11 +74,13 @@ const setUp = () => {
     signals,
     stdin,
     stdout,
+    asked,
     closes: () => closed,
     pause: () => (paused = true),
-    exit: (code: number) => {
+    answerWith: (make: () => Promise<ExecResult>) => (answer = make),
+    exit: (code: number, more: Partial<ExitRecord> = {}) => {
       stdout.end();
-      end({ code, signal: null, oom: false, cause: "exited", error: null, startedAtMs: 1, finishedAtMs: 2 });
+      end({ code, signal: null, oom: false, cause: "exited", error: null, startedAtMs: 1, finishedAtMs: 2, ...more });
     },
     send: (type: SessionFrameType, payload: Uint8Array = new Uint8Array()) => {
       take(encodeSessionFrame(type, sent, payload));
@@ -123,6 +131,55 @@ test("there is none in a container that is paused: it would stand still until so
   const { sessions, request, pause } = setUp();
   pause();
   expect(await sessions.open(request())).toMatchObject({ ok: false, problem: { code: "allocation.paused" } });
+  expect(sessions.count()).toBe(0);
+});
+
+const limited = (limits?: ExecLimits): Partial<Open> => ({
+  request: { kind: "exec", command: ["true"], ...(limits === undefined ? {} : { limits }) },
+});
+
+test("limits are those of the program, and one that was killed for its memory is told so", async () => {
+  const asks = async (limits?: ExecLimits) => {
+    const { sessions, request, asked } = setUp();
+    await sessions.open(request(limited(limits)));
+    return asked.map((spec) => spec.limits);
+  };
+  const all = { memoryBytes: 2 ** 23, pids: 4 };
+  expect(await asks({ cpuMillis: 250, ...all })).toEqual([{ cpuLimitMillis: 250, ...all }]);
+  expect([await asks({}), await asks()]).toEqual([[undefined], [undefined]]);
+  const { sessions, request, exit, got } = setUp();
+  await sessions.open(request());
+  exit(137, { signal: 9, oom: true, cause: "oom" });
+  await turns(5);
+  const said = got().find(({ type }) => type === SessionFrame.exit);
+  expect(JSON.parse(Buffer.from(said?.payload ?? []).toString())).toEqual({
+    ...{ code: 137, signal: 9 },
+    detail: "killed: it needed more memory than it, or its container, may have",
+  });
+});
+
+test("a limit that the host or a supervisor of before cannot enforce refuses the program, and says why", async () => {
+  const { sessions, request, answerWith } = setUp();
+  const open = (at: number) => sessions.open(request({ id: `${at}`.repeat(32), ...limited({ pids: 4 }) }));
+  const error = {
+    stage: "spec",
+    errno: 95,
+    code: "EOPNOTSUPP",
+    detail: "limits.pids: this host has no such controller",
+  };
+  const exit: ExitRecord = {
+    ...{ code: 125, signal: null, oom: false, cause: "start_failed", error },
+    ...{ startedAtMs: null, finishedAtMs: 1 },
+  };
+  answerWith(async () => ({ ok: false, error, exit }));
+  expect(await open(1)).toMatchObject({
+    problem: { code: "request.invalid", detail: "limits.pids: this host has no such controller" },
+  });
+  const old = "control: exec: the supervisor is of an older version (level 5, 6 is needed) (ENOSYS)";
+  answerWith(() => Promise.reject(Object.assign(new Error(old), { error: { ...error, code: "ENOSYS" } })));
+  expect(await open(2)).toMatchObject({ problem: { code: "request.invalid", detail: old } });
+  answerWith(() => Promise.reject(new Error("it hung up")));
+  expect(await open(3)).toMatchObject({ problem: { code: "allocation.not_running" } });
   expect(sessions.count()).toBe(0);
 });
 

@@ -6,7 +6,7 @@ import { problem, SESSION_OPEN_MS, type AllocationId, type Problem, type Reply, 
 import { errorFields } from "../ports/log.ts";
 import type { AgentContext } from "./context.ts";
 import { startSession, type SessionContext } from "./exec-session.ts";
-import { openProgram } from "./session-program.ts";
+import { isTooOld, openProgram } from "./session-program.ts";
 
 const MAX_SESSIONS = 64;
 const MAX_SESSIONS_PER_ALLOCATION = 8;
@@ -97,6 +97,7 @@ export const createExecSessions = (getContext: () => SessionsContext): ExecSessi
       } catch (error) {
         live.delete(op.id);
         context.log.warn({ allocation: op.allocation, error: errorFields(error) }, "exec.failed");
+        if (isTooOld(error)) return refuse(problem("request.invalid", error.message));
         return refuse(
           problem(
             "allocation.not_running",

@@ -1,10 +1,19 @@
 /** What a session is about, as one shape: a program that was executed in a container, or the container's own. */
 import { constants } from "node:os";
 import { Readable, Writable } from "node:stream";
-import { err, ok, problem, type Problem, type Result, type SessionExit, type SessionRequest } from "@berth/schema";
-import type { ExitRecord } from "../core/container.ts";
+import {
+  err,
+  ok,
+  problem,
+  type ExecLimits,
+  type Problem,
+  type Result,
+  type SessionExit,
+  type SessionRequest,
+} from "@berth/schema";
+import type { ExitRecord, RuntimeError } from "../core/container.ts";
 import { describeError } from "../core/exit.ts";
-import type { Container, TerminalSize } from "../ports/runtime.ts";
+import type { Container, ExecSpec, TerminalSize } from "../ports/runtime.ts";
 
 export interface SessionProgram {
   readonly terminal: boolean;
@@ -20,11 +29,22 @@ export interface SessionProgram {
   readonly close: () => void;
 }
 
-const exitOf = ({ code, signal, error }: ExitRecord): SessionExit => ({
+const OUT_OF_MEMORY = "killed: it needed more memory than it, or its container, may have";
+
+const exitOf = ({ code, signal, cause, error }: ExitRecord): SessionExit => ({
   code,
   signal,
-  detail: error === null ? null : describeError(error),
+  detail: error !== null ? describeError(error) : cause === "oom" ? OUT_OF_MEMORY : null,
 });
+
+const limitsOf = ({ cpuMillis, ...rest }: ExecLimits): Pick<ExecSpec, "limits"> => {
+  const limits = { ...rest, ...(cpuMillis === undefined ? {} : { cpuLimitMillis: cpuMillis }) };
+  return Object.keys(limits).length === 0 ? {} : { limits };
+};
+
+/** A container's supervisor is as old as the container, and may not know what is asked of it. */
+export const isTooOld = (error: unknown): error is Error =>
+  error instanceof Error && "error" in error && (error.error as Partial<RuntimeError>).code === "ENOSYS";
 
 /** One that could not be started: over before it began, and its exit says why. */
 const neverStarted = (exit: SessionExit): SessionProgram => ({
@@ -65,12 +85,13 @@ export const openProgram = async (
       close: () => attached.detach(),
     });
   }
-  const { command, env, workdir, user, terminal, stdin } = request;
+  const { command, env, workdir, user, terminal, stdin, limits } = request;
   const started = await container.exec({
     command,
     ...(env === undefined ? {} : { env }),
     ...(workdir === undefined ? {} : { workdir }),
     ...(user === undefined ? {} : { user }),
+    ...(limits === undefined ? {} : limitsOf(limits)),
     // A terminal is standard input by itself.
     ...(terminal === undefined ? { stdin: stdin === true ? "pipe" : "null" } : { terminal }),
   });

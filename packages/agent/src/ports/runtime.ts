@@ -14,6 +14,8 @@ export interface ExecSpec {
   readonly stdin?: "null" | "pipe";
   readonly terminal?: TerminalSize;
   readonly user?: string;
+  /** Beside the container's, which hold all the same. */
+  readonly limits?: { readonly cpuLimitMillis?: number; readonly memoryBytes?: number; readonly pids?: number };
 }
 
 /** Bytes of a running program. Both outputs must be read: one that is not holds up the other, and the program. */
