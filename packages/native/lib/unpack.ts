@@ -98,12 +98,14 @@ export const unpackFiles = async (
   return await askFed(words, archive, tree, signal);
 };
 
-/** Whether mounts of this open directory can map ids; false also where the kernel has no such thing. */
-export const canMapIds = async (directory: number): Promise<boolean> => {
+/**
+ * Whether mounts of this open directory can map ids; false also where the kernel has no such thing. Undefined: something
+ * else went wrong, which is no answer and may be over the next time.
+ */
+export const canMapIds = async (directory: number): Promise<boolean | undefined> => {
   const answer = await ask<{ readonly ok: true }>(["--maps"], -1, directory, undefined);
   if (answer.ok) return true;
-  // Whatever else went wrong is no answer: whoever mounts will see.
-  return !["EINVAL", "ENOSYS", "EOPNOTSUPP"].includes(answer.error.code);
+  return ["EINVAL", "ENOSYS", "EOPNOTSUPP"].includes(answer.error.code) ? false : undefined;
 };
 
 /**

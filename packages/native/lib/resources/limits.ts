@@ -16,7 +16,7 @@ import { applySteps, joinHierarchy, readSettings } from "./apply.ts";
 import { cpusetMistake } from "./cpu.ts";
 import { planUpdate } from "./plan.ts";
 import { firstMistakeOf, type Resources, type Unenforced } from "./resources.ts";
-import { limitsWithin, lowerBelow, type Within } from "./within.ts";
+import { limitsWithin, lowerBelow, raiseBelow, type Lowered, type Within } from "./within.ts";
 import { keyOf, type ResourceHost, type Setting } from "./setting.ts";
 import { settingsOf } from "./settings.ts";
 
@@ -76,6 +76,8 @@ export class ContainerLimits {
   #resources: Resources | undefined;
   /** Of an update that was interrupted and could not be taken back: the kernel may hold some of these. */
   #begun: Resources | undefined;
+  /** Of programs that are executed in it. */
+  readonly #lowered: Lowered = new Map();
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(host: ResourceHost, cgroup: ContainerCgroup, directory: string, resources?: Resources) {
@@ -164,8 +166,12 @@ export class ContainerLimits {
     );
     const known = new Map([...former, ...settings].map((each) => [keyOf(each), each]));
     await this.#makeRoom(settings);
-    await lowerBelow(settings, place);
-    return await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
+    await lowerBelow(settings, place, this.#lowered);
+    try {
+      return await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
+    } finally {
+      await raiseBelow(this.#lowered);
+    }
   }
 
   /** Controllers that the container did without until now. */

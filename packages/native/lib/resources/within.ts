@@ -4,7 +4,7 @@
  */
 import { constants } from "node:os";
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Hierarchy } from "../cgroup-layout.ts";
 import { writeCgroupFile } from "../cgroup-parent.ts";
 import { nativeError } from "../errors.ts";
@@ -69,24 +69,63 @@ export const limitsWithin = (
   return { ok: true, value: { hierarchies, cgroupWrites } };
 };
 
+interface Quota {
+  readonly quota: number;
+  readonly period: number;
+}
+
+/** By their cgroups, what programs had that were lowered with their container. No later agent asks: they end with theirs. */
+export type Lowered = Map<string, Quota>;
+
+const QUOTA = "cpu.cfs_quota_us";
+const PERIOD = "cpu.cfs_period_us";
+
+const shareOf = ({ quota, period }: Quota): number => (quota < 0 ? Number.POSITIVE_INFINITY : quota / period);
+
+const readQuota = async (directory: string): Promise<Quota> => {
+  const read = async (file: string): Promise<number> => Number(await readFile(join(directory, file), "utf8"));
+  return { quota: await read(QUOTA), period: await read(PERIOD) };
+};
+
+/** Without one in between: of a new quota with the old period the kernel might say that it is too much. */
+const writeQuota = async (directory: string, { quota, period }: Quota): Promise<void> => {
+  await writeCgroupFile(join(directory, QUOTA), "-1");
+  await writeCgroupFile(join(directory, PERIOD), `${period}`);
+  await writeCgroupFile(join(directory, QUOTA), `${quota}`);
+};
+
 /** v1 refuses a quota of the container below one that a program in it has: those get the new one first. */
-export const lowerBelow = async (settings: readonly Setting[], place: Place): Promise<void> => {
-  const quota = settings.find(({ file }) => file === "cpu.cfs_quota_us");
-  const period = settings.find(({ file }) => file === "cpu.cfs_period_us");
+export const lowerBelow = async (settings: readonly Setting[], place: Place, lowered: Lowered): Promise<void> => {
+  const quota = settings.find(({ file }) => file === QUOTA);
+  const period = settings.find(({ file }) => file === PERIOD);
   if (quota === undefined || period === undefined || Number(quota.value) < 0) return;
+  const next = { quota: Number(quota.value), period: Number(period.value) };
   const own = place(quota.path);
   const entries = await readdir(own, { withFileTypes: true }).catch(() => []);
-  for (const { name } of entries.filter((entry) => entry.isDirectory())) {
-    const read = async (file: string): Promise<number> => Number(await readFile(join(own, name, file), "utf8"));
+  for (const entry of entries.filter((one) => one.isDirectory())) {
+    const leaf = join(own, entry.name);
     /* One that is just going needs nothing. */
     try {
-      const [has, each] = [await read(quota.file), await read(period.file)];
-      if (has < 0 || has / each <= Number(quota.value) / Number(period.value)) continue;
-      await writeCgroupFile(join(own, name, quota.file), "-1");
-      await writeCgroupFile(join(own, name, period.file), period.value);
-      await writeCgroupFile(join(own, name, quota.file), quota.value);
+      const has = await readQuota(leaf);
+      if (has.quota < 0 || shareOf(has) <= shareOf(next)) continue;
+      if (!lowered.has(leaf)) lowered.set(leaf, has);
+      await writeQuota(leaf, next);
     } catch {
       continue;
+    }
+  }
+};
+
+/** Gives back what was lowered, as far as the quotas that the containers have now allow it. */
+export const raiseBelow = async (lowered: Lowered): Promise<void> => {
+  for (const [leaf, wanted] of lowered) {
+    try {
+      const [most, has] = [await readQuota(dirname(leaf)), await readQuota(leaf)];
+      const isAllowed = shareOf(wanted) <= shareOf(most);
+      if (isAllowed || shareOf(has) < shareOf(most)) await writeQuota(leaf, isAllowed ? wanted : most);
+      if (isAllowed) lowered.delete(leaf);
+    } catch {
+      lowered.delete(leaf);
     }
   }
 };

@@ -19,12 +19,6 @@ int take(int root, const std::string& id) {
   return fd.release();
 }
 
-int64_t now_us() {
-  timespec now = {};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
-}
-
 class LockWorker : public Napi::AsyncWorker {
  public:
   LockWorker(Napi::Env env, int root, std::string id, int64_t patience_us)
@@ -50,6 +44,12 @@ class LockWorker : public Napi::AsyncWorker {
 };
 
 }  // namespace
+
+int64_t now_us() {
+  timespec now = {};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
+}
 
 int take_soon(int root, const std::string& id, int64_t patience_us) {
   const int64_t deadline = now_us() + patience_us;

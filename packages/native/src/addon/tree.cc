@@ -127,10 +127,11 @@ class TreeWorker : public Napi::AsyncWorker {
 
  private:
   bool is_next() {
+    const int64_t deadline = now_us() + patience_us_;
     pollfd end = {.fd = holder_.get(), .events = POLLIN, .revents = 0};
     if (holder_.valid()) (void)poll(&end, 1, static_cast<int>(patience_us_ / 1000));
     holder_.reset();
-    const int held = take_soon(parent_, from_, patience_us_);
+    const int held = take_soon(parent_, from_, deadline - now_us());
     if (held < 0) {
       errno = -held;
       return errno == ENOENT ? false : failure_.fail("state.lock", "the supervisor of " + from_ + " is still there");

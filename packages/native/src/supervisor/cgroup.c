@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "exec_cgroup.h"
 #include "fd.h"
 
 #define STAGE_CREATE "cgroup.create"
@@ -264,7 +265,7 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
     if ((place->controllers & BERTH_CONTROLLER_MEMORY) == 0)
       continue;
     uint64_t kills = cgroup_kills_in(place->dir, place->version);
-    uint64_t below = place->version == 1 ? 0 : cgroup->oom_below;
+    uint64_t below = place->version == 1 ? 0 : exec_cgroup_kills(cgroup, place);
     return kills < below ? 0 : kills - below;
   }
   return 0;

@@ -21,7 +21,8 @@ struct cgroup {
   unsigned count;
   char id[BERTH_MAX_ID + 1];
   bool split;         /* v2: its processes live in leaves, because one of them has limits of its own */
-  uint64_t oom_below; /* kills in such leaves: none of the container's own */
+  bool leaves;        /* there has been such a leaf */
+  uint64_t oom_below; /* kills in those that are gone */
 };
 
 void cgroup_init(struct cgroup *cgroup);

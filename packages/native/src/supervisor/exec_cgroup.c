@@ -51,11 +51,11 @@ static int move_all(int from, int into)
   return size < 0 ? -1 : 0;
 }
 
-/* A process whose main thread has ended is listed where that ended, wherever its other threads are. */
-static bool has_threads(int dir)
+/* A process whose main thread has ended is listed where that ended, wherever its other threads are. -1 with errno. */
+static ssize_t threads_in(int dir)
 {
   char text[16];
-  return fd_read_at(dir, "cgroup.threads", text, sizeof text) != 0;
+  return fd_read_at(dir, "cgroup.threads", text, sizeof text);
 }
 
 /* v2 gives controllers to children only where no process lives beside them (cgroup-v2.rst, "No Internal Process
@@ -67,13 +67,15 @@ static int split(struct cgroup *cgroup, const struct cgroup_place *place, bool m
   if (mkdirat(place->dir, MAIN, 0755) < 0 && errno != EEXIST)
     return err_sys(err, STAGE, "mkdir " MAIN);
   cleanup_close int into = RETRY_INTR(openat(place->dir, MAIN "/cgroup.procs", O_WRONLY | O_CLOEXEC));
-  bool left = true;
-  for (int pass = 0; pass < MOST_PASSES && left; pass++) {
+  ssize_t left = 1;
+  for (int pass = 0; pass < MOST_PASSES && left > 0; pass++) {
     if (into < 0 || move_all(place->dir, into) < 0)
       return err_sys(err, STAGE, "move the container's processes to " MAIN);
-    left = has_threads(place->dir);
+    left = threads_in(place->dir);
   }
-  if (left)
+  if (left < 0)
+    return err_sys(err, STAGE, "read cgroup.threads of the container");
+  if (left > 0)
     return err_set(err, EBUSY, STAGE, "its processes multiply faster than they can be moved to " MAIN);
   cgroup->split = true;
   return 0;
@@ -107,17 +109,55 @@ static void keep_share(const struct cgroup_place *place, int leaf, uint32_t cont
   }
 }
 
-/* Left by programs that left processes behind, which have ended by now. */
-static void sweep(int dir)
+/* The next leaf of a directory, open, and its entry; or -1. */
+static int next_leaf(DIR *entries, struct dirent **entry)
 {
-  DIR *entries = fd_entries(dir);
+  while ((*entry = readdir(entries)) != NULL) {
+    if (strncmp((*entry)->d_name, LEAF, sizeof LEAF - 1) != 0)
+      continue;
+    int leaf = RETRY_INTR(openat(dirfd(entries), (*entry)->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (leaf >= 0)
+      return leaf;
+  }
+  return -1;
+}
+
+/* Where something lives in it, it stays and goes on counting. */
+static void remove_leaf(struct cgroup *cgroup, const struct cgroup_place *place, const char *name, uint64_t kills)
+{
+  if (unlinkat(place->dir, name, AT_REMOVEDIR) == 0)
+    cgroup->oom_below += kills;
+}
+
+static uint64_t kills_in(const struct cgroup_place *place, int leaf)
+{
+  return (place->controllers & BERTH_CONTROLLER_MEMORY) != 0 ? cgroup_kills_in(leaf, place->version) : 0;
+}
+
+/* Left by programs that left processes behind, which have ended by now. */
+static void sweep(struct cgroup *cgroup, const struct cgroup_place *place)
+{
+  DIR *entries = fd_entries(place->dir);
   if (entries == NULL)
     return;
-  for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
-    if (strncmp(entry->d_name, LEAF, sizeof LEAF - 1) == 0 &&
-        !exec_is_live((uint32_t)strtoul(entry->d_name + sizeof LEAF - 1, NULL, 10)))
-      (void)unlinkat(dir, entry->d_name, AT_REMOVEDIR);
+  struct dirent *entry;
+  for (int leaf; (leaf = next_leaf(entries, &entry)) >= 0; fd_close(&leaf))
+    if (!exec_is_live((uint32_t)strtoul(entry->d_name + sizeof LEAF - 1, NULL, 10)))
+      remove_leaf(cgroup, place, entry->d_name, kills_in(place, leaf));
   (void)closedir(entries);
+}
+
+uint64_t exec_cgroup_kills(const struct cgroup *cgroup, const struct cgroup_place *place)
+{
+  uint64_t kills = cgroup->oom_below;
+  DIR *entries = cgroup->leaves ? fd_entries(place->dir) : NULL;
+  if (entries == NULL)
+    return kills;
+  struct dirent *entry;
+  for (int leaf; (leaf = next_leaf(entries, &entry)) >= 0; fd_close(&leaf))
+    kills += kills_in(place, leaf);
+  (void)closedir(entries);
+  return kills;
 }
 
 static int create_in(struct exec_cgroup *leaf, const struct spec *wanted, uint32_t index, bool machine,
@@ -131,6 +171,7 @@ static int create_in(struct exec_cgroup *leaf, const struct spec *wanted, uint32
     return -1;
   if (mkdirat(place->dir, name, 0755) < 0)
     return err_sys(err, STAGE, "mkdir %s", name);
+  cgroup->leaves = true;
   leaf->dirs[at] = RETRY_INTR(openat(place->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (leaf->dirs[at] < 0)
     return err_sys(err, STAGE, "open %s", name);
@@ -143,7 +184,7 @@ int exec_cgroup_create(struct exec_cgroup *leaf, const struct spec *wanted, cons
                        struct cgroup *cgroup, struct err *err)
 {
   for (unsigned i = 0; i < cgroup->count && wanted->header->hierarchies.count > 0; i++)
-    sweep(cgroup->places[i].dir);
+    sweep(cgroup, &cgroup->places[i]);
   for (uint32_t index = 0; index < wanted->header->hierarchies.count; index++) {
     const char *path = spec_text(wanted, spec_hierarchy(wanted, index)->path);
     unsigned at = 0;
@@ -182,12 +223,13 @@ uint64_t exec_cgroup_remove(struct exec_cgroup *leaf, struct cgroup *cgroup)
   name_of(leaf->id, name);
   for (unsigned i = 0; i < cgroup->count; i++) {
     const struct cgroup_place *place = &cgroup->places[i];
-    if (leaf->dirs[i] >= 0 && (place->controllers & BERTH_CONTROLLER_MEMORY) != 0)
-      kills = cgroup_kills_in(leaf->dirs[i], place->version);
+    if (leaf->dirs[i] < 0)
+      continue;
+    uint64_t here = kills_in(place, leaf->dirs[i]);
     fd_close(&leaf->dirs[i]);
-    (void)unlinkat(place->dir, name, AT_REMOVEDIR);
+    remove_leaf(cgroup, place, name, here);
+    kills += here;
   }
-  cgroup->oom_below += kills;
   leaf->wanted = false;
   return kills;
 }

@@ -29,5 +29,7 @@ void exec_cgroup_use(const struct exec_cgroup *leaf, struct cgroup *cgroup);
 int exec_cgroup_clone_fd(const struct exec_cgroup *leaf, const struct cgroup *cgroup);
 /* When its program has ended: how many were killed by its memory limit. What still lives in it stays, with its limits. */
 uint64_t exec_cgroup_remove(struct exec_cgroup *leaf, struct cgroup *cgroup);
+/* Kills by the memory limits of all such leaves of a v2 cgroup, those that are gone included: none of the container's own. */
+uint64_t exec_cgroup_kills(const struct cgroup *cgroup, const struct cgroup_place *place);
 
 #endif

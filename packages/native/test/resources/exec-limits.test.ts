@@ -94,6 +94,29 @@ describe.each(kinds)("on %s", (kind) => {
     expect(isAlive(container.pid ?? 0)).toBe(true);
   });
 
+  test("what outlives it and is killed for its memory later is no kill of the container's either", async () => {
+    const result = await runtime.start(host.spec(["sleep", "1000"], { layers: layers(), limits: basic }));
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    const { value: other } = result;
+    /* The program ends while the one in the background waits for its input to end. */
+    const script = `mkfifo /go; setsid sh -c 'read x </go; exec probe hold ${60 * MIB}' & echo up`;
+    const program = await other.exec({ command: ["sh", "-c", script], limits: { memoryBytes: 24 * MIB } });
+    if (!program.ok) throw new Error(JSON.stringify(program.error));
+    const memory = cgroups.hierarchies.find(({ controllers }) => controllers.includes("memory"));
+    const leaf = join(memory?.path ?? "", host.cgroupParent, other.id, `berth-exec-${program.value.id}`);
+    const counts = join(leaf, memory?.version === 1 ? "memory.oom_control" : "memory.events");
+    program.value.stdout.resume();
+    program.value.stderr.resume();
+    expect(await program.value.exited).toMatchObject({ code: 0, oom: false });
+    const go = await other.exec({ command: ["sh", "-c", "echo go >/go"] });
+    expect(go.ok && (await go.value.exited).code).toBe(0);
+    await eventually(() => fieldOf(readFileSync(counts, "utf8"), "oom_kill") === 1);
+    expect(await other.stop({ signal: 9, graceMs: 5000 })).toMatchObject({
+      ...{ code: 137, signal: 9, oom: false, cause: "signalled" },
+    });
+    await other.remove();
+  });
+
   test("beyond its processes the kernel says EAGAIN", async () => {
     const program = await executed(["probe", "fork", "40"], { pids: 8 });
     expect(await firstOf(program)).toBe("7 Resource temporarily unavailable");
@@ -140,16 +163,38 @@ describe.each(kinds)("on %s", (kind) => {
     }
   });
 
-  test("the container's quota may be lowered below that of a program in it", async () => {
+  test("the container's quota may be lowered below that of a program in it, which has its own again when there is room", async () => {
     const program = await executed(["probe", "spin"], { cpuLimitMillis: 800 });
+    const leaf = leafOf("cpu", program);
+    /** On v2 a program keeps what it was given, and the kernel takes the smaller one of both. */
+    const quota = (): number => {
+      const text = (name: string): string => readFileSync(join(leaf, name), "utf8");
+      const [most = 0, period = 1] = existsSync(join(leaf, "cpu.max"))
+        ? text("cpu.max").split(" ").map(Number)
+        : [text("cpu.cfs_quota_us"), text("cpu.cfs_period_us")].map(Number);
+      return Math.round((1000 * most) / period);
+    };
+    const whileLowered = (own: number): number => (existsSync(join(leaf, "cpu.max")) ? 800 : own);
     await updated(container, { cpuLimitMillis: 200, memoryBytes: 128 * MIB });
     const { cpuThrottledPeriods: before } = await container.stats();
     await eventually(async () => ((await container.stats()).cpuThrottledPeriods ?? 0) > (before ?? 0) + 3);
-    program.close();
-    await program.exited;
-    const beyond = await executed(["true"], { cpuLimitMillis: 900 });
-    expect(await beyond.exited).toMatchObject({ code: 0 });
+    expect(quota()).toBe(whileLowered(200));
+    await updated(container, { cpuLimitMillis: 500, memoryBytes: 128 * MIB });
+    expect(quota()).toBe(whileLowered(500));
     await updated(container, { cpuLimitMillis: 1000, memoryBytes: 128 * MIB });
+    expect(quota()).toBe(800);
+
+    const holder = await executed(["probe", "hold", `${60 * MIB}`]);
+    expect(await firstOf(holder)).toBe("holding");
+    const refused = await container.update({ ...basic, cpuLimitMillis: 200, memoryBytes: 16 * MIB, pids: 64 });
+    expect(refused).toMatchObject({ ok: false, error: { stage: "cgroup.limit" } });
+    expect(quota()).toBe(800);
+    for (const one of [holder, program]) {
+      one.close();
+      await one.exited;
+    }
+    const beyond = await executed(["true"], { cpuLimitMillis: 1900 });
+    expect(await beyond.exited).toMatchObject({ code: 0 });
   });
 
   test("pauses and goes on with the container", async () => {

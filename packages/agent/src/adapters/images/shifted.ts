@@ -10,7 +10,7 @@ import { isMissing } from "../files/atomic-file.ts";
 import { openLayers, type Layers } from "./layers.ts";
 
 export interface Shifted {
-  /** Whether containers need copies of what lies in this directory. Asked once. */
+  /** Whether containers need copies of what lies in this directory. The kernel is asked until it answers. */
   readonly isNeeded: (directory: string) => Promise<boolean>;
   /** Resolves to the directory of the copy; `from` has the files. */
   readonly copy: (idBase: number, layer: { diffId: string; from: string }, signal: AbortSignal) => Promise<string>;
@@ -21,24 +21,31 @@ export interface Shifted {
 
 const DOOMED = ".gone-";
 
-const askKernel = async (directory: string): Promise<boolean> => {
+type CanMap = (directory: number) => Promise<boolean | undefined>;
+
+const ask = async (canMap: CanMap, directory: string): Promise<boolean | undefined> => {
   const opened = await open(directory, "r");
   try {
-    return !(await canMapIds(opened.fd));
+    return await canMap(opened.fd);
   } finally {
     await opened.close();
   }
 };
 
 /** `live`: ranges of containers that may run; copies of all others were left by a life that was killed. */
-export const openShifted = async (directory: string, live: ReadonlySet<number>): Promise<Shifted> => {
+export const openShifted = async (
+  directory: string,
+  live: ReadonlySet<number>,
+  canMap: CanMap = canMapIds,
+): Promise<Shifted> => {
   await mkdir(directory, { recursive: true, mode: 0o711 });
   for (const name of await readdir(directory)) {
     if (live.has(Number(name))) continue;
     // What cannot be deleted takes room; without a store nothing runs.
     await removeTree(join(directory, name)).catch(() => undefined);
   }
-  const asked = new Map<string, Promise<boolean>>();
+  /** Of a directory, whether its mounts can map ids: as the kernel said. */
+  const known = new Map<string, boolean>();
   const opened = new Map<number, Promise<Layers>>();
   const layersOf = (idBase: number): Promise<Layers> => {
     const before = opened.get(idBase);
@@ -50,11 +57,11 @@ export const openShifted = async (directory: string, live: ReadonlySet<number>):
   };
   let removals = 0;
   return {
-    isNeeded: (place) => {
-      const answer = asked.get(place) ?? askKernel(place);
-      asked.set(place, answer);
-      answer.catch(() => asked.delete(place));
-      return answer;
+    isNeeded: async (place) => {
+      const answer = known.get(place) ?? (await ask(canMap, place));
+      // Without an answer whoever mounts will see, and the next one asks again.
+      if (answer !== undefined) known.set(place, answer);
+      return answer === false;
     },
     copy: async (idBase, { diffId, from }, signal) => {
       const layers = await layersOf(idBase);
