@@ -5,9 +5,9 @@
  */
 import type { Alignments } from "./host-ends.ts";
 import type { GroupCounts } from "./group-counts.ts";
-import { evenness, mayStand, sightOf, type PlaceSight } from "./place-check.ts";
+import { BARRED, evensOf, sightOf } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
-import { SCORE_UNITS, withEnds } from "./score.ts";
+import { withEnds } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
 import { bestAligned, LANES, leafOf, scoreAt, setScore, topIn, topOf, topScoreIn, type Lane } from "./score-strip.ts";
 
@@ -25,10 +25,6 @@ const alignedIn = (lane: Lane, domain: number, even: number, aligned: Alignments
   return bestAligned(lane, [begins[domain] as number, begins[domain + 1] as number], even, aligned);
 };
 
-/** What evenness adds to the scores of a domain whose values begin there. */
-const evenUnits = (check: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): number =>
-  Math.round((evenness(check, sight, values, from) * SCORE_UNITS) / check.total);
-
 const inPlaces = (
   lane: Lane,
   check: RuleCheck,
@@ -36,14 +32,15 @@ const inPlaces = (
   rank: Int32Array,
   aligned: Alignments | undefined,
 ): Found | undefined => {
-  const { domains, slotAt, values } = lane.strip.sheet.partition;
-  const width = check.places.length;
-  const sight = sightOf(check, counts);
+  const { partition } = lane.strip.sheet;
+  const { domains, slotAt } = partition;
+  const evens = evensOf(check, sightOf(check, counts), partition);
   let [slot, score] = [-1, -1];
   for (let domain = 0; domain < domains; domain += 1) {
+    const even = evens[domain] as number;
+    if (even === BARRED) continue;
     const position = topIn(lane, domain);
-    if (position < 0 || !mayStand(check, sight, values, domain * width)) continue;
-    const even = evenUnits(check, sight, values, domain * width);
+    if (position < 0) continue;
     const best = aligned === undefined ? undefined : alignedIn(lane, domain, even, aligned);
     const its = best === undefined ? topScoreIn(lane, domain) + even : best.total;
     if (its < score) continue;
@@ -67,17 +64,18 @@ export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array, aligne
 export const scoreOn = (lane: Lane, counts: GroupCounts, aligned?: Alignments): ((slot: number) => number) => {
   const { check } = lane;
   const { kernel, partition } = lane.strip.sheet;
-  const { domainOf, positionOf, values } = partition;
+  const { domainOf, positionOf } = partition;
   const { i32 } = kernel;
   const first = leafOf(lane, 0);
-  const places = check === null || check.places.length === 0 ? null : { check, sight: sightOf(check, counts) };
+  const hasPlaces = check !== null && check.places.length > 0;
+  const evens = hasPlaces ? evensOf(check, sightOf(check, counts), partition) : null;
   return (slot) => {
     let score = i32[first + (positionOf[slot] as number) * LANES] as number;
     if (score < 0) return CANNOT;
-    if (places !== null) {
-      const from = (domainOf[slot] as number) * places.check.places.length;
-      if (!mayStand(places.check, places.sight, values, from)) return CANNOT;
-      score += evenUnits(places.check, places.sight, values, from);
+    if (evens !== null) {
+      const even = evens[domainOf[slot] as number] as number;
+      if (even === BARRED) return CANNOT;
+      score += even;
     }
     return aligned === undefined ? score : withEnds(score, aligned.of(slot));
   };

@@ -1,31 +1,38 @@
 /** How many allocations of each group every host and every place holds: what rules of placement are checked against. */
 import type { Place } from "./places.ts";
+import { SlotCounts } from "./slot-counts.ts";
 
 export interface GroupCounts {
   readonly total: (group: string) => number;
-  /** By slot, where there is one; true until the next change. */
-  readonly hostsOf: (group: string) => ReadonlyMap<number, number>;
+  /** By slot; true until the next change. */
+  readonly hostsOf: (group: string) => HostCounts;
   /** By value of the place; true until the next change. */
   readonly at: (group: string, path: string, place: Place) => Int32Array;
-  readonly add: (group: string, slot: number, by: 1 | -1) => void;
+  /** Returns true when before or now there is none of it anywhere. */
+  readonly add: (group: string, slot: number, by: 1 | -1) => boolean;
+  /** Another number after every change. */
+  readonly version: () => number;
   /** Hosts have other labels: what is known by place holds no more. */
   readonly forgetPlaces: () => void;
 }
 
+export type HostCounts = Pick<SlotCounts, "get">;
+
 interface Group {
   total: number;
-  readonly hosts: Map<number, number>;
+  readonly hosts: SlotCounts;
   readonly places: Map<string, { readonly place: Place; readonly counts: Int32Array }>;
 }
 
-const NOWHERE: ReadonlyMap<number, number> = new Map();
+const NOWHERE: HostCounts = new SlotCounts();
 
 export const createGroupCounts = (): GroupCounts => {
   const groups = new Map<string, Group>();
+  let version = 0;
   const groupOf = (name: string): Group => {
     const known = groups.get(name);
     if (known !== undefined) return known;
-    const group = { total: 0, hosts: new Map(), places: new Map() };
+    const group = { total: 0, hosts: new SlotCounts(), places: new Map() };
     groups.set(name, group);
     return group;
   };
@@ -39,26 +46,29 @@ export const createGroupCounts = (): GroupCounts => {
       const counts = new Int32Array(place.names.length);
       // Nobody is in it: nothing to remember.
       if (group === undefined) return counts;
-      for (const [slot, count] of group.hosts) {
+      group.hosts.each((slot, count) => {
         const value = place.valueOf[slot] as number;
         if (value >= 0) counts[value] = (counts[value] as number) + count;
-      }
+      });
       group.places.set(path, { place, counts });
       return counts;
     },
     add: (name, slot, by) => {
       const group = groupOf(name);
+      const wasNowhere = group.total === 0;
+      version += 1;
       group.total += by;
-      const count = (group.hosts.get(slot) ?? 0) + by;
-      if (count === 0) group.hosts.delete(slot);
-      else group.hosts.set(slot, count);
+      group.hosts.add(slot, by);
       for (const { place, counts } of group.places.values()) {
         const value = place.valueOf[slot] as number;
         if (value >= 0) counts[value] = (counts[value] as number) + by;
       }
       if (group.total === 0) groups.delete(name);
+      return wasNowhere || group.total === 0;
     },
+    version: () => version,
     forgetPlaces: () => {
+      version += 1;
       for (const group of groups.values()) group.places.clear();
     },
   };

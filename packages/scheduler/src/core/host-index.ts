@@ -33,7 +33,7 @@ import { createHostEnds, NO_END, type Alignments } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
 import { soonness, type ImageNeed } from "./image-start.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
-import { againstPlace, evenness, sightOf, valuesOf, type PlaceSight } from "./place-check.ts";
+import { againstPlace, evenness, sightOf, type PlaceSight } from "./place-check.ts";
 import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
@@ -158,9 +158,8 @@ export const createHostIndex = (
     table.add(slot, requestClass, sign === 1 ? -1 : 1);
     onChange?.(slot);
     for (const group of groups) {
-      const before = counts.total(group);
-      counts.add(group, slot, sign);
-      board.recount(group, slot, before === 0 || counts.total(group) === 0);
+      const isFirst = counts.add(group, slot, sign);
+      board.recount(group, slot, isFirst);
     }
   };
 
@@ -321,9 +320,12 @@ export const createHostIndex = (
         const ended = aligned === undefined ? scored : explainWithEnds(scored, aligned);
         return image === undefined ? ended : explainWithImage(ended, slotsOf(image).soonOn(slot));
       };
-      const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
-      if (check === null || check.total === 1) return withAll(packed);
-      const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), valuesOf(check, slot), 0);
+      const lane = requestClass.rules === null ? undefined : laneOf(requestClass);
+      const check = lane?.check ?? null;
+      if (lane === undefined || check === null || check.total === 1) return withAll(packed);
+      const { domainOf, values } = lane.strip.sheet.partition;
+      const from = (domainOf[slot] as number) * check.places.length;
+      const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), values, from);
       return withAll(explainWithRules(packed, check.total, check.preferred[slot] as number, even));
     },
     mark: () => growthCount,

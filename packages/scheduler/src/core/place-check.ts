@@ -3,36 +3,72 @@
  * A host has one value in each place (see places.ts); what is asked here, is asked of such a list of values.
  */
 import type { GroupCounts } from "./group-counts.ts";
-import type { Place } from "./places.ts";
+import type { Partition, Place } from "./places.ts";
 import type { RuleCheck, RuleRejection } from "./rule-check.ts";
 import type { Rules } from "./rules.ts";
+import { SCORE_UNITS } from "./score.ts";
+
+/** So far above the least a count is looked up instead of counted again. */
+const NEAR = 64;
+const UNKNOWN = -1;
 
 /** The counters that decide about places, read once for a choice among all domains. */
 export interface PlaceSight {
-  readonly spread: readonly { readonly counts: Int32Array; readonly least: number; readonly most: number }[];
-  readonly apart: readonly Int32Array[];
-  readonly together: readonly (Int32Array | null)[];
+  readonly spread: readonly { counts: Int32Array; least: number; most: number }[];
+  readonly apart: Int32Array[];
+  readonly together: (Int32Array | null)[];
+  /** The change of the counters that it was read after. */
+  version: number;
+  /** What `evensOf` said for these counters, and whether it did. */
+  evens: Int32Array;
+  hasEvens: boolean;
+  /** For its use. */
+  readonly near: Int32Array;
 }
 
-export const sightOf = ({ rules, places, eligible }: RuleCheck, counts: GroupCounts): PlaceSight => {
+export const blindSight = ({ spread, apart, together }: Rules): PlaceSight => ({
+  spread: spread.map(() => ({ counts: new Int32Array(), least: 0, most: 0 })),
+  apart: apart.map(() => new Int32Array()),
+  together: together.map(() => null),
+  version: -1,
+  evens: new Int32Array(),
+  hasEvens: false,
+  near: new Int32Array(NEAR),
+});
+
+/** True until the next change of a counter: a choice and its explanation read them once. */
+export const sightOf = (check: RuleCheck, counts: GroupCounts): PlaceSight => {
+  const { rules, places, eligible, sight } = check;
+  if (sight.version === counts.version()) return sight;
   const at = (group: string, place: number): Int32Array =>
     counts.at(group, rules.places[place] as string, places[place] as Place);
-  return {
-    spread: rules.spread.map(({ group, place }) => {
-      const found = at(group, place);
-      const may = eligible[place] as Uint8Array;
-      let [least, most] = [Number.MAX_SAFE_INTEGER, 0];
-      for (let value = 0; value < found.length; value += 1) {
-        if (may[value] === 0) continue;
-        const count = found[value] as number;
-        if (count < least) least = count;
-        if (count > most) most = count;
-      }
-      return { counts: found, least: least === Number.MAX_SAFE_INTEGER ? 0 : least, most };
-    }),
-    apart: rules.apart.map(({ group, place }) => at(group, place)),
-    together: rules.together.map(({ group, place }) => (counts.total(group) === 0 ? null : at(group, place))),
-  };
+  for (let of = 0; of < rules.spread.length; of += 1) {
+    const { group, place } = rules.spread[of] as Rules["spread"][number];
+    const one = sight.spread[of] as PlaceSight["spread"][number];
+    const found = at(group, place);
+    const may = eligible[place] as Uint8Array;
+    let [least, most] = [Number.MAX_SAFE_INTEGER, 0];
+    for (let value = 0; value < found.length; value += 1) {
+      if (may[value] === 0) continue;
+      const count = found[value] as number;
+      if (count < least) least = count;
+      if (count > most) most = count;
+    }
+    one.counts = found;
+    one.least = least === Number.MAX_SAFE_INTEGER ? 0 : least;
+    one.most = most;
+  }
+  for (let of = 0; of < rules.apart.length; of += 1) {
+    const { group, place } = rules.apart[of] as Rules["apart"][number];
+    sight.apart[of] = at(group, place);
+  }
+  for (let of = 0; of < rules.together.length; of += 1) {
+    const { group, place } = rules.together[of] as Rules["together"][number];
+    sight.together[of] = counts.total(group) === 0 ? null : at(group, place);
+  }
+  sight.version = counts.version();
+  sight.hasEvens = false;
+  return sight;
 };
 
 /** Which rule stands against the values that begin at `from`: a position in spread, apart and together, one after the other. */
@@ -59,11 +95,48 @@ const firstAgainst = (rules: Rules, sight: PlaceSight, values: Int32Array, from:
 };
 
 /** Whether another task may stand where the values that begin at `from` are. */
-export const mayStand = ({ rules }: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): boolean =>
+const mayStand = ({ rules }: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): boolean =>
   firstAgainst(rules, sight, values, from) < 0;
 
+/** Nobody may stand in such a domain. */
+export const BARRED = -(2 ** 31);
+
+/** What evenness adds to scores where the values begin at `from`, in units. */
+const evenUnits = (check: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): number =>
+  Math.round((evenness(check, sight, values, from) * SCORE_UNITS) / check.total);
+
+/** The same by domain, or BARRED. With one spread and nothing else, as mostly, it is a function of the count. */
+export const evensOf = (check: RuleCheck, sight: PlaceSight, { domains, values }: Partition): Int32Array => {
+  if (sight.hasEvens && sight.evens.length === domains) return sight.evens;
+  if (sight.evens.length !== domains) sight.evens = new Int32Array(domains);
+  sight.hasEvens = true;
+  const { evens, near } = sight;
+  const { rules } = check;
+  const width = rules.places.length;
+  const isSimple = rules.spread.length === 1 && rules.apart.length + rules.together.length === 0;
+  if (isSimple) {
+    const { counts, least } = sight.spread[0] as PlaceSight["spread"][number];
+    const most = least - 1 + ((rules.spread[0] as Rules["spread"][number]).maxSkew ?? Number.POSITIVE_INFINITY);
+    near.fill(UNKNOWN);
+    for (let domain = 0; domain < domains; domain += 1) {
+      const value = values[domain] as number;
+      const count = value < 0 ? most + 1 : (counts[value] as number);
+      const known = near[count - least];
+      if (count > most) evens[domain] = BARRED;
+      else if (known !== undefined && known !== UNKNOWN) evens[domain] = known;
+      else near[count - least] = evens[domain] = evenUnits(check, sight, values, domain);
+    }
+    return evens;
+  }
+  for (let domain = 0; domain < domains; domain += 1) {
+    const from = domain * width;
+    evens[domain] = mayStand(check, sight, values, from) ? evenUnits(check, sight, values, from) : BARRED;
+  }
+  return evens;
+};
+
 /** The values of a host. */
-export const valuesOf = ({ places }: RuleCheck, slot: number): Int32Array =>
+const valuesOf = ({ places }: RuleCheck, slot: number): Int32Array =>
   Int32Array.from(places, ({ valueOf }) => valueOf[slot] as number);
 
 /** What stands against the place of this host, or undefined. */

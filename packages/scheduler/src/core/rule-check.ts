@@ -3,7 +3,8 @@
  * may stand on the same. Everything that changes with each placement is a counter. Rules about places are in place-check.ts.
  */
 import { holds, pathsOf, whyNotLet, type Expression, type HostRejection, type Lookup } from "@berth/schema";
-import type { GroupCounts } from "./group-counts.ts";
+import type { GroupCounts, HostCounts } from "./group-counts.ts";
+import { blindSight, type PlaceSight } from "./place-check.ts";
 import type { Place } from "./places.ts";
 import type { Rules } from "./rules.ts";
 
@@ -20,6 +21,8 @@ export interface RuleCheck {
   readonly places: readonly Place[];
   /** See `eligibleIn`. */
   eligible: readonly Uint8Array[];
+  /** See `sightOf`. */
+  readonly sight: PlaceSight;
 }
 
 /** What is known of hosts: by slot. */
@@ -76,14 +79,14 @@ export const checkOf = (rules: Rules, facts: HostFacts): RuleCheck => {
   const places = rules.places.map(facts.placeOf);
   const weights = [...rules.prefer, ...rules.spread].reduce((sum, { weight }) => sum + Math.abs(weight) / 100, 0);
   const eligible = eligibleIn(places, allowed, facts.ready);
-  return { rules, allowed, preferred, total: 1 + weights, places, eligible };
+  return { rules, allowed, preferred, total: 1 + weights, places, eligible, sight: blindSight(rules) };
 };
 
 /** The counters that decide about hosts, read once for many of them. */
 export interface HostSight {
-  readonly limits: readonly ReadonlyMap<number, number>[];
+  readonly limits: readonly HostCounts[];
   /** Null: there is none of the group anywhere. */
-  readonly together: readonly (ReadonlyMap<number, number> | null)[];
+  readonly together: readonly (HostCounts | null)[];
 }
 
 export const hostSightOf = ({ rules }: RuleCheck, counts: GroupCounts): HostSight => ({
@@ -101,7 +104,7 @@ export const againstOthers = ({ rules }: RuleCheck, sight: HostSight, slot: numb
   }
   for (let at = 0; at < sight.together.length; at += 1) {
     const hosts = sight.together[at];
-    if (hosts !== null && hosts !== undefined && !hosts.has(slot)) {
+    if (hosts !== null && hosts !== undefined && hosts.get(slot) === 0) {
       return rules.hostTogether[at] as Rules["hostTogether"][number];
     }
   }

@@ -25,6 +25,7 @@ import {
   setOwn,
   setScore,
   Sheet,
+  wasRefused,
   type Lane,
   type Strip,
 } from "./score-strip.ts";
@@ -259,7 +260,8 @@ export const createScoreBoard = (
     if (lane.recounted.size === 0) return;
     const sight = sightOf(lane);
     for (const slot of lane.recounted) {
-      setScore(lane, slot, isRefused(lane, sight, slot) ? REFUSED : scoreOf(lane, slot));
+      const isNow = isRefused(lane, sight, slot);
+      if (isNow !== wasRefused(lane, slot)) setScore(lane, slot, isNow ? REFUSED : scoreOf(lane, slot));
     }
     lane.recounted.clear();
   };
@@ -339,6 +341,7 @@ export const createScoreBoard = (
       if (check !== null && lane.readiness !== readiness) {
         lane.readiness = readiness;
         check.eligible = eligibleIn(check.places, check.allowed, table.rows().ready);
+        check.sight.version = NONE_SEEN;
       }
       return lane;
     },
@@ -372,7 +375,8 @@ export const createScoreBoard = (
       if (lanesOf === undefined) return;
       for (const lane of lanesOf) {
         if (!lane.isLive) continue;
-        lane.recounted.add(slot);
+        // Its room is looked at by itself; only whether a rule refuses it is news.
+        if (isRefused(lane, sightOf(lane), slot) !== wasRefused(lane, slot)) lane.recounted.add(slot);
         const turns = isFirst && lane.check?.rules.hostTogether.some((rule) => rule.group === group) === true;
         // Whoever is not asked for long is scored anew some day.
         if (turns || lane.recounted.size > MAX_RECOUNTED) lane.isLive = false;

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { blindSight } from "./place-check.ts";
 import { partitionBy } from "./places.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import { ScoreKernel } from "./score-kernel.ts";
@@ -139,7 +140,16 @@ it("makes room for many more hosts than there were", () => {
 const checkWith = (total: number): RuleCheck => {
   const rules = { ...{ require: [], prefer: [], spread: [], apart: [], together: [] }, places: [] };
   const full = { ...rules, hostLimits: [], hostTogether: [] };
-  return { rules: full, allowed: new Uint8Array(), preferred: new Float64Array(), total, places: [], eligible: [] };
+  const sight = blindSight(full);
+  return {
+    rules: full,
+    allowed: new Uint8Array(),
+    preferred: new Float64Array(),
+    total,
+    places: [],
+    eligible: [],
+    sight,
+  };
 };
 
 const SIZE = 3;

@@ -194,6 +194,10 @@ export const leafOf = ({ strip, inside }: Pick<Lane, "strip" | "inside">, positi
 export const scoreAt = (lane: Lane, position: number): number =>
   lane.strip.sheet.kernel.i32[leafOf(lane, position)] as number;
 
+/** Whether a rule refused the host when it was looked at last. */
+export const wasRefused = (lane: Lane, slot: number): boolean =>
+  scoreAt(lane, lane.strip.sheet.partition.positionOf[slot] as number) === REFUSED;
+
 /** Sets the score of a host. */
 export const setScore = (lane: Lane, slot: number, score: number): void => {
   const { strip } = lane;
