@@ -243,6 +243,38 @@ test("a host is emptied: the plan comes first, Ctrl-C ends the wait only, a cord
   await settle("small", 3);
 });
 
+test("a daemon runs once on every host: on a closed one too, until a drain has ended, and again when it is open", async () => {
+  const { replicas: _none, ...program } = service("watch", 1, "10m", "16Mi");
+  await cluster.submit({ ...program, kind: "daemon" });
+  const all = await settle("watch", 3);
+  expect(all.map(({ hostId }) => hostId).toSorted()).toEqual(["host-1", "host-2", "host-3"]);
+  expect(await cluster.must(["job", "watch"])).toContain("3, one for each host");
+
+  const first = all.find(({ hostId }) => hostId === "host-2");
+  if (first === undefined) throw new Error("none on host-2");
+  await cluster.must(["host", "cordon", "host-2"]);
+  for (const pid of lasting(first.id)) kill(pid, "SIGKILL");
+  await eventually("it is started anew on the closed host", async () =>
+    (await runningOf("watch")).some((now) => now.index === first.index && now.hostId === "host-2" && now.attempt > 1),
+  );
+
+  const planned = await cluster.cli(["host", "drain", "host-2", "--dry-run"]);
+  expect(planned.stderr).toContain(`default/watch[${first.index}]  stops when all others have left: it is a daemon`);
+  const done = await cluster.cli(["host", "drain", "host-2", "--deadline", "0s"]);
+  expect(done, done.stderr).toMatchObject({ code: 0 });
+  expect((await runningOf("watch")).map(({ hostId }) => hostId).toSorted()).toEqual(["host-1", "host-3"]);
+  const why = (await cluster.must(["why", `watch[${first.index}]`])).split("\n");
+  const lines = [`default/watch[${first.index}] does not run: host-2 is drained`, "  not on 1 host:"];
+  expect(why.slice(0, 3)).toEqual([...lines, "    host-2: host-2 is drained"]);
+  expect(await cluster.must(["why", "watch", "--not", "host-2"])).toContain(
+    "host-2 is drained, so default/watch has no",
+  );
+  await cluster.must(["host", "uncordon", "host-2"]);
+  await settle("watch", 3);
+  await cluster.must(["stop", "watch"]);
+  await settle("small", 3);
+});
+
 test("no host ever had more booked than it may have", () => {
   expect(looks).toBeGreaterThan(20);
   expect(overcommitted).toEqual([]);

@@ -44,7 +44,7 @@ disconnect: { after: 90s, action: replace, singleton: false }
 \`\${INDEX}\` (the index of the task) and \`\${COUNT}\` (the number of tasks) are replaced in \`command\` and in the values of \`env\`; nothing else is, so \`\${HOME}\` reaches the shell as written. In the environment: \`BERTH_PROJECT\`, \`BERTH_JOB\`, \`BERTH_TASK\` (\`thumbs[17]\`), \`BERTH_INDEX\`, \`BERTH_COUNT\`, \`BERTH_ATTEMPT\`, \`BERTH_ALLOCATION\`, \`BERTH_HOST\`. A file written below a path of \`outputs\` is collected when the task exits with 0.`,
     `## Restarts
 
-After an attempt of a batch task: a code in \`exitCodes.fatal\` fails the task; a code in \`exitCodes.retry\`, or any code but 0 when \`on\` is \`failure\`, starts another attempt while \`max\` allows it; code 0 ends it as succeeded. A service is always started again unless it is stopped. Each wait doubles from the first of \`backoff\` to the longest. Attempts that ended because a host was lost or rebooted are repeated and not counted.`,
+After an attempt of a batch task: a code in \`exitCodes.fatal\` fails the task; a code in \`exitCodes.retry\`, or any code but 0 when \`on\` is \`failure\`, starts another attempt while \`max\` allows it; code 0 ends it as succeeded. A service, and a [daemon](../how-to/daemons.md), is always started again unless it is stopped. Each wait doubles from the first of \`backoff\` to the longest. Attempts that ended because a host was lost or rebooted are repeated and not counted.`,
     `## Defaults
 
 Berth keeps documents as specs: complete, in whole units. A batch job that says only what it must becomes:`,

@@ -34,6 +34,8 @@ export interface SimAgent {
   sealingKey: string | null;
   allocatable: Resources;
   devices: readonly Device[];
+  /** Null: it has no labels. */
+  zone: string | null;
   readonly containers: Map<AllocationId, Container>;
   readonly unacknowledged: AllocationReport[];
   epoch: number;
@@ -48,6 +50,7 @@ export const createAgent = (id: HostId, allocatable: Resources, devices: readonl
   sealingKey: null,
   allocatable,
   devices,
+  zone: null,
   containers: new Map(),
   unacknowledged: [],
   epoch: 0,
@@ -143,7 +146,7 @@ export const newKey = (agent: SimAgent): void => {
 };
 
 /** What it says of itself when it connects. */
-export const helloOf = ({ id, session, boot, devices, epoch, rev, sealingKey, ...agent }: SimAgent): Hello => {
+export const helloOf = ({ id, session, boot, devices, epoch, rev, sealingKey, zone, ...agent }: SimAgent): Hello => {
   const totals = deviceTotals(devices.map(({ kind, has }) => ({ kind, count: 1, each: has })));
   const allocatable = { ...agent.allocatable, more: { ...agent.allocatable.more, ...totals } };
   return {
@@ -161,6 +164,7 @@ export const helloOf = ({ id, session, boot, devices, epoch, rev, sealingKey, ..
       cgroupVersion: "v2",
       notEnforced: [],
       agentVersion: "0",
+      ...(zone !== null && { labels: { zone } }),
     },
     capacity: {
       ...{ capacity: allocatable, systemReserved: { cpuMillis: 0, memoryBytes: 0, pids: 0 }, allocatable },

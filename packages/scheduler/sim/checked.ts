@@ -10,6 +10,7 @@ export const ENDED = RANKS.length;
 export interface CheckedHost {
   allocatable: Resources | null;
   devices: readonly Device[];
+  zone: string | null;
   lost: boolean;
   silentMs: number | null;
 }
@@ -69,7 +70,8 @@ export const bookedOn = (allocations: Iterable<CheckedAllocation>, hostId: strin
 
 /** Whether another may take its place, as the job document promises, in its own words. */
 export const isOverdue = ({ spec }: CheckedAllocation, host: CheckedHost | undefined): boolean => {
-  if (host === undefined || host.silentMs === null) return false;
+  // A daemon belongs to its host.
+  if (host === undefined || host.silentMs === null || spec.kind === "daemon") return false;
   if (spec.disconnect === undefined) return host.lost;
   const { action, afterMs, singleton } = spec.disconnect;
   if (action === "keep") return false;

@@ -18,6 +18,7 @@ import {
   type Kept,
   renumber,
 } from "./checked.ts";
+import { createDaemonCheck, type DaemonCheck } from "./daemon-check.ts";
 import { givenTwice, wronglyGiven } from "./devices.ts";
 import { overQuota, type Held } from "./quotas.ts";
 import { createVolumeCheck } from "./volume-check.ts";
@@ -25,6 +26,7 @@ import { createVolumeCheck } from "./volume-check.ts";
 export interface Checker {
   /** Folds one transaction; returns a sentence for everything in it that must not be. */
   readonly check: (sequence: number, transaction: Transaction) => string[];
+  readonly daemons: DaemonCheck;
 }
 
 export const createChecker = (): Checker => {
@@ -32,6 +34,7 @@ export const createChecker = (): Checker => {
   const hosts = new Map<string, CheckedHost>();
   const allocations = new Map<string, CheckedAllocation>();
   const volumes = createVolumeCheck();
+  const daemons = createDaemonCheck();
   const kept = new Map<string, Kept>();
   const quotas = new Map<string, Quota>();
   let epoch = 0;
@@ -121,7 +124,7 @@ export const createChecker = (): Checker => {
   };
 
   /** Nobody holds room for whom the host or the wish is gone; a gang that loses some of it may give up the rest. */
-  const letGo = (gone: (name: string, one: Kept) => boolean): void => {
+  const letGo = (gone: (name: string, one: Kept) => boolean): string[] => {
     const gangs = new Set<string>();
     for (const [name, one] of kept) {
       if (!gone(name, one)) continue;
@@ -130,6 +133,7 @@ export const createChecker = (): Checker => {
       if (jobs.get(key)?.spec.gangMin !== undefined) gangs.add(key);
     }
     for (const name of kept.keys()) if (gangs.has(jobNamed(name))) kept.delete(name);
+    return [];
   };
 
   /** A gang that has lost one of it may give up the rest, also what is kept for it. */
@@ -179,7 +183,8 @@ export const createChecker = (): Checker => {
     if (placement.jobVersion !== job.version)
       wrong.push(`${name} placed in version ${placement.jobVersion} of ${job.version}`);
     if (job.stopped) wrong.push(`${name} placed although its job is stopped`);
-    if (placement.index >= job.spec.count) wrong.push(`${name} placed beyond the count of ${job.spec.count}`);
+    const { count } = job.spec;
+    if (count > 0 && placement.index >= count) wrong.push(`${name} placed beyond the count of ${count}`);
     if (task.succeeded) wrong.push(`${name} placed after it had succeeded`);
     if (placement.attempt !== task.attempts + 1)
       wrong.push(`${name} attempt ${placement.attempt} after ${task.attempts}`);
@@ -216,6 +221,7 @@ export const createChecker = (): Checker => {
     }
     const host = hosts.get(placement.hostId);
     wrong.push(...volumes.placed(placement, job.spec, host?.allocatable));
+    wrong.push(...daemons.placed(placement, job.spec, allocations.values()));
     if (host === undefined || host.allocatable === null)
       return [...wrong, `${name} placed on unknown ${placement.hostId}`];
     if (host.silentMs !== null) wrong.push(`${name} placed on ${placement.hostId}, which is silent`);
@@ -250,8 +256,7 @@ export const createChecker = (): Checker => {
       if (allocation.placement.hostId === hostId && allocation.rank !== ENDED) end(id, allocation, false);
     }
     hosts.delete(hostId);
-    letGo((_name, one) => one.hostId === hostId);
-    return [];
+    return letGo((_name, one) => one.hostId === hostId);
   };
 
   const submitted = (record: Extract<LogRecord, { kind: "job_submitted" }>): string[] => {
@@ -268,6 +273,7 @@ export const createChecker = (): Checker => {
   };
 
   const checkRecord = (record: LogRecord): string[] => {
+    daemons.saw(record);
     switch (record.kind) {
       case "leader_elected":
       case "leader_confirmed":
@@ -292,8 +298,7 @@ export const createChecker = (): Checker => {
       case "project_changed":
         quotas.set(record.project, record.quota);
         // Room that is kept beyond it may be given up.
-        letGo((name) => name.startsWith(`${record.project}/`));
-        return [];
+        return letGo((name) => name.startsWith(`${record.project}/`));
       case "project_removed":
         quotas.delete(record.project);
         return [];
@@ -327,21 +332,21 @@ export const createChecker = (): Checker => {
         return holding === 0 ? [] : [`${key} forgotten while it holds ${holding} allocations`];
       }
       case "host_enrolled":
-        hosts.set(record.hostId, { allocatable: null, devices: [], lost: false, silentMs: null });
+        hosts.set(record.hostId, { allocatable: null, devices: [], zone: null, lost: false, silentMs: null });
         return [];
       case "host_registered": {
         const host = hosts.get(record.hostId);
         if (host === undefined) return [`${record.hostId} registered without being admitted`];
         const { allocatable, devices = [] } = record.capacity;
-        const isOther = JSON.stringify(devices) !== JSON.stringify(host.devices);
+        const zone = record.inventory.labels?.["zone"] ?? null;
+        const isOther = zone !== host.zone || JSON.stringify(devices) !== JSON.stringify(host.devices);
         if (isLess(allocatable, host.allocatable) || isOther) letGo((_name, one) => one.hostId === record.hostId);
-        [host.allocatable, host.devices] = [allocatable, devices];
+        [host.allocatable, host.devices, host.zone] = [allocatable, devices, zone];
         return [];
       }
       case "host_cordoned":
       case "host_draining":
-        letGo((_name, one) => one.hostId === record.hostId);
-        return [];
+        return letGo((_name, one) => one.hostId === record.hostId);
       case "host_removed":
         return removed(record.hostId);
       case "host_disconnected":
@@ -384,6 +389,7 @@ export const createChecker = (): Checker => {
   };
 
   return {
+    daemons,
     check: (sequence, transaction) => {
       if (transaction.records.some((record) => record.kind === "leader_elected")) epoch = sequence;
       else if (transaction.epoch < epoch) return [];

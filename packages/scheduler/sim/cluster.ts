@@ -42,26 +42,14 @@ import { countErrors } from "./counts.ts";
 import { randomDevices } from "./devices.ts";
 import { describe } from "./describe.ts";
 import { dumpState } from "./dump.ts";
-import { dutyStep, randomHostSize } from "./duty.ts";
-import { otherLimits, randomSpec } from "./jobs.ts";
+import { dutyStep, randomHostSize, randomZone } from "./duty.ts";
+import type { SimOptions } from "./options.ts";
+import { otherLimits, randomJob, randomSpec } from "./jobs.ts";
 import { liftQuotas, quotaStep } from "./quotas.ts";
 import { seededRandom, type Random } from "./random.ts";
 import { createSecretCheck } from "./secret-check.ts";
 import { createDocumentCheck, firstSecrets, secretStep, withSecrets } from "./secrets.ts";
 import { volumeStep } from "./volumes.ts";
-
-export interface SimOptions {
-  readonly seed: number;
-  readonly hosts: number;
-  /** Whether jobs have priorities, budgets, gangs, run limits and projects of their own. */
-  readonly policy: boolean;
-  /** Whether projects get quotas and weights, and lose them. */
-  readonly quotas?: boolean;
-  /** Whether hosts have devices, and jobs ask for them. */
-  readonly devices?: boolean;
-  /** Whether projects have secrets that jobs refer to, and hosts that know none of them. */
-  readonly secrets?: boolean;
-}
 
 /** So many plans may follow from one, beside those that stop the rest of a gang. */
 const MAX_MORE = 3;
@@ -75,10 +63,7 @@ export class SimulatedCluster {
   /** One line per event, fixed columns: what a failing run is read by. */
   readonly trace: string[] = [];
   readonly #random: Random;
-  readonly #policy: boolean;
-  readonly #quotas: boolean;
-  readonly #devices: boolean;
-  readonly #secrets: boolean;
+  readonly #options: Required<SimOptions>;
   readonly #checkDocument = createDocumentCheck();
   readonly #checkSecrets = createSecretCheck();
   readonly #checker = createChecker();
@@ -90,14 +75,12 @@ export class SimulatedCluster {
 
   constructor(options: SimOptions) {
     this.#random = seededRandom(options.seed);
-    this.#policy = options.policy;
-    this.#quotas = options.quotas === true;
-    this.#devices = options.devices === true;
-    this.#secrets = options.secrets === true;
+    this.#options = { quotas: false, devices: false, daemons: false, secrets: false, ...options };
     this.append("election", [{ kind: "leader_elected", instance: "s1" }]);
-    if (this.#secrets) this.append("secret", firstSecrets(this.state));
+    if (this.#options.secrets) this.append("secret", firstSecrets(this.state));
     for (let at = 0; at < options.hosts; at += 1) {
       const agent = createAgent(`h${at + 1}` as HostId, randomHostSize(this.#random), this.#hostDevices());
+      if (this.#options.daemons) agent.zone = randomZone(this.#random);
       this.agents.push(agent);
       const enrolled = decideEnrol(this.state, { id: agent.id, publicKey: PUBLIC_KEY, by: "admin" });
       if (enrolled.ok) this.append("enrol", enrolled.value);
@@ -127,7 +110,7 @@ export class SimulatedCluster {
     // The core decides from a current state, so all of it must be news.
     if (!stale && changes.ignored > 0) errors.push(`${changes.ignored} records were ignored`);
     if (stale && changes.ignored !== records.length) errors.push("a deposed leader's records were folded");
-    if (this.#secrets) {
+    if (this.#options.secrets) {
       if (!stale) errors.push(...this.#checkSecrets(records));
       for (const { id } of this.agents) errors.push(...this.#checkDocument(this.state, desiredFor(this.state, id)));
     }
@@ -135,7 +118,7 @@ export class SimulatedCluster {
   }
 
   #hostDevices(): readonly Device[] {
-    return this.#devices ? randomDevices(this.#random) : [];
+    return this.#options.devices ? randomDevices(this.#random) : [];
   }
 
   #makeAllocationId = (): AllocationId => {
@@ -153,8 +136,9 @@ export class SimulatedCluster {
     if (this.#jobs > 0 && this.#random.chance(0.3)) return otherLimits(this.#random, this.state.jobs);
     if (!again) this.#jobs += 1;
     const number = again ? 1 + this.#random.below(this.#jobs) : this.#jobs;
-    const spec = randomSpec(this.#random, number, this.#policy, this.#devices);
-    return this.#secrets ? withSecrets(spec, this.#random) : spec;
+    const make = this.#options.daemons ? randomJob : randomSpec;
+    const spec = make(this.#random, number, this.#options.policy, this.#options.devices);
+    return this.#options.secrets ? withSecrets(spec, this.#random) : spec;
   }
 
   #hello(agent: SimAgent): void {
@@ -200,7 +184,7 @@ export class SimulatedCluster {
     this.append("plan", planned.records);
     if (planned.more || planned.records.length === 0) return planned.records.length > 0;
     this.#comeToRest();
-    this.#fail(unexplained(this.state, this.nowMs));
+    this.#fail([...unexplained(this.state, this.nowMs), ...this.#checker.daemons.missing(this.state, this.nowMs)]);
     return true;
   }
 
@@ -214,7 +198,7 @@ export class SimulatedCluster {
       const isBroken = inside(this.state).toStop.size > 0;
       const again = planEvaluations(this.state, this.#env(), { maxPlacements: 1_000 });
       if (again.records.length === 0) return;
-      const mayPlan = isBroken || (this.#policy && more < MAX_MORE);
+      const mayPlan = isBroken || (this.#options.policy && more < MAX_MORE);
       if (!mayPlan || rounds > 20) this.#fail([`planning again gives ${again.records.map(describe).join(", ")}`]);
       if (!isBroken) more += 1;
       this.#check(again.records);
@@ -318,7 +302,7 @@ export class SimulatedCluster {
     this.nowMs += below(3_000);
     const agent = pick(this.agents);
     if (agent === undefined) return;
-    const dice = below(this.#secrets ? 128 : this.#quotas ? 114 : 108);
+    const dice = below(this.#options.secrets ? 128 : this.#options.quotas ? 114 : 108);
     if (dice >= 126) this.#upgrade(agent);
     else if (dice >= 114) this.append("secret", secretStep(this.state, this.#random));
     else if (dice >= 108) this.append("project", quotaStep(this.state, this.#random));
@@ -341,6 +325,7 @@ export class SimulatedCluster {
     } else if (dice < 96) {
       agent.allocatable = randomHostSize(this.#random);
       agent.devices = this.#hostDevices();
+      if (this.#options.daemons) agent.zone = randomZone(this.#random);
       agent.session += 1;
       if (agent.online) this.#hello(agent);
     } else if (dice < 97) this.append("election", [{ kind: "leader_elected", instance: `s${below(3)}` }]);
@@ -362,12 +347,12 @@ export class SimulatedCluster {
     for (const agent of this.agents) {
       if (!agent.online) this.#toggle(agent);
       // What waits for an agent that knows secrets gets one.
-      if (this.#secrets && agent.sealingKey === null) this.#upgrade(agent);
+      if (this.#options.secrets && agent.sealingKey === null) this.#upgrade(agent);
       const opened = decideUncordon(this.state, agent.id, "ann");
       if (opened.ok) this.append("duty", opened.value);
     }
     for (const job of this.state.jobs.values()) {
-      if (job.spec.kind !== "service") continue;
+      if (job.spec.kind === "batch") continue;
       const stopped = decideStop(this.state, job.project, job.name, "drain");
       if (stopped.ok) this.append("stop", stopped.value);
     }

@@ -12,7 +12,8 @@ const jobErrors = (state: ClusterState): string[] => {
   const errors: string[] = [];
   for (const job of state.jobs.values()) {
     const total = Object.values(job.counts).reduce((sum, count) => sum + count, 0);
-    if (total !== job.spec.count) errors.push(`${job.key}: counts add up to ${total}, not ${job.spec.count}`);
+    const tasks = job.spec.kind === "daemon" ? job.tasks.length : job.spec.count;
+    if (total !== tasks) errors.push(`${job.key}: counts add up to ${total}, not ${tasks}`);
     const holding = [...state.allocations.values()].filter(({ key, state: at }) => key === job.key && !isTerminal(at));
     if (holding.length !== job.activeTasks)
       errors.push(`${job.key}: ${holding.length} active, counted ${job.activeTasks}`);
@@ -24,7 +25,8 @@ const jobErrors = (state: ClusterState): string[] => {
         errors.push(`${job.key}: ${found} tasks ${status}, counted ${job.counts[status]}`);
     }
     const open = job.tasks.filter((task) => task.status === "open").length;
-    if ((job.finishedAtMs !== null) !== (open === 0)) {
+    const mayFinish = job.spec.kind !== "daemon" || job.desired === "stop";
+    if ((job.finishedAtMs !== null) !== (open === 0 && mayFinish)) {
       errors.push(`${job.key}: finished at ${job.finishedAtMs} with ${open} open tasks, ${holding.length} allocations`);
     }
   }
@@ -100,7 +102,7 @@ const ledgerErrors = (state: ClusterState): string[] => {
 /** A sentence for everything that does not add up. */
 export const countErrors = (state: ClusterState): string[] => {
   const active = [...state.jobs.values()].filter((job) => job.finishedAtMs === null);
-  const tasks = active.reduce((sum, job) => sum + job.spec.count, 0);
+  const tasks = active.reduce((sum, job) => sum + job.tasks.length, 0);
   const total = tasks === state.activeTaskCount ? [] : [`${tasks} unfinished tasks, counted ${state.activeTaskCount}`];
   return [...total, ...jobErrors(state), ...hostErrors(state), ...ledgerErrors(state), ...projectErrors(state)];
 };

@@ -12,6 +12,8 @@ export const randomHostSize = ({ below }: Random): Resources => ({
   more: { diskBytes: 128 * MiB * (1 + below(8)) },
 });
 
+export const randomZone = ({ chance }: Random): string => (chance(0.6) ? "a" : "b");
+
 /** He closes, opens, empties or removes it; undefined when he is refused. */
 export const dutyStep = (
   state: ClusterState,

@@ -1,5 +1,6 @@
 /** Jobs of every kind, small enough for the hosts of a simulation. */
 import { deviceTotals, PRIORITY_BANDS, type JobName, type JobSpec, type ProjectName } from "@berth/schema";
+import { ZONE_RULE } from "./daemon-check.ts";
 import { randomAsks } from "./devices.ts";
 import type { Random } from "./random.ts";
 
@@ -27,6 +28,20 @@ const policy = ({ below, chance, pick }: Random, count: number): Partial<JobSpec
   ...(chance(0.2) && { disruption: chance(0.5) ? { maxUnavailable: below(3) } : { minAvailable: below(3) } }),
   ...(count > 1 && chance(0.3) && { gangMin: 2 + below(count - 1) }),
 });
+
+/** What a daemon says otherwise; some of them only on hosts of one zone. */
+const daemonOf = ({ chance }: Random): Partial<JobSpec> => ({
+  ...{ kind: "daemon", count: 0, maxRunning: null, volumes: [], runTimeoutMs: null },
+  ...(chance(0.5) && { placement: { require: [ZONE_RULE] } }),
+});
+
+/** Some of these are daemons. */
+export const randomJob = (random: Random, number: number, usesPolicy: boolean, usesDevices: boolean): JobSpec => {
+  const { disconnect, gangMin, ...spec } = randomSpec(random, number, usesPolicy, usesDevices);
+  if (!random.chance(0.4))
+    return { ...spec, ...(disconnect && { disconnect }), ...(gangMin !== undefined && { gangMin }) };
+  return { ...spec, ...daemonOf(random), restart: { ...spec.restart, on: "always" } };
+};
 
 export const randomSpec = (random: Random, number: number, usesPolicy: boolean, usesDevices: boolean): JobSpec => {
   const { below, chance, pick } = random;

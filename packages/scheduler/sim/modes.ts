@@ -1,11 +1,13 @@
 /** The kinds of runs that there are, each with more in its world than the one before. */
-import { SimulatedCluster, type SimOptions } from "./cluster.ts";
+import { SimulatedCluster } from "./cluster.ts";
+import type { SimOptions } from "./options.ts";
 
 export const MODES = {
   plain: { policy: false },
   policy: { policy: true },
   quotas: { policy: true, quotas: true },
   devices: { policy: true, devices: true },
+  daemons: { policy: true, daemons: true, quotas: true, devices: true },
   secrets: { policy: true, quotas: true, secrets: true },
 } as const satisfies Record<string, Omit<SimOptions, "seed" | "hosts">>;
 

@@ -9,12 +9,15 @@ import { JobSpecSchema } from "./job.ts";
 const strict = { additionalProperties: false } as const;
 const whole = Type.Integer({ minimum: 0 });
 
-/** How many tasks of a job are in which state; they add up to `count`. */
+/** How many tasks of a job are in which state; they add up to `count`, see `taskTotal`. */
 export const TaskCountsSchema = Type.Object(
   { pending: whole, starting: whole, running: whole, stopping: whole, succeeded: whole, failed: whole, stopped: whole },
   strict,
 );
 export type TaskCounts = Static<typeof TaskCountsSchema>;
+
+/** How many tasks a job has: of a daemon as many as there are, or have been, hosts for it. */
+export const taskTotal = (counts: TaskCounts): number => Object.values(counts).reduce((sum, count) => sum + count, 0);
 
 export const JOB_STATES = ["pending", "running", "stopping", "succeeded", "failed", "stopped"] as const;
 

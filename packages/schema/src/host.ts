@@ -109,6 +109,8 @@ export const HostViewSchema = Type.Object(
     capacity: CapacitySchema,
     reserved: ResourcesSchema,
     allocations: count,
+    /** A drain has come to its end: closed for daemons, too, until it is opened or closed anew. */
+    drained: Type.Optional(Type.Literal(true)),
     /** When what is left on a draining host is stopped. */
     drainDeadlineAtMs: Type.Optional(Type.Union([count, Type.Null()])),
     usage: Type.Union([HostUsageSchema, Type.Null()]),
@@ -133,14 +135,17 @@ export const DrainRequestSchema = Type.Object(
 );
 export type DrainRequest = Static<typeof DrainRequestSchema>;
 
-/** `move`: to that host, as things are now. `finish`: it may end by itself. `wait`: no other host has room for it yet. */
+/**
+ * `move`: to that host, as things are now. `finish`: it may end by itself. `wait`: no other host has room for it yet. `stop`:
+ * a daemon, which belongs to this host and stops when all others have left.
+ */
 export const DrainStepSchema = Type.Object(
   {
     allocation: AllocationIdSchema,
     project: ProjectNameSchema,
     job: JobNameSchema,
     index: count,
-    kind: Type.Enum(["move", "finish", "wait"]),
+    kind: Type.Enum(["move", "finish", "wait", "stop"]),
     to: Type.Union([HostIdSchema, Type.Null()]),
   },
   { additionalProperties: false },

@@ -170,7 +170,11 @@ describe("a bad document", () => {
       { ...batch, volumes: [{ source: "/a", target: "/b", readonly: true }] },
       [{ pointer: "/volumes/0/readonly", message: 'unknown key "readonly"; did you mean "readOnly"?' }],
     ],
-    ["wrong kind", { ...batch, kind: "servce" }, [{ pointer: "/kind", message: "must be one of service, batch" }]],
+    [
+      "wrong kind",
+      { ...batch, kind: "servce" },
+      [{ pointer: "/kind", message: "must be one of service, batch, daemon" }],
+    ],
     [
       "wrong types",
       { ...batch, command: ["x", 3], array: { size: "3" }, resources: { cpu: { request: [] } } },

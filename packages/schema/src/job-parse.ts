@@ -1,5 +1,6 @@
 /** Job document → job spec: defaults, quantities, and the rules that JSON Schema cannot say. All errors at once. */
 import { containerSettingsOf } from "./container-parse.ts";
+import { checkDaemon } from "./daemon-parse.ts";
 import { decoder } from "./decode.ts";
 import { devicesOf } from "./device-parse.ts";
 import { DocumentErrors } from "./job-errors.ts";
@@ -131,6 +132,7 @@ const furtherLimitsOf = (
 };
 
 const countOf = (document: JobDocument, errors: DocumentErrors): Pick<JobSpec, "count" | "maxRunning"> => {
+  if (document.kind === "daemon") return { count: 0, maxRunning: null };
   if (document.kind === "service") {
     if (document.array !== undefined) errors.add("/array", 'a service has "replicas"; "array" is for kind: batch');
     return { count: document.replicas ?? 1, maxRunning: null };
@@ -226,7 +228,7 @@ const restartOf = (document: JobDocument, errors: DocumentErrors): JobSpec["rest
   const both = retryCodes.find((code) => fatalCodes.includes(code));
   if (both !== undefined) errors.add("/restart/exitCodes", `${both} is listed as retry and as fatal`);
   return {
-    on: on ?? (document.kind === "service" ? "always" : max === undefined ? "never" : "failure"),
+    on: on ?? (document.kind !== "batch" ? "always" : max === undefined ? "never" : "failure"),
     max: max ?? null,
     backoffFirstMs,
     backoffLongestMs,
@@ -282,12 +284,13 @@ export const parseJobDocument = (input: unknown): Result<JobSpec, Problem> => {
   if (!decoded.ok) return err(invalid(decoded.error));
   const document = decoded.value;
   const errors = new DocumentErrors();
-  if (document.kind === "service" && document.restart?.on === "never") {
-    errors.add("/restart/on", "a service is restarted; use kind: batch for work that ends");
+  if (document.kind !== "batch" && document.restart?.on === "never") {
+    errors.add("/restart/on", `a ${document.kind} is restarted; use kind: batch for work that ends`);
   }
-  if (document.kind === "service" && document.outputs !== undefined) {
-    errors.add("/outputs", "outputs are collected when a task succeeds; a service never ends");
+  if (document.kind !== "batch" && document.outputs !== undefined) {
+    errors.add("/outputs", `outputs are collected when a task succeeds; a ${document.kind} never ends`);
   }
+  checkDaemon(document, errors);
   const command = document.command ?? [];
   if (command[0] === "") errors.add("/command/0", "the program is empty");
   command.forEach((word, at) => {

@@ -21,6 +21,7 @@ const quantity = (description: string) => Type.Union([Type.String({ maxLength: 3
 const duration = (description: string) => Type.String({ maxLength: 32, description });
 const strict = { additionalProperties: false } as const;
 
+export const JOB_KINDS = ["service", "batch", "daemon"] as const;
 export const MAX_TASKS = 100_000;
 const count = (description: string) => Type.Integer({ minimum: 1, maximum: MAX_TASKS, description });
 const absolute = (description: string) => Type.String({ pattern: "^/", maxLength: 4096, description });
@@ -31,7 +32,9 @@ export const JobDocumentSchema = Type.Object(
   {
     name: JobNameSchema,
     project: Type.Optional(ProjectNameSchema),
-    kind: Type.Enum(["service", "batch"], { description: "service: runs until stopped; batch: runs to its end" }),
+    kind: Type.Enum([...JOB_KINDS], {
+      description: "service: runs until stopped; batch: runs to its end; daemon: one task on every host, until stopped",
+    }),
     image: Type.String({
       minLength: 1,
       maxLength: 512,
@@ -263,7 +266,7 @@ export const JobSpecSchema = Type.Object(
   {
     name: JobNameSchema,
     project: ProjectNameSchema,
-    kind: Type.Enum(["service", "batch"]),
+    kind: Type.Enum([...JOB_KINDS]),
     image: Type.String({ minLength: 1, maxLength: 512 }),
     /** Empty: what the image names. */
     command: Type.Array(Type.String()),
@@ -276,7 +279,8 @@ export const JobSpecSchema = Type.Object(
     /** Each of another kind; their totals are in `requests.more`. */
     devices: Type.Optional(Type.Array(DeviceAskSchema, { maxItems: MAX_DEVICE_ASKS })),
     limits: LimitsSchema,
-    count: Type.Integer({ minimum: 1, maximum: MAX_TASKS }),
+    /** 0 of a daemon: its tasks follow the hosts. */
+    count: Type.Integer({ minimum: 0, maximum: MAX_TASKS }),
     maxRunning: nullable(Type.Integer({ minimum: 1 })),
     placement: Type.Optional(PlacementRulesSchema),
     /** Absent: production, level 50. */

@@ -229,6 +229,8 @@ export const OutcomeSchema = Type.Union([
 /** What would happen, or has happened, to one task. The same shape answers `plan`, `why` and the dashboard. */
 export type Outcome = Static<typeof OutcomeSchema>;
 
+export const MAX_LACKING = 50;
+
 /** `GET …/tasks/:index/why`: the outcome, and one sentence that says it. */
 export const WhySchema = Type.Object(
   {
@@ -241,6 +243,19 @@ export const WhySchema = Type.Object(
     queue: Type.Optional(QueuePlaceSchema),
     /** Of a task that is placed: the hosts that it could have now, its own room given back, best first. */
     now: Type.Optional(Type.Array(CandidateSchema, { maxItems: 8 })),
+    /** Of a daemon: the hosts on which none of it runs or is about to, and why, the first by name; `total` counts all. */
+    lacking: Type.Optional(
+      Type.Object(
+        {
+          total: Type.Integer({ minimum: 0 }),
+          hosts: Type.Array(
+            Type.Object({ hostId: HostIdSchema, sentence: Type.String() }, { additionalProperties: false }),
+            { maxItems: MAX_LACKING },
+          ),
+        },
+        { additionalProperties: false },
+      ),
+    ),
   },
   { additionalProperties: false },
 );

@@ -23,7 +23,7 @@ const disruption = (document: JobDocument, errors: DocumentErrors): Pick<Policy,
 
 const gang = (document: JobDocument, errors: DocumentErrors): Pick<Policy, "gangMin"> => {
   const given = document.gang;
-  if (given === undefined || given === false) return {};
+  if (given === undefined || given === false || document.kind === "daemon") return {};
   const tasks = (document.kind === "service" ? document.replicas : document.array?.size) ?? 1;
   const min = given === true ? tasks : given.min;
   const at = given === true ? "/gang" : "/gang/min";

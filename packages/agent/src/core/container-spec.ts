@@ -66,7 +66,8 @@ export const environmentOf = (
     BERTH_JOB: allocation.job,
     BERTH_TASK: taskName(allocation.job, allocation.index),
     BERTH_INDEX: String(allocation.index),
-    BERTH_COUNT: String(spec.count),
+    // The tasks of a daemon follow the hosts: their number is another one tomorrow.
+    ...(spec.kind !== "daemon" && { BERTH_COUNT: String(spec.count) }),
     BERTH_ATTEMPT: String(allocation.attempt),
     BERTH_ALLOCATION: allocation.id,
     BERTH_HOST: host,

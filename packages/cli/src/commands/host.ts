@@ -94,6 +94,8 @@ const stepLine = (step: DrainPlan["steps"][number]): string => {
       return `  ${task}  may end by itself until the deadline`;
     case "wait":
       return `  ${task}  waits: no other host has room for it now`;
+    case "stop":
+      return `  ${task}  stops when all others have left: it is a daemon`;
   }
 };
 

@@ -1,5 +1,13 @@
 /** `berth job JOB`: one job with its tasks, each by its latest attempt. */
-import { formatBytes, formatCpu, formatDuration, taskName, type AllocationView, type JobView } from "@berth/schema";
+import {
+  formatBytes,
+  formatCpu,
+  formatDuration,
+  taskName,
+  taskTotal,
+  type AllocationView,
+  type JobView,
+} from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
 import { getJob, jobRef, listAllocations } from "../client/queries.ts";
 import { allocationColumns, countsText } from "../output/columns.ts";
@@ -83,7 +91,7 @@ const jobText = (job: JobView, items: readonly AllocationView[], options: TextOp
     ["state", `${paint(options.colors, toneOf(job.state), job.state)}${exit}`],
     [
       "tasks",
-      `${spec.count}${spec.maxRunning === null ? "" : `, at most ${spec.maxRunning} at a time`}: ${countsText(job)}`,
+      `${taskTotal(job.tasks)}${spec.kind === "daemon" ? ", one for each host" : ""}${spec.maxRunning === null ? "" : `, at most ${spec.maxRunning} at a time`}: ${countsText(job)}`,
     ],
     ["command", plainLine(spec.command.map(quoted).join(" "))],
     [
@@ -107,7 +115,7 @@ const jobText = (job: JobView, items: readonly AllocationView[], options: TextOp
   if (rows.length < attempts.length) lines.push(`… and ${attempts.length - rows.length} more (-o wide shows all)`);
   const waiting = job.tasks.pending;
   if (waiting > 0 && job.pendingReason !== null) {
-    const index = firstWithout(attempts, spec.count);
+    const index = firstWithout(attempts, taskTotal(job.tasks));
     lines.push("", `${waiting} waiting; why: ${options.command} why '${taskName(job.name, index)}'`);
   }
   return `${lines.join("\n")}\n`;

@@ -1,6 +1,6 @@
 /** `berth logs TASK`: what a task wrote, byte for byte: its stdout on stdout, its stderr on stderr. */
 import { Option } from "commander";
-import { isTerminal, problem, taskName, type AllocationView } from "@berth/schema";
+import { isTerminal, problem, taskName, taskTotal, type AllocationView } from "@berth/schema";
 import type { ConnectionOptions } from "../client/connection.ts";
 import type { Client } from "../client/client.ts";
 import { copyOutput, type StreamName } from "../client/follow.ts";
@@ -76,8 +76,11 @@ const sinksFor = (io: Io, options: LogsOptions): Partial<Record<StreamName, Pick
 const nothingToShow = async (client: Client, ref: TaskRef, attempt: number | undefined): Promise<Failure> => {
   const name = `${ref.project}/${ref.job}[${ref.index}]`;
   const { value: job } = await getJob(client, { project: ref.project, job: ref.job });
-  if (ref.index >= job.spec.count) {
-    return failureOf(problem("task.not_found", `${ref.job} has ${job.spec.count} tasks: 0 to ${job.spec.count - 1}`));
+  const count = taskTotal(job.tasks);
+  if (ref.index >= count) {
+    return failureOf(
+      problem("task.not_found", `${ref.job} has ${count} tasks${count === 0 ? "" : `: 0 to ${count - 1}`}`),
+    );
   }
   if (attempt !== undefined) {
     return failureOf(problem("allocation.not_found", `${name} has no attempt ${attempt} any more`)).with({

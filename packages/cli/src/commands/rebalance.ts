@@ -67,6 +67,7 @@ const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 const STAYS: Readonly<Record<StayReason, string>> = {
   batch: "of batch jobs, which would start anew",
+  daemon: "of daemons, which belong to their hosts",
   not_settled: "of jobs that are starting, stopping or being replaced",
   rules: "with rules about where others are",
   volumes: "with volumes, which stay where their data is",

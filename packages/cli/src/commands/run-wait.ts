@@ -13,7 +13,7 @@ import { Exit, Failure } from "../failure.ts";
 import { say, type Io, type Sink } from "../io.ts";
 import { printDocument, type Format } from "../output/format.ts";
 import { createProgress, type Progress } from "../output/progress.ts";
-import { endLine, isTerminalJob } from "../output/progress-text.ts";
+import { endLine, isTerminalJob, wantedOf } from "../output/progress-text.ts";
 import { plainLine } from "../output/style.ts";
 
 /** After the end of the job its last bytes of output may still be on their way, but not for long. */
@@ -62,7 +62,7 @@ const timedOut = (job: JobView): Failure =>
     next: [`berth job ${nameOf(job)}`, `berth stop ${nameOf(job)}`],
   });
 
-/** The last state worth waiting for: the end of a batch job, a service with all its tasks running. */
+/** The last state worth waiting for: the end of a batch job, a service with all its tasks running, a daemon on all its hosts. */
 const watch = async (
   io: Io,
   client: Client,
@@ -89,7 +89,7 @@ const watch = async (
       last = seen;
       await output?.update(seen);
       if (output === undefined || !output.hasBegun()) await progress.update(seen);
-      if (seen.spec.kind === "service" && seen.tasks.running === seen.spec.count) return seen;
+      if (seen.spec.kind !== "batch" && seen.tasks.running === wantedOf(seen)) return seen;
     }
     return last;
   } finally {
@@ -134,7 +134,7 @@ const createOutput = (io: Io, client: Client, job: JobView, progress: Progress, 
     hasBegun: () => begun,
     update: async (seen) => {
       // A service is waited for only until it is up: its output is for `berth logs -f`.
-      if (seen.spec.kind === "service" || (seen.tasks.pending === 1 && followed.size === 0)) return;
+      if (seen.spec.kind !== "batch" || (seen.tasks.pending === 1 && followed.size === 0)) return;
       const attempts = await attemptsOf(client, ref, { signal, bridge: true });
       for (const one of attempts.toReversed()) {
         if (one.jobVersion === job.version && !followed.has(one.id)) follow(one);
@@ -160,7 +160,11 @@ const createOutput = (io: Io, client: Client, job: JobView, progress: Progress, 
 const conclude = async (io: Io, client: Client, job: JobView): Promise<number> => {
   const { colors } = io.err;
   if (!isTerminalJob(job)) {
-    await say(io, `${job.name} is up: ${job.tasks.running} running. Its output: ${io.command} logs -f ${nameOf(job)}`);
+    const where =
+      job.spec.kind === "daemon" && job.tasks.running === 0
+        ? " no host is one for it yet"
+        : ` ${job.tasks.running} running`;
+    await say(io, `${job.name} is up:${where}. Its output: ${io.command} logs -f ${nameOf(job)}`);
     return Exit.ok;
   }
   if (job.state === "succeeded") {

@@ -8,6 +8,7 @@ import {
   problem,
   routePath,
   Routes,
+  taskTotal,
   type AllocationId,
   type AllocationView,
   type SessionRequest,
@@ -86,8 +87,11 @@ export const allocationToTalkTo = async (client: Client, named: string, project:
   if (running !== undefined) return running;
   const name = `${ref.project}/${ref.job}[${ref.index}]`;
   const { value: job } = await getJob(client, { project: ref.project, job: ref.job });
-  if (ref.index >= job.spec.count) {
-    throw failureOf(problem("task.not_found", `${ref.job} has ${job.spec.count} tasks: 0 to ${job.spec.count - 1}`));
+  const count = taskTotal(job.tasks);
+  if (ref.index >= count) {
+    throw failureOf(
+      problem("task.not_found", `${ref.job} has ${count} tasks${count === 0 ? "" : `: 0 to ${count - 1}`}`),
+    );
   }
   const newest = attempts[0];
   const state = newest === undefined ? "pending" : isTerminal(newest.state) ? `over (${newest.state})` : newest.state;

@@ -290,7 +290,10 @@ describe("logs", () => {
   });
 
   test("of a task that has not started say what to ask", async () => {
-    const handler = routes({ "GET /v1/allocations": page([]), "GET /v1/jobs/default/hello": { json: jobView() } });
+    const handler = routes({
+      "GET /v1/allocations": page([]),
+      "GET /v1/jobs/default/hello": { json: jobView({ tasks: { pending: 1 } }) },
+    });
     const { status, err } = await berth(handler, ["logs", "hello"]);
     expect(status).toBe(66);
     expect(err).toContain("try: berth why 'default/hello[0]'");

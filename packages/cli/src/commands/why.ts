@@ -5,7 +5,7 @@ import type { ConnectionOptions } from "../client/connection.ts";
 import { attemptsOf, taskRef, type TaskRef } from "../client/queries.ts";
 import type { Io } from "../io.ts";
 import { printDocument } from "../output/format.ts";
-import { evidence, nowLines, queueLine, score } from "../output/outcome.ts";
+import { evidence, lackingLines, nowLines, queueLine, score } from "../output/outcome.ts";
 import { plainLine } from "../output/style.ts";
 import { endOfAttempt } from "./run-wait.ts";
 import {
@@ -55,6 +55,7 @@ const why = async (io: Io, client: Client, ref: TaskRef, { output }: FormatOptio
     plainLine(value.sentence),
     ...evidence(value.outcome).map((line) => `  ${plainLine(line)}`),
     ...nowLines(value.now ?? []).map((line) => `  ${plainLine(line)}`),
+    ...lackingLines(value.lacking).map((line) => `  ${plainLine(line)}`),
     ...(value.queue === undefined ? [] : [`  ${plainLine(queueLine(value.queue))}`]),
     ...ended
       .slice(0, MAX_ENDS)

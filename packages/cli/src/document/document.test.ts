@@ -169,7 +169,7 @@ describe("a broken document is shown where it is broken", () => {
         job.yaml:1:1: "image" is missing
              1 | {"name": "x", "kind": }
                | ^
-        job.yaml:1:23: must be one of service, batch
+        job.yaml:1:23: must be one of service, batch, daemon
              1 | {"name": "x", "kind": }
                |                       ^
       exit 65"

@@ -12,6 +12,7 @@ import {
   type QueuePlace,
   type ScoreBreakdown,
   type UnblockHint,
+  type Why,
 } from "@berth/schema";
 
 export const amount = (dimension: AnyDimension, value: number): string => {
@@ -122,4 +123,16 @@ export const queueLine = ({ position, of, priority, risen, waitedMs, share, rece
     `queue: ${position} of ${of} jobs, ${priority}${rise}, waits ${formatDuration(waitedMs)}; ` +
     `its project holds ${percent(share)} of the cluster, ${percent(recentShare)} lately`
   );
+};
+
+/** Of a daemon: where none of it is. */
+export const lackingLines = (lacking: Why["lacking"]): string[] => {
+  if (lacking === undefined || lacking.total === 0) return [];
+  const { hosts, total } = lacking;
+  const rest = total - hosts.length;
+  return [
+    `not on ${total === 1 ? "1 host" : `${total} hosts`}:`,
+    ...hosts.map(({ hostId, sentence }) => `  ${hostId}: ${sentence}`),
+    ...(rest > 0 ? [`  … and ${rest} more`] : []),
+  ];
 };

@@ -6,7 +6,7 @@ import type { JobView } from "@berth/schema";
 import type { Io } from "../io.ts";
 import { createLayerView, type Followed } from "./layers.ts";
 import { createLive } from "./live.ts";
-import { doneOf, isTerminalJob, progressLine, progressWords } from "./progress-text.ts";
+import { doneOf, wantedOf, isTerminalJob, progressLine, progressWords } from "./progress-text.ts";
 
 const STEPS = 10;
 const QUIET_MS = 15_000;
@@ -37,7 +37,7 @@ export const createProgress = (io: Pick<Io, "err" | "nowMs">, quiet = false): Pr
     // The end has a sentence of its own.
     if (isTerminalJob(job)) return;
     const text = progressWords(job);
-    const step = `${job.state} ${Math.floor((doneOf(job) / job.spec.count) * STEPS)}`;
+    const step = `${job.state} ${Math.floor((doneOf(job) / Math.max(1, wantedOf(job))) * STEPS)}`;
     const atMs = io.nowMs();
     if (said !== undefined && (said.text === text || (said.step === step && atMs - said.atMs < QUIET_MS))) return;
     said = { step, text, atMs };

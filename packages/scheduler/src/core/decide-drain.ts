@@ -5,11 +5,13 @@
  *            its disruption budget allows it
  *   batch:   may come to its end
  *   both:    stopped at the deadline, wherever they can go
+ *   daemon:  when all others have left
  *
  * A host that has nothing left is cordoned: that is the end of a drain. A host that does not answer waits, since nobody
  * there would hear of it. Changes nothing.
  */
 import type { HostId, JobKey, LogRecord } from "@berth/schema";
+import { DRAINED_BY } from "./daemons.ts";
 import { mayStop } from "./disruption.ts";
 import { withoutHosts } from "./granted.ts";
 import { placeTask } from "./place-task.ts";
@@ -33,13 +35,16 @@ const leave = (
   moving: Set<JobKey>,
   nowMs: number,
 ): LogRecord[] => {
-  if (host.allocations.length === 0) return [{ kind: "host_cordoned", hostId: host.id, by: "drain" }];
+  if (host.allocations.length === 0) return [{ kind: "host_cordoned", hostId: host.id, by: DRAINED_BY }];
   const isOver = host.drainDeadlineAtMs !== null && nowMs >= host.drainDeadlineAtMs;
+  const isLast = host.allocations.every(({ spec }) => spec.kind === "daemon");
   const records: LogRecord[] = [];
-  for (const { desired, id, index, key } of host.allocations) {
+  for (const { desired, id, index, key, spec: own } of host.allocations) {
     const job = state.jobs.get(key);
     if (job === undefined || desired === "stop") continue;
-    if (!isOver) {
+    if (own.kind === "daemon") {
+      if (!isLast) continue;
+    } else if (!isOver) {
       if (job.spec.kind === "batch" || moving.has(job.key)) continue;
       const { pending, starting, stopping } = job.counts;
       if (pending + starting + stopping > 0) continue;

@@ -19,7 +19,7 @@ export const decideForget = (state: ClusterState): LogRecord[] => {
     if (job === undefined || job.activeTasks > 0) continue;
     records.push({ kind: "job_forgotten", project: job.project, job: job.name });
     jobs -= 1;
-    tasks -= job.spec.count;
+    tasks -= job.tasks.length;
   }
   return records;
 };

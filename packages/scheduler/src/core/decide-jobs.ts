@@ -76,7 +76,7 @@ export const submitAction = (state: ClusterState, spec: JobSpec): Result<SubmitA
   const isSame = sameValue(job.spec, spec);
   // Nothing is booked by limits, so that nothing has to be placed anew. A batch job that is the same is refused below.
   if (!isSame && sameValue(job.spec, { ...spec, limits: job.spec.limits })) return ok("change_limits");
-  if (job.spec.kind === "service") return ok(isSame ? "unchanged" : "replace");
+  if (job.spec.kind !== "batch") return ok(isSame ? "unchanged" : "replace");
   const left = job.counts.pending + job.counts.starting + job.counts.running + job.counts.stopping;
   return err(
     problem(
@@ -92,11 +92,12 @@ const tooMany = (state: ClusterState, spec: JobSpec, replaced: JobRecord | undef
   if (!replacesActive && unfinished >= MAX_JOBS) {
     return problem("job.too_many", `${unfinished} jobs have not finished, the limit is ${MAX_JOBS}; stop some or wait`);
   }
-  const tasks = state.activeTaskCount - (replacesActive ? replaced.spec.count : 0);
-  if (tasks + spec.count > MAX_ACTIVE_TASKS) {
+  const tasks = state.activeTaskCount - (replacesActive ? replaced.tasks.length : 0);
+  const count = spec.kind === "daemon" ? state.hosts.size : spec.count;
+  if (tasks + count > MAX_ACTIVE_TASKS) {
     return problem(
       "job.too_many",
-      `${spec.count} tasks more than the ${tasks} of unfinished jobs would exceed the limit of ${MAX_ACTIVE_TASKS}; stop some jobs or wait`,
+      `${count} tasks more than the ${tasks} of unfinished jobs would exceed the limit of ${MAX_ACTIVE_TASKS}; stop some jobs or wait`,
     );
   }
   return undefined;

@@ -11,6 +11,6 @@ export const mayStop = (job: MutableJob, taken = 0): number => {
   const { pending, starting, running, stopping } = job.counts;
   if (disruption.minAvailable !== undefined) return Math.max(0, running - disruption.minAvailable - taken);
   // Tasks of a batch job that wait for their first turn were not taken away by anybody.
-  const away = kind === "service" ? pending + starting + stopping : stopping;
+  const away = kind !== "batch" ? pending + starting + stopping : stopping;
   return Math.max(0, (disruption.maxUnavailable ?? 0) - away - taken);
 };

@@ -18,6 +18,7 @@ export const drainPlan = (state: ClusterState, hostId: HostId, deadlineMs: numbe
       const job = copy.jobs.get(key);
       if (job === undefined) return [];
       const task = { allocation: id, project, job: name, index };
+      if (job.spec.kind === "daemon") return [{ ...task, kind: "stop", to: null }];
       if (job.spec.kind === "batch" && deadlineMs > 0) return [{ ...task, kind: "finish", to: null }];
       const { requestClass, spec } = job;
       const wanting = { spec, requestClass, index };

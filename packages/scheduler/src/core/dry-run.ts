@@ -17,6 +17,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { exceedsQuota, submitAction } from "./decide-jobs.ts";
+import { planDaemon } from "./dry-run-daemon.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
@@ -234,6 +235,12 @@ const pick = ({ sentence, outcome }: { readonly sentence: string; readonly outco
   outcome,
 });
 
+/** What of it runs and would be stopped. */
+const stopsOf = (state: MutableState, job: MutableJob | undefined): number =>
+  [...(job?.tasks ?? []).map(({ active }) => active), ...(job?.extra.values() ?? [])].filter(
+    (id) => id !== null && state.allocations.get(id)?.desired === "run",
+  ).length;
+
 /**
  * The plan for a submission of `spec`, after all work that is queued before it. Tasks that wait for their previous
  * allocation to end are held: where they go is decided when it has.
@@ -263,6 +270,15 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
       const higher = standing(other, env.nowMs) - priorityOf(spec);
       return higher > 0 || (higher === 0 && share(other.project) <= share(spec.project));
     };
+    if (spec.kind === "daemon") {
+      const version = (job?.version ?? 0) + 1;
+      const all = planDaemon(state, spec, version, env, ALL_QUEUED);
+      const used = all.flatMap(({ outcome }) => ("hostId" in outcome ? [outcome.hostId] : []));
+      const cut =
+        all.length > MAX_TASKS_LISTED ? [`only the first ${MAX_TASKS_LISTED} of ${all.length} tasks are listed`] : [];
+      const warnings = [...cut, ...notEnforced(state, new Set(used), spec)];
+      return ok({ ...head, version, stops: stopsOf(state, job), tasks: all.slice(0, MAX_TASKS_LISTED), warnings });
+    }
     const ahead = { ...ALL_QUEUED, isAhead, replaced: job };
     const { tasks, hostsUsed, totals } = planOn(state, tentative, env, ahead, (_planned, serving) =>
       simulate(state, tentative, serving, spec, job, env.nowMs),
@@ -273,10 +289,6 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
         `only the first ${tasks.length} of ${spec.count} tasks are listed; of all, ${totals.placed + totals.preempts} would be placed now, ${totals.held} held, ${totals.blocked} blocked`,
       );
     }
-    const active = [...(job?.tasks ?? [])].filter((task) => task.active !== null).map((task) => task.active);
-    const stops = [...active, ...(job?.extra.values() ?? [])].filter(
-      (id) => id !== null && state.allocations.get(id)?.desired === "run",
-    ).length;
-    return ok({ ...head, version: (job?.version ?? 0) + 1, stops, tasks, warnings });
+    return ok({ ...head, version: (job?.version ?? 0) + 1, stops: stopsOf(state, job), tasks, warnings });
   });
 };

@@ -6,8 +6,8 @@ import { SOME_DAY } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
-import { placeTask, wantingOf } from "./place-task.ts";
-import { findEviction } from "./preempt.ts";
+import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
+import { findEviction, findEvictionAt } from "./preempt.ts";
 import { claimOf, QuotaBook, type QuotaHold } from "./quota.ts";
 import { heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
@@ -145,9 +145,15 @@ const roomAt = (
 export type KeptFor = Extract<HostRejection, { reason: "kept" }>;
 
 /** Hosts that could take it but for the room that is promised there to somebody else. */
-export const keptFrom = (state: MutableState, promised: readonly Promised[], job: Asking, nowMs: number): KeptFor[] =>
+export const keptFrom = (
+  state: MutableState,
+  promised: readonly Promised[],
+  job: Asking & Pick<Wanting, "hostId">,
+  nowMs: number,
+): KeptFor[] =>
   promised
-    .filter((kept) => kept.job !== job && mayBackfill(state, kept, job, nowMs) === "kept")
+    .filter(({ slot }) => job.hostId === undefined || state.index.idOf(slot) === job.hostId)
+    .filter((kept) => kept.job.spec !== job.spec && mayBackfill(state, kept, job, nowMs) === "kept")
     .map(({ slot, job: { key: keptFor }, atMs }) => {
       const untilMs = atMs < SOME_DAY ? atMs : null;
       return { hostId: state.index.idOf(slot), reason: "kept", keptFor, untilMs };
@@ -161,9 +167,16 @@ export const waitHint = (state: MutableState, serving: Serving, job: MutableJob)
 };
 
 /** The least priority with which it would get the room of others; none that helps only against its own tasks. */
-export const priorityHint = (state: MutableState, serving: Serving, job: MutableJob): UnblockHint[] => {
+export const priorityHint = (
+  state: MutableState,
+  serving: Serving,
+  job: MutableJob,
+  { hostId }: Pick<Wanting, "hostId">,
+): UnblockHint[] => {
   if (mountsVolumes(job.spec)) return [];
-  const eviction = findEviction(state, job.requestClass, Number.POSITIVE_INFINITY, serving.taken);
+  const asking = [job.requestClass, Number.POSITIVE_INFINITY, serving.taken] as const;
+  const slot = hostId === undefined ? undefined : state.hosts.get(hostId)?.slot;
+  const eviction = slot === undefined ? findEviction(state, ...asking) : findEvictionAt(state, slot, ...asking);
   if (eviction === undefined || eviction.victims.length === 0) return [];
   if (eviction.victims.some(({ key }) => key === job.key)) return [];
   const top = eviction.victims.reduce((most, one) => (priorityOf(one.spec) > priorityOf(most.spec) ? one : most));

@@ -5,7 +5,6 @@
 import {
   type HostId,
   type AllocationId,
-  type Candidate,
   type HostRejection,
   err,
   jobKey,
@@ -17,8 +16,9 @@ import {
   type Problem,
   type ProjectName,
   type Result,
-  type Why,
 } from "@berth/schema";
+import { explainPlanned, keyOf, plannedOf } from "./planned-task.ts";
+import { whyRetired } from "./daemons.ts";
 import { rejection } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
 import { planOn } from "./plan.ts";
@@ -35,25 +35,16 @@ import { withoutPromises, type Promised } from "./backfill.ts";
 import { isGivenUp, patienceOf } from "./patience.ts";
 import type { ImageSight } from "./image-start.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
-import { queuePlace } from "./queue-place.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { RuleRejection } from "./rule-check.ts";
-import { blockedSentence, explainChosen, holdSentence, preemptsSentence, heldBy, type Explained } from "./sentences.ts";
+import { blockedSentence, explainChosen, holdSentence, heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
-import {
-  inside,
-  type AllocationRecord,
-  type ClusterState,
-  type MutableJob,
-  type MutableState,
-  type TaskRecord,
-} from "./state.ts";
-import { tentatively, type Chosen, type Tentative } from "./tentative.ts";
+import { type AllocationRecord, type MutableJob, type MutableState, type TaskRecord } from "./state.ts";
+import { type Chosen, type Tentative } from "./tentative.ts";
 import { mountsVolumes, type VolumeSight } from "./volumes.ts";
 import { unblockHints, type Seen } from "./unblock-hints.ts";
-import { victimOf } from "./victims.ts";
 
-const RUNNERS_UP = 3;
+export const RUNNERS_UP = 3;
 
 /** Every host that said hello, by id, with what it has left now (tentative bookings included). */
 const seenHosts = (state: MutableState, requestClass: RequestClass, sight: VolumeSight): Seen[] => {
@@ -101,7 +92,8 @@ export const explainRequest = (
   }
   const keptBy = new Map<string, HostRejection>(kept.map((one) => [one.hostId, one]));
   return withoutPromises(tentative, promised, () => {
-    const seen = seenHosts(state, asked, sight);
+    const all = seenHosts(state, asked, sight);
+    const seen = wanting.hostId === undefined ? all : all.filter(({ room }) => room.hostId === wanting.hostId);
     const hosts = seen
       .map((one) => firstFailing(one, asked, state.dimensions) ?? keptBy.get(one.room.hostId))
       .filter((refused) => refused !== undefined)
@@ -168,8 +160,9 @@ const explainWanting = (
     explainGang(state, tentative, serving, job, subject, nowMs);
   if (held !== undefined) return held;
   const promised = serving?.promised ?? [];
-  const kept = keptFrom(state, promised, job, nowMs);
-  const explained = explainRequest(state, tentative, wantingOf(job, index), subject, "look", { promised, kept });
+  const wanting = wantingOf(job, index);
+  const kept = keptFrom(state, promised, wanting, nowMs);
+  const explained = explainRequest(state, tentative, wanting, subject, "look", { promised, kept });
   if (explained.outcome.kind !== "blocked") return explained;
   // Where its volumes are is said host by host.
   if (kept[0] !== undefined && !mountsVolumes(job.spec)) {
@@ -178,13 +171,14 @@ const explainWanting = (
   }
   const { hosts, unblockedBy } = explained.outcome;
   if (serving === undefined) return explained;
-  // Before another host, which is always the last resort.
-  const others = unblockedBy.slice(0, -1);
+  // Before another host, which is always the last resort, where another would do.
+  const isLast = unblockedBy.at(-1)?.kind === "add_host" ? 1 : 0;
+  const others = unblockedBy.slice(0, unblockedBy.length - isLast);
   const hints = [
     ...waitHint(state, serving, job),
     ...others,
-    ...priorityHint(state, serving, job),
-    ...unblockedBy.slice(-1),
+    ...priorityHint(state, serving, job, wanting),
+    ...unblockedBy.slice(others.length),
   ];
   return { ...explained, outcome: { kind: "blocked", hosts, unblockedBy: hints.slice(0, 16) } };
 };
@@ -238,6 +232,8 @@ export const explainTask = (
   serving?: Serving,
 ): Explained => {
   const subject = `${job.project}/${taskName(job.name, task.index)}`;
+  if (task.status === "stopped" && job.daemon !== null && job.desired === "run")
+    return { sentence: whyRetired(state, job, task), outcome: { kind: "finished", result: "stopped" } };
   if (task.status !== "open") return explainEnd(subject, task, task.status);
   const active = task.active === null ? undefined : state.allocations.get(task.active);
   if (active !== undefined) return explainActive(state, tentative, job, subject, active, nowMs, serving);
@@ -273,7 +269,13 @@ export const taskAt = (
   if (job === undefined) return err(problem("job.not_found", `there is no job ${project}/${name}`));
   const task = job.tasks[index];
   if (task !== undefined) return ok({ job, task });
-  const range = job.spec.count === 1 ? "its only task is 0" : `its tasks are 0 to ${job.spec.count - 1}`;
+  const { length } = job.tasks;
+  const range =
+    length === 0
+      ? "no host is one for it yet"
+      : length === 1
+        ? "its only task is 0"
+        : `its tasks are 0 to ${length - 1}`;
   return err(problem("task.not_found", `${project}/${name} has no task ${index}; ${range}`));
 };
 
@@ -290,80 +292,14 @@ export const explainWaiting = (
   images?: ImageSight,
 ): Explained =>
   planOn(state, tentative, { nowMs, makeAllocationId: noIds, images }, AHEAD, ({ records }, serving) => {
-    const subject = `${job.project}/${taskName(job.name, task.index)}`;
-    for (const record of records) {
-      const one =
-        record.kind === "allocation_placed" ? record.placement : record.kind === "room_reserved" ? record : null;
-      if (one === null || one.index !== task.index || jobKey(one.project, one.job) !== job.key) continue;
-      const { hostId } = one;
-      if ("score" in one) {
-        const image = images?.of(job.spec.image)?.startOn(hostId);
-        const placed = explainChosen(subject, { hostId, score: one.score, runnersUp: [], image });
-        const lost = one.replaces === null ? "" : `, because ${silentHost(state, one.replaces)}`;
-        return { ...placed, sentence: `${placed.sentence}${lost}` };
-      }
-      const victims = one.victims.map((id) => victimOf(state, id)).filter((victim) => victim !== undefined);
-      return { sentence: preemptsSentence(subject, hostId, victims), outcome: { kind: "preempts", hostId, victims } };
-    }
-    return explainTask(state, tentative, job, task, nowMs, serving);
+    const planned = records.map(plannedOf).find((one) => one?.index === task.index && keyOf(one) === job.key);
+    return planned === undefined || planned === null
+      ? explainTask(state, tentative, job, task, nowMs, serving)
+      : explainPlanned(state, job, planned, images);
   });
-
-const silentHost = (state: MutableState, id: AllocationId): string => {
-  const hostId = state.allocations.get(id)?.hostId;
-  return `${hostId} is ${hostId === undefined ? "lost" : state.hosts.get(hostId)?.state}`;
-};
 
 /** Ids for plans that nobody appends. */
 export const noIds = (): AllocationId => "" as AllocationId;
 
 export const waits = (state: MutableState, job: MutableJob, task: TaskRecord): boolean =>
   job.desired === "run" && task.status === "open" && (task.active === null || isGivenUp(state, task.active));
-
-/**
- * The best hosts for an attempt that has one, on the room and the rules of now with its own given back: what it scored when
- * it was placed says nothing of the others, which have changed since. Costs as much as one placement.
- */
-const placedNow = (
-  state: MutableState,
-  tentative: Tentative,
-  job: MutableJob,
-  { active, index }: TaskRecord,
-): readonly Candidate[] | undefined => {
-  const allocation = active === null ? undefined : state.allocations.get(active);
-  const host = allocation === undefined ? undefined : state.hosts.get(allocation.hostId);
-  const isOld = job.desired === "stop" || allocation?.jobVersion !== job.version;
-  if (allocation === undefined || host === undefined || isOld) return undefined;
-  tentative.bookAt(host.slot, allocation.requestClass, -1);
-  const { chosen } = placeTask(state, tentative, wantingOf(job, index), "look", RUNNERS_UP);
-  return chosen === undefined ? [] : [{ hostId: chosen.hostId, score: chosen.score }, ...chosen.runnersUp];
-};
-
-/** Why this task is placed, held, blocked or over, with every host's first failing check when it is blocked. */
-export const why = (
-  clusterState: ClusterState,
-  project: ProjectName,
-  name: JobName,
-  index: number,
-  nowMs: number,
-  images?: ImageSight,
-): Result<Why, Problem> => {
-  const state = inside(clusterState);
-  const found = taskAt(state, project, name, index);
-  if (!found.ok) return found;
-  const { job, task } = found.value;
-  const isWaiting = waits(state, job, task);
-  const { sentence, outcome } = tentatively(state.index, (tentative) =>
-    isWaiting
-      ? explainWaiting(state, tentative, job, task, nowMs, images)
-      : explainTask(state, tentative, job, task, nowMs),
-  );
-  const queue = isWaiting ? queuePlace(state, job, nowMs) : undefined;
-  const now = isWaiting
-    ? undefined
-    : tentatively(state.index, (tentative) => {
-        tentative.images = images;
-        return placedNow(state, tentative, job, task);
-      });
-  const more = { ...(queue !== undefined && { queue }), ...(now !== undefined && { now: [...now] }) };
-  return ok({ project, job: name, index, sentence, outcome, ...more });
-};

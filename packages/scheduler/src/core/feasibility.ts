@@ -107,6 +107,8 @@ export const firstShort = (available: ArrayLike<number>, from: number, request: 
 export interface HostRoom {
   readonly hostId: HostId;
   readonly ready: boolean;
+  /** It is, for daemons. */
+  readonly open: boolean;
   readonly allocatable: Vector;
   readonly free: Vector;
   /** Models of its devices, by column. */
@@ -119,6 +121,8 @@ export interface Request {
   readonly unknown: { readonly name: string; readonly amount: number } | null;
   /** What it needs of devices. */
   readonly wishes: readonly Wish[];
+  /** It tolerates a host that is closed for others. */
+  readonly daemon: boolean;
 }
 
 type Refused =
@@ -131,11 +135,11 @@ type Refused =
  */
 export const rejection = (
   host: HostRoom,
-  { request, unknown, wishes }: Request,
+  { daemon, request, unknown, wishes }: Request,
   names: readonly string[],
 ): Refused | undefined => {
   const { hostId } = host;
-  if (!host.ready) return { hostId, reason: "lost" };
+  if (!(daemon ? host.open : host.ready)) return { hostId, reason: "lost" };
   if (unknown !== null) {
     const { name, amount } = unknown;
     return { hostId, reason: "too_small", dimension: name, requested: amount, free: 0, short: amount };

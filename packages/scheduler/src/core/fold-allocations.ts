@@ -1,6 +1,7 @@
 /** Folding what happens to allocations: placed, reported, stopped. Each returns false when it contradicts the state. */
 import { isForward, jobKey, type LogRecord } from "@berth/schema";
 import { account, changeTask, endAllocation, giveUp, recount, touchDocument, type Folding } from "./fold-tasks.ts";
+import { takesDaemons } from "./daemons.ts";
 import { bookedFor } from "./granted.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import { reserve, unreserve } from "./reservations.ts";
@@ -17,6 +18,8 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   if (job === undefined || task === undefined || host === undefined) return false;
   if (job.version !== placement.jobVersion || job.desired === "stop" || task.status !== "open") return false;
   // The one rule that keeps an index from running twice: what is active must be replaced by name.
+  // Nor does a task of a daemon run anywhere but on its own host.
+  if (task.hostId !== undefined && task.hostId !== host.id) return false;
   if (task.active !== placement.replaces || state.allocations.has(placement.id)) return false;
   const replaced = placement.replaces === null ? undefined : state.allocations.get(placement.replaces);
   // It has its place now, there or elsewhere. Before what it replaces ends, so that nothing wants that room in between.
@@ -115,7 +118,8 @@ export const foldReserved = (folding: Folding, record: RecordOf<"room_reserved">
   const job = state.jobs.get(jobKey(record.project, record.job));
   const task = job?.tasks[record.index];
   const host = state.hosts.get(record.hostId);
-  if (job === undefined || task === undefined || host?.state !== "ready") return false;
+  if (job === undefined || task === undefined || host === undefined) return false;
+  if (!(job.daemon === null ? host.state === "ready" : takesDaemons(host) && task.hostId === host.id)) return false;
   if (job.version !== record.jobVersion || !job.wanting.has(task.index)) return false;
   const preemptedBy = { project: job.project, job: job.name, index: task.index };
   for (const id of record.victims) {

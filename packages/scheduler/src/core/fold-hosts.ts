@@ -1,5 +1,7 @@
 /** Folding what is known of hosts: admitted, registered, silent, back, closed, removed. Each returns false when it contradicts the state. */
 import { leaseTermsOf, noResources, type LogRecord } from "@berth/schema";
+import { DRAINED_BY, takesDaemons } from "./daemons.ts";
+import { followHost, forgetHost } from "./fold-daemons.ts";
 import { bookable, learnNames, toVector } from "./feasibility.ts";
 import {
   changeTask,
@@ -39,7 +41,9 @@ const announce = (folding: Folding, host: MutableHost): void => {
   const { state, changes } = folding;
   describeHost(state, host);
   changes.hosts.add(host.id);
-  if (host.state !== "ready") dropReservations(folding, host);
+  const mayStay = takesDaemons(host);
+  if (host.state !== "ready") dropReservations(folding, host, ({ job }) => job.daemon === null || !mayStay);
+  followHost(folding, host);
   for (const { id, index, key } of host.allocations) {
     const job = state.jobs.get(key);
     if (job === undefined) continue;
@@ -79,6 +83,7 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
     state: "enrolled",
     silentMs: 0,
     duty: "open",
+    drained: false,
     drainDeadlineAtMs: null,
     session: null,
     bootId: null,
@@ -180,6 +185,7 @@ export const foldDuty = (
   if (host === undefined) return false;
   const wasAnswering = answers(host);
   const duty = { host_cordoned: "cordoned", host_uncordoned: "open", host_draining: "draining" } as const;
+  host.drained = host.duty === "draining" && record.kind === "host_cordoned" && record.by === DRAINED_BY;
   host.duty = duty[record.kind];
   host.drainDeadlineAtMs = record.kind === "host_draining" ? record.deadlineAtMs : null;
   if (wasAnswering) host.state = stateByDuty[host.duty];
@@ -203,6 +209,7 @@ export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">):
   host.allocatable = noResources();
   announce(folding, host);
   state.hosts.delete(host.id);
+  forgetHost(folding, host);
   changes.hosts.delete(host.id);
   changes.documents.delete(host.id);
   changes.removed.hosts.add(host.id);

@@ -1,6 +1,7 @@
 /** Folding what users did to jobs: submitted, stopped, forgotten. Each returns false when the record contradicts the state. */
 import { jobKey, type AllocationId, type JobKey, type LogRecord } from "@berth/schema";
 import { createBitset } from "./bitset.ts";
+import { createDaemon, placeAll, retire, wantingFor } from "./daemons.ts";
 import {
   changeTask,
   forgetAllocations,
@@ -58,8 +59,11 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
   if (record.jobVersion !== (old?.version ?? 0) + 1) return false;
 
   const active = activeOf(old);
+  const daemon = createDaemon(spec);
+  const hosts = daemon === null ? [] : placeAll(state, daemon, old?.daemon);
+  const count = daemon === null ? spec.count : hosts.length;
   const tasks: MutableTask[] = [];
-  for (let index = 0; index < spec.count; index += 1) {
+  for (let index = 0; index < count; index += 1) {
     tasks.push({
       index,
       status: "open",
@@ -70,9 +74,10 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
       notBeforeMs: 0,
       exit: null,
       history: old?.tasks[index]?.history ?? NO_HISTORY,
+      ...(daemon !== null && { hostId: hosts[index] ?? null }),
     });
   }
-  const extra = new Map([...active].filter(([index]) => index >= spec.count));
+  const extra = new Map([...active].filter(([index]) => index >= count));
   const stopping = active.size - extra.size;
   const requestClass = state.classes.retain(state.dimensions, spec);
   const job: MutableJob = {
@@ -90,7 +95,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
     exitCode: null,
     tasks,
     counts: {
-      pending: spec.count - stopping,
+      pending: count - stopping,
       starting: 0,
       running: 0,
       stopping,
@@ -101,11 +106,12 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
     activeTasks: active.size,
     requestClass,
     queueKey: queueKeyOf(requestClass, spec),
-    wanting: createBitset(spec.count),
+    wanting: daemon === null ? createBitset(count) : wantingFor(count),
     stranded: new Set(),
     displaced: new Set(),
     extra,
     reserved: new Map(),
+    daemon,
   };
   if (old !== undefined) {
     for (const reservation of old.reserved.values()) unreserve(state, reservation);
@@ -113,14 +119,19 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
     // What is left of it has no budget any more.
     if (old.spec.disruption !== undefined) state.budgetChanges += 1;
     state.classes.release(old.requestClass);
-    for (const task of old.tasks.slice(spec.count)) forgetAllocations(folding, task.history);
-    if (state.finished.delete(key)) state.finishedTaskCount -= old.spec.count;
-    else state.activeTaskCount -= old.spec.count;
+    for (const task of old.tasks.slice(count)) forgetAllocations(folding, task.history);
+    if (state.finished.delete(key)) state.finishedTaskCount -= old.tasks.length;
+    else state.activeTaskCount -= old.tasks.length;
+    state.daemons.delete(old);
   }
-  state.activeTaskCount += spec.count;
+  state.activeTaskCount += count;
   state.jobs.set(key, job);
+  if (daemon !== null) state.daemons.add(job);
   for (const id of active.values()) stopSoon(state, id);
-  for (const task of tasks) refreshWanting(state, job, task);
+  for (const task of tasks) {
+    if (daemon !== null) changeTask(folding, job, task, () => retire(state, job, task));
+    else refreshWanting(state, job, task);
+  }
   for (const index of extra.keys()) refreshExtra(state, job, index);
   rememberKey(state, key, record);
   changes.removed.jobs.delete(key);
@@ -179,7 +190,7 @@ export const foldForgotten = (folding: Folding, record: RecordOf<"job_forgotten"
   leaveQueue(state, job);
   state.classes.release(job.requestClass);
   state.finished.delete(job.key);
-  state.finishedTaskCount -= job.spec.count;
+  state.finishedTaskCount -= job.tasks.length;
   state.jobs.delete(job.key);
   changes.jobs.delete(job.key);
   changes.removed.jobs.set(job.key, { project: job.project, name: job.name });

@@ -3,6 +3,7 @@
  * that want work and the queues always say the same as the facts.
  */
 import { priorityOf, type AllocationId, type Exit, type JobSpec, type TaskCounts } from "@berth/schema";
+import { mayStand, retire } from "./daemons.ts";
 import { knownEndOf } from "./ends.ts";
 import { isGivenUp, isGivenUpOn } from "./patience.ts";
 import { askedOf, type RequestClass } from "./request-class.ts";
@@ -63,12 +64,15 @@ export const refreshWanting = (
   const open = job.desired === "run" && task.status === "open";
   const givenUp = active !== undefined && isGivenUpOn(state.hosts.get(active.hostId), active);
   const isOld = task.active !== null && active?.jobVersion !== job.version;
-  const wants = open && (givenUp || (task.active === null && task.notBeforeMs === 0));
+  const asks = open && (givenUp || (task.active === null && task.notBeforeMs === 0));
+  // What another kind of job has left on a lost host is given up, and its own host may not be one for it.
+  const wants = asks && (job.daemon === null || mayStand(state, job, task));
   const reservation = job.reserved.size === 0 ? undefined : job.reserved.get(task.index);
   if (reservation !== undefined && !wants) unreserve(state, reservation);
   const isReserved = reservation !== undefined && job.reserved.has(task.index);
   if (wants && !isReserved) job.wanting.add(task.index);
   else job.wanting.delete(task.index);
+  if (job.daemon !== null) mark(job.daemon.awake, task.index, wants && !isReserved);
   mark(job.stranded, task.index, open && givenUp && !isOld && !isReserved);
   mark(job.displaced, task.index, givenUp && isOld);
 };
@@ -308,6 +312,7 @@ export const endAllocation = (folding: Folding, allocation: MutableAllocation, e
     // Its new version was stopped before it could start.
     else if (job.desired === "stop") task.status = "stopped";
     if (waitMs > 0) postpone(folding, job, task, waitMs);
+    if (job.daemon !== null) retire(state, job, task);
     recount(folding, job, task, before, undefined);
     return;
   }

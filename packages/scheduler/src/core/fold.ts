@@ -128,12 +128,15 @@ export const exitCodeOf = (job: MutableJob): number => {
 const finishIfOver = (folding: Folding, job: MutableJob): void => {
   const { pending, starting, running, stopping } = job.counts;
   if (job.finishedAtMs !== null || pending + starting + running + stopping > 0) return;
+  // For a daemon another host may come at any time.
+  if (job.daemon !== null && job.desired === "run") return;
   const { state } = folding;
+  state.daemons.delete(job);
   job.finishedAtMs = folding.atMs;
   job.exitCode = exitCodeOf(job);
   state.finished.add(job.key);
-  state.activeTaskCount -= job.spec.count;
-  state.finishedTaskCount += job.spec.count;
+  state.activeTaskCount -= job.tasks.length;
+  state.finishedTaskCount += job.tasks.length;
 };
 
 /**

@@ -2,6 +2,7 @@
 import { cpuList, cpuNumbers, type DeviceGrant, type HostId } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
 import { attributesOf } from "./attributes.ts";
+import { takesDaemons } from "./daemons.ts";
 import { withGrants } from "./devices.ts";
 import { toVector } from "./feasibility.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
@@ -20,14 +21,15 @@ export const bookedFor = (
   return bookedAs(requestClass, request);
 };
 
-/** Tells the packer what a host is, as the log has it, or that it takes nothing. */
-export const describeHost = (state: MutableState, host: MutableHost, isReady = host.state === "ready"): void =>
+/** Tells the packer what a host is, as the log has it, or that it takes nothing at all. */
+export const describeHost = (state: MutableState, host: MutableHost, takesAny = true): void =>
   state.index.setHost(
     host.slot,
     toVector(state.dimensions, host.allocatable),
-    isReady,
+    takesAny && host.state === "ready",
     attributesOf(host),
     host.capacity?.devices,
+    takesAny && takesDaemons(host),
   );
 
 /** Does something while these hosts take nothing, as if they were closed. */

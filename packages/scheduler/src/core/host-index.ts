@@ -67,7 +67,10 @@ export interface HostIndex {
     ready: boolean,
     attributes?: Attributes,
     devices?: readonly Device[],
+    open?: boolean,
   ) => void;
+  /** What rules of placement may ask of a host. */
+  readonly lookupOf: (slot: number) => Lookup;
   /** So many dimensions are known now. */
   readonly setWidth: (width: number) => void;
   /** Books (`sign` 1) or frees (-1) what a task of this class asks for. */
@@ -101,6 +104,8 @@ export interface HostIndex {
    * a row of STRIDE for each slot.
    */
   readonly grownFor: (mark: number, requestClass: RequestClass, given?: Float64Array) => boolean;
+  /** The hosts that have grown since `mark`, some perhaps more than once; undefined: more than are remembered. */
+  readonly grownSince: (mark: number) => readonly number[] | undefined;
   /** Which devices would be a task's on this host; `within`: what there is of it, when that is not what is free now. */
   readonly grant: (slot: number, requestClass: RequestClass, within?: Float64Array) => Granted | undefined;
   /** Whether the devices of a host would do with so much left of them. */
@@ -234,12 +239,12 @@ export const createHostIndex = (
       attributeKeys[slot] ??= NO_ATTRIBUTES.key;
       return slot;
     },
-    setHost: (slot, all, isReady, attributes = NO_ATTRIBUTES, devices = []) => {
+    setHost: (slot, all, isReady, attributes = NO_ATTRIBUTES, devices = [], isOpen = isReady) => {
       const comesOrGoes = (table.rows().ready[slot] === 1) !== isReady;
       const models = new Int32Array(STRIDE - BASE);
       devicesOf[slot] = devices;
       writeDevices(layout, devices, all, models);
-      table.setHost(slot, all, isReady, models);
+      table.setHost(slot, all, isReady, models, isOpen);
       sizes += 1;
       onChange?.(slot);
       // It may have as much left as before, and be another one.
@@ -252,6 +257,7 @@ export const createHostIndex = (
       }
       noteGrowth(slot);
     },
+    lookupOf: (slot) => lookups[slot] ?? NO_ATTRIBUTES.lookup,
     setWidth: (width) => {
       table.setWidth(width);
       board.forget();
@@ -268,10 +274,11 @@ export const createHostIndex = (
       table.fits(slot, requestClass, given) &&
       refusal(slot, requestClass) === undefined,
     room: (slot) => {
-      const { ready, allocatable, free, models } = table.rows();
+      const { ready, open, allocatable, free, models } = table.rows();
       return {
         hostId: ids[slot] as HostId,
         ready: ready[slot] === 1,
+        open: open[slot] === 1,
         allocatable: allocatable.subarray(slot * STRIDE, (slot + 1) * STRIDE),
         free: free.subarray(slot * STRIDE, (slot + 1) * STRIDE),
         models: models.subarray(slot * (STRIDE - BASE), (slot + 1) * (STRIDE - BASE)),
@@ -336,6 +343,10 @@ export const createHostIndex = (
       }
       return false;
     },
+    grownSince: (since) =>
+      growthCount - since > GROWTHS
+        ? undefined
+        : Array.from({ length: growthCount - since }, (_, at) => growths[(since + at) % GROWTHS] as number),
     hasDevices: (slot, room, { wishes }) =>
       wishes.length === 0 || unfulfilled({ free: room, from: 0, ...modelsOf(slot) }, wishes) === undefined,
     grant: (slot, requestClass, within) => {

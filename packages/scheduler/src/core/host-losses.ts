@@ -9,7 +9,8 @@ import { tentatively } from "./tentative.ts";
 type HostLoss = HostLosses["hosts"][number];
 
 const lossOf = (copy: MutableState, host: MutableHost): HostLoss => {
-  const lasting = lastingOn(copy, host);
+  // Daemons go with their host.
+  const lasting = lastingOn(copy, host).filter(({ spec }) => spec.kind !== "daemon");
   let stranded = 0;
   let sentence: string | null = null;
   close(copy, host);

@@ -15,6 +15,8 @@ export interface Rows {
   /** 1 / allocatable. */
   readonly perUnit: Float64Array;
   readonly ready: Uint8Array;
+  /** 1 where daemons may stand, also while the host is closed for others. */
+  readonly open: Uint8Array;
   /** Position of a host in the order of ids. */
   readonly rank: Int32Array;
   /** Models of devices, a row for each host, by column. */
@@ -22,7 +24,7 @@ export interface Rows {
 }
 
 /** What is asked or booked; what of devices it needs, and whether the vector names columns of them. */
-export type Amounts = Pick<Request, "request" | "wishes"> & { readonly columns: boolean };
+export type Amounts = Pick<Request, "request" | "wishes" | "daemon"> & { readonly columns: boolean };
 
 const NO_MODELS = new Int32Array();
 
@@ -39,7 +41,13 @@ export interface HostTable {
   readonly slotOf: (id: HostId) => number;
   /** The same of one that was seen already, or undefined: whoever only asks adds no host. */
   readonly knownSlotOf: (id: HostId) => number | undefined;
-  readonly setHost: (slot: number, allocatable: Float64Array, ready: boolean, models?: Int32Array) => void;
+  readonly setHost: (
+    slot: number,
+    allocatable: Float64Array,
+    ready: boolean,
+    models?: Int32Array,
+    open?: boolean,
+  ) => void;
   readonly add: (slot: number, amounts: Amounts, sign: 1 | -1) => void;
   /** Whether it is ready and has the room; `given`: rows of what comes to that room. */
   readonly fits: (slot: number, amounts: Amounts, given?: Float64Array) => boolean;
@@ -67,10 +75,11 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
   const columns = stride - BASE;
   let models = new Int32Array(capacity * columns);
   let ready = new Uint8Array(capacity);
+  let open = new Uint8Array(capacity);
   let isChanged = new Uint8Array(capacity);
   let changed = new Int32Array(capacity);
   let changedCount = 0;
-  let rows: Rows = { free, allocatable, perUnit, ready, rank, models };
+  let rows: Rows = { free, allocatable, perUnit, ready, open, rank, models };
 
   const grow = (): void => {
     capacity *= 2;
@@ -80,9 +89,10 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
     rank = longer(rank, new Int32Array(capacity));
     models = longer(models, new Int32Array(capacity * columns));
     ready = longer(ready, new Uint8Array(capacity));
+    open = longer(open, new Uint8Array(capacity));
     isChanged = longer(isChanged, new Uint8Array(capacity));
     changed = longer(changed, new Int32Array(capacity));
-    rows = { free, allocatable, perUnit, ready, rank, models };
+    rows = { free, allocatable, perUnit, ready, open, rank, models };
   };
 
   const note = (slot: number): void => {
@@ -121,7 +131,7 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
       note(slot);
       return slot;
     },
-    setHost: (slot, all, isReady, itsModels = NO_MODELS) => {
+    setHost: (slot, all, isReady, itsModels = NO_MODELS, isOpen = isReady) => {
       const from = slot * stride;
       for (let at = 0; at < stride; at += 1) {
         const more = (all[at] as number) - (allocatable[from + at] as number);
@@ -132,6 +142,7 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
       models.fill(0, slot * columns, (slot + 1) * columns);
       models.set(itsModels, slot * columns);
       ready[slot] = isReady ? 1 : 0;
+      open[slot] = isOpen ? 1 : 0;
       note(slot);
     },
     add: (slot, { request, columns: hasColumns }, sign) => {
@@ -144,8 +155,8 @@ export const createHostTable = (stride: number, firstWidth: number): HostTable =
       }
       note(slot);
     },
-    fits: (slot, { request, wishes, columns: hasColumns }, given) => {
-      if (ready[slot] === 0) return false;
+    fits: (slot, { request, wishes, columns: hasColumns, daemon }, given) => {
+      if ((daemon ? open : ready)[slot] === 0) return false;
       const from = slot * stride;
       const isShort = (at: number): boolean => {
         const wanted = request[at] as number;

@@ -17,6 +17,8 @@ import {
 } from "@berth/schema";
 import { restoreAudit } from "./audit.ts";
 import { createBitset } from "./bitset.ts";
+import { createDaemon } from "./daemons.ts";
+import { restorePlaces } from "./fold-daemons.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
 import { bookedFor, describeHost } from "./granted.ts";
 import { toVector } from "./feasibility.ts";
@@ -62,6 +64,7 @@ type StateFacts = Omit<
   | "toStop"
   | "classes"
   | "devices"
+  | "daemons"
   | "queues"
   | "reservations"
   | "priorities"
@@ -76,7 +79,16 @@ type StateFacts = Omit<
 type HostFacts = Omit<MutableHost, "allocations" | "reservations" | "slot">;
 type JobFacts = Omit<
   MutableJob,
-  "spec" | "tasks" | "requestClass" | "wanting" | "stranded" | "displaced" | "extra" | "reserved" | "queueKey"
+  | "spec"
+  | "tasks"
+  | "requestClass"
+  | "wanting"
+  | "stranded"
+  | "displaced"
+  | "extra"
+  | "reserved"
+  | "queueKey"
+  | "daemon"
 >;
 type AllocationFacts = Omit<MutableAllocation, "spec" | "requestClass">;
 
@@ -146,7 +158,8 @@ const isUntouched = (task: MutableTask): boolean =>
   task.streak === 0 &&
   task.notBeforeMs === 0 &&
   task.exit === null &&
-  task.history.length === 0;
+  task.history.length === 0 &&
+  task.hostId === undefined;
 
 function* slices<T>(items: readonly T[], size: number): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
@@ -174,14 +187,8 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     index,
     ...more
   } = state;
-  const { reservations, priorities, limited, budgetChanges, ledger, usage, devices, ...facts } = more;
-  void limited;
-  void budgetChanges;
-  void classes;
-  void queues;
-  void delayed;
-  void priorities;
-  void ledger;
+  const { reservations, priorities, limited, budgetChanges, ledger, usage, devices, daemons, ...facts } = more;
+  void [daemons, limited, budgetChanges, classes, queues, delayed, priorities, ledger];
   yield {
     kind: "state",
     facts: plain(facts),
@@ -205,7 +212,8 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     yield { kind: "host", facts: plain(host) };
   }
   for (const { spec, tasks, requestClass, wanting, stranded, displaced, extra, ...others } of jobs.values()) {
-    const { reserved, queueKey, ...job } = others;
+    const { reserved, queueKey, daemon, ...job } = others;
+    void daemon;
     void reserved;
     void queueKey;
     void requestClass;
@@ -276,6 +284,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
           // Before jobs had a patience of their own, none was told; before there were secrets, no key was.
           ...{ ...line.facts, silentMs: (line.facts as Partial<HostFacts>).silentMs ?? 0 },
           sealingKey: (line.facts as Partial<HostFacts>).sealingKey ?? null,
+          drained: (line.facts as Partial<HostFacts>).drained ?? false,
           allocations: [],
           reservations: new Set(),
           slot: state.index.slotOf(line.facts.id),
@@ -297,6 +306,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
           displaced: new Set(),
           extra: new Map(line.extra),
           reserved: new Map(),
+          daemon: createDaemon(spec),
         });
         break;
       }
@@ -359,6 +369,7 @@ const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void =
   }
   for (const volume of state.volumes.values()) bookVolume(state, volume, 1);
   for (const job of state.jobs.values()) {
+    restorePlaces(state, job);
     for (const task of job.tasks) {
       refreshWanting(state, job, task);
       if (task.notBeforeMs > 0 && task.status === "open" && task.active === null) {

@@ -43,7 +43,7 @@ export { drainPlan } from "./drain-plan.ts";
 export { specFromSnapshot, startsFrom } from "./from-snapshot.ts";
 export { dryRun } from "./dry-run.ts";
 export { eventsOf, type Whereabouts } from "./event-of.ts";
-export { why } from "./explain.ts";
+export { why } from "./why.ts";
 export { whyNot } from "./why-not.ts";
 export { whatIf } from "./what-if.ts";
 export { hostLosses } from "./host-losses.ts";

@@ -13,6 +13,8 @@ export interface Patience {
 
 /** In milliseconds of silence; infinite: never; null: when the cluster calls the host lost. */
 export const patienceOf = (spec: JobSpec): number | null => {
+  // It belongs to its host, and to no other.
+  if (spec.kind === "daemon") return Number.POSITIVE_INFINITY;
   if (spec.disconnect?.action === "keep") return Number.POSITIVE_INFINITY;
   return leaseTermsOf(spec)?.replaceAfterMs ?? spec.disconnect?.afterMs ?? null;
 };

@@ -2,23 +2,30 @@
  * Gives one task a host: the best one, or, when it mounts volumes that are somewhere already, theirs. Whoever places or
  * tries to does it here, so that plans, dry runs, drains and explanations agree.
  */
-import type { JobSpec } from "@berth/schema";
+import type { HostId, JobSpec } from "@berth/schema";
+import { ownHost } from "./daemons.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableJob, MutableState } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
-import { sightOfVolumes, usesOf, withDisk, type VolumeSight } from "./volumes.ts";
+import { mountsVolumes, sightOfVolumes, usesOf, withDisk, type VolumeSight } from "./volumes.ts";
 
 export interface Wanting {
   readonly spec: JobSpec;
   readonly requestClass: RequestClass;
   readonly index: number;
+  /** Of a daemon: there or nowhere. */
+  readonly hostId?: HostId | undefined;
 }
 
-export const wantingOf = ({ requestClass, spec }: MutableJob, index: number): Wanting => ({
-  spec,
-  requestClass,
+export const wantingOf = (job: MutableJob, index: number): Wanting => ({
+  spec: job.spec,
+  requestClass: job.requestClass,
   index,
+  hostId: ownHost(job, index),
 });
+
+/** Where each task of its job may go is a question of its own: its volumes are there, or it belongs there. */
+export const isBound = (spec: JobSpec): boolean => spec.kind === "daemon" || mountsVolumes(spec);
 
 export interface Placed {
   readonly chosen: Chosen | undefined;
@@ -29,6 +36,19 @@ export interface Placed {
 
 const ANYWHERE: VolumeSight = { kind: "anywhere", newBytes: 0 };
 
+const placeDaemon = (
+  state: MutableState,
+  tentative: Tentative,
+  { requestClass, spec }: Wanting,
+  hostId: HostId,
+  how: "look" | "place",
+): Placed => {
+  const slot = state.hosts.get(hostId)?.slot;
+  const at = how === "place" ? "placeAt" : "lookAt";
+  const chosen = slot === undefined ? undefined : tentative[at](requestClass, slot, tentative.images?.of(spec.image));
+  return { chosen, asked: requestClass, sight: { kind: "host", hostId, name: "", newBytes: 0 } };
+};
+
 /** `place` books it, `look` does not; `only`: there or nowhere. */
 export const placeTask = (
   state: MutableState,
@@ -38,7 +58,8 @@ export const placeTask = (
   runnersUp = 0,
   only?: number,
 ): Placed => {
-  const { index, requestClass, spec } = wanting;
+  const { hostId, index, requestClass, spec } = wanting;
+  if (hostId !== undefined) return placeDaemon(state, tentative, wanting, hostId, how);
   const uses = usesOf(spec, index);
   const image = tentative.images?.of(spec.image);
   if (uses.length === 0 && only === undefined)

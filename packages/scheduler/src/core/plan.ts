@@ -15,6 +15,7 @@ import { Service, type Due } from "./lines.ts";
 import { giveBack, passOver } from "./preempt.ts";
 import { Serving } from "./serve.ts";
 import { placeReserved } from "./serve-reserved.ts";
+import { wakeDaemons } from "./daemon-sleep.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 import { askedOf } from "./request-class.ts";
@@ -51,7 +52,8 @@ const stopReason = (state: MutableState, id: AllocationId): string => {
   const allocation = state.allocations.get(id);
   const job = allocation === undefined ? undefined : state.jobs.get(allocation.key);
   if (job === undefined || job.version !== allocation?.jobVersion) return "job_replaced";
-  return job.desired === "stop" ? "job_stopped" : "gang_incomplete";
+  if (job.desired === "stop") return "job_stopped";
+  return job.daemon === null ? "gang_incomplete" : "host_excluded";
 };
 
 const stops = (state: MutableState, room: number): LogRecord[] => {
@@ -139,7 +141,9 @@ export const planOn = <T>(
   const records = stops(state, bounds.maxPlacements);
   const allStopped = records.length >= state.toStop.size;
   const { due, wakeAtMs } = dueAt(state, env.nowMs);
-  const serving = new Serving(state, tentative, env, bounds.maxPlacements, records);
+  const asksAll = bounds.replaced !== undefined;
+  const serving = new Serving(state, tentative, env, bounds.maxPlacements, records, asksAll);
+  wakeDaemons(state);
   return withoutHosts(state, bounds.without ?? [], () => {
     if (bounds.replaced !== undefined) setAside(state, tentative, serving, bounds.replaced);
     try {

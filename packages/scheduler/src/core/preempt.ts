@@ -258,6 +258,26 @@ export const findEviction = (
   return undefined;
 };
 
+/** The same on one host alone. */
+export const findEvictionAt = (
+  state: MutableState,
+  slot: number,
+  requestClass: RequestClass,
+  priority: number,
+  taken: Taken,
+): Eviction | undefined => {
+  const { open, ready } = state.index.rows();
+  if ((requestClass.daemon ? open : ready)[slot] === 0) return undefined;
+  if (requestClass.unknown !== null || !hasLesser(state, priority)) return undefined;
+  state.ledger.refresh(state, taken.ids);
+  for (const level of state.ledger.levels()) {
+    if (level >= priority) break;
+    const made = victimsOn(state, slot, requestClass, level, taken);
+    if (made !== undefined) return { slot, hostId: state.index.idOf(slot), ...made };
+  }
+  return undefined;
+};
+
 /** Notes what a plan takes, until `giveBack`. */
 export const take = (state: MutableState, taken: Taken, eviction: Eviction): void => {
   const { slot, victims } = eviction;

@@ -24,6 +24,8 @@ export interface RequestClass {
   readonly wishes: readonly Wish[];
   /** Whether `request` says which devices: then it is what one task has, and not what is asked. */
   readonly columns: boolean;
+  /** Tolerates hosts that are closed; what a daemon's rules say is known of its hosts before it is asked. */
+  readonly daemon: boolean;
   /** For how long one runs at most, rounded up to a few steps between any two powers of two; null: nobody knows. */
   readonly lastsMs: number | null;
   /** What was asked, of what is booked for it. */
@@ -53,7 +55,16 @@ const lastsOf = ({ kind, runTimeoutMs, stopTimeoutMs = 0 }: Asking): number | nu
   return Math.ceil(all / step) * step;
 };
 
-const describe = (id: number, names: readonly string[], asking: Asking, layout: DeviceLayout): RequestClass => {
+/** Of a daemon only the groups that it counts in matter beside its request. */
+const withoutRules = ({ project, name, requests, devices, kind, placement }: Asking): Asking => ({
+  ...{ project, name, requests, devices },
+  ...(kind !== undefined && { kind }),
+  ...(placement?.groups !== undefined && { placement: { groups: placement.groups } }),
+});
+
+const describe = (id: number, names: readonly string[], whole: Asking, layout: DeviceLayout): RequestClass => {
+  const daemon = whole.kind === "daemon";
+  const asking = daemon ? withoutRules(whole) : whole;
   const request = toVector(names, asking.requests);
   const unknown = unknownIn(names, asking.requests);
   const demandKey = demandKeyOf(request, asking.devices);
@@ -61,14 +72,15 @@ const describe = (id: number, names: readonly string[], asking: Asking, layout: 
   const missing = unknown === null ? "" : `|${unknown.name}=${unknown.amount}`;
   return {
     id,
-    key: `${demandKey}${missing}${rulesKey(asking)}${lastsMs === null ? "" : `|${lastsMs} ms`}`,
+    key: `${demandKey}${missing}${rulesKey(asking)}${lastsMs === null ? "" : `|${lastsMs} ms`}${daemon ? "|daemon" : ""}`,
     demandKey,
     request,
     unknown,
-    rules: rulesOf(asking),
+    rules: daemon ? null : rulesOf(asking),
     groups: groupsOf(asking),
     wishes: wishesOf(layout, asking),
     columns: false,
+    daemon,
     lastsMs,
   };
 };

@@ -123,7 +123,7 @@ export const againstHost = (
 
 /** The rule that `againstHost` found, and what the host has instead, in words. */
 export const failing = (
-  { rules }: RuleCheck,
+  { rules }: Pick<RuleCheck, "rules">,
   found: { readonly reason: RuleRejection["reason"]; readonly rule: string },
   lookup: Lookup,
 ): { readonly rule: string; readonly actual: string } => {

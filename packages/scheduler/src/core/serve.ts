@@ -7,13 +7,24 @@ import { priorityOf, type DeviceGrant, type HostId, type LogRecord } from "@bert
 import { backfill, mayBackfill, promise, type Asking, type Promised } from "./backfill.ts";
 import { endOf, NEVER, type Ending } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
+import { sleep } from "./daemon-sleep.ts";
 import { cpusTakenOn, withCpus, type CpusTaken } from "./granted.ts";
 import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import type { Line } from "./lines.ts";
 import type { PlanEnv } from "./plan.ts";
-import { findEviction, hasLesser, nothingTaken, passOver, take, untake, type Eviction, type Taken } from "./preempt.ts";
+import {
+  findEviction,
+  findEvictionAt,
+  hasLesser,
+  nothingTaken,
+  passOver,
+  take,
+  untake,
+  type Eviction,
+  type Taken,
+} from "./preempt.ts";
 import { claimOf, QuotaBook, wholeOf, type Claim } from "./quota.ts";
 import type { ClassQueue, MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
@@ -71,7 +82,18 @@ export class Serving {
   readonly #cpus = new Map<number, CpusTaken>();
   readonly #progress = new Map<MutableJob, Progress>();
 
-  constructor(state: MutableState, tentative: Tentative, env: PlanEnv, room: number, records: LogRecord[]) {
+  /** Room is supposed that the index has not heard of: nobody counts as asleep, nor falls asleep. */
+  readonly #asksAll: boolean;
+
+  constructor(
+    state: MutableState,
+    tentative: Tentative,
+    env: PlanEnv,
+    room: number,
+    records: LogRecord[],
+    asksAll = false,
+  ) {
+    this.#asksAll = asksAll;
     this.#state = state;
     this.#tentative = tentative;
     this.#env = env;
@@ -93,6 +115,7 @@ export class Serving {
     // Where its volumes are is where it goes, and not before nobody else is to have the room.
     if (chosen !== undefined || mountsVolumes(wanting.spec)) return chosen;
     for (const kept of this.promised) {
+      if (wanting.hostId !== undefined && this.#state.index.idOf(kept.slot) !== wanting.hostId) continue;
       if (mayBackfill(this.#state, kept, wanting, this.#env.nowMs) !== "may") continue;
       return backfill(this.#tentative, kept, wanting, this.#env.nowMs);
     }
@@ -147,11 +170,15 @@ export class Serving {
   }
 
   /** With the room of less important work; never for a task that mounts volumes, which has no choice of hosts. */
-  evict({ requestClass, spec }: Asking, claim: Claim): Eviction | undefined {
+  evict({ hostId, requestClass, spec }: Asking & Pick<Wanting, "hostId">, claim: Claim): Eviction | undefined {
     if (mountsVolumes(spec)) return undefined;
     if (claim.givesBack !== undefined && this.quotas.shortOf(wholeOf(claim)) !== undefined) return undefined;
     const isPromised = (slot: number): boolean => this.promised.some((kept) => kept.slot === slot);
-    const eviction = findEviction(this.#state, requestClass, priorityOf(spec), this.taken, isPromised);
+    const own = hostId === undefined ? undefined : (this.#state.hosts.get(hostId)?.slot ?? -1);
+    const asking = [requestClass, priorityOf(spec), this.taken] as const;
+    let eviction: Eviction | undefined;
+    if (own === undefined) eviction = findEviction(this.#state, ...asking, isPromised);
+    else if (!isPromised(own)) eviction = findEvictionAt(this.#state, own, ...asking);
     if (eviction === undefined) return undefined;
     take(this.#state, this.taken, eviction);
     this.#tentative.bookAt(eviction.slot, eviction.granted.requestClass);
@@ -239,7 +266,8 @@ export class Serving {
   #progressOf(job: MutableJob, due: ReadonlySet<number> | undefined): Progress {
     const known = this.#progress.get(job);
     if (known !== undefined) return known;
-    const made = { due, tasks: new WantingTasks(job, due, slotsOf(job)), waiting: undefined, isGangPlaced: false };
+    const tasks = new WantingTasks(job, due, slotsOf(job), this.#asksAll);
+    const made = { due, tasks, waiting: undefined, isGangPlaced: false };
     this.#progress.set(job, made);
     return made;
   }
@@ -336,14 +364,20 @@ export class Serving {
         if (mayReplace(job)) continue;
         break;
       }
-      const chosen = this.find(wantingOf(job, task.index), 0);
+      const wanting = wantingOf(job, task.index);
+      const chosen = this.find(wanting, 0);
       if (chosen !== undefined) this.place(job, task, chosen);
       // The volumes of its next task may be elsewhere. Nobody else is of this class, and what wakes it may be no room.
       else if (mountsVolumes(job.spec)) {
         skip(job, at, task);
         continue;
       } else {
-        const eviction = this.evict(job, claim);
+        const eviction = this.evict(wanting, claim);
+        if (eviction === undefined && job.daemon !== null) {
+          if (!this.#asksAll) sleep(this.#state, this.#tentative, this, wanting, job.daemon);
+          skip(job, at, task);
+          continue;
+        }
         if (eviction === undefined) {
           if (queue !== undefined && claim.givesBack === undefined) this.#parkClass(queue);
           this.#goWithout(job, 1);

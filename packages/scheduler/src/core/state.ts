@@ -23,6 +23,7 @@ import {
   type TaskCounts,
 } from "@berth/schema";
 import type { Bitset } from "./bitset.ts";
+import type { Daemon } from "./daemons.ts";
 import { createDeviceLayout, type DeviceLayout } from "./devices.ts";
 import { createDemand, type Demand } from "./demand.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
@@ -60,6 +61,8 @@ export interface TaskRecord {
   readonly exit: Exit | null;
   /** The newest ended allocations of this index, oldest first, at most FINISHED_PER_TASK. */
   readonly history: readonly AllocationId[];
+  /** Of a daemon: the host that it belongs to; null: that is gone. */
+  readonly hostId?: HostId | null;
 }
 
 export interface JobRecord {
@@ -79,7 +82,7 @@ export interface JobRecord {
   /** Set once finished: see `exitCodeOf`. */
   readonly exitCode: number | null;
   readonly tasks: readonly TaskRecord[];
-  /** Always add up to `spec.count`. */
+  /** Always add up to the number of tasks. */
   readonly counts: Readonly<TaskCounts>;
   /** Tasks, and indices beyond a reduced count, that hold an allocation which has not ended. */
   readonly activeTasks: number;
@@ -96,6 +99,8 @@ export interface HostRecord {
   readonly silentMs: number;
   /** What it should be when it answers: of two hosts that return, one may still be closed. */
   readonly duty: "open" | "cordoned" | "draining";
+  /** It is closed since a drain has come to its end: then for daemons as well. */
+  readonly drained: boolean;
   /** When what is left on a draining host is stopped. */
   readonly drainDeadlineAtMs: number | null;
   readonly session: string | null;
@@ -232,6 +237,8 @@ export type MutableJob = Writable<Omit<JobRecord, "tasks" | "counts">> & {
   extra: Map<number, AllocationId>;
   /** Indices for which room is kept: they want nothing else meanwhile. */
   reserved: Map<number, Reservation>;
+  /** Null of what has a choice of hosts. */
+  daemon: Daemon | null;
   /** The queue that it stands in when it wants something. */
   queueKey: string;
 };
@@ -279,6 +286,8 @@ export interface MutableState extends Writable<
   classes: ClassTable;
   /** Where devices stand in vectors. */
   devices: DeviceLayout;
+  /** Daemons that have not finished. */
+  daemons: Set<MutableJob>;
   /** By `queueKeyOf`. */
   queues: Map<string, ClassQueue>;
   /** All of them, the oldest first. */
@@ -323,6 +332,7 @@ export const createState = (): ClusterState => {
     toStop: new Set(),
     classes: createClassTable(devices),
     devices,
+    daemons: new Set(),
     queues: new Map(),
     reservations: new Set(),
     priorities: new Map(),

@@ -56,6 +56,11 @@ export class Tentative {
     return this.#slots.length;
   }
 
+  /** Whether anything stands on this host that is not there. */
+  isBookedAt(slot: number): boolean {
+    return this.#booked().has(slot);
+  }
+
   /** Volumes that tasks placed here mount. */
   get volumes(): PlannedVolumes {
     return {

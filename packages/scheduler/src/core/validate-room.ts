@@ -9,6 +9,7 @@ export const askingFor = (names: readonly string[], requests: Resources) => ({
   request: toVector(names, requests),
   unknown: unknownIn(names, requests),
   wishes: NO_WISHES,
+  daemon: false,
 });
 
 const NO_MODELS = new Int32Array();
@@ -17,7 +18,7 @@ const NO_MODELS = new Int32Array();
 export const roomsOf = (names: readonly string[], { id, allocatable }: HostRecord) => {
   const all = toVector(names, allocatable);
   const free = toVector(names, noResources());
-  const room = { hostId: id, ready: true, allocatable: all, free, models: NO_MODELS };
+  const room = { hostId: id, ready: true, open: true, allocatable: all, free, models: NO_MODELS };
   return (left: Resources): typeof room => {
     toVector(names, left, free);
     return room;

@@ -24,6 +24,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { attributesOf } from "./attributes.ts";
+import { takesDaemons } from "./daemons.ts";
 import { addResources, rejection } from "./feasibility.ts";
 import { isGivenUp, runningOf } from "./patience.ts";
 import { claimOf, QuotaBook, wholeOf } from "./quota.ts";
@@ -86,6 +87,7 @@ const checkPlacement = (checking: Checking, placement: Placement): void => {
   if (job.version !== placement.jobVersion)
     complain(`version ${placement.jobVersion} is not current, ${job.version} is`);
   if (job.desired === "stop") complain("its job is stopped");
+  if (task.hostId !== undefined && task.hostId !== placement.hostId) complain(`belongs to ${task.hostId ?? "no host"}`);
   if (task.status !== "open") complain(`has ${task.status} already`);
   if (task.attempts + 1 !== placement.attempt) {
     complain(`attempt ${placement.attempt} does not follow attempt ${task.attempts}`);
@@ -113,6 +115,7 @@ const checkKept = (checking: Checking, record: Kept): void => {
   if (job === undefined || task === undefined) return complain("no such task");
   if (job.version !== record.jobVersion) complain(`version ${record.jobVersion} is not current, ${job.version} is`);
   if (job.desired === "stop" || task.status !== "open") complain("wants no place");
+  if (task.hostId !== undefined && task.hostId !== record.hostId) complain(`belongs to ${task.hostId ?? "no host"}`);
   const active = task.active === null ? undefined : state.allocations.get(task.active);
   if (active !== undefined && !isGivenUp(state, active.id)) complain("holds a place already");
   if (active?.jobVersion !== job.version) added.set(key, (added.get(key) ?? 0) + 1);
@@ -138,7 +141,7 @@ const checkBudgets = ({ state, jobs, victims, wrong }: Checking): void => {
     const { minAvailable, maxUnavailable } = job?.spec.disruption ?? {};
     if (job === undefined) continue;
     const { pending, starting, running, stopping } = job.counts;
-    const away = (job.spec.kind === "service" ? pending + starting + stopping : stopping) + stopped;
+    const away = (job.spec.kind !== "batch" ? pending + starting + stopping : stopping) + stopped;
     if (minAvailable !== undefined && running - stopped < minAvailable)
       wrong.push(`${key}: ${running - stopped} tasks would go on running, its budget asks for ${minAvailable}`);
     if (maxUnavailable !== undefined && away > maxUnavailable)
@@ -244,8 +247,12 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
   const { state, wrong } = checking;
   const placements = checking.load.get(hostId) ?? [];
   const host = state.hosts.get(hostId);
-  if (host === undefined || host.state !== "ready") {
-    wrong.push(`${hostId}: ${host === undefined ? "is not known" : `is ${host.state}`}`);
+  const kept = checking.kept.get(hostId) ?? [];
+  const isForDaemons = [...placements, ...kept].every(
+    ({ job, project }) => state.jobs.get(jobKey(project, job))?.spec.kind === "daemon",
+  );
+  if (host === undefined || !(isForDaemons ? takesDaemons(host) : host.state === "ready")) {
+    wrong.push(`${hostId}: ${host === undefined ? "is not known" : `is ${host.drained ? "drained" : host.state}`}`);
     return;
   }
   // Counted from the allocations themselves: an error in the running sums must not hide here.

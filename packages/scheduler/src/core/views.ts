@@ -133,6 +133,7 @@ export const hostView = (state: ClusterState, id: HostId, live: LiveHost | null)
     capacity: { ...host.capacity, allocatable: host.allocatable },
     reserved: reservedOn(state, id),
     allocations: host.allocations.length,
+    ...(host.drained && host.state === "cordoned" && { drained: true as const }),
     drainDeadlineAtMs: host.drainDeadlineAtMs,
     usage: live?.usage ?? null,
     pressure: live?.pressure ?? null,

@@ -20,10 +20,13 @@ export class WantingTasks {
   /** How many more tasks may hold an allocation. */
   left: number;
 
-  constructor(job: MutableJob, due: ReadonlySet<number> | undefined, left: number) {
+  /** `asksAll`: also those tasks of a daemon that sleep. */
+  constructor(job: MutableJob, due: ReadonlySet<number> | undefined, left: number, asksAll = false) {
     this.#job = job;
-    this.#late = due === undefined ? NONE : ascending(due);
-    this.#at = job.wanting.next(0);
+    const awake = asksAll ? undefined : job.daemon?.awake;
+    this.#late =
+      awake !== undefined ? ascending(new Set([...awake, ...(due ?? [])])) : due === undefined ? NONE : ascending(due);
+    this.#at = awake !== undefined ? -1 : job.wanting.next(0);
     this.left = left;
   }
 

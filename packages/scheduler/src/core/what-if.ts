@@ -159,7 +159,8 @@ const answer = (
   for (const { id, key, project, job: name, index, hostId } of leaving) {
     const job = copy.jobs.get(key);
     if (job === undefined) continue;
-    if (job.spec.kind === "batch") finish.add(() => id);
+    // A daemon belongs to its host, and ends with it.
+    if (job.spec.kind !== "service") finish.add(() => id);
     else settle(wantingOf(job, index), { project, job: name, index, from: hostId });
   }
   for (const { project, job: name, count } of request.more ?? []) {
@@ -190,11 +191,16 @@ export const whatIf = (state: ClusterState, request: WhatIfRequest, env: PlanEnv
   const made = newHosts(copy, request.add ?? []);
   if (!made.ok) return made;
   for (const { project, job } of request.more ?? []) {
-    if (!copy.jobs.has(jobKey(project, job))) {
+    const known = copy.jobs.get(jobKey(project, job));
+    if (known === undefined) {
       return err(problem("job.not_found", `there is no job ${project}/${job}; berth plan FILE tries one that is new`));
     }
+    if (known.daemon !== null) {
+      const detail = `${project}/${job} is a daemon: it has more tasks when there are more hosts, see --add`;
+      return err(problem("request.invalid", detail));
+    }
   }
-  const homeless = lost.value.flatMap((host) => lastingOn(copy, host));
+  const homeless = lost.value.flatMap((host) => lastingOn(copy, host)).filter(({ spec }) => spec.kind !== "daemon");
   const leaving = drained.value.flatMap((host) => lastingOn(copy, host));
   // For good: whoever has patience of its own has lost it by then.
   const silentMs = Number.MAX_SAFE_INTEGER;

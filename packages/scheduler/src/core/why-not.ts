@@ -1,6 +1,7 @@
 /** Why a task is not on a certain host: what that host lacks, or how much worse it scores than the one that was chosen. */
 import {
   err,
+  jobKey,
   ok,
   problem,
   taskName,
@@ -14,6 +15,7 @@ import {
   type WhyNot,
 } from "@berth/schema";
 import { withoutPromises, type Promised } from "./backfill.ts";
+import { whyNoneOn } from "./daemons.ts";
 import { AHEAD, noIds, refusalAt, taskAt, waits } from "./explain.ts";
 import { keptFrom } from "./explain-policy.ts";
 import type { ImageSight } from "./image-start.ts";
@@ -41,7 +43,9 @@ const askHost = (
   tentative: Tentative,
   promised: readonly Promised[],
 ): Answer => {
-  const kept = keptFrom(state, promised, job, nowMs).find(({ hostId }) => hostId === state.index.idOf(slot));
+  const kept = keptFrom(state, promised, wantingOf(job, index), nowMs).find(
+    ({ hostId }) => hostId === state.index.idOf(slot),
+  );
   const { asked, sight } = placeTask(state, tentative, wantingOf(job, index), "look");
   return withoutPromises(tentative, promised, () => {
     const refusal = refusalAt(state, slot, asked, sight) ?? kept;
@@ -59,16 +63,24 @@ export const whyNot = (
   clusterState: ClusterState,
   project: ProjectName,
   name: JobName,
-  index: number,
+  asked: number,
   hostId: HostId,
   nowMs: number,
   images?: ImageSight,
 ): Result<WhyNot, Problem> => {
   const state = inside(clusterState);
-  const found = taskAt(state, project, name, index);
+  const host = state.hosts.get(hostId);
+  // A daemon has a task for every host that may have one.
+  const daemon = state.jobs.get(jobKey(project, name));
+  const none = daemon === undefined || host === undefined ? undefined : whyNoneOn(state, daemon, host);
+  if (none !== undefined) {
+    const sentence = `${none}, so ${project}/${name} has no task there`;
+    return ok({ project, job: name, index: asked, host: hostId, sentence, refusal: null, score: null, chosen: null });
+  }
+  const found = taskAt(state, project, name, daemon?.daemon?.places.get(hostId) ?? asked);
   if (!found.ok) return found;
   const { job, task } = found.value;
-  const host = state.hosts.get(hostId);
+  const { index } = task;
   if (host === undefined || host.capacity === null) {
     return err(problem("host.not_found", `there is no host ${hostId} that has said what it has; see berth hosts`));
   }
@@ -83,14 +95,14 @@ export const whyNot = (
   // Of a task that waits it matters what goes before it; beside one that is placed everything may.
   const isWaiting = waits(state, job, task);
   const isAhead = (other: MutableJob): boolean => !isWaiting || (other !== job && isFirst(other) > 0);
-  const asked = { state, job, index, slot: host.slot, nowMs };
+  const question = { state, job, index, slot: host.slot, nowMs };
   const { refusal, score } = tentatively(state.index, (tentative) =>
     planOn(
       state,
       tentative,
       { nowMs, makeAllocationId: noIds, images },
       { ...AHEAD, isAhead },
-      (_planned, { promised }) => askHost(asked, tentative, promised),
+      (_planned, { promised }) => askHost(question, tentative, promised),
     ),
   );
   if (refusal !== null) {

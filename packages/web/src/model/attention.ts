@@ -1,5 +1,5 @@
 /** What needs somebody: one sentence each, the worst first. An empty list is the good case. */
-import type { HostView, JobView } from "@berth/schema";
+import { taskTotal, type HostView, type JobView } from "@berth/schema";
 import type { Cluster } from "../live/replica.ts";
 import type { Route } from "../route/route.ts";
 import { formatRatio, plural } from "./format.ts";
@@ -39,7 +39,7 @@ const forJob = (job: JobView, nowMs: number): Attention | undefined => {
   if (job.state === "failed") {
     if (job.finishedAtMs !== null && nowMs - job.finishedAtMs > NEWS_MS) return undefined;
     const code = job.exitCode === null ? "" : ` with exit code ${job.exitCode}`;
-    const sentence = `failed${code}: ${job.tasks.failed} of ${plural(job.spec.count, "task")}`;
+    const sentence = `failed${code}: ${job.tasks.failed} of ${plural(taskTotal(job.tasks), "task")}`;
     return { ...about, tone: "bad", glyph: "cross", sentence };
   }
   if (job.pendingReason !== null && (job.state === "pending" || job.state === "running")) {

@@ -1,5 +1,12 @@
 /** The tasks of a job, from its allocations: each index with its latest attempt, or without one. */
-import type { AllocationId, AllocationView, HostId, JobKey, JobView } from "@berth/schema";
+import {
+  taskTotal,
+  type AllocationId,
+  type AllocationView,
+  type HostId,
+  type JobKey,
+  type JobView,
+} from "@berth/schema";
 import { hasEnded, keyOf, type Cluster } from "../live/replica.ts";
 
 export interface Task {
@@ -93,12 +100,13 @@ export const tasksOf = (cluster: Cluster, job: JobView): Task[] => {
     }
   }
   // Indices beyond the count are attempts of an earlier, larger version that are not gone yet.
-  let last = job.spec.count - 1;
+  const count = taskTotal(job.tasks);
+  let last = count - 1;
   for (const index of found.keys()) last = Math.max(last, index);
   return Array.from({ length: last + 1 }, (_, index) => {
     const task = found.get(index);
     return { index, latest: task?.latest, attempts: task?.attempts ?? 0 };
-  }).filter((task) => task.index < job.spec.count || task.latest !== undefined);
+  }).filter((task) => task.index < count || task.latest !== undefined);
 };
 
 /** What stopping a job would end: counted for the question before the deed. */

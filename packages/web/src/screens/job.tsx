@@ -1,6 +1,6 @@
 /** One job: how it goes, why something waits, its tasks with how they ended, and the one action there is. */
 import { useState } from "react";
-import { formatBytes, formatCpu, formatDuration, Routes, type JobView } from "@berth/schema";
+import { formatBytes, formatCpu, formatDuration, Routes, taskTotal, type JobView } from "@berth/schema";
 import { useSelf } from "../api/self.ts";
 import { hasEnded, keyOf } from "../live/replica.ts";
 import { useCluster } from "../live/store.ts";
@@ -234,7 +234,7 @@ export const JobScreen = ({ project, name }: { readonly project: string; readonl
           <>
             <StatusBadge status={jobStatus(job)} />
             <span>{job.spec.kind}</span>
-            <span>{plural(job.spec.count, "task")}</span>
+            <span>{plural(taskTotal(job.tasks), "task")}</span>
           </>
         }
         actions={

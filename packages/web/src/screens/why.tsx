@@ -176,6 +176,23 @@ const OutcomeDetail = ({ outcome }: { readonly outcome: Outcome }) => {
   }
 };
 
+/** Of a daemon: every host that it is not on. */
+const Lacking = ({ lacking: { hosts, total } }: { readonly lacking: NonNullable<Why["lacking"]> }) =>
+  total === 0 ? null : (
+    <div>
+      <p>{`It is not on ${plural(total, "host")}:`}</p>
+      <ul className="bullets">
+        {hosts.map(({ hostId, sentence }) => (
+          <li key={hostId}>
+            <Link to={{ screen: "host", host: hostId }}>{hostId}</Link>
+            {`: ${sentence}`}
+          </li>
+        ))}
+        {total > hosts.length ? <li>{`and ${total - hosts.length} more`}</li> : null}
+      </ul>
+    </div>
+  );
+
 type Answer = { readonly why: Why } | { readonly failure: Failure } | undefined;
 
 /** Asks when it appears and whenever `revision` says that the job has changed; the answer before stays meanwhile. */
@@ -212,6 +229,7 @@ export const WhyPanel = ({
   return (
     <Notice tone={answer.why.outcome.kind === "blocked" ? "warn" : "info"} title={answer.why.sentence}>
       <OutcomeDetail outcome={answer.why.outcome} />
+      {answer.why.lacking === undefined ? null : <Lacking lacking={answer.why.lacking} />}
     </Notice>
   );
 };

@@ -29,7 +29,7 @@ const HOST_WORTH = 1_000_000;
 const MOVES_PER_HOST = 20;
 
 const whyStays = (allocation: MutableAllocation, job: MutableJob | undefined): StayReason | null => {
-  if (allocation.spec.kind === "batch") return "batch";
+  if (allocation.spec.kind !== "service") return allocation.spec.kind;
   const { pending = 0, starting = 0, stopping = 0 } = job?.counts ?? {};
   const isSettled = job?.version === allocation.jobVersion && pending + starting + stopping === 0;
   if (!isSettled || allocation.desired === "stop" || allocation.state !== "running") return "not_settled";
