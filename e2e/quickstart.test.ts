@@ -138,6 +138,17 @@ test("berth down stops the containers of a cluster that is not running, and ever
   expect(pids.filter(isAlive)).toEqual([]);
 });
 
+test("berth down leaves nothing of a cluster whose manager and scheduler were killed", async () => {
+  up = await cluster.up();
+  await up.ready();
+  const { scheduler, nats } = cluster.daemons();
+  kill(up.pid, "SIGKILL");
+  for (const one of scheduler) kill(one.pid, "SIGKILL");
+  expect(await cluster.cli(["down"])).toMatchObject({ code: 0 });
+  expect(nats.length).toBe(1);
+  await eventually("nothing is left", () => cluster.remains().length === 0);
+});
+
 test("berth down of a cluster that runs stops it, which then does not say that containers go on", async () => {
   up = await cluster.up();
   await up.ready();

@@ -1,6 +1,7 @@
 /**
  * One life of the nats-server process: started, watched through its log, told to reload, stopped. It has a session of
- * its own, so that Ctrl-C in a terminal reaches the scheduler only, which then stops things in order.
+ * its own, so that Ctrl-C in a terminal reaches the scheduler only, which then stops things in order. When the scheduler is
+ * killed, the kernel ends it: setpriv(1) asks for that and becomes the server.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -51,7 +52,8 @@ const watchLog = (child: ChildProcess, log: Logger, refused: Refused, onLine: (l
 export type Refused = (kind: BusRefusal, line: string) => void;
 
 export const startChild = (binary: string, configPath: string, log: Logger, refused: Refused): NatsChild => {
-  const child = spawn(binary, ["-c", configPath], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const words = ["--pdeathsig", "TERM", binary, "-c", configPath];
+  const child = spawn("setpriv", words, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const lastWords: string[] = [];
   let onReady = (): void => {};
   let onReload: ((outcome: string | undefined) => void) | undefined;
