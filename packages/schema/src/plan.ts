@@ -112,6 +112,11 @@ export const UnblockHintSchema = Type.Union([
   ),
   /** By what is known of run limits there will be room then. */
   Type.Object({ kind: Type.Literal("wait"), hostId: HostIdSchema, untilMs: whole }, { additionalProperties: false }),
+  /** Less important work of this job alone would make room, and its disruption budget forbids to stop so many more. */
+  Type.Object(
+    { kind: Type.Literal("relax_disruption"), job: Type.String({ maxLength: 256 }), more: whole },
+    { additionalProperties: false },
+  ),
   /** A job of this priority would get the room of less important work. */
   Type.Object(
     { kind: Type.Literal("raise_priority"), above: Type.String({ maxLength: 64 }), victims: whole },

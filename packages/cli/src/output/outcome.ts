@@ -56,6 +56,8 @@ const hint = (one: UnblockHint): string => {
       return `giving up the rule "${one.rule}", which alone stands against ${one.hosts} ${one.hosts === 1 ? "host" : "hosts"} with room`;
     case "wait":
       return `the end of what runs on ${one.hostId}, at ${new Date(one.untilMs).toISOString()} at the latest`;
+    case "relax_disruption":
+      return `a disruption budget of ${one.job} that lets ${one.more} more be stopped`;
     case "raise_priority":
       return `a priority above ${one.above}, for which ${one.victims === 1 ? "1 task" : `${one.victims} tasks`} would be stopped`;
     case "add_host":

@@ -1,13 +1,21 @@
 /** Why a task waits for the sake of others, or with others: room that is kept, gangs, promises; and what priorities would change. */
-import { formatPriority, MAX_LEVEL, priorityOf, type HostRejection, type UnblockHint } from "@berth/schema";
+import {
+  formatPriority,
+  MAX_LEVEL,
+  priorityOf,
+  type HostRejection,
+  type JobKey,
+  type UnblockHint,
+} from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
 import { mayBackfill, withoutPromises, type Asking, type Promised } from "./backfill.ts";
+import { mayStop } from "./disruption.ts";
 import { SOME_DAY } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
-import { findEviction, findEvictionAt } from "./preempt.ts";
+import { findEviction, findEvictionAt, NO_BUDGETS, type Eviction } from "./preempt.ts";
 import { claimOf, QuotaBook, type QuotaHold } from "./quota.ts";
 import { heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
@@ -166,20 +174,46 @@ export const waitHint = (state: MutableState, serving: Serving, job: MutableJob)
   return [{ kind: "wait", hostId: state.index.idOf(mine.slot), untilMs: mine.atMs }];
 };
 
-/** The least priority with which it would get the room of others; none that helps only against its own tasks. */
-export const priorityHint = (
+type Where = Pick<Wanting, "hostId">;
+
+/** Whose room it would get, of the whole cluster or of the one host that it is for, if it had that priority. */
+const evictionFor = (
   state: MutableState,
-  serving: Serving,
-  job: MutableJob,
-  { hostId }: Pick<Wanting, "hostId">,
-): UnblockHint[] => {
-  if (mountsVolumes(job.spec)) return [];
-  const asking = [job.requestClass, Number.POSITIVE_INFINITY, serving.taken] as const;
+  { taken }: Serving,
+  { requestClass }: MutableJob,
+  { hostId }: Where,
+  { priority, budgets }: { readonly priority: number; readonly budgets?: typeof NO_BUDGETS },
+): Eviction | undefined => {
   const slot = hostId === undefined ? undefined : state.hosts.get(hostId)?.slot;
-  const eviction = slot === undefined ? findEviction(state, ...asking) : findEvictionAt(state, slot, ...asking);
+  return slot === undefined
+    ? findEviction(state, requestClass, priority, taken, undefined, budgets)
+    : findEvictionAt(state, slot, requestClass, priority, taken, budgets);
+};
+
+/** The least priority with which it would get the room of others; none that helps only against its own tasks. */
+export const priorityHint = (state: MutableState, serving: Serving, job: MutableJob, where: Where): UnblockHint[] => {
+  if (mountsVolumes(job.spec)) return [];
+  const eviction = evictionFor(state, serving, job, where, { priority: Number.POSITIVE_INFINITY });
   if (eviction === undefined || eviction.victims.length === 0) return [];
   if (eviction.victims.some(({ key }) => key === job.key)) return [];
   const top = eviction.victims.reduce((most, one) => (priorityOf(one.spec) > priorityOf(most.spec) ? one : most));
   if (priorityOf(top.spec) < priorityOf(job.spec) || priorityOf(top.spec) >= HIGHEST) return [];
   return [{ kind: "raise_priority", above: formatPriority(top.spec), victims: eviction.victims.length }];
+};
+
+/** The one job whose disruption budget alone keeps it from the room of less important work; of several none would do. */
+export const disruptionHint = (state: MutableState, serving: Serving, job: MutableJob, where: Where): UnblockHint[] => {
+  if (mountsVolumes(job.spec)) return [];
+  const { taken } = serving;
+  const eviction = evictionFor(state, serving, job, where, { priority: priorityOf(job.spec), budgets: NO_BUDGETS });
+  if (eviction === undefined) return [];
+  const asked = new Map<JobKey, number>();
+  for (const { key, jobVersion } of eviction.victims)
+    if (state.jobs.get(key)?.version === jobVersion) asked.set(key, (asked.get(key) ?? 0) + 1);
+  const over = [...asked].flatMap(([key, victims]): UnblockHint[] => {
+    const owner = state.jobs.get(key);
+    const more = owner === undefined ? 0 : victims - mayStop(owner, taken.perJob.get(key));
+    return more > 0 ? [{ kind: "relax_disruption", job: key, more }] : [];
+  });
+  return over.length === 1 ? over : [];
 };

@@ -27,6 +27,7 @@ import {
   explainQuota,
   explainReserved,
   keptFrom,
+  disruptionHint,
   priorityHint,
   waitHint,
   type KeptFor,
@@ -177,6 +178,7 @@ const explainWanting = (
   const hints = [
     ...waitHint(state, serving, job),
     ...others,
+    ...disruptionHint(state, serving, job, wanting),
     ...priorityHint(state, serving, job, wanting),
     ...unblockedBy.slice(others.length),
   ];

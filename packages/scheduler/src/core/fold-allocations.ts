@@ -1,12 +1,12 @@
 /** Folding what happens to allocations: placed, reported, stopped. Each returns false when it contradicts the state. */
-import { isForward, jobKey, type LogRecord } from "@berth/schema";
+import { isForward, jobKey, type AllocationReport, type LogRecord } from "@berth/schema";
 import { account, changeTask, endAllocation, giveUp, recount, touchDocument, type Folding } from "./fold-tasks.ts";
 import { takesDaemons } from "./daemons.ts";
 import { bookedFor } from "./granted.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import { reserve, unreserve } from "./reservations.ts";
 import { knownEndOf } from "./ends.ts";
-import type { MutableAllocation, MutableState } from "./state.ts";
+import type { AllocationRecord, MutableAllocation, MutableState } from "./state.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
 
@@ -90,6 +90,13 @@ const changeActive = (folding: Folding, allocation: MutableAllocation, change: (
   folding.changes.allocations.add(allocation.id);
 };
 
+/**
+ * Why an allocation is as its host reports. Of one that the cluster stops, the decision says why (`preempted`,
+ * `gang_incomplete`), and goes on saying so when it has ended of that; the host knows only that it was to stop.
+ */
+const reasonOf = (allocation: AllocationRecord, { reason, exit }: AllocationReport): string =>
+  allocation.desired === "stop" && (exit === null || exit.cause === "stopped") ? allocation.reason : reason;
+
 export const foldReported = (folding: Folding, record: RecordOf<"allocation_reported">): boolean => {
   const { report } = record;
   const allocation = folding.state.allocations.get(report.id);
@@ -99,12 +106,16 @@ export const foldReported = (folding: Folding, record: RecordOf<"allocation_repo
   if (report.startedAtMs !== null) foldUsed(folding, allocation.spec, allocation.index);
   if (report.state === "exited" || report.state === "failed") {
     noteStart(folding.state, allocation, report.startedAtMs);
-    endAllocation(folding, allocation, { state: report.state, reason: report.reason, exit: report.exit });
+    endAllocation(folding, allocation, {
+      state: report.state,
+      reason: reasonOf(allocation, report),
+      exit: report.exit,
+    });
     return true;
   }
   changeActive(folding, allocation, () => {
     allocation.state = report.state;
-    allocation.reason = report.reason;
+    allocation.reason = reasonOf(allocation, report);
     if (!noteStart(folding.state, allocation, report.startedAtMs)) return;
     // When it will end is another time now.
     folding.state.ledger.touch(folding.state.hosts.get(allocation.hostId)?.slot ?? -1);

@@ -92,6 +92,8 @@ describe("preemption", () => {
     expect(world.plan().filter((line) => line.includes("→"))).toEqual([]);
     world.report(stopped[1]?.id as never, "exited", { ...exit, cause: "stopped" });
     expect(withoutScore(world.plan()).filter((line) => line.includes("late"))).toEqual(["media/late[0]#1 → h1"]);
+    // Why it was stopped is still known when it has ended of that.
+    expect(stopped.map(({ state, reason }) => `${state}: ${reason}`)).toEqual(Array(2).fill("exited: preempted"));
     expect(world.job("victims").counts).toMatchObject({ pending: 2, running: 2 });
   });
 
@@ -123,8 +125,27 @@ describe("preemption", () => {
     const world = full({ disruption: { minAvailable: 3 } });
     world.submit(makeSpec("two", { requests: resources(2000, 1024, 10) }));
     expect(world.plan()).toEqual([]);
+    expect(explain(world, "two").outcome).toMatchObject({
+      kind: "blocked",
+      unblockedBy: expect.arrayContaining([{ kind: "relax_disruption", job: "media/victims", more: 1 }]),
+    });
     world.submit(makeSpec("one", { ...small }));
     expect(world.plan()).toHaveLength(1);
+  });
+
+  it("says which budget stands in the way, and goes on when that one is wider", () => {
+    const late = (maxUnavailable: number): World => {
+      const world = full({ disruption: { maxUnavailable } });
+      world.submit(makeSpec("late", { ...small }));
+      return world;
+    };
+    const hint = { kind: "relax_disruption", job: "media/victims", more: 1 };
+    const narrow = late(0);
+    expect(narrow.plan()).toEqual([]);
+    expect(explain(narrow, "late").outcome).toMatchObject({ unblockedBy: expect.arrayContaining([hint]) });
+    expect(late(0 + hint.more).plan()).toEqual([
+      expect.stringContaining("keep h1 for media/late[0]: stop media/victims"),
+    ]);
   });
 
   it("goes elsewhere when a rule turns against the room that was kept for it", () => {

@@ -139,6 +139,10 @@ const evictable = (state: MutableState, slot: number, level: number, taken: Take
   return found.sort(byHarm);
 };
 
+/** How many of a job may be stopped when so many have been. */
+type Budgets = typeof mayStop;
+export const NO_BUDGETS: Budgets = () => Number.POSITIVE_INFINITY;
+
 /** The victims on one host, or undefined when the budgets leave too few of them. */
 const victimsOn = (
   state: MutableState,
@@ -146,6 +150,7 @@ const victimsOn = (
   requestClass: RequestClass,
   level: number,
   taken: Taken,
+  budgets: Budgets,
 ): { readonly victims: MutableAllocation[]; readonly granted: Granted } | undefined => {
   const { request } = requestClass;
   const from = slot * STRIDE;
@@ -173,7 +178,7 @@ const victimsOn = (
       const job = state.jobs.get(victim.key);
       const so = (taken.perJob.get(victim.key) ?? 0) + (perJob.get(victim.key) ?? 0);
       // Of an old version that is being replaced nobody is left to say no.
-      if (job !== undefined && victim.jobVersion === job.version && mayStop(job, so) < 1) continue;
+      if (job !== undefined && victim.jobVersion === job.version && budgets(job, so) < 1) continue;
       perJob.set(victim.key, (perJob.get(victim.key) ?? 0) + 1);
       chosen.push(victim);
       give(victim, 1);
@@ -206,7 +211,7 @@ const better = (state: MutableState, left: readonly MutableAllocation[], right: 
 
 /**
  * The least harmful way to make room for a task of this class and priority, or undefined when there is none. Hosts of `except`
- * are left alone.
+ * are left alone; `budgets` other than those of the jobs tell what they stand in the way of.
  */
 export const findEviction = (
   state: MutableState,
@@ -214,6 +219,7 @@ export const findEviction = (
   priority: number,
   taken: Taken,
   except: (slot: number) => boolean = () => false,
+  budgets: Budgets = mayStop,
 ): Eviction | undefined => {
   if (requestClass.unknown !== null || !hasLesser(state, priority)) return undefined;
   state.ledger.refresh(state, taken.ids);
@@ -240,7 +246,7 @@ export const findEviction = (
       if (refusalOn(slot) !== undefined) continue;
       // Where it may not stand is no look: those hosts may be many, and the same ones every time.
       looks += 1;
-      const made = victimsOn(state, slot, requestClass, level, taken);
+      const made = victimsOn(state, slot, requestClass, level, taken, budgets);
       if (made === undefined) continue;
       const { victims } = made;
       const found = { slot, hostId: state.index.idOf(slot), ...made };
@@ -265,6 +271,7 @@ export const findEvictionAt = (
   requestClass: RequestClass,
   priority: number,
   taken: Taken,
+  budgets: Budgets = mayStop,
 ): Eviction | undefined => {
   const { open, ready } = state.index.rows();
   if ((requestClass.daemon ? open : ready)[slot] === 0) return undefined;
@@ -272,7 +279,7 @@ export const findEvictionAt = (
   state.ledger.refresh(state, taken.ids);
   for (const level of state.ledger.levels()) {
     if (level >= priority) break;
-    const made = victimsOn(state, slot, requestClass, level, taken);
+    const made = victimsOn(state, slot, requestClass, level, taken, budgets);
     if (made !== undefined) return { slot, hostId: state.index.idOf(slot), ...made };
   }
   return undefined;

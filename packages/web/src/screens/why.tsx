@@ -29,6 +29,8 @@ const hintSentence = (hint: UnblockHint): string => {
       return `Give up the rule "${hint.rule}": nothing else stands against ${plural(hint.hosts, "host")}`;
     case "wait":
       return `Wait until ${new Date(hint.untilMs).toLocaleTimeString()}: by then there is room on ${hint.hostId}`;
+    case "relax_disruption":
+      return `Let ${plural(hint.more, "more task")} of ${hint.job} be stopped at a time (its disruption budget)`;
     case "raise_priority":
       return `Give it a priority above ${hint.above}: ${plural(hint.victims, "task")} would be stopped for it`;
     case "add_host":
