@@ -91,6 +91,7 @@ export const createAgentService = (
     const done = await engine.submit({
       cause: `report of ${host}`,
       splittable: true,
+      joinsAs: host,
       decide: (now) => {
         // Asked when its turn comes: the session may have changed while it waited.
         const current = inSession(host, decoded.value.session);

@@ -27,6 +27,11 @@ export interface Command<T> {
   readonly decide: (state: ClusterState) => Result<Decision<T>, Problem>;
   /** The records are independent of each other and may be appended as several transactions. */
   readonly splittable: boolean;
+  /**
+   * May be written in one transaction with those right behind it that say so too, under other names: none of them decides
+   * anything else because of what the others do. An append takes its time however many records it has.
+   */
+  readonly joinsAs?: string;
 }
 
 export interface Waiting {
@@ -36,8 +41,8 @@ export interface Waiting {
 
 export interface CommandQueue {
   readonly push: <T>(command: Command<T>) => Promise<Result<Committed<T>, Problem>>;
-  /** The oldest waiting command; from now on its taker settles it. */
-  readonly take: () => Waiting | undefined;
+  /** The oldest waiting command, with those that join it; from now on their taker settles them. Empty: nobody waits. */
+  readonly take: () => readonly Waiting[];
   /** Lets a command that was taken wait again: nothing of it has happened. */
   readonly putBack: (entry: Waiting) => void;
   readonly size: () => number;
@@ -47,6 +52,9 @@ export interface CommandQueue {
   /** Refuses what waits and all that comes. */
   readonly close: () => void;
 }
+
+/** So many commands at most share a transaction. */
+const MAX_JOINED = 64;
 
 const NOBODY_LEADS = "no scheduler leads now; try again soon";
 
@@ -86,11 +94,17 @@ export const createCommandQueue = (
       });
     },
     take: () => {
+      const turn: Waiting[] = [];
+      const names = new Set<string>();
       for (const entry of waiting) {
+        const { joinsAs } = entry.command;
+        if (turn.length > 0 && (joinsAs === undefined || names.has(joinsAs) || turn.length >= MAX_JOINED)) break;
         waiting.delete(entry);
-        return entry;
+        turn.push(entry);
+        if (joinsAs === undefined) break;
+        names.add(joinsAs);
       }
-      return undefined;
+      return turn;
     },
     putBack: (entry) => {
       if (closed || expired.has(entry)) entry.settle(unled(NOBODY_LEADS));

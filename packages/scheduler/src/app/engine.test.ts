@@ -1,7 +1,7 @@
 /** The loop on a log in memory: what happens when appends are refused, uncertain, or not taken. */
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
-import { ok, type HostId, type LogRecord } from "@berth/schema";
+import { err, ok, problem, type HostId, type LogRecord } from "@berth/schema";
 import type { Announcement } from "../ports/bus.ts";
 import type { AppendOutcome, LogEnd } from "../ports/log.ts";
 import { StartupProblem } from "../ports/startup-problem.ts";
@@ -74,6 +74,55 @@ test("leads by a record whose sequence is the epoch, and folds what it appends",
     [0, "leader_elected"],
     [1, "host_enrolled"],
   ]);
+});
+
+test("commands that join share one transaction: each caller gets its own answer, and one that is refused stops nobody", async () => {
+  const log = memoryLog();
+  const { engine } = start(log, "one");
+  await leads(engine);
+  const joining = (id: string): Command<string> => ({ ...enrol(id), cause: `of ${id}`, joinsAs: id });
+  const refused: Command<string> = { ...joining("b"), decide: () => err(problem("host.unknown", "no")) };
+  const broken: Command<string> = {
+    ...joining("c"),
+    decide: () => {
+      throw new Error("a bug");
+    },
+  };
+  const all = [joining("a"), refused, broken, joining("d"), joining("d"), enrol("e")].map((one) => engine.submit(one));
+  expect(await Promise.all(all)).toMatchObject([
+    { ok: true, value: { value: "a", revision: 2 } },
+    { ok: false, error: { code: "host.unknown" } },
+    { ok: false, error: { code: "internal" } },
+    { ok: true, value: { value: "d", revision: 2 } },
+    { ok: true, value: { value: "d", revision: 3 } },
+    { ok: true, value: { value: "e", revision: 4 } },
+  ]);
+  expect(log.entries.map((entry) => [entry.cause, entry.records.length])).toEqual([
+    ["election", 1],
+    ["of a and 1 more", 2],
+    ["of d", 1],
+    ["test", 1],
+  ]);
+});
+
+test.each([
+  ["refused", true],
+  ["uncertain", false],
+] as const)("an append that is %s is told to all who share it, or all are decided again", async (kind, isAgain) => {
+  const log = memoryLog();
+  const { engine } = start(log, "one");
+  await leads(engine);
+  let once = true;
+  log.fail(() => {
+    if (!once) return undefined;
+    once = false;
+    const outcome: AppendOutcome = kind === "refused" ? { kind } : { kind, reason: "test" };
+    return { store: false, outcome };
+  });
+  const results = await Promise.all(["a", "b"].map((id) => engine.submit({ ...enrol(id), joinsAs: id })));
+  expect(results.map(({ ok: isDone }) => isDone)).toEqual([isAgain, isAgain]);
+  await leads(engine);
+  expect([...engine.state.hosts.keys()]).toEqual(isAgain ? ["a", "b"] : []);
 });
 
 test("a command without records appends nothing", async () => {

@@ -12,7 +12,6 @@
 import {
   err,
   LOG_VERSION,
-  MAX_TRANSACTION_BYTES,
   ok,
   problem,
   type LogRecord,
@@ -22,18 +21,18 @@ import {
   type Transaction,
 } from "@berth/schema";
 import type { Logger } from "pino";
-import { createState, fold, refusalAtWrite, type Changes, type ClusterState } from "../core/index.ts";
+import { createState, fold, type Changes, type ClusterState } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LeaderLine, Line } from "../ports/bus.ts";
 import type { Log, LogEnd } from "../ports/log.ts";
-import { createCommandQueue, type Command, type Committed, type Waiting } from "./command-queue.ts";
+import { createCommandQueue, type Command, type Committed } from "./command-queue.ts";
 import { Deposed } from "./deposed.ts";
+import { createExecute } from "./execute.ts";
 import { BrokenState, createFatal, DOUBT_MS } from "./fatal.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { hearLeaders } from "./heard-leaders.ts";
 import { refuseGap, refuseLoss, refuseMissedElection } from "./log-faults.ts";
 import { pause } from "./pause.ts";
-import { splitRecords } from "./split-records.ts";
 
 export type Role = "starting" | "following" | "leading" | "stopped";
 
@@ -102,9 +101,6 @@ const ANNOUNCE_MS = 500;
 const COMMANDS_IN_A_ROW = 32;
 const RETRY_MS = 250;
 const BACKGROUND_RETRY_MS = 5_000;
-
-const UNCERTAIN =
-  "it is not known whether the change was written; look, or send it again with the same Idempotency-Key";
 
 export const createEngine = (options: EngineOptions): Engine => {
   const { clock, log, line, leaders, logger, instance } = options;
@@ -202,38 +198,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     return append(records, cause, origin);
   };
 
-  const execute = async (waiting: Waiting): Promise<void> => {
-    const { command, settle } = waiting;
-    const { origin, need = { role: "admin" } } = command;
-    const refused =
-      origin === undefined || need === null ? undefined : refusalAtWrite(state, origin, need, clock.nowMs());
-    if (refused !== undefined) return settle(err(refused));
-    let decided: ReturnType<typeof command.decide>;
-    try {
-      decided = command.decide(state);
-    } catch (error) {
-      // A bug in one decision must cost this caller its answer and nobody else anything.
-      logger.error({ err: error, cause: command.cause }, "decision_failed");
-      return settle(err(problem("internal", `deciding on the ${command.cause} failed; it is in the scheduler's log`)));
-    }
-    if (!decided.ok) return settle(decided);
-    const { records, value } = decided.value;
-    const parts = command.splittable ? splitRecords(records, MAX_TRANSACTION_BYTES) : [records];
-    let revision = state.revision;
-    try {
-      for (const part of parts) {
-        const appended = await commit(part, command.cause, command.origin);
-        if (!appended.ok) return settle(appended);
-        revision = appended.value;
-      }
-      settle(ok({ value, revision }));
-    } catch (error) {
-      // It is decided again, on the state as it is then; parts that were appended before are not news any more.
-      if (error instanceof Deposed && error.nothingStored) queue.putBack(waiting);
-      else settle(err(problem("log.unavailable", UNCERTAIN, { retryAfterMs: 1_000 })));
-      throw error;
-    }
-  };
+  const execute = createExecute({ state, clock, logger, commit, putBack: queue.putBack });
 
   /** Folds what is there and what comes, until this instance may claim: caught up, and no leader heard for a lease. */
   const follow = async (signal: AbortSignal): Promise<void> => {
@@ -322,10 +287,10 @@ export const createEngine = (options: EngineOptions): Engine => {
     try {
       while (!signal.aborted) {
         if (deposedBy !== undefined) throw new Deposed(deposedBy, true);
-        const next = inARow < COMMANDS_IN_A_ROW || !wanted ? queue.take() : undefined;
-        if (next !== undefined) {
-          inARow += 1;
-          await execute(next);
+        const turn = inARow < COMMANDS_IN_A_ROW || !wanted ? queue.take() : [];
+        if (turn.length > 0) {
+          inARow += turn.length;
+          await execute(turn);
         } else if (wanted) {
           inARow = 0;
           // Before the call: whoever nudges while it runs is heard afterwards.
