@@ -17,8 +17,10 @@ import {
   type Result,
 } from "@berth/schema";
 import { exceedsQuota, submitAction } from "./decide-jobs.ts";
+import { learnAsked, newlyAsked } from "./dimensions.ts";
 import { planDaemon } from "./dry-run-daemon.ts";
 import { hostsForAll } from "./gang-hosts.ts";
+import { copyOf } from "./hypothesis.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { keptFrom } from "./explain-policy.ts";
@@ -246,7 +248,12 @@ const stopsOf = (state: MutableState, job: MutableJob | undefined): number =>
  * allocation to end are held: where they go is decided when it has.
  */
 export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv): Result<PlanView, Problem> => {
-  const state = inside(clusterState);
+  let state = inside(clusterState);
+  if (newlyAsked(state, spec).length > 0) {
+    // It would be the first to ask for that, and make it count.
+    state = copyOf(state, env.nowMs);
+    learnAsked(state, spec);
+  }
   const action = submitAction(state, spec);
   if (!action.ok) return action;
   const goesOn = action.value === "unchanged" || action.value === "change_limits";

@@ -37,9 +37,9 @@ export const unknownIn = (
   return unknown === undefined ? null : { name: unknown, amount: more?.[unknown] ?? 0 };
 };
 
-/** The dimensions that are known after a host has said what it has; the same array when there is nothing new. */
-export const learnNames = (names: readonly string[], { more }: Resources): readonly string[] => {
-  const news = Object.keys(more ?? {})
+/** The dimensions that are known after these were added; the same array when there is nothing new. */
+export const learnNames = (names: readonly string[], more: readonly string[]): readonly string[] => {
+  const news = more
     .filter((name) => !names.includes(name))
     .sort()
     .slice(0, BASE - names.length);

@@ -2,20 +2,13 @@
 import { leaseTermsOf, noResources, type LogRecord } from "@berth/schema";
 import { DRAINED_BY, takesDaemons } from "./daemons.ts";
 import { followHost, forgetHost } from "./fold-daemons.ts";
-import { bookable, learnNames, toVector } from "./feasibility.ts";
-import {
-  changeTask,
-  endAllocation,
-  leaveQueue,
-  queueKeyOf,
-  refreshExtra,
-  refreshQueue,
-  type Folding,
-} from "./fold-tasks.ts";
+import { learnOffered } from "./dimensions.ts";
+import { bookable, toVector } from "./feasibility.ts";
+import { changeTask, endAllocation, refreshExtra, type Folding } from "./fold-tasks.ts";
 import { describeHost, rebook } from "./granted.ts";
 import { isGivenUp, isSilent } from "./patience.ts";
 import { unreserve, type Reservation } from "./reservations.ts";
-import type { MutableHost, MutableState } from "./state.ts";
+import type { MutableHost } from "./state.ts";
 import { bookVolume, volumesOn } from "./volumes.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
@@ -53,22 +46,6 @@ const announce = (folding: Folding, host: MutableHost): void => {
       refreshExtra(state, job, index);
       changes.jobs.add(job.key);
     }
-  }
-};
-
-/** A dimension that no host had before: who asks for it may be placed now. */
-const learn = (state: MutableState, host: MutableHost): void => {
-  const known = learnNames(state.dimensions, host.allocatable);
-  if (known === state.dimensions) return;
-  state.dimensions = known;
-  state.index.setWidth(known.length);
-  for (const job of state.jobs.values()) {
-    if (job.requestClass.unknown === null) continue;
-    leaveQueue(state, job);
-    state.classes.release(job.requestClass);
-    job.requestClass = state.classes.retain(known, job.spec);
-    job.queueKey = queueKeyOf(job.requestClass, job.spec);
-    refreshQueue(state, job);
   }
 };
 
@@ -119,9 +96,10 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   const devices = record.capacity.devices ?? [];
   const areOthers = JSON.stringify(host.capacity?.devices ?? []) !== JSON.stringify(devices);
   host.capacity = record.capacity;
+  const allocatable = bookable(record.capacity);
+  learnOffered(folding.state, allocatable);
   const before = toVector(folding.state.dimensions, host.allocatable);
-  host.allocatable = bookable(record.capacity);
-  learn(folding.state, host);
+  host.allocatable = allocatable;
   const after = toVector(folding.state.dimensions, host.allocatable);
   folding.state.usage.grow(before, after);
   // What is kept there was reckoned with what the host had before, and with what it was.

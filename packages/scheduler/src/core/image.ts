@@ -20,6 +20,7 @@ import { createBitset } from "./bitset.ts";
 import { createDaemon } from "./daemons.ts";
 import { restorePlaces } from "./fold-daemons.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
+import { noteAsked } from "./dimensions.ts";
 import { bookedFor, describeHost } from "./granted.ts";
 import { toVector } from "./feasibility.ts";
 import { account, queueKeyOf, refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
@@ -64,6 +65,7 @@ type StateFacts = Omit<
   | "toStop"
   | "classes"
   | "devices"
+  | "asked"
   | "daemons"
   | "queues"
   | "reservations"
@@ -187,8 +189,8 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     index,
     ...more
   } = state;
-  const { reservations, priorities, limited, budgetChanges, ledger, usage, devices, daemons, ...facts } = more;
-  void [daemons, limited, budgetChanges, classes, queues, delayed, priorities, ledger];
+  const { reservations, priorities, limited, budgetChanges, ledger, usage, devices, daemons, asked, ...facts } = more;
+  void [asked, daemons, limited, budgetChanges, classes, queues, delayed, priorities, ledger];
   yield {
     kind: "state",
     facts: plain(facts),
@@ -293,6 +295,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
       case "job": {
         const spec = found(specs[line.spec], `spec ${line.spec}`);
         const requestClass = state.classes.retain(state.dimensions, spec);
+        noteAsked(state, spec, 1);
         state.jobs.set(line.facts.key, {
           ...line.facts,
           // Images of older versions do not say it.

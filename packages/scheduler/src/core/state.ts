@@ -172,7 +172,7 @@ export interface ClusterState {
   readonly secrets: ReadonlyMap<string, SecretRecord>;
   /** What names of the cluster stand for; see image-names.ts. */
   readonly imageNames: ReadonlyMap<string, string>;
-  /** The dimensions that hosts have, in the order in which they became known. */
+  /** The dimensions that count, in the order in which they began to; see dimensions.ts. */
   readonly dimensions: readonly string[];
   /** By user and Idempotency-Key (see `idempotencyKeyOf`); the newest MAX_IDEMPOTENCY_KEYS are kept. */
   readonly idempotency: ReadonlyMap<string, IdempotencyEntry>;
@@ -286,6 +286,8 @@ export interface MutableState extends Writable<
   classes: ClassTable;
   /** Where devices stand in vectors. */
   devices: DeviceLayout;
+  /** How many jobs ask for a further dimension. */
+  asked: Map<string, number>;
   /** Daemons that have not finished. */
   daemons: Set<MutableJob>;
   /** By `queueKeyOf`. */
@@ -332,6 +334,7 @@ export const createState = (): ClusterState => {
     toStop: new Set(),
     classes: createClassTable(devices),
     devices,
+    asked: new Map(),
     daemons: new Set(),
     queues: new Map(),
     reservations: new Set(),

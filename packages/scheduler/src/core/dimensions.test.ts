@@ -1,0 +1,58 @@
+import { DIMENSIONS } from "@berth/schema";
+import { describe, expect, it } from "vitest";
+import { createState, dryRun, fold, imageOf, planEvaluations, restoreImage, why, type ImageLine } from "./index.ts";
+import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
+
+const having = (more: Readonly<Record<string, number>>) => ({ ...resources(4000, 8192, 1000), more: { ...more } });
+const asking = (more: Readonly<Record<string, number>>) => ({
+  requests: { ...resources(100, 64, 1), more: { ...more } },
+});
+const dozen = (of: string): Record<string, number> =>
+  Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`${of}${at}`, 1]));
+
+describe("further dimensions", () => {
+  it("of which hosts name dozens leave room for one that a job asks for", () => {
+    const world = new World();
+    for (const name of ["greedy", "worse", "worst"]) world.host(name, having(dozen(name)));
+    world.host("honest", having({ "license.matlab": 2 }));
+    expect(world.state.dimensions).toEqual([...DIMENSIONS]);
+    const spec = makeSpec("solve", { count: 3, ...asking({ "license.matlab": 1 }) });
+    const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
+    const foretold = unwrap(dryRun(world.state, spec, env)).tasks.map(({ outcome }) => outcome.kind);
+    expect(foretold).toEqual(["placed", "placed", "blocked"]);
+    // By asking alone nothing has changed.
+    expect(world.state.dimensions).toEqual([...DIMENSIONS]);
+    world.submit(spec);
+    expect(world.state.dimensions).toEqual([...DIMENSIONS, "license.matlab"]);
+    expect(world.plan()).toHaveLength(2);
+    const answer = unwrap(why(world.state, "media" as never, "solve" as never, 2, world.nowMs));
+    expect(answer.sentence).toContain("honest lacks license.matlab (1 license.matlab short)");
+  });
+
+  it("count as soon as a host has what waits, and disk from the first host on", () => {
+    const world = new World();
+    world.host("h1", having({ diskBytes: 10 }));
+    expect(world.state.dimensions).toEqual([...DIMENSIONS, "diskBytes"]);
+    world.submit(makeSpec("job", asking({ fpga: 1 })));
+    expect(world.plan()).toEqual([]);
+    world.host("h2", having({ fpga: 1, other: 5 }));
+    expect(world.plan()).toHaveLength(1);
+    expect(world.state.dimensions).toEqual([...DIMENSIONS, "diskBytes", "fpga"]);
+  });
+
+  it("come out of a snapshot and of the log alike, with what is asked for", () => {
+    const world = new World();
+    world.submit(makeSpec("job", asking({ fpga: 1 })));
+    const restored = createState();
+    restoreImage(restored, JSON.parse(JSON.stringify([...imageOf(world.state)])) as ImageLine[]);
+    const before = world.log.length;
+    world.host("h1", having({ fpga: 1, other: 5 }));
+    for (const { sequence, transaction } of world.log.slice(before)) fold(restored, sequence, transaction);
+    expect(restored.dimensions).toEqual(world.state.dimensions);
+    const bounds = { maxPlacements: 10 };
+    const plan = (state: typeof restored) =>
+      planEvaluations(state, { nowMs: world.nowMs, makeAllocationId: () => "id" as never }, bounds).records;
+    expect(plan(restored)).toEqual(plan(world.state));
+    expect(plan(restored)).toHaveLength(1);
+  });
+});
