@@ -1,5 +1,5 @@
 /** Other programs in a running container: they are as confined as it, get what they were given, and leave nothing. */
-import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Container, ExecProcess, ExecSpec, ExitRecord, SeccompAction, SeccompProfile } from "../lib/index.ts";
@@ -179,6 +179,20 @@ describe("an executed program", () => {
     expect((await container.exec({ command: ["true"], user: "nobody-here" })).ok).toBe(false);
     expect((await container.exec({ command: [] })).ok).toBe(false);
     expect((await run(container, ["true"])).exit.code).toBe(0);
+    await finish(container);
+  });
+
+  test("a failure after it was let go on is told as one, however late it comes", async () => {
+    /* Long to search, so that whoever searches has been told to go on before it fails. */
+    const layer = join(host.directory, "many-users");
+    mkdirSync(join(layer, "etc"), { recursive: true });
+    const users = Array.from({ length: 20_000 }, (_, at) => `user${at}:x:${1000 + at}:1000::/:/bin/sh\n`);
+    writeFileSync(join(layer, "etc/passwd"), `root:x:0:0:root:/root:/bin/sh\n${users.join("")}`);
+    const container = await sleeper({ layers: [layer, host.image] });
+    for (let time = 0; time < 20; time += 1) {
+      const result = await container.exec({ command: ["true"], user: "nobody-here" });
+      expect(result).toMatchObject({ ok: false, error: { stage: "user" } });
+    }
     await finish(container);
   });
 

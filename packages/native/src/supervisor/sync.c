@@ -52,6 +52,17 @@ static int checked(struct sync_message *message, ssize_t length)
   return 0;
 }
 
+/* Who ends without having read everything leaves an error, which the kernel tells once and before what that one had sent
+   (unix_release_sock in net/unix/af_unix.c): its last words are behind it. */
+static ssize_t receive(int socket, struct msghdr *header, int flags)
+{
+  ssize_t length;
+  do
+    length = recvmsg(socket, header, flags | MSG_CMSG_CLOEXEC);
+  while (length < 0 && (errno == EINTR || errno == ECONNRESET));
+  return length;
+}
+
 /* Nobody asked for these: whoever sends them must not fill our table. */
 static void close_rights(struct cmsghdr *item)
 {
@@ -75,7 +86,7 @@ int sync_receive(int socket, struct sync_message *message, int flags, struct syn
   };
   if (origin != NULL)
     *origin = (struct sync_origin){ .fds = { -1, -1 } };
-  ssize_t length = RETRY_INTR(recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC));
+  ssize_t length = receive(socket, &header, flags);
   if (length < 0)
     return -1;
   if (length == 0)
@@ -111,7 +122,7 @@ int sync_receive_fds(int socket, struct sync_message *message, int *fds, unsigne
   struct msghdr header = {
     .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
   };
-  ssize_t length = RETRY_INTR(recvmsg(socket, &header, MSG_CMSG_CLOEXEC));
+  ssize_t length = receive(socket, &header, 0);
   if (length <= 0)
     return (int)length;
   if (checked(message, length) < 0)
