@@ -6,8 +6,8 @@
  * Many development machines (and containers) mount cgroups v1 or hybrid; real hosts run v2. The machine boots Debian's own
  * kernel under qemu (software emulation; BERTH_VM_ACCEL=kvm where that works), takes its root from the host over 9p, and
  * has an ext4 scratch disk with project quotas at /tmp because overlayfs uppers and id-mapped mounts need a real file
- * system. Output goes to stdout as it comes; the exit code is the command's, 124 after the time-out. What the command
- * writes to the device $BERTH_VM_RESULT becomes FILE. Nothing else of the host is written to.
+ * system. It has two memory nodes. Output goes to stdout as it comes; the exit code is the command's, 124 after the
+ * time-out. What the command writes to the device $BERTH_VM_RESULT becomes FILE. Nothing else of the host is written to.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -71,6 +71,13 @@ interface Options {
   readonly result: string | undefined;
 }
 
+/** One processor and half of the memory in each. */
+const twoNodes = (memoryMiB: number): string[] =>
+  [Math.floor(memoryMiB / 2), Math.ceil(memoryMiB / 2)].flatMap((size, node) => [
+    ...["-object", `memory-backend-ram,id=node${node},size=${size}M`],
+    ...["-numa", `node,nodeid=${node},cpus=${node},memdev=node${node}`],
+  ]);
+
 const machine = (kernel: string, initramfs: string, disk: string, options: Options): string[] => [
   ...baseMachine({
     kernelImage: resolve(kernelImage(kernel)),
@@ -79,6 +86,7 @@ const machine = (kernel: string, initramfs: string, disk: string, options: Optio
     memoryMiB: options.memoryMiB,
     append: "",
   }),
+  ...twoNodes(Number(options.memoryMiB)),
   ...["-serial", "stdio"],
   ...["-serial", options.result === undefined ? "null" : `file:${resolve(options.result)}`],
 ];

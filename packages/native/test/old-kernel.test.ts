@@ -3,7 +3,7 @@
  * missing, and where, and leaves nothing; what it can do without it does without.
  */
 import { execFile } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -15,7 +15,11 @@ const host = testHost();
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const without = join(host.directory, "without");
 
+/** On a file system whose ids can be mapped. */
+const data = join(host.directory, "data");
+
 beforeAll(() => {
+  mkdirSync(data);
   compileC(readFileSync(here("./programs/without.c"), "utf8"), without);
   agentScript();
 });
@@ -27,7 +31,7 @@ interface Said {
 }
 /** In a state directory of its own, so that several can be tried at the same time. */
 const started = async (call: number, exec?: readonly string[]): Promise<Said> => {
-  const mounts = [{ source: "/usr/share", target: "/data", readOnly: true }];
+  const mounts = [{ source: data, target: "/data", readOnly: true }];
   const spec = host.spec(exec === undefined ? ["true"] : ["sleep", "1000"], { mounts });
   const stateDir = join(host.directory, `without-${call}`);
   const job = { stateDir, cgroupParent: host.cgroupParent, spec, exec };
@@ -39,6 +43,9 @@ const started = async (call: number, exec?: readonly string[]): Promise<Said> =>
   return { ...said, left: [...said.left, ...state, ...host.cgroupsOf(spec.id)] };
 };
 
+/** Where it is needed first: a kernel before 6.15 wants an overlay's layers attached. */
+const ROOT = /^(mount\.root|rootfs\.overlay)$/;
+
 /** Numbers of x86-64; from 424 on they are the same everywhere. */
 describe.runIf(process.arch === "x64")("a kernel without", () => {
   test.concurrent.each([
@@ -46,13 +53,13 @@ describe.runIf(process.arch === "x64")("a kernel without", () => {
     ["flock", 73, "state.lock"],
     ["capset", 126, "privileges"],
     ["pivot_root", 155, "mount.root"],
-    ["mount", 165, "mount.root"],
+    ["mount", 165, ROOT],
     ["unshare", 272, "namespaces"],
     ["seccomp", 317, "seccomp"],
     ["memfd_create", 319, "supervisor.image"],
     ["execveat", 322, "supervisor.start"],
     ["open_tree", 428, "rootfs.layer"],
-    ["move_mount", 429, "mount.root"],
+    ["move_mount", 429, ROOT],
     ["fsopen", 430, "rootfs.overlay"],
     ["fsconfig", 431, "rootfs.overlay"],
     ["fsmount", 432, "rootfs.overlay"],
@@ -62,7 +69,11 @@ describe.runIf(process.arch === "x64")("a kernel without", () => {
     ["mount_setattr", 442, "rootfs.layer"],
   ] as const)("%s: the start says so, and nothing is left", async (_name, call, stage) => {
     const { error, left } = await started(call);
-    expect(error).toMatchObject({ stage, code: "ENOSYS", detail: expect.stringMatching(/./) });
+    expect(error).toMatchObject({
+      stage: typeof stage === "string" ? stage : expect.stringMatching(stage),
+      code: "ENOSYS",
+      detail: expect.stringMatching(/./),
+    });
     expect(left).toEqual([]);
   });
 

@@ -125,18 +125,16 @@ typedef void with_cgroup(int dir, const char *name, int child, uint32_t version)
 /* Deepest first; the depth is bounded by cgroup.max.depth. */
 static void each_below(int dir, uint32_t version, unsigned depth, with_cgroup *work)
 {
-  DIR *entries = fd_entries(dir);
-  if (entries == NULL)
-    return;
-  for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
-    if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+  struct fd_entries entries;
+  fd_entries_open(&entries, dir);
+  for (const struct dirent *entry; (entry = fd_entries_next(&entries)) != NULL;) {
+    if (entry->d_type != DT_DIR)
       continue;
     cleanup_close int child = RETRY_INTR(openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (child >= 0 && depth > 0)
       each_below(child, version, depth - 1, work);
     work(dir, entry->d_name, child, version);
   }
-  (void)closedir(entries);
 }
 
 /* Only directories of a cgroup can be removed at all. */

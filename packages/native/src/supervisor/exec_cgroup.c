@@ -109,13 +109,14 @@ static void keep_share(const struct cgroup_place *place, int leaf, uint32_t cont
   }
 }
 
-/* The next leaf of a directory, open, and its entry; or -1. */
-static int next_leaf(DIR *entries, struct dirent **entry)
+/* The next leaf of a directory, open, and its name; or -1. */
+static int next_leaf(struct fd_entries *entries, const char **name)
 {
-  while ((*entry = readdir(entries)) != NULL) {
-    if (strncmp((*entry)->d_name, LEAF, sizeof LEAF - 1) != 0)
+  for (const struct dirent *entry; (entry = fd_entries_next(entries)) != NULL;) {
+    if (strncmp(entry->d_name, LEAF, sizeof LEAF - 1) != 0)
       continue;
-    int leaf = RETRY_INTR(openat(dirfd(entries), (*entry)->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    int leaf = RETRY_INTR(openat(entries->fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    *name = entry->d_name;
     if (leaf >= 0)
       return leaf;
   }
@@ -137,26 +138,24 @@ static uint64_t kills_in(const struct cgroup_place *place, int leaf)
 /* Left by programs that left processes behind, which have ended by now. */
 static void sweep(struct cgroup *cgroup, const struct cgroup_place *place)
 {
-  DIR *entries = fd_entries(place->dir);
-  if (entries == NULL)
-    return;
-  struct dirent *entry;
-  for (int leaf; (leaf = next_leaf(entries, &entry)) >= 0; fd_close(&leaf))
-    if (!exec_is_live((uint32_t)strtoul(entry->d_name + sizeof LEAF - 1, NULL, 10)))
-      remove_leaf(cgroup, place, entry->d_name, kills_in(place, leaf));
-  (void)closedir(entries);
+  struct fd_entries entries;
+  const char *name;
+  fd_entries_open(&entries, place->dir);
+  for (int leaf; (leaf = next_leaf(&entries, &name)) >= 0; fd_close(&leaf))
+    if (!exec_is_live((uint32_t)strtoul(name + sizeof LEAF - 1, NULL, 10)))
+      remove_leaf(cgroup, place, name, kills_in(place, leaf));
 }
 
 uint64_t exec_cgroup_kills(const struct cgroup *cgroup, const struct cgroup_place *place)
 {
   uint64_t kills = cgroup->oom_below;
-  DIR *entries = cgroup->leaves ? fd_entries(place->dir) : NULL;
-  if (entries == NULL)
+  struct fd_entries entries;
+  const char *name;
+  if (!cgroup->leaves)
     return kills;
-  struct dirent *entry;
-  for (int leaf; (leaf = next_leaf(entries, &entry)) >= 0; fd_close(&leaf))
+  fd_entries_open(&entries, place->dir);
+  for (int leaf; (leaf = next_leaf(&entries, &name)) >= 0; fd_close(&leaf))
     kills += kills_in(place, leaf);
-  (void)closedir(entries);
   return kills;
 }
 

@@ -61,13 +61,31 @@ static int open2(int root, const char *path, unsigned long long flags, unsigned 
   return (int)fd;
 }
 
-DIR *fd_entries(int dir)
+void fd_entries_open(struct fd_entries *entries, int dir)
 {
-  int again = RETRY_INTR(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR *entries = again < 0 ? NULL : fdopendir(again);
-  if (entries == NULL)
-    fd_close(&again);
-  return entries;
+  entries->fd = RETRY_INTR(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  entries->at = entries->size = 0;
+}
+
+const struct dirent *fd_entries_next(struct fd_entries *entries)
+{
+  while (entries->fd >= 0) {
+    if (entries->at == entries->size) {
+      long size = RETRY_INTR(syscall(SYS_getdents64, entries->fd, entries->bytes, sizeof entries->bytes));
+      if (size <= 0) {
+        fd_close(&entries->fd);
+        break;
+      }
+      entries->size = (unsigned)size;
+      entries->at = 0;
+    }
+    /* The layout of getdents64(2) is that of struct dirent wherever inode numbers have 64 bits. */
+    const struct dirent *entry = (const void *)(entries->bytes + entries->at);
+    entries->at += entry->d_reclen;
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+      return entry;
+  }
+  return NULL;
 }
 
 int fd_open_in_root(int root, const char *path, unsigned long long flags)

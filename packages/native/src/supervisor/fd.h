@@ -49,8 +49,17 @@ int fd_write_at(int dir, const char *name, const char *text);
 int fd_write_all(int fd, const void *data, size_t size);
 /* Reads a small file into `buffer` and ends it with NUL; its length, or -1 with errno. */
 ssize_t fd_read_at(int dir, const char *name, char *buffer, size_t size);
-/* What is in the directory, to be closed with closedir(3); `dir` stays open. NULL with errno. */
-DIR *fd_entries(int dir);
+/* What is in a directory, read into this: readdir(3) would allocate. One that cannot be read has nothing in it. */
+struct fd_entries {
+  int fd;
+  unsigned at;
+  unsigned size;
+  _Alignas(struct dirent) char bytes[1024];
+};
+/* `dir` stays open. */
+void fd_entries_open(struct fd_entries *entries, int dir);
+/* The next one that is neither "." nor "..", until the next call; NULL at the end, when it is closed. */
+const struct dirent *fd_entries_next(struct fd_entries *entries);
 /* openat2(2) below `root` as if it were "/", never through magic links. -1 with errno. */
 int fd_open_in_root(int root, const char *path, unsigned long long flags);
 /* The same, and no component may be a symbolic link. */

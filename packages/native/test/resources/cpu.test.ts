@@ -1,11 +1,12 @@
 /** CPU limits, as the kernel enforces them: at the start, and changed while a program runs. Counters, never clocks. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Container } from "../../lib/index.ts";
 import { eventually, outputOf } from "../host.ts";
-import { fieldOf, resourceTest, updated, versionOf } from "./host.ts";
+import { fieldOf, firstLine, go, MIB, resourceTest, updated, versionOf } from "./host.ts";
 
 const { running, read } = resourceTest();
+const nodes = readdirSync("/sys/devices/system/node").filter((name) => /^node\d+$/.test(name)).length;
 const usage = async (container: Container) => (await container.stats()).cpuUsageMicros;
 
 describe.runIf(versionOf("cpuset") !== undefined)("share", () => {
@@ -89,6 +90,28 @@ describe.runIf(versionOf("cpuset") !== undefined)("processors and memory nodes",
       expect(allowed(container, "Cpus")).toBe("0");
       await updated(container, {});
       expect(allowed(container, "Cpus")).not.toMatch(/^[01]$/);
+    });
+  });
+
+  test.skipIf(nodes < 2)("memory comes from the nodes that are named, from the start and after an update", async () => {
+    /** Pages that only this program has, by the node that they lie in. */
+    const pagesIn = (container: Container, node: number): number => {
+      const maps = readFileSync(`/proc/${container.pid}/numa_maps`, "utf8").split("\n");
+      const own = maps.filter((line) => / anon=/.test(line));
+      return own.reduce((sum, line) => sum + Number(new RegExp(` N${node}=(\\d+)`).exec(line)?.[1] ?? 0), 0);
+    };
+    const isIn = async (container: Container, node: number): Promise<void> => {
+      expect(await firstLine(container)).toBe("holding");
+      expect(pagesIn(container, node)).toBeGreaterThanOrEqual(24 * 256);
+      expect(pagesIn(container, 1 - node)).toBeLessThan(256);
+    };
+    const hold = ["hold", `${24 * MIB}`];
+    for (const node of [0, 1])
+      await running(["probe", ...hold], { memoryNodes: `${node}` }, (container) => isIn(container, node));
+    await running(["probe", "await", "/tmp/go", ...hold], { memoryNodes: "0" }, async (container) => {
+      await updated(container, { memoryNodes: "1" });
+      go(container);
+      await isIn(container, 1);
     });
   });
 });
