@@ -7,7 +7,6 @@ import {
   holds,
   isTerminal,
   jobKey,
-  noResources,
   ok,
   taskName,
   type AllocationId,
@@ -20,18 +19,19 @@ import {
   priorityOf,
   type Placement,
   type ProjectName,
-  type Resources,
+  type Lookup,
   type Result,
 } from "@berth/schema";
-import { attributesOf } from "./attributes.ts";
+import { lookupOf } from "./attributes.ts";
 import { takesDaemons } from "./daemons.ts";
-import { addResources, rejection } from "./feasibility.ts";
+import { addResources, rejection, type HostRoom } from "./feasibility.ts";
 import { isGivenUp, runningOf } from "./patience.ts";
 import { claimOf, QuotaBook, wholeOf } from "./quota.ts";
-import { groupsOf, rulesOf } from "./rules.ts";
+import type { Rules } from "./rules.ts";
 import { inside, type ClusterState, type HostRecord } from "./state.ts";
-import { askingFor, roomsOf } from "./validate-room.ts";
+import { count, readingOf } from "./validate-room.ts";
 import { countGrants, devicesLeftOn, wrongGrants, wrongPlaced, type DevicesLeft } from "./validate-devices.ts";
+import { addRow } from "./vector.ts";
 import { diskOf, sightOfVolumes, usesOf, volumesOn, type VolumeKey, type VolumeUse } from "./volumes.ts";
 
 interface Checking {
@@ -45,8 +45,7 @@ interface Checking {
   readonly placed: Set<string>;
   readonly stopped: Set<AllocationId>;
   readonly load: Map<HostId, Placement[]>;
-  /** What tasks ask for, by their requests: most of a plan asks for the same. */
-  readonly asked: Map<Resources, ReturnType<typeof askingFor>>;
+  readonly reading: ReturnType<typeof readingOf>;
   /** How many allocations of its current version this plan adds to each job. */
   readonly added: Map<JobKey, number>;
   /** What placements that were looked at already do with volumes, and where. */
@@ -199,25 +198,22 @@ const checkGangs = (checking: Checking, records: readonly LogRecord[]): void => 
 };
 
 /** Those rules that speak of this host alone, counted from the allocations themselves. */
-const checkRules = (checking: Checking, host: HostRecord, placement: Placement, spec: JobSpec): void => {
-  const rules = rulesOf(spec);
-  if (rules === null) return;
-  const { state, wrong, load } = checking;
+const checkRules = (checking: Checking, host: HostRecord, placement: Placement, rules: Rules, lookup: Lookup): void => {
+  const { state, wrong, load, reading } = checking;
   const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
-  const { lookup } = attributesOf(host);
   for (const { rule, expression } of rules.require) {
     if (!holds(expression, lookup)) wrong.push(`${host.id}: ${name} requires ${rule}`);
   }
   for (const { group, limit, rule } of rules.hostLimits) {
-    let count = 0;
-    for (const { spec: other } of host.allocations) if (groupsOf(other).includes(group)) count += 1;
+    let others = 0;
+    for (const { spec: other } of host.allocations) if (reading.groups(other).includes(group)) others += 1;
     // Whoever comes later in the plan was not there yet.
     const planned = load.get(host.id) ?? [];
     for (const { project, job } of planned.slice(0, planned.indexOf(placement))) {
       const other = state.jobs.get(jobKey(project, job));
-      if (other !== undefined && groupsOf(other.spec).includes(group)) count += 1;
+      if (other !== undefined && reading.groups(other.spec).includes(group)) others += 1;
     }
-    if (count >= limit) wrong.push(`${host.id}: ${name} is against ${rule}`);
+    if (others >= limit) wrong.push(`${host.id}: ${name} is against ${rule}`);
   }
 };
 
@@ -256,37 +252,39 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
     return;
   }
   // Counted from the allocations themselves: an error in the running sums must not hide here.
-  let left = host.allocatable;
-  for (const { spec } of host.allocations) left = addResources(left, spec.requests, -1);
-  for (const { sizeBytes } of volumesOn(state, hostId)) left = addResources(left, diskOf(sizeBytes), -1);
+  const { reading } = checking;
+  const room = reading.room(host);
+  const { free } = room;
+  for (const { spec } of host.allocations) count(free, reading.asked(spec.requests), -1);
+  for (const { sizeBytes } of volumesOn(state, hostId)) count(free, reading.asked(diskOf(sizeBytes)), -1);
   const reservations = [...(inside(state).hosts.get(hostId)?.reservations ?? [])];
   const takes = (one: Placement) =>
     reservations.find(({ job, index }) => jobKey(one.project, one.job) === job.key && one.index === index);
   const taken = new Set(placements.map(takes));
-  let keptThere = noResources();
+  const keptThere = reading.nothing();
   const devices = devicesLeftOn(host);
   const keptDevices: DeviceGrant[] = [];
   for (const reservation of reservations) {
     if (taken.has(reservation)) continue;
-    keptThere = addResources(keptThere, reservation.job.spec.requests, 1);
+    count(keptThere, reading.asked(reservation.job.spec.requests), 1);
     keptDevices.push(...reservation.devices);
   }
   countGrants(devices, keptDevices, 1);
-  const names = state.dimensions;
-  const roomWith = roomsOf(names, host);
+  // What is kept for others is not there for whoever has nothing kept. Whoever has may be there before them: what they wait
+  // for is being stopped.
+  addRow(free, 0, keptThere, -1);
+  let lookup: Lookup | undefined;
   for (const placement of placements) {
     const job = state.jobs.get(jobKey(placement.project, placement.job));
     if (job === undefined) continue;
-    // What is kept for others is not there for whoever has nothing kept. Whoever has may be there before them: what they wait
-    // for is being stopped.
     const isKept = takes(placement) !== undefined;
-    const room = roomWith(isKept ? left : addResources(left, keptThere, -1));
     const name = `${placement.project}/${taskName(placement.job, placement.index)}`;
     const newBytes = checkVolumes(checking, placement, job.spec, name);
-    const requests = newBytes === 0 ? job.spec.requests : addResources(job.spec.requests, diskOf(newBytes), 1);
-    const asking = checking.asked.get(requests) ?? askingFor(names, requests);
-    checking.asked.set(requests, asking);
-    const refused = rejection(room, asking, names);
+    const { requests } = job.spec;
+    const asking = reading.asked(newBytes === 0 ? requests : addResources(requests, diskOf(newBytes), 1));
+    if (isKept) addRow(free, 0, keptThere);
+    const refused = rejection(room, asking, state.dimensions);
+    if (isKept) addRow(free, 0, keptThere, -1);
     if (refused !== undefined && "dimension" in refused) {
       wrong.push(`${hostId}: ${name} does not fit, ${refused.dimension} is ${refused.short} short`);
     }
@@ -294,36 +292,37 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
     for (const what of wrongPlaced(devices, isKept ? keptDevices : [], job.spec.devices ?? [], grants)) {
       wrong.push(`${hostId}: ${name} ${what}`);
     }
-    left = addResources(left, requests, -1);
-    checkRules(checking, host, placement, job.spec);
+    count(free, asking, -1);
+    const rules = reading.rules(job.spec);
+    if (rules === null) continue;
+    lookup ??= lookupOf(host);
+    checkRules(checking, host, placement, rules, lookup);
   }
-  checkRoomKept(checking, host, addResources(left, keptThere, -1), devices);
+  checkRoomKept(checking, host, room, devices);
 };
 
 /** With the victims gone, and all that is being stopped already, whoever is to have their room must fit. */
-const checkRoomKept = (checking: Checking, host: HostRecord, now: Resources, devices: DevicesLeft): void => {
-  const { state, wrong, kept } = checking;
+const checkRoomKept = (checking: Checking, host: HostRecord, room: HostRoom, devices: DevicesLeft): void => {
+  const { state, wrong, kept, reading } = checking;
   const records = kept.get(host.id) ?? [];
   if (records.length === 0) return;
-  let left = now;
   for (const { desired, devices: granted = [], id, spec } of host.allocations) {
     if (desired !== "stop" && !checking.stopped.has(id)) continue;
-    left = addResources(left, spec.requests, 1);
+    count(room.free, reading.asked(spec.requests), 1);
     countGrants(devices, granted, -1);
   }
   for (const record of records) {
     const spec = state.jobs.get(jobKey(record.project, record.job))?.spec;
     if (spec === undefined) continue;
-    const { requests } = spec;
-    const names = state.dimensions;
-    const refused = rejection(roomsOf(names, host)(left), askingFor(names, requests), names);
+    const asking = reading.asked(spec.requests);
+    const refused = rejection(room, asking, state.dimensions);
     const name = `${record.project}/${taskName(record.job, record.index)}`;
     if (refused !== undefined) wrong.push(`${host.id}: ${name} would not fit after all that is stopped for it`);
     const grants = record.devices ?? [];
     for (const what of wrongGrants(devices, spec.devices ?? [], grants, false))
       wrong.push(`${host.id}: ${name} ${what}`);
     countGrants(devices, grants, 1);
-    left = addResources(left, requests, -1);
+    count(room.free, asking, -1);
   }
 };
 
@@ -337,7 +336,7 @@ const check = (state: ClusterState, records: readonly LogRecord[]): Checking => 
     placed: new Set(),
     stopped: new Set(),
     load: new Map(),
-    asked: new Map(),
+    reading: readingOf(state.dimensions),
     added: new Map(),
     mounted: new Map(),
     kept: new Map(),
