@@ -6,18 +6,18 @@
  * while sixteen threads allocate, a preloaded library watches that no start allocates or prints in the child.
  */
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sanitized, slow } from "./host.ts";
+import { beforeAll, describe, expect, test } from "vitest";
+import { agentScript } from "./built-agent.ts";
+import { sanitized, slow, testHost } from "./host.ts";
 
 const emulated = process.env["BERTH_V2_VM"] !== undefined;
 const STARTS = slow ? 20 : 120;
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const directory = mkdtempSync(join(tmpdir(), "berth-vfork-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const host = testHost();
+const { directory } = host;
 
 /** signal-safety(7). */
 const SAFE = new Set(
@@ -129,6 +129,7 @@ describe.skipIf(sanitized)("while sixteen threads allocate", () => {
       );
     });
   beforeAll(() => {
+    agentScript();
     execFileSync("gcc", [
       ...["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"],
       ...["-o", library, here("./programs/watch-allocations.c")],
@@ -136,9 +137,9 @@ describe.skipIf(sanitized)("while sixteen threads allocate", () => {
   });
 
   test("no start allocates in the child, and none stands still", async () => {
-    const { code, stdout, stderr } = await run(process.execPath, [
-      ...["--import", "tsx", "--conditions=source", here("./many-starts.ts"), `${STARTS}`],
-    ]);
+    const { cgroupParent } = host;
+    const job = { stateDir: join(host.directory, "many"), cgroupParent, spec: host.spec(["true"]), count: STARTS };
+    const { code, stdout, stderr } = await run(process.execPath, [here("./many-starts.mjs"), JSON.stringify(job)]);
     expect(stderr).toBe("");
     expect(stdout).toBe(`watched, ${STARTS} of ${STARTS}\n`);
     expect(code).toBe(0);
