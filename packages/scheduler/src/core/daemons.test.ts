@@ -5,6 +5,8 @@ import {
   decideDrain,
   decideDraining,
   decideHello,
+  decideProject,
+  decideProjectChange,
   decideRemove,
   decideUncordon,
   desiredFor,
@@ -18,6 +20,7 @@ import {
   type ImageLine,
 } from "./index.ts";
 import { problemOf } from "./rebalance/cluster-problem.ts";
+import { inside } from "./state.ts";
 import { host, makeExit, makeHello, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const daemon = (name: string, changes: Parameters<typeof makeSpec>[1] = {}) =>
@@ -207,6 +210,42 @@ describe("a daemon", () => {
     const { records } = planEvaluations(world.state, env(world), { maxPlacements: 100 });
     expect(records).toMatchObject([{ placement: { job: "log", hostId } }]);
     expect(known.awake.size).toBe(1);
+  });
+
+  it("is asked again when a quota that kept it from the room of others is raised", () => {
+    const world = new World();
+    const media = "media" as never;
+    world.append(unwrap(decideProject(world.state, { name: media, quota: { tasks: 1 } }, "ann")));
+    world.host("h1", resources(1000, 2048));
+    world.submit(makeSpec("log", { kind: "service", placement: { require: ['host.id == "h1"'] } }));
+    world.plan();
+    world.host("h2", resources(1000, 2048));
+    world.submit(makeSpec("work", { project: "other", kind: "service", priority: { band: "batch", level: 10 } }));
+    world.plan();
+    // The room that is kept for it counts beside what it has on the lost host, whose place it takes.
+    world.append(silence(world.state, host("h1"), 600_000));
+    world.submit(daemon("log"));
+    world.plan();
+    expect(world.plan()).toEqual([]);
+    world.append(unwrap(decideProjectChange(world.state, media, { quota: { tasks: 2 } }, "ann")));
+    expect(world.plan()).toEqual(["keep h2 for media/log[0]: stop other/work[0]"]);
+  });
+
+  it("is explained by what is so on its own host, whatever the cluster has of others", () => {
+    const world = new World();
+    for (let at = 0; at < 60; at += 1) world.host(`h${at}`, resources(1000, 2048));
+    world.submit(makeSpec("work", { kind: "service", count: 60 }));
+    world.plan();
+    world.submit(daemon("log"));
+    world.plan();
+    const { index } = inside(world.state);
+    const seen: number[] = [];
+    const { room } = index;
+    Object.assign(index, { room: (slot: number) => (seen.push(slot), room(slot)) });
+    const { lacking } = unwrap(why(world.state, "media" as never, "log" as never, 7, world.nowMs));
+    expect(lacking).toMatchObject({ total: 60 });
+    // Its own host, and one for each of those that are listed.
+    expect(seen).toHaveLength(1 + (lacking?.hosts.length ?? 0));
   });
 
   it("starts a new version host by host, under the same names, and stops with its job", () => {

@@ -1,5 +1,5 @@
 /** What running a daemon would do now: it is submitted to a copy of the state, and planned there. */
-import type { JobSpec, LogRecord, PlanView } from "@berth/schema";
+import type { HostId, JobSpec, LogRecord, PlanView } from "@berth/schema";
 import { explainTask } from "./explain.ts";
 import { explainPlanned, keyOf, plannedOf } from "./planned-task.ts";
 import { copyOf, suppose } from "./hypothesis.ts";
@@ -9,6 +9,13 @@ import { tentatively } from "./tentative.ts";
 
 type TaskPlan = PlanView["tasks"][number];
 
+interface DaemonPlan {
+  /** The first of them, each explained. */
+  readonly tasks: readonly TaskPlan[];
+  readonly total: number;
+  readonly hostsUsed: ReadonlySet<HostId>;
+}
+
 /** `version` is the one that it would have. Costs a copy of the state: its tasks follow from hosts and what runs on them. */
 export const planDaemon = (
   state: ClusterState,
@@ -16,13 +23,14 @@ export const planDaemon = (
   version: number,
   env: PlanEnv,
   bounds: PlanBounds,
-): TaskPlan[] => {
+  most: number,
+): DaemonPlan => {
   const copy = copyOf(state, env.nowMs);
   const about = { by: "plan", idempotencyKey: null, requestDigest: "" };
   const record: LogRecord = { kind: "job_submitted", spec, jobVersion: version, ...about };
   suppose(copy, [record], env.nowMs);
   const job = copy.jobs.get(`${spec.project}/${spec.name}` as MutableJob["key"]);
-  if (job === undefined) return [];
+  if (job === undefined) return { tasks: [], total: 0, hostsUsed: new Set() };
   return tentatively(copy.index, (tentative) =>
     planOn(copy, tentative, env, bounds, ({ records }, serving) => {
       const planned = new Map(
@@ -32,7 +40,7 @@ export const planDaemon = (
           .filter((one) => keyOf(one) === job.key)
           .map((one) => [one.index, one] as const),
       );
-      return job.tasks.map((task): TaskPlan => {
+      const tasks = job.tasks.slice(0, most).map((task): TaskPlan => {
         const one = planned.get(task.index);
         const { outcome, sentence } =
           one === undefined
@@ -40,6 +48,7 @@ export const planDaemon = (
             : explainPlanned(copy, job, one, env.images);
         return { index: task.index, sentence, outcome };
       });
+      return { tasks, total: job.tasks.length, hostsUsed: new Set([...planned.values()].map(({ hostId }) => hostId)) };
     }),
   );
 };

@@ -279,12 +279,10 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
     };
     if (spec.kind === "daemon") {
       const version = (job?.version ?? 0) + 1;
-      const all = planDaemon(state, spec, version, env, ALL_QUEUED);
-      const used = all.flatMap(({ outcome }) => ("hostId" in outcome ? [outcome.hostId] : []));
-      const cut =
-        all.length > MAX_TASKS_LISTED ? [`only the first ${MAX_TASKS_LISTED} of ${all.length} tasks are listed`] : [];
-      const warnings = [...cut, ...notEnforced(state, new Set(used), spec)];
-      return ok({ ...head, version, stops: stopsOf(state, job), tasks: all.slice(0, MAX_TASKS_LISTED), warnings });
+      const { hostsUsed, tasks, total } = planDaemon(state, spec, version, env, ALL_QUEUED, MAX_TASKS_LISTED);
+      const warnings = notEnforced(state, hostsUsed, spec);
+      if (tasks.length < total) warnings.unshift(`only the first ${tasks.length} of ${total} tasks are listed`);
+      return ok({ ...head, version, stops: stopsOf(state, job), tasks: [...tasks], warnings });
     }
     const ahead = { ...ALL_QUEUED, isAhead, replaced: job };
     const { tasks, hostsUsed, totals } = planOn(state, tentative, env, ahead, (_planned, serving) =>

@@ -47,11 +47,16 @@ import { unblockHints, type Seen } from "./unblock-hints.ts";
 
 export const RUNNERS_UP = 3;
 
-/** Every host that said hello, by id, with what it has left now (tentative bookings included). */
-const seenHosts = (state: MutableState, requestClass: RequestClass, sight: VolumeSight): Seen[] => {
+/** Every host that said hello, by id, with what it has left now (tentative bookings included); or the only one that counts. */
+const seenHosts = (
+  state: MutableState,
+  requestClass: RequestClass,
+  sight: VolumeSight,
+  only: HostId | undefined,
+): Seen[] => {
   const refusalOn = state.index.refusals(requestClass);
-  return state.index
-    .inOrder()
+  const slot = only === undefined ? undefined : state.hosts.get(only)?.slot;
+  return (slot === undefined ? state.index.inOrder() : [slot])
     .map((slot) => ({ slot, room: state.index.room(slot) }))
     .filter(({ room }) => (state.hosts.get(room.hostId)?.capacity ?? null) !== null)
     .map(({ slot, room }) => ({ room, rule: elsewhere(sight, room.hostId) ?? refusalOn(slot) }));
@@ -93,8 +98,7 @@ export const explainRequest = (
   }
   const keptBy = new Map<string, HostRejection>(kept.map((one) => [one.hostId, one]));
   return withoutPromises(tentative, promised, () => {
-    const all = seenHosts(state, asked, sight);
-    const seen = wanting.hostId === undefined ? all : all.filter(({ room }) => room.hostId === wanting.hostId);
+    const seen = seenHosts(state, asked, sight, wanting.hostId);
     const hosts = seen
       .map((one) => firstFailing(one, asked, state.dimensions) ?? keptBy.get(one.room.hostId))
       .filter((refused) => refused !== undefined)

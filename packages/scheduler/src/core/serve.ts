@@ -374,7 +374,9 @@ export class Serving {
       } else {
         const eviction = this.evict(wanting, claim);
         if (eviction === undefined && job.daemon !== null) {
-          if (!this.#asksAll) sleep(this.#state, this.#tentative, this, wanting, job.daemon);
+          // What takes the place of an attempt on a lost host may wait for a quota: no change of its host would tell.
+          const waitsForRoom = claim.givesBack === undefined;
+          if (waitsForRoom && !this.#asksAll) sleep(this.#state, this.#tentative, this, wanting, job.daemon);
           skip(job, at, task);
           continue;
         }
