@@ -32,8 +32,10 @@ export type Locate = (id: AllocationId) => Whereabouts | undefined;
 type Subject = Partial<Pick<Event, "project" | "job" | "index" | "allocation" | "host">>;
 type Told = readonly [message: string, subject: Subject];
 
-const submitted = (spec: JobSpec, version: number): string =>
-  `version ${version}: ${spec.count} ${spec.count === 1 ? "task" : "tasks"} of ${spec.image}`;
+const submitted = ({ count, image, kind }: JobSpec, version: number): string => {
+  const tasks = kind === "daemon" ? "one task for each host" : count === 1 ? "1 task" : `${count} tasks`;
+  return `version ${version}: ${tasks} of ${image}`;
+};
 
 const reported = ({ state, reason, exit }: AllocationReport): string => {
   if (exit === null) return `${state} (${reason})`;

@@ -43,6 +43,17 @@ test("a clone is one task under another name, without a gang, and is told what o
   });
 });
 
+test("a clone of a daemon's task runs once and has a choice of hosts; the daemon itself does not go back to it", () => {
+  const state = stateWith({ ...web, kind: "daemon", priority: "system" });
+  expect(specFromSnapshot(state, { ...id, index: 3 }, clone("test"))).toMatchObject({
+    ok: true,
+    value: { kind: "service", name: "test", count: 1 },
+  });
+  expect(specFromSnapshot(state, { ...id, index: 3 }, null)).toMatchObject({
+    error: { detail: "web has one task for each host and this is a snapshot of web[3] alone: clone it" },
+  });
+});
+
 test("a clone of a task with another number goes on as that one; it is no job of one task to go back to", () => {
   const state = stateWith({
     ...web,

@@ -47,6 +47,8 @@ export const specFromSnapshot = (
   const { spec } = record;
   const image = snapshotImage(id);
   if (clone === null) {
+    if (spec.kind === "daemon")
+      return refused(`${job} has one task for each host and this is a snapshot of ${job}[${index}] alone: clone it`);
     if (spec.count === 1 && index === 0) return ok({ ...spec, image });
     if (spec.count === 1) return refused(`${job} has one task and this is a snapshot of ${job}[${index}]: clone it`);
     return refused(`${job} has ${spec.count} tasks and this is a snapshot of ${job}[${index}] alone: clone it`);
@@ -65,6 +67,8 @@ export const specFromSnapshot = (
     ...task,
     name: clone.job,
     image,
+    // One task of a daemon is none any more: it has a choice of hosts, and runs once.
+    kind: spec.kind === "daemon" ? "service" : spec.kind,
     count: 1,
     maxRunning: null,
     volumes: clone.volumes === "none" ? [] : task.volumes,
