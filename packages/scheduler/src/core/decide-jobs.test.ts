@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { decideStop, decideSubmit, desiredFor, dryRun } from "./index.ts";
-import { MAX_ACTIVE_TASKS } from "./state.ts";
+import { MAX_ACTIVE_TASKS, MAX_DAEMONS } from "./state.ts";
 import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
 const outcome = (world: World, spec: ReturnType<typeof makeSpec>, key: string | null = null): string => {
@@ -117,6 +117,18 @@ describe("a submission", () => {
     expect(outcome(world, makeSpec("one"))).toBe(
       "job.too_many: 1 tasks more than the 1000000 of unfinished jobs would exceed the limit of 1000000; stop some jobs or wait",
     );
+  });
+
+  it("is refused beyond the number of daemons that a cluster holds, however many hosts there are", () => {
+    const world = new World();
+    const daemon = (name: string, command = ["true"]) => makeSpec(name, { kind: "daemon", count: 0, command });
+    for (let at = 0; at < MAX_DAEMONS; at += 1) world.submit(daemon(`d${at}`));
+    expect(outcome(world, daemon("one"))).toBe(
+      "job.too_many: 100 daemons have not finished, the limit is 100; stop some",
+    );
+    expect(outcome(world, daemon("d7", ["false"]))).toBe("replace 2");
+    world.append(unwrap(decideStop(world.state, "media" as never, "d7" as never, "ann")));
+    expect(outcome(world, daemon("one"))).toBe("create 1");
   });
 
   it("is refused when its document would not fit the log", () => {

@@ -15,7 +15,15 @@ import {
 import { neverFits } from "./quota.ts";
 import { missingSecret } from "./secrets.ts";
 import { quotaAmount } from "./sentences.ts";
-import { idempotencyKeyOf, MAX_ACTIVE_TASKS, MAX_JOBS, type ClusterState, type JobRecord } from "./state.ts";
+import {
+  idempotencyKeyOf,
+  inside,
+  MAX_ACTIVE_TASKS,
+  MAX_DAEMONS,
+  MAX_JOBS,
+  type ClusterState,
+  type JobRecord,
+} from "./state.ts";
 
 export interface Submission {
   readonly spec: JobSpec;
@@ -91,6 +99,10 @@ const tooMany = (state: ClusterState, spec: JobSpec, replaced: JobRecord | undef
   const replacesActive = replaced !== undefined && replaced.finishedAtMs === null;
   if (!replacesActive && unfinished >= MAX_JOBS) {
     return problem("job.too_many", `${unfinished} jobs have not finished, the limit is ${MAX_JOBS}; stop some or wait`);
+  }
+  const daemons = inside(state).daemons.size - (replacesActive && replaced.spec.kind === "daemon" ? 1 : 0);
+  if (spec.kind === "daemon" && daemons >= MAX_DAEMONS) {
+    return problem("job.too_many", `${daemons} daemons have not finished, the limit is ${MAX_DAEMONS}; stop some`);
   }
   const tasks = state.activeTaskCount - (replacesActive ? replaced.tasks.length : 0);
   const count = spec.kind === "daemon" ? state.hosts.size : spec.count;

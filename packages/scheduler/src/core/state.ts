@@ -359,6 +359,8 @@ export const idempotencyKeyOf = (by: string, key: string): string => `${by}\n${k
 /** Bounds of what a cluster keeps. */
 export const MAX_JOBS = 10_000;
 export const MAX_ACTIVE_TASKS = 1_000_000;
+/** Each has a task on every host that is still to come, and is asked about every host that changes. */
+export const MAX_DAEMONS = 100;
 export const MAX_PROJECTS = 10_000;
 export const MAX_FINISHED_JOBS = 1_000;
 export const MAX_FINISHED_TASKS = 200_000;
