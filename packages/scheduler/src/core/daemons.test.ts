@@ -11,6 +11,7 @@ import {
   decideUncordon,
   desiredFor,
   dryRun,
+  fold,
   imageOf,
   planEvaluations,
   restoreImage,
@@ -231,6 +232,19 @@ describe("a daemon", () => {
     expect(world.plan()).toEqual(["keep h2 for media/log[0]: stop other/work[0]"]);
   });
 
+  it("never ends, so nobody is promised its room, and nobody is kept from what is beside it", () => {
+    const world = new World();
+    world.host("h1");
+    world.submit(daemon("log", { requests: resources(500, 512, 10) }));
+    world.plan();
+    // Nothing says when it might start: by now it would be promised what ends some day.
+    world.submit(makeSpec("large", { requests: resources(4000, 1024, 10) }));
+    expect(world.plan()).toEqual([]);
+    world.nowMs += 3_600_000;
+    world.submit(makeSpec("small", { kind: "service" }));
+    expect(world.plan()).toEqual([expect.stringMatching(/^media\/small\[0\]#1 → h1 /)]);
+  });
+
   it("is explained by what is so on its own host, whatever the cluster has of others", () => {
     const world = new World();
     for (let at = 0; at < 60; at += 1) world.host(`h${at}`, resources(1000, 2048));
@@ -331,5 +345,23 @@ describe("a daemon", () => {
     world.report(world.active("log", 1), "exited", makeExit(0));
     world.nowMs += 5_000;
     expect(world.plan()).toHaveLength(1);
+  });
+
+  it("is stopped in the same order from a snapshot, also when it was submitted again", () => {
+    const world = threeHosts();
+    for (const name of ["log", "other", "log"]) {
+      world.submit(daemon(name, { ...ofZone("a"), command: [name, `${world.nowMs}`] }));
+      world.nowMs += 1;
+    }
+    world.plan();
+    const restored = createState();
+    restoreImage(restored, JSON.parse(JSON.stringify([...imageOf(world.state)])) as ImageLine[]);
+    relabel(world, "h1", "b");
+    const { sequence, transaction } = world.log.at(-1)!;
+    fold(restored, sequence, transaction);
+    const [here, there] = [world.state, restored].map(
+      (state) => planEvaluations(state, env(world), { maxPlacements: 1 }).records,
+    );
+    expect(there).toEqual(here);
   });
 });

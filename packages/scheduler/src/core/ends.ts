@@ -1,6 +1,6 @@
 /**
  * When hosts will have room, by what is known of the ends of what runs there: a batch task ends at the latest when its run
- * limit is reached and it has been given its time to stop. One without a limit ends some day; a service never does.
+ * limit is reached and it has been given its time to stop. One without a limit ends some day; a service or a daemon never does.
  */
 import type { AllocationId } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
@@ -16,7 +16,7 @@ export const NEVER = Number.POSITIVE_INFINITY;
 
 /** The latest end of a task that is placed at `placedAtMs`. */
 export const endOf = ({ kind, runTimeoutMs, stopTimeoutMs }: MutableAllocation["spec"], placedAtMs: number): number => {
-  if (kind === "service") return NEVER;
+  if (kind !== "batch") return NEVER;
   return runTimeoutMs === null ? SOME_DAY : placedAtMs + runTimeoutMs + stopTimeoutMs;
 };
 

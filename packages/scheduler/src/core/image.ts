@@ -382,6 +382,8 @@ const rebuild = (state: MutableState, kept: readonly ReservationFacts[]): void =
     for (const index of job.extra.keys()) refreshExtra(state, job, index);
     refreshQueue(state, job);
   }
+  // They follow their hosts in the order in which they were submitted, the last time.
+  state.daemons = new Set([...state.daemons].sort((a, b) => a.order - b.order));
 };
 
 /** Says that the state is that of another log, which begins after `revision`. */
