@@ -1,3 +1,4 @@
+import { FirstThingsFirst } from "./tools/v2/sequencer.ts";
 import { defineConfig } from "vitest/config";
 
 const shared = {
@@ -8,6 +9,8 @@ const shared = {
 const retry = process.env["CI"] === undefined ? 0 : 1;
 /** Under emulation, as `pnpm test:v2` does it, a program takes some thirty times as long to start. */
 const patience = process.env["BERTH_V2_VM"] === undefined ? 60_000 : 240_000;
+/** A run that has only so long does first what matters most, and says what it did not get to. */
+const isHurried = process.env["BERTH_TEST_UNTIL_MS"] !== undefined;
 const never = ["**/dist/**", "**/node_modules/**", "**/build/**"];
 
 /**
@@ -16,6 +19,7 @@ const never = ["**/dist/**", "**/node_modules/**", "**/build/**"];
  */
 export default defineConfig({
   test: {
+    ...(isHurried && { sequence: { sequencer: FirstThingsFirst } }),
     projects: [
       {
         ...shared,
@@ -33,6 +37,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: "native",
+          setupFiles: isHurried ? ["packages/native/test/deadline.ts"] : [],
           include: ["packages/native/test/**/*.test.ts"],
           exclude: never,
           fileParallelism: false,
