@@ -1,43 +1,82 @@
 /**
  * Simulated annealing over shifts and swaps (Kirkpatrick, Gelatt and Vecchi 1983; for this problem Portal et al., "A
  * simulated annealing algorithm for the machine reassignment problem", 2016): a move that costs less is made, one that
- * costs more by d with probability exp(-d / temperature). Pure: the caller decides how many moves are tried at which
- * temperature, and so how long it takes; the same seed and calls give the same arrangement.
+ * costs more by d with probability exp(-d / temperature). Pure: the caller decides how many moves are tried, and so how long
+ * it takes; the same seed and calls give the same arrangement.
+ *
+ * Requests differ by powers of ten, and what a move costs with them. So at each temperature mostly those are tried whose moves
+ * cost about as much: larger ones would never move, smaller ones are not settled yet. Swaps prefer partners of nearly the same size.
+ *
+ * First hosts may be booked above what they have, for a price (see Arrangement); what that leaves above is sent home
+ * (`repair`), and from there on no move does it. The best arrangement is always one that keeps every rule.
  */
 import { arrange, FORBIDDEN, type Arrangement } from "./arrangement.ts";
-import type { Reassignment } from "./reassignment.ts";
+import { worthOf, type Reassignment } from "./reassignment.ts";
+import { repair } from "./repair.ts";
 
 export interface Annealing {
   readonly arrangement: Arrangement;
-  /** Cost now, kept up to date move by move. */
+  /** Cost now, without the price of overload, kept up to date move by move. */
   readonly cost: () => number;
-  /** Tries so many moves. */
-  readonly run: (tries: number, temperature: number) => void;
-  /** A temperature at which a typical move uphill is made about every second time. */
-  readonly warm: () => number;
+  /** Tries so many moves; `done` is the share of all tries that came before, 0 … 1, and never falls. */
+  readonly run: (tries: number, done: number) => void;
+  /** Of what stood at the end of some `run`, or at first, what costs least and keeps every rule. */
+  readonly best: () => { readonly cost: number; readonly hostOf: Int32Array };
 }
 
 /** Of all tries, exchanges of two items; the rest are shifts. */
 const SWAP_SHARE = 0.4;
-/** Of the shifts of an item that has moved, those back home. */
+/** Of the exchanges, those with an item of nearly the same size. */
+const NEAR_SHARE = 0.7;
+/**
+ * Of the shifts, those back home. Where who has left goes on occupying its first host, few can be away at a time, but a host
+ * drawn at random is nearly never home. Not where hosts have a price: to empty one, its items must stay away.
+ */
 const HOME_SHARE = 0.05;
+const HELD_HOME_SHARE = 0.5;
+/** Of the tries, those with any item, whatever its size. */
+const ANY_SHARE = 0.1;
+/** The sizes that are tried, in temperatures, and at least so much of all items. */
+const [SMALL, LARGE, LEAST_SPAN] = [1 / 50, 300, 0.05];
+/** Of all tries, those with overload allowed, and its price, so many times what the same amount above comfort costs. */
+const LOOSE_UNTIL = 0.65;
+const OVERLOAD_PRICE = 20;
+const QUENCH_FROM = 0.97;
 const SAMPLES = 2_000;
 
-/**
- * The temperature after a share `done` of all tries, 0 … 1. Most of the time goes into the two and a half powers of ten
- * below `warm` in which an arrangement takes shape; then it is quenched, and at the very end goes downhill only.
- */
-export const coolingAt = (warm: number, done: number): number => {
-  const [hot, cold] = [5 * warm, 0.015 * warm];
-  if (done < 0.85) return hot * (cold / hot) ** (done / 0.85);
-  return done < 0.97 ? cold * 1e-5 ** ((done - 0.85) / 0.12) : 0;
+/** As shares of the hottest, ends of the loose and of the strict part. */
+export const coolingAt = (hot: number, done: number): number => {
+  if (done < LOOSE_UNTIL) return hot * 1e-3 ** (done / LOOSE_UNTIL);
+  if (done >= QUENCH_FROM) return 0;
+  const part = (done - LOOSE_UNTIL) / (QUENCH_FROM - LOOSE_UNTIL);
+  return hot * 5e-3 * 2e-4 ** part;
+};
+
+/** What all of an item is worth in the dimension in which it is largest. */
+const sizesOf = (problem: Reassignment): Float64Array => {
+  const { dimensions, items, request } = problem;
+  const worth = worthOf(problem);
+  const sizes = new Float64Array(items);
+  for (let at = 0; at < items * dimensions; at += 1) {
+    const item = Math.floor(at / dimensions);
+    sizes[item] = Math.max(sizes[item] as number, (request[at] as number) * (worth[at % dimensions] as number));
+  }
+  return sizes;
 };
 
 export const anneal = (problem: Reassignment, seed: number, start: Int32Array = problem.first): Annealing => {
-  const { hosts, items, first } = problem;
+  const { hosts, first } = problem;
   const arrangement = arrange(problem, start);
   const { hostOf, shiftCost, swapCost } = arrangement;
+  const sizes = sizesOf(problem);
+  const order = Int32Array.from([...sizes.keys()].filter((item) => problem.fixed[item] !== 1));
+  order.sort((a, b) => (sizes[a] as number) - (sizes[b] as number) || a - b);
+  const movable = order.length;
+  const allowedOverload = Float64Array.from({ length: hosts }, (_, host) => arrangement.overloadOf(host));
+  const homeShare = problem.held.includes(1) && problem.openWeight === 0 ? HELD_HOME_SHARE : HOME_SHARE;
   let cost = arrangement.total();
+  let best = { cost, hostOf: Int32Array.from(hostOf) };
+  let price = OVERLOAD_PRICE;
   // Marsaglia's xorshift: a call a try through an interface would be a third of the work.
   let state = (Math.imul(seed, 0x9e3779b1) ^ 0x85ebca6b) | 0 || 1;
   const next = (): number => {
@@ -47,32 +86,21 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
     return (state >>> 0) / 2 ** 32;
   };
 
-  const shiftTarget = (item: number): number => {
-    const home = first[item] as number;
-    if (hostOf[item] !== home && next() < HOME_SHARE) return home;
-    return Math.floor(next() * hosts);
-  };
-
-  const run = (tries: number, temperature: number): void => {
-    if (items === 0 || hosts < 2) return;
-    for (let at = 0; at < tries; at += 1) {
-      const item = Math.floor(next() * items);
-      const isSwap = next() < SWAP_SHARE;
-      const target = isSwap ? Math.floor(next() * items) : shiftTarget(item);
-      if (!isSwap && hostOf[item] === target) continue;
-      const change = isSwap ? swapCost(item, target) : shiftCost(item, target);
-      if (change === FORBIDDEN) continue;
-      if (change > 0 && (temperature <= 0 || next() >= Math.exp(-change / temperature))) continue;
-      if (isSwap) arrangement.swap(item, target);
-      else arrangement.shift(item, target);
-      cost += change;
+  /** The first position in `order` of an item at least so large. */
+  const positionOf = (size: number): number => {
+    let [from, to] = [0, movable];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if ((sizes[order[middle] as number] as number) < size) from = middle + 1;
+      else to = middle;
     }
+    return from;
   };
 
-  const warm = (): number => {
+  const typicalRise = (): number => {
     const rises: number[] = [];
-    for (let at = 0; at < SAMPLES && items > 0 && hosts > 1; at += 1) {
-      const item = Math.floor(next() * items);
+    for (let at = 0; at < SAMPLES; at += 1) {
+      const item = order[Math.floor(next() * movable)] as number;
       const host = Math.floor(next() * hosts);
       if (hostOf[item] === host) continue;
       const change = shiftCost(item, host);
@@ -82,5 +110,58 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
     return Math.max(1, (rises[rises.length >> 1] ?? 1) / Math.LN2);
   };
 
-  return { arrangement, cost: () => cost, run, warm };
+  const isBusy = movable > 0 && hosts > 1;
+  const large = isBusy ? (sizes[order[Math.floor((movable - 1) * 0.99)] as number] as number) : 0;
+  const hot = isBusy ? Math.max(large / 5, 5 * typicalRise()) : 1;
+  arrangement.price(price);
+
+  const settle = (): void => {
+    if (price === Infinity) return;
+    price = Infinity;
+    arrangement.price(Infinity);
+    repair(problem, arrangement, allowedOverload);
+    cost = arrangement.total();
+  };
+
+  const keepBest = (): void => {
+    if (cost >= best.cost) return;
+    for (let host = 0; host < hosts; host += 1) {
+      if (arrangement.overloadOf(host) > (allowedOverload[host] as number)) return;
+    }
+    best = { cost, hostOf: Int32Array.from(hostOf) };
+  };
+
+  const partnerOf = (position: number): number => {
+    if (next() >= NEAR_SHARE) return order[Math.floor(next() * movable)] as number;
+    const distance = Math.floor(movable ** next());
+    const other = next() < 0.5 ? position - distance : position + distance;
+    return other < 0 || other >= movable ? -1 : (order[other] as number);
+  };
+
+  const run = (tries: number, done: number): void => {
+    if (!isBusy) return;
+    if (done >= LOOSE_UNTIL) settle();
+    const temperature = coolingAt(hot, done);
+    const from = Math.min(positionOf(temperature * SMALL), Math.floor(movable * (1 - LEAST_SPAN)));
+    const span = Math.max(positionOf(temperature * LARGE) - from, Math.ceil(movable * LEAST_SPAN));
+    const [first0, width] = temperature > 0 ? [from, Math.min(span, movable - from)] : [0, movable];
+    for (let at = 0; at < tries; at += 1) {
+      const position = next() < ANY_SHARE ? Math.floor(next() * movable) : first0 + Math.floor(next() * width);
+      const item = order[position] as number;
+      const isSwap = next() < SWAP_SHARE;
+      let target = 0;
+      if (isSwap) target = partnerOf(position);
+      else target = next() < homeShare ? (first[item] as number) : Math.floor(next() * hosts);
+      if (target < 0 || (!isSwap && hostOf[item] === target)) continue;
+      const most = temperature > 0 ? -temperature * Math.log(next() + Number.MIN_VALUE) : 0;
+      const change = isSwap ? swapCost(item, target, most) : shiftCost(item, target, most);
+      if (change > most) continue;
+      cost += price === Infinity ? change : change - price * arrangement.overloadChange();
+      if (isSwap) arrangement.swap(item, target);
+      else arrangement.shift(item, target);
+    }
+    keepBest();
+  };
+
+  return { arrangement, cost: () => cost, run, best: () => best };
 };

@@ -2,10 +2,14 @@
  * One arrangement of items on hosts, with everything that tells in constant time whether a move keeps the rules and what it
  * changes of the cost. Changes only by `shift` and `swap`, after the caller has asked `shiftCost` or `swapCost`.
  *
+ * Room is a rule that a search may break on its way, for a price: where hosts are full, a large item gets to where it belongs
+ * only before those have left that lie there. What is above capacity is the overload; at the price Infinity, with which an
+ * arrangement begins, none may come.
+ *
  * Costs are exact while they stay below 2^53: amounts, weights and targets are whole numbers (the price of open hosts is not,
  * and is recomputed by `total`).
  */
-import { hostCost, largest, type Reassignment } from "./reassignment.ts";
+import { hostCost, largest, worthOf, type Reassignment } from "./reassignment.ts";
 
 /** What a move that breaks a rule costs. */
 export const FORBIDDEN = Infinity;
@@ -13,13 +17,27 @@ export const FORBIDDEN = Infinity;
 export interface Arrangement {
   readonly hostOf: Int32Array;
   readonly moves: () => number;
-  /** Change of cost by moving `item` to `host`, its own excepted; FORBIDDEN where a rule says no. O(dimensions). */
-  readonly shiftCost: (item: number, host: number) => number;
+  /** What a unit of overload costs from now on. */
+  readonly price: (overload: number) => void;
+  /** All that is booked above capacity, a unit of each dimension counted with its worth. */
+  readonly overload: () => number;
+  readonly overloadOf: (host: number) => number;
+  /** That of the host of `item` when the item has left it. */
+  readonly overloadWithout: (item: number) => number;
+  /** What the last asked move changes of the overload. */
+  readonly overloadChange: () => number;
+  /**
+   * Change of cost, the price of overload included, by moving `item` to `host`, its own excepted; FORBIDDEN where a rule says
+   * no or, maybe, where it is above `most`. O(dimensions).
+   */
+  readonly shiftCost: (item: number, host: number, most?: number) => number;
   readonly shift: (item: number, host: number) => void;
   /** Change of cost by exchanging the places of two items of different hosts. Items of one group are never exchanged. */
-  readonly swapCost: (one: number, other: number) => number;
+  readonly swapCost: (one: number, other: number, most?: number) => number;
   readonly swap: (one: number, other: number) => void;
-  /** From scratch. */
+  /** Whether the rules about groups let the item go there. */
+  readonly agrees: (item: number, host: number) => boolean;
+  /** From scratch, without the price of overload. */
   readonly total: () => number;
 }
 
@@ -53,6 +71,11 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
   let mostMoved = 0;
   let moves = 0;
   const trial = new Float64Array(dimensions);
+  const worth = worthOf(problem);
+  const overloads = new Float64Array(hosts);
+  let overload = 0;
+  let overloadPrice = Infinity;
+  let overloadChange = 0;
 
   const setMoved = (group: number, by: number): void => {
     const was = movedOf[group] as number;
@@ -93,7 +116,29 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
     enter(item, host, 1);
     if (host !== home) setMoved(groupOf[item] as number, 1);
   }
-  for (let host = 0; host < hosts; host += 1) costs[host] = hostCost(problem, host, used, host * dimensions);
+
+  /** Overload of `host` when `out` is gone and `into` has come; -1: nobody. */
+  const overloadWith = (host: number, out: number, into: number): number => {
+    const base = host * dimensions;
+    const [comesHome, leavesHome] = [into >= 0 && first[into] === host, out >= 0 && first[out] === host];
+    let sum = 0;
+    for (let at = 0; at < dimensions; at += 1) {
+      const stays = held[at] === 1;
+      let above = (occupied[base + at] as number) - (capacity[base + at] as number);
+      if (into >= 0 && !(stays && comesHome)) above += request[into * dimensions + at] as number;
+      if (out >= 0 && !(stays && leavesHome)) above -= request[out * dimensions + at] as number;
+      if (above > 0) sum += above * (worth[at] as number);
+    }
+    return sum;
+  };
+
+  const recount = (host: number): void => {
+    costs[host] = hostCost(problem, host, used, host * dimensions);
+    const now = overloadWith(host, -1, -1);
+    overload += now - (overloads[host] as number);
+    overloads[host] = now;
+  };
+  for (let host = 0; host < hosts; host += 1) recount(host);
 
   /** Cost of `host` when the request of `out` is gone and that of `into` has come; -1: nobody. */
   const costWith = (host: number, out: number, into: number): number => {
@@ -154,16 +199,27 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
     return cost;
   };
 
-  const shiftCost = (item: number, to: number): number => {
+  const shiftCost = (item: number, to: number, most = Infinity): number => {
     const from = hostOf[item] as number;
-    if (fixed[item] === 1 || !fits(to, item, -1)) return FORBIDDEN;
+    if (fixed[item] === 1) return FORBIDDEN;
+    if (overloadPrice === Infinity && !fits(to, item, -1)) return FORBIDDEN;
     const group = groupOf[item] as number;
     if (!groupAgrees(group, from, to)) return FORBIDDEN;
     const moved = movedBy(item, from, to);
     if (moves + moved > maxMoves && moved > 0) return FORBIDDEN;
     let cost = wayCost(item, from, to);
-    cost += costWith(from, item, -1) - (costs[from] as number);
     cost += costWith(to, -1, item) - (costs[to] as number);
+    const wins = (costs[from] as number) + groupMoveWeight;
+    if (overloadPrice === Infinity) {
+      overloadChange = overloadWith(from, item, -1) - (overloads[from] as number);
+      if (cost - wins > most) return FORBIDDEN;
+    } else {
+      const more = overloadWith(to, -1, item) - (overloads[to] as number);
+      if (cost + overloadPrice * (more - (overloads[from] as number)) - wins > most) return FORBIDDEN;
+      overloadChange = more + overloadWith(from, item, -1) - (overloads[from] as number);
+      cost += overloadPrice * overloadChange;
+    }
+    cost += costWith(from, item, -1) - (costs[from] as number);
     if (moved > 0 && movedOf[group] === mostMoved) cost += groupMoveWeight;
     if (moved < 0 && movedOf[group] === mostMoved && movedGroups[mostMoved] === 1) cost -= groupMoveWeight;
     return cost;
@@ -176,30 +232,40 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
     hostOf[item] = to;
     const moved = movedBy(item, from, to);
     if (moved !== 0) setMoved(groupOf[item] as number, moved);
-    costs[from] = hostCost(problem, from, used, from * dimensions);
-    costs[to] = hostCost(problem, to, used, to * dimensions);
+    recount(from);
+    recount(to);
   };
 
   const areRelated = (one: number, other: number): boolean =>
     (needs[one] as readonly number[]).includes(other) || (needs[other] as readonly number[]).includes(one);
 
-  const swapCost = (one: number, other: number): number => {
+  const swapCost = (one: number, other: number, most = Infinity): number => {
     const [from, to] = [hostOf[one] as number, hostOf[other] as number];
     const [group, group2] = [groupOf[one] as number, groupOf[other] as number];
     if (from === to || group === group2 || fixed[one] === 1 || fixed[other] === 1) return FORBIDDEN;
-    if (!fits(to, one, other) || !fits(from, other, one)) return FORBIDDEN;
+    if (overloadPrice === Infinity && (!fits(to, one, other) || !fits(from, other, one))) return FORBIDDEN;
     if (!groupAgrees(group, from, to) || !groupAgrees(group2, to, from)) return FORBIDDEN;
     if (zoneOf[from] !== zoneOf[to] && areRelated(group, group2)) return FORBIDDEN;
     const [moved, moved2] = [movedBy(one, from, to), movedBy(other, to, from)];
     if (moves + moved + moved2 > maxMoves && moved + moved2 > 0) return FORBIDDEN;
     let cost = wayCost(one, from, to) + wayCost(other, to, from);
     cost += costWith(from, one, other) - (costs[from] as number);
+    const wins = (costs[to] as number) + 2 * groupMoveWeight;
+    overloadChange = 0;
+    if (overloadPrice === Infinity) {
+      if (cost - wins > most) return FORBIDDEN;
+    } else {
+      const more = overloadWith(from, one, other) - (overloads[from] as number);
+      if (cost + overloadPrice * (more - (overloads[to] as number)) - wins > most) return FORBIDDEN;
+      overloadChange = more + overloadWith(to, other, one) - (overloads[to] as number);
+      cost += overloadPrice * overloadChange;
+    }
     cost += costWith(to, other, one) - (costs[to] as number);
     if ((moved !== 0 || moved2 !== 0) && groupMoveWeight > 0) {
       const [was, was2] = [movedOf[group] as number, movedOf[group2] as number];
       const rest = (movedGroups[mostMoved] as number) - (was === mostMoved ? 1 : 0) - (was2 === mostMoved ? 1 : 0);
-      const most = Math.max(was + moved, was2 + moved2, rest > 0 ? mostMoved : mostMoved - 1);
-      cost += groupMoveWeight * (most - mostMoved);
+      const peak = Math.max(was + moved, was2 + moved2, rest > 0 ? mostMoved : mostMoved - 1);
+      cost += groupMoveWeight * (peak - mostMoved);
     }
     return cost;
   };
@@ -221,5 +287,13 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
     return sum;
   };
 
-  return { hostOf, moves: () => moves, shiftCost, shift, swapCost, swap, total };
+  return {
+    ...{ hostOf, moves: () => moves, shiftCost, shift, swapCost, swap, total },
+    price: (one) => void (overloadPrice = one),
+    overload: () => overload,
+    overloadOf: (host) => overloads[host] as number,
+    overloadWithout: (item) => overloadWith(hostOf[item] as number, item, -1),
+    overloadChange: () => overloadChange,
+    agrees: (item, host) => groupAgrees(groupOf[item] as number, hostOf[item] as number, host),
+  };
 };

@@ -62,6 +62,21 @@ export interface Balance {
 export const largest = (values: Int32Array): number => values.reduce((most, value) => Math.max(most, value), -1);
 
 /**
+ * What a unit of each dimension is worth, as costs go: what it costs above comfort or, where that costs nothing, what a share
+ * of the largest host as large costs in the other dimensions.
+ */
+export const worthOf = ({ capacity, dimensions, hosts, loadWeight, openWeight }: Reassignment): Float64Array => {
+  const most = new Float64Array(dimensions);
+  for (let at = 0; at < hosts * dimensions; at += 1) {
+    most[at % dimensions] = Math.max(most[at % dimensions] as number, capacity[at] as number);
+  }
+  const host = loadWeight.reduce((sum, weight, at) => Math.max(sum, weight * (most[at] as number)), openWeight);
+  return loadWeight.map((weight, at) =>
+    weight > 0 ? weight : (host > 0 ? host : 1) / Math.max(1, most[at] as number),
+  );
+};
+
+/**
  * What one host costs with this use of it. Concave in the load where hosts have a price: of two half-empty hosts, one full
  * and one empty are cheaper.
  */

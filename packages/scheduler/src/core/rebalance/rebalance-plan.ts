@@ -4,7 +4,7 @@
  */
 import type { HostId, RebalancePlan } from "@berth/schema";
 import { inside, type ClusterState } from "../state.ts";
-import { anneal, coolingAt } from "./anneal.ts";
+import { anneal } from "./anneal.ts";
 import { problemOf, type ClusterProblem, type Wish } from "./cluster-problem.ts";
 import type { Reassignment } from "./reassignment.ts";
 
@@ -118,16 +118,8 @@ export const searchRebalance = (state: ClusterState, wish: Wish, seed = 1): Reba
   const { revision } = state;
   const cluster = problemOf(state, wish);
   const search = anneal(cluster.problem, seed);
-  const warm = search.warm();
-  let best = Int32Array.from(search.arrangement.hostOf);
-  let bestCost = search.cost();
   return {
-    run: (tries, done) => {
-      search.run(tries, coolingAt(warm, done));
-      if (search.cost() >= bestCost) return;
-      bestCost = search.cost();
-      best = Int32Array.from(search.arrangement.hostOf);
-    },
-    plan: () => tell(state, revision, cluster, wish, best),
+    run: search.run,
+    plan: () => tell(state, revision, cluster, wish, search.best().hostOf),
   };
 };
