@@ -28,17 +28,20 @@ export const wakeDaemons = (state: MutableState): void => {
   }
 };
 
-/** Only what has no room without the bookings of this plan sleeps: that may never be applied. */
+/**
+ * Only what has no room without the bookings of this plan sleeps: that may never be applied. What is promised on another host
+ * is nothing to it; for whom others are stopped there may have used up a budget.
+ */
 export const sleep = (
   state: MutableState,
   tentative: Tentative,
-  { promised, taken }: Pick<Serving, "promised" | "taken">,
+  taken: Serving["taken"],
   { hostId, index, spec }: Wanting,
   daemon: Daemon,
 ): void => {
   const slot = state.hosts.get(hostId ?? ("" as HostId))?.slot;
   const mayTake = hasLesser(state, priorityOf(spec));
-  const isSpared = mayTake && promised.length + taken.evictions.length + taken.gangs.size > 0;
+  const isSpared = mayTake && taken.evictions.length + taken.gangs.size > 0;
   if (slot === undefined || isSpared || tentative.isBookedAt(slot) || state.index.rows().open[slot] === 0) return;
   daemon.awake.delete(index);
   daemon.asleepBudget = mayTake ? state.budgetChanges : null;

@@ -21,6 +21,7 @@ import {
   type ImageLine,
 } from "./index.ts";
 import { problemOf } from "./rebalance/cluster-problem.ts";
+import { jobState } from "./job-state.ts";
 import { inside } from "./state.ts";
 import { host, makeExit, makeHello, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
@@ -69,6 +70,9 @@ describe("a daemon", () => {
     world.host("h1");
     world.plan();
     expect(hostsOf(world, "log")).toEqual(["h1"]);
+    // And when its last one is gone, it waits as before.
+    world.append(unwrap(decideRemove(world.state, host("h1"), "ann", true)));
+    expect(jobState(world.job("log"))).toBe("pending");
   });
 
   it("leaves a host that matches no longer, and is back when it matches again, under the same name", () => {
@@ -96,6 +100,7 @@ describe("a daemon", () => {
     world.append(unwrap(decideRemove(world.state, host("h2"), "ann", true)));
     expect(world.plan()).toEqual([]);
     expect(hostsOf(world, "log")).toEqual(["h1", "-", "h3"]);
+    expect(jobState(world.job("log"))).toBe("running");
     const answer = unwrap(why(world.state, "media" as never, "log" as never, 1, world.nowMs));
     expect(answer.sentence).toBe("media/log[1] has no host any more: its own was removed");
     world.host("h9");
@@ -260,6 +265,23 @@ describe("a daemon", () => {
     expect(lacking).toMatchObject({ total: 60 });
     // Its own host, and one for each of those that are listed.
     expect(seen).toHaveLength(1 + (lacking?.hosts.length ?? 0));
+  });
+
+  it("is not asked again and again while another host is promised to somebody", () => {
+    const world = new World();
+    for (let at = 0; at < 20; at += 1) world.host(`h${at}`, resources(1000, 2048));
+    const priority = { band: "besteffort", level: 1 } as const;
+    const requests = resources(600, 512, 10);
+    world.submit(makeSpec("work", { count: 20, requests, priority, disruption: { maxUnavailable: 0 } }));
+    world.plan();
+    world.submit(makeSpec("large"));
+    world.plan();
+    world.nowMs += 3_600_000;
+    world.submit(daemon("log", { requests: resources(500, 512, 10) }));
+    expect(world.plan()).toEqual([]);
+    const { daemon: known } = world.job("log") as never as { daemon: { awake: Set<number> } };
+    // That one is booked, in this plan and perhaps in no other.
+    expect(known.awake.size).toBe(1);
   });
 
   it("starts a new version host by host, under the same names, and stops with its job", () => {

@@ -376,7 +376,7 @@ export class Serving {
         if (eviction === undefined && job.daemon !== null) {
           // What takes the place of an attempt on a lost host may wait for a quota: no change of its host would tell.
           const waitsForRoom = claim.givesBack === undefined;
-          if (waitsForRoom && !this.#asksAll) sleep(this.#state, this.#tentative, this, wanting, job.daemon);
+          if (waitsForRoom && !this.#asksAll) sleep(this.#state, this.#tentative, this.taken, wanting, job.daemon);
           skip(job, at, task);
           continue;
         }
