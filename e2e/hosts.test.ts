@@ -275,6 +275,32 @@ test("a daemon runs once on every host: on a closed one too, until a drain has e
   await settle("small", 3);
 });
 
+test("ports by number are one task's on each host: it finds them in its environment, and why names whose they are", async () => {
+  const loop = "trap exit TERM; while true; do sleep 1 & wait $!; done";
+  const web = {
+    ...service("web", 4, "10m", "16Mi"),
+    command: ["sh", "-c", `echo "http $BERTH_PORT_HTTP, admin $BERTH_PORT_ADMIN"; ${loop}`],
+    ports: [{ name: "http", port: 8080 }, { name: "admin" }],
+  };
+  await cluster.submit(web);
+  const all = await settle("web", 3);
+  expect(all.map(({ hostId }) => hostId).toSorted()).toEqual(["host-1", "host-2", "host-3"]);
+  for (const { index, ports } of all) {
+    expect(ports).toEqual([
+      { name: "http", port: 8080 },
+      { name: "admin", port: 20_000 },
+    ]);
+    const said = "http 8080, admin 20000\n";
+    await eventually("it says what it found", async () => (await cluster.must(["logs", `web[${index}]`])) === said);
+  }
+  const waiting = [0, 1, 2, 3].find((index) => all.every((one) => one.index !== index));
+  const why = await cluster.must(["why", `web[${waiting}]`]);
+  for (const { hostId, index } of all)
+    expect(why).toContain(`port 8080 of ${hostId} is taken by default/web[${index}]`);
+  await cluster.must(["stop", "web"]);
+  await eventually("all of them are gone", async () => (await runningOf("web")).length === 0);
+});
+
 test("no host ever had more booked than it may have", () => {
   expect(looks).toBeGreaterThan(20);
   expect(overcommitted).toEqual([]);

@@ -474,7 +474,7 @@ describe("the line", () => {
       cpuMillis: 600,
       memoryBytes: 64 * 2 ** 20,
       pids: 100,
-      more: { diskBytes: expect.any(Number) },
+      more: { diskBytes: expect.any(Number), ports: 10_000 },
     });
     expect(made.scheduler.hellos[0]?.inventory.cpuCount).toBeGreaterThan(0);
     made.scheduler.drop(id);

@@ -35,7 +35,7 @@ test("flags become options", () => {
     "note=a=b",
     "--resource",
     "gpu=2",
-    ...["--device", "fpga:0=/dev/fpga0", "--pinning"],
+    ...["--device", "fpga:0=/dev/fpga0", "--pinning", "--ports", "21000-21999"],
     ...["--host-path", "/srv/media", "--host-path", "photos=/srv/photos:ro"],
     "--exit-with-parent",
   ]);
@@ -53,6 +53,7 @@ test("flags become options", () => {
         labels: { rack: "r1", note: "a=b" },
         resources: { gpu: 2 },
         devices: [{ kind: "fpga", id: "0", paths: ["/dev/fpga0"] }],
+        ports: { first: 21_000, last: 21_999 },
         pinning: true,
         hostPaths: [
           { prefix: "/srv/media", readOnly: false },
@@ -62,6 +63,14 @@ test("flags become options", () => {
         standby: 2,
       },
     },
+  });
+  for (const wrong of ["8080", "9-8", "0-5", "1-70000"])
+    expect(parseCommandLine([...needed, "--ports", wrong])).toEqual({
+      ok: false,
+      error: `--ports ${wrong}: write it like 20000-29999, within 1-65535`,
+    });
+  expect(parseCommandLine([...needed, "--resource", "ports=5"])).toMatchObject({
+    error: expect.stringContaining("--ports"),
   });
   expect(parseCommandLine(needed)).toMatchObject({ value: { exitWithParent: false, agent: { share: {} } } });
 });

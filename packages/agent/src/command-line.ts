@@ -6,13 +6,14 @@ import {
   err,
   FURTHER_DIMENSION,
   MAX_DEVICES,
-  MAX_FURTHER,
   MAX_HOST_PATHS,
   ok,
   parseAllowedPath,
   parseBytes,
   parseCpuMillis,
+  PORTS,
   type AllowedPath,
+  type PortRange,
   type Result,
 } from "@berth/schema";
 import type { Share } from "./core/capacity.ts";
@@ -22,7 +23,7 @@ import type { AgentOptions } from "./run-agent.ts";
 export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine that joined with \`berth join\`, whose data directory is DIR
        berth-agent --host NAME --data-dir DIR --nats-url URL [--nats-url URL …] --seed-file FILE --cluster-key-file FILE
                    [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--device KIND:ID[@MODEL]=PATH,… …]
-                   [--pinning] [--host-path PATH …]
+                   [--ports FIRST-LAST] [--pinning] [--host-path PATH …]
                    [--id-base N] [--id-count N] [--cgroup-parent PATH]
                    [--nats-ca-file FILE] [--standby N] [--log-level debug|info|warn|error] [--exit-with-parent]
 
@@ -31,6 +32,7 @@ export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine t
   --resource                what else may be requested here: gpu=2, diskBytes=107374182400
   --device                  what tasks may ask for whole or in shares: gpu:0@A100=/dev/nvidia0,/dev/nvidiactl; NVIDIA's are found
                             by themselves
+  --ports                   numbers that are given to tasks which ask for any port; default: 20000-29999
   --pinning                 tasks may ask for whole CPUs of one NUMA cell
   --host-path               what of this machine jobs may mount, with all below it: /srv/media, /usr/share:ro (read-only),
                             PROJECT=/srv/photos (for that project alone); default: nothing
@@ -74,6 +76,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
         pids: text,
         label: { ...text, multiple: true },
         resource: { ...text, multiple: true },
+        ports: text,
         device: { ...text, multiple: true },
         pinning: { type: "boolean" },
         "host-path": { ...text, multiple: true },
@@ -116,7 +119,10 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
   if (!further.ok) return further;
   const taken = DIMENSIONS.find((dimension) => Object.hasOwn(further.value, dimension));
   if (taken !== undefined) return err(`--resource ${taken}: has a flag of its own, see --cpu, --memory and --pids`);
-  if (Object.keys(further.value).length > MAX_FURTHER) return err(`--resource is given more than ${MAX_FURTHER} times`);
+  if (Object.keys(further.value).length > MAX_NAMED) return err(`--resource is given more than ${MAX_NAMED} times`);
+  const ports = values.ports === undefined ? undefined : portRange(values.ports);
+  if (ports !== undefined && !ports.ok) return ports;
+  if (Object.hasOwn(further.value, PORTS)) return err(`--resource ${PORTS}: has a flag of its own, see --ports`);
   const devices: NamedDevice[] = [];
   for (const one of values.device ?? []) {
     const named = parseNamedDevice(one);
@@ -157,6 +163,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
       share: share.value,
       labels: labels.value,
       devices,
+      ...(ports !== undefined && { ports: ports.value }),
       pinning: values.pinning ?? false,
       hostPaths,
       resources: Object.fromEntries(Object.entries(further.value).map(([name, amount]) => [name, Number(amount)])),
@@ -167,6 +174,15 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
       ...(logLevel === undefined ? {} : { logLevel }),
     },
   });
+};
+
+/** The rest of what a host may name is for what is found: disk, ports, totals of devices. */
+const MAX_NAMED = 12;
+
+const portRange = (text: string): Result<PortRange, string> => {
+  const [, first = 0, last = 0] = (/^(\d{1,5})-(\d{1,5})$/.exec(text) ?? []).map(Number);
+  const isGood = first >= 1 && first <= last && last <= 65_535;
+  return isGood ? ok({ first, last }) : err(`--ports ${text}: write it like 20000-29999, within 1-65535`);
 };
 
 const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;

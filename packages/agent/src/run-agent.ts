@@ -8,6 +8,7 @@ import { mkdir, readFile, realpath } from "node:fs/promises";
 import { openRuntime } from "@berth/native";
 import { pino, type DestinationStream } from "pino";
 import {
+  DEFAULT_PORT_RANGE,
   devicesFault,
   DISK,
   isLabel,
@@ -16,6 +17,7 @@ import {
   type AllowedPath,
   type Device,
   type HostId,
+  type PortRange,
   type Resources,
 } from "@berth/schema";
 import { systemClock } from "./adapters/clock.ts";
@@ -38,7 +40,7 @@ import { openVolumes } from "./adapters/volumes/volume-store.ts";
 import { startAgent } from "./app/agent.ts";
 import { createClusterImages } from "./app/cluster-images.ts";
 import { withDevices, type NamedDevice } from "./core/devices.ts";
-import { capacityOf, shareWarnings, withFurther, type Share } from "./core/capacity.ts";
+import { capacityOf, shareWarnings, withFurther, withPorts, type Share } from "./core/capacity.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
 import type { Log } from "./ports/log.ts";
 import type { Volumes } from "./ports/volumes.ts";
@@ -68,6 +70,8 @@ export interface AgentOptions {
   readonly devices?: readonly NamedDevice[];
   /** Whole processors may be asked for. */
   readonly pinning?: boolean;
+  /** What it gives to tasks that ask for any port. */
+  readonly ports?: PortRange;
   /** What of this machine jobs may mount; default: nothing. */
   readonly hostPaths?: readonly AllowedPath[];
   readonly idBase?: number;
@@ -244,7 +248,10 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
       },
       {
         inventory,
-        capacity: withDevices(withFurther(capacityOf(machine, share), { ...disk, ...options.resources }), devices),
+        capacity: withPorts(
+          withDevices(withFurther(capacityOf(machine, share), { ...disk, ...options.resources }), devices),
+          options.ports ?? DEFAULT_PORT_RANGE,
+        ),
       },
     );
     log.info({ dataDir, cgroupParent, version: agentVersion() }, "agent.ready");

@@ -5,6 +5,7 @@
 import {
   deviceTotals,
   isTerminal,
+  portsIn,
   type AllocationId,
   type AllocationReport,
   type AllocationState,
@@ -14,9 +15,11 @@ import {
   type Hello,
   type HostId,
   type JobSpec,
+  type PortRange,
   type Resources,
 } from "@berth/schema";
 import { couldGive } from "./devices.ts";
+import { portsFor } from "./ports.ts";
 import type { Random } from "./random.ts";
 
 interface Container {
@@ -36,6 +39,8 @@ export interface SimAgent {
   devices: readonly Device[];
   /** Null: it has no labels. */
   zone: string | null;
+  /** Null: it gives out none. */
+  ports: PortRange | null;
   readonly containers: Map<AllocationId, Container>;
   readonly unacknowledged: AllocationReport[];
   epoch: number;
@@ -51,6 +56,7 @@ export const createAgent = (id: HostId, allocatable: Resources, devices: readonl
   allocatable,
   devices,
   zone: null,
+  ports: null,
   containers: new Map(),
   unacknowledged: [],
   epoch: 0,
@@ -146,9 +152,21 @@ export const newKey = (agent: SimAgent): void => {
 };
 
 /** What it says of itself when it connects. */
-export const helloOf = ({ id, session, boot, devices, epoch, rev, sealingKey, zone, ...agent }: SimAgent): Hello => {
+export const helloOf = ({
+  id,
+  session,
+  boot,
+  devices,
+  epoch,
+  rev,
+  sealingKey,
+  zone,
+  ports,
+  ...agent
+}: SimAgent): Hello => {
   const totals = deviceTotals(devices.map(({ kind, has }) => ({ kind, count: 1, each: has })));
-  const allocatable = { ...agent.allocatable, more: { ...agent.allocatable.more, ...totals } };
+  const more = { ...agent.allocatable.more, ...totals, ...(ports !== null && { ports: portsIn(ports) }) };
+  const allocatable = { ...agent.allocatable, more };
   return {
     version: 1,
     session: `session-${String(session).padStart(16, "0")}`,
@@ -169,6 +187,7 @@ export const helloOf = ({ id, session, boot, devices, epoch, rev, sealingKey, zo
     capacity: {
       ...{ capacity: allocatable, systemReserved: { cpuMillis: 0, memoryBytes: 0, pids: 0 }, allocatable },
       ...(devices.length > 0 && { devices: [...devices] }),
+      ...(ports !== null && { ports }),
     },
     epoch,
     rev,
@@ -177,10 +196,12 @@ export const helloOf = ({ id, session, boot, devices, epoch, rev, sealingKey, zo
 };
 
 /** So many tasks of a kind fit on all of them together while they are empty; of devices at most one on each is counted. */
-export const fitting = (agents: readonly SimAgent[], { requests, devices: asks = [] }: JobSpec): number =>
-  agents.reduce((sum, { allocatable: all, devices }) => {
+export const fitting = (agents: readonly SimAgent[], spec: JobSpec): number =>
+  agents.reduce((sum, { allocatable: all, devices, ports }) => {
+    const { requests, devices: asks = [] } = spec;
     if (!couldGive(devices, asks)) return sum;
     const { cpuMillis, memoryBytes, pids } = requests;
-    const times = Math.floor(Math.min(all.cpuMillis / cpuMillis, all.memoryBytes / memoryBytes, all.pids / pids));
+    const most = Math.min(all.cpuMillis / cpuMillis, all.memoryBytes / memoryBytes, all.pids / pids);
+    const times = Math.min(Math.floor(most), portsFor(spec, ports));
     return sum + (asks.length > 0 ? Math.min(1, times) : times);
   }, 0);

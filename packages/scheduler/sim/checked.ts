@@ -1,5 +1,5 @@
 /** What the checker knows of jobs, tasks and allocations. */
-import type { Device, DeviceGrant, JobSpec, Placement, Resources } from "@berth/schema";
+import type { Device, DeviceGrant, JobSpec, Placement, PortRange, Resources } from "@berth/schema";
 
 import { AMOUNTS } from "./amounts.ts";
 
@@ -11,6 +11,7 @@ export interface CheckedHost {
   allocatable: Resources | null;
   devices: readonly Device[];
   zone: string | null;
+  ports: PortRange | undefined;
   lost: boolean;
   silentMs: number | null;
 }

@@ -20,6 +20,7 @@ import {
 } from "./checked.ts";
 import { createDaemonCheck, type DaemonCheck } from "./daemon-check.ts";
 import { givenTwice, wronglyGiven } from "./devices.ts";
+import { wronglyNumbered } from "./ports.ts";
 import { overQuota, type Held } from "./quotas.ts";
 import { createVolumeCheck } from "./volume-check.ts";
 
@@ -222,6 +223,7 @@ export const createChecker = (): Checker => {
     const host = hosts.get(placement.hostId);
     wrong.push(...volumes.placed(placement, job.spec, host?.allocatable));
     wrong.push(...daemons.placed(placement, job.spec, allocations.values()));
+    wrong.push(...wronglyNumbered(placement, job.spec, host?.ports, allocations.values()));
     if (host === undefined || host.allocatable === null)
       return [...wrong, `${name} placed on unknown ${placement.hostId}`];
     if (host.silentMs !== null) wrong.push(`${name} placed on ${placement.hostId}, which is silent`);
@@ -275,25 +277,6 @@ export const createChecker = (): Checker => {
   const checkRecord = (record: LogRecord): string[] => {
     daemons.saw(record);
     switch (record.kind) {
-      case "leader_elected":
-      case "leader_confirmed":
-      case "cluster_keyed":
-      case "log_restored":
-      case "join_token_created":
-      case "join_token_used":
-      case "join_token_revoked":
-      case "volume_filled":
-      case "volume_removing":
-      case "access_created":
-      case "access_revoked":
-      case "request_made":
-      case "request_refused":
-      case "secret_set":
-      case "secret_removed":
-      case "image_named":
-      case "image_unnamed":
-      case "host_uncordoned":
-        return [];
       case "project_created":
       case "project_changed":
         quotas.set(record.project, record.quota);
@@ -332,16 +315,28 @@ export const createChecker = (): Checker => {
         return holding === 0 ? [] : [`${key} forgotten while it holds ${holding} allocations`];
       }
       case "host_enrolled":
-        hosts.set(record.hostId, { allocatable: null, devices: [], zone: null, lost: false, silentMs: null });
+        hosts.set(record.hostId, {
+          allocatable: null,
+          devices: [],
+          zone: null,
+          ports: undefined,
+          lost: false,
+          silentMs: null,
+        });
         return [];
       case "host_registered": {
         const host = hosts.get(record.hostId);
         if (host === undefined) return [`${record.hostId} registered without being admitted`];
-        const { allocatable, devices = [] } = record.capacity;
+        const { allocatable, devices = [], ports } = record.capacity;
         const zone = record.inventory.labels?.["zone"] ?? null;
-        const isOther = zone !== host.zone || JSON.stringify(devices) !== JSON.stringify(host.devices);
-        if (isLess(allocatable, host.allocatable) || isOther) letGo((_name, one) => one.hostId === record.hostId);
-        [host.allocatable, host.devices, host.zone] = [allocatable, devices, zone];
+        const isOther =
+          zone !== host.zone || JSON.stringify([devices, ports]) !== JSON.stringify([host.devices, host.ports]);
+        const isOver = isOther || isLess(allocatable, host.allocatable);
+        // A rule may speak of whatever is another one now.
+        const says = (name: string): boolean =>
+          (jobs.get(jobNamed(name))?.spec.ports ?? []).some(({ port }) => port !== null);
+        letGo((name, one) => one.hostId === record.hostId && (isOver || says(name)));
+        Object.assign(host, { allocatable, devices, zone, ports });
         return [];
       }
       case "host_cordoned":
@@ -385,6 +380,9 @@ export const createChecker = (): Checker => {
         loosen(`${allocation.placement.project}/${allocation.placement.job}`);
         return [];
       }
+      default:
+        // Of what others look at, or nobody.
+        return [];
     }
   };
 

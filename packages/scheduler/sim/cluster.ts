@@ -42,7 +42,7 @@ import { countErrors } from "./counts.ts";
 import { randomDevices } from "./devices.ts";
 import { describe } from "./describe.ts";
 import { dumpState } from "./dump.ts";
-import { dutyStep, randomHostSize, randomZone } from "./duty.ts";
+import { dutyStep, randomHostSize, randomRest } from "./duty.ts";
 import type { SimOptions } from "./options.ts";
 import { otherLimits, randomJob, randomSpec } from "./jobs.ts";
 import { liftQuotas, quotaStep } from "./quotas.ts";
@@ -80,7 +80,7 @@ export class SimulatedCluster {
     if (this.#options.secrets) this.append("secret", firstSecrets(this.state));
     for (let at = 0; at < options.hosts; at += 1) {
       const agent = createAgent(`h${at + 1}` as HostId, randomHostSize(this.#random), this.#hostDevices());
-      if (this.#options.daemons) agent.zone = randomZone(this.#random);
+      if (this.#options.daemons) Object.assign(agent, randomRest(this.#random));
       this.agents.push(agent);
       const enrolled = decideEnrol(this.state, { id: agent.id, publicKey: PUBLIC_KEY, by: "admin" });
       if (enrolled.ok) this.append("enrol", enrolled.value);
@@ -325,7 +325,7 @@ export class SimulatedCluster {
     } else if (dice < 96) {
       agent.allocatable = randomHostSize(this.#random);
       agent.devices = this.#hostDevices();
-      if (this.#options.daemons) agent.zone = randomZone(this.#random);
+      if (this.#options.daemons) Object.assign(agent, randomRest(this.#random));
       agent.session += 1;
       if (agent.online) this.#hello(agent);
     } else if (dice < 97) this.append("election", [{ kind: "leader_elected", instance: `s${below(3)}` }]);

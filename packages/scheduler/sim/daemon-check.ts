@@ -2,12 +2,13 @@
  * What the checker knows of daemons, by itself: on which hosts one may stand, that none stands twice on one, and, once
  * nothing is left to plan, that every host that should have one has a task for it, of which `why` says what it waits for.
  */
-import type { HostId, JobSpec, LogRecord, Placement } from "@berth/schema";
+import type { HostId, JobSpec, LogRecord, Placement, PortRange } from "@berth/schema";
 import { why, type ClusterState } from "../src/core/index.ts";
 import { ENDED, type CheckedAllocation } from "./checked.ts";
 
 interface Seen {
   zone: string | null;
+  ports: PortRange | null;
   duty: "open" | "closed" | "emptied" | "empty";
   silent: boolean;
 }
@@ -23,15 +24,21 @@ export const ZONE_RULE = 'host.labels.zone == "a"';
 
 export const createDaemonCheck = (): DaemonCheck => {
   const hosts = new Map<HostId, Seen>();
-  const fits = ({ zone }: Seen, { placement }: JobSpec): boolean =>
-    zone !== null && (placement?.require?.includes(ZONE_RULE) !== true || zone === "a");
+  const fits = ({ ports: range, zone }: Seen, { placement, ports = [] }: JobSpec): boolean =>
+    zone !== null &&
+    (placement?.require?.includes(ZONE_RULE) !== true || zone === "a") &&
+    !ports.some(({ port }) => port !== null && range !== null && range.first <= port && port <= range.last);
   const takes = ({ duty, silent }: Seen): boolean => !silent && (duty === "open" || duty === "closed");
 
   const saw = (record: LogRecord): void => {
-    if (record.kind === "host_enrolled") hosts.set(record.hostId, { zone: null, duty: "open", silent: false });
+    if (record.kind === "host_enrolled")
+      hosts.set(record.hostId, { zone: null, ports: null, duty: "open", silent: false });
     const host = "hostId" in record && record.hostId !== null ? hosts.get(record.hostId) : undefined;
     if (host === undefined || !("hostId" in record) || record.hostId === null) return;
-    if (record.kind === "host_registered") host.zone = record.inventory.labels?.["zone"] ?? "";
+    if (record.kind === "host_registered") {
+      host.zone = record.inventory.labels?.["zone"] ?? "";
+      host.ports = record.capacity.ports ?? null;
+    }
     if (record.kind === "host_uncordoned") host.duty = "open";
     if (record.kind === "host_draining") host.duty = "emptied";
     if (record.kind === "host_cordoned")

@@ -1,6 +1,7 @@
 /** What an operator does to a host of a simulation. */
-import type { HostId, LogRecord, Resources } from "@berth/schema";
+import type { HostId, LogRecord, PortRange, Resources } from "@berth/schema";
 import { decideCordon, decideDraining, decideRemove, decideUncordon, type ClusterState } from "../src/core/index.ts";
+import { randomPorts } from "./ports.ts";
 import type { Random } from "./random.ts";
 
 const MiB = 2 ** 20;
@@ -12,7 +13,11 @@ export const randomHostSize = ({ below }: Random): Resources => ({
   more: { diskBytes: 128 * MiB * (1 + below(8)) },
 });
 
-export const randomZone = ({ chance }: Random): string => (chance(0.6) ? "a" : "b");
+/** Where it is, and which ports it gives out. */
+export const randomRest = (random: Random): { readonly zone: string; readonly ports: PortRange } => ({
+  zone: random.chance(0.6) ? "a" : "b",
+  ports: randomPorts(random),
+});
 
 /** He closes, opens, empties or removes it; undefined when he is refused. */
 export const dutyStep = (

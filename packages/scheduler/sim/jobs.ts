@@ -2,6 +2,7 @@
 import { deviceTotals, PRIORITY_BANDS, type JobName, type JobSpec, type ProjectName } from "@berth/schema";
 import { ZONE_RULE } from "./daemon-check.ts";
 import { randomAsks } from "./devices.ts";
+import { randomPortAsks } from "./ports.ts";
 import type { Random } from "./random.ts";
 
 const MiB = 2 ** 20;
@@ -37,7 +38,13 @@ const daemonOf = ({ chance }: Random): Partial<JobSpec> => ({
 
 /** Some of these are daemons. */
 export const randomJob = (random: Random, number: number, usesPolicy: boolean, usesDevices: boolean): JobSpec => {
-  const { disconnect, gangMin, ...spec } = randomSpec(random, number, usesPolicy, usesDevices);
+  const { disconnect, gangMin, ...plain } = randomSpec(random, number, usesPolicy, usesDevices);
+  const ports = randomPortAsks(random);
+  const { requests } = plain;
+  const spec: JobSpec =
+    ports.length === 0
+      ? plain
+      : { ...plain, ports, requests: { ...requests, more: { ...requests.more, ports: ports.length } } };
   if (!random.chance(0.4))
     return { ...spec, ...(disconnect && { disconnect }), ...(gangMin !== undefined && { gangMin }) };
   return { ...spec, ...daemonOf(random), restart: { ...spec.restart, on: "always" } };

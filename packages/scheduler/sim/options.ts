@@ -8,7 +8,7 @@ export interface SimOptions {
   readonly quotas?: boolean;
   /** Whether hosts have devices, and jobs ask for them. */
   readonly devices?: boolean;
-  /** Whether some jobs are daemons, and hosts have zones that change. */
+  /** Whether some jobs are daemons or ask for ports, and hosts have zones and ranges that change. */
   readonly daemons?: boolean;
   /** Whether projects have secrets that jobs refer to, and hosts that know none of them. */
   readonly secrets?: boolean;

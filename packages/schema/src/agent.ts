@@ -5,6 +5,7 @@
 import Type, { type Static, type TSchema } from "#typebox";
 import { AllocationStateSchema, ExitSchema, ReasonSchema } from "./allocation.ts";
 import { ChangesRpcSchema } from "./changes.ts";
+import { PortGrantsSchema } from "./ports.ts";
 import { DeviceGrantsSchema } from "./devices.ts";
 import { CapacitySchema, ContainerUsageSchema, HostUsageSchema, InventorySchema, PressureSchema } from "./host.ts";
 import { SessionIdSchema, SessionRequestSchema } from "./exec.ts";
@@ -46,6 +47,7 @@ export const DesiredAllocationSchema = Type.Object(
     /** Those of its spec's volumes that are named, in their order; absent: none is. */
     volumes: Type.Optional(Type.Array(DesiredVolumeSchema, { maxItems: 64 })),
     /** What is its own of the host's devices; absent: nothing. */
+    ports: Type.Optional(PortGrantsSchema),
     devices: Type.Optional(DeviceGrantsSchema),
     /** What its image's name stands for, where the cluster has said so: nothing else is to be started under it. */
     manifest: Type.Optional(Type.String({ pattern: "^sha256:[0-9a-f]{64}$" })),

@@ -11,6 +11,7 @@ import { DeviceGrantsSchema } from "./devices.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
 import { ContainerUsageSchema } from "./host.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";
+import { PortGrantsSchema } from "./ports.ts";
 import { ResourcesSchema } from "./resources.ts";
 
 export const ALLOCATION_STATES = [
@@ -100,6 +101,7 @@ export const AllocationViewSchema = Type.Object(
     ),
     resources: ResourcesSchema,
     devices: Type.Optional(DeviceGrantsSchema),
+    ports: Type.Optional(PortGrantsSchema),
     score: ScoreBreakdownSchema,
     placedAtMs: time,
     startedAtMs: Type.Union([time, Type.Null()]),

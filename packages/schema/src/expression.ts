@@ -22,6 +22,7 @@ export type Expression =
   | { readonly kind: "and" | "or"; readonly left: Expression; readonly right: Expression }
   | { readonly kind: "in"; readonly path: string; readonly values: readonly Value[] }
   | LetsMount
+  | KeepsPort
   | { readonly kind: "compare"; readonly by: Comparison; readonly left: Expression; readonly right: Expression };
 
 /** No word of the language: what a job asks for that mounts a path of its host. */
@@ -32,6 +33,25 @@ export interface LetsMount {
   readonly source: string;
   readonly readOnly: boolean;
 }
+
+/** No word of the language: what a job asks for that says the number of a port. */
+export interface KeepsPort {
+  readonly kind: "keeps_port";
+  readonly path: typeof HOST_PORTS;
+  readonly port: number;
+}
+
+/** Under this path of its own a host has the ports that it gives to whoever asks for any: `20000-29999`. */
+export const HOST_PORTS = "host.ports";
+
+/** Why a host has no port of this number to give; undefined when it has. */
+export const whyNoPort = ({ port }: KeepsPort, lookup: Lookup): string | undefined => {
+  const range = lookup(HOST_PORTS);
+  const [first, last] = String(range ?? "0-0")
+    .split("-")
+    .map(Number) as [number, number];
+  return port < first || port > last ? undefined : `it is one of ${range}, which it gives to whoever asks for any`;
+};
 
 /** Under this path of its own, which no expression can name, a host has what it lets jobs mount, as JSON. */
 export const HOST_PATHS = "host.paths";
@@ -271,6 +291,8 @@ export const holds = (expression: Expression, lookup: Lookup): boolean => {
       return expression.values.some((value) => same(lookup(expression.path), value));
     case "lets":
       return whyNotLet(expression, lookup) === undefined;
+    case "keeps_port":
+      return whyNoPort(expression, lookup) === undefined;
     case "compare":
       return compare(expression.by, valueOf(expression.left, lookup), valueOf(expression.right, lookup));
   }
@@ -285,6 +307,7 @@ export const pathsOf = (expression: Expression): Set<string> => {
     case "has":
     case "in":
     case "lets":
+    case "keeps_port":
       return new Set([expression.path]);
     case "not":
       return pathsOf(expression.of);

@@ -3,6 +3,7 @@ import Type, { type Static } from "#typebox";
 import { DeviceSchema, MAX_DEVICES } from "./devices.ts";
 import { AllowedPathSchema, MAX_HOST_PATHS } from "./host-paths.ts";
 import { AllocationIdSchema, HostIdSchema, JobNameSchema, ProjectNameSchema } from "./ids.ts";
+import { PortRangeSchema } from "./ports.ts";
 import { ResourcesSchema } from "./resources.ts";
 
 const text = Type.String({ maxLength: 256 });
@@ -45,6 +46,8 @@ export const CapacitySchema = Type.Object(
     allocatable: ResourcesSchema,
     /** What may be given to tasks one by one; what they have in all is in `capacity.more` too. */
     devices: Type.Optional(Type.Array(DeviceSchema, { maxItems: MAX_DEVICES })),
+    /** As many as these are in `capacity.more` too. */
+    ports: Type.Optional(PortRangeSchema),
   },
   { additionalProperties: false },
 );

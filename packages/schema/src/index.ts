@@ -34,6 +34,7 @@ export { isNormal } from "./paths.ts";
 export * from "./placement-rules.ts";
 export * from "./plan.ts";
 export * from "./policy.ts";
+export * from "./ports.ts";
 export * from "./problem.ts";
 export * from "./project-parse.ts";
 export * from "./project.ts";

@@ -12,6 +12,7 @@ import { err, ok, type Result } from "./result.ts";
 import { parseExpression } from "./expression.ts";
 import { leastSingletonAfterMs } from "./lease.ts";
 import { isPlace } from "./placement-rules.ts";
+import { portsOf } from "./ports.ts";
 import { policyOf } from "./policy-parse.ts";
 import { DIMENSIONS, MAX_CPU_MILLIS, MAX_MEMORY_BYTES, MIN_CPU_MILLIS, MIN_MEMORY_BYTES } from "./resources.ts";
 import { isNormal } from "./paths.ts";
@@ -38,7 +39,7 @@ const isUnder = (path: string, parent: string): boolean => path === parent || pa
 const resourcesOf = (
   document: JobDocument,
   errors: DocumentErrors,
-): Pick<JobSpec, "requests" | "limits" | "devices"> => {
+): Pick<JobSpec, "requests" | "limits" | "devices" | "ports"> => {
   const at = "/resources";
   const { cpu, memory, pids, disk, more } = document.resources ?? {};
   const cpuRequest =
@@ -86,8 +87,10 @@ const resourcesOf = (
     ...furtherLimitsOf(document, { cpuLimit, memoryLimit }, errors),
   };
   const requests = { cpuMillis: cpuRequest, memoryBytes: memoryRequest, pids: pidCount };
+  const ports = portsOf(document.ports, further, errors);
   const devices = devicesOf(document, requests, further, errors);
   return {
+    ...(ports.length === 0 ? {} : { ports: [...ports] }),
     ...(devices.length === 0 ? {} : { devices: [...devices] }),
     requests: Object.keys(further).length === 0 ? requests : { ...requests, more: further },
     limits,

@@ -14,6 +14,7 @@ import {
   PriorityDocumentSchema,
   PrioritySchema,
 } from "./policy.ts";
+import { MAX_PORTS, PortAskSchema, PortDocumentSchema } from "./ports.ts";
 import { MAX_SECRETS_PER_JOB, SecretUseSchema } from "./secret.ts";
 import { FURTHER_DIMENSION, LimitsSchema, MAX_FURTHER, MAX_PIDS, ResourcesSchema } from "./resources.ts";
 
@@ -143,6 +144,12 @@ export const JobDocumentSchema = Type.Object(
         },
         strict,
       ),
+    ),
+    ports: Type.Optional(
+      Type.Array(PortDocumentSchema, {
+        maxItems: MAX_PORTS,
+        description: "ports of its host that are this task's alone; booked, and not opened yet",
+      }),
     ),
     replicas: Type.Optional(count("how many tasks a service has")),
     array: Type.Optional(
@@ -278,6 +285,8 @@ export const JobSpecSchema = Type.Object(
     requests: ResourcesSchema,
     /** Each of another kind; their totals are in `requests.more`. */
     devices: Type.Optional(Type.Array(DeviceAskSchema, { maxItems: MAX_DEVICE_ASKS })),
+    /** All of them are counted in `requests.more`. Absent: none. */
+    ports: Type.Optional(Type.Array(PortAskSchema, { maxItems: MAX_PORTS })),
     limits: LimitsSchema,
     /** 0 of a daemon: its tasks follow the hosts. */
     count: Type.Integer({ minimum: 0, maximum: MAX_TASKS }),

@@ -16,6 +16,7 @@ import { JobSpecSchema } from "./job.ts";
 import { JoinDigestSchema, JoinTokenIdSchema } from "./join.ts";
 import { DeviceGrantsSchema } from "./devices.ts";
 import { EncryptedSchema, SealingKeySchema, SecretNameSchema } from "./secret.ts";
+import { PortGrantsSchema } from "./ports.ts";
 import { ScoreBreakdownSchema } from "./plan.ts";
 import { QuotaSchema, WeightSchema } from "./project.ts";
 import { VolumeNameSchema, VolumeStateSchema } from "./volume.ts";
@@ -41,6 +42,8 @@ export const PlacementSchema = Type.Object(
     replaces: Type.Union([AllocationIdSchema, Type.Null()]),
     /** Absent: its job asks for none. */
     devices: Type.Optional(DeviceGrantsSchema),
+    /** Absent: its job asks for none. */
+    ports: Type.Optional(PortGrantsSchema),
   },
   strict,
 );

@@ -25,7 +25,7 @@ export const MAX_PIDS = 4_194_304;
 const amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 /** How many further dimensions one host or task may name. */
-export const MAX_FURTHER = 12;
+export const MAX_FURTHER = 16;
 export const FurtherSchema = Type.Record(Type.String({ pattern: FURTHER_DIMENSION }), amount, {
   additionalProperties: false,
   maxProperties: MAX_FURTHER,

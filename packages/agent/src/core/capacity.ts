@@ -8,7 +8,7 @@
  * With a declared share, the share is what containers get: no reserve is taken from it, and it cannot exceed what the
  * machine has.
  */
-import type { Capacity, Dimension, Resources } from "@berth/schema";
+import { PORTS, portsIn, type Capacity, type Dimension, type PortRange, type Resources } from "@berth/schema";
 import type { CgroupLimits } from "./cgroup-files.ts";
 
 export interface Machine {
@@ -84,6 +84,12 @@ export const withFurther = (capacity: Capacity, further: Readonly<Record<string,
         capacity: { ...capacity.capacity, more: { ...further } },
         allocatable: { ...capacity.allocatable, more: { ...further } },
       };
+
+/** With the ports that it gives to whoever asks for any. */
+export const withPorts = (capacity: Capacity, ports: PortRange): Capacity => ({
+  ...withFurther(capacity, { ...capacity.capacity.more, [PORTS]: portsIn(ports) }),
+  ports,
+});
 
 /** Sentences on a share that the machine cannot give. */
 export const shareWarnings = (machine: Machine, share: Share): readonly string[] => {

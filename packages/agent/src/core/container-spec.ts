@@ -7,6 +7,7 @@
  */
 import {
   DISK,
+  portVariable,
   SECRETS_DIRECTORY,
   taskName,
   volumeNameOf,
@@ -68,6 +69,7 @@ export const environmentOf = (
     BERTH_INDEX: String(allocation.index),
     // The tasks of a daemon follow the hosts: their number is another one tomorrow.
     ...(spec.kind !== "daemon" && { BERTH_COUNT: String(spec.count) }),
+    ...Object.fromEntries((allocation.ports ?? []).map(({ name, port }) => [portVariable(name), String(port)])),
     BERTH_ATTEMPT: String(allocation.attempt),
     BERTH_ALLOCATION: allocation.id,
     BERTH_HOST: host,

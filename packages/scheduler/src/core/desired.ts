@@ -41,6 +41,7 @@ export const desiredFor = (state: ClusterState, hostId: HostId): DesiredDocument
       desired: allocation.desired,
       spec,
       ...(allocation.devices !== undefined && { devices: [...allocation.devices] }),
+      ...(allocation.ports !== undefined && { ports: [...allocation.ports] }),
       ...volumesOf(state, allocation),
       ...imageOf(state, allocation),
     });

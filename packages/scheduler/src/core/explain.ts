@@ -34,6 +34,7 @@ import {
 } from "./explain-policy.ts";
 import { withoutPromises, type Promised } from "./backfill.ts";
 import { isGivenUp, patienceOf } from "./patience.ts";
+import { holderOf } from "./ports.ts";
 import type { ImageSight } from "./image-start.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import type { RequestClass } from "./request-class.ts";
@@ -113,6 +114,10 @@ export const explainRequest = (
 
 /** The packer knows only that a host takes nothing; the state knows why. */
 const byState = (state: MutableState, refused: HostRejection): HostRejection => {
+  if (refused.reason === "port") {
+    const holder = holderOf(state, refused.hostId, Number(refused.rule.replace("port ", "")));
+    return holder === undefined ? refused : { ...refused, actual: `is taken by ${holder}` };
+  }
   const reached = state.hosts.get(refused.hostId)?.state;
   const isClosed = reached === "cordoned" || reached === "draining" || reached === "disconnected";
   return refused.reason === "lost" && isClosed ? { hostId: refused.hostId, reason: reached } : refused;

@@ -45,9 +45,10 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     placedAtMs: folding.atMs,
     startedAtMs: null,
     exit: null,
-    requestClass: bookedFor(state, host.id, job.requestClass, placement.devices),
+    requestClass: bookedFor(state, host.id, job.requestClass, placement.devices, placement.ports),
   };
   if (placement.devices !== undefined) allocation.devices = placement.devices;
+  if (placement.ports !== undefined) allocation.ports = placement.ports;
   state.allocations.set(placement.id, allocation);
   task.active = placement.id;
   task.attempts = placement.attempt;

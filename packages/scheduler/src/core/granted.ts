@@ -1,10 +1,11 @@
 /** What is booked for a task: its request, with the devices that it was given. */
-import { cpuList, cpuNumbers, type DeviceGrant, type HostId } from "@berth/schema";
+import { cpuList, cpuNumbers, type DeviceGrant, type HostId, type PortGrant } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
 import { attributesOf } from "./attributes.ts";
 import { takesDaemons } from "./daemons.ts";
 import { withGrants } from "./devices.ts";
 import { toVector } from "./feasibility.ts";
+import { withPorts } from "./ports.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import type { HostRecord, MutableHost, MutableState } from "./state.ts";
 
@@ -14,11 +15,12 @@ export const bookedFor = (
   hostId: HostId,
   requestClass: RequestClass,
   grants: readonly DeviceGrant[] = [],
+  ports: readonly PortGrant[] = [],
 ): RequestClass => {
-  if (grants.length === 0) return requestClass;
+  if (grants.length === 0) return withPorts(requestClass, ports);
   const devices = state.hosts.get(hostId)?.capacity?.devices ?? [];
   const request = withGrants(state.devices, devices, requestClass.request, grants);
-  return bookedAs(requestClass, request);
+  return withPorts(bookedAs(requestClass, request), ports);
 };
 
 /** Tells the packer what a host is, as the log has it, or that it takes nothing at all. */
@@ -48,7 +50,8 @@ export const rebook = (state: MutableState, host: MutableHost): void => {
   for (const allocation of allocationsOn(state, host.id)) {
     if (allocation.devices === undefined) continue;
     state.index.tryOut(host.slot, allocation.requestClass, -1);
-    allocation.requestClass = bookedFor(state, host.id, askedOf(allocation.requestClass), allocation.devices);
+    const { devices, ports, requestClass } = allocation;
+    allocation.requestClass = bookedFor(state, host.id, askedOf(requestClass), devices, ports);
     state.index.tryOut(host.slot, allocation.requestClass, 1);
     state.ledger.touch(host.slot);
   }

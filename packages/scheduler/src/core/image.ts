@@ -321,7 +321,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
       case "allocation": {
         const spec = found(specs[line.spec], `spec ${line.spec}`);
         const asked = state.classes.passing(state.dimensions, spec);
-        const requestClass = bookedFor(state, line.facts.hostId, asked, line.facts.devices);
+        const requestClass = bookedFor(state, line.facts.hostId, asked, line.facts.devices, line.facts.ports);
         state.allocations.set(line.facts.id, { ...line.facts, spec, requestClass });
         break;
       }

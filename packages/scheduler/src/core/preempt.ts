@@ -275,6 +275,7 @@ export const findEvictionAt = (
 ): Eviction | undefined => {
   const { open, ready } = state.index.rows();
   if ((requestClass.daemon ? open : ready)[slot] === 0) return undefined;
+  if (state.index.refusal(slot, requestClass) !== undefined) return undefined;
   if (requestClass.unknown !== null || !hasLesser(state, priority)) return undefined;
   state.ledger.refresh(state, taken.ids);
   for (const level of state.ledger.levels()) {

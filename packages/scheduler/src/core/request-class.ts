@@ -56,11 +56,13 @@ const lastsOf = ({ kind, runTimeoutMs, stopTimeoutMs = 0 }: Asking): number | nu
 };
 
 /** Of a daemon only the groups that it counts in matter beside its request. */
-const withoutRules = ({ project, name, requests, devices, kind, placement }: Asking): Asking => ({
-  ...{ project, name, requests, devices },
+const withoutRules = ({ project, name, requests, devices, ports, kind, placement }: Asking): Asking => ({
+  ...{ project, name, requests, devices, ports },
   ...(kind !== undefined && { kind }),
   ...(placement?.groups !== undefined && { placement: { groups: placement.groups } }),
 });
+
+const saysPorts = ({ ports = [] }: Asking): boolean => ports.some(({ port }) => port !== null);
 
 const describe = (id: number, names: readonly string[], whole: Asking, layout: DeviceLayout): RequestClass => {
   const daemon = whole.kind === "daemon";
@@ -76,7 +78,7 @@ const describe = (id: number, names: readonly string[], whole: Asking, layout: D
     demandKey,
     request,
     unknown,
-    rules: daemon ? null : rulesOf(asking),
+    rules: daemon && !saysPorts(asking) ? null : rulesOf(asking),
     groups: groupsOf(asking),
     wishes: wishesOf(layout, asking),
     columns: false,

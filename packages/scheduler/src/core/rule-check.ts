@@ -2,7 +2,7 @@
  * Rules of placement against hosts as they are now: which hosts a class may use at all, what it prefers, and how many others
  * may stand on the same. Everything that changes with each placement is a counter. Rules about places are in place-check.ts.
  */
-import { holds, pathsOf, whyNotLet, type Expression, type HostRejection, type Lookup } from "@berth/schema";
+import { holds, pathsOf, whyNoPort, whyNotLet, type Expression, type HostRejection, type Lookup } from "@berth/schema";
 import type { GroupCounts, HostCounts } from "./group-counts.ts";
 import { blindSight, type PlaceSight } from "./place-check.ts";
 import type { Place } from "./places.ts";
@@ -130,12 +130,15 @@ export const failing = (
   if (found.reason === "max_per_host") return { rule: found.rule, actual: "has as many already" };
   if (found.reason === "apart") return { rule: found.rule, actual: "has one" };
   if (found.reason === "together") return { rule: found.rule, actual: "has none" };
+  if (found.reason === "port") return { rule: found.rule, actual: "is taken" };
   const failed = rules.require.find(({ expression }) => !holds(expression, lookup));
   if (failed === undefined) return { rule: "", actual: "" };
   const { expression } = failed;
   const actual =
     expression.kind === "lets"
       ? (whyNotLet(expression, lookup) ?? "")
-      : [...pathsOf(expression)].map((path) => `${path} is ${lookup(path) ?? "not set"}`).join(", ");
+      : expression.kind === "keeps_port"
+        ? (whyNoPort(expression, lookup) ?? "")
+        : [...pathsOf(expression)].map((path) => `${path} is ${lookup(path) ?? "not set"}`).join(", ");
   return { rule: failed.rule, actual: actual.slice(0, 600) };
 };

@@ -7,6 +7,7 @@ import { mountsVolumes } from "./volumes.ts";
 import {
   DEFAULT_SPREAD_WEIGHT,
   HOST_PATHS,
+  HOST_PORTS,
   parseExpression,
   type Expression,
   type JobSpec,
@@ -20,6 +21,7 @@ export type Asking = Pick<JobSpec, "project" | "name" | "placement"> & {
   readonly requests: Resources;
   readonly volumes?: JobSpec["volumes"];
   readonly devices?: JobSpec["devices"] | undefined;
+  readonly ports?: JobSpec["ports"] | undefined;
 } & Partial<Pick<JobSpec, "kind" | "runTimeoutMs" | "stopTimeoutMs">>;
 
 interface Stated {
@@ -32,7 +34,10 @@ export interface Rules {
   readonly require: readonly { readonly rule: string; readonly expression: Expression }[];
   readonly prefer: readonly { readonly expression: Expression; readonly weight: number }[];
   /** At most so many tasks of the group on one host. */
-  readonly hostLimits: readonly (Stated & { readonly limit: number; readonly reason: "max_per_host" | "apart" })[];
+  readonly hostLimits: readonly (Stated & {
+    readonly limit: number;
+    readonly reason: "max_per_host" | "apart" | "port";
+  })[];
   /** Only on hosts with a task of the group, once there is one. */
   readonly hostTogether: readonly (Stated & { readonly reason: "together" })[];
   /** The labels that the rules below speak of; `place` is a position in it. */
@@ -53,11 +58,16 @@ const named = ({ project }: Asking, group: string): string => `${project}/${grou
 const needsOwnGroup = (rules: PlacementRules): boolean =>
   (rules.spread ?? []).length > 0 || rules.maxPerHost !== undefined;
 
+/** Who says the number of a port. No project's name begins with it, so these groups meet no others. */
+export const portGroup = (port: number): string => `:${port}`;
+
 /** The groups whose counters a task of this job counts in. */
 export const groupsOf = (asking: Asking): string[] => {
   const rules = asking.placement;
-  if (rules === undefined) return [];
-  const groups = new Set((rules.groups ?? []).map((group) => named(asking, group)));
+  const ports = saidPorts(asking).map(portGroup);
+  if (rules === undefined) return ports;
+  const groups = new Set(ports);
+  for (const group of rules.groups ?? []) groups.add(named(asking, group));
   if (needsOwnGroup(rules)) groups.add(ownGroup(asking));
   return [...groups];
 };
@@ -70,12 +80,17 @@ const mountsOf = ({ project, volumes = [] }: Asking): LetsMount[] =>
       : [],
   );
 
+/** Those of which it says the number. */
+const saidPorts = ({ ports = [] }: Asking): number[] => ports.flatMap(({ port }) => port ?? []);
+
 /** What tells classes apart beside the request; empty without rules. A job with volumes is a question of its own. */
 export const rulesKey = (asking: Asking): string => {
   const rules = asking.placement;
   const isFixed = asking.volumes !== undefined && mountsVolumes({ volumes: asking.volumes });
   const mounts = mountsOf(asking);
-  const paths = mounts.length === 0 ? "" : `|${asking.project}|${JSON.stringify(mounts)}`;
+  const said = saidPorts(asking);
+  const ports = said.length === 0 ? "" : `|ports ${said.join()}`;
+  const paths = `${mounts.length === 0 ? "" : `|${asking.project}|${JSON.stringify(mounts)}`}${ports}`;
   if (rules === undefined) return isFixed ? `|${asking.project}|${asking.name}|volumes${paths}` : paths;
   const own = isFixed || needsOwnGroup(rules) ? asking.name : "";
   return `|${asking.project}|${own}|${JSON.stringify(rules)}${isFixed ? "|volumes" : ""}${paths}`;
@@ -89,7 +104,8 @@ const parsed = (source: string): Expression => {
 
 export const rulesOf = (asking: Asking): Rules | null => {
   const mounts = mountsOf(asking);
-  if (asking.placement === undefined && mounts.length === 0) return null;
+  const said = saidPorts(asking);
+  if (asking.placement === undefined && mounts.length + said.length === 0) return null;
   const rules: PlacementRules = asking.placement ?? {};
   const places: string[] = [];
   const placeOf = (by: string): number => {
@@ -119,6 +135,10 @@ export const rulesOf = (asking: Asking): Rules | null => {
     require: [
       ...(rules.require ?? []).map((rule) => ({ rule, expression: parsed(rule) })),
       ...mounts.map((mount) => ({ rule: `volume ${mount.source}`, expression: mount })),
+      ...said.map((port) => ({
+        rule: `port ${port}`,
+        expression: { kind: "keeps_port", path: HOST_PORTS, port } as const,
+      })),
     ],
     prefer: (rules.prefer ?? []).map(({ rule, weight }) => ({ expression: parsed(rule), weight })),
     hostLimits: [
@@ -131,6 +151,7 @@ export const rulesOf = (asking: Asking): Rules | null => {
       ...apart
         .filter(({ by }) => isHost(by))
         .map(({ group, rule }) => ({ group, rule, limit: 1, reason: "apart" as const })),
+      ...said.map((port) => ({ group: portGroup(port), rule: `port ${port}`, limit: 1, reason: "port" as const })),
     ],
     hostTogether: together
       .filter(({ by }) => isHost(by))

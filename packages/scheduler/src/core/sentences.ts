@@ -4,6 +4,7 @@ import {
   formatBytes,
   formatCpu,
   formatDuration,
+  PORTS,
   type AnyDimension,
   type Hold,
   type HostRejection,
@@ -27,6 +28,7 @@ export const dimensionName = (dimension: AnyDimension): string =>
 export const formatAmount = (dimension: AnyDimension, amount: number): string => {
   if (dimension === "cpuMillis") return amount === 1000 ? "1 CPU" : `${formatCpu(amount)} CPUs`;
   if (dimension === "pids") return amount === 1 ? "1 pid" : `${amount} pids`;
+  if (dimension === PORTS) return amount === 1 ? "1 port" : `${amount} ports`;
   return dimension.endsWith("Bytes") ? formatBytes(amount) : `${amount} ${dimension}`;
 };
 
@@ -44,6 +46,7 @@ const NAMED_HOSTS = 5;
 export const rejectionPhrase = (refused: HostRejection): string => {
   if ("rule" in refused) {
     if (refused.reason === "volume") return `${refused.hostId} cannot mount the ${refused.rule} (${refused.actual})`;
+    if (refused.reason === "port") return `${refused.rule} of ${refused.hostId} ${refused.actual}`;
     return `${refused.hostId} is against the rule "${refused.rule}" (${refused.actual})`;
   }
   if (refused.reason === "kept") return `${refused.hostId} is kept for ${refused.keptFor}`;

@@ -25,6 +25,7 @@ import {
   type Eviction,
   type Taken,
 } from "./preempt.ts";
+import { PlannedPorts } from "./ports.ts";
 import { claimOf, QuotaBook, wholeOf, type Claim } from "./quota.ts";
 import type { ClassQueue, MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
@@ -80,6 +81,7 @@ export class Serving {
   readonly #room: number;
   readonly #ends = new Map<number, Ending[]>();
   readonly #cpus = new Map<number, CpusTaken>();
+  readonly #ports = new PlannedPorts();
   readonly #progress = new Map<MutableJob, Progress>();
 
   /** Room is supposed that the index has not heard of: nobody counts as asleep, nor falls asleep. */
@@ -129,7 +131,9 @@ export class Serving {
       const ending = { atMs, request: chosen.granted.requestClass.request };
       if (atMs < NEVER) this.#ends.set(chosen.slot, [...(this.#ends.get(chosen.slot) ?? []), ending]);
     }
-    const devices = chosen.granted.devices.length === 0 ? undefined : this.#named(chosen);
+    const devices = chosen.granted.devices.length === 0 ? undefined : { devices: this.#named(chosen) ?? [] };
+    const ports =
+      job.spec.ports === undefined ? undefined : this.#ports.give(this.#state.hosts.get(chosen.hostId), job.spec.ports);
     const placement = {
       id: this.#env.makeAllocationId(),
       project: job.project,
@@ -143,7 +147,7 @@ export class Serving {
     };
     this.records.push({
       kind: "allocation_placed",
-      placement: devices === undefined ? placement : { ...placement, devices },
+      placement: devices === undefined && ports === undefined ? placement : { ...placement, ...devices, ...ports },
     });
   }
 

@@ -17,6 +17,7 @@ import {
   type JobKey,
   type JobName,
   type JobSpec,
+  type PortGrant,
   type ProjectName,
   type Resources,
   type ScoreBreakdown,
@@ -134,6 +135,8 @@ export interface AllocationRecord {
   readonly spec: JobSpec;
   /** What it has of its host's devices; absent: nothing. */
   readonly devices?: readonly DeviceGrant[];
+  /** The numbers that it has of its host's ports; absent: none. */
+  readonly ports?: readonly PortGrant[];
   readonly index: number;
   readonly attempt: number;
   readonly hostId: HostId;

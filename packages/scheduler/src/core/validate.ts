@@ -26,6 +26,7 @@ import { lookupOf } from "./attributes.ts";
 import { takesDaemons } from "./daemons.ts";
 import { addResources, rejection, type HostRoom } from "./feasibility.ts";
 import { isGivenUp, runningOf } from "./patience.ts";
+import { portsTakenOn, wrongPorts } from "./ports.ts";
 import { claimOf, QuotaBook, wholeOf } from "./quota.ts";
 import type { Rules } from "./rules.ts";
 import { inside, type ClusterState, type HostRecord } from "./state.ts";
@@ -273,7 +274,7 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
   // What is kept for others is not there for whoever has nothing kept. Whoever has may be there before them: what they wait
   // for is being stopped.
   addRow(free, 0, keptThere, -1);
-  let lookup: Lookup | undefined;
+  let [lookup, ports]: [Lookup | undefined, Set<number> | undefined] = [undefined, undefined];
   for (const placement of placements) {
     const job = state.jobs.get(jobKey(placement.project, placement.job));
     if (job === undefined) continue;
@@ -291,6 +292,10 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
     const grants = placement.devices ?? [];
     for (const what of wrongPlaced(devices, isKept ? keptDevices : [], job.spec.devices ?? [], grants)) {
       wrong.push(`${hostId}: ${name} ${what}`);
+    }
+    if (job.spec.ports !== undefined || placement.ports !== undefined) {
+      ports ??= portsTakenOn(host);
+      for (const what of wrongPorts(host, job.spec, placement, ports)) wrong.push(`${hostId}: ${name} ${what}`);
     }
     count(free, asking, -1);
     const rules = reading.rules(job.spec);

@@ -106,6 +106,7 @@ export const allocationView = (
     ...(allocation.preemptedBy !== undefined && { preemptedBy: allocation.preemptedBy }),
     resources: allocation.spec.requests,
     ...(allocation.devices !== undefined && { devices: [...allocation.devices] }),
+    ...(allocation.ports !== undefined && { ports: [...allocation.ports] }),
     score: allocation.score,
     placedAtMs: allocation.placedAtMs,
     startedAtMs: allocation.startedAtMs,

@@ -88,6 +88,8 @@ const Rejection = ({ rejection }: { readonly rejection: HostRejection }) => {
       );
     case "kept":
       return <td colSpan={3}>{`is kept for ${rejection.keptFor}`}</td>;
+    case "port":
+      return <td colSpan={3}>{`${rejection.rule} ${rejection.actual}`}</td>;
     default:
       return <td colSpan={3}>{`is against the rule "${rejection.rule}": ${rejection.actual}`}</td>;
   }
