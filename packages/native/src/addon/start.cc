@@ -105,7 +105,9 @@ class StartWorker : public Napi::AsyncWorker {
     }
     ours_ = true;
     // Before anything runs, and in a file that exists anyway: whoever finds the container knows what it was given.
-    if (ftruncate(lock_.get(), 0) < 0 ||
+    // A file that was cut to nothing, even an empty one, is written to the disk as soon as it is closed (ext4,
+    // auto_da_alloc); this one is usually deleted before that is due.
+    if ((info.st_size > 0 && ftruncate(lock_.get(), 0) < 0) ||
         pwrite(lock_.get(), note_.data(), note_.size(), 0) != static_cast<ssize_t>(note_.size()))
       return failure_.fail("state.create", id_ + "/lock");
     return true;

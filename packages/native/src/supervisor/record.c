@@ -97,11 +97,13 @@ int record_write(int state_dir, const char *name, const char *text, size_t lengt
 {
   char temporary[32];
   (void)snprintf(temporary, sizeof temporary, "%s.tmp", name);
-  cleanup_close int fd =
-      RETRY_INTR(openat(state_dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (fd < 0)
+  /* A standby has made it. It is not opened with O_TRUNC: what was cut to nothing, even an empty file, is written to the
+     disk as soon as it is closed (ext4, auto_da_alloc). */
+  cleanup_close int fd = RETRY_INTR(openat(state_dir, temporary, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  struct stat info;
+  if (fd < 0 || fstat(fd, &info) < 0)
     return err_sys(err, "record", "create %s", temporary);
-  if (fd_write_all(fd, text, length) < 0)
+  if ((info.st_size > 0 && ftruncate(fd, 0) < 0) || fd_write_all(fd, text, length) < 0)
     return err_sys(err, "record", "write %s", temporary);
   if (renameat(state_dir, temporary, state_dir, name) < 0)
     return err_sys(err, "record", "rename %s", name);
