@@ -84,6 +84,9 @@ struct berth_exec_started {
 #define BERTH_REPLY_MAX_PAYLOAD 2048u
 #define BERTH_OUTPUT_MAX_PAYLOAD 65536u
 
+/* What a supervisor exits with when no cgroup of its container is left. */
+#define BERTH_EXIT_REMOVED 0
+
 /* Length of the word that makes a supervisor wait for its spec: room for every id, which replaces it later. */
 #define BERTH_STANDBY_WORD 72u
 

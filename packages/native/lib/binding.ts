@@ -80,8 +80,8 @@ export interface Binding {
   /** Renames `id` to `trash` in one step, deletes that, and closes `lock`, whatever happens. */
   discard(stateRoot: number, id: string, trash: string, lock: number): Promise<RawFailure | undefined>;
   /**
-   * `discard` once the lock is free. When one of `paths` is there nothing is done, and it resolves to the lock. `holder` is
-   * the child of ours that holds it and was not reaped yet, or 0.
+   * `discard` once the supervisor is gone. When one of `paths` is there nothing is done, and it resolves to the lock.
+   * `supervisor` is a child of ours that is reaped by this, or 0: then the lock tells when it is gone.
    */
   forget(
     stateRoot: number,

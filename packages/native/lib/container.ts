@@ -260,8 +260,7 @@ export class TrackedContainer implements Container {
     }
     /* Tells the supervisor that its exit was received: nothing keeps it any more. */
     this.#connection?.destroy();
-    const lock = await forget(this.#host, this.id, LOCK_WAIT_MS, this.#cgroup.paths, this.#child);
-    this.#reap();
+    const lock = await this.#forget();
     if (lock !== undefined) {
       try {
         await this.#removeCgroup();
@@ -272,6 +271,19 @@ export class TrackedContainer implements Container {
       await discard(this.#host, this.id, lock);
     }
     await this.#limits.protect().catch(() => undefined);
+  }
+
+  /** Its supervisor is reaped on the way. */
+  async #forget(): Promise<number | undefined> {
+    const child = this.#child;
+    this.#child = 0;
+    try {
+      return await forget(this.#host, this.id, LOCK_WAIT_MS, this.#cgroup.paths, child);
+    } catch (cause) {
+      this.#child = child;
+      void this.#reapSoon();
+      throw cause;
+    }
   }
 
   async #removeCgroup(): Promise<void> {

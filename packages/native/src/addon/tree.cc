@@ -6,12 +6,14 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "../../include/control.h"
 #include "failure.h"
 #include "functions.h"
 #include "lock.h"
@@ -98,13 +100,12 @@ class TreeWorker : public Napi::AsyncWorker {
         name_(std::move(name)),
         lock_(lock) {}
 
-  // Waits for the lock of `from` first, and leaves all as it is when one of the paths `first` is there. `holder` is our
-  // child that holds the lock, or 0: its end need not be asked for again and again.
-  void after(int64_t patience_us, std::vector<std::string> first, pid_t holder) {
+  // Waits for the end of the supervisor first, and leaves all as it is when one of the paths `first` is there. `supervisor`
+  // is a child of ours that nobody else waits for, or 0: then the lock of `from` tells.
+  void after(int64_t patience_us, std::vector<std::string> first, pid_t supervisor) {
     patience_us_ = patience_us;
     first_ = std::move(first);
-    // Now: nobody has waited for it yet, so the number is its own.
-    if (holder > 0) holder_.reset(static_cast<int>(syscall(SYS_pidfd_open, holder, 0)));
+    supervisor_ = supervisor;
   }
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
@@ -128,9 +129,7 @@ class TreeWorker : public Napi::AsyncWorker {
  private:
   bool is_next() {
     const int64_t deadline = now_us() + patience_us_;
-    pollfd end = {.fd = holder_.get(), .events = POLLIN, .revents = 0};
-    if (holder_.valid()) (void)poll(&end, 1, static_cast<int>(patience_us_ / 1000));
-    holder_.reset();
+    if (supervisor_ > 0 && reap() == BERTH_EXIT_REMOVED) return true;
     const int held = take_soon(parent_, from_, deadline - now_us());
     if (held < 0) {
       errno = -held;
@@ -140,6 +139,17 @@ class TreeWorker : public Napi::AsyncWorker {
     return std::none_of(first_.begin(), first_.end(), [](const std::string& path) {
       return faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     });
+  }
+
+  // How the supervisor ended, or -1. Its end frees the lock as well.
+  int reap() {
+    const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, supervisor_, 0)));
+    pollfd end = {.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    int status = -1;
+    if (!pidfd.valid() || poll(&end, 1, static_cast<int>(patience_us_ / 1000)) != 1 ||
+        waitpid(supervisor_, &status, WNOHANG | __WALL) != supervisor_)
+      return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
   void remove() {
@@ -208,7 +218,7 @@ class TreeWorker : public Napi::AsyncWorker {
   UniqueFd lock_;
   int64_t patience_us_ = 0;
   std::vector<std::string> first_;
-  UniqueFd holder_;
+  pid_t supervisor_ = 0;
   uint64_t counter_ = 0;
   Failure failure_;
 };

@@ -86,7 +86,7 @@ static void run_last_hooks(const char *record, size_t length)
     loop_once(-1);
 }
 
-void end_tell(void)
+bool end_tell(void)
 {
   char text[RECORD_MAX];
   struct err err;
@@ -103,11 +103,14 @@ void end_tell(void)
   control_broadcast(&self.control, BERTH_EVENT_EXIT, text, length);
   fd_close(&self.mounts);
   (void)unlinkat(BERTH_FD_STATE, "control.sock", 0);
-  for (int attempt = 0; !cgroup_remove(&self.cgroup) && attempt < 50; attempt++) {
+  bool removed = cgroup_remove(&self.cgroup);
+  for (int attempt = 0; !removed && attempt < 50; attempt++) {
     const struct timespec pause = { .tv_nsec = 2000000 };
     (void)nanosleep(&pause, NULL);
+    removed = cgroup_remove(&self.cgroup);
   }
   /* An agent that closes has read it, and is usually about to delete everything here. */
   if (kept && !control_await_close(&self.control, EXIT_PATIENCE_MS))
     record_flush(BERTH_FD_STATE, "exit");
+  return removed;
 }

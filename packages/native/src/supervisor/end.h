@@ -2,7 +2,10 @@
 #ifndef BERTH_END_H
 #define BERTH_END_H
 
-/* Init has been waited for. Judges what is known, writes it, tells it, and leaves nothing of the container. */
-void end_tell(void);
+#include <stdbool.h>
+
+/* Init has been waited for. Judges what is known, writes it, tells it, and leaves nothing of the container: false when
+   cgroups of it could not be removed. */
+bool end_tell(void);
 
 #endif

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "../../include/control.h"
 #include "check.h"
 #include "detach.h"
 #include "device.h"
@@ -311,7 +312,7 @@ static void serve(void)
 }
 
 /* Nothing of the container runs any more: what did init see last? */
-static void finish(void)
+static bool finish(void)
 {
   if (self.pidfd.fd >= 0) {
     siginfo_t info = { .si_code = 0 };
@@ -324,7 +325,7 @@ static void finish(void)
       self.wait_status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
     }
   }
-  end_tell();
+  return end_tell();
 }
 
 int main(int argc, char **argv)
@@ -360,6 +361,5 @@ int main(int argc, char **argv)
       standby_rename(argv[1], self.spec.id);
     serve();
   }
-  finish();
-  return 0;
+  return finish() ? BERTH_EXIT_REMOVED : 1;
 }
