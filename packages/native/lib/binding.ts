@@ -19,7 +19,19 @@ export interface Poller {
   close(): void;
 }
 
+/** A connected socket, which it owns. Keeps the process alive until it is closed. */
+export interface Link {
+  /** 0, or an errno; then nothing was sent. Never waits. */
+  send(bytes: Uint8Array): number;
+  /** At once; nothing is told any more. */
+  close(): void;
+}
+
 export interface Binding {
+  /** `onData` gets what arrives, and null, once, when nothing more will. */
+  readonly Link: new (socket: number, onData: (bytes: Buffer | null) => void) => Link;
+  /** A socket that is connected to the supervisor of `id`, or a negative errno. */
+  dial(stateRoot: number, id: string): number;
   readonly Poller: new (fd: number, priority: boolean, onEvent: () => void) => Poller;
   /** A descriptor that never blocks, or a negative errno. */
   eventFd(): number;
@@ -89,7 +101,7 @@ export interface Binding {
     trash: string,
     patienceMs: number,
     paths: readonly string[],
-    holder: number,
+    supervisor: number,
   ): Promise<RawFailure | number | undefined>;
   /** An extended attribute of what is open, or a negative errno. */
   getXattr(fd: number, name: string): Buffer | number;

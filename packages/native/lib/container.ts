@@ -10,10 +10,10 @@
  * The lock is the truth: it is held exactly while a supervisor lives.
  */
 import { closeSync } from "node:fs";
-import { Socket } from "node:net";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Child } from "./child.ts";
 import type { ContainerCgroup } from "./cgroup.ts";
 import type { ContainerLimits } from "./resources/limits.ts";
 import { ControlConnection } from "./control.ts";
@@ -25,7 +25,7 @@ import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import type { FramingError } from "./frames.ts";
-import { dial, discard, forget, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
+import { dial, dialStream, discard, forget, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
 import { openLog } from "./log.ts";
 import { conclude, KILL_DIRECT_MS } from "./conclude.ts";
 import { NEVER_STARTED, notStartedRecord, requireLevel, unreachable } from "./lost.ts";
@@ -78,8 +78,7 @@ export class TrackedContainer implements Container {
   /** Watches that end with it. */
   readonly #onEnd = new Set<(exit: ExitRecord) => void>();
   #connection: ControlConnection | undefined;
-  /** Its supervisor for as long as that is a child of ours, running or a zombie; else 0. */
-  #child = 0;
+  #child: Child | undefined;
   #refused: FramingError | undefined;
   #settleExited: (exit: ExitRecord) => void = () => undefined;
   #settleStarted: (result: Started) => void = () => undefined;
@@ -113,9 +112,10 @@ export class TrackedContainer implements Container {
   }
   /** Follows a supervisor that was just started: `socket` is its first client connection, `pid` our child. */
   follow(socket: number, pid: number): void {
-    this.#child = pid;
-    this.#attach(new Socket({ fd: socket, readable: true, writable: true }), () => {
-      void this.#reapSoon();
+    this.#child = new Child(this.#host.binding, pid);
+    this.#connection = this.#attach(socket, () => {
+      /* Its socket ends a moment before the process does; `remove` waits for that end anyway. */
+      void this.#child?.reapSoon();
       void this.#lost();
     });
   }
@@ -154,7 +154,7 @@ export class TrackedContainer implements Container {
   async attach(options: AttachOptions = {}): Promise<Attachment> {
     this.#require(2, "attach");
     return await attach(
-      await dial(this.#directory),
+      dialStream(this.#host, this.id),
       openLog(this.logPath),
       options.scrollbackBytes ?? DEFAULT_SCROLLBACK,
     );
@@ -166,7 +166,9 @@ export class TrackedContainer implements Container {
     if (!cgroup.ok) return { ok: false, error: cgroup.error, exit: notStartedRecord(cgroup.error) };
     const encoded = encodeExec(spec, this.#status?.controlLevel, cgroup.value);
     if (!encoded.ok) return { ok: false, error: encoded.error, exit: notStartedRecord(encoded.error) };
-    return await exec(await dial(this.#directory), encoded.value, spec.terminal !== undefined, () => this.#connected());
+    return await exec(dialStream(this.#host, this.id), encoded.value, spec.terminal !== undefined, () =>
+      this.#connected(),
+    );
   }
 
   async resize(size: TerminalSize): Promise<void> {
@@ -273,17 +275,9 @@ export class TrackedContainer implements Container {
     await this.#limits.protect().catch(() => undefined);
   }
 
-  /** Its supervisor is reaped on the way. */
   async #forget(): Promise<number | undefined> {
-    const child = this.#child;
-    this.#child = 0;
-    try {
-      return await forget(this.#host, this.id, LOCK_WAIT_MS, this.#cgroup.paths, child);
-    } catch (cause) {
-      this.#child = child;
-      void this.#reapSoon();
-      throw cause;
-    }
+    const wait = (pid: number) => forget(this.#host, this.id, LOCK_WAIT_MS, this.#cgroup.paths, pid);
+    return await (this.#child?.waitedForBy(wait) ?? wait(0));
   }
 
   async #removeCgroup(): Promise<void> {
@@ -326,8 +320,8 @@ export class TrackedContainer implements Container {
     return this.#connection;
   }
 
-  #attach(socket: Socket, onClose: () => void): ControlConnection {
-    const connection = new ControlConnection(socket, {
+  #attach(socket: number, onClose: () => void): ControlConnection {
+    const connection = new ControlConnection(this.#host.binding, socket, {
       onStatus: (status) => {
         this.#status = status;
         if (status.state === "running") this.#settleStarted({ started: true });
@@ -339,7 +333,6 @@ export class TrackedContainer implements Container {
         onClose();
       },
     });
-    this.#connection = connection;
     this.#host.connections.add(connection);
     return connection;
   }
@@ -370,11 +363,12 @@ export class TrackedContainer implements Container {
     let connection: ControlConnection | undefined;
     try {
       let subscribed = false;
-      connection = this.#attach(await dial(this.#directory), () => {
+      connection = this.#attach(dial(this.#host, this.id), () => {
         if (subscribed) void this.#lost();
       });
       await connection.subscribe();
       subscribed = true;
+      this.#connection = connection;
       return true;
     } catch {
       if (connection?.refused === undefined) return false;
@@ -392,15 +386,5 @@ export class TrackedContainer implements Container {
     if (exit === undefined) return "never_started";
     this.#end(exit);
     return "ended";
-  }
-
-  /** Its socket ends a moment before the process does; `remove` waits for that end anyway. */
-  async #reapSoon(): Promise<void> {
-    for (let ms = 8; !this.#reap(); ms = Math.min(ms * 2, 1000)) await unrefSleep(ms);
-  }
-
-  #reap(): boolean {
-    if (this.#child !== 0 && this.#host.binding.reap(this.#child)) this.#child = 0;
-    return this.#child === 0;
   }
 }

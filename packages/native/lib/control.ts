@@ -2,8 +2,8 @@
  * The agent's end of a supervisor's control socket (include/control.h): requests, replies in order of their sequence
  * numbers, events in between. A supervisor that speaks anything else is disconnected.
  */
-import type { Socket } from "node:net";
 import { constants } from "node:os";
+import type { Binding, Link } from "./binding.ts";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { op, reply, ReplyReader, request, sizeWord, type FramingError, type Reply } from "./frames.ts";
 import { parseExit, parseStatus, type StatusRecord } from "./records.ts";
@@ -27,25 +27,21 @@ interface Pending {
 }
 
 export class ControlConnection {
-  readonly #socket: Socket;
+  readonly #link: Link;
   readonly #events: ControlEvents;
   readonly #pending = new Map<number, Pending>();
   #seq = 0;
+  #closed = false;
   readonly #reader = new ReplyReader();
   /** Why this side ended the connection. */
   refused: FramingError | undefined;
 
   /** Takes over a connected socket. */
-  constructor(socket: Socket, events: ControlEvents) {
-    this.#socket = socket;
+  constructor(binding: Binding, socket: number, events: ControlEvents) {
     this.#events = events;
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    /* Every error is followed by "close", which says all that matters. */
-    socket.on("error", () => undefined);
-    socket.on("close", () => {
-      const errno = this.refused === undefined ? constants.errno.ECONNRESET : constants.errno.EPROTONOSUPPORT;
-      for (const seq of this.#pending.keys()) this.#settle(seq, errno);
-      events.onClose();
+    this.#link = new binding.Link(socket, (bytes) => {
+      if (bytes === null) this.destroy();
+      else this.#receive(bytes);
     });
   }
 
@@ -71,18 +67,27 @@ export class ControlConnection {
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#link.close();
+    /* Later, as whoever ends it is in the middle of something. */
+    queueMicrotask(() => {
+      const errno = this.refused === undefined ? constants.errno.ECONNRESET : constants.errno.EPROTONOSUPPORT;
+      for (const seq of this.#pending.keys()) this.#settle(seq, errno);
+      this.#events.onClose();
+    });
   }
 
   #request(code: number, a = 0, b = 0): Promise<void> {
-    if (this.#socket.destroyed || this.#pending.size >= MAX_PENDING) {
+    if (this.#closed || this.#pending.size >= MAX_PENDING) {
       return Promise.reject(failure(constants.errno.ENOTCONN));
     }
     const seq = (this.#seq = (this.#seq % 0x7fff_ffff) + 1);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#settle(seq, constants.errno.ETIMEDOUT), TIMEOUT_MS);
       this.#pending.set(seq, { resolve, reject, timer });
-      this.#socket.write(request(code, seq, a, b));
+      const errno = this.#link.send(request(code, seq, a, b));
+      if (errno !== 0) this.#settle(seq, errno);
     });
   }
 
@@ -99,7 +104,7 @@ export class ControlConnection {
     for (const frame of this.#reader.push(chunk)) this.#dispatch(frame);
     if (this.#reader.error === undefined) return;
     this.refused = this.#reader.error;
-    this.#socket.destroy();
+    this.destroy();
   }
 
   #dispatch({ type, seq, error, payload }: Reply): void {

@@ -1,6 +1,5 @@
 /** What the containers of one runtime share, and the two things that need nothing else: reaching one, forgetting one. */
-import { closeSync, constants as fsConstants, openSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Binding } from "./binding.ts";
 import type { ControlConnection } from "./control.ts";
@@ -47,23 +46,16 @@ export const forget = async (
   throw new NativeFailure(nativeError(result.stage, result.errno, result.detail));
 };
 
-/** A new connection to the supervisor whose state directory this is. */
-export const dial = async (stateDirectory: string): Promise<Socket> => {
-  /* Through a descriptor: a socket's address holds 108 bytes only. */
-  const directory = openSync(stateDirectory, fsConstants.O_RDONLY | fsConstants.O_DIRECTORY);
-  try {
-    return await connected(`/proc/self/fd/${directory}/control.sock`);
-  } finally {
-    closeSync(directory);
-  }
+/** A new connection to the supervisor of a container: a descriptor. */
+export const dial = (host: Host, id: string): number => {
+  const socket = host.binding.dial(host.stateRoot, id);
+  if (socket >= 0) return socket;
+  throw new NativeFailure(nativeError("control", -socket, `the supervisor of ${id} cannot be reached`));
 };
 
-const connected = (path: string): Promise<Socket> =>
-  new Promise((resolve, reject) => {
-    const socket = connect(path);
-    socket.once("connect", () => resolve(socket));
-    socket.once("error", reject);
-  });
+/** The same for a stream of bytes. */
+export const dialStream = (host: Host, id: string): Socket =>
+  new Socket({ fd: dial(host, id), readable: true, writable: true });
 
 export const killProcess = (pid: number): void => {
   try {

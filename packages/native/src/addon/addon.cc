@@ -18,6 +18,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("spread", Napi::Function::New<spread>(env, "spread"));
   exports.Set("removeTree", Napi::Function::New<remove_tree>(env, "removeTree"));
   exports.Set("Poller", poller(env));
+  exports.Set("Link", link_class(env));
+  exports.Set("dial", Napi::Function::New<dial>(env, "dial"));
   exports.Set("eventFd", Napi::Function::New<event_fd>(env, "eventFd"));
   exports.Set("drain", Napi::Function::New<drain>(env, "drain"));
   exports.Set("projectQuotas", Napi::Function::New<project_quotas>(env, "projectQuotas"));

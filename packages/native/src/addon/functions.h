@@ -29,14 +29,18 @@ Napi::Value remove_tree(const Napi::CallbackInfo& info);
 Napi::Value read_stats(const Napi::CallbackInfo& info);
 // The class Poller: (descriptor, whether for POLLPRI, callback) with start() and close(), see poll.cc
 Napi::Function poller(Napi::Env env);
+// The class Link: (connected socket, callback) with send() and close(), see link.cc
+Napi::Function link_class(Napi::Env env);
+// (stateRoot, id) → socket that is connected to the supervisor of `id`, or -errno
+Napi::Value dial(const Napi::CallbackInfo& info);
 // () → a new eventfd, or -errno
 Napi::Value event_fd(const Napi::CallbackInfo& info);
 // (eventfd) → nothing; its count is zero afterwards
 Napi::Value drain(const Napi::CallbackInfo& info);
 // (stateRoot, id, trash, lock) → the same, after renaming `id` to `trash`; closes `lock`
 Napi::Value discard(const Napi::CallbackInfo& info);
-// (stateRoot, id, trash, patienceMs, paths) → the same, once the lock of `id` is free; when one of the paths is there
-// nothing is done, and the lock is the answer
+// (stateRoot, id, trash, patienceMs, paths, child) → the same, once the supervisor of `id` is gone; when one of the paths is
+// there nothing is done, and the lock is the answer. `child` is reaped
 Napi::Value forget(const Napi::CallbackInfo& info);
 // (descriptor, name) → Buffer, or -errno
 Napi::Value get_xattr(const Napi::CallbackInfo& info);
