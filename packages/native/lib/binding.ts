@@ -93,7 +93,8 @@ export interface Binding {
   discard(stateRoot: number, id: string, trash: string, lock: number): Promise<RawFailure | undefined>;
   /**
    * `discard` once the supervisor is gone. When one of `paths` is there nothing is done, and it resolves to the lock.
-   * `supervisor` is a child of ours that is reaped by this, or 0: then the lock tells when it is gone.
+   * `supervisor` is a child of ours that is reaped by this, or 0: then the lock tells when it is gone. With
+   * `vouches` there were no paths but those that it says to have removed.
    */
   forget(
     stateRoot: number,
@@ -102,6 +103,7 @@ export interface Binding {
     patienceMs: number,
     paths: readonly string[],
     supervisor: number,
+    vouches: boolean,
   ): Promise<RawFailure | number | undefined>;
   /** An extended attribute of what is open, or a negative errno. */
   getXattr(fd: number, name: string): Buffer | number;

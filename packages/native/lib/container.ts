@@ -276,7 +276,8 @@ export class TrackedContainer implements Container {
   }
 
   async #forget(): Promise<number | undefined> {
-    const wait = (pid: number) => forget(this.#host, this.id, LOCK_WAIT_MS, this.#cgroup.paths, pid);
+    const { paths } = this.#cgroup;
+    const wait = (pid: number) => forget(this.#host, this.id, LOCK_WAIT_MS, paths, pid, !this.#limits.changed);
     return await (this.#child?.waitedForBy(wait) ?? wait(0));
   }
 

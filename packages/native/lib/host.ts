@@ -32,7 +32,7 @@ export const discard = async (host: Host, id: string, lock = -1): Promise<void> 
 /**
  * `discard` once its supervisor is gone, in one step of the pool: the usual end of a container. Where something is at one
  * of `first` all stays as it is, and it resolves to the lock, to be closed by who asked. `supervisor` is 0 when that is no
- * child of ours, or reaped.
+ * child of ours, or reaped; it vouches for `first` unless somebody else made something there.
  */
 export const forget = async (
   host: Host,
@@ -40,8 +40,17 @@ export const forget = async (
   patienceMs: number,
   first: readonly string[],
   supervisor: number,
+  vouches: boolean,
 ): Promise<number | undefined> => {
-  const result = await host.binding.forget(host.stateRoot, id, host.trashName(id), patienceMs, first, supervisor);
+  const result = await host.binding.forget(
+    host.stateRoot,
+    id,
+    host.trashName(id),
+    patienceMs,
+    first,
+    supervisor,
+    vouches,
+  );
   if (typeof result !== "object") return result;
   throw new NativeFailure(nativeError(result.stage, result.errno, result.detail));
 };

@@ -79,6 +79,7 @@ export class ContainerLimits {
   /** Of programs that are executed in it. */
   readonly #lowered: Lowered = new Map();
   #queue: Promise<unknown> = Promise.resolve();
+  #changed = false;
 
   constructor(host: ResourceHost, cgroup: ContainerCgroup, directory: string, resources?: Resources) {
     this.#host = host;
@@ -94,6 +95,10 @@ export class ContainerLimits {
   /** Whether the kernel may hold it to something else than `resources`. */
   get inDoubt(): boolean {
     return this.#begun !== undefined;
+  }
+  /** Whether an update may have made cgroups that its supervisor knows nothing of. */
+  get changed(): boolean {
+    return this.#changed;
   }
   get unenforced(): readonly Unenforced[] {
     return this.#resources === undefined ? [] : settingsOf(this.#resources, this.#host).unenforced;
@@ -143,6 +148,7 @@ export class ContainerLimits {
     const wrong = checkResources(wanted, this.#host, strict);
     if (wrong !== undefined) return { ok: false, error: wrong };
     const before = this.#resources ?? wanted;
+    this.#changed = true;
     try {
       await this.#write(encodeLimits(before, wanted));
       const error = await this.#change(before, wanted);

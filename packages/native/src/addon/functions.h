@@ -39,8 +39,8 @@ Napi::Value event_fd(const Napi::CallbackInfo& info);
 Napi::Value drain(const Napi::CallbackInfo& info);
 // (stateRoot, id, trash, lock) → the same, after renaming `id` to `trash`; closes `lock`
 Napi::Value discard(const Napi::CallbackInfo& info);
-// (stateRoot, id, trash, patienceMs, paths, child) → the same, once the supervisor of `id` is gone; when one of the paths is
-// there nothing is done, and the lock is the answer. `child` is reaped
+// (stateRoot, id, trash, patienceMs, paths, child, vouches) → the same, once the supervisor of `id` is gone; when one of the
+// paths is there nothing is done, and the lock is the answer. `child` is reaped; whether it vouches for the paths
 Napi::Value forget(const Napi::CallbackInfo& info);
 // (descriptor, name) → Buffer, or -errno
 Napi::Value get_xattr(const Napi::CallbackInfo& info);

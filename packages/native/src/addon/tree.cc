@@ -101,11 +101,13 @@ class TreeWorker : public Napi::AsyncWorker {
         lock_(lock) {}
 
   // Waits for the end of the supervisor first, and leaves all as it is when one of the paths `first` is there. `supervisor`
-  // is a child of ours that nobody else waits for, or 0: then the lock of `from` tells.
-  void after(int64_t patience_us, std::vector<std::string> first, pid_t supervisor) {
+  // is a child of ours that nobody else waits for, or 0: then the lock of `from` tells. With `vouches` its exit status says
+  // whether one of the paths is there.
+  void after(int64_t patience_us, std::vector<std::string> first, pid_t supervisor, bool vouches) {
     patience_us_ = patience_us;
     first_ = std::move(first);
     supervisor_ = supervisor;
+    vouches_ = vouches;
   }
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
@@ -129,7 +131,7 @@ class TreeWorker : public Napi::AsyncWorker {
  private:
   bool is_next() {
     const int64_t deadline = now_us() + patience_us_;
-    if (supervisor_ > 0 && reap() == BERTH_EXIT_REMOVED) return true;
+    if (supervisor_ > 0 && reap() == BERTH_EXIT_REMOVED && vouches_) return true;
     const int held = take_soon(parent_, from_, deadline - now_us());
     if (held < 0) {
       errno = -held;
@@ -219,6 +221,7 @@ class TreeWorker : public Napi::AsyncWorker {
   int64_t patience_us_ = 0;
   std::vector<std::string> first_;
   pid_t supervisor_ = 0;
+  bool vouches_ = false;
   uint64_t counter_ = 0;
   Failure failure_;
 };
@@ -249,7 +252,7 @@ Napi::Value forget(const Napi::CallbackInfo& info) {
   std::vector<std::string> first;
   for (uint32_t i = 0; i < paths.Length(); i++) first.push_back(paths.Get(i).As<Napi::String>().Utf8Value());
   worker->after(int64_t{info[3].As<Napi::Number>().Int32Value()} * 1000, std::move(first),
-                info[5].As<Napi::Number>().Int32Value());
+                info[5].As<Napi::Number>().Int32Value(), info[6].As<Napi::Boolean>().Value());
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;
