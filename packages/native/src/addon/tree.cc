@@ -138,6 +138,8 @@ class TreeWorker : public Napi::AsyncWorker {
       return errno == ENOENT ? false : failure_.fail("state.lock", "the supervisor of " + from_ + " is still there");
     }
     lock_.reset(held);
+    // There was no descriptor to wait with. Without its lock it is about to be gone.
+    if (supervisor_ > 0 && !reaped_) (void)waitpid(supervisor_, nullptr, __WALL);
     return std::none_of(first_.begin(), first_.end(), [](const std::string& path) {
       return faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     });
@@ -148,10 +150,9 @@ class TreeWorker : public Napi::AsyncWorker {
     const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, supervisor_, 0)));
     pollfd end = {.fd = pidfd.get(), .events = POLLIN, .revents = 0};
     int status = -1;
-    if (!pidfd.valid() || poll(&end, 1, static_cast<int>(patience_us_ / 1000)) != 1 ||
-        waitpid(supervisor_, &status, WNOHANG | __WALL) != supervisor_)
-      return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (!pidfd.valid() || poll(&end, 1, static_cast<int>(patience_us_ / 1000)) != 1) return -1;
+    reaped_ = waitpid(supervisor_, &status, WNOHANG | __WALL) == supervisor_;
+    return reaped_ && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
   void remove() {
@@ -222,6 +223,7 @@ class TreeWorker : public Napi::AsyncWorker {
   std::vector<std::string> first_;
   pid_t supervisor_ = 0;
   bool vouches_ = false;
+  bool reaped_ = false;
   uint64_t counter_ = 0;
   Failure failure_;
 };
