@@ -1,16 +1,20 @@
 /** The loop that plans, on a state whose index is wrong about a host: the others go on. */
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { err, ok, problem, type LogRecord } from "@berth/schema";
-import { decideDraining } from "../core/index.ts";
+import { err, MAX_TRANSACTION_BYTES, ok, problem, type LogRecord } from "@berth/schema";
+import { decideDraining, decideHello } from "../core/index.ts";
 import { inside } from "../core/state.ts";
-import { makeSpec, resources, unwrap, World } from "../core/testing/world.ts";
+import { makeHello, makeSpec, resources, unwrap, World } from "../core/testing/world.ts";
 import { manualClock } from "../testing/manual-clock.ts";
 import { createEvaluator } from "./evaluator.ts";
 
 const start = (world: World) => {
   let ids = 0;
-  const clock = { ...manualClock(), randomBytes: (count: number) => new Uint8Array(count).fill((ids += 1)) };
+  const randomBytes = (count: number): Uint8Array => {
+    ids += 1;
+    return new Uint8Array(count).fill(ids).fill(ids >> 8, 0, 1);
+  };
+  const clock = { ...manualClock(), randomBytes };
   const rejected: string[] = [];
   let nudges = 0;
   const evaluate = createEvaluator({
@@ -22,7 +26,8 @@ const start = (world: World) => {
   });
   let refuses = false;
   const commit = async (records: readonly LogRecord[]) => {
-    if (refuses) return err(problem("log.unavailable", "for the test"));
+    const isTooLong = Buffer.byteLength(JSON.stringify(records)) > MAX_TRANSACTION_BYTES;
+    if (refuses || isTooLong) return err(problem("log.unavailable", "for the test"));
     world.append(records);
     return ok(world.state.revision);
   };
@@ -97,6 +102,23 @@ test("a job that makes plans invalid wherever it goes is left out, and the other
   expect(nudges()).toBeGreaterThan(before);
   await run();
   expect(hostOf(world, "wrong")).toBeDefined();
+});
+
+test("a plan whose placements name many ports is made smaller until the log takes it", async () => {
+  const world = new World();
+  const range = { first: 10_000, last: 29_999 };
+  const allocatable = { ...resources(900_000, 900_000, 10_000), more: { ports: 20_000 } };
+  world.host("h1", allocatable);
+  const hello = makeHello(allocatable, "session-0000000002");
+  const capacity = { ...hello.capacity, ports: range };
+  world.append(unwrap(decideHello(world.state, "h1" as never, { ...hello, capacity })));
+  const ports = Array.from({ length: 16 }, (_, at) => ({ name: `${"p".repeat(30)}${at}`, port: null }));
+  const requests = { ...resources(10, 4, 1), more: { ports: ports.length } };
+  world.submit(makeSpec("j".repeat(60), { count: 600, ports, requests }));
+  const { rejected, run } = start(world);
+  await run();
+  expect(rejected).toEqual([]);
+  expect(world.state.allocations.size).toBe(600);
 });
 
 test("nobody leaves a draining host for one that is left out", async () => {

@@ -53,10 +53,12 @@ class Doubts<T> {
   }
 }
 
-/** No placement without devices, and no stop, is as long: names and ids are short, and the parts of a score are few. */
+/** No placement without devices and ports, and no stop, is as long: names and ids are short, and the parts of a score are few. */
 const SHORT_BYTES = 1_000;
-const isShort = (record: LogRecord): boolean =>
-  record.kind === "allocation_stop" || (record.kind === "allocation_placed" && record.placement.devices === undefined);
+const isShort = (record: LogRecord): boolean => {
+  if (record.kind !== "allocation_placed") return record.kind === "allocation_stop";
+  return record.placement.devices === undefined && record.placement.ports === undefined;
+};
 
 const bytesOf = (records: readonly LogRecord[]): number => Buffer.byteLength(JSON.stringify(records));
 

@@ -6,6 +6,8 @@ import {
   deviceAskText,
   DIMENSIONS,
   noResources,
+  PORTS,
+  portsIn,
   type Capacity,
   type HostId,
   type HostRejection,
@@ -77,7 +79,7 @@ export const addResources = (left: Resources, right: Resources, sign: 1 | -1): R
  * What may be booked on a host that reports this. A host that claims more allocatable than its capacity leaves after the
  * system's share is believed in the smaller number; a host without anything is a host on which nothing fits.
  */
-export const bookable = ({ capacity, systemReserved, allocatable }: Capacity): Resources => {
+export const bookable = ({ capacity, systemReserved, allocatable, ports }: Capacity): Resources => {
   const least = (claimed: number, all: number, reserved: number): number =>
     Math.max(0, Math.min(claimed, all - reserved));
   const result = noResources();
@@ -85,9 +87,11 @@ export const bookable = ({ capacity, systemReserved, allocatable }: Capacity): R
     result[dimension] = least(allocatable[dimension], capacity[dimension], systemReserved[dimension]);
   }
   if (allocatable.more === undefined) return result;
-  const further = combined(Object.keys(allocatable.more), (name) =>
-    least(allocatable.more?.[name] ?? 0, capacity.more?.[name] ?? 0, systemReserved.more?.[name] ?? 0),
-  );
+  const further = combined(Object.keys(allocatable.more), (name) => {
+    const most = least(allocatable.more?.[name] ?? 0, capacity.more?.[name] ?? 0, systemReserved.more?.[name] ?? 0);
+    // Of a port that is booked somebody has the number.
+    return name === PORTS ? Math.min(most, ports === undefined ? 0 : portsIn(ports)) : most;
+  });
   return { ...result, ...further };
 };
 

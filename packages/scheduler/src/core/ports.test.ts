@@ -122,6 +122,48 @@ describe("ports of hosts", () => {
     expect(portsOf(world, "node")).toEqual([{ name: "metrics", port: 9100 }]);
   });
 
+  it("are nobody's where a host counts some and says no numbers, and more than it has where it says fewer", () => {
+    const world = new World();
+    world.host("h1", { ...resources(4000, 8192, 1000), more: { ports: 4 } });
+    world.submit(asking("web", { http: null }));
+    expect(world.plan()).toEqual([]);
+    const hello = makeHello({ ...resources(4000, 8192, 1000), more: { ports: 4 } }, "session-0000000002");
+    const capacity = { ...hello.capacity, ports: { first: 20_000, last: 20_001 } };
+    world.append(unwrap(decideHello(world.state, host("h1"), { ...hello, capacity })));
+    world.submit(asking("more", { a: null, b: null }));
+    expect(world.plan()).toEqual([expect.stringMatching(/^media\/web\[0\]#1 → h1 /)]);
+    const answer = unwrap(why(world.state, "media" as never, "more" as never, 0, world.nowMs));
+    expect(answer.sentence).toContain("h1 lacks ports (1 port short)");
+  });
+
+  it("that are said by whom room is kept for are not given to others", () => {
+    const world = new World();
+    addHost(world, "h1");
+    world.submit(makeSpec("batch", { count: 4, priority: { band: "batch", level: 50 } }));
+    world.plan();
+    world.submit(asking("kept", { metrics: 9100 }, 1, { requests: { ...resources(500, 64, 1), more: { ports: 1 } } }));
+    expect(world.plan()).toEqual([expect.stringMatching(/^keep h1 for media\/kept\[0\]/)]);
+    for (const allocation of world.state.allocations.values())
+      if (allocation.desired === "stop") world.exit("batch", allocation.index, 143, { cause: "stopped" });
+    world.submit(asking("thief", { metrics: 9101 }));
+    const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
+    const { records } = planEvaluations(world.state, env, { maxPlacements: 10 });
+    const stolen = records.flatMap((record) =>
+      record.kind === "allocation_placed" && record.placement.job === ("thief" as never) ? [record] : [],
+    );
+    const check = (port: number) => {
+      const ports = [{ name: "metrics", port }];
+      return validatePlan(
+        world.state,
+        stolen.map((record) => ({ ...record, placement: { ...record.placement, ports } })),
+      );
+    };
+    expect(stolen).toHaveLength(1);
+    expect(check(9101)).toEqual({ ok: true, value: undefined });
+    const verdict = check(9100);
+    expect(verdict.ok ? [] : verdict.error).toContain("h1: media/thief[0] is given port 9100, which is taken");
+  });
+
   it("that a plan gives wrongly are refused", () => {
     const world = new World();
     addHost(world, "h1");

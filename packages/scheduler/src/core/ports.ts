@@ -15,10 +15,16 @@ import {
 import { allocationsOn } from "./allocations-on.ts";
 import { askedOf, type RequestClass } from "./request-class.ts";
 import { portGroup } from "./rules.ts";
-import type { HostRecord, MutableState } from "./state.ts";
+import type { HostRecord, JobRecord, MutableState } from "./state.ts";
 
-export const portsTakenOn = (host: HostRecord): Set<number> =>
-  new Set(host.allocations.flatMap(({ ports = [] }) => ports.map(({ port }) => port)));
+/** Those that its allocations have, and those that are said by whoever else is to come there. */
+export const portsTakenOn = (
+  host: HostRecord,
+  coming: readonly { readonly job: Pick<JobRecord, "spec"> }[],
+): Set<number> => {
+  const all = [...host.allocations, ...coming.map(({ job }) => job.spec)];
+  return new Set(all.flatMap(({ ports = [] }) => ports.flatMap(({ port }) => port ?? [])));
+};
 
 /** The lowest numbers that nobody has; they are taken from then on. */
 const numbered = (host: HostRecord, asks: readonly PortAsk[], taken: Set<number>): PortGrant[] => {
@@ -40,7 +46,7 @@ export class PlannedPorts {
   /** Of those that no other placement of this plan has. */
   give(host: HostRecord | undefined, asks: readonly PortAsk[]): { readonly ports: PortGrant[] } {
     if (host === undefined) return { ports: [] };
-    const taken = this.#taken.get(host.id) ?? portsTakenOn(host);
+    const taken = this.#taken.get(host.id) ?? portsTakenOn(host, []);
     this.#taken.set(host.id, taken);
     return { ports: numbered(host, asks, taken) };
   }

@@ -262,13 +262,13 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
   const takes = (one: Placement) =>
     reservations.find(({ job, index }) => jobKey(one.project, one.job) === job.key && one.index === index);
   const taken = new Set(placements.map(takes));
+  const others = reservations.filter((one) => !taken.has(one));
   const keptThere = reading.nothing();
   const devices = devicesLeftOn(host);
   const keptDevices: DeviceGrant[] = [];
-  for (const reservation of reservations) {
-    if (taken.has(reservation)) continue;
-    count(keptThere, reading.asked(reservation.job.spec.requests), 1);
-    keptDevices.push(...reservation.devices);
+  for (const { devices: granted, job } of others) {
+    count(keptThere, reading.asked(job.spec.requests), 1);
+    keptDevices.push(...granted);
   }
   countGrants(devices, keptDevices, 1);
   // What is kept for others is not there for whoever has nothing kept. Whoever has may be there before them: what they wait
@@ -294,7 +294,7 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
       wrong.push(`${hostId}: ${name} ${what}`);
     }
     if (job.spec.ports !== undefined || placement.ports !== undefined) {
-      ports ??= portsTakenOn(host);
+      ports ??= portsTakenOn(host, others);
       for (const what of wrongPorts(host, job.spec, placement, ports)) wrong.push(`${hostId}: ${name} ${what}`);
     }
     count(free, asking, -1);
