@@ -38,9 +38,12 @@ const HELD_HOME_SHARE = 0.5;
 const ANY_SHARE = 0.1;
 /** The sizes that are tried, in temperatures, and at least so much of all items. */
 const [SMALL, LARGE, LEAST_SPAN] = [1 / 50, 300, 0.05];
-/** Of all tries, those with overload allowed, and its price, so many times what the same amount above comfort costs. */
+/**
+ * Of all tries, those with overload allowed, and its price, so many times what the same amount above comfort costs. It rises, so
+ * that little is left to be sent home: that tears up more than it mends.
+ */
 const LOOSE_UNTIL = 0.65;
-const OVERLOAD_PRICE = 20;
+const [OVERLOAD_PRICE, PRICE_GROWTH] = [20, 50];
 const QUENCH_FROM = 0.97;
 const SAMPLES = 2_000;
 
@@ -49,7 +52,7 @@ export const coolingAt = (hot: number, done: number): number => {
   if (done < LOOSE_UNTIL) return hot * 1e-3 ** (done / LOOSE_UNTIL);
   if (done >= QUENCH_FROM) return 0;
   const part = (done - LOOSE_UNTIL) / (QUENCH_FROM - LOOSE_UNTIL);
-  return hot * 5e-3 * 2e-4 ** part;
+  return hot * 2e-2 * 5e-5 ** part;
 };
 
 /** What all of an item is worth in the dimension in which it is largest. */
@@ -141,6 +144,10 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
   const run = (tries: number, done: number): void => {
     if (!isBusy) return;
     if (done >= LOOSE_UNTIL) settle();
+    if (price !== Infinity) {
+      price = OVERLOAD_PRICE * PRICE_GROWTH ** (done / LOOSE_UNTIL);
+      arrangement.price(price);
+    }
     const temperature = coolingAt(hot, done);
     const from = Math.min(positionOf(temperature * SMALL), Math.floor(movable * (1 - LEAST_SPAN)));
     const span = Math.max(positionOf(temperature * LARGE) - from, Math.ceil(movable * LEAST_SPAN));
