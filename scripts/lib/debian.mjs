@@ -9,7 +9,7 @@ const NEEDED = [
   { name: "nats-server", programs: ["nats-server"] },
   { name: "nftables", programs: ["nft"] },
   { name: "iproute2", programs: ["ip"] },
-  { name: "util-linux", programs: ["flock", "nsenter"] },
+  { name: "util-linux", programs: ["flock", "nsenter", "setpriv"] },
   { name: "e2fsprogs", programs: ["chattr"] },
   { name: "busybox-static", files: ["/bin/busybox"] },
   { name: "libseccomp-dev", files: ["/usr/include/seccomp.h"] },

@@ -42,7 +42,7 @@ export interface Facts {
   readonly builtAtMs: number;
 }
 
-export const PROGRAMS = ["nats-server", "nft", "ip", "nsenter", "flock", "busybox"] as const;
+export const PROGRAMS = ["nats-server", "nft", "ip", "nsenter", "flock", "setpriv", "busybox"] as const;
 export type Program = (typeof PROGRAMS)[number];
 
 const tryRead = (path: string): string | undefined => {

@@ -133,6 +133,7 @@ const natsServer = (facts: Facts): Check => {
 const PACKAGES: readonly (readonly [Exclude<Program, "nats-server">, string, string, "bad" | "warn"])[] = [
   ["busybox", "busybox-static", "the built-in image is made of it", "bad"],
   ["flock", "util-linux", "it keeps two schedulers apart", "bad"],
+  ["setpriv", "util-linux", "the scheduler starts its nats-server with it", "bad"],
   ["nsenter", "util-linux", "--hosts starts agents with it", "warn"],
   ["ip", "iproute2", "--hosts makes networks with it", "warn"],
   ["nft", "nftables", "nothing needs it yet", "warn"],
