@@ -162,13 +162,13 @@ export class TrackedContainer implements Container {
 
   async exec(spec: ExecSpec): Promise<ExecResult> {
     this.#require(spec.limits !== undefined ? 6 : spec.seccomp !== undefined ? 3 : 2, "exec");
-    const cgroup = this.#limits.within(spec.limits);
-    if (!cgroup.ok) return { ok: false, error: cgroup.error, exit: notStartedRecord(cgroup.error) };
-    const encoded = encodeExec(spec, this.#status?.controlLevel, cgroup.value);
-    if (!encoded.ok) return { ok: false, error: encoded.error, exit: notStartedRecord(encoded.error) };
-    return await exec(dialStream(this.#host, this.id), encoded.value, spec.terminal !== undefined, () =>
-      this.#connected(),
-    );
+    return await this.#limits.within(spec.limits, async (cgroup) => {
+      if (!cgroup.ok) return { ok: false, error: cgroup.error, exit: notStartedRecord(cgroup.error) };
+      const encoded = encodeExec(spec, this.#status?.controlLevel, cgroup.value);
+      if (!encoded.ok) return { ok: false, error: encoded.error, exit: notStartedRecord(encoded.error) };
+      const stream = dialStream(this.#host, this.id);
+      return await exec(stream, encoded.value, spec.terminal !== undefined, () => this.#connected());
+    });
   }
 
   async resize(size: TerminalSize): Promise<void> {

@@ -10,7 +10,8 @@ const runtime = await openRuntime({ stateDir, cgroupParent });
 await Promise.all(
   specs.map(async (spec) => {
     const result = await runtime.start(spec);
-    if (result.ok && execute !== undefined) await result.value.exec({ command: execute });
+    if (result.ok && execute !== undefined)
+      await result.value.exec({ command: execute, limits: { cpuLimitMillis: 300, pids: 8 } });
     process.stdout.write(`${JSON.stringify({ id: spec.id, pid: result.ok ? result.value.pid : null })}\n`);
   }),
 );

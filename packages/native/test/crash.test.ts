@@ -3,7 +3,7 @@
  * hold: a container outlives its agent, is found again with the same pid, its exit is never lost, and none runs twice.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -123,6 +123,10 @@ describe("the agent is killed", () => {
     await eventually(() => processesWith("sleep\u00004712").length === 1);
     await kill();
     await eventually(() => processesWith("sleep\u00004712").length === 0);
+    /* With the cgroup that held it to its own limits. */
+    const ofPrograms = (): string[] =>
+      host.cgroupsOf(spec.id).flatMap((path) => readdirSync(path).filter((name) => name.startsWith("berth-exec-")));
+    await eventually(() => ofPrograms().length === 0);
     const runtime = await open();
     const adopted = await only(runtime);
     if (adopted.kind !== "running") throw new Error(adopted.kind);

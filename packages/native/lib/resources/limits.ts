@@ -8,15 +8,16 @@
 import { open, readdir, readFile, rename } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerCgroup } from "../cgroup.ts";
 import { enableOnDemand, writeCgroupFile } from "../cgroup-parent.ts";
 import { fromSystemError, hasCode, nativeError, NativeFailure } from "../errors.ts";
-import type { ExecLimits, NativeError } from "../types.ts";
+import type { ExecLimits, ExecResult, NativeError } from "../types.ts";
 import { applySteps, joinHierarchy, readSettings } from "./apply.ts";
 import { cpusetMistake } from "./cpu.ts";
 import { planUpdate } from "./plan.ts";
 import { firstMistakeOf, type Resources, type Unenforced } from "./resources.ts";
-import { limitsWithin, lowerBelow, raiseBelow, type Lowered, type Within } from "./within.ts";
+import { isBelowOthers, limitsWithin, lowerBelow, raiseBelow, type Lowered, type Within } from "./within.ts";
 import { keyOf, type ResourceHost, type Setting } from "./setting.ts";
 import { settingsOf } from "./settings.ts";
 
@@ -24,6 +25,9 @@ import { settingsOf } from "./settings.ts";
 export type UpdateResult =
   | { readonly ok: true; readonly unenforced: readonly Unenforced[] }
   | { readonly ok: false; readonly error: NativeError };
+
+/** So often an update is tried that is in the way of programs which start or end meanwhile: for a second in all. */
+const MOST_PASSES = 10;
 
 interface LimitsRecord {
   readonly resources: Resources;
@@ -133,9 +137,19 @@ export class ContainerLimits {
     if (memory?.version === 2) await sumProtection(join(memory.path, this.#cgroup.parent));
   }
 
-  /** Of a program that is executed in it: never more than the container's own. */
-  within(limits: ExecLimits | undefined): Within {
-    return limitsWithin(limits, this.#resources, this.#host);
+  /**
+   * Starts a program that is executed in it with these limits, never more than the container's own. v1 refuses more; so where
+   * an update has changed those meanwhile, it starts once more.
+   */
+  async within(limits: ExecLimits | undefined, start: (within: Within) => Promise<ExecResult>): Promise<ExecResult> {
+    for (;;) {
+      if (limits !== undefined) await this.#queue;
+      const known = this.#resources;
+      const result = await start(limitsWithin(limits, known, this.#host));
+      if (limits === undefined || result.ok || result.error.stage !== "cgroup.limit") return result;
+      await this.#queue;
+      if (this.#resources === known) return result;
+    }
   }
 
   update(wanted: Resources, strict: boolean): Promise<UpdateResult> {
@@ -172,9 +186,13 @@ export class ContainerLimits {
     );
     const known = new Map([...former, ...settings].map((each) => [keyOf(each), each]));
     await this.#makeRoom(settings);
-    await lowerBelow(settings, place, this.#lowered);
     try {
-      return await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
+      for (let passes = 1; ; passes += 1) {
+        await lowerBelow(settings, place, this.#lowered);
+        const error = await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
+        if (error === undefined || !isBelowOthers(error) || passes === MOST_PASSES) return error;
+        await sleep(2 ** passes);
+      }
     } finally {
       await raiseBelow(this.#lowered);
     }

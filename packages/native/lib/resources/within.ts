@@ -116,6 +116,12 @@ export const lowerBelow = async (settings: readonly Setting[], place: Place, low
   }
 };
 
+/**
+ * Whether v1 has refused a quota for being below that of a program: of one that has just started, or of one that has just ended,
+ * since the kernel counts a cgroup that is removed until a grace period of RCU is over.
+ */
+export const isBelowOthers = ({ code, detail }: NativeError): boolean => code === "EINVAL" && detail.startsWith(QUOTA);
+
 /** Gives back what was lowered, as far as the quotas that the containers have now allow it. */
 export const raiseBelow = async (lowered: Lowered): Promise<void> => {
   for (const [leaf, wanted] of lowered) {

@@ -197,6 +197,15 @@ describe.each(kinds)("on %s", (kind) => {
     expect(await beyond.exited).toMatchObject({ code: 0 });
   });
 
+  test("programs start and end while the container's quota is lowered and raised, and neither fails by the other", async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const cpuLimitMillis = round % 2 === 0 ? 100 : 1000;
+      const programs = Array.from({ length: 6 }, () => executed(["true"], { cpuLimitMillis: 800 }));
+      await updated(container, { cpuLimitMillis, memoryBytes: 128 * MIB });
+      for (const program of await Promise.all(programs)) expect(await program.exited).toMatchObject({ code: 0 });
+    }
+  });
+
   test("pauses and goes on with the container", async () => {
     const program = await executed(["probe", "spin"], { cpuLimitMillis: 500 });
     const used = (): string => readFileSync(`/proc/${program.pid}/schedstat`, "utf8").split(" ")[0] ?? "";
