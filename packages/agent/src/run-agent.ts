@@ -40,7 +40,7 @@ import { openVolumes } from "./adapters/volumes/volume-store.ts";
 import { startAgent } from "./app/agent.ts";
 import { createClusterImages } from "./app/cluster-images.ts";
 import { withDevices, type NamedDevice } from "./core/devices.ts";
-import { capacityOf, shareWarnings, withFurther, withPorts, type Share } from "./core/capacity.ts";
+import { capacityFault, capacityOf, shareWarnings, withFurther, withPorts, type Share } from "./core/capacity.ts";
 import { DEFAULT_RETENTION, type RetentionLimits } from "./core/retention.ts";
 import type { Log } from "./ports/log.ts";
 import type { Volumes } from "./ports/volumes.ts";
@@ -220,6 +220,12 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
       ...(options.labels === undefined ? {} : { labels: options.labels }),
     });
     const disk = options.resources?.[DISK] === undefined ? await diskOf(layout, volumes, log) : {};
+    const capacity = withPorts(
+      withDevices(withFurther(capacityOf(machine, share), { ...disk, ...options.resources }), devices),
+      options.ports ?? DEFAULT_PORT_RANGE,
+    );
+    const fault = capacityFault(capacity);
+    if (fault !== undefined) throw new StartupProblem(fault);
     const dimensions = ["cpuMillis", "memoryBytes", "pids"] as const;
     const agent = await startAgent(
       {
@@ -246,13 +252,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
         devices,
         declared: new Set(dimensions.filter((dimension) => share[dimension] !== undefined)),
       },
-      {
-        inventory,
-        capacity: withPorts(
-          withDevices(withFurther(capacityOf(machine, share), { ...disk, ...options.resources }), devices),
-          options.ports ?? DEFAULT_PORT_RANGE,
-        ),
-      },
+      { inventory, capacity },
     );
     log.info({ dataDir, cgroupParent, version: agentVersion() }, "agent.ready");
     return {

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { capacityOf, reserveOf, shareWarnings, type Machine } from "./capacity.ts";
+import { CapacitySchema, decoder } from "@berth/schema";
+import {
+  capacityFault,
+  capacityOf,
+  reserveOf,
+  shareWarnings,
+  withFurther,
+  withPorts,
+  type Machine,
+} from "./capacity.ts";
 
 const GIB = 2 ** 30;
 const NONE = { cpuMillis: undefined, memoryBytes: undefined, pids: undefined };
@@ -42,4 +51,17 @@ test("a declared share is what containers get, without a reserve, and never more
   expect(found.systemReserved).toMatchObject({ cpuMillis: 0, memoryBytes: 0 });
   expect(found.systemReserved.pids).toBeGreaterThan(0);
   expect(shareWarnings(machine(), { cpuMillis: 600, memoryBytes: 64 * GIB })).toHaveLength(1);
+});
+
+test("a host that names more than a scheduler takes says so at its start", () => {
+  const named = (count: number) => {
+    const further = Object.fromEntries(Array.from({ length: count }, (_, at) => [`licence${at}`, 1]));
+    return withPorts(withFurther(capacityOf(machine(), {}), further), { first: 20_000, last: 29_999 });
+  };
+  const decode = decoder(CapacitySchema);
+  expect([capacityFault(named(15)), decode(named(15)).ok]).toEqual([undefined, true]);
+  expect(decode(named(16)).ok).toBe(false);
+  expect(capacityFault(named(16))).toMatch(
+    /^this host has 17 further resources, and may name 16 \(licence0, .*, ports\); leave out some --resource or --device$/,
+  );
 });

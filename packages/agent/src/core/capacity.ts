@@ -8,7 +8,15 @@
  * With a declared share, the share is what containers get: no reserve is taken from it, and it cannot exceed what the
  * machine has.
  */
-import { PORTS, portsIn, type Capacity, type Dimension, type PortRange, type Resources } from "@berth/schema";
+import {
+  MAX_FURTHER,
+  PORTS,
+  portsIn,
+  type Capacity,
+  type Dimension,
+  type PortRange,
+  type Resources,
+} from "@berth/schema";
 import type { CgroupLimits } from "./cgroup-files.ts";
 
 export interface Machine {
@@ -90,6 +98,13 @@ export const withPorts = (capacity: Capacity, ports: PortRange): Capacity => ({
   ...withFurther(capacity, { ...capacity.capacity.more, [PORTS]: portsIn(ports) }),
   ports,
 });
+
+/** Why no scheduler would take what is named here beside CPUs, memory and processes; disk, ports and devices count, too. */
+export const capacityFault = ({ capacity }: Capacity): string | undefined => {
+  const names = Object.keys(capacity.more ?? {});
+  if (names.length <= MAX_FURTHER) return undefined;
+  return `this host has ${names.length} further resources, and may name ${MAX_FURTHER} (${names.sort().join(", ")}); leave out some --resource or --device`;
+};
 
 /** Sentences on a share that the machine cannot give. */
 export const shareWarnings = (machine: Machine, share: Share): readonly string[] => {
