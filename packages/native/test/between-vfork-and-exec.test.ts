@@ -14,7 +14,9 @@ import { agentScript } from "./built-agent.ts";
 import { sanitized, slow, testHost } from "./host.ts";
 
 const emulated = process.env["BERTH_V2_VM"] !== undefined;
-const STARTS = slow ? 20 : 120;
+const STARTS = slow ? 20 : 60;
+/** On two processors its threads have hardly any time beside what else is tested. Ends before the test: nothing goes on after it. */
+const PATIENCE_MS = slow ? 200_000 : 150_000;
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const host = testHost();
 const { directory } = host;
@@ -121,7 +123,7 @@ describe.skipIf(sanitized)("while sixteen threads allocate", () => {
     new Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>((resolve) => {
       const options = {
         env: { ...process.env, LD_PRELOAD: library },
-        timeout: slow ? 200_000 : 85_000,
+        timeout: PATIENCE_MS,
         maxBuffer: 1 << 24,
       };
       execFile(command, args, options, (error, stdout, stderr) =>
@@ -136,14 +138,18 @@ describe.skipIf(sanitized)("while sixteen threads allocate", () => {
     ]);
   });
 
-  test("no start allocates in the child, and none stands still", async () => {
-    const { cgroupParent } = host;
-    const job = { stateDir: join(host.directory, "many"), cgroupParent, spec: host.spec(["true"]), count: STARTS };
-    const { code, stdout, stderr } = await run(process.execPath, [here("./many-starts.mjs"), JSON.stringify(job)]);
-    expect(stderr).toBe("");
-    expect(stdout).toBe(`watched, ${STARTS} of ${STARTS}\n`);
-    expect(code).toBe(0);
-  });
+  test(
+    "no start allocates in the child, and none stands still",
+    async () => {
+      const { cgroupParent } = host;
+      const job = { stateDir: join(host.directory, "many"), cgroupParent, spec: host.spec(["true"]), count: STARTS };
+      const { code, stdout, stderr } = await run(process.execPath, [here("./many-starts.mjs"), JSON.stringify(job)]);
+      expect(stderr).toBe("");
+      expect(stdout).toBe(`watched, ${STARTS} of ${STARTS}\n`);
+      expect(code).toBe(0);
+    },
+    PATIENCE_MS + 40_000,
+  );
 
   test("and a child that does allocate is seen", async () => {
     const program = join(directory, "allocates");
