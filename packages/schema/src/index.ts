@@ -30,6 +30,7 @@ export * from "./lease.ts";
 export * from "./log-upgrade.ts";
 export * from "./join.ts";
 export * from "./log.ts";
+export { NETWORK, parseNetwork } from "./network.ts";
 export { isNormal } from "./paths.ts";
 export * from "./placement-rules.ts";
 export * from "./plan.ts";

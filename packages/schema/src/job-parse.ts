@@ -11,6 +11,7 @@ import { problem, type FieldError, type Problem } from "./problem.ts";
 import { err, ok, type Result } from "./result.ts";
 import { parseExpression } from "./expression.ts";
 import { leastSingletonAfterMs } from "./lease.ts";
+import { networkOf } from "./network.ts";
 import { isPlace } from "./placement-rules.ts";
 import { portsOf } from "./ports.ts";
 import { policyOf } from "./policy-parse.ts";
@@ -41,7 +42,7 @@ const resourcesOf = (
   errors: DocumentErrors,
 ): Pick<JobSpec, "requests" | "limits" | "devices" | "ports"> => {
   const at = "/resources";
-  const { cpu, memory, pids, disk, more } = document.resources ?? {};
+  const { cpu, memory, pids, disk, network, more } = document.resources ?? {};
   const cpuRequest =
     cpu?.request === undefined
       ? DEFAULT_CPU_MILLIS
@@ -80,6 +81,7 @@ const resourcesOf = (
     if (further["diskBytes"] !== undefined) errors.add(`${at}/disk`, "is asked for twice, see more.diskBytes");
     further["diskBytes"] = errors.take(`${at}/disk`, parseBytes(disk), 0);
   }
+  networkOf(network, further, errors);
   const limits = {
     cpuMillis: cpuLimit,
     memoryBytes: memoryLimit,

@@ -14,6 +14,7 @@ import {
   PriorityDocumentSchema,
   PrioritySchema,
 } from "./policy.ts";
+import { NetworkDocumentSchema } from "./network.ts";
 import { MAX_PORTS, PortAskSchema, PortDocumentSchema } from "./ports.ts";
 import { MAX_SECRETS_PER_JOB, SecretUseSchema } from "./secret.ts";
 import { FURTHER_DIMENSION, LimitsSchema, MAX_FURTHER, MAX_PIDS, ResourcesSchema } from "./resources.ts";
@@ -105,6 +106,7 @@ export const JobDocumentSchema = Type.Object(
               "disk space booked on the host, and the most that is written over the image where the host enforces it: 10Gi",
             ),
           ),
+          network: Type.Optional(NetworkDocumentSchema),
           devices: Type.Optional(
             Type.Array(
               Type.Object(

@@ -14,6 +14,15 @@ export const FURTHER_DIMENSION = "^[a-z][A-Za-z0-9._-]{0,39}$";
 export const AnyDimensionSchema = Type.String({ pattern: FURTHER_DIMENSION });
 export type AnyDimension = string;
 
+/** Of further dimensions, in words. */
+const IN_WORDS: Readonly<Record<string, string>> = {
+  diskBytes: "disk",
+  netIngressBits: "network ingress",
+  netEgressBits: "network egress",
+};
+export const furtherInWords = (dimension: AnyDimension): string =>
+  Object.hasOwn(IN_WORDS, dimension) ? (IN_WORDS[dimension] ?? dimension) : dimension;
+
 /** The kernel cannot run a container in less: its first process would be killed before its first instruction. */
 export const MIN_MEMORY_BYTES = 4 * 2 ** 20;
 export const MAX_MEMORY_BYTES = 2 ** 50;
@@ -25,7 +34,7 @@ export const MAX_PIDS = 4_194_304;
 const amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 /** How many further dimensions one host or task may name. */
-export const MAX_FURTHER = 16;
+export const MAX_FURTHER = 18;
 export const FurtherSchema = Type.Record(Type.String({ pattern: FURTHER_DIMENSION }), amount, {
   additionalProperties: false,
   maxProperties: MAX_FURTHER,

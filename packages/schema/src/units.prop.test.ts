@@ -1,6 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatBytes, formatCpu, formatDuration, parseBytes, parseCpuMillis, parseDurationMs } from "./units.ts";
+import {
+  formatBits,
+  formatByUnit,
+  formatBytes,
+  formatCpu,
+  formatDuration,
+  parseBits,
+  parseBytes,
+  parseCpuMillis,
+  parseDurationMs,
+} from "./units.ts";
 
 const value = <T>(
   result: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string },
@@ -8,6 +18,49 @@ const value = <T>(
   if (!result.ok) throw new Error(result.error);
   return result.value;
 };
+
+describe("bandwidths", () => {
+  test.each([
+    ["100M", 100_000_000],
+    ["2.5 Gbit/s", 2_500_000_000],
+    ["64kbit", 64_000],
+    [1_000, 1_000],
+    ["0.0001k", 1],
+    ["1.1G", 1_100_000_000],
+    ["67.4T", 67_400_000_000_000],
+  ])("%s are %i bits per second", (text, bits) => expect(value(parseBits(text))).toBe(bits));
+
+  test.each(["", "M", "1Mi", "1MB", "1m", "1K", "1g", "-1", "1e9", "0x10", "9999999T", -1, Number.NaN, 1e300])(
+    "%s is refused",
+    (text) => expect(parseBits(text)).toMatchObject({ ok: false }),
+  );
+
+  test.each([
+    [0, "0 bit/s"],
+    [999, "999 bit/s"],
+    [1_000, "1 kbit/s"],
+    [100_000_000, "100 Mbit/s"],
+    [2_500_000_000, "2.5 Gbit/s"],
+    [400e12, "400 Tbit/s"],
+  ])("%i is written %s", (bits, text) => expect(formatBits(bits)).toBe(text));
+
+  test("what is written of three digits is read back exactly", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 999 }), fc.integer({ min: 0, max: 12 }), (digits, zeros) => {
+        const bits = digits * 10 ** zeros;
+        expect(value(parseBits(formatBits(bits)))).toBe(bits);
+      }),
+    );
+  });
+
+  test("the end of a dimension's name is its unit", () => {
+    expect([formatByUnit("netEgressBits", 1e9), formatByUnit("diskBytes", 1024), formatByUnit("gpu", 2)]).toEqual([
+      "1 Gbit/s",
+      "1 KiB",
+      undefined,
+    ]);
+  });
+});
 
 describe("sizes", () => {
   test.each([

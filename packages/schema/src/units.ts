@@ -47,6 +47,17 @@ export const parseBytes = (input: string | number): Result<number, string> => {
   return positiveInteger(Math.ceil(Number(match[1]) * factor), `"${input}"`);
 };
 
+/** `100M`, `1.5G`, `1 Gbit/s` or a number of bits → bits per second, rounded up. Decimal, as networks count. */
+export const parseBits = (input: string | number): Result<number, string> => {
+  const text = String(input).trim();
+  const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)\s*([kMGT]?)(?:bit(?:\/s)?)?$/.exec(text) ?? [];
+  if (amount === undefined) {
+    return err(`"${text}" is not a number of bits per second; write it like 100M, 1G or 2.5G (decimal: 1G is 1000M)`);
+  }
+  // Read as one number, there is no binary noise in it: 67.4 times 10^12 would be more than 67.4e12.
+  return positiveInteger(Math.ceil(Number(`${amount}e${3 * ["", "k", "M", "G", "T"].indexOf(unit)}`)), `"${text}"`);
+};
+
 /** `0.5`, `2` or `250m` → thousandths of one CPU, rounded up. */
 export const parseCpuMillis = (input: string | number): Result<number, string> => {
   const text = String(input).trim();
@@ -75,16 +86,27 @@ const trim = (value: number): string => {
   return digits === 0 ? text : text.replace(/\.?0+$/, "");
 };
 
-/** Three significant digits and a binary unit: `1.5 GiB`. */
-export const formatBytes = (bytes: number): string => {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-  let value = bytes;
+const inUnits = (amount: number, step: number, units: readonly string[]): string => {
+  let value = amount;
   let at = 0;
-  while (Math.abs(value) >= 1024 && at < units.length - 1) {
-    value /= 1024;
+  while (Math.abs(value) >= step && at < units.length - 1) {
+    value /= step;
     at += 1;
   }
   return `${trim(value)} ${units[at]}`;
+};
+
+/** Three significant digits and a binary unit: `1.5 GiB`. */
+export const formatBytes = (bytes: number): string => inUnits(bytes, 1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]);
+
+/** Three significant digits and a decimal unit: `2.5 Gbit/s`. */
+export const formatBits = (bits: number): string =>
+  inUnits(bits, 1000, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"]);
+
+/** An amount in the unit that the name of its dimension ends in; undefined: it is a plain number. */
+export const formatByUnit = (dimension: string, amount: number): string | undefined => {
+  if (dimension.endsWith("Bytes")) return formatBytes(amount);
+  return dimension.endsWith("Bits") ? formatBits(amount) : undefined;
 };
 
 /** `0.5` for 500 thousandths of a CPU. */

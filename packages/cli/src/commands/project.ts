@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import {
   decoder,
-  formatBytes,
+  formatByUnit,
   formatCpu,
   MAX_WEIGHT,
   ProjectRemovedSchema,
@@ -99,7 +99,7 @@ const fieldsOf = ({ quota, weight, description }: Fields): Fields => ({
 
 const amountText = (dimension: string, amount: number): string => {
   if (dimension === "cpuMillis") return formatCpu(amount);
-  return dimension.endsWith("Bytes") ? formatBytes(amount) : String(amount);
+  return formatByUnit(dimension, amount) ?? String(amount);
 };
 
 /** `3/16`: what it holds, and what it may. */

@@ -1,9 +1,11 @@
 /** What the scheduler decided about a task, in words: the same document that the API gives to `plan` and `why`. */
 import {
   absurd,
+  formatByUnit,
   formatBytes,
   formatCpu,
   formatDuration,
+  furtherInWords,
   taskName,
   type AnyDimension,
   type Candidate,
@@ -24,7 +26,7 @@ export const amount = (dimension: AnyDimension, value: number): string => {
     case "pids":
       return `${value} processes`;
     default:
-      return dimension.endsWith("Bytes") ? `${formatBytes(value)} ${dimension.slice(0, -5)}` : `${value} ${dimension}`;
+      return `${formatByUnit(dimension, value) ?? value} ${furtherInWords(dimension).replace(/(Bytes|Bits)$/u, "")}`;
   }
 };
 

@@ -137,3 +137,26 @@ it("books whatever dimension a host has, and tells what no host has", () => {
   for (const { sequence, transaction } of world.log) fold(replayed, sequence, transaction);
   expect(replayed.dimensions).toEqual(world.state.dimensions);
 });
+
+it("books bandwidth both ways, says what is short in its unit, and what to do where no host knows its own", () => {
+  const world = new World();
+  const asking = (more: Record<string, number>, count = 1) => ({
+    requests: { ...resources(100, 128, 10), more },
+    count,
+  });
+  world.host("h1");
+  submit(world, "up", undefined, asking({ netEgressBits: 4e8 }, 3));
+  expect(explain(world, "up").sentence).toBe(
+    "0 of 1 host can take media/up[0]: h1 has no network egress (where the kernel tells no speed of its link, its agent's --network does)",
+  );
+  world.host("h2", { ...resources(4000, 8192, 1000), more: { netIngressBits: 1e8, netEgressBits: 1e9 } });
+  world.plan();
+  expect(hostsOf(world, "up")).toEqual(["h2", "h2", "-"]);
+  expect(reservedOn(world.state, "h2" as HostId).more).toEqual({ netEgressBits: 8e8 });
+  const third = unwrap(why(world.state, "media" as ProjectName, "up" as JobName, 2, world.nowMs));
+  expect(third.sentence).toContain("h2 lacks network egress (200 Mbit/s short)");
+  submit(world, "down", undefined, asking({ netIngressBits: 2.5e8 }));
+  expect(explain(world, "down").sentence).toContain(
+    "h2 is too small (network ingress: 150 Mbit/s more than it has in all)",
+  );
+});

@@ -1,9 +1,12 @@
 /** Outcomes as sentences for people. The CLI and the dashboard print them unchanged. */
 import {
   absurd,
+  formatByUnit,
   formatBytes,
   formatCpu,
   formatDuration,
+  furtherInWords,
+  NETWORK,
   PORTS,
   type AnyDimension,
   type Hold,
@@ -15,29 +18,27 @@ import {
 } from "@berth/schema";
 import type { Chosen } from "./tentative.ts";
 
-const DIMENSION_NAMES: Readonly<Record<AnyDimension, string>> = {
-  cpuMillis: "cpu",
-  memoryBytes: "memory",
-  diskBytes: "disk",
+export const dimensionName = (dimension: AnyDimension): string => {
+  if (dimension === "cpuMillis") return "cpu";
+  return dimension === "memoryBytes" ? "memory" : furtherInWords(dimension);
 };
-
-export const dimensionName = (dimension: AnyDimension): string =>
-  Object.hasOwn(DIMENSION_NAMES, dimension) ? (DIMENSION_NAMES[dimension] ?? dimension) : dimension;
 
 /** `512 MiB`, `1.5 CPUs`, `64 pids`. */
 export const formatAmount = (dimension: AnyDimension, amount: number): string => {
   if (dimension === "cpuMillis") return amount === 1000 ? "1 CPU" : `${formatCpu(amount)} CPUs`;
   if (dimension === "pids") return amount === 1 ? "1 pid" : `${amount} pids`;
   if (dimension === PORTS) return amount === 1 ? "1 port" : `${amount} ports`;
-  return dimension.endsWith("Bytes") ? formatBytes(amount) : `${amount} ${dimension}`;
+  return formatByUnit(dimension, amount) ?? `${amount} ${dimension}`;
 };
 
 /** `3 tasks`, or what tasks request together: `16 CPUs`, `64 GiB memory`. */
 export const quotaAmount = (dimension: AnyDimension, amount: number): string => {
   if (dimension === "tasks") return amount === 1 ? "1 task" : `${amount} tasks`;
   const text = formatAmount(dimension, amount);
-  return dimension.endsWith("Bytes") ? `${text} ${dimensionName(dimension)}` : text;
+  return formatByUnit(dimension, amount) === undefined ? text : `${text} ${dimensionName(dimension)}`;
 };
+
+const isNetwork = (dimension: AnyDimension): boolean => Object.values<string>(NETWORK).includes(dimension);
 
 /** How many hosts a sentence names before it counts the rest. */
 const NAMED_HOSTS = 5;
@@ -53,6 +54,8 @@ export const rejectionPhrase = (refused: HostRejection): string => {
   if (!("dimension" in refused)) return `${refused.hostId} is ${refused.reason}`;
   const amount = formatAmount(refused.dimension, refused.short);
   if (refused.reason === "too_small") {
+    if (refused.free === 0 && isNetwork(refused.dimension))
+      return `${refused.hostId} has no ${dimensionName(refused.dimension)} (where the kernel tells no speed of its link, its agent's --network does)`;
     return `${refused.hostId} is too small (${dimensionName(refused.dimension)}: ${amount} more than it has in all)`;
   }
   return `${refused.hostId} lacks ${dimensionName(refused.dimension)} (${amount} short)`;

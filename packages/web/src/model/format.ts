@@ -1,5 +1,5 @@
 /** Numbers, times and ids as the dashboard writes them. Quantities themselves are written by the schema package. */
-import { formatBytes, formatCpu, type AnyDimension } from "@berth/schema";
+import { formatByUnit, formatBytes, formatCpu, type AnyDimension } from "@berth/schema";
 
 /** `12 %`; a share that is neither nothing nor all is never rounded to either. */
 export const formatRatio = (ratio: number): string => {
@@ -28,7 +28,7 @@ export const formatAmount = (dimension: AnyDimension, amount: number): string =>
     case "pids":
       return plural(amount, "process", "processes");
     default:
-      return dimension.endsWith("Bytes") ? formatBytes(amount) : `${amount.toLocaleString("en-US")} ${dimension}`;
+      return formatByUnit(dimension, amount) ?? `${amount.toLocaleString("en-US")} ${dimension}`;
   }
 };
 

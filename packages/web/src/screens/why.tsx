@@ -1,6 +1,7 @@
 /** Why a task is where it is, or nowhere: the scheduler's own answer, host by host, and what would change it. */
 import { useEffect, useState } from "react";
 import {
+  furtherInWords,
   taskName,
   type HostRejection,
   type Hold,
@@ -17,7 +18,7 @@ import { Table } from "../ui/table.tsx";
 import "./why.css";
 
 const NAMES: Readonly<Record<string, string>> = { cpuMillis: "CPU", memoryBytes: "memory", pids: "processes" };
-const nameOf = (dimension: string): string => NAMES[dimension] ?? dimension;
+const nameOf = (dimension: string): string => NAMES[dimension] ?? furtherInWords(dimension);
 
 const hintSentence = (hint: UnblockHint): string => {
   switch (hint.kind) {
