@@ -35,7 +35,7 @@ test("flags become options", () => {
     "note=a=b",
     "--resource",
     "gpu=2",
-    ...["--device", "fpga:0=/dev/fpga0", "--pinning", "--ports", "21000-21999"],
+    ...["--device", "fpga:0=/dev/fpga0", "--pinning", "--ports", "21000-21999", "--network", "egress=200M"],
     ...["--host-path", "/srv/media", "--host-path", "photos=/srv/photos:ro"],
     "--exit-with-parent",
   ]);
@@ -51,7 +51,7 @@ test("flags become options", () => {
         clusterKeyFile: "k",
         share: { cpuMillis: 600, memoryBytes: 2 * 2 ** 30, pids: 99 },
         labels: { rack: "r1", note: "a=b" },
-        resources: { gpu: 2 },
+        resources: { gpu: 2, netEgressBits: 200_000_000 },
         devices: [{ kind: "fpga", id: "0", paths: ["/dev/fpga0"] }],
         ports: { first: 21_000, last: 21_999 },
         pinning: true,
@@ -69,6 +69,13 @@ test("flags become options", () => {
       ok: false,
       error: `--ports ${wrong}: write it like 20000-29999, within 1-65535`,
     });
+  expect(parseCommandLine([...needed, "--network", "1Gi"])).toMatchObject({
+    error: expect.stringMatching(/^--network 1Gi: .*write it like 100M/u),
+  });
+  expect(parseCommandLine([...needed, "--network", "1G", "--resource", "netEgressBits=5"])).toEqual({
+    ok: false,
+    error: "--resource netEgressBits: is said by --network already",
+  });
   expect(parseCommandLine([...needed, "--resource", "ports=5"])).toMatchObject({
     error: expect.stringContaining("--ports"),
   });

@@ -11,6 +11,7 @@ import {
   parseAllowedPath,
   parseBytes,
   parseCpuMillis,
+  parseNetwork,
   PORTS,
   type AllowedPath,
   type PortRange,
@@ -23,7 +24,7 @@ import type { AgentOptions } from "./run-agent.ts";
 export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine that joined with \`berth join\`, whose data directory is DIR
        berth-agent --host NAME --data-dir DIR --nats-url URL [--nats-url URL …] --seed-file FILE --cluster-key-file FILE
                    [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--device KIND:ID[@MODEL]=PATH,… …]
-                   [--ports FIRST-LAST] [--pinning] [--host-path PATH …]
+                   [--network RATE] [--ports FIRST-LAST] [--pinning] [--host-path PATH …]
                    [--id-base N] [--id-count N] [--cgroup-parent PATH]
                    [--nats-ca-file FILE] [--standby N] [--log-level debug|info|warn|error] [--exit-with-parent]
 
@@ -32,6 +33,8 @@ export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine t
   --resource                what else may be requested here: gpu=2, diskBytes=107374182400
   --device                  what tasks may ask for whole or in shares: gpu:0@A100=/dev/nvidia0,/dev/nvidiactl; NVIDIA's are found
                             by themselves
+  --network                 bandwidth of its link: 1G, ingress=1G,egress=200M or none; default: what the kernel says of the
+                            interface of the default route; nothing with --cpu, --memory or --pids, which make it a share
   --ports                   numbers that are given to tasks which ask for any port; default: 20000-29999
   --pinning                 tasks may ask for whole CPUs of one NUMA cell
   --host-path               what of this machine jobs may mount, with all below it: /srv/media, /usr/share:ro (read-only),
@@ -76,6 +79,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
         pids: text,
         label: { ...text, multiple: true },
         resource: { ...text, multiple: true },
+        network: text,
         ports: text,
         device: { ...text, multiple: true },
         pinning: { type: "boolean" },
@@ -120,6 +124,10 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
   const taken = DIMENSIONS.find((dimension) => Object.hasOwn(further.value, dimension));
   if (taken !== undefined) return err(`--resource ${taken}: has a flag of its own, see --cpu, --memory and --pids`);
   if (Object.keys(further.value).length > MAX_NAMED) return err(`--resource is given more than ${MAX_NAMED} times`);
+  const network = values.network === undefined ? ok({}) : parseNetwork(values.network);
+  if (!network.ok) return err(`--network ${network.error}`);
+  const twice = Object.keys(network.value).find((name) => Object.hasOwn(further.value, name));
+  if (twice !== undefined) return err(`--resource ${twice}: is said by --network already`);
   const ports = values.ports === undefined ? undefined : portRange(values.ports);
   if (ports !== undefined && !ports.ok) return ports;
   if (Object.hasOwn(further.value, PORTS)) return err(`--resource ${PORTS}: has a flag of its own, see --ports`);
@@ -166,7 +174,10 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
       ...(ports !== undefined && { ports: ports.value }),
       pinning: values.pinning ?? false,
       hostPaths,
-      resources: Object.fromEntries(Object.entries(further.value).map(([name, amount]) => [name, Number(amount)])),
+      resources: {
+        ...Object.fromEntries(Object.entries(further.value).map(([name, amount]) => [name, Number(amount)])),
+        ...network.value,
+      },
       ...(idBase.value === undefined ? {} : { idBase: idBase.value }),
       ...(idCount.value === undefined ? {} : { idCount: idCount.value }),
       ...(standby.value === undefined ? {} : { standby: standby.value }),
@@ -176,7 +187,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
   });
 };
 
-/** The rest of what a host may name is for what is found: disk, ports, totals of devices. */
+/** The rest of what a host may name is for what is found: disk, network, ports, totals of devices. */
 const MAX_NAMED = 12;
 
 const portRange = (text: string): Result<PortRange, string> => {

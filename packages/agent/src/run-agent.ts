@@ -31,6 +31,7 @@ import { openImageSettings } from "./adapters/images/image-settings.ts";
 import { openImages } from "./adapters/images/images.ts";
 import { readInventory } from "./adapters/inventory.ts";
 import { bookableDisk } from "./adapters/kernel/disk.ts";
+import { linkBandwidth } from "./adapters/kernel/link.ts";
 import { readMachine } from "./adapters/kernel/machine.ts";
 import { allowedCpus, cellDevices, namedDevices, nvidiaDevices } from "./adapters/kernel/devices.ts";
 import { createHostProbe } from "./adapters/kernel/probe.ts";
@@ -109,10 +110,10 @@ export const agentVersion = (): string => {
 export const defaultCgroupParent = (host: string, dataDir: string): string =>
   `berth/${host}-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`;
 
-/** What may be requested on this machine when nothing is declared, with the disk below `directory`. */
+/** What may be requested on this machine when nothing is declared, with the disk below `directory` and its link. */
 export const measureAllocatable = async (directory: string): Promise<Resources> => {
   const capacity = capacityOf(readMachine(), {});
-  return withFurther(capacity, { [DISK]: await bookableDisk(directory, 0) }).allocatable;
+  return withFurther(capacity, { [DISK]: await bookableDisk(directory, 0), ...linkBandwidth() }).allocatable;
 };
 
 const readText = async (path: string, what: string): Promise<string> => {
@@ -220,8 +221,10 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
       ...(options.labels === undefined ? {} : { labels: options.labels }),
     });
     const disk = options.resources?.[DISK] === undefined ? await diskOf(layout, volumes, log) : {};
+    // What is a share of the machine has of its link what it is told: others have theirs of the same one.
+    const link = Object.keys(share).length === 0 ? linkBandwidth() : {};
     const capacity = withPorts(
-      withDevices(withFurther(capacityOf(machine, share), { ...disk, ...options.resources }), devices),
+      withDevices(withFurther(capacityOf(machine, share), { ...disk, ...link, ...options.resources }), devices),
       options.ports ?? DEFAULT_PORT_RANGE,
     );
     const fault = capacityFault(capacity);

@@ -99,7 +99,7 @@ export const withPorts = (capacity: Capacity, ports: PortRange): Capacity => ({
   ports,
 });
 
-/** Why no scheduler would take what is named here beside CPUs, memory and processes; disk, ports and devices count, too. */
+/** Why no scheduler would take what is named here beside CPUs, memory and processes; disk, ports, network and devices count, too. */
 export const capacityFault = ({ capacity }: Capacity): string | undefined => {
   const names = Object.keys(capacity.more ?? {});
   if (names.length <= MAX_FURTHER) return undefined;
