@@ -49,7 +49,7 @@ let watcher: Promise<void> = Promise.resolve();
 
 let up: Up;
 beforeAll(async () => {
-  up = await cluster.up("--hosts", "3");
+  up = await cluster.up("--hosts", "3", "--network", "ingress=300M,egress=3G");
   await up.ready();
   watcher = watch();
 });
@@ -299,6 +299,29 @@ test("ports by number are one task's on each host: it finds them in its environm
     expect(why).toContain(`port 8080 of ${hostId} is taken by default/web[${index}]`);
   await cluster.must(["stop", "web"]);
   await eventually("all of them are gone", async () => (await runningOf("web")).length === 0);
+});
+
+test("bandwidth is shared between the hosts and booked; who finds too little of it is told how much is short", async () => {
+  for (const { capacity } of await cluster.hosts())
+    expect(capacity.allocatable.more).toMatchObject({ netIngressBits: 100_000_000, netEgressBits: 1_000_000_000 });
+  const stream = service("stream", 4, "10m", "16Mi");
+  await cluster.submit({ ...stream, resources: { ...stream.resources, network: { egress: "600M" } } });
+  const all = await settle("stream", 3);
+  expect(all.map(({ hostId }) => hostId).toSorted()).toEqual(["host-1", "host-2", "host-3"]);
+  const waiting = [0, 1, 2, 3].find((index) => all.every((one) => one.index !== index));
+  const why = await cluster.must(["why", `stream[${waiting}]`]);
+  for (const host of ["host-1", "host-2", "host-3"]) {
+    expect(why).toContain(`${host} lacks network egress (200 Mbit/s short)`);
+    expect(why).toContain(`${host}: 400 Mbit/s network egress free, 200 Mbit/s network egress short`);
+  }
+  expect(await cluster.must(["hosts", "-o", "wide"])).toContain("network egress 600 Mbit/s of 1 Gbit/s");
+  const large = service("mirror", 1, "10m", "16Mi");
+  const file = join(cluster.dataDir, "mirror.json");
+  writeFileSync(file, JSON.stringify({ ...large, resources: { ...large.resources, network: { ingress: "250M" } } }));
+  const { stdout } = await cluster.cli(["plan", file]);
+  expect(stdout).toContain("too small (network ingress: 150 Mbit/s more than it has in all)");
+  await cluster.must(["stop", "stream"]);
+  await eventually("all of them are gone", async () => (await runningOf("stream")).length === 0);
 });
 
 test("no host ever had more booked than it may have", () => {

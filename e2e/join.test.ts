@@ -17,7 +17,7 @@ let listenPort = 0;
 
 beforeAll(async () => {
   listenPort = await freePort();
-  await (await cluster.up("--listen", machine.gateway, "--listen-port", `${listenPort}`)).ready();
+  await (await cluster.up("--listen", machine.gateway, "--listen-port", `${listenPort}`, "--network", "2G")).ready();
 });
 afterAll(async () => {
   for (const one of joiners) if (one.exitCode === null) one.kill("SIGTERM");
@@ -58,7 +58,7 @@ const tokens = async (): Promise<{ id: string; state: string; usedBy: string | n
 const stateOf = async (line: string) => (await tokens()).find(({ id }) => id === open(line).token.split(".")[0])?.state;
 const hostState = async (id: string) => (await cluster.hosts()).find((host) => host.id === id)?.state;
 const joinHere = (line: string, host: string, dataDir?: string) => {
-  const child = machine.spawn(["join", line, "--host", host, "--foreground"], dataDir);
+  const child = machine.spawn(["join", line, "--host", host, "--network", "ingress=100M", "--foreground"], dataDir);
   let said = "";
   child.stderr?.on("data", (chunk: Buffer) => (said += chunk.toString()));
   joiners.add(child);
@@ -120,6 +120,12 @@ test("a machine that is killed again and again while it joins is in the end one 
   await eventually("the host is ready", async () => (await hostState("second")) === "ready");
   expect(said()).toContain("host second of cluster berth");
   expect(await stateOf(line)).toBe("used");
+  // What each is told of its link: the first by `berth up`.
+  const [second, first] = (await cluster.hosts()).toSorted(
+    (a, b) => Number(b.id === "second") - Number(a.id === "second"),
+  );
+  expect(first?.capacity.allocatable.more).toMatchObject({ netIngressBits: 2e9, netEgressBits: 2e9 });
+  expect(second?.capacity.allocatable.more).toMatchObject({ netIngressBits: 1e8 });
   const joined = join(machine.dataDir, "hosts", "second", "joined.json");
   expect(statSync(joined).mode & 0o777).toBe(0o600);
   expect(statSync(join(machine.dataDir, "hosts", "second", "identity.seed")).mode & 0o777).toBe(0o600);

@@ -13,15 +13,16 @@ import { findMembership, joinCluster, type Membership } from "../manager/join.ts
 import { acquireLock } from "../manager/lock.ts";
 import { requireRoot } from "../manager/preflight.ts";
 import { openRecords } from "../manager/records.ts";
-import { localHostId } from "../manager/shares.ts";
+import { furtherFlags, localHostId } from "../manager/shares.ts";
 import { hasSystemd, installUnit, renderUnit, UNIT } from "../manager/systemd.ts";
-import { collectHostPath, withExamples, type Register } from "./verb.ts";
+import { collectHostPath, networkOption, withExamples, type Register } from "./verb.ts";
 
 interface JoinOptions {
   readonly host?: string;
   readonly dataDir?: string;
   readonly label?: readonly string[];
   readonly hostPath?: readonly string[];
+  readonly network?: Readonly<Record<string, number>>;
   readonly foreground?: boolean;
 }
 
@@ -43,6 +44,7 @@ export const registerJoin: Register = (program, { io, finish }) => {
         collectHostPath as () => readonly string[],
       ),
     )
+    .addOption(networkOption("this machine"))
     .option("--foreground", "run the agent here instead of as a service of systemd")
     .action(async (line: string, options: JoinOptions) => {
       finish(await join(io, line, options));
@@ -90,7 +92,7 @@ const join = async (io: Io, text: string, options: JoinOptions): Promise<number>
         : await renew(io, line, known, dataDir);
     if (known === undefined)
       await say(io, `This machine is host ${membership.host} of cluster ${membership.cluster} now`);
-    const args = agentArguments(membership, options.label ?? [], options.hostPath ?? []);
+    const args = agentArguments(membership, options);
     if (options.foreground !== true && hasSystemd()) {
       await installUnit(renderUnit({ ...membership, command: [process.execPath, ...args] }));
       await say(io, `Its agent runs as ${UNIT}; containers go on when it is stopped`);
@@ -127,13 +129,13 @@ const belongsElsewhere = (known: Membership, dataDir: string): Failure =>
 
 const agentArguments = (
   { directory }: Membership,
-  labels: readonly string[],
-  hostPaths: readonly string[],
+  { label = [], hostPath = [], network = {} }: JoinOptions,
 ): string[] => [
   agentScript(),
   ...["--joined", directory],
-  ...labels.flatMap((label) => ["--label", label]),
-  ...hostPaths.flatMap((path) => ["--host-path", path]),
+  ...label.flatMap((label) => ["--label", label]),
+  ...hostPath.flatMap((path) => ["--host-path", path]),
+  ...furtherFlags(network),
 ];
 
 /** Until Ctrl-C; containers go on. */

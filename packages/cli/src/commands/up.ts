@@ -25,7 +25,7 @@ import { preflight, requireRoot } from "../manager/preflight.ts";
 import { openRecords } from "../manager/records.ts";
 import type { HostPlan } from "../manager/shares.ts";
 import { createLive, type Live } from "../output/live.ts";
-import { collectHostPath, wholeNumber, withExamples, type Register } from "./verb.ts";
+import { collectHostPath, networkOption, wholeNumber, withExamples, type Register } from "./verb.ts";
 
 interface UpOptions {
   readonly hosts?: number;
@@ -36,6 +36,7 @@ interface UpOptions {
   readonly listen?: string;
   readonly listenPort: number;
   readonly hostPath?: readonly string[];
+  readonly network?: Readonly<Record<string, number>>;
 }
 
 export const registerUp: Register = (program, { io, finish }) => {
@@ -64,6 +65,7 @@ export const registerUp: Register = (program, { io, finish }) => {
         "what of this machine jobs may mount, with all below it: /srv/media, /usr/share:ro, PROJECT=/srv/photos (repeatable)",
       ).argParser(collectHostPath as () => readonly string[]),
     )
+    .addOption(networkOption("this machine"))
     .addOption(
       new Option("--nats-port <port>", "port of the bus").default(DEFAULT_NATS_PORT).argParser(wholeNumber(0, 65_535)),
     )
@@ -99,7 +101,7 @@ const up = async (io: Io, options: UpOptions): Promise<number> => {
       nowMs: io.nowMs(),
     });
     const { measureAllocatable } = await import("@berth/agent");
-    const plans = planMachine(hosts, await measureAllocatable(dataDir));
+    const plans = planMachine(hosts, await measureAllocatable(dataDir), options.network ?? {});
     await stopForeignHosts(io, dataDir, plans);
     await say(io, io.err.colors.dim(`Berth in ${dataDir}`));
     const live = createLive(io.err);

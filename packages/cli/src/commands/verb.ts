@@ -1,5 +1,6 @@
 /** What all verbs share: options with one meaning everywhere, and the way from an action to an exit status. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { parseNetwork } from "@berth/schema";
 import { createClient, type Client } from "../client/client.ts";
 import { DEFAULT_DATA_DIR, resolveConnection, type ConnectionOptions } from "../client/connection.ts";
 import type { Io } from "../io.ts";
@@ -59,6 +60,17 @@ export const collectHostPath = (text: string, before: readonly string[] | undefi
   if (!/^([a-z0-9-]+=)?\//.test(text)) throw new InvalidArgumentError("write it like /srv/media or PROJECT=/srv/media");
   return [...(before ?? []), text];
 };
+
+/** As the agent takes it. */
+export const networkOption = (of: string): Option =>
+  new Option(
+    "--network <rate>",
+    `bandwidth of ${of}'s link that may be booked: 1G, ingress=1G,egress=200M, none (default: what the kernel says)`,
+  ).argParser((text) => {
+    const parsed = parseNetwork(text);
+    if (!parsed.ok) throw new InvalidArgumentError(parsed.error);
+    return parsed.value;
+  });
 
 export const wholeNumber =
   (least: number, most: number) =>

@@ -19,7 +19,7 @@ import { writeWhole } from "./files.ts";
 import { inNamespace, makeNetwork } from "./network.ts";
 import type { NetworkPlan } from "./network-plan.ts";
 import type { Records } from "./records.ts";
-import { planHosts, type HostPlan } from "./shares.ts";
+import { furtherFlags, planHosts, type HostPlan } from "./shares.ts";
 
 const decodeEnrolled = decoder(EnrolledSchema);
 
@@ -80,8 +80,12 @@ export const knownHosts = (dataDir: string): string[] => {
   }
 };
 
-export const planMachine = (hosts: number | undefined, allocatable: Resources): HostPlan[] =>
-  planHosts(hosts, hostname(), allocatable);
+/** `declared`: further dimensions that the operator says the machine has. */
+export const planMachine = (
+  hosts: number | undefined,
+  allocatable: Resources,
+  declared: Readonly<Record<string, number>>,
+): HostPlan[] => planHosts(hosts, hostname(), allocatable, declared);
 
 /** Starts everything, or stops what it had started and rejects with the reason. */
 export const startCluster = async (
@@ -261,6 +265,7 @@ const startAgent = async (options: ClusterOptions, start: AgentStart, events: Cl
     ...(start.natsCa === undefined ? [] : ["--nats-ca-file", caFile]),
     ...["--id-base", String(plan.idBase), "--id-count", String(plan.idCount)],
     ...shareFlags(plan.share),
+    ...furtherFlags(plan.further),
     ...options.hostPaths.flatMap((path) => ["--host-path", path]),
     "--exit-with-parent",
   ];
@@ -281,7 +286,4 @@ const startAgent = async (options: ClusterOptions, start: AgentStart, events: Cl
 const shareFlags = (share: Resources | undefined): string[] =>
   share === undefined
     ? []
-    : [
-        ...["--cpu", `${share.cpuMillis}m`, "--memory", String(share.memoryBytes), "--pids", String(share.pids)],
-        ...Object.entries(share.more ?? {}).flatMap(([name, amount]) => ["--resource", `${name}=${amount}`]),
-      ];
+    : ["--cpu", `${share.cpuMillis}m`, "--memory", String(share.memoryBytes), "--pids", String(share.pids)];

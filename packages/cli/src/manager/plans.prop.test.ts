@@ -10,8 +10,18 @@ const machine = { cpuMillis: 1900, memoryBytes: 7_000_000_001, pids: 31_000 };
 describe("hosts of one machine", () => {
   test("without a number is the machine itself, whole", () => {
     expect(planHosts(undefined, "Build-7.lan", machine)).toEqual([
-      { id: "build-7", share: undefined, idBase: 536_870_912, idCount: 268_435_456 },
+      { id: "build-7", share: undefined, further: {}, idBase: 536_870_912, idCount: 268_435_456 },
     ]);
+  });
+
+  test("share what the machine has beside, and what is said of it goes before what was measured", () => {
+    const more = { netEgressBits: 10_000_000_000, diskBytes: 301 };
+    const furthers = planHosts(3, "x", { ...machine, more }, { netEgressBits: 1_000_000_001 }).map(
+      (one) => one.further,
+    );
+    expect(furthers).toEqual(Array.from({ length: 3 }, () => ({ netEgressBits: 333_333_333, diskBytes: 100 })));
+    // One host measures for itself, and is told what is said.
+    expect(planHosts(undefined, "x", { ...machine, more }, { gpu: 1 })[0]?.further).toEqual({ gpu: 1 });
   });
 
   test.each([

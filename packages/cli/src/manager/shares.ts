@@ -11,6 +11,8 @@ export interface HostPlan {
   readonly id: string;
   /** Undefined: the whole machine. */
   readonly share: Resources | undefined;
+  /** What the host is told that it has beside. */
+  readonly further: Readonly<Record<string, number>>;
   readonly idBase: number;
   readonly idCount: number;
 }
@@ -21,14 +23,23 @@ export const localHostId = (hostname: string): string => {
   return isLabel(label) && label !== "localhost" ? label : "local";
 };
 
-/** One host that is the whole machine, or `count` hosts with equal shares of what may be requested on it. */
-export const planHosts = (count: number | undefined, hostname: string, allocatable: Resources): HostPlan[] => {
+/**
+ * One host that is the whole machine, or `count` hosts with equal shares of what may be requested on it. `declared` are
+ * further dimensions that the operator says the machine has.
+ */
+export const planHosts = (
+  count: number | undefined,
+  hostname: string,
+  allocatable: Resources,
+  declared: Readonly<Record<string, number>> = {},
+): HostPlan[] => {
   const hosts = count ?? 1;
   const containers = Math.min(MAX_CONTAINERS, Math.floor((LAST_ID - FIRST_ID + 1) / IDS_PER_CONTAINER / hosts));
   const idCount = containers * IDS_PER_CONTAINER;
   return Array.from({ length: hosts }, (_, at) => ({
     id: count === undefined ? localHostId(hostname) : `host-${at + 1}`,
     share: count === undefined ? undefined : shareOf(allocatable, hosts),
+    further: count === undefined ? declared : furtherOf({ ...allocatable.more, ...declared }, hosts),
     idBase: FIRST_ID + at * idCount,
     idCount,
   }));
@@ -38,9 +49,11 @@ const shareOf = (all: Resources, hosts: number): Resources => ({
   cpuMillis: Math.floor(all.cpuMillis / hosts),
   memoryBytes: Math.floor(all.memoryBytes / hosts),
   pids: Math.floor(all.pids / hosts),
-  ...(all.more === undefined
-    ? {}
-    : {
-        more: Object.fromEntries(Object.entries(all.more).map(([name, amount]) => [name, Math.floor(amount / hosts)])),
-      }),
 });
+
+const furtherOf = (all: Readonly<Record<string, number>>, hosts: number): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(all).map(([name, amount]) => [name, Math.floor(amount / hosts)]));
+
+/** As the agent reads them. */
+export const furtherFlags = (further: Readonly<Record<string, number>>): string[] =>
+  Object.entries(further).flatMap(([name, amount]) => ["--resource", `${name}=${amount}`]);

@@ -1,8 +1,10 @@
 /** The columns of jobs, tasks and hosts, and the words in them. Pure text: what a person reads in a table. */
 import {
+  formatByUnit,
   formatBytes,
   formatCpu,
   formatDuration,
+  furtherInWords,
   taskName,
   type AllocationView,
   type HostView,
@@ -129,9 +131,19 @@ export const hostColumns: Column<HostView>[] = [
   },
 ];
 
+/** `network egress 200 Mbit/s of 1 Gbit/s, gpu 1 of 2`. */
+const furtherReserved = ({ reserved, capacity: { allocatable } }: HostView): string => {
+  const parts = Object.entries(allocatable.more ?? {}).map(([name, all]) => {
+    const text = (amount: number): string => formatByUnit(name, amount) ?? String(amount);
+    return `${furtherInWords(name)} ${text(reserved.more?.[name] ?? 0)} of ${text(all)}`;
+  });
+  return parts.length === 0 ? "-" : parts.join(", ");
+};
+
 export const hostWideColumns: Column<HostView>[] = [
   { title: "CGROUP", value: (host) => host.inventory.cgroupVersion },
   { title: "KERNEL", value: (host) => host.inventory.kernel },
+  { title: "FURTHER RESERVED", value: furtherReserved },
   { title: "CPU MODEL", value: (host) => `${host.inventory.cpuCount}x ${host.inventory.cpuModel}` },
   { title: "NOT ENFORCED", value: (host) => host.inventory.notEnforced.join("; ") },
 ];
