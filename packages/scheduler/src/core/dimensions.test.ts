@@ -1,7 +1,18 @@
 import { DIMENSIONS } from "@berth/schema";
 import { describe, expect, it } from "vitest";
-import { createState, dryRun, fold, imageOf, planEvaluations, restoreImage, why, type ImageLine } from "./index.ts";
-import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import {
+  createState,
+  decideHello,
+  dryRun,
+  fold,
+  imageOf,
+  planEvaluations,
+  restoreImage,
+  why,
+  type ImageLine,
+} from "./index.ts";
+import { host, makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { BASE } from "./vector.ts";
 
 const having = (more: Readonly<Record<string, number>>) => ({ ...resources(4000, 8192, 1000), more: { ...more } });
 const asking = (more: Readonly<Record<string, number>>) => ({
@@ -27,6 +38,20 @@ describe("further dimensions", () => {
     expect(world.plan()).toHaveLength(2);
     const answer = unwrap(why(world.state, "media" as never, "solve" as never, 2, world.nowMs));
     expect(answer.sentence).toContain("honest lacks license.matlab (1 license.matlab short)");
+  });
+
+  it("of which a job asks for a dozen leave room for ports", () => {
+    const world = new World();
+    const more = { ...dozen("all"), diskBytes: 10, ports: 1 };
+    world.host("h1", having(more));
+    const hello = makeHello(having(more), "session-0000000002");
+    const capacity = { ...hello.capacity, ports: { first: 20_000, last: 20_000 } };
+    world.append(unwrap(decideHello(world.state, host("h1"), { ...hello, capacity })));
+    world.submit(makeSpec("greedy", asking(dozen("all"))));
+    world.plan();
+    world.submit(makeSpec("web", { ...asking({ ports: 1 }), ports: [{ name: "http", port: null }] }));
+    expect(world.plan()).toEqual([expect.stringMatching(/^media\/web\[0\]#1 → h1 /)]);
+    expect(world.state.dimensions).toHaveLength(BASE);
   });
 
   it("count as soon as a host has what waits, and disk from the first host on", () => {

@@ -39,13 +39,17 @@ export const unknownIn = (
   return unknown === undefined ? null : { name: unknown, amount: more?.[unknown] ?? 0 };
 };
 
-/** The dimensions that are known after these were added; the same array when there is nothing new. */
+/**
+ * The dimensions that are known after these were added; the same array when there is nothing new. Names that somebody has made up
+ * leave a place for ports.
+ */
 export const learnNames = (names: readonly string[], more: readonly string[]): readonly string[] => {
-  const news = more
-    .filter((name) => !names.includes(name))
-    .sort()
-    .slice(0, BASE - names.length);
-  return news.length === 0 ? names : [...names, ...news];
+  const room = BASE - names.length;
+  const news = more.filter((name) => !names.includes(name)).sort();
+  const ports = news.includes(PORTS) && room > 0 ? [PORTS] : [];
+  const others = news.filter((name) => name !== PORTS);
+  const added = [...ports, ...others.slice(0, Math.max(0, names.includes(PORTS) ? room : room - 1))];
+  return added.length === 0 ? names : [...names, ...added];
 };
 
 const combined = (names: Iterable<string>, amountOf: (name: string) => number): Pick<Resources, "more"> => {
