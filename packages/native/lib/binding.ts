@@ -115,6 +115,7 @@ export interface Binding {
 /** Tests run the same suite on a build with sanitizers, build/sanitize. */
 const variant = process.env["BERTH_NATIVE_BUILD"] === "sanitize" ? "sanitize" : "native";
 const built = (name: string): string => fileURLToPath(new URL(`../build/${variant}/${name}`, import.meta.url));
+export const addonPath = built("berth_native.node");
 export const supervisorPath = built("berth-supervisor");
 /** A program of its own, which the sanitized build does not make. */
 export const unpackPath = fileURLToPath(new URL("../build/native/berth-unpack", import.meta.url));
@@ -123,9 +124,8 @@ export const packPath = fileURLToPath(new URL("../build/native/berth-pack", impo
 let loaded: Binding | undefined;
 
 export const binding = (): Binding => {
-  const path = built("berth_native.node");
-  if (!existsSync(path)) throw new Error(`${path} does not exist: build it with "pnpm build:native"`);
-  loaded ??= createRequire(import.meta.url)(path) as Binding;
+  if (!existsSync(addonPath)) throw new Error(`${addonPath} does not exist: build it with "pnpm build:native"`);
+  loaded ??= createRequire(import.meta.url)(addonPath) as Binding;
   return loaded;
 };
 

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 
+#include "callback.h"
 #include "functions.h"
 #include "unique_fd.h"
 
@@ -20,6 +21,8 @@ struct Peer {
   uv_poll_t handle = {};
   UniqueFd fd;
   Napi::FunctionReference callback;
+  // Of the JavaScript object, which an environment that ends deletes after this.
+  Peer** owner = nullptr;
   bool closing = false;
   napi_async_cleanup_hook_handle hook = nullptr;
 };
@@ -34,6 +37,7 @@ void on_peer_closed(uv_handle_t* handle) {
 void close_peer(Peer* peer) {
   if (peer->closing) return;
   peer->closing = true;
+  *peer->owner = nullptr;
   peer->callback.Reset();
   (void)uv_poll_stop(&peer->handle);
   peer->fd.reset();
@@ -43,22 +47,26 @@ void close_peer(Peer* peer) {
 // The loop of a worker thread ends with its environment, and waits for this.
 void on_peer_cleanup(napi_async_cleanup_hook_handle, void* data) { close_peer(static_cast<Peer*>(data)); }
 
-// One piece at a time: the loop comes back for what is left.
-void on_readable(uv_poll_t* handle, int, int) {
+// One piece at a time: the loop comes back for what is left. After an error it does not by itself, and one is what it
+// makes of a supervisor that ended with a request unread: what that one sent before is still to be read, and then the end.
+void on_readable(uv_poll_t* handle, int status, int) {
   auto* peer = static_cast<Peer*>(handle->data);
   char bytes[kReadBytes];
   const ssize_t size = recv(peer->fd.get(), bytes, sizeof bytes, MSG_DONTWAIT);
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  const bool is_empty = size < 0 && (errno == EAGAIN || errno == EINTR);
+  if (size > 0 || is_empty) {
+    if (status < 0) (void)uv_poll_start(handle, UV_READABLE, on_readable);
+  } else {
+    // Nothing more will come; the descriptor stays until close().
+    (void)uv_poll_stop(handle);
+  }
+  if (is_empty) return;
   const Napi::Env env = peer->callback.Env();
   const Napi::HandleScope scope(env);
-  if (size > 0) {
-    const auto piece = Napi::Buffer<char>::Copy(env, bytes, static_cast<size_t>(size));
-    (void)peer->callback.MakeCallback(env.Global(), {piece});
-    return;
-  }
-  // Nothing more will come; the descriptor stays until close().
-  (void)uv_poll_stop(handle);
-  (void)peer->callback.MakeCallback(env.Global(), {env.Null()});
+  if (size > 0)
+    call_back(peer->callback, {Napi::Buffer<char>::Copy(env, bytes, static_cast<size_t>(size))});
+  else
+    call_back(peer->callback, {env.Null()});
 }
 
 class Link : public Napi::ObjectWrap<Link> {
@@ -79,6 +87,7 @@ class Link : public Napi::ObjectWrap<Link> {
       return;
     }
     peer->handle.data = peer;
+    peer->owner = &peer_;
     peer->callback = Napi::Persistent(info[1].As<Napi::Function>());
     (void)napi_add_async_cleanup_hook(info.Env(), on_peer_cleanup, peer, &peer->hook);
     (void)uv_poll_start(&peer->handle, UV_READABLE, on_readable);
@@ -103,7 +112,6 @@ class Link : public Napi::ObjectWrap<Link> {
   }
   void stop() {
     if (peer_ != nullptr) close_peer(peer_);
-    peer_ = nullptr;
   }
 
   Peer* peer_ = nullptr;

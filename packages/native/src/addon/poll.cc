@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <uv.h>
 
+#include "callback.h"
 #include "functions.h"
 
 namespace {
@@ -12,6 +13,8 @@ namespace {
 struct Waiter {
   uv_poll_t handle = {};
   Napi::FunctionReference callback;
+  // Of the JavaScript object, which an environment that ends deletes after this.
+  Waiter** owner = nullptr;
   int events = 0;
   bool closing = false;
   napi_async_cleanup_hook_handle hook = nullptr;
@@ -26,6 +29,7 @@ void on_closed(uv_handle_t* handle) {
 void close_waiter(Waiter* waiter) {
   if (waiter->closing) return;
   waiter->closing = true;
+  *waiter->owner = nullptr;
   waiter->callback.Reset();
   uv_close(reinterpret_cast<uv_handle_t*>(&waiter->handle), on_closed);
 }
@@ -36,9 +40,8 @@ void on_cleanup(napi_async_cleanup_hook_handle, void* data) { close_waiter(stati
 void on_event(uv_poll_t* handle, int, int) {
   auto* waiter = static_cast<Waiter*>(handle->data);
   (void)uv_poll_stop(handle);
-  const Napi::Env env = waiter->callback.Env();
-  const Napi::HandleScope scope(env);
-  (void)waiter->callback.MakeCallback(env.Global(), {});
+  const Napi::HandleScope scope(waiter->callback.Env());
+  call_back(waiter->callback, {});
 }
 
 class Poller : public Napi::ObjectWrap<Poller> {
@@ -59,6 +62,7 @@ class Poller : public Napi::ObjectWrap<Poller> {
       return;
     }
     waiter->handle.data = waiter;
+    waiter->owner = &waiter_;
     waiter->events = info[1].As<Napi::Boolean>().Value() ? UV_PRIORITIZED : UV_READABLE;
     waiter->callback = Napi::Persistent(info[2].As<Napi::Function>());
     uv_unref(reinterpret_cast<uv_handle_t*>(&waiter->handle));
@@ -78,7 +82,6 @@ class Poller : public Napi::ObjectWrap<Poller> {
   }
   void stop() {
     if (waiter_ != nullptr) close_waiter(waiter_);
-    waiter_ = nullptr;
   }
 
   Waiter* waiter_ = nullptr;
