@@ -6,6 +6,7 @@ export class Child {
   readonly #binding: Binding;
   /** 0 when somebody has, or does. */
   #pid: number;
+  #isAsked = false;
 
   constructor(binding: Binding, pid: number) {
     this.#binding = binding;
@@ -26,9 +27,12 @@ export class Child {
   }
 
   async reapSoon(): Promise<void> {
+    if (this.#isAsked) return;
+    this.#isAsked = true;
     for (let ms = 8; this.#pid !== 0; ms = Math.min(ms * 2, 1000)) {
       if (this.#binding.reap(this.#pid)) this.#pid = 0;
       else await unrefSleep(ms);
     }
+    this.#isAsked = false;
   }
 }

@@ -25,7 +25,8 @@ import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import type { FramingError } from "./frames.ts";
-import { dial, dialStream, discard, forget, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
+import { dial, dialStream, discard, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
+import { forget } from "./forget.ts";
 import { openLog } from "./log.ts";
 import { conclude, KILL_DIRECT_MS } from "./conclude.ts";
 import { NEVER_STARTED, notStartedRecord, requireLevel, unreachable } from "./lost.ts";
@@ -52,7 +53,6 @@ import type {
 
 /** After this a supervisor that was told to kill is no longer waited for. */
 const KILL_WAIT_MS = 1000;
-export const LOCK_WAIT_MS = 10_000;
 const ADOPT_WAIT_MS = 10_000;
 const DEFAULT_SCROLLBACK = 64 * 1024;
 
@@ -262,7 +262,13 @@ export class TrackedContainer implements Container {
     }
     /* Tells the supervisor that its exit was received: nothing keeps it any more. */
     this.#connection?.destroy();
-    const lock = await this.#forget();
+    const lock = await forget(this.#host, {
+      id: this.id,
+      child: this.#child,
+      first: this.#cgroup.paths,
+      /* What could not start may have met cgroups that were not its own. */
+      vouches: !this.#limits.changed && this.#exit.cause !== "start_failed",
+    });
     if (lock !== undefined) {
       try {
         await this.#removeCgroup();
@@ -273,12 +279,6 @@ export class TrackedContainer implements Container {
       await discard(this.#host, this.id, lock);
     }
     await this.#limits.protect().catch(() => undefined);
-  }
-
-  async #forget(): Promise<number | undefined> {
-    const { paths } = this.#cgroup;
-    const wait = (pid: number) => forget(this.#host, this.id, LOCK_WAIT_MS, paths, pid, !this.#limits.changed);
-    return await (this.#child?.waitedForBy(wait) ?? wait(0));
   }
 
   async #removeCgroup(): Promise<void> {
@@ -372,6 +372,7 @@ export class TrackedContainer implements Container {
       this.#connection = connection;
       return true;
     } catch {
+      connection?.destroy();
       if (connection?.refused === undefined) return false;
       this.#refused = connection.refused;
       throw unreachable(this.id, this.#refused);

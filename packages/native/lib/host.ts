@@ -1,4 +1,4 @@
-/** What the containers of one runtime share, and the two things that need nothing else: reaching one, forgetting one. */
+/** What the containers of one runtime share, and the two things that need nothing else: reaching one, discarding one. */
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Binding } from "./binding.ts";
@@ -27,32 +27,6 @@ export interface Host {
 export const discard = async (host: Host, id: string, lock = -1): Promise<void> => {
   const failed = await host.binding.discard(host.stateRoot, id, host.trashName(id), lock);
   if (failed !== undefined) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
-};
-
-/**
- * `discard` once its supervisor is gone, in one step of the pool: the usual end of a container. Where something is at one
- * of `first` all stays as it is, and it resolves to the lock, to be closed by who asked. `supervisor` is 0 when that is no
- * child of ours, or reaped; it vouches for `first` unless somebody else made something there.
- */
-export const forget = async (
-  host: Host,
-  id: string,
-  patienceMs: number,
-  first: readonly string[],
-  supervisor: number,
-  vouches: boolean,
-): Promise<number | undefined> => {
-  const result = await host.binding.forget(
-    host.stateRoot,
-    id,
-    host.trashName(id),
-    patienceMs,
-    first,
-    supervisor,
-    vouches,
-  );
-  if (typeof result !== "object") return result;
-  throw new NativeFailure(nativeError(result.stage, result.errno, result.detail));
 };
 
 /** A new connection to the supervisor of a container: a descriptor. */

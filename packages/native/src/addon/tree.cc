@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -131,28 +132,37 @@ class TreeWorker : public Napi::AsyncWorker {
  private:
   bool is_next() {
     const int64_t deadline = now_us() + patience_us_;
-    if (supervisor_ > 0 && reap() == BERTH_EXIT_REMOVED && vouches_) return true;
-    const int held = take_soon(parent_, from_, deadline - now_us());
-    if (held < 0) {
-      errno = -held;
-      return errno == ENOENT ? false : failure_.fail("state.lock", "the supervisor of " + from_ + " is still there");
+    if (supervisor_ > 0) {
+      const std::optional<int> status = reap(deadline);
+      if (!status) return is_still_there(EWOULDBLOCK);
+      if (*status == BERTH_EXIT_REMOVED && vouches_) return true;
     }
+    const int held = take_soon(parent_, from_, deadline - now_us());
+    if (held < 0) return held == -ENOENT ? false : is_still_there(-held);
     lock_.reset(held);
-    // There was no descriptor to wait with. Without its lock it is about to be gone.
-    if (supervisor_ > 0 && !reaped_) (void)waitpid(supervisor_, nullptr, __WALL);
     return std::none_of(first_.begin(), first_.end(), [](const std::string& path) {
       return faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     });
   }
 
-  // How the supervisor ended, or -1. Its end frees the lock as well.
-  int reap() {
+  bool is_still_there(int error) {
+    errno = error;
+    return failure_.fail("state.lock", "the supervisor of " + from_ + " is still there");
+  }
+
+  // What the supervisor exited with, -1 when that cannot be said, nothing when it still runs. Its end frees the lock as
+  // well. Where there are no descriptors left, it is looked for every millisecond.
+  std::optional<int> reap(int64_t deadline) {
     const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, supervisor_, 0)));
-    pollfd end = {.fd = pidfd.get(), .events = POLLIN, .revents = 0};
-    int status = -1;
-    if (!pidfd.valid() || poll(&end, 1, static_cast<int>(patience_us_ / 1000)) != 1) return -1;
-    reaped_ = waitpid(supervisor_, &status, WNOHANG | __WALL) == supervisor_;
-    return reaped_ && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    for (;;) {
+      const int64_t left_ms = std::max<int64_t>((deadline - now_us()) / 1000, 0);
+      pollfd end = {.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+      (void)poll(&end, 1, static_cast<int>(pidfd.valid() ? left_ms : std::min<int64_t>(left_ms, 1)));
+      int status = 0;
+      const pid_t gone = waitpid(supervisor_, &status, WNOHANG | __WALL);
+      if (gone != 0) return gone == supervisor_ && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+      if (now_us() >= deadline) return std::nullopt;
+    }
   }
 
   void remove() {
@@ -223,7 +233,6 @@ class TreeWorker : public Napi::AsyncWorker {
   std::vector<std::string> first_;
   pid_t supervisor_ = 0;
   bool vouches_ = false;
-  bool reaped_ = false;
   uint64_t counter_ = 0;
   Failure failure_;
 };

@@ -1,0 +1,92 @@
+/** Removal where the supervisor does not do its part: it stands still, or met a cgroup that was not its own. */
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { openRuntime, type Container, type Runtime } from "../lib/index.ts";
+import { layout, processExists, supervisorOf, testHost } from "./host.ts";
+
+const host = testHost();
+const stopped: number[] = [];
+const runtimes: Runtime[] = [];
+
+afterEach(async () => {
+  for (const pid of stopped.splice(0)) if (processExists(pid)) process.kill(pid, "SIGCONT");
+  for (const runtime of runtimes.splice(0)) await runtime.close();
+});
+
+const standStill = (pid: number): void => {
+  process.kill(pid, "SIGSTOP");
+  stopped.push(pid);
+};
+
+/** Its supervisor has told the end, and goes no further. */
+const endedButStanding = async (): Promise<Container> => {
+  const container = await host.start(["sleep", "1000"]);
+  const supervisor = supervisorOf(container.pid ?? 0);
+  void container.signal(9);
+  await container.exited;
+  /* It waits a moment for this agent to close. */
+  standStill(supervisor);
+  return container;
+};
+
+test("supervisors that stand still at their end do not keep this process from its files", async () => {
+  /* As many as libuv has threads. */
+  const containers = await Promise.all(Array.from({ length: 4 }, endedButStanding));
+  const supervisors = stopped.slice();
+  let settled = 0;
+  const removals = containers.map((container) => container.remove().finally(() => (settled += 1)));
+  for (let i = 0; i < 20; i += 1) await readFile("/proc/self/stat");
+  expect(settled).toBe(0);
+  for (const pid of supervisors) process.kill(pid, "SIGCONT");
+  await Promise.all(removals);
+  for (const { id } of containers) {
+    expect(existsSync(join(host.stateDir, id))).toBe(false);
+    expect(host.cgroupsOf(id)).toEqual([]);
+  }
+  for (const pid of supervisors) expect(processExists(pid)).toBe(false);
+});
+
+test("a start that met a cgroup in use leaves none: the next one succeeds", async () => {
+  const spec = host.spec(["true"]);
+  const taken = join(layout.hierarchies[0]?.path ?? "", host.cgroupParent, spec.id);
+  mkdirSync(taken);
+  const squatter = spawn("sleep", ["1000"], { stdio: "ignore" });
+  const gone = new Promise((resolve) => squatter.once("exit", resolve));
+  writeFileSync(join(taken, "cgroup.procs"), String(squatter.pid));
+  expect(await host.runtime.start(spec)).toMatchObject({ ok: false, error: { stage: "cgroup.create", code: "EBUSY" } });
+  await gone;
+  expect(host.cgroupsOf(spec.id)).toEqual([]);
+  const second = await host.runtime.start(spec);
+  if (!second.ok) throw new Error(JSON.stringify(second.error));
+  expect(await second.value.exited).toMatchObject({ code: 0 });
+  await second.value.remove();
+});
+
+test("a supervisor that does not answer is asked again through one descriptor, not through more and more", async () => {
+  const stateDir = join(host.directory, "silent");
+  const open = async () => {
+    const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent });
+    runtimes.push(runtime);
+    return runtime;
+  };
+  const first = await open();
+  const started = await first.start(host.spec(["sleep", "1000"]));
+  if (!started.ok) throw new Error(JSON.stringify(started.error));
+  const supervisor = supervisorOf(started.value.pid ?? 0);
+  await first.close();
+  standStill(supervisor);
+  const second = await open();
+  const descriptors = (): number => readdirSync("/proc/self/fd").length;
+  const before = descriptors();
+  /* It gives up on an answer twice meanwhile. */
+  const [found] = await second.adopt();
+  expect(found).toMatchObject({ kind: "running" });
+  if (found?.kind !== "running") return;
+  expect(descriptors()).toBeLessThanOrEqual(before + 1);
+  process.kill(supervisor, "SIGCONT");
+  await found.container.stop({ signal: 9, graceMs: 1000 });
+  await found.container.remove();
+});
