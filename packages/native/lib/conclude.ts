@@ -29,8 +29,10 @@ export const conclude = async (
     const statusText = await readRecord(directory, "status");
     if (statusText === undefined && exitText === undefined) return undefined;
     const status = statusText === undefined ? undefined : parseStatus(statusText);
+    /* It has its name once it is whole, and is on the disk half a minute later: the host went down in between. */
+    const neverReachedDisk = statusText !== undefined && /^\0*$/.test(statusText);
     await cgroup.kill(KILL_DIRECT_MS);
-    const record = lostRecord(status, host.bootId);
+    const record = lostRecord(status, neverReachedDisk || (status !== undefined && status.bootId !== host.bootId));
     await writeExit(directory, record);
     await cgroup.remove();
     return record;

@@ -21,10 +21,10 @@ const untold = (known: Pick<ExitRecord, "code" | "cause"> & Partial<ExitRecord>)
   ...known,
 });
 
-export const lostRecord = (status: StatusRecord | undefined, bootId: string): ExitRecord =>
+export const lostRecord = (status: StatusRecord | undefined, hostRebooted: boolean): ExitRecord =>
   untold({
     code: 137,
-    cause: status !== undefined && status.bootId !== bootId ? "host_rebooted" : "supervisor_lost",
+    cause: hostRebooted ? "host_rebooted" : "supervisor_lost",
     createdAtMs: status?.createdAtMs ?? null,
     startedAtMs: status?.startedAtMs ?? null,
   });

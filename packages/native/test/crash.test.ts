@@ -266,6 +266,17 @@ describe("what is found on disk", () => {
     await removeAll([adopted]);
   });
 
+  /* What a power cut leaves of a file that was written and renamed less than half a minute before. */
+  test.each([
+    ["is empty", ""],
+    ["holds zeros", "\0\0\0\0"],
+  ])("a status that %s never reached the disk: the host went down", async (_name, text) => {
+    writeFileSync(join(directory("cut"), "status"), text);
+    const adopted = await only(await open());
+    expect(adopted).toMatchObject({ kind: "ended", exit: { cause: "host_rebooted", startedAtMs: null } });
+    await removeAll([adopted]);
+  });
+
   test.each([
     ["an empty directory", {}],
     ["a lock and nothing else", { lock: "" }],
