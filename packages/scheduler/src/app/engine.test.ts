@@ -63,6 +63,16 @@ const enrol = (id: string): Command<string> => ({
 });
 const leads = (engine: Engine) => eventually("leading", () => engine.role() === "leading");
 
+/** The next append alone comes to this, and is in the log or is not. */
+const failOnce = (log: ReturnType<typeof memoryLog>, store: boolean, outcome: AppendOutcome): void => {
+  let isOver = false;
+  log.fail(() => {
+    if (isOver) return undefined;
+    isOver = true;
+    return { store, outcome };
+  });
+};
+
 test("leads by a record whose sequence is the epoch, and folds what it appends", async () => {
   const log = memoryLog();
   const { engine } = start(log, "one");
@@ -112,13 +122,7 @@ test.each([
   const log = memoryLog();
   const { engine } = start(log, "one");
   await leads(engine);
-  let once = true;
-  log.fail(() => {
-    if (!once) return undefined;
-    once = false;
-    const outcome: AppendOutcome = kind === "refused" ? { kind } : { kind, reason: "test" };
-    return { store: false, outcome };
-  });
+  failOnce(log, false, kind === "refused" ? { kind } : { kind, reason: "test" });
   const results = await Promise.all(["a", "b"].map((id) => engine.submit({ ...enrol(id), joinsAs: id })));
   expect(results.map(({ ok: isDone }) => isDone)).toEqual([isAgain, isAgain]);
   await leads(engine);
@@ -143,12 +147,7 @@ test.each([
     const log = memoryLog();
     const { engine } = start(log, "one");
     await leads(engine);
-    let once = true;
-    log.fail(() => {
-      if (!once) return undefined;
-      once = false;
-      return { store, outcome: { kind: "uncertain", reason: "test" } satisfies AppendOutcome };
-    });
+    failOnce(log, store, { kind: "uncertain", reason: "test" });
     expect(await engine.submit(enrol("a"))).toMatchObject({ ok: false, error: { code: "log.unavailable" } });
     const again = await engine.submit(enrol("b"));
     expect(again).toMatchObject({ ok: true });

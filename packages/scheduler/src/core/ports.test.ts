@@ -25,6 +25,20 @@ const asking = (name: string, ports: Readonly<Record<string, number | null>>, co
 const portsOf = (world: World, job: string, index = 0): readonly PortGrant[] =>
   world.state.allocations.get(world.active(job, index))?.ports ?? [];
 
+/** A host that is full of work of little importance. */
+const crowded = (): World => {
+  const world = new World();
+  addHost(world, "h1");
+  world.submit(makeSpec("batch", { count: 4, priority: { band: "batch", level: 50 } }));
+  world.plan();
+  return world;
+};
+/** Whoever of it had to make room has done so. */
+const endStopped = (world: World): void => {
+  for (const allocation of world.state.allocations.values())
+    if (allocation.desired === "stop") world.exit("batch", allocation.index, 143, { cause: "stopped" });
+};
+
 describe("ports of hosts", () => {
   it("of which any will do are the lowest that nobody has, in one plan and the next, and come to the host", () => {
     const world = new World();
@@ -106,18 +120,14 @@ describe("ports of hosts", () => {
   });
 
   it("are asked for by daemons too, and kept for whoever gets the room of others", () => {
-    const world = new World();
-    addHost(world, "h1");
-    world.submit(makeSpec("batch", { count: 4, priority: { band: "batch", level: 50 } }));
-    world.plan();
+    const world = crowded();
     const daemon = { kind: "daemon" as const, requests: { ...resources(1000, 64, 1), more: { ports: 1 } } };
     world.submit(asking("node", { metrics: 9100 }, 0, daemon));
     expect(world.plan()).toHaveLength(1);
     // What is kept is not another's meanwhile.
     world.submit(asking("thief", { metrics: 9100 }));
     expect(world.plan()).toEqual([]);
-    for (const allocation of world.state.allocations.values())
-      if (allocation.desired === "stop") world.exit("batch", allocation.index, 143, { cause: "stopped" });
+    endStopped(world);
     expect(world.plan()).toEqual([expect.stringMatching(/^media\/node\[0\]#1 → h1 /)]);
     expect(portsOf(world, "node")).toEqual([{ name: "metrics", port: 9100 }]);
   });
@@ -137,14 +147,10 @@ describe("ports of hosts", () => {
   });
 
   it("that are said by whom room is kept for are not given to others", () => {
-    const world = new World();
-    addHost(world, "h1");
-    world.submit(makeSpec("batch", { count: 4, priority: { band: "batch", level: 50 } }));
-    world.plan();
+    const world = crowded();
     world.submit(asking("kept", { metrics: 9100 }, 1, { requests: { ...resources(500, 64, 1), more: { ports: 1 } } }));
     expect(world.plan()).toEqual([expect.stringMatching(/^keep h1 for media\/kept\[0\]/)]);
-    for (const allocation of world.state.allocations.values())
-      if (allocation.desired === "stop") world.exit("batch", allocation.index, 143, { cause: "stopped" });
+    endStopped(world);
     world.submit(asking("thief", { metrics: 9101 }));
     const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
     const { records } = planEvaluations(world.state, env, { maxPlacements: 10 });
