@@ -25,12 +25,18 @@ const lockPath = (dataDir: string): string => join(dataDir, "up.lock");
 const notePath = (dataDir: string): string => join(dataDir, "up.json");
 const downPath = (dataDir: string): string => join(dataDir, "down.json");
 
+/** What a living process has left there about itself. */
+const readNote = (path: string): { readonly [key: string]: unknown; readonly process: ProcessId } | undefined => {
+  const value = readJsonFile(path) as Readonly<Record<string, unknown>> | null | undefined;
+  const process = parseProcessId(value?.["process"]);
+  return process !== undefined && isAlive(process) ? { ...value, process } : undefined;
+};
+
 /** The living `berth up` of a data directory. */
 export const readHolder = (dataDir: string): Holder | undefined => {
-  const value = readJsonFile(notePath(dataDir)) as Partial<Holder> | null | undefined;
-  const process = parseProcessId(value?.process);
-  if (process === undefined || !isAlive(process)) return undefined;
-  const { apiPort, natsPort } = value ?? {};
+  const note = readNote(notePath(dataDir));
+  if (note === undefined) return undefined;
+  const { process, apiPort, natsPort } = note;
   return typeof apiPort === "number" && typeof natsPort === "number" ? { process, apiPort, natsPort } : undefined;
 };
 
@@ -44,11 +50,7 @@ export const announceDown = (dataDir: string): (() => void) => {
   return () => rmSync(downPath(dataDir), { force: true });
 };
 
-export const isDownWaiting = (dataDir: string): boolean => {
-  const value = readJsonFile(downPath(dataDir)) as { readonly process?: unknown } | null | undefined;
-  const waiting = parseProcessId(value?.process);
-  return waiting !== undefined && isAlive(waiting);
-};
+export const isDownWaiting = (dataDir: string): boolean => readNote(downPath(dataDir)) !== undefined;
 
 export const acquireLock = (dataDir: string): Lock => {
   let fd: number;
