@@ -2,8 +2,10 @@
 import { CELL_KIND, deviceTotals, MAX_DEVICE_ASKS, WHOLE_DEVICE, type DeviceAsk } from "./devices.ts";
 import type { DocumentErrors } from "./job-errors.ts";
 import type { JobDocument } from "./job.ts";
-import { DIMENSIONS, MAX_FURTHER } from "./resources.ts";
+import { PORTS } from "./ports.ts";
+import { MAX_COUNTED } from "./resources.ts";
 import { parseBytes, parseCpuMillis } from "./units.ts";
+import { DISK } from "./volume.ts";
 
 const AT = "/resources/devices";
 
@@ -57,8 +59,10 @@ export const devicesOf = (
     if (Number.isSafeInteger(amount)) further[name] = amount;
     else errors.add(AT, `ask for more ${name} in all than can be counted`);
   }
-  if (Object.keys(further).length > MAX_FURTHER) {
-    errors.add("/resources", `asks for more than ${MAX_FURTHER} dimensions beside ${DIMENSIONS.join(", ")}`);
+  const others = Object.keys(further).filter((name) => name !== DISK && name !== PORTS);
+  if (others.length > MAX_COUNTED) {
+    const most = `at most ${MAX_COUNTED} amounts beside CPUs, memory, pids, disk and ports`;
+    errors.add("/resources", `may ask for ${most}, not for ${others.length}: ${others.sort().join(", ")}`);
   }
   return asks;
 };

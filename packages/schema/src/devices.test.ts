@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { cpuList, cpuNumbers, devicesFault, type Device } from "./devices.ts";
 import { parseJobDocument } from "./job-parse.ts";
+import { MAX_COUNTED } from "./resources.ts";
 
 test("lists of processors are read in bounded time, whatever they say", () => {
   expect(cpuNumbers("0-3,8,2")).toEqual([0, 1, 2, 3, 8]);
@@ -28,4 +29,20 @@ test("devices that come to more than can be counted are refused, where each alon
   });
   expect(parsed).toMatchObject({ ok: false });
   expect(JSON.stringify(parsed)).toContain("ask for more gpu.memoryBytes in all than can be counted");
+});
+
+test("a job asks for no more amounts than a cluster can count, what devices come to among them; disk and ports count apart", () => {
+  const more = Object.fromEntries(Array.from({ length: MAX_COUNTED - 1 }, (_, at) => [`licence${at}`, 1]));
+  const least = { name: "a", kind: "batch", image: "builtin://busybox", command: ["true"] };
+  const document = (of: object) => ({ ...least, ports: [{ name: "http" }], resources: { disk: "1Gi", ...of } });
+  expect(parseJobDocument(document({ more: { ...more, one: 1 } })).ok).toBe(true);
+  const refused = parseJobDocument(document({ more: { ...more, one: 1 }, devices: [{ kind: "gpu" }] }));
+  expect(refused.ok ? [] : refused.error.errors).toEqual([
+    {
+      pointer: "/resources",
+      message: expect.stringMatching(
+        /^may ask for at most 11 amounts beside CPUs, memory, pids, disk and ports, not for 12: gpu\.milli, licence0, /,
+      ),
+    },
+  ]);
 });

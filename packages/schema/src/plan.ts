@@ -42,7 +42,11 @@ export const CandidateSchema = Type.Object(
 export type Candidate = Static<typeof CandidateSchema>;
 
 /** What may stand against a host beside its room. */
-const RULE_REASONS = ["constraint", "max_per_host", "apart", "together", "spread", "volume", "device", "port"] as const;
+const RULE_REASONS = [
+  ...["constraint", "max_per_host", "apart", "together", "spread", "volume", "device", "port"],
+  /** `rule` is a dimension that cannot be counted any more. */
+  "uncounted",
+] as const;
 
 /** Why one host cannot take a task: the first check that failed. `short` is how much more would be needed. */
 export const HostRejectionSchema = Type.Union([

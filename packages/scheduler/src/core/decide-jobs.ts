@@ -12,6 +12,7 @@ import {
   type ProjectName,
   type Result,
 } from "@berth/schema";
+import { crowdedOut } from "./dimensions.ts";
 import { neverFits } from "./quota.ts";
 import { missingSecret } from "./secrets.ts";
 import { quotaAmount } from "./sentences.ts";
@@ -159,7 +160,8 @@ export const decideSubmit = (state: ClusterState, submission: Submission): Resul
     const change = { project, job: name, jobVersion: version, limits, by, idempotencyKey, requestDigest };
     return ok({ action, version, records: [{ kind: "job_limits_changed", ...change }] });
   }
-  const refusal = missingSecret(state, spec) ?? exceedsQuota(state, spec) ?? tooMany(state, spec, job);
+  const refusal =
+    missingSecret(state, spec) ?? crowdedOut(state, spec) ?? exceedsQuota(state, spec) ?? tooMany(state, spec, job);
   if (refusal !== undefined) return err(refusal);
   return ok({
     action,

@@ -1,8 +1,9 @@
-import { DIMENSIONS } from "@berth/schema";
+import { DIMENSIONS, MAX_COUNTED } from "@berth/schema";
 import { describe, expect, it } from "vitest";
 import {
   createState,
   decideHello,
+  decideSubmit,
   dryRun,
   fold,
   imageOf,
@@ -18,13 +19,13 @@ const having = (more: Readonly<Record<string, number>>) => ({ ...resources(4000,
 const asking = (more: Readonly<Record<string, number>>) => ({
   requests: { ...resources(100, 64, 1), more: { ...more } },
 });
-const dozen = (of: string): Record<string, number> =>
-  Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`${of}${at}`, 1]));
+const named = (of: string): Record<string, number> =>
+  Object.fromEntries(Array.from({ length: MAX_COUNTED }, (_, at) => [`${of}${at}`, 1]));
 
 describe("further dimensions", () => {
   it("of which hosts name dozens leave room for one that a job asks for", () => {
     const world = new World();
-    for (const name of ["greedy", "worse", "worst"]) world.host(name, having(dozen(name)));
+    for (const name of ["greedy", "worse", "worst"]) world.host(name, having(named(name)));
     world.host("honest", having({ "license.matlab": 2 }));
     expect(world.state.dimensions).toEqual([...DIMENSIONS]);
     const spec = makeSpec("solve", { count: 3, ...asking({ "license.matlab": 1 }) });
@@ -40,14 +41,38 @@ describe("further dimensions", () => {
     expect(answer.sentence).toContain("honest lacks license.matlab (1 license.matlab short)");
   });
 
-  it("of which a job asks for a dozen leave room for ports", () => {
+  it("are refused to a job as soon as others have all places, and said to be the reason where it waits for them already", () => {
     const world = new World();
-    const more = { ...dozen("all"), diskBytes: 10, ports: 1 };
+    const places = named("all");
+    world.submit(makeSpec("early", asking({ late: 1 })));
+    world.host("h1", having(places));
+    world.submit(makeSpec("greedy", asking(places)));
+    expect(world.plan()).toHaveLength(1);
+    world.host("h2", having({ late: 1, diskBytes: 10 }));
+    expect(world.state.dimensions).toContain("diskBytes");
+    expect(world.plan()).toEqual([]);
+    const { outcome, sentence } = unwrap(why(world.state, "media" as never, "early" as never, 0, world.nowMs));
+    expect(sentence).toContain("h2 cannot be booked for late (a cluster counts 11 such amounts, taken by all0,");
+    expect(outcome).toMatchObject({ kind: "blocked", unblockedBy: [] });
+
+    const spec = makeSpec("late", asking({ late: 1, diskBytes: 1 }));
+    const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
+    const submission = { spec, by: "me", idempotencyKey: null, requestDigest: "" };
+    for (const answer of [decideSubmit(world.state, submission), dryRun(world.state, spec, env)]) {
+      if (answer.ok) throw new Error("it was taken");
+      expect(answer.error).toMatchObject({ code: "job.spec_invalid", errors: [{ pointer: "/resources" }] });
+      expect(answer.error.detail).toContain("late cannot be booked: a cluster counts 11 such amounts");
+    }
+  });
+
+  it("of which a job asks for as many as it may leave room for ports and disk", () => {
+    const world = new World();
+    const more = { ...named("all"), diskBytes: 10, ports: 1 };
     world.host("h1", having(more));
     const hello = makeHello(having(more), "session-0000000002");
     const capacity = { ...hello.capacity, ports: { first: 20_000, last: 20_000 } };
     world.append(unwrap(decideHello(world.state, host("h1"), { ...hello, capacity })));
-    world.submit(makeSpec("greedy", asking(dozen("all"))));
+    world.submit(makeSpec("greedy", asking(named("all"))));
     world.plan();
     world.submit(makeSpec("web", { ...asking({ ports: 1 }), ports: [{ name: "http", port: null }] }));
     expect(world.plan()).toEqual([expect.stringMatching(/^media\/web\[0\]#1 → h1 /)]);

@@ -3,11 +3,11 @@
  * they like: so one counts only when some host has it and some job has asked for it. A host that names a dozen others uses
  * up nothing, and nobody's plan costs more for it. Disk counts always, since volumes book it.
  */
-import { DISK, type JobSpec, type Resources } from "@berth/schema";
-import { learnNames, toVector } from "./feasibility.ts";
+import { DISK, problem, type JobSpec, type Problem, type Resources } from "@berth/schema";
+import { crowdedBy, learnNames, toVector } from "./feasibility.ts";
 import { leaveQueue, queueKeyOf, refreshQueue } from "./fold-tasks.ts";
 import { describeHost } from "./granted.ts";
-import type { MutableState } from "./state.ts";
+import type { ClusterState, MutableState } from "./state.ts";
 
 const asks = ({ more = {} }: Resources): string[] => Object.keys(more).filter((name) => (more[name] ?? 0) > 0);
 
@@ -54,6 +54,16 @@ export const newlyAsked = ({ dimensions, hosts }: MutableState, { requests }: Jo
   if (news.length === 0) return news;
   const all = [...hosts.values()];
   return news.filter((name) => all.some(({ allocatable }) => (allocatable.more?.[name] ?? 0) > 0));
+};
+
+/** What a job asks for and no host could ever be booked for, as others have taken the places. */
+export const crowdedOut = ({ dimensions }: ClusterState, { requests }: JobSpec): Problem | undefined => {
+  const asked = asks(requests);
+  const known = learnNames(dimensions, asked);
+  const left = asked.filter((name) => !known.includes(name));
+  if (left.length === 0) return undefined;
+  const message = `${left.join(", ")} cannot be booked: ${crowdedBy(known)}`;
+  return problem("job.spec_invalid", `resources: ${message}`, { errors: [{ pointer: "/resources", message }] });
 };
 
 /** A job asks for these now. */

@@ -17,7 +17,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { exceedsQuota, submitAction } from "./decide-jobs.ts";
-import { learnAsked, newlyAsked } from "./dimensions.ts";
+import { crowdedOut, learnAsked, newlyAsked } from "./dimensions.ts";
 import { planDaemon } from "./dry-run-daemon.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { copyOf } from "./hypothesis.ts";
@@ -257,7 +257,9 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
   const action = submitAction(state, spec);
   if (!action.ok) return action;
   const goesOn = action.value === "unchanged" || action.value === "change_limits";
-  const refusal = goesOn ? undefined : (missingSecret(state, spec) ?? exceedsQuota(state, spec));
+  const refusal = goesOn
+    ? undefined
+    : (missingSecret(state, spec) ?? crowdedOut(state, spec) ?? exceedsQuota(state, spec));
   if (refusal !== undefined) return err(refusal);
   const job = state.jobs.get(jobKey(spec.project, spec.name));
   const head = {

@@ -5,6 +5,7 @@
 import {
   deviceAskText,
   DIMENSIONS,
+  MAX_COUNTED,
   noResources,
   PORTS,
   portsIn,
@@ -14,7 +15,7 @@ import {
   type Resources,
 } from "@berth/schema";
 import { unfulfilled, type Wish } from "./devices.ts";
-import { BASE, STRIDE, type Vector } from "./vector.ts";
+import { BASE, KEPT, STRIDE, type Vector } from "./vector.ts";
 
 /** `names` says which dimension stands where. A new vector costs more than all that is done with most: `into` is used again. */
 export const toVector = (names: readonly string[], resources: Resources, into?: Vector): Vector => {
@@ -39,17 +40,21 @@ export const unknownIn = (
   return unknown === undefined ? null : { name: unknown, amount: more?.[unknown] ?? 0 };
 };
 
-/**
- * The dimensions that are known after these were added; the same array when there is nothing new. Names that somebody has made up
- * leave a place for ports.
- */
-export const learnNames = (names: readonly string[], more: readonly string[]): readonly string[] => {
-  const room = BASE - names.length;
-  const news = more.filter((name) => !names.includes(name)).sort();
-  const ports = news.includes(PORTS) && room > 0 ? [PORTS] : [];
-  const others = news.filter((name) => name !== PORTS);
-  const added = [...ports, ...others.slice(0, Math.max(0, names.includes(PORTS) ? room : room - 1))];
-  return added.length === 0 ? names : [...names, ...added];
+/** There is no place left for it, whatever hosts may have of it. */
+export const isCrowdedOut = (names: readonly string[], name: string): boolean =>
+  names.length + (KEPT.includes(name) ? 0 : KEPT.filter((kept) => !names.includes(kept)).length) >= BASE;
+
+/** The dimensions that are known after these were added; the same array when there is nothing new. */
+export const learnNames = (names: readonly string[], more: readonly string[]): readonly string[] =>
+  more
+    .filter((name) => !names.includes(name))
+    .sort((a, b) => Number(KEPT.includes(b)) - Number(KEPT.includes(a)) || (a < b ? -1 : 1))
+    .reduce((known, name) => (isCrowdedOut(known, name) ? known : [...known, name]), names);
+
+/** Who has taken the places. */
+export const crowdedBy = (names: readonly string[]): string => {
+  const made = names.slice(DIMENSIONS.length).filter((name) => !KEPT.includes(name));
+  return `a cluster counts ${MAX_COUNTED} such amounts, taken by ${made.join(", ")}`;
 };
 
 const combined = (names: Iterable<string>, amountOf: (name: string) => number): Pick<Resources, "more"> => {
@@ -135,7 +140,7 @@ export interface Request {
 
 type Refused =
   | Extract<HostRejection, { reason: "lost" | "exhausted" | "too_small" }>
-  | (Extract<HostRejection, { rule: string }> & { readonly reason: "device" });
+  | (Extract<HostRejection, { rule: string }> & { readonly reason: "device" | "uncounted" });
 
 /**
  * Why this host cannot take the request: its first failing check, or undefined when it can. `too_small` comes before
@@ -150,6 +155,7 @@ export const rejection = (
   if (!(daemon ? host.open : host.ready)) return { hostId, reason: "lost" };
   if (unknown !== null) {
     const { name, amount } = unknown;
+    if (isCrowdedOut(names, name)) return { hostId, reason: "uncounted", rule: name, actual: crowdedBy(names) };
     return { hostId, reason: "too_small", dimension: name, requested: amount, free: 0, short: amount };
   }
   const small = firstShort(host.allocatable, 0, request);

@@ -47,6 +47,8 @@ const NAMED_HOSTS = 5;
 export const rejectionPhrase = (refused: HostRejection): string => {
   if ("rule" in refused) {
     if (refused.reason === "volume") return `${refused.hostId} cannot mount the ${refused.rule} (${refused.actual})`;
+    if (refused.reason === "uncounted")
+      return `${refused.hostId} cannot be booked for ${refused.rule} (${refused.actual})`;
     if (refused.reason === "port") return `${refused.rule} of ${refused.hostId} ${refused.actual}`;
     return `${refused.hostId} is against the rule "${refused.rule}" (${refused.actual})`;
   }

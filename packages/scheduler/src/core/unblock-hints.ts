@@ -1,6 +1,6 @@
 /** What would let a request run that fits nowhere, by what each host has left and what its rules say. */
 import type { UnblockHint } from "@berth/schema";
-import { firstShort, type HostRoom } from "./feasibility.ts";
+import { firstShort, isCrowdedOut, type HostRoom } from "./feasibility.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { RuleRejection } from "./rule-check.ts";
 import type { Vector } from "./vector.ts";
@@ -49,7 +49,7 @@ export const unblockHints = (
   names: readonly string[],
   sight: VolumeSight,
 ): UnblockHint[] => {
-  if (unknown !== null) return [{ kind: "add_host" }];
+  if (unknown !== null) return isCrowdedOut(names, unknown.name) ? [] : [{ kind: "add_host" }];
   const free: { readonly hint: UnblockHint; readonly share: number }[] = [];
   const reduced = new Map<string, number>();
   for (const { room, rule } of seen) {
