@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { PortGrant, PortRange } from "@berth/schema";
+import type { LogRecord, PortAsk, PortGrant, PortRange } from "@berth/schema";
 import { decideHello, desiredFor, dryRun, planEvaluations, validatePlan, why, whyNot } from "./index.ts";
 import { host, makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
@@ -168,6 +168,33 @@ describe("ports of hosts", () => {
     expect(check(9101)).toEqual({ ok: true, value: undefined });
     const verdict = check(9100);
     expect(verdict.ok ? [] : verdict.error).toContain("h1: media/thief[0] is given port 9100, which is taken");
+  });
+
+  it("are not kept for whoever could not have them: they stay another's, go to another, or are the host's to give", () => {
+    const world = crowded();
+    const small = { requests: { ...resources(500, 64, 1), more: { ports: 1 } } };
+    world.submit(asking("kept", { metrics: 9100 }, 1, small));
+    const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
+    const { records } = planEvaluations(world.state, env, { maxPlacements: 10 });
+    const check = (more: readonly LogRecord[] = []) => {
+      const verdict = validatePlan(world.state, [...records, ...more]);
+      return verdict.ok ? [] : verdict.error;
+    };
+    expect(records.map(({ kind }) => kind)).toEqual(["room_reserved"]);
+    expect(check()).toEqual([]);
+    // As if the job had asked for other numbers when the plan was made.
+    const asksFor = (job: string, port: number) => {
+      const { spec } = world.state.jobs.get(`media/${job}` as never) as { spec: { ports: PortAsk[] } };
+      spec.ports = [{ name: "metrics", port }];
+    };
+    asksFor("kept", 20_001);
+    expect(check()).toEqual(["h1: media/kept[0] is to have port 20001, which is the host's to give"]);
+    asksFor("kept", 9100);
+    world.submit(asking("also", { metrics: 9100 }, 1, small));
+    const twice = records.flatMap((record) =>
+      record.kind === "room_reserved" ? [{ ...record, job: "also" as never, victims: [] }] : [],
+    );
+    expect(check(twice)).toEqual(["h1: media/also[0] is to have port 9100, which is taken"]);
   });
 
   it("that a plan gives wrongly are refused", () => {

@@ -19,11 +19,12 @@ import type { HostRecord, JobRecord, MutableState } from "./state.ts";
 
 /** Those that its allocations have, and those that are said by whoever else is to come there. */
 export const portsTakenOn = (
-  host: HostRecord,
+  { allocations }: { readonly allocations: Iterable<{ readonly ports?: readonly PortGrant[] }> },
   coming: readonly { readonly job: Pick<JobRecord, "spec"> }[],
 ): Set<number> => {
-  const all = [...host.allocations, ...coming.map(({ job }) => job.spec)];
-  return new Set(all.flatMap(({ ports = [] }) => ports.flatMap(({ port }) => port ?? [])));
+  const given = [...allocations].flatMap(({ ports = [] }) => ports.map(({ port }) => port));
+  const said = coming.flatMap(({ job }) => job.spec.ports?.flatMap(({ port }) => port ?? []) ?? []);
+  return new Set([...given, ...said]);
 };
 
 /** The lowest numbers that nobody has; they are taken from then on. */
@@ -88,3 +89,15 @@ export const wrongPorts = (
   });
   return wrong;
 };
+
+/** And with those that a task says for which room is to be kept there; counts them. The others it gets when it is placed. */
+export const wrongKept = (host: HostRecord, { ports = [] }: Pick<JobSpec, "ports">, taken: Set<number>): string[] =>
+  ports.flatMap(({ port }) => {
+    if (port === null) return [];
+    const isGivenOut = isInRange(host.capacity?.ports, port);
+    const isTaken = taken.has(port);
+    taken.add(port);
+    return isGivenOut || isTaken
+      ? [`is to have port ${port}, which is ${isTaken ? "taken" : "the host's to give"}`]
+      : [];
+  });

@@ -26,10 +26,11 @@ import { lookupOf } from "./attributes.ts";
 import { takesDaemons } from "./daemons.ts";
 import { addResources, rejection, type HostRoom } from "./feasibility.ts";
 import { isGivenUp, runningOf } from "./patience.ts";
-import { portsTakenOn, wrongPorts } from "./ports.ts";
-import { claimOf, QuotaBook, wholeOf } from "./quota.ts";
+import { portsTakenOn, wrongKept, wrongPorts } from "./ports.ts";
+import type { Reservation } from "./reservations.ts";
 import type { Rules } from "./rules.ts";
-import { inside, type ClusterState, type HostRecord } from "./state.ts";
+import { inside, type AllocationRecord, type ClusterState, type HostRecord } from "./state.ts";
+import { checkBudgets, checkGangs, checkQuotas } from "./validate-jobs.ts";
 import { count, readingOf } from "./validate-room.ts";
 import { countGrants, devicesLeftOn, wrongGrants, wrongPlaced, type DevicesLeft } from "./validate-devices.ts";
 import { addRow } from "./vector.ts";
@@ -130,71 +131,6 @@ const checkKept = (checking: Checking, record: Kept): void => {
     known.stopped += 1;
     known.by.add(key);
     victims.set(victim.key, known);
-  }
-};
-
-/** Counted from the tasks themselves, as budgets are meant: what runs afterwards, and what is away. */
-const checkBudgets = ({ state, jobs, victims, wrong }: Checking): void => {
-  for (const [key, { by, stopped }] of victims) {
-    const before = wrong.length;
-    const job = state.jobs.get(key);
-    const { minAvailable, maxUnavailable } = job?.spec.disruption ?? {};
-    if (job === undefined) continue;
-    const { pending, starting, running, stopping } = job.counts;
-    const away = (job.spec.kind !== "batch" ? pending + starting + stopping : stopping) + stopped;
-    if (minAvailable !== undefined && running - stopped < minAvailable)
-      wrong.push(`${key}: ${running - stopped} tasks would go on running, its budget asks for ${minAvailable}`);
-    if (maxUnavailable !== undefined && away > maxUnavailable)
-      wrong.push(`${key}: ${away} tasks would be away, its budget allows ${maxUnavailable}`);
-    if (wrong.length > before) for (const taker of by) jobs.add(taker);
-  }
-};
-
-/** In the order of the plan: nothing in it takes a project beyond its quota. The sums are the state's own. */
-const checkQuotas = ({ state, jobs, wrong }: Checking, records: readonly LogRecord[]): void => {
-  const inner = inside(state);
-  if (inner.projects.size === 0) return;
-  const quotas = new QuotaBook(inner);
-  for (const record of records) {
-    const one =
-      record.kind === "allocation_placed" ? record.placement : record.kind === "room_reserved" ? record : null;
-    const job = one === null ? undefined : inner.jobs.get(jobKey(one.project, one.job));
-    const task = one === null ? undefined : job?.tasks[one.index];
-    // What was kept for it is counted already.
-    if (job === undefined || task === undefined || job.reserved.has(task.index)) continue;
-    const claim = record.kind === "room_reserved" ? wholeOf(claimOf(inner, job, task)) : claimOf(inner, job, task);
-    const short = quotas.shortOf(claim);
-    if (short !== undefined) {
-      wrong.push(`${job.key}[${task.index}]: ${short.dimension} of its project would be ${short.short} over its quota`);
-      jobs.add(job.key);
-    }
-    quotas.draw(claim);
-  }
-};
-
-/** A gang runs as a whole or not at all. */
-const checkGangs = (checking: Checking, records: readonly LogRecord[]): void => {
-  const placed = new Map<JobKey, number>();
-  for (const record of records) {
-    const one =
-      record.kind === "allocation_placed" ? record.placement : record.kind === "room_reserved" ? record : null;
-    if (one === null) continue;
-    const key = jobKey(one.project, one.job);
-    placed.set(key, (placed.get(key) ?? 0) + 1);
-  }
-  for (const [key, count] of placed) {
-    const job = checking.state.jobs.get(key);
-    if (job?.spec.gangMin === undefined) continue;
-    const over = job.tasks.filter(({ status }) => status !== "open").length;
-    const needs = job.spec.gangMin - over;
-    let holds = count;
-    for (const { active } of job.tasks) {
-      const allocation = active === null ? undefined : checking.state.allocations.get(active);
-      if (allocation?.jobVersion === job.version && allocation.desired === "run") holds += 1;
-    }
-    if (holds >= needs) continue;
-    checking.wrong.push(`${key}: ${holds} tasks of a gang that needs ${needs}`);
-    checking.jobs.add(key);
   }
 };
 
@@ -303,19 +239,29 @@ const checkHost = (checking: Checking, hostId: HostId): void => {
     lookup ??= lookupOf(host);
     checkRules(checking, host, placement, rules, lookup);
   }
-  checkRoomKept(checking, host, room, devices);
+  checkRoomKept(checking, host, others, { room, devices });
 };
 
 /** With the victims gone, and all that is being stopped already, whoever is to have their room must fit. */
-const checkRoomKept = (checking: Checking, host: HostRecord, room: HostRoom, devices: DevicesLeft): void => {
+const checkRoomKept = (
+  checking: Checking,
+  host: HostRecord,
+  others: readonly Reservation[],
+  { devices, room }: { readonly devices: DevicesLeft; readonly room: HostRoom },
+): void => {
   const { state, wrong, kept, reading } = checking;
   const records = kept.get(host.id) ?? [];
   if (records.length === 0) return;
-  for (const { desired, devices: granted = [], id, spec } of host.allocations) {
-    if (desired !== "stop" && !checking.stopped.has(id)) continue;
-    count(room.free, reading.asked(spec.requests), 1);
-    countGrants(devices, granted, -1);
+  const stay: AllocationRecord[] = [];
+  for (const allocation of host.allocations) {
+    const { desired, devices: granted = [], id, spec } = allocation;
+    if (desired !== "stop" && !checking.stopped.has(id)) stay.push(allocation);
+    else {
+      count(room.free, reading.asked(spec.requests), 1);
+      countGrants(devices, granted, -1);
+    }
   }
+  const ports = portsTakenOn({ allocations: [...stay, ...(checking.load.get(host.id) ?? [])] }, others);
   for (const record of records) {
     const spec = state.jobs.get(jobKey(record.project, record.job))?.spec;
     if (spec === undefined) continue;
@@ -326,6 +272,7 @@ const checkRoomKept = (checking: Checking, host: HostRecord, room: HostRoom, dev
     const grants = record.devices ?? [];
     for (const what of wrongGrants(devices, spec.devices ?? [], grants, false))
       wrong.push(`${host.id}: ${name} ${what}`);
+    for (const what of wrongKept(host, spec, ports)) wrong.push(`${host.id}: ${name} ${what}`);
     countGrants(devices, grants, 1);
     count(room.free, asking, -1);
   }
