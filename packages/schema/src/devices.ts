@@ -46,6 +46,8 @@ export const DeviceSchema = Type.Object(
     has: amounts,
     /** Its processors, of which as many as it has `cpus` are given out by number. */
     cpus: Type.Optional(CpuListSchema),
+    /** Id of the cell (CELL_KIND) that it is attached to, also where the host gives out no cells. */
+    cell: Type.Optional(DeviceIdSchema),
   },
   strict,
 );

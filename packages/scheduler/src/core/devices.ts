@@ -4,7 +4,7 @@
  * so that everything that adds and subtracts vectors (ledgers, ends, promises, victims) knows devices without knowing it.
  * Only the question of fit, and the choice, have to look at devices one by one.
  */
-import type { Device, DeviceAsk, DeviceGrant } from "@berth/schema";
+import { CELL_KIND, type Device, type DeviceAsk, type DeviceGrant } from "@berth/schema";
 import { BASE, STRIDE, type Vector } from "./vector.ts";
 
 /** Where columns are, of all hosts alike. Grows only, in the order in which devices become known. */
@@ -211,22 +211,64 @@ export const goodFor = (room: DeviceRoom, wishes: readonly Wish[], good: Good): 
   }
 };
 
+/** The cell of processors that a device is, or is attached to. */
+export type CellOf = (kind: string, ordinal: number) => string | undefined;
+
+/** Of these devices, or undefined where none says one: then there is nothing to keep together. */
+export const cellsOf = (devices: readonly Device[]): CellOf | undefined => {
+  if (devices.every(({ cell }) => cell === undefined)) return undefined;
+  const cells = new Map<string, string>();
+  eachDevice(devices, ({ kind, id, cell }, ordinal) => {
+    const its = kind === CELL_KIND ? id : cell;
+    if (its !== undefined) cells.set(`${kind}/${ordinal}`, its);
+  });
+  return (kind, ordinal) => cells.get(`${kind}/${ordinal}`);
+};
+
+/** Devices that could fulfil a wish, the best of them first. */
+interface Able {
+  readonly wish: Wish;
+  readonly ordinals: number[];
+}
+
+/** Those of the cell that can give most of all wishes come first; of equals it is the one of the best devices. */
+const gather = (able: readonly Able[], cellOf: CellOf): void => {
+  const isIn = (cell: string, { ask }: Wish, ordinal: number): boolean => cellOf(ask.kind, ordinal) === cell;
+  const all = able.flatMap(({ wish, ordinals }) => ordinals.map((ordinal) => cellOf(wish.ask.kind, ordinal)));
+  let [best, most] = ["", 0];
+  for (const cell of new Set(all.filter((one) => one !== undefined))) {
+    let gives = 0;
+    for (const { wish, ordinals } of able)
+      gives += Math.min(wish.count, ordinals.filter((ordinal) => isIn(cell, wish, ordinal)).length);
+    if (gives > most) [best, most] = [cell, gives];
+  }
+  for (const { wish, ordinals } of able)
+    ordinals.sort((a, b) => Number(isIn(best, wish, b)) - Number(isIn(best, wish, a)));
+};
+
 /**
  * Chooses devices and calls with every column that is taken from, and how much; false when there are too few. The
- * fullest that will do first: what is begun is finished before another is.
+ * fullest that will do first: what is begun is finished before another is. With `cellOf` they are of one cell where that is
+ * possible, whatever is begun elsewhere.
  */
 export const choose = (
   room: DeviceRoom,
   wishes: readonly Wish[],
   take: (column: number, amount: number, wish: Wish, ordinal: number) => void,
+  cellOf?: CellOf,
 ): boolean => {
+  const able: Able[] = [];
   for (const wish of wishes) {
-    const able = ableFor(room, wish);
-    if (able.length < wish.count) return false;
+    const ordinals = ableFor(room, wish);
+    if (ordinals.length < wish.count) return false;
     const first = wish.amounts[0] as Wish["amounts"][number];
     const left = (ordinal: number): number => room.free[room.from + (first.columns[ordinal] as number)] as number;
-    able.sort((a, b) => left(a) - left(b) || a - b);
-    for (const ordinal of able.slice(0, wish.count)) {
+    ordinals.sort((a, b) => left(a) - left(b) || a - b);
+    able.push({ wish, ordinals });
+  }
+  if (cellOf !== undefined) gather(able, cellOf);
+  for (const { wish, ordinals } of able) {
+    for (const ordinal of ordinals.slice(0, wish.count)) {
       for (const { each, columns } of wish.amounts) take(columns[ordinal] as number, each, wish, ordinal);
     }
   }

@@ -19,6 +19,7 @@ import { bestForImage, explainWithImage, type ImageSlots } from "./choose-for-im
 import { bestFew, bestOf } from "./choose-host.ts";
 import type { Mix } from "./demand.ts";
 import {
+  cellsOf,
   choose,
   createDeviceLayout,
   grantsOf,
@@ -359,14 +360,15 @@ export const createHostIndex = (
         from: within === undefined ? slot * STRIDE : 0,
         ...modelsOf(slot),
       };
-      const isWhole = choose(room, wishes, (column, amount, wish, ordinal) => {
+      const devices = devicesOf[slot] ?? [];
+      const take = (column: number, amount: number, wish: Wish, ordinal: number): void => {
         request[column] = amount;
         chosen.set(`${wish.ask.kind}/${ordinal}`, { wish, ordinal });
-      });
-      if (!isWhole) return undefined;
+      };
+      if (!choose(room, wishes, take, cellsOf(devices))) return undefined;
       return {
         requestClass: bookedAs(requestClass, request),
-        devices: grantsOf(devicesOf[slot] ?? [], [...chosen.values()]),
+        devices: grantsOf(devices, [...chosen.values()]),
       };
     },
     setNow: (nowMs) => {

@@ -1,6 +1,6 @@
 /** What devices this machine has: those that were named, NVIDIA's by its driver's own list, and the cells of its processors. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { CELL_KIND, cpuList, cpuNumbers } from "@berth/schema";
 import { wholeDevice, type HostDevice, type NamedDevice } from "../../core/devices.ts";
 
@@ -8,8 +8,13 @@ import { wholeDevice, type HostDevice, type NamedDevice } from "../../core/devic
 export interface DevicePlaces {
   readonly nodes: string;
   readonly nvidia: string;
+  readonly sys: string;
 }
-const PLACES: DevicePlaces = { nodes: "/sys/devices/system/node", nvidia: "/proc/driver/nvidia/gpus" };
+const PLACES: DevicePlaces = {
+  nodes: "/sys/devices/system/node",
+  nvidia: "/proc/driver/nvidia/gpus",
+  sys: "/sys",
+};
 
 /** Of a device number as stat(2) gives it: gnu_dev_major and gnu_dev_minor. */
 const numberOf = (rdev: number): { readonly major: number; readonly minor: number } => {
@@ -29,13 +34,31 @@ const nodeOf = (path: string): HostDevice["nodes"][number] => {
   return { path, type, ...numberOf(found.rdev), mode: 0o666 };
 };
 
-export const namedDevices = (named: readonly NamedDevice[]): HostDevice[] =>
-  named.map((one) => ({ device: wholeDevice(one), nodes: one.paths.map(nodeOf) }));
+/** The cell that the first of these is attached to which says one: itself, or what it is a part of. */
+const cellOf = (places: readonly string[]): { readonly cell?: string } => {
+  for (const place of places) {
+    if (!existsSync(place)) continue;
+    for (let at = realpathSync(place); at.includes("/devices/"); at = dirname(at)) {
+      const file = join(at, "numa_node");
+      const said = existsSync(file) ? readFileSync(file, "utf8").trim() : "";
+      // -1: the firmware does not tell.
+      if (/^\d+$/u.test(said)) return { cell: said };
+    }
+  }
+  return {};
+};
+
+export const namedDevices = (named: readonly NamedDevice[], { sys } = PLACES): HostDevice[] =>
+  named.map((one) => {
+    const nodes = one.paths.map(nodeOf);
+    const places = nodes.map(({ type, major, minor }) => join(sys, "dev", type, `${major}:${minor}`));
+    return { device: { ...wholeDevice(one), ...cellOf(places) }, nodes };
+  });
 
 /** Beside each GPU: what all of its users need, as far as it is there. */
 const NVIDIA_SHARED = ["/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset"];
 
-export const nvidiaDevices = ({ nvidia }: DevicePlaces = PLACES): HostDevice[] => {
+export const nvidiaDevices = ({ nvidia, sys }: DevicePlaces = PLACES): HostDevice[] => {
   if (!existsSync(nvidia)) return [];
   return readdirSync(nvidia).flatMap((address): HostDevice[] => {
     const text = readFileSync(join(nvidia, address, "information"), "utf8");
@@ -48,7 +71,8 @@ export const nvidiaDevices = ({ nvidia }: DevicePlaces = PLACES): HostDevice[] =
       ?.replaceAll(/[^A-Za-z0-9 ._/+-]/gu, "")
       .slice(0, 64);
     const named = { kind: "gpu", id: minor, paths: [], ...(model === undefined ? {} : { model }) };
-    return [{ device: wholeDevice(named), nodes, nvidia: of("GPU UUID") ?? minor }];
+    const device = { ...wholeDevice(named), ...cellOf([join(sys, "bus/pci/devices", address.toLowerCase())]) };
+    return [{ device, nodes, nvidia: of("GPU UUID") ?? minor }];
   });
 };
 
