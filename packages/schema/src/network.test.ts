@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { parseJobDocument } from "./job-parse.ts";
 import { parseNetwork } from "./network.ts";
+import { changeQuota } from "./project-parse.ts";
+import type { QuotaChange } from "./project.ts";
 
 const document = (resources: object) => ({
   ...{ name: "n", kind: "service", image: "builtin://busybox", command: ["sh"] },
@@ -61,3 +63,22 @@ test.each(["", "1Gi", "egress", "egress=", "up=1G", "egress=1G,egress=2G", "egre
   "--network %s is refused in words",
   (text) => expect(parseNetwork(text)).toMatchObject({ ok: false, error: expect.stringMatching(/\w{4}/u) }),
 );
+
+test("a quota of bandwidth is said as a job says it, taken away by null, and never said twice", () => {
+  const changed = (change: QuotaChange, before = {}) => {
+    const quota = changeQuota(before, change);
+    return quota.ok ? quota.value : quota.error.map(({ message, pointer }) => `${pointer} ${message}`);
+  };
+  expect(changed({ network: { ingress: "1.5 Gbit/s", egress: "200Mbit" } }, { tasks: 3 })).toEqual({
+    ...{ tasks: 3, more: { netIngressBits: 1_500_000_000, netEgressBits: 200_000_000 } },
+  });
+  expect(changed({ network: { egress: 0 } })).toEqual({ more: { netEgressBits: 0 } });
+  expect(changed({ network: { egress: null } }, { more: { netEgressBits: 5000 } })).toEqual({});
+  expect(changed({ network: { egress: 100, ingress: "2Gi" } })).toEqual([
+    expect.stringContaining("/quota/network/ingress"),
+    "/quota/network/egress must be between 1k and 100T bits per second",
+  ]);
+  expect(changed({ network: { egress: "1G" }, more: { netEgressBits: 1 } })).toEqual([
+    "/quota/network/egress is said twice, see more.netEgressBits",
+  ]);
+});

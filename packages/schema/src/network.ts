@@ -9,7 +9,7 @@ import { parseBits } from "./units.ts";
 
 export const NETWORK = { ingress: "netIngressBits", egress: "netEgressBits" } as const;
 type Way = keyof typeof NETWORK;
-const WAYS = Object.keys(NETWORK) as readonly Way[];
+export const WAYS = Object.keys(NETWORK) as readonly Way[];
 
 /** A bare 100 is nobody's bandwidth, but a unit that was forgotten. */
 const MIN_BITS = 1_000;
@@ -25,6 +25,12 @@ export const NetworkDocumentSchema = Type.Object(
   { additionalProperties: false, description: "bandwidth of its host's link; booked, and not enforced" },
 );
 type NetworkDocument = Static<typeof NetworkDocumentSchema>;
+
+/** Of a request, or of a limit, which may be none at all. */
+export const parseBandwidthLimit = (input: string | number): Result<number, string> => {
+  const bits = parseBits(input);
+  return bits.ok && bits.value === 0 ? bits : bandwidth(input);
+};
 
 const bandwidth = (input: string | number): Result<number, string> => {
   const bits = parseBits(input);

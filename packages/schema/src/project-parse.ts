@@ -1,5 +1,6 @@
 /** Quotas as people write them → as Berth keeps them, with everything that is wrong at once. */
 import { DocumentErrors } from "./job-errors.ts";
+import { NETWORK, parseBandwidthLimit, WAYS } from "./network.ts";
 import { quotaEntries, type Quota, type QuotaChange } from "./project.ts";
 import type { FieldError } from "./problem.ts";
 import { DIMENSIONS, MAX_FURTHER } from "./resources.ts";
@@ -31,8 +32,17 @@ const amountsOf = ({ more = {}, ...change }: QuotaChange): Result<Amounts, Field
       errors.add(`/quota/more/${name}`, "is limited by its own field");
     else amounts.set(name, amount);
   }
-  if (change.disk !== undefined && amounts.has(DISK)) errors.add("/quota/disk", `is said twice, see more.${DISK}`);
-  take(DISK, "disk", change.disk, parseBytes);
+  const own = [
+    { name: DISK, at: "disk", given: change.disk, parse: parseBytes },
+    ...WAYS.map((way) => {
+      const [name, at] = [NETWORK[way], `network/${way}`];
+      return { name, at, given: change.network?.[way], parse: parseBandwidthLimit };
+    }),
+  ];
+  for (const { at, given, name, parse } of own) {
+    if (given !== undefined && amounts.has(name)) errors.add(`/quota/${at}`, `is said twice, see more.${name}`);
+    take(name, at, given, parse);
+  }
   return errors.list.length === 0 ? ok(amounts) : err([...errors.list]);
 };
 

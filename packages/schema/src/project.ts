@@ -56,6 +56,10 @@ const QUOTA = {
   pids: many("processes and threads that they request together"),
   disk: quantity("disk space that they request together, volumes not counted: 100Gi"),
 };
+const NETWORK_QUOTA = {
+  ingress: quantity("bits per second that they request together: 2G"),
+  egress: quantity("bits per second that they request together: 500M"),
+};
 const orNone = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
 const further = Type.String({ pattern: FURTHER_DIMENSION });
 const furtherOptions = { additionalProperties: false, maxProperties: MAX_FURTHER } as const;
@@ -67,6 +71,12 @@ export const QuotaDocumentSchema = Type.Object(
     memory: Type.Optional(QUOTA.memory),
     pids: Type.Optional(QUOTA.pids),
     disk: Type.Optional(QUOTA.disk),
+    network: Type.Optional(
+      Type.Object(
+        { ingress: Type.Optional(NETWORK_QUOTA.ingress), egress: Type.Optional(NETWORK_QUOTA.egress) },
+        strict,
+      ),
+    ),
     more: Type.Optional(Type.Record(further, whole, furtherOptions)),
   },
   strict,
@@ -81,6 +91,15 @@ export const QuotaChangeSchema = Type.Object(
     memory: Type.Optional(orNone(QUOTA.memory)),
     pids: Type.Optional(orNone(QUOTA.pids)),
     disk: Type.Optional(orNone(QUOTA.disk)),
+    network: Type.Optional(
+      Type.Object(
+        {
+          ingress: Type.Optional(orNone(NETWORK_QUOTA.ingress)),
+          egress: Type.Optional(orNone(NETWORK_QUOTA.egress)),
+        },
+        strict,
+      ),
+    ),
     more: Type.Optional(Type.Record(further, orNone(whole), furtherOptions)),
   },
   strict,

@@ -53,6 +53,10 @@ test("set takes limits away with none, and asks what shall be changed", async ()
   expect((await berth(handler, ["set", "media", "--quota", "memory=none,gpu=none"])).status).toBe(0);
   expect(sent()).toEqual({ quota: { memory: null, more: { gpu: null } } });
   await api?.close();
+  const network = "network.ingress=none,network.egress=200Mbit";
+  expect((await berth(handler, ["set", "media", "--quota", network])).status).toBe(0);
+  expect(sent()).toEqual({ quota: { network: { ingress: null, egress: "200Mbit" } } });
+  await api?.close();
   for (const words of [
     ["set", "media"],
     ["set", "media", "--quota", "cpu"],

@@ -49,24 +49,32 @@ export const registerProject: Register = (program, host) => {
 
 type Amounts = Readonly<Record<string, unknown>>;
 const FIXED = ["tasks", "cpu", "memory", "pids", "disk"];
+const WAYS: Readonly<Record<string, string>> = { "network.ingress": "ingress", "network.egress": "egress" };
 const WHOLE = ["tasks", "pids"];
 
-/** `cpu=16,memory=64Gi,gpu=2`; `none` for no limit. Sizes and CPUs are read by the API, which knows how. */
+/** `cpu=16,memory=64Gi,gpu=2`; `none` for no limit. Sizes, rates and CPUs are read by the API, which knows how. */
 const collectQuota = (text: string, before: Amounts = {}): Amounts => {
   const quota: Record<string, unknown> = { ...before };
   const more: Record<string, unknown> = { ...(before["more"] as Amounts | undefined) };
+  const network: Record<string, unknown> = { ...(before["network"] as Amounts | undefined) };
   for (const part of text.split(",")) {
     const match = /^([A-Za-z][A-Za-z0-9._-]*)=([A-Za-z0-9.]+)$/.exec(part.trim());
     const [, name = "", value = ""] = match ?? [];
     const isFixed = FIXED.includes(name);
-    const isNumber = !isFixed || WHOLE.includes(name);
+    const way = Object.hasOwn(WAYS, name) ? WAYS[name] : undefined;
+    const isNumber = way === undefined && (!isFixed || WHOLE.includes(name));
     if (match === null || (isNumber && value !== "none" && !/^\d{1,15}$/.test(value)))
       throw new InvalidArgumentError("write it like cpu=16,memory=64Gi,tasks=200,gpu=2; none takes a limit away");
     const amount = value === "none" ? null : isNumber ? Number(value) : value;
     if (isFixed) quota[name] = amount;
-    else more[name] = amount;
+    else if (way === undefined) more[name] = amount;
+    else network[way] = amount;
   }
-  return Object.keys(more).length === 0 ? quota : { ...quota, more };
+  return {
+    ...quota,
+    ...(Object.keys(network).length > 0 && { network }),
+    ...(Object.keys(more).length > 0 && { more }),
+  };
 };
 
 const withFields = (command: Command): Command =>
@@ -74,7 +82,7 @@ const withFields = (command: Command): Command =>
     .addOption(
       new Option(
         "--quota <amounts>",
-        "tasks, cpu, memory, pids, disk or what else hosts have, at a time: cpu=16,tasks=200",
+        "tasks, cpu, memory, pids, disk, network.egress or what else hosts have, at a time: cpu=16,tasks=200",
       ).argParser(collectQuota),
     )
     .addOption(
