@@ -13,6 +13,7 @@ import { Exit, Failure } from "../failure.ts";
 import { say, type Io, type Sink } from "../io.ts";
 import { printDocument, type Format } from "../output/format.ts";
 import { createProgress, type Progress } from "../output/progress.ts";
+import { countsText } from "../output/columns.ts";
 import { endLine, isTerminalJob, wantedOf } from "../output/progress-text.ts";
 import { plainLine } from "../output/style.ts";
 
@@ -89,7 +90,7 @@ const watch = async (
       last = seen;
       await output?.update(seen);
       if (output === undefined || !output.hasBegun()) await progress.update(seen);
-      if (seen.spec.kind !== "batch" && seen.tasks.running === wantedOf(seen)) return seen;
+      if (seen.spec.kind !== "batch" && isSettled(seen)) return seen;
     }
     return last;
   } finally {
@@ -97,6 +98,10 @@ const watch = async (
     await bringing;
   }
 };
+
+/** As many run as should, or as ever will: the others are over for good. */
+const isSettled = (job: JobView): boolean =>
+  job.tasks.running === wantedOf(job) || job.tasks.pending + job.tasks.starting + job.tasks.stopping === 0;
 
 interface Output {
   /** Looks for attempts that have not been followed yet. */
@@ -159,6 +164,11 @@ const createOutput = (io: Io, client: Client, job: JobView, progress: Progress, 
 /** The last words, and the exit status. */
 const conclude = async (io: Io, client: Client, job: JobView): Promise<number> => {
   const { colors } = io.err;
+  if (!isTerminalJob(job) && job.tasks.failed > 0) {
+    await say(io, `${job.name} is not up, and what has failed is not tried again: ${countsText(job)}`);
+    await blame(io, client, job);
+    return Exit.failed;
+  }
   if (!isTerminalJob(job)) {
     const where =
       job.spec.kind === "daemon" && job.tasks.running === 0

@@ -174,6 +174,24 @@ describe("run", () => {
     expect(err).toContain("hello is up: 2 running. Its output: berth logs -f hello");
   });
 
+  test("of a service or a daemon ends when the rest has failed for good, and says of what", async () => {
+    const exit = exitOf({ code: 3 });
+    for (const kind of ["service", "daemon"] as const) {
+      const document = kind === "daemon" ? { name: "hello", kind } : { name: "hello", kind, replicas: 3 };
+      const states = [
+        jobView({ document, tasks: { starting: 2, pending: 1 } }),
+        jobView({ document, tasks: { running: 1, pending: 1, failed: 1 } }),
+        jobView({ document, tasks: { running: 2, failed: 1 } }),
+      ];
+      const bad = [allocationView({ number: 1, index: 1, state: "exited", exit })];
+      const { status, err } = await run(cluster(states, bad), [], DOCUMENT.replace("batch", kind));
+      expect([kind, status]).toEqual([kind, 1]);
+      expect(err).toContain("hello is not up, and what has failed is not tried again: 2 running, 1 failed\n");
+      expect(err).toContain("  hello[1] exited with 3 on h-01\ntry: berth logs 'hello[1]'\n");
+      await api?.close();
+    }
+  });
+
   test("detached prints the job's name and does not wait", async () => {
     const { status, out, err } = await run(cluster([pending]), ["--detach"]);
     expect({ status, out, err }).toEqual({ status: 0, out: "default/hello\n", err: "default/hello accepted\n" });

@@ -93,6 +93,42 @@ describe("a daemon", () => {
     expect(hostsOf(world, "log")).toEqual(["h1", "h2"]);
   });
 
+  it("goes on where its host matches again before a plan has stopped it, and not where it is an old version", () => {
+    const world = threeHosts();
+    world.submit(daemon("log", ofZone("a")));
+    world.plan();
+    const before = world.active("log", 0);
+    relabel(world, "h1", "b");
+    relabel(world, "h1", "a");
+    expect(world.plan()).toEqual([]);
+    expect(world.active("log", 0)).toBe(before);
+    world.submit(daemon("log", { ...ofZone("a"), command: ["false"] }));
+    relabel(world, "h1", "b");
+    relabel(world, "h1", "a");
+    expect(world.plan()).toEqual(["stop media/log[0] on h1: job_replaced", "stop media/log[1] on h2: job_replaced"]);
+  });
+
+  it("is kept no room: of what is as important it waits for the room, and why says so", () => {
+    const world = new World();
+    world.host("h1", resources(2000, 4096));
+    const half = { requests: resources(500, 512, 10) };
+    world.submit(makeSpec("work", { ...half, count: 4 }));
+    world.plan();
+    world.submit(daemon("log", { requests: resources(1500, 512, 10) }));
+    world.submit(makeSpec("next", { ...half, count: 4 }));
+    world.exit("work", 0, 0);
+    // What stands behind it is not kept from room that is too small for it.
+    expect(world.plan()).toEqual([expect.stringMatching(/^media\/next\[0\]#1 → h1 /)]);
+    const { outcome, sentence } = unwrap(why(world.state, "media" as never, "log" as never, 0, world.nowMs));
+    expect(sentence).toBe("0 of 1 host can take media/log[0]: h1 lacks cpu (1.5 CPUs short)");
+    expect(outcome).toMatchObject({
+      unblockedBy: expect.arrayContaining([{ kind: "raise_priority", above: "production", victims: 3 }]),
+    });
+    const system = { band: "system", level: 50 } as const;
+    world.submit(daemon("log", { requests: resources(1500, 512, 10), priority: system }));
+    expect(world.plan()).toEqual([expect.stringMatching(/^keep h1 for media\/log\[0\]: stop /)]);
+  });
+
   it("gives the index of a host that was removed to the next one", () => {
     const world = threeHosts();
     world.submit(daemon("log"));

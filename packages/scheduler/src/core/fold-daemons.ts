@@ -1,7 +1,7 @@
 /** What becomes of the tasks of daemons when a host has changed: see daemons.ts. */
 import type { AllocationId } from "@berth/schema";
 import { retire, standsOn, takesDaemons, wantingFor } from "./daemons.ts";
-import { changeTask, refreshWanting, stopSoon, type Folding } from "./fold-tasks.ts";
+import { changeTask, refreshWanting, stopNoMore, stopSoon, type Folding } from "./fold-tasks.ts";
 import type { MutableHost, MutableJob, MutableState, MutableTask } from "./state.ts";
 
 const freshTask = (index: number): MutableTask => ({
@@ -53,8 +53,11 @@ const follow = (folding: Folding, job: MutableJob, host: MutableHost): void => {
     if (stands && task.status === "stopped") task.status = "open";
     else if (!stands && task.status === "open" && task.active === null) retire(state, job, task);
   });
+  const { active } = task;
+  if (active === null) return;
   // A host that is silent, or drains, is not one that it may not be on.
-  if (!stands && takesDaemons(host) && task.active !== null) stopSoon(state, task.active);
+  if (!stands && takesDaemons(host)) stopSoon(state, active);
+  if (stands && state.allocations.get(active)?.jobVersion === job.version) stopNoMore(state, active);
 };
 
 /** The host has become another one, or is one in another state. */

@@ -183,6 +183,12 @@ export const stopSoon = (state: MutableState, id: AllocationId): void => {
   giveUp(state, allocation);
 };
 
+/** It need not end after all, where no plan has stopped it yet. */
+export const stopNoMore = (state: MutableState, id: AllocationId): void => {
+  const allocation = state.allocations.get(id);
+  if (allocation !== undefined && state.toStop.delete(id)) giveUp(state, allocation);
+};
+
 /** A task whose wait is over wants work from here on. */
 export const wake = (folding: Folding): void => {
   const { state } = folding;
