@@ -7,6 +7,7 @@ import { inside, type ClusterState } from "../state.ts";
 import { anneal } from "./anneal.ts";
 import { problemOf, type ClusterProblem, type Wish } from "./cluster-problem.ts";
 import type { Reassignment } from "./reassignment.ts";
+import { untangled } from "./untangle.ts";
 
 export interface RebalanceSearch {
   /** Tries so many moves; `done` is the share of all tries that came before, 0 … 1. Between two calls the state may change. */
@@ -120,6 +121,6 @@ export const searchRebalance = (state: ClusterState, wish: Wish, seed = 1): Reba
   const search = anneal(cluster.problem, seed);
   return {
     run: search.run,
-    plan: () => tell(state, revision, cluster, wish, search.best().hostOf),
+    plan: () => tell(state, revision, cluster, wish, untangled(cluster.problem, search.best().hostOf)),
   };
 };
