@@ -125,6 +125,7 @@ test("a newcomer between two deltas does not break the chain of the others, nor 
 
 test("since: what was missed, nothing when nothing was, a snapshot when it is not known any more", () => {
   const { hub, clock, fold, client } = make({ ringDeltas: 3 });
+  hub.join(client().value, undefined, null);
   for (let at = 0; at < 5; at += 1) {
     fold({ jobs: [`p/${at}`] });
     clock.advance(50);
@@ -147,6 +148,7 @@ test("since: what was missed, nothing when nothing was, a snapshot when it is no
 
 test("what is kept for those who come back is bounded in bytes", () => {
   const { hub, clock, fold, client } = make({ ringBytes: 600 });
+  hub.join(client().value, undefined, null);
   for (let at = 0; at < 20; at += 1) {
     fold({ jobs: [`p/${at}`] });
     clock.advance(50);
@@ -225,6 +227,22 @@ test("when a host has changed, jobs that wait are shown anew: their reason may b
     { previous: 12, revision: 13 },
     { previous: 13, revision: 14, jobs: [{ name: "p/a" }] },
   ]);
+});
+
+test("nothing is rendered before anybody has listened; whoever comes then gets a snapshot, whatever it knew", () => {
+  const { hub, clock, fold, client, rendered } = make();
+  for (let at = 0; at < 3; at += 1) {
+    fold({ jobs: ["p/a"], hosts: ["h1"] });
+    clock.advance(2_000);
+  }
+  expect(rendered()).toBe(0);
+  const one = client();
+  hub.join(one.value, 12, null);
+  expect(one.messages).toMatchObject([{ kind: "snapshot", revision: 13 }]);
+  fold({ jobs: ["p/b"] });
+  clock.advance(50);
+  // What was folded before it came is in the snapshot and comes no second time.
+  expect(one.messages.slice(1)).toMatchObject([{ previous: 13, revision: 14, jobs: [{ name: "p/b" }] }]);
 });
 
 test("nothing is rendered once nobody has listened for a minute; whoever comes then gets a snapshot", () => {

@@ -58,7 +58,7 @@ export interface WatchLimits {
   readonly coalesceMs: number;
   /** Why jobs wait is looked at again so often at most: each costs a look at every host. */
   readonly waitingMs: number;
-  /** Nothing is rendered, nor kept for those who come back, once nobody has listened for so long. */
+  /** Nothing is noted, rendered, nor kept for those who come back, once nobody has listened for so long, or ever. */
   readonly quietMs: number;
   readonly usageMs: number;
   readonly pingMs: number;
@@ -111,7 +111,8 @@ export const createWatchHub = (options: {
   let pending = createPending();
   let published = 0;
   let started = false;
-  let listenedAtMs = 0;
+  /** Nobody has, so far. */
+  let listenedAtMs = Number.NEGATIVE_INFINITY;
   let waitingShownAtMs = Number.NEGATIVE_INFINITY;
   let isWaitingStale = false;
   const timers = new Map<string, () => void>();
@@ -199,7 +200,6 @@ export const createWatchHub = (options: {
     const previous = published;
     published = revision;
     if (isQuiet()) {
-      // Whoever comes gets a snapshot.
       ring.length = 0;
       ringBytes = 0;
       return;
@@ -245,7 +245,8 @@ export const createWatchHub = (options: {
 
   return {
     folded: (changes) => {
-      if (!started) return;
+      // Whoever comes gets a snapshot.
+      if (!started || isQuiet()) return;
       for (const id of changes.hosts) pending.hosts.add(id);
       for (const key of changes.jobs) {
         pending.jobs.add(key);
@@ -287,7 +288,6 @@ export const createWatchHub = (options: {
     start: () => {
       if (started) return;
       started = true;
-      listenedAtMs = clock.monotonicMs();
       published = views.revision();
     },
     close: () => {
