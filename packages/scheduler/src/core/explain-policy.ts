@@ -98,8 +98,10 @@ export const explainGang = (
   nowMs: number,
 ): Explained | undefined => {
   const needed = gangNeed(job);
+  // All tasks are counted only of a job that is one: every list of jobs comes by here.
+  if (needed === 0) return undefined;
   const holds = gangHolds(state, job).length;
-  if (needed === 0 || holds >= needed) return undefined;
+  if (holds >= needed) return undefined;
   const ready = readyOf(job, nowMs);
   // What is promised to it stands in nobody's way but that of others.
   const own = (serving?.promised ?? []).filter((kept) => kept.job === job);
