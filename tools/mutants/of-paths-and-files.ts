@@ -2,6 +2,8 @@
 import { ANY_LINK, addon, supervisor, type Mutant } from "./mutant.ts";
 
 const RACE = "starts while directories and links change places: nothing is mounted or made outside of the root";
+/** All descriptors of the supervisor close themselves at an exec, so one has to be there that does not. */
+const FORGOTTEN = supervisor("loop.c", "epoll_create1(EPOLL_CLOEXEC)", "epoll_create1(0)");
 const KERNEL_TARGETS = "where the kernel's files belong, is refused";
 
 export const ofPathsAndFiles: readonly Mutant[] = [
@@ -42,8 +44,10 @@ export const ofPathsAndFiles: readonly Mutant[] = [
   },
   {
     rule: 2,
-    without: "closing what the supervisor has, for a program that is executed in the container",
+    without:
+      "closing what the supervisor has and what forgets to close itself, for a program that is executed in the container",
     edits: [
+      FORGOTTEN,
       supervisor(
         "exec_child.c",
         "if (enter(plan, &err) < 0 || keep_descriptors(plan, &err) < 0)",
@@ -60,8 +64,11 @@ export const ofPathsAndFiles: readonly Mutant[] = [
   },
   {
     rule: 2,
-    without: "closing what the supervisor has, for a hook",
-    edits: [supervisor("hook.c", "syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)", "input >= 0)")],
+    without: "closing what the supervisor has and what forgets to close itself, for a hook",
+    edits: [
+      FORGOTTEN,
+      supervisor("hook.c", "syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)", "input >= 0)"),
+    ],
     file: "hooks.test.ts",
     test: "each runs once, at its time, with the status on stdin and nothing but its own environment",
   },

@@ -120,17 +120,26 @@ test("cgroups: a namespace of its own, none writable, no release_agent, no hiera
 
 describe("mounts", () => {
   test("all of them are private: none has a peer or a master", async () => {
-    const container = await host.start(["sleep", "1000"], {
-      mounts: [{ source: host.image, target: "/data", readOnly: true }],
-    });
+    const volume = join(host.directory, "with-peers");
+    mkdirSync(volume, { recursive: true });
+    execFileSync("mount", ["--bind", volume, volume]);
     try {
-      for (const pid of [container.pid, Number(statusField(container.pid ?? 0, "PPid"))]) {
-        const info = readFileSync(`/proc/${pid}/mountinfo`, "utf8");
-        expect(info).not.toMatch(/ (shared|master|propagate_from):\d+/);
+      execFileSync("mount", ["--make-shared", volume]);
+      const container = await host.start(["sleep", "1000"], {
+        mounts: [{ source: volume, target: "/data", readOnly: true }],
+      });
+      try {
+        for (const pid of [container.pid, Number(statusField(container.pid ?? 0, "PPid"))]) {
+          const info = readFileSync(`/proc/${pid}/mountinfo`, "utf8");
+          expect(info).toContain(" /data ");
+          expect(info).not.toMatch(/ (shared|master|propagate_from):\d+/);
+        }
+      } finally {
+        await container.stop({ signal: 9, graceMs: 0 });
+        await container.remove();
       }
     } finally {
-      await container.stop({ signal: 9, graceMs: 0 });
-      await container.remove();
+      execFileSync("umount", [volume]);
     }
   });
 
