@@ -33,7 +33,26 @@ const label = new RegExp(LABEL);
 /** True when `text` may name a host, a project or a job. */
 export const isLabel = (text: string): boolean => label.test(text);
 
-export const jobKey = (project: ProjectName, job: JobName): JobKey => `${project}/${job}` as JobKey;
+/** Far more than there are jobs. */
+const MAX_KEYS = 65_536;
+const keys = new Map<ProjectName, Map<JobName, JobKey>>();
+let keyCount = 0;
+
+/**
+ * The key of a job: mostly the very string that was made the last time, since whoever looks something up by a new one has to
+ * join, to hash and to compare it letter by letter.
+ */
+export const jobKey = (project: ProjectName, job: JobName): JobKey => {
+  const known = keys.get(project)?.get(job);
+  if (known !== undefined) return known;
+  if (keyCount === MAX_KEYS) keys.clear();
+  keyCount = keyCount === MAX_KEYS ? 1 : keyCount + 1;
+  const key = `${project}/${job}` as JobKey;
+  const own = keys.get(project);
+  if (own === undefined) keys.set(project, new Map([[job, key]]));
+  else own.set(job, key);
+  return key;
+};
 
 /** The stable name of one index of a job, as people write it: `thumbs[17]`. */
 export const taskName = (job: JobName, index: number): string => `${job}[${index}]`;
