@@ -39,7 +39,7 @@ const start = (world: World) => {
 };
 
 const hostOf = (world: World, job: string): string | undefined =>
-  world.state.allocations.get(world.job(job).tasks[0]?.active as never)?.hostId;
+  world.state.allocations.get(world.job(job).tasks[0]?.active ?? ("" as never))?.hostId;
 
 test("a host about which a plan is wrong is left out of the next one, and tried again later", async () => {
   const world = new World();

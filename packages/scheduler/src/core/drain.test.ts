@@ -1,7 +1,9 @@
 /** Emptying a host: within disruption budgets, in transactions of bounded size, and at the deadline whatever stands against it. */
+import type { AllocationId } from "@berth/schema";
 import { describe, expect, it } from "vitest";
 import { decideDrain, decideDraining, decideStop } from "./index.ts";
-import { inside } from "./state.ts";
+import { IdMap } from "./id-map.ts";
+import { inside, type MutableAllocation } from "./state.ts";
 import { host, makeExit, makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
 const stopsOf = (world: World): string[] =>
@@ -56,7 +58,7 @@ describe("a drain", () => {
 });
 
 /** Counts how often it is asked. */
-class CountingMap<K, V> extends Map<K, V> {
+class CountingMap<K extends string, V extends { readonly id: K }> extends IdMap<K, V> {
   asked = 0;
   override get(key: K): V | undefined {
     this.asked += 1;
@@ -71,7 +73,8 @@ it("stopping many tasks costs what is stopped, and not that for every plan", () 
     world.submit(makeSpec("many", { requests: resources(10, 16, 1), count }));
     world.plan(count);
     const state = inside(world.state);
-    const counting = new CountingMap(state.allocations);
+    const counting = new CountingMap<AllocationId, MutableAllocation>();
+    for (const allocation of state.allocations.values()) counting.add(allocation);
     state.allocations = counting;
     const { project, name } = world.job("many");
     world.append(unwrap(decideStop(world.state, project, name, "ann")));

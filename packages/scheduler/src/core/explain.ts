@@ -45,6 +45,7 @@ import { type AllocationRecord, type MutableJob, type MutableState, type TaskRec
 import { type Chosen, type Tentative } from "./tentative.ts";
 import { mountsVolumes, type VolumeSight } from "./volumes.ts";
 import { unblockHints, type Seen } from "./unblock-hints.ts";
+import { scoreOf } from "./kept-score.ts";
 
 export const RUNNERS_UP = 3;
 
@@ -125,7 +126,7 @@ const byState = (state: MutableState, refused: HostRejection): HostRejection => 
 
 const onHost = (allocation: AllocationRecord, sentence: string): Explained => ({
   sentence,
-  outcome: { kind: "placed", hostId: allocation.hostId, score: allocation.score, runnersUp: [] },
+  outcome: { kind: "placed", hostId: allocation.hostId, score: scoreOf(allocation), runnersUp: [] },
 });
 
 const VERBS = {

@@ -4,6 +4,7 @@ import { account, changeTask, endAllocation, giveUp, recount, touchDocument, typ
 import { takesDaemons } from "./daemons.ts";
 import { bookedFor } from "./granted.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
+import { ingredientsOf, valuesOf } from "./kept-score.ts";
 import { reserve, unreserve } from "./reservations.ts";
 import { knownEndOf } from "./ends.ts";
 import type { AllocationRecord, MutableAllocation, MutableState } from "./state.ts";
@@ -41,7 +42,9 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     state: "placed",
     desired: "run",
     reason: replaced !== undefined ? "host_lost" : task.attempts === 0 ? "scheduled" : "restarted",
-    score: placement.score,
+    scoreTotal: placement.score.total,
+    scoreValues: valuesOf(placement.score),
+    ingredients: ingredientsOf(state.ingredients, placement.score),
     placedAtMs: folding.atMs,
     startedAtMs: null,
     exit: null,
@@ -49,7 +52,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   };
   if (placement.devices !== undefined) allocation.devices = placement.devices;
   if (placement.ports !== undefined) allocation.ports = placement.ports;
-  state.allocations.set(placement.id, allocation);
+  state.allocations.add(allocation);
   task.active = placement.id;
   task.attempts = placement.attempt;
   task.notBeforeMs = 0;

@@ -15,13 +15,14 @@ import {
   type JobKey,
   type JobSpec,
 } from "@berth/schema";
+import { allocationOf, factsOf, type AllocationFacts } from "./allocation-facts.ts";
 import { restoreAudit } from "./audit.ts";
 import { createBitset } from "./bitset.ts";
 import { createDaemon } from "./daemons.ts";
 import { restorePlaces } from "./fold-daemons.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
 import { noteAsked } from "./dimensions.ts";
-import { bookedFor, describeHost } from "./granted.ts";
+import { describeHost } from "./granted.ts";
 import { toVector } from "./feasibility.ts";
 import { account, queueKeyOf, refreshExtra, refreshQueue, refreshWanting } from "./fold-tasks.ts";
 import type { ProjectRecord } from "./projects.ts";
@@ -33,7 +34,6 @@ import {
   inside,
   type ClusterState,
   type IdempotencyEntry,
-  type MutableAllocation,
   type MutableHost,
   type MutableJob,
   type MutableState,
@@ -63,6 +63,7 @@ type StateFacts = Omit<
   | "finished"
   | "audit"
   | "toStop"
+  | "ingredients"
   | "classes"
   | "devices"
   | "asked"
@@ -92,7 +93,6 @@ type JobFacts = Omit<
   | "queueKey"
   | "daemon"
 >;
-type AllocationFacts = Omit<MutableAllocation, "spec" | "requestClass">;
 
 /** In this order: whoever restores an image has read what a line refers to. */
 export type ImageLine =
@@ -182,6 +182,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     finished,
     audit,
     toStop,
+    ingredients,
     classes,
     queues,
     delayed,
@@ -190,7 +191,7 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
     ...more
   } = state;
   const { reservations, priorities, limited, budgetChanges, ledger, usage, devices, daemons, asked, ...facts } = more;
-  void [asked, daemons, limited, budgetChanges, classes, queues, delayed, priorities, ledger];
+  void [ingredients, asked, daemons, limited, budgetChanges, classes, queues, delayed, priorities, ledger];
   yield {
     kind: "state",
     facts: plain(facts),
@@ -230,9 +231,8 @@ export function* imageOf(clusterState: ClusterState): Generator<ImageLine> {
       yield { kind: "tasks", job: job.key, tasks: some };
     }
   }
-  for (const { spec, requestClass, ...allocation } of allocations.values()) {
-    void requestClass;
-    yield { kind: "allocation", facts: plain(allocation), spec: numbers.get(spec) ?? -1 };
+  for (const allocation of allocations.values()) {
+    yield { kind: "allocation", facts: plain(factsOf(allocation)), spec: numbers.get(allocation.spec) ?? -1 };
   }
   for (const some of slices([...volumes.values()], KEYS_PER_LINE)) yield { kind: "volumes", volumes: some };
   for (const some of slices([...secrets.values()], KEYS_PER_LINE)) yield { kind: "project_secrets", secrets: some };
@@ -320,9 +320,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
       }
       case "allocation": {
         const spec = found(specs[line.spec], `spec ${line.spec}`);
-        const asked = state.classes.passing(state.dimensions, spec);
-        const requestClass = bookedFor(state, line.facts.hostId, asked, line.facts.devices, line.facts.ports);
-        state.allocations.set(line.facts.id, { ...line.facts, spec, requestClass });
+        state.allocations.add(allocationOf(state, line.facts, spec));
         break;
       }
       case "volumes":

@@ -20,7 +20,6 @@ import {
   type PortGrant,
   type ProjectName,
   type Resources,
-  type ScoreBreakdown,
   type TaskCounts,
 } from "@berth/schema";
 import type { Bitset } from "./bitset.ts";
@@ -30,7 +29,9 @@ import { createDemand, type Demand } from "./demand.ts";
 import { createHostIndex, type HostIndex } from "./host-index.ts";
 import type { AccessRecord } from "./access.ts";
 import { createAuditTrail, type AuditTrail } from "./audit.ts";
+import { IdMap } from "./id-map.ts";
 import type { JoinTokenRecord } from "./join-tokens.ts";
+import type { Ingredient, KeptScore } from "./kept-score.ts";
 import type { ProjectRecord } from "./projects.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
@@ -125,7 +126,7 @@ export interface TaskRef {
   readonly index: number;
 }
 
-export interface AllocationRecord {
+export interface AllocationRecord extends KeptScore {
   readonly id: AllocationId;
   readonly key: JobKey;
   readonly project: ProjectName;
@@ -147,7 +148,6 @@ export interface AllocationRecord {
   readonly reason: string;
   /** Whoever got its room, when it was stopped for that. */
   readonly preemptedBy?: TaskRef;
-  readonly score: ScoreBreakdown;
   readonly placedAtMs: number;
   readonly startedAtMs: number | null;
   readonly exit: Exit | null;
@@ -275,7 +275,7 @@ export interface MutableState extends Writable<
 > {
   jobs: Map<JobKey, MutableJob>;
   hosts: Map<HostId, MutableHost>;
-  allocations: Map<AllocationId, MutableAllocation>;
+  allocations: IdMap<AllocationId, MutableAllocation>;
   volumes: Map<VolumeKey, VolumeRecord>;
   secrets: Map<string, SecretRecord>;
   imageNames: Map<string, string>;
@@ -286,6 +286,8 @@ export interface MutableState extends Writable<
   lastOrder: number;
   /** Allocations that run although their job wants them ended. */
   toStop: Set<AllocationId>;
+  /** See kept-score.ts. */
+  ingredients: (readonly Ingredient[])[];
   classes: ClassTable;
   /** Where devices stand in vectors. */
   devices: DeviceLayout;
@@ -319,7 +321,7 @@ export const createState = (): ClusterState => {
     clusterKey: null,
     jobs: new Map(),
     hosts: new Map(),
-    allocations: new Map(),
+    allocations: new IdMap(),
     volumes: new Map(),
     secrets: new Map(),
     imageNames: new Map(),
@@ -335,6 +337,7 @@ export const createState = (): ClusterState => {
     lastOrder: 0,
     dimensions: [...DIMENSIONS],
     toStop: new Set(),
+    ingredients: [],
     classes: createClassTable(devices),
     devices,
     asked: new Map(),

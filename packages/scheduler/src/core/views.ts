@@ -18,6 +18,7 @@ import { isGivenUp } from "./patience.ts";
 import { reservedOn } from "./reserved-on.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively } from "./tentative.ts";
+import { scoreOf } from "./kept-score.ts";
 
 /**
  * The task that says best why the job is not where it should be: the first that wants a place and may have one, else the
@@ -107,7 +108,7 @@ export const allocationView = (
     resources: allocation.spec.requests,
     ...(allocation.devices !== undefined && { devices: [...allocation.devices] }),
     ...(allocation.ports !== undefined && { ports: [...allocation.ports] }),
-    score: allocation.score,
+    score: scoreOf(allocation),
     placedAtMs: allocation.placedAtMs,
     startedAtMs: allocation.startedAtMs,
     exit: allocation.exit,

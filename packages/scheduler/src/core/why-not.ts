@@ -25,6 +25,7 @@ import { servedBefore } from "./queue-place.ts";
 import { rejectionPhrase } from "./sentences.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
+import { scoreOf } from "./kept-score.ts";
 
 interface Asked {
   readonly state: MutableState;
@@ -88,9 +89,9 @@ export const whyNot = (
   const active = task.active === null ? undefined : state.allocations.get(task.active);
   const head = { project, job: name, index, host: hostId };
   if (active?.hostId === hostId) {
-    return ok({ ...head, sentence: `${subject} is on ${hostId}`, refusal: null, score: active.score, chosen: null });
+    return ok({ ...head, sentence: `${subject} is on ${hostId}`, refusal: null, score: scoreOf(active), chosen: null });
   }
-  const chosen = active === undefined ? null : { hostId: active.hostId, score: active.score };
+  const chosen = active === undefined ? null : { hostId: active.hostId, score: scoreOf(active) };
   const isFirst = servedBefore(state, job, nowMs);
   // Of a task that waits it matters what goes before it; beside one that is placed everything may.
   const isWaiting = waits(state, job, task);
