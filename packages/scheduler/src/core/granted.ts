@@ -14,10 +14,10 @@ export const bookedFor = (
   state: MutableState,
   hostId: HostId,
   requestClass: RequestClass,
-  grants: readonly DeviceGrant[] = [],
-  ports: readonly PortGrant[] = [],
+  grants?: readonly DeviceGrant[],
+  ports?: readonly PortGrant[],
 ): RequestClass => {
-  if (grants.length === 0) return withPorts(requestClass, ports);
+  if (grants === undefined || grants.length === 0) return withPorts(requestClass, ports);
   const devices = state.hosts.get(hostId)?.capacity?.devices ?? [];
   const request = withGrants(state.devices, devices, requestClass.request, grants);
   return withPorts(bookedAs(requestClass, request), ports);

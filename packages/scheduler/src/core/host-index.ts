@@ -127,6 +127,7 @@ export interface HostIndex {
 const MAX_SCORES = 2 ** 24;
 /** How many growths are remembered; whoever asks about an older mark is told "perhaps". */
 const GROWTHS = 1_024;
+const NO_DEVICES: Granted["devices"] = [];
 const NO_ATTRIBUTES: Attributes = { key: "", lookup: () => undefined };
 
 /** `onChange` hears of every host whose room or state becomes another one, tentatively or not. */
@@ -352,7 +353,7 @@ export const createHostIndex = (
       wishes.length === 0 || unfulfilled({ free: room, from: 0, ...modelsOf(slot) }, wishes) === undefined,
     grant: (slot, requestClass, within) => {
       const { wishes } = requestClass;
-      if (wishes.length === 0) return { requestClass, devices: [] };
+      if (wishes.length === 0) return { requestClass, devices: NO_DEVICES };
       const request = requestClass.request.slice();
       const chosen = new Map<string, { readonly wish: Wish; readonly ordinal: number }>();
       const room = {

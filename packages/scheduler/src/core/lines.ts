@@ -32,7 +32,8 @@ interface Group {
   readonly lines: SortedList<Line>;
 }
 
-export type Due = ReadonlyMap<MutableJob, ReadonlySet<number>>;
+/** Indices whose wait has just ended, ascending. */
+export type Due = ReadonlyMap<MutableJob, readonly number[]>;
 
 /** True while no host can take this class for certain, because nothing has changed that could help it since it was parked. */
 const isParked = (state: MutableState, queue: ClassQueue, given: (priority: number) => Float64Array): boolean => {
@@ -88,9 +89,9 @@ const linesOf = (
     const queue = state.queues.get(queueKey);
     // In its queue it is met anyway.
     if (queue?.jobs.has(job) === true) continue;
-    const line = lines.get(queueKey) ?? { requestClass, queue, isParked: false, late: [], queueAt: 0, lateAt: 0 };
-    line.late.push(job);
-    lines.set(queueKey, line);
+    const line = lines.get(queueKey);
+    if (line !== undefined) line.late.push(job);
+    else lines.set(queueKey, { requestClass, queue, isParked: false, late: [job], queueAt: 0, lateAt: 0 });
   }
   const awake = [...lines.values()].filter((line) => !line.isParked);
   const highest = awake.reduce(

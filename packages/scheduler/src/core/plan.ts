@@ -17,6 +17,7 @@ import { Serving } from "./serve.ts";
 import { placeReserved } from "./serve-reserved.ts";
 import { wakeDaemons } from "./daemon-sleep.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
+import { ascending } from "./wanting-tasks.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 import { askedOf } from "./request-class.ts";
 
@@ -66,7 +67,7 @@ const stops = (state: MutableState, room: number): LogRecord[] => {
 };
 
 const dueAt = (state: MutableState, nowMs: number): { readonly due: Due; readonly wakeAtMs: number | null } => {
-  const due = new Map<MutableJob, Set<number>>();
+  const due = new Map<MutableJob, number[]>();
   const wakeAtMs = state.delayed.due(
     nowMs,
     (entry) => isWaiting(state, entry),
@@ -74,10 +75,11 @@ const dueAt = (state: MutableState, nowMs: number): { readonly due: Due; readonl
       const job = state.jobs.get(entry.key);
       if (job === undefined) return;
       const indices = due.get(job);
-      if (indices === undefined) due.set(job, new Set([entry.index]));
-      else indices.add(entry.index);
+      if (indices === undefined) due.set(job, [entry.index]);
+      else indices.push(entry.index);
     },
   );
+  for (const [job, indices] of due) if (indices.length > 1) due.set(job, ascending(indices));
   return { due, wakeAtMs };
 };
 

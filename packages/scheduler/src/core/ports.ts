@@ -54,7 +54,8 @@ export class PlannedPorts {
 }
 
 /** As it is booked: numbers that it was given count like those that somebody has said. */
-export const withPorts = (requestClass: RequestClass, ports: readonly PortGrant[] = []): RequestClass => {
+export const withPorts = (requestClass: RequestClass, ports: readonly PortGrant[] | undefined): RequestClass => {
+  if (ports === undefined) return requestClass;
   const given = ports.map(({ port }) => portGroup(port)).filter((group) => !requestClass.groups.includes(group));
   if (given.length === 0) return requestClass;
   return { ...requestClass, groups: [...requestClass.groups, ...given], asked: askedOf(requestClass) };

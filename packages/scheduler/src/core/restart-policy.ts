@@ -43,27 +43,28 @@ export const backoffMs = (restart: JobSpec["restart"], streak: number): number =
   return Math.max(MIN_DELAY_MS, Math.min(wait, restart.backoffLongestMs));
 };
 
+const again = ({ restart }: JobSpec, streak: number, counts: boolean): Verdict => ({
+  kind: "again",
+  counts,
+  delayMs: backoffMs(restart, streak),
+  streak,
+});
+
+const over = (status: Extract<Verdict, { kind: "over" }>["status"]): Verdict => ({ kind: "over", status });
+
 export const afterEnd = (ended: Ended): Verdict => {
   const { spec, exit } = ended;
   const code = exit?.code ?? UNKNOWN_EXIT_CODE;
   const { on, max, retryCodes, fatalCodes } = spec.restart;
   const completed = spec.kind === "batch" && exit !== null && exit.cause === "exited" && code === 0;
-  if (ended.jobStopped) return { kind: "over", status: completed ? "succeeded" : "stopped" };
+  if (ended.jobStopped) return over(completed ? "succeeded" : "stopped");
 
   const streak = isLongRun(spec, exit) ? 1 : ended.streak + 1;
-  const again = (counts: boolean): Verdict => ({
-    kind: "again",
-    counts,
-    delayMs: backoffMs(spec.restart, streak),
-    streak,
-  });
-  if (isInterruption(exit)) return again(false);
-  const limited = (otherwise: "succeeded" | "failed"): Verdict =>
-    max !== null && ended.restarts >= max ? { kind: "over", status: otherwise } : again(true);
-  if (fatalCodes.includes(code)) return { kind: "over", status: "failed" };
+  if (isInterruption(exit)) return again(spec, streak, false);
+  if (fatalCodes.includes(code)) return over("failed");
   // Stopped from outside to run elsewhere: unless it just came to its end, it is placed again without counting.
-  if (ended.allocationStopped && !completed) return again(false);
-  if (retryCodes.includes(code)) return limited(code === 0 ? "succeeded" : "failed");
-  if (code === 0) return on === "always" ? limited("succeeded") : { kind: "over", status: "succeeded" };
-  return on === "never" ? { kind: "over", status: "failed" } : limited("failed");
+  if (ended.allocationStopped && !completed) return again(spec, streak, false);
+  const repeats = retryCodes.includes(code) || (code === 0 ? on === "always" : on !== "never");
+  const mayRepeat = max === null || ended.restarts < max;
+  return repeats && mayRepeat ? again(spec, streak, true) : over(code === 0 ? "succeeded" : "failed");
 };

@@ -111,6 +111,19 @@ export const againstOthers = ({ rules }: RuleCheck, sight: HostSight, slot: numb
   return undefined;
 };
 
+/** Whether anything stands against this host by itself, `sight` null: nothing about others is asked. */
+export const isRefused = (check: RuleCheck, sight: HostSight | null, slot: number): boolean =>
+  check.allowed[slot] === 0 || (sight !== null && againstOthers(check, sight, slot) !== undefined);
+
+/** The same of one host alone. */
+export const isRefusedNow = ({ allowed, rules }: RuleCheck, counts: GroupCounts, slot: number): boolean => {
+  if (allowed[slot] === 0) return true;
+  for (const { group, limit } of rules.hostLimits) if (counts.hostsOf(group).get(slot) >= limit) return true;
+  for (const { group } of rules.hostTogether)
+    if (counts.total(group) > 0 && counts.hostsOf(group).get(slot) === 0) return true;
+  return false;
+};
+
 /** What stands against this host by itself: not its room, not its place. */
 export const againstHost = (
   check: RuleCheck,

@@ -12,7 +12,7 @@ import type { GroupCounts } from "./group-counts.ts";
 import type { HostTable } from "./host-table.ts";
 import { partitionBy, placeBy, type Place } from "./places.ts";
 import type { RequestClass } from "./request-class.ts";
-import { againstOthers, checkOf, eligibleIn, hostSightOf, type HostSight, type RuleCheck } from "./rule-check.ts";
+import { checkOf, eligibleIn, hostSightOf, isRefused, isRefusedNow, type RuleCheck } from "./rule-check.ts";
 import { groupsOf, isPlain, isWeighed, wantsDevices, weighed } from "./lane-rules.ts";
 import { ScoreKernel } from "./score-kernel.ts";
 import {
@@ -197,14 +197,10 @@ export const createScoreBoard = (
     } else for (let slot = 0; slot < hosts; slot += 1) survey(slot);
   };
 
-  const sightOf = ({ check }: Lane): HostSight | null =>
+  const sightOf = ({ check }: Lane): ReturnType<typeof hostSightOf> | null =>
     check === null || check.rules.hostLimits.length + check.rules.hostTogether.length === 0
       ? null
       : hostSightOf(check, counts);
-
-  const isRefused = ({ check }: Lane, sight: HostSight | null, slot: number): boolean =>
-    check !== null &&
-    (check.allowed[slot] === 0 || (sight !== null && againstOthers(check, sight, slot) !== undefined));
 
   /** The score of a host that no rule refuses. */
   const scoreOf = (lane: Lane, slot: number): number =>
@@ -260,20 +256,21 @@ export const createScoreBoard = (
     if (lane.recounted.size === 0) return;
     const sight = sightOf(lane);
     for (const slot of lane.recounted) {
-      const isNow = isRefused(lane, sight, slot);
+      const isNow = lane.check !== null && isRefused(lane.check, sight, slot);
       if (isNow !== wasRefused(lane, slot)) setScore(lane, slot, isNow ? REFUSED : scoreOf(lane, slot));
     }
     lane.recounted.clear();
   };
 
   const scoreAll = (lane: Lane): void => {
-    const { strip, inside, recounted } = lane;
+    const { check, strip, inside, recounted } = lane;
     const { slotAt } = strip.sheet.partition;
     const sight = sightOf(lane);
     setOwn(lane, ownOf(lane), returnsOf(valuation, lane.ask.lastsMs));
     for (let position = 0; position < slotAt.length; position += 1) {
       const slot = slotAt[position] as number;
-      kernel.i32[leafOf(lane, position)] = slot >= 0 && isRefused(lane, sight, slot) ? REFUSED : CANNOT;
+      kernel.i32[leafOf(lane, position)] =
+        slot >= 0 && check !== null && isRefused(check, sight, slot) ? REFUSED : CANNOT;
     }
     kernel.run.fill(strip.at, inside);
     if (isWeighed(lane) || wantsDevices(lane) || columns > 0) {
@@ -376,8 +373,10 @@ export const createScoreBoard = (
       for (const lane of lanesOf) {
         if (!lane.isLive) continue;
         // Its room is looked at by itself; only whether a rule refuses it is news.
-        if (isRefused(lane, sightOf(lane), slot) !== wasRefused(lane, slot)) lane.recounted.add(slot);
-        const turns = isFirst && lane.check?.rules.hostTogether.some((rule) => rule.group === group) === true;
+        const { check } = lane;
+        const isNow = check !== null && isRefusedNow(check, counts, slot);
+        if (isNow !== wasRefused(lane, slot)) lane.recounted.add(slot);
+        const turns = isFirst && check?.rules.hostTogether.some((rule) => rule.group === group) === true;
         // Whoever is not asked for long is scored anew some day.
         if (turns || lane.recounted.size > MAX_RECOUNTED) lane.isLive = false;
       }

@@ -46,7 +46,7 @@ export interface Served {
 
 /** A job as this plan has served it so far. */
 interface Progress {
-  readonly due: ReadonlySet<number> | undefined;
+  readonly due: readonly number[] | undefined;
   tasks: WantingTasks;
   /** The next task, taken from `tasks` but not served. */
   waiting: MutableTask | undefined;
@@ -267,7 +267,7 @@ export class Serving {
     this.promised = promise(this.#state, this.#tentative, job, tasks, this.#env.nowMs, planned) ?? [];
   }
 
-  #progressOf(job: MutableJob, due: ReadonlySet<number> | undefined): Progress {
+  #progressOf(job: MutableJob, due: readonly number[] | undefined): Progress {
     const known = this.#progress.get(job);
     if (known !== undefined) return known;
     const tasks = new WantingTasks(job, due, slotsOf(job), this.#asksAll);
@@ -348,7 +348,7 @@ export class Serving {
   }
 
   /** At most so many tasks of this job. */
-  serve(job: MutableJob, due: ReadonlySet<number> | undefined, atMost: number, queue: ClassQueue | undefined): Served {
+  serve(job: MutableJob, due: readonly number[] | undefined, atMost: number, queue: ClassQueue | undefined): Served {
     const at = this.#progressOf(job, due);
     if (job.spec.gangMin !== undefined) {
       const served = this.#serveGang(job, at);

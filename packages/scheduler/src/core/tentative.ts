@@ -21,6 +21,7 @@ export interface Chosen {
 }
 
 const NO_RUNNERS_UP: readonly Candidate[] = [];
+const NO_DEVICES: Granted["devices"] = [];
 
 interface Booked {
   readonly sum: Float64Array;
@@ -78,19 +79,20 @@ export class Tentative {
     room?: Float64Array,
   ): Chosen {
     const index = this.#index;
-    const others = runnersUp === 0 ? [] : index.choose(requestClass, 1 + runnersUp, image).slice(1);
     const hostId = index.idOf(slot);
     return {
       slot,
       hostId,
       score: index.explain(slot, requestClass, image),
       image: image?.startOn(hostId),
-      granted: index.grant(slot, requestClass, room) ?? { requestClass, devices: [] },
-      runnersUp:
-        others.length === 0
-          ? NO_RUNNERS_UP
-          : others.map((other) => ({ hostId: other.hostId, score: index.explain(other.slot, requestClass, image) })),
+      granted: index.grant(slot, requestClass, room) ?? { requestClass, devices: NO_DEVICES },
+      runnersUp: runnersUp === 0 ? NO_RUNNERS_UP : this.#behind(requestClass, runnersUp, image),
     };
+  }
+
+  #behind(requestClass: RequestClass, runnersUp: number, image: ImageNeed | undefined): readonly Candidate[] {
+    const others = this.#index.choose(requestClass, 1 + runnersUp, image).slice(1);
+    return others.map(({ hostId, slot }) => ({ hostId, score: this.#index.explain(slot, requestClass, image) }));
   }
 
   /** Books the best host for this class, or returns undefined when no host can take it. */

@@ -2,8 +2,9 @@
 import type { MutableJob, MutableTask } from "./state.ts";
 
 const NONE: readonly number[] = [];
-const ascending = (indices: ReadonlySet<number>): readonly number[] =>
-  indices.size === 0 ? NONE : [...indices].sort((a, b) => a - b);
+
+/** Each once. */
+export const ascending = (indices: Iterable<number>): number[] => [...new Set(indices)].sort((a, b) => a - b);
 
 /**
  * The tasks of a job that want a placement now, by index; without a free slot only those that have one on a lost host. By
@@ -21,11 +22,10 @@ export class WantingTasks {
   left: number;
 
   /** `asksAll`: also those tasks of a daemon that sleep. */
-  constructor(job: MutableJob, due: ReadonlySet<number> | undefined, left: number, asksAll = false) {
+  constructor(job: MutableJob, due: readonly number[] | undefined, left: number, asksAll = false) {
     this.#job = job;
     const awake = asksAll ? undefined : job.daemon?.awake;
-    this.#late =
-      awake !== undefined ? ascending(new Set([...awake, ...(due ?? [])])) : due === undefined ? NONE : ascending(due);
+    this.#late = awake === undefined ? (due ?? NONE) : ascending([...awake, ...(due ?? NONE)]);
     this.#at = awake !== undefined ? -1 : job.wanting.next(0);
     this.left = left;
   }
@@ -46,7 +46,10 @@ export class WantingTasks {
     }
     // No slot is left: of the rest, only the stranded may go on, since they hold one already; none while the job holds more
     // than it may, as when a host returns with what an earlier version had there.
-    this.#rest ??= this.#at < 0 || this.left < 0 ? NONE : ascending(stranded).filter((index) => index >= this.#at);
+    this.#rest ??=
+      this.#at < 0 || this.left < 0 || stranded.size === 0
+        ? NONE
+        : ascending(stranded).filter((index) => index >= this.#at);
     while (this.#restAt < this.#rest.length) {
       const task = tasks[this.#rest[this.#restAt] as number];
       this.#restAt += 1;
