@@ -9,7 +9,7 @@ import { memoryLog, type MemoryLog } from "../testing/memory-log.ts";
 import { eventually } from "../testing/temp.ts";
 import { systemClock } from "./clock.ts";
 import type { Command } from "./command-queue.ts";
-import { createEngine, type Engine } from "./engine.ts";
+import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -21,7 +21,7 @@ const listeners: ((announcement: Announcement) => void)[] = [];
 const start = (
   log: MemoryLog,
   instance: string,
-  more: { leaseMs?: number; checkEnd?: (end: LogEnd) => void; background?: () => Promise<boolean> } = {},
+  more: { leaseMs?: number; checkEnd?: (end: LogEnd) => void; background?: EngineOptions["background"] } = {},
 ) => {
   const engine = createEngine({
     restore: async () => {},
@@ -127,6 +127,35 @@ test.each([
   expect(results.map(({ ok: isDone }) => isDone)).toEqual([isAgain, isAgain]);
   await leads(engine);
   expect([...engine.state.hosts.keys()]).toEqual(isAgain ? ["a", "b"] : []);
+});
+
+test("plans and what joins take turns, however much of it comes", async () => {
+  const log = memoryLog();
+  let [plans, reports] = [0, 0];
+  const { engine } = start(log, "one", {
+    background: async (_, commit) => {
+      if (plans === 3) return false;
+      plans += 1;
+      await commit([enrolment(`plan-${plans}`)], "plan");
+      return true;
+    },
+  });
+  engine.onFold((_changes, _sequence, { cause }) => {
+    // The first plan is followed by a report, and that by more: each comes as soon as the one before it is folded.
+    if (cause === "election" || (cause === "plan" && reports > 0) || reports === 3) return;
+    reports += 1;
+    void engine.submit({ ...enrol(`report-${reports}`), cause: "report", joinsAs: `report-${reports}` });
+    if (reports === 1) void engine.submit({ ...enrol("other"), cause: "report", joinsAs: "other" });
+  });
+  await eventually("six more entries", () => log.entries.length === 7);
+  expect(log.entries.slice(1).map(({ cause, records }) => [cause, records.length])).toEqual([
+    ["plan", 1],
+    ["report and 1 more", 2],
+    ["plan", 1],
+    ["report", 1],
+    ["plan", 1],
+    ["report", 1],
+  ]);
 });
 
 test("a command without records appends nothing", async () => {

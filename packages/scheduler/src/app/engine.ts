@@ -289,7 +289,8 @@ export const createEngine = (options: EngineOptions): Engine => {
         if (deposedBy !== undefined) throw new Deposed(deposedBy, true);
         const turn = inARow < COMMANDS_IN_A_ROW || !wanted ? queue.take() : [];
         if (turn.length > 0) {
-          inARow += turn.length;
+          // Of what joins, more shares a transaction the longer it waits: once is enough.
+          inARow += turn[0]?.command.joinsAs === undefined ? turn.length : COMMANDS_IN_A_ROW;
           await execute(turn);
         } else if (wanted) {
           inARow = 0;
