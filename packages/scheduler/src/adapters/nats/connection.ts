@@ -51,6 +51,8 @@ export const connectBus = async (
       ignoreAuthErrorAbort: true,
       // Only servers that were named: others' names are not known to be in their certificates.
       ignoreClusterUpdates: true,
+      // A stack for every request, in case it fails, costs more than the request; who asked is in our own error.
+      noAsyncTraces: true,
       ...(ca === null ? {} : { tls: { ca } }),
     });
   } catch (error) {
