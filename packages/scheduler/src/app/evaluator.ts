@@ -17,6 +17,7 @@ import {
 } from "../core/index.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Commit } from "./engine.ts";
+import { surelyFit } from "./split-records.ts";
 
 export interface EvaluatorCounters {
   readonly planned: (seconds: number, placements: number) => void;
@@ -53,18 +54,10 @@ class Doubts<T> {
   }
 }
 
-/** No placement without devices and ports, and no stop, is as long: names and ids are short, and the parts of a score are few. */
-const SHORT_BYTES = 1_000;
-const isShort = (record: LogRecord): boolean => {
-  if (record.kind !== "allocation_placed") return record.kind === "allocation_stop";
-  return record.placement.devices === undefined && record.placement.ports === undefined;
-};
-
 const bytesOf = (records: readonly LogRecord[]): number => Buffer.byteLength(JSON.stringify(records));
 
-/** Written out only where that may be too long: the log writes it once more. */
 const fits = (records: readonly LogRecord[]): boolean =>
-  (records.length * SHORT_BYTES <= PLAN_BYTES && records.every(isShort)) || bytesOf(records) <= PLAN_BYTES;
+  surelyFit(records, PLAN_BYTES) || bytesOf(records) <= PLAN_BYTES;
 
 export const createEvaluator = (options: {
   readonly clock: Clock;

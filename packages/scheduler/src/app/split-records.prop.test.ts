@@ -1,11 +1,20 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { MAX_TRANSACTION_BYTES, type LogRecord } from "@berth/schema";
-import { splitRecords } from "./split-records.ts";
+import { MAX_REPORTS, MAX_TRANSACTION_BYTES, type AllocationId, type HostId, type LogRecord } from "@berth/schema";
+import { splitRecords, surelyFit } from "./split-records.ts";
 
-const record = fc
-  .string({ maxLength: 400 })
-  .map((reason): LogRecord => ({ kind: "allocation_stop", id: "alloc_x" as never, reason }));
+const reported = (detail: string | null): LogRecord => ({
+  kind: "allocation_reported",
+  hostId: "h" as HostId,
+  report: {
+    id: "alloc_x" as AllocationId,
+    state: "exited",
+    reason: "exited",
+    startedAtMs: 1,
+    exit: { code: 1, signal: null, oom: false, cause: "exited", detail, startedAtMs: 1, finishedAtMs: 2 },
+  },
+});
+const record = fc.option(fc.string({ maxLength: 1_024, unit: "binary" })).map(reported);
 
 test("parts hold all records in order, and each part fits", () => {
   fc.assert(
@@ -23,14 +32,46 @@ test("parts hold all records in order, and each part fits", () => {
   );
 });
 
-test("a full report with long details fits into transactions", () => {
-  const detail = "\u0000".repeat(1_024);
-  const records = Array.from({ length: 500 }, (): LogRecord => ({
-    kind: "allocation_stop",
-    id: "alloc_x" as never,
-    reason: detail,
-  }));
-  for (const part of splitRecords(records, MAX_TRANSACTION_BYTES)) {
-    expect(Buffer.byteLength(JSON.stringify(part))).toBeLessThan(MAX_TRANSACTION_BYTES);
+test("the longest details fit into transactions, and what is short is not cut without need", () => {
+  const longest = Array.from({ length: MAX_REPORTS }, () => reported("\u0000".repeat(1_024)));
+  const parts = splitRecords(longest, MAX_TRANSACTION_BYTES);
+  expect(parts.length).toBeGreaterThan(1);
+  for (const part of parts) expect(Buffer.byteLength(JSON.stringify(part))).toBeLessThan(MAX_TRANSACTION_BYTES);
+  const short = Array.from({ length: 2 * MAX_REPORTS }, () => reported(null));
+  expect(splitRecords(short, MAX_TRANSACTION_BYTES)).toEqual([short]);
+});
+
+test("what surely fits does so with the longest names and numbers", () => {
+  const id = `alloc_${"z".repeat(26)}` as AllocationId;
+  const [label, reason] = ["a".repeat(63), "r".repeat(64)];
+  const most = Number.MAX_SAFE_INTEGER;
+  const part = { name: "roomKept" as const, value: -0.123456, weight: 0.123456 };
+  const longest: LogRecord[] = [
+    { kind: "allocation_stop", id, reason },
+    {
+      kind: "allocation_reported",
+      hostId: label as HostId,
+      report: {
+        ...{ id, state: "preparing", reason, startedAtMs: most },
+        exit: {
+          ...{ code: 255, signal: 64, oom: false, cause: "supervisor_lost", detail: null },
+          ...{ startedAtMs: most, finishedAtMs: most },
+        },
+      },
+    },
+    {
+      kind: "allocation_placed",
+      placement: {
+        ...{ id, project: label as never, job: label as never, jobVersion: most, index: most, attempt: most },
+        hostId: label as HostId,
+        score: { total: -0.123456, parts: Array.from({ length: 6 }, () => part) },
+        replaces: id,
+      },
+    },
+  ];
+  for (const one of longest) {
+    const bytes = Buffer.byteLength(JSON.stringify(one)) + 1;
+    expect(surelyFit([one], 1_000), one.kind).toBe(true);
+    expect(surelyFit([one], bytes), one.kind).toBe(false);
   }
 });

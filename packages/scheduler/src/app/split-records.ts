@@ -4,7 +4,34 @@ import type { LogRecord } from "@berth/schema";
 /** What a transaction has besides its records, generously. */
 const ENVELOPE_BYTES = 1_024;
 
+/** More than such a record can have, as names, ids and details are bounded; undefined where that depends on what is in it. */
+const boundOf = (record: LogRecord): number | undefined => {
+  switch (record.kind) {
+    case "allocation_placed":
+      return record.placement.devices === undefined && record.placement.ports === undefined ? 1_000 : undefined;
+    case "allocation_reported":
+      return (record.report.exit?.detail ?? null) === null ? 512 : undefined;
+    case "allocation_stop":
+      return 256;
+    default:
+      return undefined;
+  }
+};
+
+/** So many bytes hold these for certain. They are not written out for that: the log does it once more. */
+export const surelyFit = (records: readonly LogRecord[], bytes: number): boolean => {
+  let sum = 0;
+  for (const record of records) {
+    const bound = boundOf(record);
+    if (bound === undefined) return false;
+    sum += bound;
+    if (sum > bytes) return false;
+  }
+  return true;
+};
+
 export const splitRecords = (records: readonly LogRecord[], maxBytes: number): readonly (readonly LogRecord[])[] => {
+  if (surelyFit(records, maxBytes - ENVELOPE_BYTES)) return records.length === 0 ? [] : [records];
   const parts: LogRecord[][] = [];
   let part: LogRecord[] = [];
   let bytes = ENVELOPE_BYTES;
