@@ -69,7 +69,9 @@ export const decideDrain = (
   without: ReadonlySet<HostId> = NO_HOSTS,
 ): DrainDecision => {
   const state = inside(clusterState);
-  const draining = [...state.hosts.values()].filter((host) => host.state === "draining");
+  const draining: MutableHost[] = [];
+  // Before every plan: without a list of all hosts.
+  for (const host of state.hosts.values()) if (host.state === "draining") draining.push(host);
   if (draining.length === 0) return { records: [], wakeAtMs: null };
   state.index.setNow(nowMs);
   const moving = new Set<JobKey>();
