@@ -30,6 +30,8 @@ interface FloorOptions {
   readonly file?: number;
   /** In a mount namespace of its own without the v2 hierarchy, which some peers cannot bear beside v1. */
   readonly v1Only?: boolean;
+  /** Where what is spawned finds programs; default: where this process does. */
+  readonly path?: string;
 }
 
 let instances = 0;
@@ -51,6 +53,7 @@ export const startFloor = (place: Place, options: FloorOptions = {}): Floor => {
       : words;
   const child = spawn(wrapped[0] ?? "", wrapped.slice(1), {
     stdio: ["pipe", "pipe", "pipe", options.file ?? "ignore"],
+    env: { ...process.env, ...(options.path === undefined ? {} : { PATH: options.path }) },
   });
   return talk(child);
 };

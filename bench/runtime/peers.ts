@@ -45,12 +45,14 @@ export const openPeers = async (place: Place): Promise<Peers> => {
   const file = openSync(filter, "r");
   const launcher = startFloor(place, { file });
   const v1 = startFloor(place, { v1Only: true });
+  /* lxc asks newuidmap(1) where it finds one, which knows no ranges of root. */
+  const alone = startFloor(place, { path: place.directory });
   closeSync(file);
   const all = [
     bwrapPeer(place, launcher),
     ociPeer(place, v1, "crun"),
     ociPeer(place, launcher, "runc"),
-    lxcPeer(place, launcher),
+    lxcPeer(place, alone),
     await podmanPeer(place, v1),
     await dockerPeer(place, launcher),
   ];
@@ -75,6 +77,7 @@ export const openPeers = async (place: Place): Promise<Peers> => {
       await Promise.allSettled(present.map((one) => one.close()));
       await launcher.close();
       await v1.close();
+      await alone.close();
     },
   };
 };
