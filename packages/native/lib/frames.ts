@@ -62,7 +62,8 @@ export class ReplyReader {
   #size = 0;
   error: FramingError | undefined;
 
-  *push(chunk: Buffer): Generator<Reply> {
+  push(chunk: Buffer): readonly Reply[] {
+    const replies: Reply[] = [];
     this.#parts.push(chunk);
     this.#size += chunk.length;
     while (this.error === undefined && this.#size >= REPLY_BYTES) {
@@ -72,10 +73,12 @@ export class ReplyReader {
       const length = head.readUInt32LE(12);
       if (version !== CONTROL_VERSION || type === reply.refused) this.error = { kind: "version", spoken: version };
       else if (length > MAX_PAYLOAD) this.error = { kind: "garbled" };
-      if (this.error !== undefined || this.#size < REPLY_BYTES + length) return;
+      if (this.error !== undefined || this.#size < REPLY_BYTES + length) break;
       const frame = this.#take(REPLY_BYTES + length);
-      yield { type, seq: frame.readUInt32LE(4), error: frame.readUInt32LE(8), payload: frame.subarray(REPLY_BYTES) };
+      const payload = frame.subarray(REPLY_BYTES);
+      replies.push({ type, seq: frame.readUInt32LE(4), error: frame.readUInt32LE(8), payload });
     }
+    return replies;
   }
 
   /** The first bytes in one piece; joins no more than it must. */

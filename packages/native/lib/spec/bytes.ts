@@ -31,8 +31,8 @@ export class Row {
   get size(): number {
     return this.#words.length * 4;
   }
-  write(into: Buffer, at: number): void {
-    for (let i = 0; i < this.#words.length; i += 1) into.writeUInt32LE(this.#words[i] ?? 0, at + i * 4);
+  write(into: DataView, at: number): void {
+    for (let i = 0; i < this.#words.length; i += 1) into.setUint32(at + i * 4, this.#words[i] ?? 0, true);
   }
 }
 
@@ -41,9 +41,12 @@ const FIRST_BYTES = 4096;
 /** Of UTF-8 for one UTF-16 code unit, at most. */
 const WIDEST = 3;
 
+const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView => new DataView(buffer, byteOffset, byteLength);
+
 export class SpecBytes {
   readonly #headerBytes: number;
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  #view = viewOf(this.#bytes);
   #end: number;
 
   constructor(headerBytes: number) {
@@ -93,12 +96,13 @@ export class SpecBytes {
 
   finish(header: Row): Buffer {
     if (header.size !== this.#headerBytes) throw new Error(`a header of ${header.size} bytes`);
-    header.write(this.#bytes, 0);
+    header.write(this.#view, 0);
     return this.#bytes.subarray(0, this.#end);
   }
 
   #align(): number {
     const gap = (8 - (this.#end % 8)) % 8;
+    if (gap === 0) return this.#end;
     this.#reserve(gap);
     this.#bytes.fill(0, this.#end, this.#end + gap);
     this.#end += gap;
@@ -107,7 +111,7 @@ export class SpecBytes {
 
   #append(row: Row): void {
     this.#reserve(row.size);
-    row.write(this.#bytes, this.#end);
+    row.write(this.#view, this.#end);
     this.#end += row.size;
   }
 
@@ -116,5 +120,6 @@ export class SpecBytes {
     const larger = Buffer.allocUnsafe(2 * (this.#end + more));
     this.#bytes.copy(larger, 0, 0, this.#end);
     this.#bytes = larger;
+    this.#view = viewOf(larger);
   }
 }
