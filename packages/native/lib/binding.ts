@@ -94,7 +94,8 @@ export interface Binding {
   /**
    * `discard` once the supervisor is gone. When one of `paths` is there nothing is done, and it resolves to the lock.
    * `supervisor` is a child of ours that is reaped by this, or 0: then the lock tells when it is gone. With
-   * `vouches` there were no paths but those that it says to have removed.
+   * `vouches` its exit status alone says whether any were left, and `paths` are not looked at. It resolves to false when the directory held
+   * nothing: then it is only renamed, and left to `sweep`.
    */
   forget(
     stateRoot: number,
@@ -104,7 +105,9 @@ export interface Binding {
     paths: readonly string[],
     supervisor: number,
     vouches: boolean,
-  ): Promise<RawFailure | number | undefined>;
+  ): Promise<RawFailure | number | boolean>;
+  /** Deletes what `forget` left. */
+  sweep(stateRoot: number, names: readonly string[]): Promise<void>;
   /** An extended attribute of what is open, or a negative errno. */
   getXattr(fd: number, name: string): Buffer | number;
   /** 0 when the file system of this directory enforces project quotas, else a negative errno. */

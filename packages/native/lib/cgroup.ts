@@ -13,14 +13,15 @@ import type { ContainerStats } from "./types.ts";
 import type { WatchPlaces } from "./watch.ts";
 import type { FreezerPlace } from "./freezer.ts";
 
-export class ContainerCgroup {
-  readonly #places: readonly {
-    readonly path: string;
-    readonly version: 1 | 2;
-    readonly controllers: readonly Controller[];
-  }[];
+interface Place {
+  readonly path: string;
+  readonly version: 1 | 2;
+  readonly controllers: readonly Controller[];
+}
 
-  readonly #onDemand: readonly string[];
+export class ContainerCgroup {
+  /** Made when they are asked for, which most of what runs a moment never does. */
+  #known: readonly Place[] | undefined;
   /** Below the root of each hierarchy. */
   readonly parent: string;
   readonly #id: string;
@@ -30,8 +31,10 @@ export class ContainerCgroup {
     this.parent = parent;
     this.#id = id;
     this.#layout = layout;
-    this.#places = layout.hierarchies.map((h) => ({ ...h, path: this.pathIn(h.path) }));
-    this.#onDemand = layout.onDemand.filter((h) => h.version === 1).map((h) => this.pathIn(h.path));
+  }
+
+  get #places(): readonly Place[] {
+    return (this.#known ??= this.#layout.hierarchies.map((h) => ({ ...h, path: this.pathIn(h.path) })));
   }
 
   /** Its directory in the hierarchy that is mounted there. */
@@ -88,7 +91,8 @@ export class ContainerCgroup {
 
   /** Its directories. Usually the supervisor has removed them itself. */
   get paths(): readonly string[] {
-    return [...this.#places.map(({ path }) => path), ...this.#onDemand];
+    const onDemand = this.#layout.onDemand.filter(({ version }) => version === 1);
+    return [...this.#places.map(({ path }) => path), ...onDemand.map(({ path }) => this.pathIn(path))];
   }
 
   /** Removes the directories; processes that are just dying get a moment. */

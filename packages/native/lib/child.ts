@@ -13,6 +13,11 @@ export class Child {
     this.#pid = pid;
   }
 
+  /** Whether somebody has yet to wait for it. */
+  get isWaitedFor(): boolean {
+    return this.#pid === 0;
+  }
+
   /** Lets `work` wait for it, which is given 0 when there is nothing to wait for. What fails leaves it as it was. */
   async waitedForBy<T>(work: (pid: number) => Promise<T>): Promise<T> {
     const pid = this.#pid;

@@ -235,7 +235,7 @@ export class TrackedContainer implements Container {
 
   /** To be called once it runs; what cannot be protected now is with the next change of limits. */
   async protect(): Promise<void> {
-    await this.#limits.protect().catch(() => undefined);
+    if (this.#limits.protects) await this.#limits.protect().catch(() => undefined);
   }
 
   async update(limits: Resources, options: { readonly strict?: boolean } = {}): Promise<UpdateResult> {
@@ -265,7 +265,7 @@ export class TrackedContainer implements Container {
     const lock = await forget(this.#host, {
       id: this.id,
       child: this.#child,
-      first: this.#cgroup.paths,
+      paths: () => this.#cgroup.paths,
       /* What could not start may have met cgroups that were not its own. */
       vouches: !this.#limits.changed && this.#exit.cause !== "start_failed",
     });
@@ -278,7 +278,7 @@ export class TrackedContainer implements Container {
       }
       await discard(this.#host, this.id, lock);
     }
-    await this.#limits.protect().catch(() => undefined);
+    await this.protect();
   }
 
   async #removeCgroup(): Promise<void> {

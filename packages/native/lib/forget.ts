@@ -1,5 +1,6 @@
 /**
- * The usual end of a container: its supervisor is waited for and reaped, and its directory deleted, in one step of the pool.
+ * The usual end of a container: its supervisor is waited for and reaped, and its directory deleted or, when
+ * nothing is in it, put aside to be deleted in a moment, in one step of the pool.
  * A supervisor that ends takes a moment, for which a thread of the pool waits. One that stands still must not keep those
  * few threads from everything else, so it is only looked at again and again.
  */
@@ -17,13 +18,13 @@ export interface Forgotten {
   readonly id: string;
   /** Undefined: its supervisor is no child of ours. */
   readonly child: Child | undefined;
-  /** Where something is at one of these, all stays as it is. */
-  readonly first: readonly string[];
-  /** The exit status of the supervisor says whether something is there; else it is looked. */
+  /** Where its cgroups are: while one is there, all stays as it is. */
+  paths(): readonly string[];
+  /** What the exit status of the supervisor says of them is all there is to know. */
   readonly vouches: boolean;
 }
 
-/** Resolves to the lock when something was at one of `first`, to be closed by who asked. */
+/** Resolves to the lock when cgroups are or may be there, to be closed by who asked. */
 export const forget = async (host: Host, what: Forgotten): Promise<number | undefined> => {
   const deadline = performance.now() + LOCK_WAIT_MS;
   for (let patienceMs = USUAL_MS, pauseMs = 10; ; patienceMs = 1, pauseMs = Math.min(pauseMs * 2, 500)) {
@@ -39,11 +40,16 @@ export const forget = async (host: Host, what: Forgotten): Promise<number | unde
 };
 
 const forgetWithin = async (host: Host, what: Forgotten, patienceMs: number): Promise<number | undefined> => {
-  const { id, child, first, vouches } = what;
+  const { id, child } = what;
+  const vouches = what.vouches && child?.isWaitedFor === false;
+  const paths = vouches ? [] : what.paths();
+  const trash = host.trashName(id);
   const attempt = (pid: number) =>
-    host.binding.forget(host.stateRoot, id, host.trashName(id), patienceMs, first, pid, vouches).then((result) => {
+    host.binding.forget(host.stateRoot, id, trash, patienceMs, paths, pid, vouches).then((result) => {
       if (typeof result !== "object") return result;
       throw new NativeFailure(nativeError(result.stage, result.errno, result.detail));
     });
-  return await (child?.waitedForBy(attempt) ?? attempt(0));
+  const result = await (child?.waitedForBy(attempt) ?? attempt(0));
+  if (result === false) await host.sweeper.add(trash);
+  return typeof result === "number" ? result : undefined;
 };

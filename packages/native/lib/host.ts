@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Binding } from "./binding.ts";
 import type { ControlConnection } from "./control.ts";
 import { hasCode, nativeError, NativeFailure } from "./errors.ts";
+import type { Sweeper } from "./sweeper.ts";
 
 /** What containers share: one per runtime. */
 export interface Host {
@@ -16,6 +17,7 @@ export interface Host {
   /** Open watches, of containers and of the machine. */
   readonly watches: Set<{ close(): void }>;
   isClosed(): boolean;
+  readonly sweeper: Sweeper;
   /** Names a deleted directory that nobody will look at again. */
   trashName(id: string): string;
 }

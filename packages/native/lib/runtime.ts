@@ -22,15 +22,16 @@ import type { Networks } from "./network/types.ts";
 import { STANDBY, SupervisorPool } from "./pool.ts";
 import { parseStatus, readRecord } from "./records.ts";
 import { checkResources, ContainerLimits, encodeLimits } from "./resources/limits.ts";
-import { planStart } from "./resources/plan.ts";
 import { probeResources } from "./resources/probe.ts";
 import type { Resources } from "./resources/resources.ts";
-import type { ResourceHost, Setting } from "./resources/setting.ts";
-import { enforceable, settingsOf } from "./resources/settings.ts";
+import type { ResourceHost } from "./resources/setting.ts";
+import { enforceable } from "./resources/settings.ts";
+import { StartPlans, type StartPlan } from "./resources/start-plans.ts";
 import { encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
 import { openJoins, type OpenedJoins } from "./joins.ts";
 import { limitsMistake } from "./spec/limits.ts";
 import { readStats } from "./stats.ts";
+import { Sweeper } from "./sweeper.ts";
 import { watchHost, type PressureTrigger } from "./watch.ts";
 import type {
   AdoptedContainer,
@@ -94,6 +95,7 @@ class OpenRuntime implements Runtime {
   readonly #options: RuntimeOptions;
   readonly #layout: CgroupLayout;
   readonly #resources: ResourceHost;
+  readonly #plans: StartPlans;
   readonly #descriptors: Descriptors;
   #closed = false;
   readonly #host: Host;
@@ -109,6 +111,7 @@ class OpenRuntime implements Runtime {
     this.#options = options;
     this.#layout = layout;
     this.#resources = resources;
+    this.#plans = new StartPlans(layout, resources);
     this.#descriptors = descriptors;
     this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
     const { image, stateRoot } = descriptors;
@@ -123,6 +126,7 @@ class OpenRuntime implements Runtime {
       connections: new Set(),
       watches: new Set(),
       isClosed: () => this.#closed,
+      sweeper: new Sweeper(binding(), stateRoot),
       trashName: (id) => `${TRASH}${id}-${process.pid}-${this.#trashed++}`,
     };
   }
@@ -132,10 +136,11 @@ class OpenRuntime implements Runtime {
       limitsMistake((spec as { readonly limits?: unknown } | undefined)?.limits) ??
       checkResources(spec.limits, this.#resources, spec.strictLimits === true);
     if (wrong !== undefined) return notStarted(wrong);
-    const cgroupWrites = planStart(settingsOf(spec.limits, this.#resources).settings);
+    const note = encodeLimits(spec.limits);
+    const plan = this.#plans.of(spec.limits, note);
     let hierarchies: readonly Hierarchy[];
     try {
-      hierarchies = await this.#hierarchiesFor(cgroupWrites);
+      hierarchies = await this.#hierarchiesFor(plan);
     } catch (cause) {
       const { cgroupParent } = this.#options;
       return notStarted(
@@ -145,7 +150,7 @@ class OpenRuntime implements Runtime {
     const encoded = encodeSpec(spec, {
       cgroupParent: this.#options.cgroupParent,
       hierarchies,
-      cgroupWrites,
+      cgroupWrites: plan.writes,
       log: this.#options.log ?? {},
       devices: this.#layout.onDemand.find(({ controllers }) => controllers.includes("devices")),
       attachLayers: this.#attachLayers,
@@ -158,16 +163,17 @@ class OpenRuntime implements Runtime {
       return notStarted(nativeError("supervisor.start", constants.errno.ECANCELED, "the runtime is closed"));
     const joins = await openJoins(encoded.joins);
     if (!joins.ok) return notStarted(joins.error);
-    return await this.#pool.during(() => this.#launch(spec, encoded.value, joins));
+    return await this.#pool.during(() => this.#launch(spec, encoded.value, note, joins));
   }
 
   async #launch(
     spec: ContainerSpec,
     bytes: Uint8Array,
+    note: string,
     joins: OpenedJoins & { readonly ok: true },
     from: "pool" | "new" = "pool",
   ): Promise<StartResult> {
-    const launching = this.#pool.launch(spec.id, bytes, encodeLimits(spec.limits), joins.fds, from);
+    const launching = this.#pool.launch(spec.id, bytes, note, joins.fds, from);
     /* The addon duplicated them before that call returned. */
     joins.close();
     const born = await launching;
@@ -182,7 +188,7 @@ class OpenRuntime implements Runtime {
     /* What cannot be removed now has its exit record, and is found by the next `adopt`. */
     await container.remove().catch(() => undefined);
     /* Killed between its claim and its first deed: nobody's fault but that of having waited. */
-    if (born.waited && outcome.untouched) return await this.#launch(spec, bytes, joins, "new");
+    if (born.waited && outcome.untouched) return await this.#launch(spec, bytes, note, joins, "new");
     const error = outcome.exit.error ?? nativeError("supervisor", 0, "the supervisor ended during the start");
     return { ok: false, error, exit: outcome.exit };
   }
@@ -252,6 +258,7 @@ class OpenRuntime implements Runtime {
     for (const connection of this.#host.connections) connection.destroy();
     for (const watch of this.#host.watches) watch.close();
     await this.#pool.close();
+    await this.#host.sweeper.done();
     try {
       if (options.removeCgroups === true) {
         await this.#endsFinished();
@@ -285,18 +292,11 @@ class OpenRuntime implements Runtime {
   }
 
   /** Those of every container, and what these writes need besides. */
-  async #hierarchiesFor(writes: readonly Setting[]): Promise<readonly Hierarchy[]> {
-    const { hierarchies, onDemand } = this.#layout;
-    /* On v2 it has the path of the one that all use: what tells them apart is the controller. */
-    const more = onDemand.flatMap((hierarchy): readonly Hierarchy[] => {
-      const controllers = hierarchy.controllers.filter((name) =>
-        writes.some(({ path, controller }) => path === hierarchy.path && controller === name),
-      );
-      return controllers.length === 0 ? [] : [{ ...hierarchy, controllers }];
-    });
-    for (const hierarchy of more.filter(({ version }) => version === 2))
+  async #hierarchiesFor({ onDemand }: StartPlan): Promise<readonly Hierarchy[]> {
+    if (onDemand.length === 0) return this.#layout.hierarchies;
+    for (const hierarchy of onDemand.filter(({ version }) => version === 2))
       await enableOnDemand(hierarchy, this.#options.cgroupParent);
-    return [...hierarchies, ...more.filter(({ version }) => version === 1)];
+    return [...this.#layout.hierarchies, ...onDemand.filter(({ version }) => version === 1)];
   }
 
   async #adoptOne(id: string): Promise<AdoptedContainer> {

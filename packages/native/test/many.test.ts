@@ -24,6 +24,12 @@ const footprint = () => ({
   state: readdirSync(host.stateDir),
 });
 
+/** What is deleted of a container a moment after it was removed is gone. */
+const settled = async (): Promise<ReturnType<typeof footprint>> => {
+  await eventually(() => footprint().state.every((name) => !name.startsWith(".trash-")));
+  return footprint();
+};
+
 /** Other tests and agents of this machine have supervisors, too: whose one is says its fourth descriptor (control.h). */
 const isOurs = (pid: number): boolean => {
   try {
@@ -56,7 +62,7 @@ test("on ext4, what is written for one container does not search past what was d
 describe("many containers", () => {
   test("fifty at once, each with its own output and exit, and nothing left of them", async () => {
     await host.run(["true"]);
-    const before = footprint();
+    const before = await settled();
     const results = await Promise.all(
       Array.from({ length: 50 }, async (_, i) => {
         const container = await host.start(["sh", "-c", `echo ${i}; exit ${i}`]);
@@ -82,7 +88,7 @@ describe("many containers", () => {
   });
 
   test("a hundred and fifty one after the other leave nothing, failed starts included", async () => {
-    const before = footprint();
+    const before = await settled();
     for (let i = 0; i < (slow ? 10 : 50); i += 1) {
       await host.run(["true"]);
       await host.runtime.start(host.spec(["no-such-program"]));

@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { openRuntime, type Container, type Runtime } from "../lib/index.ts";
-import { layout, processExists, supervisorOf, testHost } from "./host.ts";
+import { eventually, layout, processExists, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 const stopped: number[] = [];
@@ -89,4 +89,40 @@ test("a supervisor that does not answer is asked again through one descriptor, n
   process.kill(supervisor, "SIGCONT");
   await found.container.stop({ signal: 9, graceMs: 1000 });
   await found.container.remove();
+});
+
+describe("once a container is removed", () => {
+  const trash = (stateDir: string): string[] => readdirSync(stateDir).filter((name) => name.startsWith(".trash-"));
+  const end = async (runtime: Runtime, script: string): Promise<void> => {
+    const result = await runtime.start(host.spec(["sh", "-c", script]));
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    await result.value.exited;
+    await result.value.remove();
+  };
+
+  test.each(["echo said", "echo written > /file", "mkdir /directory"])(
+    "nothing is left of one that did: %s",
+    async (script) => {
+      const stateDir = join(host.directory, "filled");
+      const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent });
+      runtimes.push(runtime);
+      await end(runtime, script);
+      expect(trash(stateDir)).toEqual([]);
+    },
+  );
+
+  test("empty directories of many are deleted in a moment, and none is left when the runtime closes", async () => {
+    const stateDir = join(host.directory, "empty");
+    const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent });
+    runtimes.push(runtime);
+    await end(runtime, "true");
+    await eventually(() => trash(stateDir).length === 0);
+    /* More than may wait at a time. */
+    for (let i = 0; i < 10; i += 1) {
+      await Promise.all(Array.from({ length: 8 }, () => end(runtime, "true")));
+      expect(trash(stateDir).length).toBeLessThanOrEqual(72);
+    }
+    await runtime.close();
+    expect(readdirSync(stateDir)).toEqual([".runtime"]);
+  });
 });

@@ -3,6 +3,7 @@
  * threads, zombies, mounts, cgroups and state to the last one; the kernel's namespaces, cgroups and keys within what
  * other programs may have made meanwhile, which is far less than one per start. `pnpm soak` makes 10,000 starts.
  */
+import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { kernelFootprint, ownFootprint, type Kernel } from "./footprint.ts";
@@ -64,7 +65,7 @@ const table = (rows: readonly (readonly [string, number, number])[]): string =>
 
 test(`${STARTS} starts leave nothing`, { timeout: 1_800_000 }, async () => {
   await starts(WARM_UP);
-  const before = own();
+  const before = await settled(own, () => readdirSync(scratch.stateDir).every((name) => !name.startsWith(".trash-")));
   const kernelBefore = kernelFootprint();
   const residentBefore = process.memoryUsage().rss;
   const began = performance.now();

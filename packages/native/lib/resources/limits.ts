@@ -123,9 +123,14 @@ export class ContainerLimits {
     }
   }
 
+  /** Whether memory of it is protected. */
+  get protects(): boolean {
+    return (this.#resources?.memoryLowBytes ?? 0) > 0;
+  }
+
   /** After the start and before the end of a container. */
   async protect(): Promise<void> {
-    if ((this.#resources?.memoryLowBytes ?? 0) > 0) await this.#shareProtection();
+    if (this.protects) await this.#shareProtection();
   }
 
   /**

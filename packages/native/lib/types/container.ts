@@ -132,6 +132,9 @@ export interface Container {
   networkStats(): Promise<InterfaceStats | null>;
   /** Changes how fast it may send and receive while it runs; a rate that is not given stays. */
   shape(options: ShapeOptions): Promise<void>;
-  /** Deletes what is left of an ended container (rootfs upper, cgroup, records, logs). Rejects while it runs. */
+  /**
+   * Deletes what is left of an ended container (rootfs upper, cgroup, records, logs). Rejects while it runs. Of one that
+   * wrote nothing and said nothing a few empty directories may be left for a moment, under another name.
+   */
   remove(): Promise<void>;
 }

@@ -11,6 +11,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("start", Napi::Function::New<start>(env, "start"));
   exports.Set("discard", Napi::Function::New<discard>(env, "discard"));
   exports.Set("forget", Napi::Function::New<forget>(env, "forget"));
+  exports.Set("sweep", Napi::Function::New<sweep>(env, "sweep"));
   exports.Set("lockSoon", Napi::Function::New<lock_soon>(env, "lockSoon"));
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("reap", Napi::Function::New<reap>(env, "reap"));

@@ -40,8 +40,11 @@ Napi::Value drain(const Napi::CallbackInfo& info);
 // (stateRoot, id, trash, lock) → the same, after renaming `id` to `trash`; closes `lock`
 Napi::Value discard(const Napi::CallbackInfo& info);
 // (stateRoot, id, trash, patienceMs, paths, child, vouches) → the same, once the supervisor of `id` is gone; when one of the
-// paths is there nothing is done, and the lock is the answer. `child` is reaped; whether it vouches for the paths
+// paths is there nothing is done, and the lock is the answer. `child` is reaped; whether it alone says what there is. What
+// held nothing is only renamed: false instead of true
 Napi::Value forget(const Napi::CallbackInfo& info);
+// (stateRoot, names) → Promise of undefined: what `forget` renamed is deleted
+Napi::Value sweep(const Napi::CallbackInfo& info);
 // (descriptor, name) → Buffer, or -errno
 Napi::Value get_xattr(const Napi::CallbackInfo& info);
 // (directory) → 0 when its file system enforces project quotas, or -errno

@@ -15,6 +15,7 @@
 #include "../../include/control.h"
 #include "../../include/spec.h"
 #include "child.h"
+#include "exists.h"
 #include "failure.h"
 #include "functions.h"
 #include "sealed_spec.h"
@@ -31,8 +32,6 @@ bool lock_soon(int fd) {
   }
   return true;
 }
-
-bool exists(int dir, const char* name) { return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
 
 class StartWorker : public Napi::AsyncWorker {
  public:

@@ -15,9 +15,11 @@
 #include <vector>
 
 #include "../../include/control.h"
+#include "exists.h"
 #include "failure.h"
 #include "functions.h"
 #include "lock.h"
+#include "strings.h"
 #include "unique_fd.h"
 
 namespace {
@@ -62,7 +64,7 @@ int remove_one(int dir, const char* name, unsigned char type = DT_UNKNOWN) {
 
 // What is left of a container that wrote nothing, the end of overlayfs's own directories first. Deleting it by name reads
 // no directory; whatever else is there is found afterwards.
-void remove_usual(int parent, const std::string& name) {
+void remove_usual(int dir) {
   constexpr struct {
     const char* path;
     int flags;
@@ -77,110 +79,35 @@ void remove_usual(int parent, const std::string& name) {
       {"work/work", AT_REMOVEDIR},
       {"work", AT_REMOVEDIR},
   };
-  const UniqueFd dir(openat(parent, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   // None of those on the way may be a symbolic link.
   open_how how = {};
   how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  const UniqueFd deepest(
-      dir.valid() ? static_cast<int>(syscall(SYS_openat2, dir.get(), "work/work/incompat/volatile", &how, sizeof how))
-                  : -1);
+  const UniqueFd deepest(static_cast<int>(syscall(SYS_openat2, dir, "work/work/incompat/volatile", &how, sizeof how)));
   if (!deepest.valid()) return;
-  for (const auto& one : kUsual) (void)unlinkat(dir.get(), one.path, one.flags);
+  for (const auto& one : kUsual) (void)unlinkat(dir, one.path, one.flags);
 }
 
-class TreeWorker : public Napi::AsyncWorker {
+// Deletes one directory of `parent`, or whatever else is called so there.
+class Removal {
  public:
-  // With `from` it is first renamed to `name`. `lock` is closed at the end, whatever happens: the last reference to a
-  // deleted file frees its blocks, which may wait for the disk.
-  TreeWorker(Napi::Env env, int parent, std::string from, std::string name, int lock)
-      : Napi::AsyncWorker(env),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        parent_(parent),
-        from_(std::move(from)),
-        name_(std::move(name)),
-        lock_(lock) {}
+  Removal(int parent, const std::string& name, Failure& failure) : parent_(parent), name_(name), failure_(failure) {}
 
-  // Waits for the end of the supervisor first, and leaves all as it is when one of the paths `first` is there. `supervisor`
-  // is a child of ours that nobody else waits for, or 0: then the lock of `from` tells. With `vouches` its exit status says
-  // whether one of the paths is there.
-  void after(int64_t patience_us, std::vector<std::string> first, pid_t supervisor, bool vouches) {
-    patience_us_ = patience_us;
-    first_ = std::move(first);
-    supervisor_ = supervisor;
-    vouches_ = vouches;
-  }
-
-  [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override {
-    if (patience_us_ > 0 && !is_next()) return;
-    remove();
-    lock_.reset();
-  }
-
-  void OnOK() override {
-    if (failure_.set())
-      deferred_.Resolve(failure_.to_object(Env()));
-    else if (lock_.valid())
-      deferred_.Resolve(Napi::Number::New(Env(), lock_.release()));
-    else
-      deferred_.Resolve(Env().Undefined());
+  // `was_container`: what a container leaves.
+  bool run(bool was_container) {
+    // The last reference to a deleted directory frees its blocks, for which a disk may be asked and waited. So that is not
+    // given up while the kernel keeps everybody else from `parent`.
+    const UniqueFd kept(openat(parent_, name_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (was_container) remove_usual(kept.get());
+    const int error = remove_one(parent_, name_.c_str(), was_container ? DT_DIR : DT_UNKNOWN);
+    if (error == ENOTEMPTY)
+      return empty_top() && (unlinkat(parent_, name_.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT ||
+                             failure_.fail("state.remove", name_));
+    errno = error;
+    return error == 0 || failure_.fail("state.remove", name_);
   }
 
  private:
-  bool is_next() {
-    const int64_t deadline = now_us() + patience_us_;
-    if (supervisor_ > 0) {
-      const std::optional<int> status = reap(deadline);
-      if (!status) return is_still_there(EWOULDBLOCK);
-      if (*status == BERTH_EXIT_REMOVED && vouches_) return true;
-    }
-    const int held = take_soon(parent_, from_, deadline - now_us());
-    if (held < 0) return held == -ENOENT ? false : is_still_there(-held);
-    lock_.reset(held);
-    return std::none_of(first_.begin(), first_.end(), [](const std::string& path) {
-      return faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    });
-  }
-
-  bool is_still_there(int error) {
-    errno = error;
-    return failure_.fail("state.lock", "the supervisor of " + from_ + " is still there");
-  }
-
-  // What the supervisor exited with, -1 when that cannot be said, nothing when it still runs. Its end frees the lock as
-  // well. Where there are no descriptors left, it is looked for every millisecond.
-  std::optional<int> reap(int64_t deadline) {
-    const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, supervisor_, 0)));
-    for (;;) {
-      const int64_t left_ms = std::max<int64_t>((deadline - now_us()) / 1000, 0);
-      pollfd end = {.fd = pidfd.get(), .events = POLLIN, .revents = 0};
-      (void)poll(&end, 1, static_cast<int>(pidfd.valid() ? left_ms : std::min<int64_t>(left_ms, 1)));
-      int status = 0;
-      const pid_t gone = waitpid(supervisor_, &status, WNOHANG | __WALL);
-      if (gone != 0) return gone == supervisor_ && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-      if (now_us() >= deadline) return std::nullopt;
-    }
-  }
-
-  void remove() {
-    if (!from_.empty() && renameat(parent_, from_.c_str(), parent_, name_.c_str()) < 0) {
-      if (errno != ENOENT) (void)failure_.fail("state.remove", from_);
-      return;
-    }
-    if (!from_.empty()) remove_usual(parent_, name_);
-    const int error = remove_one(parent_, name_.c_str(), from_.empty() ? DT_UNKNOWN : DT_DIR);
-    if (error == ENOTEMPTY) {
-      if (!empty_top()) return;
-      if (unlinkat(parent_, name_.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) failure_.fail("state.remove", name_);
-    } else if (error != 0) {
-      errno = error;
-      failure_.fail("state.remove", name_);
-    }
-  }
-
   bool empty_top() {
     Directory top = open_dir(parent_, name_.c_str());
     if (!top) return errno == ENOENT || failure_.fail("state.remove", name_);
@@ -224,6 +151,108 @@ class TreeWorker : public Napi::AsyncWorker {
     }
   }
 
+  int parent_;
+  const std::string& name_;
+  Failure& failure_;
+  uint64_t counter_ = 0;
+};
+
+// Nothing that takes room: neither files of the container nor a log.
+bool holds_nothing(int parent, const std::string& name) {
+  const UniqueFd dir(openat(parent, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!dir.valid() || exists(dir.get(), "log")) return false;
+  const Directory upper = open_dir(dir.get(), "upper");
+  return upper && next(upper.get()) == nullptr && errno == 0;
+}
+
+class TreeWorker : public Napi::AsyncWorker {
+ public:
+  // With `from` it is first renamed to `name`. `lock` is closed at the end, whatever happens: the last reference to a
+  // deleted file frees its blocks, which may wait for the disk.
+  TreeWorker(Napi::Env env, int parent, std::string from, std::string name, int lock)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        parent_(parent),
+        from_(std::move(from)),
+        name_(std::move(name)),
+        lock_(lock) {}
+
+  // Waits for the end of the supervisor first, and leaves all as it is when one of the paths `first` is there. `supervisor`
+  // is a child of ours that nobody else waits for, or 0: then the lock of `from` tells. With `vouches` its exit status alone
+  // says whether one of the paths is there. A directory that holds nothing is renamed and left to sweep().
+  void after(int64_t patience_us, std::vector<std::string> first, pid_t supervisor, bool vouches) {
+    patience_us_ = patience_us;
+    first_ = std::move(first);
+    supervisor_ = supervisor;
+    vouches_ = vouches;
+    leaves_empty_ = true;
+  }
+
+  [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    if (patience_us_ > 0 && !is_next()) return;
+    remove();
+    lock_.reset();
+  }
+
+  void OnOK() override {
+    if (failure_.set())
+      deferred_.Resolve(failure_.to_object(Env()));
+    else if (lock_.valid())
+      deferred_.Resolve(Napi::Number::New(Env(), lock_.release()));
+    else if (leaves_empty_)
+      deferred_.Resolve(Napi::Boolean::New(Env(), !is_left_));
+    else
+      deferred_.Resolve(Env().Undefined());
+  }
+
+ private:
+  bool is_next() {
+    const int64_t deadline = now_us() + patience_us_;
+    if (supervisor_ > 0) {
+      const std::optional<int> status = reap(deadline);
+      if (!status) return is_still_there(EWOULDBLOCK);
+      if (vouches_ && *status == BERTH_EXIT_REMOVED) return true;
+    }
+    const int held = take_soon(parent_, from_, deadline - now_us());
+    if (held < 0) return held == -ENOENT ? false : is_still_there(-held);
+    lock_.reset(held);
+    return !vouches_ && std::none_of(first_.begin(), first_.end(), [](const std::string& path) {
+      return exists(AT_FDCWD, path.c_str());
+    });
+  }
+
+  bool is_still_there(int error) {
+    errno = error;
+    return failure_.fail("state.lock", "the supervisor of " + from_ + " is still there");
+  }
+
+  // What the supervisor exited with, -1 when that cannot be said, nothing when it still runs. Its end frees the lock as
+  // well. Where there are no descriptors left, it is looked for every millisecond.
+  std::optional<int> reap(int64_t deadline) {
+    const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, supervisor_, 0)));
+    for (;;) {
+      const int64_t left_ms = std::max<int64_t>((deadline - now_us()) / 1000, 0);
+      pollfd end = {.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+      (void)poll(&end, 1, static_cast<int>(pidfd.valid() ? left_ms : std::min<int64_t>(left_ms, 1)));
+      int status = 0;
+      const pid_t gone = waitpid(supervisor_, &status, WNOHANG | __WALL);
+      if (gone != 0) return gone == supervisor_ && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+      if (now_us() >= deadline) return std::nullopt;
+    }
+  }
+
+  void remove() {
+    if (!from_.empty() && renameat(parent_, from_.c_str(), parent_, name_.c_str()) < 0) {
+      if (errno != ENOENT) (void)failure_.fail("state.remove", from_);
+      return;
+    }
+    is_left_ = leaves_empty_ && holds_nothing(parent_, name_);
+    if (!is_left_) (void)Removal(parent_, name_, failure_).run(!from_.empty());
+  }
+
   Napi::Promise::Deferred deferred_;
   int parent_;
   std::string from_;
@@ -233,8 +262,36 @@ class TreeWorker : public Napi::AsyncWorker {
   std::vector<std::string> first_;
   pid_t supervisor_ = 0;
   bool vouches_ = false;
-  uint64_t counter_ = 0;
+  bool leaves_empty_ = false;
+  bool is_left_ = false;
   Failure failure_;
+};
+
+// What `forget` left. Who is in the way of one of them stays for the next life of the agent.
+class SweepWorker : public Napi::AsyncWorker {
+ public:
+  SweepWorker(Napi::Env env, int parent, std::vector<std::string> names)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        parent_(parent),
+        names_(std::move(names)) {}
+
+  [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    for (const std::string& name : names_) {
+      Failure ignored;
+      (void)Removal(parent_, name, ignored).run(true);
+    }
+  }
+
+  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  int parent_;
+  std::vector<std::string> names_;
 };
 
 }  // namespace
@@ -259,11 +316,16 @@ Napi::Value discard(const Napi::CallbackInfo& info) {
 Napi::Value forget(const Napi::CallbackInfo& info) {
   auto* worker = new TreeWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(),
                                 info[1].As<Napi::String>().Utf8Value(), info[2].As<Napi::String>().Utf8Value(), -1);
-  const auto paths = info[4].As<Napi::Array>();
-  std::vector<std::string> first;
-  for (uint32_t i = 0; i < paths.Length(); i++) first.push_back(paths.Get(i).As<Napi::String>().Utf8Value());
-  worker->after(int64_t{info[3].As<Napi::Number>().Int32Value()} * 1000, std::move(first),
+  worker->after(int64_t{info[3].As<Napi::Number>().Int32Value()} * 1000, strings_of(info[4].As<Napi::Array>()),
                 info[5].As<Napi::Number>().Int32Value(), info[6].As<Napi::Boolean>().Value());
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+Napi::Value sweep(const Napi::CallbackInfo& info) {
+  auto* worker = new SweepWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(),
+                                 strings_of(info[1].As<Napi::Array>()));
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;
