@@ -7,6 +7,7 @@ import { LRUCache } from "lru-cache";
 import {
   isLabel,
   Routes,
+  type AllocationId,
   type JobName,
   type HostId,
   type Origin,
@@ -58,7 +59,8 @@ const aboutOf = (request: FastifyRequest, state: Control["engine"]["state"]) => 
   const { method, routeOptions } = request;
   const params = (request.params ?? {}) as Readonly<Record<string, unknown>>;
   const query = (request.query ?? {}) as Readonly<Record<string, unknown>>;
-  const allocation = state.allocations.get(params["allocation"] as never);
+  const id = params["allocation"];
+  const allocation = typeof id === "string" ? state.allocations.get(id as AllocationId) : undefined;
   return {
     request: `${method} ${routeOptions.url ?? ""}`.slice(0, 256),
     project: allocation?.project ?? (named(params["project"]) as ProjectName | null),
