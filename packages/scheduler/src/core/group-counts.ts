@@ -8,8 +8,8 @@ export interface GroupCounts {
   readonly hostsOf: (group: string) => HostCounts;
   /** By value of the place; true until the next change. */
   readonly at: (group: string, path: string, place: Place) => Int32Array;
-  /** Returns true when before or now there is none of it anywhere. */
-  readonly add: (group: string, slot: number, by: 1 | -1) => boolean;
+  /** Returns how many stand on the host now. */
+  readonly add: (group: string, slot: number, by: 1 | -1) => number;
   /** Another number after every change. */
   readonly version: () => number;
   /** Hosts have other labels: what is known by place holds no more. */
@@ -55,16 +55,15 @@ export const createGroupCounts = (): GroupCounts => {
     },
     add: (name, slot, by) => {
       const group = groupOf(name);
-      const wasNowhere = group.total === 0;
       version += 1;
       group.total += by;
-      group.hosts.add(slot, by);
+      const there = group.hosts.add(slot, by);
       for (const { place, counts } of group.places.values()) {
         const value = place.valueOf[slot] as number;
         if (value >= 0) counts[value] = (counts[value] as number) + by;
       }
       if (group.total === 0) groups.delete(name);
-      return wasNowhere || group.total === 0;
+      return there;
     },
     version: () => version,
     forgetPlaces: () => {

@@ -165,8 +165,7 @@ export const createHostIndex = (
     table.add(slot, requestClass, sign === 1 ? -1 : 1);
     onChange?.(slot);
     for (const group of groups) {
-      const isFirst = counts.add(group, slot, sign);
-      board.recount(group, slot, isFirst);
+      board.recount(group, slot, counts.add(group, slot, sign), sign);
     }
   };
 

@@ -115,14 +115,17 @@ export const againstOthers = ({ rules }: RuleCheck, sight: HostSight, slot: numb
 export const isRefused = (check: RuleCheck, sight: HostSight | null, slot: number): boolean =>
   check.allowed[slot] === 0 || (sight !== null && againstOthers(check, sight, slot) !== undefined);
 
-/** The same of one host alone. */
-export const isRefusedNow = ({ allowed, rules }: RuleCheck, counts: GroupCounts, slot: number): boolean => {
-  if (allowed[slot] === 0) return true;
-  for (const { group, limit } of rules.hostLimits) if (counts.hostsOf(group).get(slot) >= limit) return true;
-  for (const { group } of rules.hostTogether)
-    if (counts.total(group) > 0 && counts.hostsOf(group).get(slot) === 0) return true;
+/** Whether a rule about this group may say something else of a host now that one more (1) or one less (-1) stands there. */
+export const mayTurn = ({ rules }: RuleCheck, group: string, there: number, by: 1 | -1): boolean => {
+  const most = by === 1 ? there : there + 1;
+  for (const rule of rules.hostLimits) if (rule.group === group && rule.limit === most) return true;
+  for (const rule of rules.hostTogether) if (rule.group === group && most === 1) return true;
   return false;
 };
+
+/** The same of all hosts: before or now there is none of the group anywhere. */
+export const turnsAll = ({ rules }: RuleCheck, counts: GroupCounts, group: string, by: 1 | -1): boolean =>
+  rules.hostTogether.some((rule) => rule.group === group) && counts.total(group) === (by === 1 ? 1 : 0);
 
 /** What stands against this host by itself: not its room, not its place. */
 export const againstHost = (

@@ -12,7 +12,7 @@ import type { GroupCounts } from "./group-counts.ts";
 import type { HostTable } from "./host-table.ts";
 import { partitionBy, placeBy, type Place } from "./places.ts";
 import type { RequestClass } from "./request-class.ts";
-import { checkOf, eligibleIn, hostSightOf, isRefused, isRefusedNow, type RuleCheck } from "./rule-check.ts";
+import { checkOf, eligibleIn, hostSightOf, isRefused, mayTurn, turnsAll, type RuleCheck } from "./rule-check.ts";
 import { groupsOf, isPlain, isWeighed, wantsDevices, weighed } from "./lane-rules.ts";
 import { ScoreKernel } from "./score-kernel.ts";
 import {
@@ -43,8 +43,8 @@ export interface ScoreBoard {
   readonly setReturns: (valuation: Valuation) => void;
   /** This host is another one, perhaps with as much room as before. */
   readonly touch: (slot: number) => void;
-  /** More or fewer of a group stand on this host; `isFirst` when before or now there is none of it anywhere. */
-  readonly recount: (group: string, slot: number, isFirst: boolean) => void;
+  /** One more (1) or one less (-1) of a group stands on this host: so many there are now. */
+  readonly recount: (group: string, slot: number, there: number, by: 1 | -1) => void;
   /** Other hosts are ready: which places count may be another thing. */
   readonly forgetReady: () => void;
   /** Other labels: what rules say of hosts and places is another thing. */
@@ -160,7 +160,8 @@ export const createScoreBoard = (
   const look = (slot: number): void => {
     const { free, ready } = table.rows();
     if (isSame(slot, free, ready)) return;
-    kernel.see(slot, table.rows(), stride);
+    if (seenReady[slot] !== ready[slot]) kernel.see(slot, table.rows(), stride);
+    else kernel.seeFree(slot, free, stride);
     seenReady[slot] = ready[slot] as number;
     if (!isRevalued) survey(slot);
     journal.note(slot);
@@ -367,18 +368,16 @@ export const createScoreBoard = (
     touch: (slot) => {
       if (slot < seenReady.length) seenReady[slot] = UNSEEN;
     },
-    recount: (group, slot, isFirst) => {
+    recount: (group, slot, there, by) => {
       const lanesOf = watching.get(group);
       if (lanesOf === undefined) return;
       for (const lane of lanesOf) {
-        if (!lane.isLive) continue;
-        // Its room is looked at by itself; only whether a rule refuses it is news.
         const { check } = lane;
-        const isNow = check !== null && isRefusedNow(check, counts, slot);
-        if (isNow !== wasRefused(lane, slot)) lane.recounted.add(slot);
-        const turns = isFirst && check?.rules.hostTogether.some((rule) => rule.group === group) === true;
+        if (!lane.isLive || check === null || !mayTurn(check, group, there, by)) continue;
+        // Its room is looked at by itself; only whether a rule refuses it is news.
+        lane.recounted.add(slot);
         // Whoever is not asked for long is scored anew some day.
-        if (turns || lane.recounted.size > MAX_RECOUNTED) lane.isLive = false;
+        if (turnsAll(check, counts, group, by) || lane.recounted.size > MAX_RECOUNTED) lane.isLive = false;
       }
     },
     forgetReady: () => {

@@ -203,16 +203,22 @@ export class ScoreKernel {
     const { seen } = this;
     const columns = this.#row - this.#size;
     const [from, to] = [slot * stride, slot * this.#row];
-    for (let at = 0; at < this.#size; at += 1) {
-      seen.free[to + at] = free[from + at] as number;
-      seen.perUnit[to + at] = perUnit[from + at] as number;
-    }
+    for (let at = 0; at < this.#size; at += 1) seen.perUnit[to + at] = perUnit[from + at] as number;
     for (let at = 0; at < columns; at += 1) {
-      seen.free[to + this.#size + at] = free[from + BASE + at] as number;
       seen.perUnit[to + this.#size + at] = perUnit[from + BASE + at] as number;
       seen.models[slot * columns + at] = models[slot * (stride - BASE) + at] as number;
     }
+    this.seeFree(slot, free, stride);
     this.setReady(slot, ready[slot] as number);
+  }
+
+  /** The same of a host that is as it was, but for what is free there. */
+  seeFree(slot: number, free: Float64Array, stride: number): void {
+    const { seen } = this;
+    const [from, to] = [slot * stride, slot * this.#row];
+    for (let at = 0; at < this.#size; at += 1) seen.free[to + at] = free[from + at] as number;
+    for (let at = this.#size; at < this.#row; at += 1)
+      seen.free[to + at] = free[from + BASE + at - this.#size] as number;
   }
 
   setReady(slot: number, ready: number): void {

@@ -21,7 +21,8 @@ export class SlotCounts {
     return this.#pairs[this.#find(slot) + 1] as number;
   }
 
-  add(slot: number, by: number): void {
+  /** Returns how many there are now. */
+  add(slot: number, by: number): number {
     let at = this.#find(slot);
     if (this.#pairs[at] === 0) {
       if (4 * (this.#size + 1) > this.#pairs.length) {
@@ -34,6 +35,7 @@ export class SlotCounts {
     const count = (this.#pairs[at + 1] as number) + by;
     this.#pairs[at + 1] = count;
     if (count === 0) this.#remove(at);
+    return count;
   }
 
   each(visit: (slot: number, count: number) => void): void {
