@@ -2,49 +2,29 @@
 // cgroup event files (POLLPRI) and eventfds (POLLIN). One shot: after an event it waits no more until it is started
 // again, so that a file whose event nobody has read yet does not spin. Does not keep the process alive.
 #include <sys/eventfd.h>
-#include <uv.h>
 
-#include "callback.h"
 #include "functions.h"
+#include "polled.h"
 
 namespace {
 
-// On the heap by itself: libuv needs the handle until its close callback, whatever became of the JavaScript object.
-struct Waiter {
-  uv_poll_t handle = {};
-  Napi::FunctionReference callback;
-  // Of the JavaScript object, which an environment that ends deletes after this.
-  Waiter** owner = nullptr;
-  int events = 0;
-  bool closing = false;
-  napi_async_cleanup_hook_handle hook = nullptr;
+class Waiter : public Polled {
+ public:
+  explicit Waiter(int events) : events_(events) {}
+
+  [[nodiscard]] bool wait() { return start(events_); }
+
+ private:
+  void on_event(int) override {
+    stop();
+    const Napi::HandleScope scope(callback().Env());
+    call_back(callback(), {});
+  }
+
+  int events_;
 };
 
-void on_closed(uv_handle_t* handle) {
-  auto* waiter = static_cast<Waiter*>(handle->data);
-  if (waiter->hook != nullptr) (void)napi_remove_async_cleanup_hook(waiter->hook);
-  delete waiter;
-}
-
-void close_waiter(Waiter* waiter) {
-  if (waiter->closing) return;
-  waiter->closing = true;
-  *waiter->owner = nullptr;
-  waiter->callback.Reset();
-  uv_close(reinterpret_cast<uv_handle_t*>(&waiter->handle), on_closed);
-}
-
-// The loop of a worker thread ends with its environment, and waits for this.
-void on_cleanup(napi_async_cleanup_hook_handle, void* data) { close_waiter(static_cast<Waiter*>(data)); }
-
-void on_event(uv_poll_t* handle, int, int) {
-  auto* waiter = static_cast<Waiter*>(handle->data);
-  (void)uv_poll_stop(handle);
-  const Napi::HandleScope scope(waiter->callback.Env());
-  call_back(waiter->callback, {});
-}
-
-class Poller : public Napi::ObjectWrap<Poller> {
+class Poller : public PolledObject<Poller, Waiter> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Poller",
@@ -52,39 +32,18 @@ class Poller : public Napi::ObjectWrap<Poller> {
   }
 
   // (descriptor, true for POLLPRI, callback). The descriptor stays the caller's, who closes it after close().
-  explicit Poller(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Poller>(info) {
-    uv_loop_t* loop = nullptr;
-    auto* waiter = new Waiter();
-    if (napi_get_uv_event_loop(info.Env(), &loop) != napi_ok ||
-        uv_poll_init(loop, &waiter->handle, info[0].As<Napi::Number>().Int32Value()) != 0) {
-      delete waiter;
-      Napi::Error::New(info.Env(), "this descriptor cannot be waited for").ThrowAsJavaScriptException();
-      return;
-    }
-    waiter->handle.data = waiter;
-    waiter->owner = &waiter_;
-    waiter->events = info[1].As<Napi::Boolean>().Value() ? UV_PRIORITIZED : UV_READABLE;
-    waiter->callback = Napi::Persistent(info[2].As<Napi::Function>());
-    uv_unref(reinterpret_cast<uv_handle_t*>(&waiter->handle));
-    (void)napi_add_async_cleanup_hook(info.Env(), on_cleanup, waiter, &waiter->hook);
-    waiter_ = waiter;
+  explicit Poller(const Napi::CallbackInfo& info) : PolledObject(info) {
+    auto* made = new Waiter(info[1].As<Napi::Boolean>().Value() ? UV_PRIORITIZED : UV_READABLE);
+    Waiter* waiter =
+        own(info.Env(), made, info[0].As<Napi::Number>().Int32Value(), info[2].As<Napi::Function>());
+    if (waiter != nullptr) waiter->let_end();
   }
-  ~Poller() override { stop(); }
 
  private:
   Napi::Value start(const Napi::CallbackInfo& info) {
-    const bool started = waiter_ != nullptr && uv_poll_start(&waiter_->handle, waiter_->events, on_event) == 0;
-    return Napi::Boolean::New(info.Env(), started);
+    return Napi::Boolean::New(info.Env(), polled() != nullptr && polled()->wait());
   }
-  Napi::Value close(const Napi::CallbackInfo& info) {
-    stop();
-    return info.Env().Undefined();
-  }
-  void stop() {
-    if (waiter_ != nullptr) close_waiter(waiter_);
-  }
-
-  Waiter* waiter_ = nullptr;
+  Napi::Value close(const Napi::CallbackInfo& info) { return close_polled(info.Env()); }
 };
 
 }  // namespace
