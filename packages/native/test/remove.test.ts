@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { openRuntime, type Container, type Runtime } from "../lib/index.ts";
 import { eventually, layout, processExists, supervisorOf, testHost } from "./host.ts";
+import { basic } from "./resources/host.ts";
 
 const host = testHost();
 const stopped: number[] = [];
@@ -22,8 +23,9 @@ const standStill = (pid: number): void => {
 };
 
 /** Its supervisor has told the end, and goes no further. */
-const endedButStanding = async (): Promise<Container> => {
+const endedButStanding = async (before?: (container: Container) => Promise<unknown>): Promise<Container> => {
   const container = await host.start(["sleep", "1000"]);
+  await before?.(container);
   const supervisor = supervisorOf(container.pid ?? 0);
   void container.signal(9);
   await container.exited;
@@ -34,7 +36,7 @@ const endedButStanding = async (): Promise<Container> => {
 
 test("supervisors that stand still at their end do not keep this process from its files", async () => {
   /* As many as libuv has threads. */
-  const containers = await Promise.all(Array.from({ length: 4 }, endedButStanding));
+  const containers = await Promise.all(Array.from({ length: 4 }, () => endedButStanding()));
   const supervisors = stopped.slice();
   let settled = 0;
   const removals = containers.map((container) => container.remove().finally(() => (settled += 1)));
@@ -125,4 +127,34 @@ describe("once a container is removed", () => {
     await runtime.close();
     expect(readdirSync(stateDir)).toEqual([".runtime"]);
   });
+});
+
+const removedByAll = async (container: Container): Promise<void> => {
+  const settled = await Promise.allSettled([container.remove(), container.remove(), container.remove()]);
+  expect(settled).toEqual(settled.map(() => ({ status: "fulfilled", value: undefined })));
+  await container.remove();
+  expect(existsSync(join(host.stateDir, container.id))).toBe(false);
+  expect(host.cgroupsOf(container.id)).toEqual([]);
+};
+
+test("several who remove the same container at a time all succeed, and so does whoever comes later", async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const container = await host.start(["true"]);
+    await container.exited;
+    await removedByAll(container);
+  }
+});
+
+test("so they do where the supervisor has left its cgroup to them", async () => {
+  /* After an update its word that nothing is left does not count. */
+  const container = await endedButStanding((one) => one.update(basic));
+  process.kill(stopped.pop() as number, "SIGKILL");
+  /* It may have got as far as removing it. */
+  const left = join(layout.hierarchies[0]?.path ?? "", host.cgroupParent, container.id);
+  mkdirSync(left, { recursive: true });
+  const squatter = spawn("sleep", ["1000"], { stdio: "ignore" });
+  const gone = new Promise((resolve) => squatter.once("exit", resolve));
+  writeFileSync(join(left, "cgroup.procs"), String(squatter.pid));
+  await removedByAll(container);
+  await gone;
 });
