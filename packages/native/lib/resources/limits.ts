@@ -17,7 +17,16 @@ import { applySteps, joinHierarchy, readSettings } from "./apply.ts";
 import { cpusetMistake } from "./cpu.ts";
 import { planUpdate } from "./plan.ts";
 import { firstMistakeOf, type Resources, type Unenforced } from "./resources.ts";
-import { isBelowOthers, limitsWithin, lowerBelow, raiseBelow, type Lowered, type Within } from "./within.ts";
+import {
+  isBelowOthers,
+  limitsWithin,
+  lowerBelow,
+  noteLowered,
+  parseLowered,
+  raiseBelow,
+  type Lowered,
+  type Within,
+} from "./within.ts";
 import { keyOf, type ResourceHost, type Setting } from "./setting.ts";
 import { settingsOf } from "./settings.ts";
 
@@ -33,6 +42,7 @@ interface LimitsRecord {
   readonly resources: Resources;
   /** An update to these was begun. */
   readonly next?: Resources;
+  readonly lowered: Lowered;
 }
 
 /** Refuses what no host or not this host can do. With `strict`, also what it cannot enforce. */
@@ -43,14 +53,23 @@ export const checkResources = (wanted: Resources, host: ResourceHost, strict: bo
   return first && nativeError("spec", constants.errno.EOPNOTSUPP, `${first.knob}: ${first.reason}`);
 };
 
-export const encodeLimits = (resources: Resources, next?: Resources): string =>
-  `${JSON.stringify({ version: 1, resources, ...(next === undefined ? {} : { next }) })}\n`;
+export const encodeLimits = (resources: Resources, next?: Resources, lowered?: Lowered): string => {
+  const noted = lowered === undefined || lowered.size === 0 ? {} : { lowered: noteLowered(lowered) };
+  return `${JSON.stringify({ version: 1, resources, ...(next === undefined ? {} : { next }), ...noted })}\n`;
+};
 
 export const parseLimits = (text: string): LimitsRecord | undefined => {
   try {
-    const value = JSON.parse(text) as { version?: unknown; resources?: Resources; next?: Resources } | null;
+    const value = JSON.parse(text) as {
+      version?: unknown;
+      resources?: Resources;
+      next?: Resources;
+      lowered?: unknown;
+    } | null;
     if (value?.version !== 1 || !isResources(value.resources)) return undefined;
-    return isResources(value.next) ? { resources: value.resources, next: value.next } : { resources: value.resources };
+    const { resources, next } = value;
+    const lowered = parseLowered(value.lowered) ?? new Map();
+    return isResources(next) ? { resources, next, lowered } : { resources, lowered };
   } catch {
     return undefined;
   }
@@ -112,12 +131,14 @@ export class ContainerLimits {
   async adopt(running: boolean): Promise<void> {
     const record = (await this.#read("limits")) ?? (await this.#read("lock"));
     this.#resources = record?.resources;
-    if (!running || record?.next === undefined) return;
+    if (!running || record === undefined) return;
+    for (const [leaf, quota] of record.lowered) this.#lowered.set(leaf, quota);
+    if (record.next === undefined) return;
     this.#begun = record.next;
     try {
       if ((await this.#change(record.next, record.resources)) !== undefined) return;
-      await this.#write(encodeLimits(record.resources));
       this.#begun = undefined;
+      await this.#note(record.resources);
     } catch {
       /* The note is still there, and they stay in doubt: no reason to lose sight of a container. */
     }
@@ -169,9 +190,9 @@ export class ContainerLimits {
     const before = this.#resources ?? wanted;
     this.#changed = true;
     try {
-      await this.#write(encodeLimits(before, wanted));
+      await this.#note(before, wanted);
       const error = await this.#change(before, wanted);
-      await this.#write(error === undefined ? encodeLimits(wanted) : encodeLimits(before, this.#begun));
+      await (error === undefined ? this.#note(wanted) : this.#note(before, this.#begun));
       if (error !== undefined) return { ok: false, error };
     } catch (cause) {
       this.#begun ??= wanted;
@@ -193,7 +214,7 @@ export class ContainerLimits {
     await this.#makeRoom(settings);
     try {
       for (let passes = 1; ; passes += 1) {
-        await lowerBelow(settings, place, this.#lowered);
+        await lowerBelow(settings, place, this.#lowered, () => this.#note(before, wanted));
         const error = await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
         if (error === undefined || !isBelowOthers(error) || passes === MOST_PASSES) return error;
         await sleep(2 ** passes);
@@ -229,6 +250,10 @@ export class ContainerLimits {
       if (hasCode(cause, "ENOENT")) return undefined;
       throw cause;
     }
+  }
+
+  async #note(resources: Resources, next?: Resources): Promise<void> {
+    await this.#write(encodeLimits(resources, next, this.#lowered));
   }
 
   /** Not flushed: what a host's crash takes, it takes together with the container. */

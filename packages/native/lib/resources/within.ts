@@ -74,8 +74,22 @@ interface Quota {
   readonly period: number;
 }
 
-/** By their cgroups, what programs had that were lowered with their container. No later agent asks: they end with theirs. */
+/** By their cgroups, what programs had that were lowered with their container. What such a program left may outlive this agent. */
 export type Lowered = Map<string, Quota>;
+
+/** As it was noted; undefined when that is nonsense. */
+export const parseLowered = (noted: unknown): Lowered | undefined => {
+  if (noted === undefined) return new Map();
+  if (!Array.isArray(noted)) return undefined;
+  const entries = noted.map((one: Partial<Quota & { leaf: string }> | null) => one ?? {});
+  const isWhole = entries.every(
+    ({ leaf, period, quota }) =>
+      typeof leaf === "string" && leaf.startsWith("/") && Number.isSafeInteger(quota) && Number.isSafeInteger(period),
+  );
+  if (!isWhole) return undefined;
+  return new Map(entries.map(({ leaf = "", period = 0, quota = 0 }) => [leaf, { quota, period }]));
+};
+export const noteLowered = (lowered: Lowered) => [...lowered].map(([leaf, quota]) => ({ leaf, ...quota }));
 
 const QUOTA = "cpu.cfs_quota_us";
 const PERIOD = "cpu.cfs_period_us";
@@ -94,26 +108,34 @@ const writeQuota = async (directory: string, { quota, period }: Quota): Promise<
   await writeCgroupFile(join(directory, QUOTA), `${quota}`);
 };
 
-/** v1 refuses a quota of the container below one that a program in it has: those get the new one first. */
-export const lowerBelow = async (settings: readonly Setting[], place: Place, lowered: Lowered): Promise<void> => {
+/**
+ * v1 refuses a quota of the container below one that a program in it has: those get the new one first. `note` is called before
+ * the first of them is changed, with what all of them had.
+ */
+export const lowerBelow = async (
+  settings: readonly Setting[],
+  place: Place,
+  lowered: Lowered,
+  note: () => Promise<void>,
+): Promise<void> => {
   const quota = settings.find(({ file }) => file === QUOTA);
   const period = settings.find(({ file }) => file === PERIOD);
   if (quota === undefined || period === undefined || Number(quota.value) < 0) return;
   const next = { quota: Number(quota.value), period: Number(period.value) };
   const own = place(quota.path);
   const entries = await readdir(own, { withFileTypes: true }).catch(() => []);
-  for (const entry of entries.filter((one) => one.isDirectory())) {
-    const leaf = join(own, entry.name);
+  const leaves = entries.filter((one) => one.isDirectory()).map((entry) => join(own, entry.name));
+  const above: string[] = [];
+  for (const leaf of leaves) {
     /* One that is just going needs nothing. */
-    try {
-      const has = await readQuota(leaf);
-      if (has.quota < 0 || shareOf(has) <= shareOf(next)) continue;
-      if (!lowered.has(leaf)) lowered.set(leaf, has);
-      await writeQuota(leaf, next);
-    } catch {
-      continue;
-    }
+    const has = await readQuota(leaf).catch(() => undefined);
+    if (has === undefined || has.quota < 0 || shareOf(has) <= shareOf(next)) continue;
+    if (!lowered.has(leaf)) lowered.set(leaf, has);
+    above.push(leaf);
   }
+  if (above.length === 0) return;
+  await note();
+  for (const leaf of above) await writeQuota(leaf, next).catch(() => undefined);
 };
 
 /**

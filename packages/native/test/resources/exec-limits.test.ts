@@ -1,5 +1,5 @@
 /** A program that is executed with limits of its own: the kernel holds it to them, and the container to its own. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openRuntime, type Container, type ExecLimits, type ExecProcess, type Runtime } from "../../lib/index.ts";
@@ -10,12 +10,22 @@ import { basic, fieldOf, firstLine, MIB, resourceTest, updated } from "./host.ts
 const { host, layers } = resourceTest();
 const kinds: readonly ("this host" | "v1 alone")[] = layout.kind === "v2" ? ["this host"] : ["this host", "v1 alone"];
 
+/** On v2 a program keeps what it was given, and the kernel takes the smaller one of both. */
+const quotaOf = (leaf: string): number => {
+  const text = (name: string): string => readFileSync(join(leaf, name), "utf8");
+  const [most = 0, period = 1] = existsSync(join(leaf, "cpu.max"))
+    ? text("cpu.max").split(" ").map(Number)
+    : [text("cpu.cfs_quota_us"), text("cpu.cfs_period_us")].map(Number);
+  return Math.round((1000 * most) / period);
+};
+
 describe.each(kinds)("on %s", (kind) => {
   const cgroups = kind === "v1 alone" ? v1Layout : layout;
   let runtime: Runtime;
   let container: Container;
+  let stateDir: string;
   beforeAll(async () => {
-    const stateDir = join(host.directory, kind === "v1 alone" ? "v1" : "own");
+    stateDir = join(host.directory, kind === "v1 alone" ? "v1" : "own");
     runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, cgroupLayout: cgroups });
     const limits = { ...basic, cpuLimitMillis: 1000, memoryBytes: 128 * MIB, pids: 64 };
     const result = await runtime.start(host.spec(["sleep", "1000"], { layers: layers(), limits }));
@@ -166,14 +176,7 @@ describe.each(kinds)("on %s", (kind) => {
   test("the container's quota may be lowered below that of a program in it, which has its own again when there is room", async () => {
     const program = await executed(["probe", "spin"], { cpuLimitMillis: 800 });
     const leaf = leafOf("cpu", program);
-    /** On v2 a program keeps what it was given, and the kernel takes the smaller one of both. */
-    const quota = (): number => {
-      const text = (name: string): string => readFileSync(join(leaf, name), "utf8");
-      const [most = 0, period = 1] = existsSync(join(leaf, "cpu.max"))
-        ? text("cpu.max").split(" ").map(Number)
-        : [text("cpu.cfs_quota_us"), text("cpu.cfs_period_us")].map(Number);
-      return Math.round((1000 * most) / period);
-    };
+    const quota = (): number => quotaOf(leaf);
     const whileLowered = (own: number): number => (existsSync(join(leaf, "cpu.max")) ? 800 : own);
     await updated(container, { cpuLimitMillis: 200, memoryBytes: 128 * MIB });
     const { cpuThrottledPeriods: before } = await container.stats();
@@ -195,6 +198,41 @@ describe.each(kinds)("on %s", (kind) => {
     }
     const beyond = await executed(["true"], { cpuLimitMillis: 1900 });
     expect(await beyond.exited).toMatchObject({ code: 0 });
+  });
+
+  test("what a program left behind has its own quota again under a later agent, when there is room", async () => {
+    const program = await executed(["sh", "-c", "setsid sh -c 'echo up; exec sleep 1000' & wait"], {
+      cpuLimitMillis: 800,
+    });
+    expect(await firstOf(program)).toBe("up");
+    const leaf = leafOf("cpu", program);
+    program.close();
+    await program.exited;
+    await updated(container, { cpuLimitMillis: 200, memoryBytes: 128 * MIB });
+    expect(quotaOf(leaf)).toBe(existsSync(join(leaf, "cpu.max")) ? 800 : 200);
+    await runtime.close();
+    runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, cgroupLayout: cgroups });
+    const [found] = await runtime.adopt();
+    if (found?.kind !== "running") throw new Error(`found ${found?.kind}`);
+    container = found.container;
+    await updated(container, { cpuLimitMillis: 1000, memoryBytes: 128 * MIB });
+    expect(quotaOf(leaf)).toBe(800);
+    /* Killed by an agent that was in the middle of lowering it: noted, done below, and not yet above. */
+    const noted = join(stateDir, container.id, "limits");
+    const { resources } = JSON.parse(readFileSync(noted, "utf8")) as { resources: object };
+    await updated(container, { cpuLimitMillis: 200, memoryBytes: 128 * MIB });
+    const half = JSON.parse(readFileSync(noted, "utf8")) as { resources: object; lowered?: object[] };
+    expect(half.lowered?.length ?? 0).toBe(existsSync(join(leaf, "cpu.max")) ? 0 : 1);
+    await runtime.close();
+    writeFileSync(noted, JSON.stringify({ ...half, resources, next: half.resources }));
+    runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, cgroupLayout: cgroups });
+    const [again] = await runtime.adopt();
+    if (again?.kind !== "running") throw new Error(`found ${again?.kind}`);
+    container = again.container;
+    expect([container.limits?.cpuLimitMillis, quotaOf(leaf)]).toEqual([1000, 800]);
+    expect(JSON.parse(readFileSync(noted, "utf8"))).not.toHaveProperty("lowered");
+    for (const pid of readFileSync(join(leaf, "cgroup.procs"), "utf8").trim().split("\n"))
+      process.kill(Number(pid), "SIGKILL");
   });
 
   test("programs start and end while the container's quota is lowered and raised, and neither fails by the other", async () => {
