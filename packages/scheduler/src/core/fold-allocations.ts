@@ -101,6 +101,16 @@ const changeActive = (folding: Folding, allocation: MutableAllocation, change: (
 const reasonOf = (allocation: AllocationRecord, { reason, exit }: AllocationReport): string =>
   allocation.desired === "stop" && (exit === null || exit.cause === "stopped") ? allocation.reason : reason;
 
+/** It has come further, and not to its end. */
+const goOn = (folding: Folding, allocation: MutableAllocation, report: AllocationReport): void =>
+  changeActive(folding, allocation, () => {
+    allocation.state = report.state;
+    allocation.reason = reasonOf(allocation, report);
+    if (!noteStart(folding.state, allocation, report.startedAtMs)) return;
+    // When it will end is another time now.
+    folding.state.ledger.touch(folding.state.hosts.get(allocation.hostId)?.slot ?? -1);
+  });
+
 export const foldReported = (folding: Folding, record: RecordOf<"allocation_reported">): boolean => {
   const { report } = record;
   const allocation = folding.state.allocations.get(report.id);
@@ -117,13 +127,7 @@ export const foldReported = (folding: Folding, record: RecordOf<"allocation_repo
     });
     return true;
   }
-  changeActive(folding, allocation, () => {
-    allocation.state = report.state;
-    allocation.reason = reasonOf(allocation, report);
-    if (!noteStart(folding.state, allocation, report.startedAtMs)) return;
-    // When it will end is another time now.
-    folding.state.ledger.touch(folding.state.hosts.get(allocation.hostId)?.slot ?? -1);
-  });
+  goOn(folding, allocation, report);
   return true;
 };
 

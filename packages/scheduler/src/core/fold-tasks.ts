@@ -117,16 +117,17 @@ export const queueKeyOf = (requestClass: RequestClass, spec: JobSpec): string =>
 const isQueued = (job: MutableJob): boolean =>
   job.desired === "run" && job.wanting.size > 0 && (slotsOf(job) > 0 || job.stranded.size > 0);
 
-/** Notes since when a job waits: since it wanted something and last got anything. */
-export const noteWaiting = (job: MutableJob, atMs: number): void => {
-  if (!isQueued(job) && job.reserved.size === 0) job.waitingSinceMs = null;
+/** Notes since when a job waits: since it wanted something and last got anything. `waits`: it stands in its queue. */
+export const noteWaiting = (job: MutableJob, waits: boolean, atMs: number): void => {
+  if (!waits && job.reserved.size === 0) job.waitingSinceMs = null;
   else job.waitingSinceMs ??= atMs;
 };
 
-/** Puts the job into the queue of its class, or takes it out, as its tasks have it now. */
-export const refreshQueue = (state: MutableState, job: MutableJob): void => {
-  const queue = state.queues.get(job.queueKey);
-  if (isQueued(job)) {
+/** Puts the job into the queue of its class, or takes it out, as its tasks have it now; returns whether it stands there. */
+export const refreshQueue = (state: MutableState, job: MutableJob): boolean => {
+  const waits = isQueued(job);
+  if (waits) {
+    const queue = state.queues.get(job.queueKey);
     const { requestClass, spec } = job;
     const mine = queue ?? {
       requestClass,
@@ -142,6 +143,7 @@ export const refreshQueue = (state: MutableState, job: MutableJob): void => {
     if (mayReplace(job)) mine.replacing.insert(job);
     else mine.replacing.remove(job);
   } else leaveQueue(state, job);
+  return waits;
 };
 
 export const leaveQueue = (state: MutableState, job: MutableJob): void => {

@@ -174,8 +174,7 @@ export const fold = (clusterState: ClusterState, sequence: number, transaction: 
     finishIfOver(folding, job);
     keepWhole(state, job);
     if (job.spec.disruption !== undefined) state.budgetChanges += 1;
-    refreshQueue(state, job);
-    noteWaiting(job, transaction.atMs);
+    noteWaiting(job, refreshQueue(state, job), transaction.atMs);
   }
   foldAudit(state, sequence, transaction);
   return changes;

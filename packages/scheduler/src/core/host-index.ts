@@ -230,6 +230,16 @@ export const createHostIndex = (
     };
   };
 
+  const withRules = (packed: ScoreBreakdown, slot: number, requestClass: RequestClass): ScoreBreakdown => {
+    const lane = requestClass.rules === null ? undefined : laneOf(requestClass);
+    const check = lane?.check ?? null;
+    if (lane === undefined || check === null || check.total === 1) return packed;
+    const { domainOf, values } = lane.strip.sheet.partition;
+    const from = (domainOf[slot] as number) * check.places.length;
+    const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), values, from);
+    return explainWithRules(packed, check.total, check.preferred[slot] as number, even);
+  };
+
   const refusal = (slot: number, requestClass: RequestClass): RuleRejection | undefined =>
     requestClass.rules === null ? undefined : refusals(requestClass)(slot);
 
@@ -322,19 +332,10 @@ export const createHostIndex = (
     },
     valuation: () => valuation,
     explain: (slot, requestClass, image) => {
-      const packed = board.explain(slot, requestClass);
       const aligned = alignmentOf(requestClass)?.of(slot);
-      const withAll = (scored: ScoreBreakdown): ScoreBreakdown => {
-        const ended = aligned === undefined ? scored : explainWithEnds(scored, aligned);
-        return image === undefined ? ended : explainWithImage(ended, slotsOf(image).soonOn(slot));
-      };
-      const lane = requestClass.rules === null ? undefined : laneOf(requestClass);
-      const check = lane?.check ?? null;
-      if (lane === undefined || check === null || check.total === 1) return withAll(packed);
-      const { domainOf, values } = lane.strip.sheet.partition;
-      const from = (domainOf[slot] as number) * check.places.length;
-      const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), values, from);
-      return withAll(explainWithRules(packed, check.total, check.preferred[slot] as number, even));
+      const packed = withRules(board.explain(slot, requestClass), slot, requestClass);
+      const ended = aligned === undefined ? packed : explainWithEnds(packed, aligned);
+      return image === undefined ? ended : explainWithImage(ended, slotsOf(image).soonOn(slot));
     },
     mark: () => growthCount,
     grownFor: (since, requestClass, given) => {

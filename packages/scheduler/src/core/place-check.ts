@@ -36,18 +36,22 @@ export const blindSight = ({ spread, apart, together }: Rules): PlaceSight => ({
   near: new Int32Array(NEAR),
 });
 
+const countsAt = ({ places, rules }: RuleCheck, counts: GroupCounts, group: string, place: number): Int32Array =>
+  counts.at(group, rules.places[place] as string, places[place] as Place);
+
+/** More than any count. */
+const MOST = 2 ** 30;
+
 /** True until the next change of a counter: a choice and its explanation read them once. */
 export const sightOf = (check: RuleCheck, counts: GroupCounts): PlaceSight => {
-  const { rules, places, eligible, sight } = check;
+  const { rules, eligible, sight } = check;
   if (sight.version === counts.version()) return sight;
-  const at = (group: string, place: number): Int32Array =>
-    counts.at(group, rules.places[place] as string, places[place] as Place);
   for (let of = 0; of < rules.spread.length; of += 1) {
     const { group, place } = rules.spread[of] as Rules["spread"][number];
     const one = sight.spread[of] as PlaceSight["spread"][number];
-    const found = at(group, place);
+    const found = countsAt(check, counts, group, place);
     const may = eligible[place] as Uint8Array;
-    let [least, most] = [Number.MAX_SAFE_INTEGER, 0];
+    let [least, most] = [MOST, 0];
     for (let value = 0; value < found.length; value += 1) {
       if (may[value] === 0) continue;
       const count = found[value] as number;
@@ -55,16 +59,16 @@ export const sightOf = (check: RuleCheck, counts: GroupCounts): PlaceSight => {
       if (count > most) most = count;
     }
     one.counts = found;
-    one.least = least === Number.MAX_SAFE_INTEGER ? 0 : least;
+    one.least = least === MOST ? 0 : least;
     one.most = most;
   }
   for (let of = 0; of < rules.apart.length; of += 1) {
     const { group, place } = rules.apart[of] as Rules["apart"][number];
-    sight.apart[of] = at(group, place);
+    sight.apart[of] = countsAt(check, counts, group, place);
   }
   for (let of = 0; of < rules.together.length; of += 1) {
     const { group, place } = rules.together[of] as Rules["together"][number];
-    sight.together[of] = counts.total(group) === 0 ? null : at(group, place);
+    sight.together[of] = counts.total(group) === 0 ? null : countsAt(check, counts, group, place);
   }
   sight.version = counts.version();
   sight.hasEvens = false;
