@@ -25,7 +25,7 @@ const measure = async (
 ): Promise<void> => {
   const modes: Partial<Record<Mode, () => Promise<Figure[]>>> = {
     warm: () => warmStarts(field, options.rounds),
-    cold: () => coldStarts(field, Math.ceil(options.rounds / 2)),
+    cold: () => coldStarts(field, options.rounds * 2),
     bridge: () => bridgedStarts(field, Math.ceil(options.rounds / 2)),
     rate: () => sustainedRate(place, field),
     loop: () => eventLoop(place),

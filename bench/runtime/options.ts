@@ -14,7 +14,7 @@ export interface Options {
 
 export const usage = `pnpm bench:runtime [options]
   --only LIST        of ${MODES.join(",")}; default: all but hold and links
-  --rounds N         interleaved rounds of warm starts; cold ones are half as many (default 30)
+  --rounds N         interleaved rounds of warm starts; of cold ones there are twice as many (default 30)
   --containers N     how many are held in mode hold (default 2000); links holds 1,200 with a network
   --no-peers         only the floor and Berth
   --no-install       leaves missing peers missing; otherwise they are installed from Debian (apt-get)
