@@ -89,6 +89,8 @@ struct berth_exec_started {
 
 /* Length of the word that makes a supervisor wait for its spec: room for every id, which replaces it later. */
 #define BERTH_STANDBY_WORD 72u
+/* Its v1 cgroups are called so until then, with its process number behind. */
+#define BERTH_STANDBY_CGROUP ".standby-"
 
 /* File descriptors that the supervisor is born with. */
 enum berth_fd {

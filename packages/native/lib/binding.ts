@@ -48,11 +48,12 @@ export interface Binding {
     /** Descriptors of namespaces, in the order in which the spec names them. */
     joins: readonly number[],
   ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
-  /** Starts a supervisor that waits for its spec, in a new directory `slot`. */
+  /** Starts a supervisor that waits for its spec, in a new directory `slot`, with a cgroup in each of the v1 directories. */
   standby(
     image: number,
     stateRoot: number,
     slot: string,
+    cgroupParents: readonly string[],
   ): Promise<{ readonly pid: number; readonly socket: number } | RawFailure>;
   /** Asks the file system to keep the directories in this one far apart; whether it will. */
   spread(directory: number): boolean;

@@ -1,7 +1,7 @@
 /**
  * Supervisors that were started before anybody knew for what. Each waits in a directory `.standby-…` of its own, holds
  * that directory's lock, and has made what every container needs and no program was ever in: namespaces of users, network,
- * IPC and names, and a /dev. A start renames the directory and sends the spec.
+ * IPC and names, a /dev, and v1 cgroups. A start renames the directory and sends the spec, and the supervisor renames these.
  *
  *   standby ─► claimed ─► a container's supervisor
  *      └─ the agent ends: its socket does, too, and so does the process; the next agent deletes the directory
@@ -10,10 +10,13 @@
  * make their own supervisors, as if there were no pool, and nothing takes processor time from them.
  */
 import { closeSync } from "node:fs";
+import { readdir, rmdir } from "node:fs/promises";
 import { constants } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isFailure, type Binding, type RawFailure } from "./binding.ts";
 
+/** Of their directories and cgroups; of the latter also in include/control.h. */
 export const STANDBY = ".standby-";
 
 /** So long no start ended before the pool is filled up: longer than the pauses of a burst. */
@@ -36,6 +39,8 @@ export class SupervisorPool {
   readonly #image: number;
   readonly #stateRoot: number;
   readonly #size: number;
+  /** Directories of v1 cgroups: the only ones that can be renamed. */
+  readonly #cgroupParents: readonly string[];
   readonly #idle: Slot[] = [];
   #underWay = 0;
   #filling: Promise<void> | undefined;
@@ -43,11 +48,12 @@ export class SupervisorPool {
   #closed = false;
   #serial = 0;
 
-  constructor(binding: Binding, image: number, stateRoot: number, size: number) {
+  constructor(binding: Binding, image: number, stateRoot: number, size: number, cgroupParents: readonly string[]) {
     this.#binding = binding;
     this.#image = image;
     this.#stateRoot = stateRoot;
     this.#size = size;
+    this.#cgroupParents = cgroupParents;
   }
 
   /** Runs a start. The pool fills up when none came after it. */
@@ -107,7 +113,7 @@ export class SupervisorPool {
   async #fill(): Promise<void> {
     while (!this.#closed && this.#underWay === 0 && this.#idle.length < this.#size) {
       const name = `${STANDBY}${process.pid}-${(this.#serial += 1)}`;
-      const born = await this.#binding.standby(this.#image, this.#stateRoot, name);
+      const born = await this.#binding.standby(this.#image, this.#stateRoot, name, this.#cgroupParents);
       /* The next start will say why, if it fails for the same reason. */
       if (isFailure(born)) return;
       this.#idle.push({ ...born, name });
@@ -118,5 +124,20 @@ export class SupervisorPool {
     closeSync(slot.socket);
     for (let pauseMs = 1; !this.#binding.reap(slot.pid); pauseMs = Math.min(pauseMs * 2, 100)) await sleep(pauseMs);
     await this.#binding.removeTree(this.#stateRoot, slot.name);
+    await this.clear(slot.pid);
+  }
+
+  /** Removes the cgroups of a supervisor that was killed while they were not yet a container's. */
+  async clear(pid: number): Promise<void> {
+    await Promise.all(
+      this.#cgroupParents.map((parent) => rmdir(join(parent, `${STANDBY}${pid}`)).catch(() => undefined)),
+    );
+  }
+
+  /** Those of an agent that is gone. What cannot be removed harms nobody. */
+  async clearAll(): Promise<void> {
+    for (const parent of this.#cgroupParents)
+      for (const name of await readdir(parent).catch(() => []))
+        if (name.startsWith(STANDBY)) await rmdir(join(parent, name)).catch(() => undefined);
   }
 }

@@ -115,7 +115,9 @@ class OpenRuntime implements Runtime {
     this.#descriptors = descriptors;
     this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
     const { image, stateRoot } = descriptors;
-    this.#pool = new SupervisorPool(binding(), image, stateRoot, options.standby ?? 0);
+    const v1 = layout.hierarchies.filter(({ version }) => version === 1);
+    const cgroupParents = v1.map(({ path }) => join(path, options.cgroupParent));
+    this.#pool = new SupervisorPool(binding(), image, stateRoot, options.standby ?? 0, cgroupParents);
     this.#diskLimit = diskLimitOf(binding(), stateRoot);
     this.networks = openNetworks(binding(), options.stateDir);
     this.#host = {
@@ -185,6 +187,7 @@ class OpenRuntime implements Runtime {
       await container.protect();
       return { ok: true, value: container };
     }
+    if (born.waited) await this.#pool.clear(born.pid);
     /* What cannot be removed now has its exit record, and is found by the next `adopt`. */
     await container.remove().catch(() => undefined);
     /* Killed between its claim and its first deed: nobody's fault but that of having waited. */
@@ -200,6 +203,7 @@ class OpenRuntime implements Runtime {
       const failed = await this.#host.binding.removeTree(this.#host.stateRoot, name);
       if (isFailure(failed)) throw new NativeFailure(nativeError(failed.stage, failed.errno, failed.detail));
     }
+    await this.#pool.clearAll();
     const ids = names.filter(isContainerId);
     const found: AdoptedContainer[] = [];
     /* A few at a time: each may wait for a dying cgroup. */

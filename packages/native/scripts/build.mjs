@@ -68,6 +68,7 @@ await step("syscalls", calls, [], () => {
 const supervisor = join(out, "berth-supervisor");
 const supervisorSources = [
   "cgroup.c",
+  "cgroup_ahead.c",
   "check.c",
   "control.c",
   "crc.c",

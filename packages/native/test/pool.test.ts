@@ -3,11 +3,20 @@
  * outlives the agent. Told apart by their directories in the state directory and by their command line.
  */
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Runtime } from "../lib/index.ts";
-import { eventually, isAlive, outputOf, processesWith, supervisorOf, testHost } from "./host.ts";
+import { eventually, isAlive, layout, outputOf, processesWith, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 const SIZE = 3;
@@ -67,7 +76,15 @@ const withPool = async (work: (runtime: Runtime, stateDir: string) => Promise<vo
   }
   expect(slots(stateDir)).toEqual([]);
   await eventually(() => waiting(stateDir).length === 0);
+  expect(cgroupsAhead()).toEqual([]);
 };
+
+const V1 = layout.hierarchies.filter(({ version }) => version === 1).map(({ path }) => join(path, host.cgroupParent));
+/** Those that are no container's yet. */
+const cgroupsAhead = (): string[] =>
+  V1.filter((parent) => existsSync(parent)).flatMap((parent) =>
+    readdirSync(parent).flatMap((name) => (name.startsWith(".standby-") ? [join(parent, name)] : [])),
+  );
 
 const runTrue = async (runtime: Runtime): Promise<void> => {
   const result = await runtime.start(host.spec(["true"]));
@@ -134,6 +151,31 @@ describe("a pool", () => {
         await result.value.remove();
       }
       expect(new Set(used).size).toBe(2 * NAMESPACES.length);
+    });
+  });
+
+  test("has v1 cgroups that get the container's name and its limits, or makes them when they were lost", async (context) => {
+    context.skip(V1.length === 0, "this host has no v1 hierarchy, and a v2 cgroup keeps its name");
+    const inodeOf = (path: string): number => statSync(path).ino;
+    await withPool(async (runtime, stateDir) => {
+      for (const lost of [false, true]) {
+        await eventually(() => ready(stateDir).length === SIZE && cgroupsAhead().length === SIZE * V1.length);
+        const ahead = cgroupsAhead().map(inodeOf);
+        if (lost) for (const path of cgroupsAhead()) rmdirSync(path);
+        const spec = host.spec(["sleep", "1000"]);
+        const result = await runtime.start({ ...spec, limits: { ...spec.limits, pids: 17 } });
+        if (!result.ok) throw new Error(JSON.stringify(result.error));
+        for (const parent of V1) {
+          const own = join(parent, spec.id);
+          expect(ahead.includes(inodeOf(own)), own).toBe(!lost);
+          expect(readFileSync(join(own, "cgroup.procs"), "utf8").split("\n")).toContain(`${result.value.pid}`);
+        }
+        const counted = V1.find((parent) => existsSync(join(parent, spec.id, "pids.max")));
+        if (counted !== undefined) expect(readFileSync(join(counted, spec.id, "pids.max"), "utf8")).toBe("17\n");
+        await result.value.stop({ signal: 9, graceMs: 10_000 });
+        await result.value.remove();
+        expect(host.cgroupsOf(spec.id)).toEqual([]);
+      }
     });
   });
 
@@ -272,8 +314,10 @@ test("killed with its agent nothing stays: the processes end by themselves, the 
   await eventually(() => !isAlive(agent.pid ?? 0) && waiting(stateDir).length === 0);
   expect(slots(stateDir).length).toBeGreaterThanOrEqual(SIZE);
   const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent });
+  for (const parent of V1) mkdirSync(join(parent, ".standby-1"));
   expect(await runtime.adopt()).toEqual([]);
   expect(slots(stateDir)).toEqual([]);
+  expect(cgroupsAhead()).toEqual([]);
   await runtime.close();
 });
 

@@ -7,7 +7,7 @@
 Napi::Value image_open(const Napi::CallbackInfo& info);
 // (image, stateRoot, id, spec, text kept in the lock file) → Promise of { pid, socket } or { stage, errno, detail }
 Napi::Value start(const Napi::CallbackInfo& info);
-// (image, stateRoot, slot) → Promise of { pid, socket } of a supervisor that waits for its spec, or a failure
+// (image, stateRoot, slot, directories of v1 cgroups) → Promise of { pid, socket } of a supervisor that waits for its spec, or a failure
 Napi::Value standby(const Napi::CallbackInfo& info);
 // (stateRoot, slot, id, socket, spec, note) → Promise of undefined or { stage, errno, detail }
 Napi::Value claim(const Napi::CallbackInfo& info);

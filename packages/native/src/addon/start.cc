@@ -19,6 +19,7 @@
 #include "failure.h"
 #include "functions.h"
 #include "sealed_spec.h"
+#include "strings.h"
 #include "unique_fd.h"
 
 namespace {
@@ -35,16 +36,18 @@ bool lock_soon(int fd) {
 
 class StartWorker : public Napi::AsyncWorker {
  public:
-  // Without a spec: a supervisor on standby, in a directory that is called `id` until it is claimed.
+  // Without a spec: a supervisor on standby, in a directory that is called `id` until it is claimed, which makes a v1
+  // cgroup in each of `parents`.
   StartWorker(Napi::Env env, int image, int root, std::string id, std::vector<uint8_t> spec, std::string note,
-              const std::vector<int>& joins)
+              const std::vector<int>& joins, std::vector<std::string> parents)
       : Napi::AsyncWorker(env),
         deferred_(Napi::Promise::Deferred::New(env)),
         image_(image),
         root_(root),
         id_(std::move(id)),
         spec_(std::move(spec)),
-        note_(std::move(note)) {
+        note_(std::move(note)),
+        parents_(std::move(parents)) {
     for (const int fd : joins) {
       // Now: its owner may close it as soon as this call returns.
       joins_.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, kAboveChildFds));
@@ -129,14 +132,16 @@ class StartWorker : public Napi::AsyncWorker {
     if (!lift(spec) || !lift(dir_) || !lift(lock_) || !lift(theirs) || !lift(null))
       return failure_.fail("supervisor.start", "duplicate descriptors");
 
-    char name[] = "berth-supervisor";
-    char count[] = {static_cast<char>('0' + joins_.size()), '\0'};
-    std::string word = id_;
+    std::vector<std::string> words = {"berth-supervisor", id_};
     if (on_standby) {
-      word = "--standby";
-      word.resize(BERTH_STANDBY_WORD, ' ');
+      words[1] = "--standby";
+      words[1].resize(BERTH_STANDBY_WORD, ' ');
     }
-    char* const argv[] = {name, word.data(), joins_.empty() ? nullptr : count, nullptr};
+    if (!joins_.empty()) words.push_back(std::to_string(joins_.size()));
+    words.insert(words.end(), parents_.begin(), parents_.end());
+    std::vector<char*> argv;
+    std::transform(words.begin(), words.end(), std::back_inserter(argv), [](std::string& one) { return one.data(); });
+    argv.push_back(nullptr);
     char* const envp[] = {nullptr};
     static_assert(BERTH_FD_SPEC == 3 && BERTH_FD_STATE == 4 && BERTH_FD_LOCK == 5 && BERTH_FD_FIRST_CLIENT == 6);
     std::vector<int> fds = {null.get(), null.get(), null.get(), spec.get(), dir_.get(), lock_.get(), theirs.get()};
@@ -147,7 +152,7 @@ class StartWorker : public Napi::AsyncWorker {
                       .fds = fds.data(),
                       .fd_count = static_cast<int>(fds.size()),
                       .clean = false,  // a supervisor sees to it itself
-                      .argv = argv,
+                      .argv = argv.data(),
                       .envp = envp,
                       .error = 0};
     const int pid = start_child(plan);
@@ -165,6 +170,7 @@ class StartWorker : public Napi::AsyncWorker {
   std::string id_;
   std::vector<uint8_t> spec_;
   std::string note_;
+  std::vector<std::string> parents_;
   std::vector<UniqueFd> joins_;
   int join_error_ = 0;
   bool made_ = false;  // the state directory
@@ -187,7 +193,7 @@ Napi::Value start(const Napi::CallbackInfo& info) {
   auto* worker = new StartWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(),
                                  info[1].As<Napi::Number>().Int32Value(), info[2].As<Napi::String>().Utf8Value(),
                                  std::vector<uint8_t>(bytes.Data(), bytes.Data() + bytes.ByteLength()),
-                                 info[4].As<Napi::String>().Utf8Value(), joins);
+                                 info[4].As<Napi::String>().Utf8Value(), joins, {});
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;
@@ -196,7 +202,7 @@ Napi::Value start(const Napi::CallbackInfo& info) {
 Napi::Value standby(const Napi::CallbackInfo& info) {
   auto* worker =
       new StartWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value(),
-                      info[2].As<Napi::String>().Utf8Value(), {}, {}, {});
+                      info[2].As<Napi::String>().Utf8Value(), {}, {}, {}, strings_of(info[3].As<Napi::Array>()));
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

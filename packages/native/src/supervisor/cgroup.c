@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cgroup_ahead.h"
 #include "exec_cgroup.h"
 #include "fd.h"
 
@@ -55,6 +56,10 @@ static int create_one(struct cgroup_place *place, const struct spec *spec, uint3
   int length = snprintf(path, sizeof path, "%s/%s/%s", root, spec->cgroup_parent, spec->id);
   if (length < 0 || (size_t)length >= sizeof path)
     return err_set(err, ENAMETOOLONG, STAGE_CREATE, "%.150s", root);
+  place->version = hierarchy->version;
+  place->controllers = hierarchy->controllers;
+  if (hierarchy->version == 1 && cgroup_ahead_take(place, path))
+    return cgroup_write(place->dir, spec, index, err);
   /* A directory left by an interrupted start is empty and can go; one that is in use cannot be removed. */
   if (mkdir(path, 0755) < 0 && (errno != EEXIST || rmdir(path) < 0 || mkdir(path, 0755) < 0))
     return err_sys(err, STAGE_CREATE, "%.200s", path);
@@ -65,8 +70,6 @@ static int create_one(struct cgroup_place *place, const struct spec *spec, uint3
     errno = saved;
     return err_sys(err, STAGE_CREATE, "open %.200s", path);
   }
-  place->version = hierarchy->version;
-  place->controllers = hierarchy->controllers;
   if (cgroup_write(place->dir, spec, index, err) < 0)
     return -1;
   if (hierarchy->version == 1) {

@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include "../../include/control.h"
+#include "cgroup_ahead.h"
 #include "check.h"
 #include "detach.h"
 #include "device.h"
@@ -342,18 +343,21 @@ int main(int argc, char **argv)
   requests_install();
   /* How many descriptors of namespaces follow; the spec says which. */
   int joins = argc == 3 && argv[2][0] >= '1' && argv[2][0] <= '8' && argv[2][1] == '\0' ? argv[2][0] - '0' : 0;
-  bool standby = argc == 2 && standby_is_wanted(argv[1]);
+  bool standby = argc >= 2 && standby_is_wanted(argv[1]);
   bool detached = detach(joins, &err) == 0;
   if (!detached && (standby || err.number == EBADF))
     return 125; /* nobody can be told, or nobody waits for it */
   if (standby)
-    standby_prepare(BERTH_FD_STATE);
+    standby_prepare(BERTH_FD_STATE, argv + 2);
   bool listening = detached && control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
   if (standby && !standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC)) {
     prepared_close();
+    cgroup_ahead_drop();
     return 0;
   }
-  if (!listening || spec_map(&self.spec, BERTH_FD_SPEC, &err) < 0 || start(joins, &err) < 0) {
+  bool started = listening && spec_map(&self.spec, BERTH_FD_SPEC, &err) == 0 && start(joins, &err) == 0;
+  cgroup_ahead_drop();
+  if (!started) {
     self.exit.err = err;
     kill_all();
   } else {

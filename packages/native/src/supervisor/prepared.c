@@ -7,7 +7,7 @@
  *   supervisor ─ fork ─► stem: unshare ─► lo up ─► /sys, /dev mounted and masked ─► host's root detached ─► waits
  *        └──────────────── claim: ids, cgroups ──────────────────────────────────────────► clone3 ─► init
  *
- * Cgroups are not among it: they bear the container's name. Nor is anything that depends on an image, a user or a limit;
+ * The v2 cgroup is not among it: it bears the container's name. Nor is anything that depends on an image, a user or a limit;
  * of the file systems those whose files would belong to nobody while there are no ids: /dev/pts and /dev/shm.
  */
 #include "prepared.h"

@@ -40,6 +40,11 @@ static const char *boot_id(void)
   return id;
 }
 
+void record_prepare(void)
+{
+  (void)boot_id();
+}
+
 static void number_or_null(char *out, size_t size, uint64_t value)
 {
   if (value == 0)

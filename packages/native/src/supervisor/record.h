@@ -38,6 +38,8 @@ struct exit_record {
 };
 
 uint64_t record_now_ms(void);
+/* Reads what every record says and no container changes. */
+void record_prepare(void);
 size_t record_format_status(char *buffer, size_t size, const struct status_record *status);
 size_t record_format_exit(char *buffer, size_t size, const struct exit_record *record);
 /* Replaces file `name` of the state directory atomically. Nothing is flushed to disk. */

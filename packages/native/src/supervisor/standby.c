@@ -1,5 +1,5 @@
 /*
- * Waits before the first thing that belongs to a container: no cgroup, no namespace, no id is taken while nobody has
+ * Waits before the first thing that belongs to a container: nothing that bears its name and no id is taken while nobody has
  * claimed it, and no other container has ever touched it. The agent renames the directory that holds the lock to the
  * container's id and sends the spec; when the agent dies first, the socket ends and so does the process, with nothing
  * recorded: whatever name the directory has by then, it counts as never started.
@@ -13,8 +13,10 @@
 #include <sys/stat.h>
 
 #include "../../include/control.h"
+#include "cgroup_ahead.h"
 #include "fd.h"
 #include "prepared.h"
+#include "record.h"
 
 static const char wanted[] = "--standby";
 
@@ -23,7 +25,7 @@ bool standby_is_wanted(const char *word)
   return strlen(word) == BERTH_STANDBY_WORD && strncmp(word, wanted, sizeof wanted - 1) == 0;
 }
 
-void standby_prepare(int state_dir)
+void standby_prepare(int state_dir, char *const *cgroup_parents)
 {
   /* Creating a file is slow where files were deleted lately: ext4 looks for an inode that was not. */
   (void)mkdirat(state_dir, "upper", 0755);
@@ -33,6 +35,8 @@ void standby_prepare(int state_dir)
     cleanup_close int file = openat(state_dir, records[i], O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     (void)file;
   }
+  cgroup_ahead_make(cgroup_parents);
+  record_prepare();
   prepared_make();
   stack_trim();
 }

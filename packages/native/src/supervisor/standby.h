@@ -8,8 +8,9 @@
 
 /* `word` is argv[1]: "--standby", padded to BERTH_STANDBY_WORD bytes. */
 bool standby_is_wanted(const char *word);
-/* Makes in the state directory what every start needs. Failures are left to the start, which says where they are. */
-void standby_prepare(int state_dir);
+/* Makes in the state directory, and in these v1 cgroups, what every start needs. Failures are left to the start, which says
+   where they are. */
+void standby_prepare(int state_dir, char *const *cgroup_parents);
 /* Waits on `client` for a spec, which becomes descriptor `spec`. False when the agent is gone instead. */
 bool standby_wait(int client, int spec);
 /* Shows `id` in the process list, where "--standby" was. */

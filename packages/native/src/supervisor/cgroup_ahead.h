@@ -1,0 +1,16 @@
+/* Cgroups in the v1 hierarchies that a supervisor on standby makes before it knows whose they will be. */
+#ifndef BERTH_CGROUP_AHEAD_H
+#define BERTH_CGROUP_AHEAD_H
+
+#include <stdbool.h>
+
+#include "cgroup.h"
+
+/* One in each of these directories. What cannot be made is left to the start. */
+void cgroup_ahead_make(char *const *parents);
+/* Whether one of them is now at `path`, and open in `place`: its directory and its tasks. */
+bool cgroup_ahead_take(struct cgroup_place *place, const char *path);
+/* Removes what was not taken. */
+void cgroup_ahead_drop(void);
+
+#endif
