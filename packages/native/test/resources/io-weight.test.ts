@@ -2,48 +2,33 @@
  * Shares of a disk, as the kernel enforces them: two programs that write past the page cache as fast as they can, to a
  * disk whose scheduler is bfq. That disk is a loop device of the test's own, so it can be had on every host with bfq.
  */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openRuntime, type Container, type IoLimit, type Resources, type Runtime } from "../../lib/index.ts";
-import { eventually, outputOf } from "../host.ts";
-import { basic, MIB, resourceTest, versionOf } from "./host.ts";
+import { basic, resourceTest, versionOf } from "./host.ts";
+import { detach, diskWriters, loopDisk, run, type LoopDisk } from "./shared-disk.ts";
 
 const { host, layers, read } = resourceTest();
 const emulated = process.env["BERTH_V2_VM"] !== undefined;
-const run = (program: string, ...args: readonly string[]) => execFileSync(program, args, { encoding: "utf8" }).trim();
-
-/** Each program keeps so many writes waiting; a queue that runs empty has no share. */
-const WRITERS = 4;
-/** Of a share of eight to one so much must arrive, on a machine that has other things to do as well. */
-const MORE = 2;
-/** Points of both together; each stands for 32 blocks. */
+/** Points of two programs together; each stands for 32 blocks. */
 const ENOUGH = 300;
 const mountPoint = join(host.directory, "disk");
 
-const detach = (path: string) => run("losetup", "--detach", path);
-
 /** Undefined where this kernel has neither loop devices nor bfq. */
-const weighedDisk = (): { readonly path: string; readonly device: string } | undefined => {
-  let path: string;
-  try {
-    const file = join(host.directory, "disk.img");
-    writeFileSync(file, Buffer.alloc(32 * MIB));
-    path = run("losetup", "--find", "--show", "--direct-io=on", file);
-  } catch {
-    return undefined;
-  }
-  const queue = `/sys/block/${basename(path)}/queue`;
+const weighedDisk = (): LoopDisk | undefined => {
+  const found = loopDisk(join(host.directory, "disk.img"));
+  if (found === undefined) return undefined;
+  const queue = `/sys/block/${basename(found.path)}/queue`;
   try {
     writeFileSync(join(queue, "scheduler"), "bfq");
     /* Otherwise queues that are new are served first for some seconds, whatever their weight. */
     writeFileSync(join(queue, "iosched/low_latency"), "0");
   } catch {
-    detach(path);
+    detach(found.path);
     return undefined;
   }
-  return { path, device: readFileSync(`/sys/block/${basename(path)}/dev`, "utf8").trim() };
+  return found;
 };
 
 const disk = versionOf("io") === undefined ? undefined : weighedDisk();
@@ -51,6 +36,7 @@ const device = disk?.device ?? "";
 
 describe.runIf(disk !== undefined)("a share of a disk", () => {
   let runtime: Runtime;
+  const { becomes, endAll, writer } = diskWriters(host, layers, { mountPoint, enough: ENOUGH });
   beforeAll(async () => {
     run("mkfs.ext4", "-q", "-F", disk?.path ?? "");
     mkdirSync(mountPoint);
@@ -64,46 +50,6 @@ describe.runIf(disk !== undefined)("a share of a disk", () => {
     detach(disk?.path ?? "");
   });
 
-  const started: Container[] = [];
-  let directories = 0;
-  const endAll = async (): Promise<void> => {
-    for (const container of started.splice(0)) {
-      await container.stop({ signal: 9, graceMs: 0 });
-      await container.remove();
-    }
-  };
-  const pour = `${"probe pour /data/file & ".repeat(WRITERS)} wait`;
-  const writer = async (limits: Partial<Resources>, script = pour): Promise<Container> => {
-    const data = join(mountPoint, `${(directories += 1)}`);
-    mkdirSync(data);
-    writeFileSync(join(data, "file"), Buffer.alloc(2 * MIB));
-    run("sync", join(data, "file"));
-    expect(statSync(data).dev, "lies on the disk").toBe(statSync(mountPoint).dev);
-    const result = await runtime.start(
-      host.spec(["sh", "-c", script], {
-        layers: layers(),
-        mounts: [{ source: data, target: "/data", readOnly: false }],
-        limits: { ...basic, ...limits },
-      }),
-    );
-    if (!result.ok) throw new Error(JSON.stringify(result.error));
-    started.push(result.value);
-    return result.value;
-  };
-  const written = async (container: Container): Promise<number> => (await outputOf(container)).length;
-  /** The second writes so much more than the first, twice in a row: bfq takes its time. */
-  const becomes = async (a: Container, b: Container): Promise<void> => {
-    let before = [await written(a), await written(b)] as const;
-    let inARow = 0;
-    await eventually(async () => {
-      const now = [await written(a), await written(b)] as const;
-      const [one, two] = [now[0] - before[0], now[1] - before[1]];
-      if (one + two < ENOUGH) return false;
-      before = now;
-      inARow = two > MORE * one ? inARow + 1 : 0;
-      return inARow === 2;
-    });
-  };
   /** What bfq was told: of all disks, and of this one. */
   const told = (container: Container) =>
     read(container.id, "io", "blkio.bfq.weight_device", "io.bfq.weight").replaceAll(`${device} `, "disk ").split("\n");
@@ -115,8 +61,8 @@ describe.runIf(disk !== undefined)("a share of a disk", () => {
 
   test("is told to bfq as it was asked for, from the start, after an update, for all disks and for one alone", async () => {
     try {
-      const a = await writer({ ioWeight: 200 }, "sleep 1000");
-      const b = await writer({ ioWeight: 50, ...ofThisDisk(800) }, "sleep 1000");
+      const a = await writer(runtime, { ioWeight: 200 }, "sleep 1000");
+      const b = await writer(runtime, { ioWeight: 50, ...ofThisDisk(800) }, "sleep 1000");
       expect([told(a), told(b)]).toEqual([["default 200"], ["default 50", "disk 800"]]);
       await set(a, { ioWeight: 300, ...ofThisDisk(400) });
       /* Written again: bfq forgets it when the other one is written. */
@@ -138,8 +84,8 @@ describe.runIf(disk !== undefined)("a share of a disk", () => {
     async () => {
       expect(runtime.features().limits.ioWeight).toBeNull();
       try {
-        const a = await writer({ ioWeight: 100 });
-        const b = await writer(ofThisDisk(800));
+        const a = await writer(runtime, { ioWeight: 100 });
+        const b = await writer(runtime, ofThisDisk(800));
         expect([a.unenforced, b.unenforced]).toEqual([[], []]);
         await becomes(a, b);
         await set(a, { ioWeight: 800 });
