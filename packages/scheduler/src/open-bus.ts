@@ -45,6 +45,8 @@ export interface ExternalBus {
 
 export interface OpenBus {
   readonly bus: BusConnection;
+  /** One more connection: a server writes what comes over one to its disk before it reads on, so the log has one to itself. */
+  readonly another: () => Promise<BusConnection>;
   readonly admission: Admission;
   readonly replicas: number;
   /** Nobody else can lead: the server and its directory are ours alone. */
@@ -107,12 +109,17 @@ export const openEmbedded = async (
     ...(ca === undefined ? {} : { tls: { certificate: dir.tls.serverCertificate, key: dir.tls.serverKey, ca } }),
   });
   closers.push(server.close);
-  const bus = await connectBus([server.localUrl], seed, logger.child({ component: "bus" }), server.ca);
-  closers.push(bus.close);
+  const another = async (): Promise<BusConnection> => {
+    const made = await connectBus([server.localUrl], seed, logger.child({ component: "bus" }), server.ca);
+    closers.push(made.close);
+    return made;
+  };
+  const bus = await another();
   const guard = guardStore({ directory: dir.nats, bus, kill: server.kill, log });
   closers.push(guard.close);
   return {
     bus,
+    another,
     admission: server,
     replicas: 1,
     isAlone: true,
@@ -153,8 +160,12 @@ export const openExternal = async (given: ExternalBus, logger: Logger, closers: 
   const ca = given.caFile === undefined ? null : await textFile(given.caFile, "the authority of the bus");
   const replicas = given.replicas ?? 1;
   const log = logger.child({ component: "bus" });
-  const bus = await connectBus(given.urls, seed, log, ca);
-  closers.push(bus.close);
+  const another = async (): Promise<BusConnection> => {
+    const made = await connectBus(given.urls, seed, log, ca);
+    closers.push(made.close);
+    return made;
+  };
+  const bus = await another();
   for (const { url, version } of await probeServers(bus, given.urls, { seed, ca, log })) {
     const problem = versionProblem(version, given.unsafeReplicas === true ? 1 : replicas);
     if (problem !== undefined) throw new StartupProblem(`the nats-server at ${url} ${problem}`);
@@ -173,6 +184,7 @@ export const openExternal = async (given: ExternalBus, logger: Logger, closers: 
       : usersFileAdmission({ urls, ca, controlKey, usersFile, serverPidFile: given.serverPidFile, log });
   return {
     bus,
+    another,
     admission,
     replicas,
     isAlone: false,

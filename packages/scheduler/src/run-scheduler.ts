@@ -102,7 +102,7 @@ const openControl = async (
     leaders: openLeaderLine(open.bus),
     peers: openPeerLine(open.bus, logger.child({ component: "peers" })),
     agents: openAgentLine(open.bus, { refused: metrics.counters.agentRefused }, logger.child({ component: "agents" })),
-    desired: await openDesiredStore(open.bus, open.replicas),
+    desired: await openDesiredStore(await open.another(), open.replicas),
     admission: open.admission,
     ...(await clusterKeys(dir)),
     clock,

@@ -9,6 +9,7 @@ import { StartupProblem } from "../../ports/startup-problem.ts";
 import type { BusConnection } from "./connection.ts";
 import { messageOf } from "./errors.ts";
 import { bytesOf, textOf } from "./json.ts";
+import { untilDown } from "./until-down.ts";
 
 /** A document travels with headers, and inside the answer to a hello. */
 const HEADROOM_BYTES = 4_096;
@@ -38,7 +39,13 @@ export const openDesiredStore = async (bus: BusConnection, replicas: number): Pr
       const bytes = bytesOf(JSON.stringify(document));
       const most = (bus.nats.info?.max_payload ?? 2 ** 20) - HEADROOM_BYTES;
       if (bytes.length > most) throw new DocumentTooLarge(`it has ${bytes.length} bytes, the bus carries ${most}`);
-      await bucket.put(host, bytes);
+      if (!bus.isUp()) throw new Error("the bus is down");
+      const watch = untilDown(bus);
+      try {
+        await Promise.race([bucket.put(host, bytes), watch.down]);
+      } finally {
+        watch.stop();
+      }
     },
     get: async (host) => {
       const entry = await bucket.get(host);

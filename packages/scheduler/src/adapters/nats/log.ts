@@ -26,6 +26,7 @@ import { parseAckSubject } from "./ack-subject.ts";
 import type { BusConnection } from "./connection.ts";
 import { isNotStored, isStreamNotFound, isWrongLastSequence, messageOf } from "./errors.ts";
 import { bytesOf, textOf } from "./json.ts";
+import { untilDown } from "./until-down.ts";
 
 export interface LogOptions {
   readonly instance: string;
@@ -216,18 +217,6 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
   const client: JetStreamClient = bus.nats.jetstream({ timeout: options.appendTimeoutMs });
   let appends = 0;
 
-  /** Settles early when the line goes down: the answer to what is in flight will never come. */
-  const untilDown = (): { readonly down: Promise<never>; readonly stop: () => void } => {
-    let stop = (): void => {};
-    const down = new Promise<never>((_, reject) => {
-      stop = bus.onChange((up) => {
-        if (!up) reject(new Error("the line went down"));
-      });
-    });
-    down.catch(() => {});
-    return { down, stop };
-  };
-
   return {
     end: async () => {
       const { state, created } = await manager.streams.info(NAME);
@@ -252,7 +241,7 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
       }
       if (!bus.isUp()) return { kind: "uncertain", reason: "the bus is down" };
       appends += 1;
-      const watch = untilDown();
+      const watch = untilDown(bus);
       const said = headers();
       said.set(CHECKSUM, checksumOf(bytes));
       try {
