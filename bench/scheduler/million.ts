@@ -11,7 +11,7 @@ const HOST: Resources = { cpuMillis: 64_000, memoryBytes: 256 * GIB, pids: 65_53
 /** 256 of these fill a host, so that the cell is four fifths full at the end. */
 const TASK: Resources = { cpuMillis: 250, memoryBytes: GIB, pids: 16 };
 /** What one plan of the scheduler has at most. */
-const PER_PLAN = 400;
+const PER_PLAN = 768;
 
 export interface MillionResult {
   readonly placed: number;

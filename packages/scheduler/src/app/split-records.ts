@@ -7,8 +7,13 @@ const ENVELOPE_BYTES = 1_024;
 /** More than such a record can have, as names, ids and details are bounded; undefined where that depends on what is in it. */
 const boundOf = (record: LogRecord): number | undefined => {
   switch (record.kind) {
-    case "allocation_placed":
-      return record.placement.devices === undefined && record.placement.ports === undefined ? 1_000 : undefined;
+    case "allocation_placed": {
+      const { devices, hostId, job, ports, project, score } = record.placement;
+      if (devices !== undefined || ports !== undefined) return undefined;
+      let bytes = 330 + project.length + job.length + hostId.length;
+      for (const { name } of score.parts) bytes += 80 + name.length;
+      return bytes;
+    }
     case "allocation_reported":
       return (record.report.exit?.detail ?? null) === null ? 512 : undefined;
     case "allocation_stop":
