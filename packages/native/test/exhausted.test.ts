@@ -21,7 +21,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { openRuntime, readCgroupLayout, type ContainerSpec } from "../lib/index.ts";
 import { agentScript } from "./built-agent.ts";
-import { processesWith, testHost } from "./host.ts";
+import { processesWith, slow, testHost } from "./host.ts";
 
 const host = testHost();
 const layout = readCgroupLayout();
@@ -241,7 +241,7 @@ describe("what is used up", () => {
     /** It opens what it makes, and then nothing more. */
     const isReady = async (pid: number): Promise<boolean> => {
       const before = heldBy(pid);
-      await sleep(100);
+      await sleep(slow ? 1000 : 100);
       return waits(pid) && heldBy(pid) === before;
     };
     try {
