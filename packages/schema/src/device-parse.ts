@@ -1,11 +1,9 @@
 /** What a document says of devices and pinning → what the packer is asked for. */
 import { CELL_KIND, deviceTotals, MAX_DEVICE_ASKS, WHOLE_DEVICE, type DeviceAsk } from "./devices.ts";
+import { KEPT, MAX_COUNTED } from "./counted.ts";
 import type { DocumentErrors } from "./job-errors.ts";
 import type { JobDocument } from "./job.ts";
-import { PORTS } from "./ports.ts";
-import { MAX_COUNTED } from "./resources.ts";
 import { parseBytes, parseCpuMillis } from "./units.ts";
-import { DISK } from "./volume.ts";
 
 const AT = "/resources/devices";
 
@@ -59,9 +57,9 @@ export const devicesOf = (
     if (Number.isSafeInteger(amount)) further[name] = amount;
     else errors.add(AT, `ask for more ${name} in all than can be counted`);
   }
-  const others = Object.keys(further).filter((name) => name !== DISK && name !== PORTS);
+  const others = Object.keys(further).filter((name) => !KEPT.includes(name));
   if (others.length > MAX_COUNTED) {
-    const most = `at most ${MAX_COUNTED} amounts beside CPUs, memory, pids, disk and ports`;
+    const most = `at most ${MAX_COUNTED} amounts beside CPUs, memory, pids, disk, ports and network`;
     errors.add("/resources", `may ask for ${most}, not for ${others.length}: ${others.sort().join(", ")}`);
   }
   return asks;

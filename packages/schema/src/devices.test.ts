@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { cpuList, cpuNumbers, devicesFault, type Device } from "./devices.ts";
 import { parseJobDocument } from "./job-parse.ts";
-import { MAX_COUNTED } from "./resources.ts";
+import { MAX_COUNTED } from "./counted.ts";
 
 test("lists of processors are read in bounded time, whatever they say", () => {
   expect(cpuNumbers("0-3,8,2")).toEqual([0, 1, 2, 3, 8]);
@@ -31,17 +31,21 @@ test("devices that come to more than can be counted are refused, where each alon
   expect(JSON.stringify(parsed)).toContain("ask for more gpu.memoryBytes in all than can be counted");
 });
 
-test("a job asks for no more amounts than a cluster can count, what devices come to among them; disk and ports count apart", () => {
+test("a job asks for no more amounts than a cluster can count, what devices come to among them; disk, ports and network count apart", () => {
   const more = Object.fromEntries(Array.from({ length: MAX_COUNTED - 1 }, (_, at) => [`licence${at}`, 1]));
   const least = { name: "a", kind: "batch", image: "builtin://busybox", command: ["true"] };
-  const document = (of: object) => ({ ...least, ports: [{ name: "http" }], resources: { disk: "1Gi", ...of } });
+  const document = (of: object) => ({
+    ...least,
+    ports: [{ name: "http" }],
+    resources: { disk: "1Gi", network: { egress: "1G", ingress: "1G" }, ...of },
+  });
   expect(parseJobDocument(document({ more: { ...more, one: 1 } })).ok).toBe(true);
   const refused = parseJobDocument(document({ more: { ...more, one: 1 }, devices: [{ kind: "gpu" }] }));
   expect(refused.ok ? [] : refused.error.errors).toEqual([
     {
       pointer: "/resources",
       message: expect.stringMatching(
-        /^may ask for at most 11 amounts beside CPUs, memory, pids, disk and ports, not for 12: gpu\.milli, licence0, /,
+        /^may ask for at most 9 amounts beside CPUs, memory, pids, disk, ports and network, not for 10: gpu\.milli, licence0, /,
       ),
     },
   ]);

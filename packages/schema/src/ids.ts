@@ -48,9 +48,11 @@ export const jobKey = (project: ProjectName, job: JobName): JobKey => {
   if (keyCount === MAX_KEYS) keys.clear();
   keyCount = keyCount === MAX_KEYS ? 1 : keyCount + 1;
   const key = `${project}/${job}` as JobKey;
-  const own = keys.get(project);
-  if (own === undefined) keys.set(project, new Map([[job, key]]));
-  else own.set(job, key);
+  // Names that were cut out of something longer, as of an address, would keep all of that.
+  const [ownProject, ownJob] = [key.slice(0, project.length) as ProjectName, key.slice(project.length + 1) as JobName];
+  const jobs = keys.get(ownProject);
+  if (jobs === undefined) keys.set(ownProject, new Map([[ownJob, key]]));
+  else jobs.set(ownJob, key);
   return key;
 };
 

@@ -40,6 +40,7 @@ export * from "./problem.ts";
 export * from "./project-parse.ts";
 export * from "./project.ts";
 export * from "./rebalance.ts";
+export { KEPT, MAX_COUNTED } from "./counted.ts";
 export * from "./resources.ts";
 export * from "./result.ts";
 export * from "./routes.ts";

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { MAX_COUNTED } from "./counted.ts";
 import { decoder } from "./decode.ts";
 import { parseJobDocument } from "./job-parse.ts";
 import { JobDocumentSchema, JobSpecSchema } from "./job.ts";
@@ -419,7 +420,7 @@ describe("any document", () => {
         array: fc.record({ size: fc.integer({ min: 1, max: 100_000 }) }),
         resources: fc.record({
           cpu: fc.record({ request: fc.integer({ min: 1, max: 64 }) }),
-          more: fc.dictionary(fc.stringMatching(/^[a-z]{1,3}$/), fc.nat(9)),
+          more: fc.dictionary(fc.stringMatching(/^[a-z]{1,3}$/), fc.nat(9), { maxKeys: MAX_COUNTED }),
         }),
         placement: fc.record(
           {

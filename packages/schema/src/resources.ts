@@ -35,8 +35,6 @@ const amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 /** How many further dimensions a host or a quota may name; what no job asks for counts nowhere. */
 export const MAX_FURTHER = 18;
-/** So many names count in a cluster beside DIMENSIONS, disk and ports, and so a job can ask for no more of them. */
-export const MAX_COUNTED = 11;
 export const FurtherSchema = Type.Record(Type.String({ pattern: FURTHER_DIMENSION }), amount, {
   additionalProperties: false,
   maxProperties: MAX_FURTHER,

@@ -46,6 +46,8 @@ export interface CommandQueue {
   /** Lets a command that was taken wait again: nothing of it has happened. */
   readonly putBack: (entry: Waiting) => void;
   readonly size: () => number;
+  /** Whether anybody waits whose command joins no other. */
+  readonly isAsked: () => boolean;
   /** Refuses what waits, as nobody here will take it: somebody else leads. Nothing of it has happened. */
   readonly giveBack: () => void;
   readonly onPush: (listener: () => void) => void;
@@ -111,6 +113,10 @@ export const createCommandQueue = (
       else waiting.add(entry);
     },
     size: () => waiting.size,
+    isAsked: () => {
+      for (const { command } of waiting) if (command.joinsAs === undefined) return true;
+      return false;
+    },
     giveBack: () => {
       for (const entry of waiting) entry.settle(unled("another scheduler leads; try again"));
     },

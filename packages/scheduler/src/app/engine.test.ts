@@ -158,6 +158,34 @@ test("plans and what joins take turns, however much of it comes", async () => {
   ]);
 });
 
+test("whoever asks among reports is answered while there is always more to plan", async () => {
+  const log = memoryLog();
+  let [plans, asked, answered] = [0, 0, 0];
+  const ends = new AbortController();
+  const { engine } = start(log, "one", {
+    background: async (_, commit) => {
+      if (plans === 40) {
+        ends.abort();
+        return false;
+      }
+      plans += 1;
+      for (let at = 0; at < 4; at += 1) {
+        asked += 1;
+        const id = `${plans}-${at}`;
+        void engine.submit(enrol(`user-${id}`)).then(() => (answered += 1));
+        void engine.submit({ ...enrol(`report-${id}`), cause: "report", joinsAs: id });
+      }
+      await commit([enrolment(`plan-${plans}`)], "plan");
+      // Of what had been asked for by the plan before, nothing waits.
+      if (asked - answered > 8) throw new Error(`${asked - answered} of ${asked} wait after ${plans} plans`);
+      return true;
+    },
+  });
+  await eventually("all plans", () => ends.signal.aborted);
+  await eventually("all answers", () => answered === asked);
+  expect(asked).toBe(160);
+});
+
 test("a command without records appends nothing", async () => {
   const log = memoryLog();
   const { engine } = start(log, "one");

@@ -289,8 +289,8 @@ export const createEngine = (options: EngineOptions): Engine => {
         if (deposedBy !== undefined) throw new Deposed(deposedBy, true);
         const turn = inARow < COMMANDS_IN_A_ROW || !wanted ? queue.take() : [];
         if (turn.length > 0) {
-          // Of what joins, more shares a transaction the longer it waits: once is enough.
-          inARow += turn[0]?.command.joinsAs === undefined ? turn.length : COMMANDS_IN_A_ROW;
+          // Of what joins, more shares a transaction the longer it waits: once is enough, unless others wait behind it.
+          inARow += turn[0]?.command.joinsAs === undefined || queue.isAsked() ? turn.length : COMMANDS_IN_A_ROW;
           await execute(turn);
         } else if (wanted) {
           inARow = 0;

@@ -188,6 +188,11 @@ export const createWatchHub = (options: {
     }
   };
 
+  const forgetDeltas = (): void => {
+    ring.length = 0;
+    ringBytes = 0;
+  };
+
   const present = <K, V>(keys: Iterable<K>, view: (key: K) => V | undefined): V[] =>
     [...keys].map(view).filter((value): value is V & {} => value !== undefined);
 
@@ -200,8 +205,7 @@ export const createWatchHub = (options: {
     const previous = published;
     published = revision;
     if (isQuiet()) {
-      ring.length = 0;
-      ringBytes = 0;
+      forgetDeltas();
       return;
     }
     if (changes.hosts.size > 0) isWaitingStale = true;
@@ -245,8 +249,12 @@ export const createWatchHub = (options: {
 
   return {
     folded: (changes) => {
+      if (!started) return;
       // Whoever comes gets a snapshot.
-      if (!started || isQuiet()) return;
+      if (isQuiet()) {
+        forgetDeltas();
+        return;
+      }
       for (const id of changes.hosts) pending.hosts.add(id);
       for (const key of changes.jobs) {
         pending.jobs.add(key);

@@ -56,6 +56,13 @@ it("a task has the GPU beside its processors, though another is begun", () => {
   expect(idsOf(world, "begun-too")).toEqual(["GPU-1", "GPU-0", "1"]);
 });
 
+it("a task of one device has the one that is begun, whether or not that says its cell", () => {
+  const world = new World();
+  join(world, [gpu(0), gpu(1, "0")]);
+  for (const name of ["first", "second"]) submit(world, name, [{ kind: "gpu", count: 1, each: { milli: 500 } }]);
+  expect([idsOf(world, "first"), idsOf(world, "second")]).toEqual([["GPU-0"], ["GPU-0"]]);
+});
+
 const tasks = fc.array(
   fc.record({
     gpus: fc.integer({ min: 0, max: 2 }),

@@ -266,7 +266,8 @@ export const choose = (
     ordinals.sort((a, b) => left(a) - left(b) || a - b);
     able.push({ wish, ordinals });
   }
-  if (cellOf !== undefined) gather(able, cellOf);
+  const isOne = able.length === 1 && able[0]?.wish.count === 1;
+  if (cellOf !== undefined && !isOne) gather(able, cellOf);
   for (const { wish, ordinals } of able) {
     for (const ordinal of ordinals.slice(0, wish.count)) {
       for (const { each, columns } of wish.amounts) take(columns[ordinal] as number, each, wish, ordinal);

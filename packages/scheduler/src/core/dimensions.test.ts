@@ -52,7 +52,7 @@ describe("further dimensions", () => {
     expect(world.state.dimensions).toContain("diskBytes");
     expect(world.plan()).toEqual([]);
     const { outcome, sentence } = unwrap(why(world.state, "media" as never, "early" as never, 0, world.nowMs));
-    expect(sentence).toContain("h2 cannot be booked for late (a cluster counts 11 such amounts, taken by all0,");
+    expect(sentence).toContain("h2 cannot be booked for late (a cluster counts 9 such amounts, taken by all0,");
     expect(outcome).toMatchObject({ kind: "blocked", unblockedBy: [] });
 
     const spec = makeSpec("late", asking({ late: 1, diskBytes: 1 }));
@@ -61,20 +61,21 @@ describe("further dimensions", () => {
     for (const answer of [decideSubmit(world.state, submission), dryRun(world.state, spec, env)]) {
       if (answer.ok) throw new Error("it was taken");
       expect(answer.error).toMatchObject({ code: "job.spec_invalid", errors: [{ pointer: "/resources" }] });
-      expect(answer.error.detail).toContain("late cannot be booked: a cluster counts 11 such amounts");
+      expect(answer.error.detail).toContain("late cannot be booked: a cluster counts 9 such amounts");
     }
   });
 
-  it("of which a job asks for as many as it may leave room for ports and disk", () => {
+  it("of which a job asks for as many as it may leave room for ports, disk and network", () => {
     const world = new World();
-    const more = { ...named("all"), diskBytes: 10, ports: 1 };
+    const link = { netIngressBits: 1_000, netEgressBits: 1_000 };
+    const more = { ...named("all"), ...link, diskBytes: 10, ports: 1 };
     world.host("h1", having(more));
     const hello = makeHello(having(more), "session-0000000002");
     const capacity = { ...hello.capacity, ports: { first: 20_000, last: 20_000 } };
     world.append(unwrap(decideHello(world.state, host("h1"), { ...hello, capacity })));
     world.submit(makeSpec("greedy", asking(named("all"))));
     world.plan();
-    world.submit(makeSpec("web", { ...asking({ ports: 1 }), ports: [{ name: "http", port: null }] }));
+    world.submit(makeSpec("web", { ...asking({ ...link, ports: 1 }), ports: [{ name: "http", port: null }] }));
     expect(world.plan()).toEqual([expect.stringMatching(/^media\/web\[0\]#1 → h1 /)]);
     expect(world.state.dimensions).toHaveLength(BASE);
   });

@@ -5,6 +5,7 @@
 import {
   deviceAskText,
   DIMENSIONS,
+  KEPT,
   MAX_COUNTED,
   noResources,
   PORTS,
@@ -15,7 +16,7 @@ import {
   type Resources,
 } from "@berth/schema";
 import { unfulfilled, type Wish } from "./devices.ts";
-import { BASE, KEPT, STRIDE, type Vector } from "./vector.ts";
+import { BASE, STRIDE, type Vector } from "./vector.ts";
 
 /** `names` says which dimension stands where. A new vector costs more than all that is done with most: `into` is used again. */
 export const toVector = (names: readonly string[], resources: Resources, into?: Vector): Vector => {

@@ -2,7 +2,7 @@
  * Values by the id that each of them has, in the order in which they came. There may be a million, scattered over memory, and
  * each is looked for a few times in its life: a Map follows several keys to the right one, all of them somewhere else. Here
  * the hash of an id and where its value stands lie side by side in one flat table, so that a look costs one line of memory
- * and the value itself. A value that is not there costs no more.
+ * and the value itself. A value that is not there costs no more. Whoever walks over them may delete, and must not add.
  */
 export class IdMap<K extends string, V extends { readonly id: K }> implements ReadonlyMap<K, V> {
   /** Hash, and position + 1, side by side; 0: nobody's place. At most half full. */

@@ -1,11 +1,9 @@
 /** Amounts in a row: the dimensions in the order in which they became known, and behind them the columns of devices. */
 
-import { DIMENSIONS, DISK, MAX_COUNTED, PORTS } from "@berth/schema";
+import { DIMENSIONS, KEPT, MAX_COUNTED } from "@berth/schema";
 
 export type Vector = Float64Array;
 
-/** Further dimensions whose place no name that somebody has made up can take. */
-export const KEPT: readonly string[] = [DISK, PORTS];
 /** So many dimensions a cluster may have. What is more than these, no host can be booked for. */
 export const BASE = DIMENSIONS.length + KEPT.length + MAX_COUNTED;
 /** So many columns of devices: one for each amount of the nth device of a kind, of all hosts alike. */
