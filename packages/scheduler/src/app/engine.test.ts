@@ -160,7 +160,7 @@ test("plans and what joins take turns, however much of it comes", async () => {
 
 test("whoever asks among reports is answered while there is always more to plan", async () => {
   const log = memoryLog();
-  let [plans, asked, answered] = [0, 0, 0];
+  let [plans, asked, answered, most] = [0, 0, 0, 0];
   const ends = new AbortController();
   const { engine } = start(log, "one", {
     background: async (_, commit) => {
@@ -176,14 +176,15 @@ test("whoever asks among reports is answered while there is always more to plan"
         void engine.submit({ ...enrol(`report-${id}`), cause: "report", joinsAs: id });
       }
       await commit([enrolment(`plan-${plans}`)], "plan");
-      // Of what had been asked for by the plan before, nothing waits.
-      if (asked - answered > 8) throw new Error(`${asked - answered} of ${asked} wait after ${plans} plans`);
+      most = Math.max(most, asked - answered);
       return true;
     },
   });
   await eventually("all plans", () => ends.signal.aborted);
   await eventually("all answers", () => answered === asked);
   expect(asked).toBe(160);
+  // Of what was asked for before the last plan but one, nothing waits.
+  expect(most).toBeLessThanOrEqual(8);
 });
 
 test("a command without records appends nothing", async () => {
