@@ -136,7 +136,9 @@ export class ContainerLimits {
     if (record.next === undefined) return;
     this.#begun = record.next;
     try {
-      if ((await this.#change(record.next, record.resources)) !== undefined) return;
+      /* Killed in the middle of this, the next agent must find the same: it is the update that is in doubt. */
+      const note = () => this.#note(record.resources, record.next);
+      if ((await this.#change(record.next, record.resources, note)) !== undefined) return;
       this.#begun = undefined;
       await this.#note(record.resources);
     } catch {
@@ -190,8 +192,9 @@ export class ContainerLimits {
     const before = this.#resources ?? wanted;
     this.#changed = true;
     try {
-      await this.#note(before, wanted);
-      const error = await this.#change(before, wanted);
+      const note = () => this.#note(before, wanted);
+      await note();
+      const error = await this.#change(before, wanted, note);
       await (error === undefined ? this.#note(wanted) : this.#note(before, this.#begun));
       if (error !== undefined) return { ok: false, error };
     } catch (cause) {
@@ -204,7 +207,8 @@ export class ContainerLimits {
     return { ok: true, unenforced: settingsOf(wanted, this.#host).unenforced };
   }
 
-  async #change(before: Resources, wanted: Resources): Promise<NativeError | undefined> {
+  /** `note` writes what is being done once more, together with what was lowered for it. */
+  async #change(before: Resources, wanted: Resources, note: () => Promise<void>): Promise<NativeError | undefined> {
     const place = (path: string) => this.#cgroup.pathIn(path);
     const { settings } = settingsOf(wanted, this.#host);
     const former = [before, ...(this.#begun === undefined ? [] : [this.#begun])].flatMap(
@@ -214,7 +218,7 @@ export class ContainerLimits {
     await this.#makeRoom(settings);
     try {
       for (let passes = 1; ; passes += 1) {
-        await lowerBelow(settings, place, this.#lowered, () => this.#note(before, wanted));
+        await lowerBelow(settings, place, this.#lowered, note);
         const error = await applySteps(planUpdate(await readSettings([...known.values()], place), settings), place);
         if (error === undefined || !isBelowOthers(error) || passes === MOST_PASSES) return error;
         await sleep(2 ** passes);

@@ -235,6 +235,38 @@ describe.each(kinds)("on %s", (kind) => {
       process.kill(Number(pid), "SIGKILL");
   });
 
+  test("an update that was interrupted and cannot be taken back is noted as it was, where a program has more than before", async () => {
+    const own = join(host.directory, `${kind}-in-doubt`);
+    const open = () => openRuntime({ stateDir: own, cgroupParent: host.cgroupParent, cgroupLayout: cgroups });
+    let agent = await open();
+    /* As if it had had little, was given more, used it, and the agent was killed before it could note that. */
+    const next = { ...basic, cpuLimitMillis: 1000 };
+    const resources = { ...next, cpuLimitMillis: 200, memoryBytes: 8 * MIB };
+    const command = ["probe", "hold", `${40 * MIB}`];
+    const result = await agent.start(host.spec(command, { layers: layers(), limits: next }));
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    const { id } = result.value;
+    expect(await firstLine(result.value)).toBe("holding");
+    const program = await result.value.exec({ command: ["sleep", "1000"], limits: { cpuLimitMillis: 800 } });
+    if (!program.ok) throw new Error(JSON.stringify(program.error));
+    const cpu = cgroups.hierarchies.find(({ controllers }) => controllers.includes("cpu"))?.path ?? "";
+    const leaf = join(cpu, host.cgroupParent, id, `berth-exec-${program.value.id}`);
+    const noted = join(own, id, "limits");
+    writeFileSync(noted, JSON.stringify({ version: 1, resources, next }));
+    for (let life = 0; life < 2; life += 1) {
+      await agent.close();
+      agent = await open();
+      const [found] = await agent.adopt();
+      if (found?.kind !== "running") throw new Error(`found ${found?.kind}`);
+      expect([found.container.limits, found.container.limitsInDoubt, quotaOf(leaf)]).toEqual([resources, true, 800]);
+      expect(JSON.parse(readFileSync(noted, "utf8"))).toMatchObject({ resources, next });
+      if (life === 0) continue;
+      await found.container.stop({ signal: 9, graceMs: 0 });
+      await found.container.remove();
+    }
+    await agent.close();
+  });
+
   test("programs start and end while the container's quota is lowered and raised, and neither fails by the other", async () => {
     for (let round = 0; round < 20; round += 1) {
       const cpuLimitMillis = round % 2 === 0 ? 100 : 1000;
