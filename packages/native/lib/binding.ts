@@ -107,8 +107,8 @@ export interface Binding {
     supervisor: number,
     vouches: boolean,
   ): Promise<RawFailure | number | boolean>;
-  /** Deletes what `forget` left. */
-  sweep(stateRoot: number, names: readonly string[]): Promise<void>;
+  /** Deletes what `forget` left; resolves to those that could not be deleted. */
+  sweep(stateRoot: number, names: readonly string[]): Promise<readonly string[]>;
   /** An extended attribute of what is open, or a negative errno. */
   getXattr(fd: number, name: string): Buffer | number;
   /** 0 when the file system of this directory enforces project quotas, else a negative errno. */

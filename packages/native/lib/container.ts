@@ -25,7 +25,7 @@ import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import type { FramingError } from "./frames.ts";
-import { dial, dialStream, discard, isErrno, killProcess, unrefSleep, type Host } from "./host.ts";
+import { dial, dialStream, discard, isErrno, killProcess, removing, unrefSleep, type Host } from "./host.ts";
 import { forget } from "./forget.ts";
 import { openLog } from "./log.ts";
 import { conclude, KILL_DIRECT_MS } from "./conclude.ts";
@@ -260,6 +260,11 @@ export class TrackedContainer implements Container {
     if (this.#exit === undefined) {
       throw new NativeFailure(nativeError("state.remove", constants.errno.EBUSY, `${this.id} has not ended`));
     }
+    const { cause } = this.#exit;
+    await removing(this.#host, () => this.#remove(cause));
+  }
+
+  async #remove(cause: ExitRecord["cause"]): Promise<void> {
     /* Tells the supervisor that its exit was received: nothing keeps it any more. */
     this.#connection?.destroy();
     const lock = await forget(this.#host, {
@@ -267,7 +272,7 @@ export class TrackedContainer implements Container {
       child: this.#child,
       paths: () => this.#cgroup.paths,
       /* What could not start may have met cgroups that were not its own. */
-      vouches: !this.#limits.changed && this.#exit.cause !== "start_failed",
+      vouches: !this.#limits.changed && cause !== "start_failed",
     });
     if (lock !== undefined) {
       try {

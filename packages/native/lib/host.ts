@@ -1,5 +1,6 @@
-/** What the containers of one runtime share, and the two things that need nothing else: reaching one, discarding one. */
+/** What the containers of one runtime share, and what needs nothing else: reaching one, removing one. */
 import { Socket } from "node:net";
+import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Binding } from "./binding.ts";
 import type { ControlConnection } from "./control.ts";
@@ -17,10 +18,25 @@ export interface Host {
   /** Open watches, of containers and of the machine. */
   readonly watches: Set<{ close(): void }>;
   isClosed(): boolean;
+  /** Those under way. */
+  readonly removals: Set<Promise<void>>;
   readonly sweeper: Sweeper;
   /** Names a deleted directory that nobody will look at again. */
   trashName(id: string): string;
 }
+
+/** Runs a removal, for which the descriptors stay open; once the runtime is closed, none begins. */
+export const removing = async (host: Host, work: () => Promise<void>): Promise<void> => {
+  if (host.isClosed())
+    throw new NativeFailure(nativeError("state.remove", constants.errno.ECANCELED, "the runtime is closed"));
+  const removal = work();
+  host.removals.add(removal);
+  try {
+    await removal;
+  } finally {
+    host.removals.delete(removal);
+  }
+};
 
 /**
  * Moves the directory away in one step, so that no half-deleted one is ever taken for one never started; deletes it, and

@@ -13,7 +13,7 @@ import { ContainerCgroup } from "./cgroup.ts";
 import { enableOnDemand, prepareParent, removeParent } from "./cgroup-parent.ts";
 import { TrackedContainer } from "./container.ts";
 import { LOCK_WAIT_MS } from "./forget.ts";
-import { discard, type Host } from "./host.ts";
+import { discard, removing, type Host } from "./host.ts";
 import { notStartedRecord } from "./lost.ts";
 import { diskLimitOf } from "./quota.ts";
 import { fromSystemError, nativeError, NativeFailure } from "./errors.ts";
@@ -128,6 +128,7 @@ class OpenRuntime implements Runtime {
       connections: new Set(),
       watches: new Set(),
       isClosed: () => this.#closed,
+      removals: new Set(),
       sweeper: new Sweeper(binding(), stateRoot),
       trashName: (id) => `${TRASH}${id}-${process.pid}-${this.#trashed++}`,
     };
@@ -262,7 +263,8 @@ class OpenRuntime implements Runtime {
     for (const connection of this.#host.connections) connection.destroy();
     for (const watch of this.#host.watches) watch.close();
     await this.#pool.close();
-    await this.#host.sweeper.done();
+    await Promise.allSettled(this.#host.removals);
+    await this.#host.sweeper.close();
     try {
       if (options.removeCgroups === true) {
         await this.#endsFinished();
@@ -314,7 +316,7 @@ class OpenRuntime implements Runtime {
     const kind = await container.adopt();
     if (kind === "running") return { kind, id, container };
     if (kind === "ended") return { kind, id, container, exit: await container.exited };
-    return { kind, id, remove: () => discard(this.#host, id) };
+    return { kind, id, remove: () => removing(this.#host, () => discard(this.#host, id)) };
   }
 }
 

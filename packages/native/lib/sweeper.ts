@@ -3,13 +3,16 @@
  * but a disk may be asked and waited for with each. One job of the pool at a time, for all that came within a moment, so
  * that no start waits and a burst is not disturbed.
  *
- * What is not deleted when the agent ends, or cannot be, is found by the next `adopt`.
+ * What cannot be deleted is tried again, after longer and longer pauses. What is there when the agent ends is found by
+ * the next `adopt`.
  */
 import type { Binding } from "./binding.ts";
 
 const MOMENT_MS = 20;
 /** So many may lie about before who removes another waits. */
 const MOST_WAITING = 64;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 60_000;
 
 export class Sweeper {
   readonly #binding: Binding;
@@ -17,6 +20,11 @@ export class Sweeper {
   #names: string[] = [];
   #later: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
+  /** Could not be deleted. */
+  #left: string[] = [];
+  #again: NodeJS.Timeout | undefined;
+  #pauseMs = FIRST_PAUSE_MS;
+  #closed = false;
 
   constructor(binding: Binding, stateRoot: number) {
     this.#binding = binding;
@@ -25,23 +33,44 @@ export class Sweeper {
 
   /** Resolves at once, unless too many wait. */
   async add(name: string): Promise<void> {
+    if (this.#closed) return;
     this.#names.push(name);
-    if (this.#names.length >= MOST_WAITING) await this.done();
-    else if (this.#sweeping === undefined)
+    if (this.#names.length >= MOST_WAITING) await this.#turn();
+    else
       this.#later ??= setTimeout(() => {
-        void this.done();
+        this.#later = undefined;
+        void this.#turn();
       }, MOMENT_MS).unref();
   }
 
-  /** Resolves when all that was added is deleted. */
-  async done(): Promise<void> {
+  /** Resolves when all that was added is deleted, or cannot be. The directory is not touched any more then. */
+  async close(): Promise<void> {
+    this.#closed = true;
     clearTimeout(this.#later);
-    this.#later = undefined;
+    clearTimeout(this.#again);
+    await this.#sweeping;
+    this.#names = this.#names.concat(this.#left.splice(0));
+    await this.#sweep();
+  }
+
+  async #turn(): Promise<void> {
     this.#sweeping ??= this.#sweep().finally(() => (this.#sweeping = undefined));
     await this.#sweeping;
   }
 
   async #sweep(): Promise<void> {
-    while (this.#names.length > 0) await this.#binding.sweep(this.#stateRoot, this.#names.splice(0));
+    while (this.#names.length > 0) {
+      const left = await this.#binding.sweep(this.#stateRoot, this.#names.splice(0));
+      this.#left = this.#left.concat(left);
+    }
+    if (this.#left.length === 0) this.#pauseMs = FIRST_PAUSE_MS;
+    else if (!this.#closed) this.#again ??= setTimeout(() => this.#retry(), this.#pauseMs).unref();
+  }
+
+  #retry(): void {
+    this.#again = undefined;
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+    this.#names = this.#names.concat(this.#left.splice(0));
+    void this.#turn();
   }
 }

@@ -1,5 +1,5 @@
 /** Removal where the supervisor does not do its part: it stands still, or met a cgroup that was not its own. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -95,11 +95,14 @@ test("a supervisor that does not answer is asked again through one descriptor, n
 
 describe("once a container is removed", () => {
   const trash = (stateDir: string): string[] => readdirSync(stateDir).filter((name) => name.startsWith(".trash-"));
-  const end = async (runtime: Runtime, script: string): Promise<void> => {
+  const ended = async (runtime: Runtime, script: string): Promise<Container> => {
     const result = await runtime.start(host.spec(["sh", "-c", script]));
     if (!result.ok) throw new Error(JSON.stringify(result.error));
     await result.value.exited;
-    await result.value.remove();
+    return result.value;
+  };
+  const end = async (runtime: Runtime, script: string): Promise<void> => {
+    await (await ended(runtime, script)).remove();
   };
 
   test.each(["echo said", "echo written > /file", "mkdir /directory"])(
@@ -126,6 +129,45 @@ describe("once a container is removed", () => {
     }
     await runtime.close();
     expect(readdirSync(stateDir)).toEqual([".runtime"]);
+  });
+
+  test("one that cannot be deleted is tried again", async () => {
+    const stateDir = join(host.directory, "in-the-way");
+    const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent });
+    runtimes.push(runtime);
+    const container = await ended(runtime, "true");
+    execFileSync("mount", ["-t", "tmpfs", "in-the-way", join(stateDir, container.id, "work")]);
+    try {
+      await container.remove();
+      const [name = ""] = trash(stateDir);
+      expect(name).toContain(container.id);
+      /* Whose turn is not before it. */
+      await end(runtime, "true");
+      await eventually(() => trash(stateDir).length === 1);
+      expect(trash(stateDir)).toEqual([name]);
+    } finally {
+      for (const name of [container.id, ...trash(stateDir)])
+        if (existsSync(join(stateDir, name, "work"))) execFileSync("umount", [join(stateDir, name, "work")]);
+    }
+    await eventually(() => trash(stateDir).length === 0);
+  });
+
+  test("a runtime that closes waits for the removals under way, and refuses later ones", async () => {
+    const stateDir = join(host.directory, "closing");
+    const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent });
+    runtimes.push(runtime);
+    const containers = await Promise.all(Array.from({ length: 9 }, () => ended(runtime, "true")));
+    const [late, ...others] = containers;
+    const removals = Promise.allSettled(others.map((container) => container.remove()));
+    await runtime.close();
+    expect(trash(stateDir)).toEqual([]);
+    for (const [i, settled] of (await removals).entries()) {
+      const isGone = settled.status === "fulfilled";
+      /* A supervisor that takes long to end is not waited for when the runtime closes: all stays as it is. */
+      if (!isGone) expect(settled.reason).toMatchObject({ error: { stage: "state.lock", code: "EAGAIN" } });
+      expect(existsSync(join(stateDir, others[i]?.id ?? ""))).toBe(!isGone);
+    }
+    await expect(late?.remove()).rejects.toMatchObject({ error: { stage: "state.remove", code: "ECANCELED" } });
   });
 });
 

@@ -43,7 +43,7 @@ Napi::Value discard(const Napi::CallbackInfo& info);
 // paths is there nothing is done, and the lock is the answer. `child` is reaped; whether it alone says what there is. What
 // held nothing is only renamed: false instead of true
 Napi::Value forget(const Napi::CallbackInfo& info);
-// (stateRoot, names) → Promise of undefined: what `forget` renamed is deleted
+// (stateRoot, names) → Promise of the names that could not be deleted, of those that `forget` renamed
 Napi::Value sweep(const Napi::CallbackInfo& info);
 // (descriptor, name) → Buffer, or -errno
 Napi::Value get_xattr(const Napi::CallbackInfo& info);

@@ -267,7 +267,7 @@ class TreeWorker : public Napi::AsyncWorker {
   Failure failure_;
 };
 
-// What `forget` left. Who is in the way of one of them stays for the next life of the agent.
+// What `forget` left.
 class SweepWorker : public Napi::AsyncWorker {
  public:
   SweepWorker(Napi::Env env, int parent, std::vector<std::string> names)
@@ -282,16 +282,21 @@ class SweepWorker : public Napi::AsyncWorker {
   void Execute() override {
     for (const std::string& name : names_) {
       Failure ignored;
-      (void)Removal(parent_, name, ignored).run(true);
+      if (!Removal(parent_, name, ignored).run(true)) left_.push_back(name);
     }
   }
 
-  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+  void OnOK() override {
+    auto left = Napi::Array::New(Env(), left_.size());
+    for (uint32_t i = 0; i < left_.size(); i += 1) left.Set(i, left_[i]);
+    deferred_.Resolve(left);
+  }
 
  private:
   Napi::Promise::Deferred deferred_;
   int parent_;
   std::vector<std::string> names_;
+  std::vector<std::string> left_;
 };
 
 }  // namespace
