@@ -22,6 +22,12 @@ export const STANDBY = ".standby-";
 /** So long no start ended before the pool is filled up: longer than the pauses of a burst. */
 const REFILL_AFTER_MS = 25;
 
+const CLOSED: RawFailure = {
+  stage: "supervisor.start",
+  errno: constants.errno.ECANCELED,
+  detail: "the runtime is closed",
+};
+
 interface Child {
   readonly pid: number;
   readonly socket: number;
@@ -42,6 +48,8 @@ export class SupervisorPool {
   /** Directories of v1 cgroups: the only ones that can be renamed. */
   readonly #cgroupParents: readonly string[];
   readonly #idle: Slot[] = [];
+  /** Those under way. */
+  readonly #launches = new Set<Promise<Born | RawFailure>>();
   #underWay = 0;
   #filling: Promise<void> | undefined;
   #later: NodeJS.Timeout | undefined;
@@ -85,6 +93,24 @@ export class SupervisorPool {
     joins: readonly number[],
     from: "pool" | "new",
   ): Promise<Born | RawFailure> {
+    /* Its directory may be closed by now, or another's. */
+    if (this.#closed) return CLOSED;
+    const launch = this.#launch(id, spec, note, joins, from);
+    this.#launches.add(launch);
+    try {
+      return await launch;
+    } finally {
+      this.#launches.delete(launch);
+    }
+  }
+
+  async #launch(
+    id: string,
+    spec: Uint8Array,
+    note: string,
+    joins: readonly number[],
+    from: "pool" | "new",
+  ): Promise<Born | RawFailure> {
     const slot = joins.length > 0 || from === "new" ? undefined : this.#idle.shift();
     if (slot !== undefined) {
       const failed = await this.#binding.claim(this.#stateRoot, slot.name, id, slot.socket, spec, note);
@@ -102,11 +128,12 @@ export class SupervisorPool {
     this.#filling = this.#fill().finally(() => (this.#filling = undefined));
   }
 
-  /** Ends all that wait. */
+  /** Ends all that wait, when whoever starts now has a supervisor or none. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#later);
     await this.#filling;
+    await Promise.allSettled(this.#launches);
     await Promise.all(this.#idle.splice(0).map((slot) => this.#dismiss(slot)));
   }
 

@@ -162,8 +162,6 @@ class OpenRuntime implements Runtime {
       stateDir: this.#options.stateDir,
     });
     if (!encoded.ok) return notStarted(encoded.error);
-    if (this.#closed)
-      return notStarted(nativeError("supervisor.start", constants.errno.ECANCELED, "the runtime is closed"));
     const joins = await openJoins(encoded.joins);
     if (!joins.ok) return notStarted(joins.error);
     return await this.#pool.during(() => this.#launch(spec, encoded.value, note, joins));

@@ -299,6 +299,42 @@ describe("a pool", () => {
   });
 });
 
+test.each([0, SIZE])(
+  "closed while containers start: they are begun or refused, with %i on standby",
+  async (standby) => {
+    const stateDir = join(host.directory, `closing-${standby}`);
+    const open = (): Promise<Runtime> => openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby });
+    const runtime = await open();
+    await runtime.adopt();
+    await eventually(() => ready(stateDir).length === standby);
+    const specs = Array.from({ length: 24 }, () => host.spec(["sleep", "1000"]));
+    const refused = new Set<string>();
+    const errors: unknown[] = [];
+    for (const spec of specs)
+      void runtime.start(spec).then((result) => {
+        if (result.ok) return;
+        refused.add(spec.id);
+        errors.push(result.error);
+      });
+    await eventually(() => readdirSync(stateDir).some((name) => !name.startsWith(".")));
+    await runtime.close();
+
+    const next = await open();
+    try {
+      const found = await next.adopt();
+      expect(errors).toEqual(errors.map(() => expect.objectContaining({ code: "ECANCELED" })));
+      expect(found.map(({ id }) => id)).toEqual(specs.flatMap(({ id }) => (refused.has(id) ? [] : [id])).sort());
+      for (const one of found) {
+        if (one.kind !== "running") continue;
+        await one.container.stop({ signal: 9, graceMs: 10_000 });
+        await one.container.remove();
+      }
+    } finally {
+      await next.close();
+    }
+  },
+);
+
 test("killed with its agent nothing stays: the processes end by themselves, the next agent removes the directories", async () => {
   const stateDir = join(host.directory, "pool-killed");
   const script = `import { openRuntime } from ${JSON.stringify(new URL("../lib/index.ts", import.meta.url).pathname)};
