@@ -141,12 +141,12 @@ export class TrackedContainer implements Container {
   /** Follows whatever is found on disk. */
   async #find(): Promise<"running" | "ended" | "never_started"> {
     for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, 500)) {
+      if (this.#host.isClosed()) throw new NativeFailure(nativeError("state.lock", constants.errno.ECANCELED, this.id));
       const lock = this.#host.binding.lock(this.#host.stateRoot, this.id);
       if (lock >= 0) return await this.#conclude(lock);
       if (-lock !== constants.errno.EWOULDBLOCK) throw new NativeFailure(nativeError("state.lock", -lock, this.id));
       if (await this.#reconnect()) return "running";
       /* It is about to listen, or about to end. */
-      if (this.#host.isClosed()) throw new NativeFailure(nativeError("state.lock", constants.errno.ECANCELED, this.id));
       await sleep(pauseMs, undefined, { ref: false });
     }
   }

@@ -48,8 +48,9 @@ export class SupervisorPool {
   /** Directories of v1 cgroups: the only ones that can be renamed. */
   readonly #cgroupParents: readonly string[];
   readonly #idle: Slot[] = [];
-  /** Those under way. */
+  /** Under way, as are these. */
   readonly #launches = new Set<Promise<Born | RawFailure>>();
+  readonly #dismissals = new Set<Promise<void>>();
   #underWay = 0;
   #filling: Promise<void> | undefined;
   #later: NodeJS.Timeout | undefined;
@@ -117,7 +118,10 @@ export class SupervisorPool {
       if (failed === undefined) return { ...slot, waited: true };
       /* There was something of that name: an ordinary start finds out what, and this one is as good as before. */
       if (failed.stage === "state.create" && failed.errno === constants.errno.EEXIST) this.#idle.push(slot);
-      else void this.#dismiss(slot);
+      else {
+        const dismissal = this.#dismiss(slot).finally(() => this.#dismissals.delete(dismissal));
+        this.#dismissals.add(dismissal);
+      }
     }
     const born = await this.#binding.start(this.#image, this.#stateRoot, id, spec, note, joins);
     return isFailure(born) ? born : { ...born, waited: false };
@@ -134,7 +138,7 @@ export class SupervisorPool {
     clearTimeout(this.#later);
     await this.#filling;
     await Promise.allSettled(this.#launches);
-    await Promise.all(this.#idle.splice(0).map((slot) => this.#dismiss(slot)));
+    await Promise.all([...this.#dismissals, ...this.#idle.splice(0).map((slot) => this.#dismiss(slot))]);
   }
 
   async #fill(): Promise<void> {

@@ -263,6 +263,8 @@ class OpenRuntime implements Runtime {
     await this.#pool.close();
     await Promise.allSettled(this.#host.removals);
     await this.#host.sweeper.close();
+    /* Of those that were being born. */
+    for (const connection of this.#host.connections) connection.destroy();
     try {
       if (options.removeCgroups === true) {
         await this.#endsFinished();

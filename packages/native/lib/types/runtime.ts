@@ -79,6 +79,6 @@ export interface Runtime {
   features(): RuntimeFeatures;
   /** Bridges and interfaces of this host's network. */
   readonly networks: Networks;
-  /** Lets go of everything; containers run on. Promises of containers that still run stay open. */
+  /** Lets go of everything; containers run on. Promises of containers that run, or are about to, stay open. */
   close(options?: CloseOptions): Promise<void>;
 }

@@ -67,13 +67,18 @@ void cgroup_ahead_make(char *const *parents)
 bool cgroup_ahead_take(struct cgroup_place *place, const char *path)
 {
   char from[BERTH_MAX_PATH + 1];
+  struct stat named, opened;
   const size_t length = (size_t)(strrchr(path, '/') - path);
   for (unsigned i = 0; i < count; i++) {
     struct ahead *ahead = &made[i];
     if (ahead->dir < 0 || strlen(ahead->parent) != length || memcmp(ahead->parent, path, length) != 0)
       continue;
-    /* Fails where something has that name already, or somebody removed ours. */
-    if (path_of(ahead, from, sizeof from) < 0 || rename(from, path) < 0)
+    /* Somebody removed ours, or has put one of the same name in its place. */
+    if (path_of(ahead, from, sizeof from) < 0 || stat(from, &named) < 0 || fstat(ahead->dir, &opened) < 0 ||
+        named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+      return false;
+    /* Fails where something has that name already. */
+    if (rename(from, path) < 0)
       return false;
     place->dir = ahead->dir;
     place->tasks = ahead->tasks;

@@ -145,6 +145,7 @@ export const createControl = (options: ControlOptions): Control => {
     isSettled: engine.isSettled,
   });
   const isLeading = (): boolean => engine.role() === "leading";
+  const isUp = (): boolean => line.isUp() && options.desired.line.isUp();
   const documents = createDocuments({
     state,
     store: options.desired,
@@ -152,7 +153,7 @@ export const createControl = (options: ControlOptions): Control => {
     vault: options.vault,
     clock,
     logger,
-    mayWrite: () => isLeading() && line.isUp(),
+    mayWrite: () => isLeading() && isUp(),
     failed: counters.documentFailed,
   });
   const hub = createWatchHub({ views, clock, limits: WATCH_LIMITS, dropped: counters.watcherDropped });
@@ -220,6 +221,7 @@ export const createControl = (options: ControlOptions): Control => {
     liveness.restart(clock.monotonicMs());
     documents.changed([]);
   });
+  options.desired.line.onChange(() => documents.changed([]));
 
   options.agents.onRequest(createAgentService({ ...options, engine, documents, sources, held, heard }));
 
@@ -361,13 +363,15 @@ export const createControl = (options: ControlOptions): Control => {
       const tooLarge = documents.tooLarge();
       return {
         disk: { ok: options.complaint() === undefined, detail: options.complaint() ?? "has room" },
-        bus: { ok: line.isUp(), detail: line.isUp() ? "connected" : "not connected" },
+        bus: { ok: isUp(), detail: isUp() ? "connected" : "not connected" },
         log: { ok: state.revision > 0, detail: `folded up to ${state.revision}` },
         leader: { ok: isLeading() || engine.othersLead(), detail: `${engine.role()}, epoch ${state.epoch}` },
         documents: {
-          ok: pending < 1_000 && tooLarge.length === 0,
+          ok: pending < 1_000 && tooLarge.length === 0 && !documents.isFailing(),
           detail:
-            tooLarge.length > 0 ? `too large for the bus: ${tooLarge.join(", ")}` : `${pending} wait to be written`,
+            tooLarge.length > 0
+              ? `too large for the bus: ${tooLarge.join(", ")}`
+              : `${pending} wait to be written${documents.isFailing() ? ", none could be for a while" : ""}`,
         },
       };
     },

@@ -17,6 +17,8 @@ const make = () => {
   const stored = new Map<HostId, Signed>();
   const puts: HostId[] = [];
   let mayWrite = true;
+  let [redials, laterMs] = [0, 0];
+  const clock = systemClock();
   let fate: (host: HostId) => Error | undefined = () => undefined;
   const documents = createDocuments({
     vault: createVault(generateKeyPairSync("ed25519").privateKey),
@@ -29,9 +31,11 @@ const make = () => {
         stored.set(host, document);
       },
       get: async (host) => stored.get(host),
+      line: { isUp: () => true, onChange: () => () => {} },
+      redial: () => (redials += 1),
     },
     signer: { publicKey: "", sign: (value) => ({ payload: JSON.stringify(value), signature: "" }) },
-    clock: systemClock(),
+    clock: { ...clock, monotonicMs: () => clock.monotonicMs() + laterMs },
     logger: pino({ level: "silent" }),
     mayWrite: () => mayWrite,
     failed: () => {},
@@ -60,6 +64,8 @@ const make = () => {
     append,
     enrol,
     running,
+    redials: () => redials,
+    wait: (ms: number) => (laterMs += ms),
     pause: (paused: boolean) => (mayWrite = !paused),
     fail: (next: typeof fate) => (fate = next),
     documentOf: (id: string) => {
@@ -84,6 +90,21 @@ test("a put that fails is repeated until it works", async () => {
   enrol("a");
   await eventually("written", () => documentOf("a") !== undefined);
   expect(puts).toEqual(["a", "a", "a"]);
+});
+
+test("a server that stores none for a while is left for another, and told of until one stores them", async () => {
+  const { enrol, documents, fail, puts, redials, wait } = make();
+  fail(() => new Error("no answer"));
+  enrol("a");
+  await eventually("tried", () => puts.length > 0);
+  expect([redials(), documents.isFailing()]).toEqual([0, false]);
+  wait(11_000);
+  await eventually("another is tried", () => redials() === 1);
+  expect(documents.isFailing()).toBe(true);
+  wait(31_000);
+  await eventually("and another", () => redials() === 2);
+  fail(() => undefined);
+  await eventually("written", () => documents.pending() === 0 && !documents.isFailing());
 });
 
 test("nothing is written by an instance that does not lead; when it does, what was left is", async () => {

@@ -22,6 +22,8 @@ export interface Documents {
   readonly signed: (host: HostId) => Signed;
   /** How many wait to be written. */
   readonly pending: () => number;
+  /** Whether none that wait could be written for FAILING_MS. */
+  readonly isFailing: () => boolean;
   /** Hosts whose document does not fit into a message: they get nothing new until some of it has ended. */
   readonly tooLarge: () => readonly HostId[];
   /** Writes while `mayWrite` says so, until `signal` aborts. */
@@ -30,6 +32,8 @@ export interface Documents {
 
 const AT_A_TIME = 16;
 const RETRY_MS = 500;
+/** After so long another server is tried, and again each time thrice as long has passed. */
+const FAILING_MS = 10_000;
 const decode = decoder(DesiredDocumentSchema);
 
 export const createDocuments = (options: {
@@ -70,6 +74,19 @@ export const createDocuments = (options: {
     }
   };
 
+  let failing: { readonly sinceMs: number; redialAtMs: number } | undefined;
+  const noteWritten = (isAny: boolean): void => {
+    const nowMs = clock.monotonicMs();
+    if (isAny) {
+      failing = undefined;
+      return;
+    }
+    failing ??= { sinceMs: nowMs, redialAtMs: nowMs + FAILING_MS };
+    if (nowMs < failing.redialAtMs) return;
+    failing.redialAtMs = nowMs + 3 * FAILING_MS;
+    store.redial();
+  };
+
   const isBehind = async (host: HostId): Promise<boolean> => {
     const stored = await store.get(host);
     const decoded = stored === undefined ? undefined : decodeJson(decode, stored.payload, "the document");
@@ -87,6 +104,7 @@ export const createDocuments = (options: {
     changed,
     signed,
     pending: () => dirty.size,
+    isFailing: () => failing !== undefined && clock.monotonicMs() - failing.sinceMs >= FAILING_MS,
     tooLarge: () => [...tooLarge],
     reconcile: async () => {
       const hosts = [...state.hosts.keys()];
@@ -105,8 +123,10 @@ export const createDocuments = (options: {
         await work.passed();
         while (dirty.size > 0 && mayWrite() && !signal.aborted) {
           const outcomes = await Promise.all([...dirty].slice(0, AT_A_TIME).map(put));
+          noteWritten(outcomes.includes(true));
           if (outcomes.includes(false)) await pause(clock, RETRY_MS, signal);
         }
+        failing = undefined;
       }
     },
   };

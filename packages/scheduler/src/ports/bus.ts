@@ -16,6 +16,10 @@ export interface DesiredStore {
   readonly put: (host: HostId, document: Signed) => Promise<void>;
   /** What is stored, or undefined when there is nothing (readable) there. */
   readonly get: (host: HostId) => Promise<Signed | undefined>;
+  /** Its own, which may lead to another server than the log's. */
+  readonly line: Pick<Line, "isUp" | "onChange">;
+  /** Connects anew, to another server where there is one: this one answers, and stores nothing. */
+  readonly redial: () => void;
 }
 
 /** The bus does not carry a message of this size. */

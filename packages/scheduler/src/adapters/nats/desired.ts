@@ -53,5 +53,7 @@ export const openDesiredStore = async (bus: BusConnection, replicas: number): Pr
       const decoded = text === undefined ? undefined : decodeJson(decodeSigned, text, `the document of ${host}`);
       return decoded?.ok === true ? decoded.value : undefined;
     },
+    line: bus,
+    redial: () => void bus.nats.reconnect().catch(() => {}),
   };
 };
