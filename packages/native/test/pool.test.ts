@@ -7,6 +7,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -14,6 +15,7 @@ import {
   statSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Runtime } from "../lib/index.ts";
 import { eventually, isAlive, layout, outputOf, processesWith, supervisorOf, testHost } from "./host.ts";
@@ -70,6 +72,8 @@ const withPool = async (work: (runtime: Runtime, stateDir: string) => Promise<vo
   try {
     expect(await runtime.adopt()).toEqual([]);
     await eventually(() => ready(stateDir).length === SIZE);
+    /* The last of them may be there before the pool has heard of it: who kills it then leaves a dead one in the pool. */
+    await sleep(200);
     await work(runtime, stateDir);
   } finally {
     await runtime.close();
@@ -254,8 +258,7 @@ describe("a pool", () => {
       const supervisors = waiting(stateDir);
       for (const pid of supervisors) process.kill(pid, "SIGSTOP");
       /* What both a first and a second life would leave. */
-      const witness = join(host.directory, "witness");
-      mkdirSync(witness);
+      const witness = mkdtempSync(join(host.directory, "witness-"));
       chmodSync(witness, 0o777);
       const mounts = [{ source: witness, target: "/witness", readOnly: false }];
       const specs = supervisors.map(() => host.spec(["sh", "-c", "mktemp /witness/XXXXXX; echo once"], { mounts }));

@@ -359,20 +359,12 @@ export const createControl = (options: ControlOptions): Control => {
       return { revision, chunks };
     },
     checks: () => {
-      const pending = documents.pending();
-      const tooLarge = documents.tooLarge();
       return {
         disk: { ok: options.complaint() === undefined, detail: options.complaint() ?? "has room" },
         bus: { ok: isUp(), detail: isUp() ? "connected" : "not connected" },
         log: { ok: state.revision > 0, detail: `folded up to ${state.revision}` },
         leader: { ok: isLeading() || engine.othersLead(), detail: `${engine.role()}, epoch ${state.epoch}` },
-        documents: {
-          ok: pending < 1_000 && tooLarge.length === 0 && !documents.isFailing(),
-          detail:
-            tooLarge.length > 0
-              ? `too large for the bus: ${tooLarge.join(", ")}`
-              : `${pending} wait to be written${documents.isFailing() ? ", none could be for a while" : ""}`,
-        },
+        documents: documents.check(),
       };
     },
     run: async (signal) => {

@@ -24,6 +24,8 @@ export interface Documents {
   readonly pending: () => number;
   /** Whether none that wait could be written for FAILING_MS. */
   readonly isFailing: () => boolean;
+  /** What health says of them. */
+  readonly check: () => { readonly ok: boolean; readonly detail: string };
   /** Hosts whose document does not fit into a message: they get nothing new until some of it has ended. */
   readonly tooLarge: () => readonly HostId[];
   /** Writes while `mayWrite` says so, until `signal` aborts. */
@@ -34,6 +36,8 @@ const AT_A_TIME = 16;
 const RETRY_MS = 500;
 /** After so long another server is tried, and again each time thrice as long has passed. */
 const FAILING_MS = 10_000;
+/** More never wait for long. */
+const MANY = 1_000;
 const decode = decoder(DesiredDocumentSchema);
 
 export const createDocuments = (options: {
@@ -87,6 +91,8 @@ export const createDocuments = (options: {
     store.redial();
   };
 
+  const isFailing = (): boolean => failing !== undefined && clock.monotonicMs() - failing.sinceMs >= FAILING_MS;
+
   const isBehind = async (host: HostId): Promise<boolean> => {
     const stored = await store.get(host);
     const decoded = stored === undefined ? undefined : decodeJson(decode, stored.payload, "the document");
@@ -104,7 +110,14 @@ export const createDocuments = (options: {
     changed,
     signed,
     pending: () => dirty.size,
-    isFailing: () => failing !== undefined && clock.monotonicMs() - failing.sinceMs >= FAILING_MS,
+    isFailing,
+    check: () => {
+      const waiting = `${dirty.size} wait to be written${isFailing() ? ", none could be for a while" : ""}`;
+      return {
+        ok: dirty.size < MANY && tooLarge.size === 0 && !isFailing(),
+        detail: tooLarge.size > 0 ? `too large for the bus: ${[...tooLarge].join(", ")}` : waiting,
+      };
+    },
     tooLarge: () => [...tooLarge],
     reconcile: async () => {
       const hosts = [...state.hosts.keys()];
