@@ -3,6 +3,7 @@
  * its one thread needs for them, without the log. Ten arrays, since one may have 100,000 tasks.
  */
 import type { Resources } from "@berth/schema";
+import { MAX_PLACEMENTS } from "../../packages/scheduler/src/app/evaluator.ts";
 import { createBerthCell, jobOf } from "./berth-cell.ts";
 import { usedBytes } from "./used-bytes.ts";
 
@@ -10,8 +11,6 @@ const GIB = 2 ** 30;
 const HOST: Resources = { cpuMillis: 64_000, memoryBytes: 256 * GIB, pids: 65_536 };
 /** 256 of these fill a host, so that the cell is four fifths full at the end. */
 const TASK: Resources = { cpuMillis: 250, memoryBytes: GIB, pids: 16 };
-/** What one plan of the scheduler has at most. */
-const PER_PLAN = 768;
 
 export interface MillionResult {
   readonly placed: number;
@@ -37,7 +36,7 @@ export const measureMillion = (options: {
     foldMs += timed(() => cell.submit(jobOf(`array${at}`, TASK, options.tasks)))[1];
   }
   for (;;) {
-    const [{ records }, planned] = timed(() => cell.plan(PER_PLAN));
+    const [{ records }, planned] = timed(() => cell.plan(MAX_PLACEMENTS));
     planMs += planned;
     if (records.length === 0) break;
     foldMs += timed(() => cell.append(records))[1];

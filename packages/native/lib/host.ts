@@ -6,6 +6,7 @@ import type { Binding } from "./binding.ts";
 import type { ControlConnection } from "./control.ts";
 import { hasCode, nativeError, NativeFailure } from "./errors.ts";
 import type { Sweeper } from "./sweeper.ts";
+import { underWay } from "./under-way.ts";
 
 /** What containers share: one per runtime. */
 export interface Host {
@@ -19,7 +20,7 @@ export interface Host {
   readonly watches: Set<{ close(): void }>;
   isClosed(): boolean;
   /** Those under way. */
-  readonly removals: Set<Promise<void>>;
+  readonly removals: Set<Promise<unknown>>;
   readonly sweeper: Sweeper;
   /** Names a deleted directory that nobody will look at again. */
   trashName(id: string): string;
@@ -29,13 +30,7 @@ export interface Host {
 export const removing = async (host: Host, work: () => Promise<void>): Promise<void> => {
   if (host.isClosed())
     throw new NativeFailure(nativeError("state.remove", constants.errno.ECANCELED, "the runtime is closed"));
-  const removal = work();
-  host.removals.add(removal);
-  try {
-    await removal;
-  } finally {
-    host.removals.delete(removal);
-  }
+  await underWay(host.removals, work());
 };
 
 /**

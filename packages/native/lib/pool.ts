@@ -15,6 +15,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isFailure, type Binding, type RawFailure } from "./binding.ts";
+import { underWay } from "./under-way.ts";
 
 /** Of their directories and cgroups; of the latter also in include/control.h. */
 export const STANDBY = ".standby-";
@@ -48,9 +49,8 @@ export class SupervisorPool {
   /** Directories of v1 cgroups: the only ones that can be renamed. */
   readonly #cgroupParents: readonly string[];
   readonly #idle: Slot[] = [];
-  /** Under way, as are these. */
-  readonly #launches = new Set<Promise<Born | RawFailure>>();
-  readonly #dismissals = new Set<Promise<void>>();
+  /** Launches, and dismissals that they left, which need the directory. */
+  readonly #jobs = new Set<Promise<unknown>>();
   #underWay = 0;
   #filling: Promise<void> | undefined;
   #later: NodeJS.Timeout | undefined;
@@ -96,13 +96,7 @@ export class SupervisorPool {
   ): Promise<Born | RawFailure> {
     /* Its directory may be closed by now, or another's. */
     if (this.#closed) return CLOSED;
-    const launch = this.#launch(id, spec, note, joins, from);
-    this.#launches.add(launch);
-    try {
-      return await launch;
-    } finally {
-      this.#launches.delete(launch);
-    }
+    return await underWay(this.#jobs, this.#launch(id, spec, note, joins, from));
   }
 
   async #launch(
@@ -118,10 +112,7 @@ export class SupervisorPool {
       if (failed === undefined) return { ...slot, waited: true };
       /* There was something of that name: an ordinary start finds out what, and this one is as good as before. */
       if (failed.stage === "state.create" && failed.errno === constants.errno.EEXIST) this.#idle.push(slot);
-      else {
-        const dismissal = this.#dismiss(slot).finally(() => this.#dismissals.delete(dismissal));
-        this.#dismissals.add(dismissal);
-      }
+      else void underWay(this.#jobs, this.#dismiss(slot));
     }
     const born = await this.#binding.start(this.#image, this.#stateRoot, id, spec, note, joins);
     return isFailure(born) ? born : { ...born, waited: false };
@@ -137,8 +128,8 @@ export class SupervisorPool {
     this.#closed = true;
     clearTimeout(this.#later);
     await this.#filling;
-    await Promise.allSettled(this.#launches);
-    await Promise.all([...this.#dismissals, ...this.#idle.splice(0).map((slot) => this.#dismiss(slot))]);
+    while (this.#jobs.size > 0) await Promise.allSettled(this.#jobs);
+    await Promise.all(this.#idle.splice(0).map((slot) => this.#dismiss(slot)));
   }
 
   async #fill(): Promise<void> {

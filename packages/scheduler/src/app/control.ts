@@ -358,15 +358,13 @@ export const createControl = (options: ControlOptions): Control => {
       const chunks = encodeSnapshot(state, { cluster, incarnation: end.incarnation, nowMs: clock.nowMs(), secrets });
       return { revision, chunks };
     },
-    checks: () => {
-      return {
-        disk: { ok: options.complaint() === undefined, detail: options.complaint() ?? "has room" },
-        bus: { ok: isUp(), detail: isUp() ? "connected" : "not connected" },
-        log: { ok: state.revision > 0, detail: `folded up to ${state.revision}` },
-        leader: { ok: isLeading() || engine.othersLead(), detail: `${engine.role()}, epoch ${state.epoch}` },
-        documents: documents.check(),
-      };
-    },
+    checks: () => ({
+      disk: { ok: options.complaint() === undefined, detail: options.complaint() ?? "has room" },
+      bus: { ok: isUp(), detail: isUp() ? "connected" : "not connected" },
+      log: { ok: state.revision > 0, detail: `folded up to ${state.revision}` },
+      leader: { ok: isLeading() || engine.othersLead(), detail: `${engine.role()}, epoch ${state.epoch}` },
+      documents: documents.check(),
+    }),
     run: async (signal) => {
       // One of the loops failing ends the others too.
       const ending = new AbortController();

@@ -25,7 +25,7 @@ export interface EvaluatorCounters {
 }
 
 /** As many as fit into a transaction of almost any cluster: an append takes its time however many records it has. */
-const MAX_PLACEMENTS = 768;
+export const MAX_PLACEMENTS = 768;
 const RETRY_MS = 1_000;
 /** A host at which a plan failed, or a job that made one fail, is left out for so long. */
 const DOUBT_MS = 60_000;

@@ -20,6 +20,7 @@ import { bestFew, bestOf } from "./choose-host.ts";
 import type { Mix } from "./demand.ts";
 import {
   cellsOf,
+  type CellOf,
   choose,
   createDeviceLayout,
   grantsOf,
@@ -142,6 +143,7 @@ export const createHostIndex = (
   const attributeKeys: string[] = [];
   const board = createScoreBoard(table, counts, lookups, maxScores, layout.width);
   const devicesOf: (readonly Device[])[] = [];
+  const cellOf: (CellOf | undefined)[] = [];
   const { ids, ordered } = table;
   const growths = new Int32Array(GROWTHS);
   let growthCount = 0;
@@ -254,6 +256,7 @@ export const createHostIndex = (
       const comesOrGoes = (table.rows().ready[slot] === 1) !== isReady;
       const models = new Int32Array(STRIDE - BASE);
       devicesOf[slot] = devices;
+      cellOf[slot] = cellsOf(devices);
       writeDevices(layout, devices, all, models);
       table.setHost(slot, all, isReady, models, isOpen);
       sizes += 1;
@@ -366,7 +369,7 @@ export const createHostIndex = (
         request[column] = amount;
         chosen.set(`${wish.ask.kind}/${ordinal}`, { wish, ordinal });
       };
-      if (!choose(room, wishes, take, cellsOf(devices))) return undefined;
+      if (!choose(room, wishes, take, cellOf[slot])) return undefined;
       return {
         requestClass: bookedAs(requestClass, request),
         devices: grantsOf(devices, [...chosen.values()]),

@@ -4,6 +4,8 @@
  * the hash of an id and where its value stands lie side by side in one flat table, so that a look costs one line of memory
  * and the value itself. A value that is not there costs no more. Whoever walks over them may delete, and must not add.
  */
+import { closeGap } from "./close-gap.ts";
+
 export class IdMap<K extends string, V extends { readonly id: K }> implements ReadonlyMap<K, V> {
   /** Hash, and position + 1, side by side; 0: nobody's place. At most half full. */
   #pairs = new Int32Array(FIRST_PLACES * 2);
@@ -61,24 +63,9 @@ export class IdMap<K extends string, V extends { readonly id: K }> implements Re
     if (position === 0) return false;
     this.#values[position - 1] = undefined;
     this.#size -= 1;
-    this.#close(at);
+    const last = this.#pairs.length - 1;
+    closeGap(this.#pairs, at, (first) => (first << 1) & last);
     return true;
-  }
-
-  /** Those behind a gap that were pushed on move up, so that none is looked for beyond it. */
-  #close(gap: number): void {
-    const pairs = this.#pairs;
-    const last = pairs.length - 1;
-    let hole = gap;
-    for (let at = (hole + 2) & last; pairs[at + 1] !== 0; at = (at + 2) & last) {
-      const home = ((pairs[at] as number) << 1) & last;
-      if (((at - home) & last) < ((at - hole) & last)) continue;
-      pairs[hole] = pairs[at] as number;
-      pairs[hole + 1] = pairs[at + 1] as number;
-      hole = at;
-    }
-    pairs[hole] = 0;
-    pairs[hole + 1] = 0;
   }
 
   /** Without gaps, and with room for as many again. */

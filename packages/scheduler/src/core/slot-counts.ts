@@ -2,17 +2,23 @@
  * How many of something stand on which hosts: pairs of a slot and its count in one flat array, open addressing, so that a look
  * costs one line of memory and a count nothing to collect. Eight bytes for each place of the table, which is at most half full.
  */
+import { closeGap } from "./close-gap.ts";
+
 export class SlotCounts {
   /** Slot + 1 and count, side by side; 0: nobody's place. */
   #pairs = new Int32Array(16);
   #shift = 29;
   #size = 0;
 
+  #homeOf(first: number): number {
+    return (Math.imul(first, 0x9e3779b1) >>> this.#shift) << 1;
+  }
+
   /** Where this slot stands, or would. */
   #find(slot: number): number {
     const pairs = this.#pairs;
     const last = pairs.length - 1;
-    let at = (Math.imul(slot + 1, 0x9e3779b1) >>> this.#shift) << 1;
+    let at = this.#homeOf(slot + 1);
     while (pairs[at] !== 0 && pairs[at] !== slot + 1) at = (at + 2) & last;
     return at;
   }
@@ -34,7 +40,9 @@ export class SlotCounts {
     }
     const count = (this.#pairs[at + 1] as number) + by;
     this.#pairs[at + 1] = count;
-    if (count === 0) this.#remove(at);
+    if (count !== 0) return count;
+    closeGap(this.#pairs, at, (first) => this.#homeOf(first));
+    this.#size -= 1;
     return count;
   }
 
@@ -55,22 +63,5 @@ export class SlotCounts {
       this.#pairs[to] = before[at] as number;
       this.#pairs[to + 1] = before[at + 1] as number;
     }
-  }
-
-  /** Those behind it that it had pushed on move up, so that none is looked for beyond a gap. */
-  #remove(gap: number): void {
-    const pairs = this.#pairs;
-    const last = pairs.length - 1;
-    this.#size -= 1;
-    let hole = gap;
-    for (let at = (hole + 2) & last; pairs[at] !== 0; at = (at + 2) & last) {
-      const home = (Math.imul(pairs[at] as number, 0x9e3779b1) >>> this.#shift) << 1;
-      if (((at - home) & last) < ((at - hole) & last)) continue;
-      pairs[hole] = pairs[at] as number;
-      pairs[hole + 1] = pairs[at + 1] as number;
-      hole = at;
-    }
-    pairs[hole] = 0;
-    pairs[hole + 1] = 0;
   }
 }

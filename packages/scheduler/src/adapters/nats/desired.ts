@@ -9,7 +9,7 @@ import { StartupProblem } from "../../ports/startup-problem.ts";
 import type { BusConnection } from "./connection.ts";
 import { messageOf } from "./errors.ts";
 import { bytesOf, textOf } from "./json.ts";
-import { untilDown } from "./until-down.ts";
+import { whileUp } from "./while-up.ts";
 
 /** A document travels with headers, and inside the answer to a hello. */
 const HEADROOM_BYTES = 4_096;
@@ -40,12 +40,7 @@ export const openDesiredStore = async (bus: BusConnection, replicas: number): Pr
       const most = (bus.nats.info?.max_payload ?? 2 ** 20) - HEADROOM_BYTES;
       if (bytes.length > most) throw new DocumentTooLarge(`it has ${bytes.length} bytes, the bus carries ${most}`);
       if (!bus.isUp()) throw new Error("the bus is down");
-      const watch = untilDown(bus);
-      try {
-        await Promise.race([bucket.put(host, bytes), watch.down]);
-      } finally {
-        watch.stop();
-      }
+      await whileUp(bus, bucket.put(host, bytes));
     },
     get: async (host) => {
       const entry = await bucket.get(host);

@@ -26,7 +26,7 @@ import { parseAckSubject } from "./ack-subject.ts";
 import type { BusConnection } from "./connection.ts";
 import { isNotStored, isStreamNotFound, isWrongLastSequence, messageOf } from "./errors.ts";
 import { bytesOf, textOf } from "./json.ts";
-import { untilDown } from "./until-down.ts";
+import { whileUp } from "./while-up.ts";
 
 export interface LogOptions {
   readonly instance: string;
@@ -241,11 +241,11 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
       }
       if (!bus.isUp()) return { kind: "uncertain", reason: "the bus is down" };
       appends += 1;
-      const watch = untilDown(bus);
       const said = headers();
       said.set(CHECKSUM, checksumOf(bytes));
       try {
-        const ack = await Promise.race([
+        const ack = await whileUp(
+          bus,
           client.publish(SUBJECT, bytes, {
             expect: { streamName: NAME, lastSequence: expectedLastSequence },
             // Unlike any other: a late delivery must never be taken for a repetition of this one.
@@ -253,8 +253,7 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
             timeout: options.appendTimeoutMs,
             headers: said,
           }),
-          watch.down,
-        ]);
+        );
         if (ack.duplicate || ack.seq !== expectedLastSequence + 1) {
           return { kind: "uncertain", reason: `acknowledged as ${ack.seq}, expected ${expectedLastSequence + 1}` };
         }
@@ -263,8 +262,6 @@ export const openLog = async (bus: BusConnection, options: LogOptions): Promise<
         if (isWrongLastSequence(error)) return { kind: "refused" };
         if (isNotStored(error)) return { kind: "rejected", reason: messageOf(error) };
         return { kind: "uncertain", reason: messageOf(error) };
-      } finally {
-        watch.stop();
       }
     },
   };
