@@ -340,6 +340,15 @@ test("what the name of a registry is, its registry says, whatever other hosts sa
   expect(read).toBe(0);
 });
 
+/** The digest of the first layer of the one image whose manifest is here, without its `sha256:`. */
+const firstLayer = (): string => {
+  const manifest = blobs()
+    .map((name) => readFileSync(join(directory, "store/blobs/sha256", name), "utf8"))
+    .map((text) => JSON.parse(text) as { layers?: { digest: string }[] })
+    .find((one) => one.layers !== undefined);
+  return manifest!.layers![0]!.digest.slice("sha256:".length);
+};
+
 describe("what goes wrong", () => {
   test("a registry that dies in the middle: what came is kept, and the rest is fetched", async () => {
     push("large:1", [{ big: randomBytes(3_000_000) }]);
@@ -359,17 +368,31 @@ describe("what goes wrong", () => {
     const [layer] = layers();
     rmSync(join(directory, "store/layers/sha256", layer!), { recursive: true });
     mkdirSync(join(directory, "store/layers/sha256/.half-x"));
-    const manifest = blobs()
-      .map((name) => readFileSync(join(directory, "store/blobs/sha256", name), "utf8"))
-      .map((text) => JSON.parse(text) as { layers?: { digest: string }[] })
-      .find((one) => one.layers !== undefined);
-    const digest = manifest!.layers![0]!.digest.slice("sha256:".length);
+    const digest = firstLayer();
     writeFileSync(join(directory, "store/blobs/sha256", `${digest}.part`), "not what it was");
     store = await open();
     expect(layers()).toEqual([]);
     /* The wrong beginning shows in the digest; the second attempt begins anew. */
     expect((await store.prepare(`oci://${registry.host}/half:1`, never)).layers).toHaveLength(1);
     expect(layers()).toEqual([layer]);
+  });
+
+  test.each([
+    ["as it was", (bytes: Buffer) => bytes],
+    ["with a byte too many", (bytes: Buffer) => Buffer.concat([bytes, Buffer.from("x")])],
+    ["damaged", (bytes: Buffer) => bytes.fill(0)],
+  ])("a life that ended between the last byte of a blob and its name: %s", async (_how, left) => {
+    push("unnamed:1", [{ big: randomBytes(500_000) }]);
+    await store.prepare(`oci://${registry.host}/unnamed:1`, never);
+    const digest = firstLayer();
+    const archive = join(storage, "docker/registry/v2/blobs/sha256", digest.slice(0, 2), digest, "data");
+    const [layer] = layers();
+    rmSync(join(directory, "store/layers/sha256", layer!), { recursive: true });
+    writeFileSync(join(directory, "store/blobs/sha256", `${digest}.part`), left(readFileSync(archive)));
+    store = await open();
+    expect((await store.prepare(`oci://${registry.host}/unnamed:1`, never)).layers).toHaveLength(1);
+    expect(layers()).toEqual([layer]);
+    expect(blobs().filter((name) => name.endsWith(".part"))).toEqual([]);
   });
 
   test("another content behind a digest is refused", async () => {
