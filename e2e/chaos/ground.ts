@@ -79,6 +79,13 @@ export const makeGround = async (dataDir: string, at: ReadonlyMap<string, string
     const clock = join(dataDir, `${name}.clock`);
     const filler = join(directory, ".filler");
     writeFileSync(clock, "+0\n");
+    let isDiskStruck = false;
+    /** One thing at a time befalls a disk: filling one that is frozen would wait, here, for whoever is to let it go. */
+    const takeDisk = (): (() => void) => {
+      if (isDiskStruck) throw new Error(`something has befallen the disk of ${name} already`);
+      isDiskStruck = true;
+      return () => (isDiskStruck = false);
+    };
     const nft = (...words: string[]): string => run("nsenter", `--net=/run/netns/${namespace}`, "--", "nft", ...words);
     machines.set(name, {
       name,
@@ -107,6 +114,7 @@ export const makeGround = async (dataDir: string, at: ReadonlyMap<string, string
         return () => void nft("delete", "table", "inet", table);
       },
       fillDisk: () => {
+        const giveBack = takeDisk();
         // In smaller and smaller pieces, each of which must fit as a whole.
         for (let size = DISK_BYTES, end = 0; size >= 4096; size = Math.floor(size / 2)) {
           try {
@@ -116,9 +124,13 @@ export const makeGround = async (dataDir: string, at: ReadonlyMap<string, string
             // Less fits.
           }
         }
-        return () => rmSync(filler, { force: true });
+        return () => {
+          rmSync(filler, { force: true });
+          giveBack();
+        };
       },
       slowDisk: () => {
+        const giveBack = takeDisk();
         let going = true;
         const loop = (async () => {
           while (going) {
@@ -131,6 +143,7 @@ export const makeGround = async (dataDir: string, at: ReadonlyMap<string, string
         return async () => {
           going = false;
           await loop;
+          giveBack();
         };
       },
       setClock: (offsetS) => writeFileSync(clock, `${offsetS < 0 ? "-" : "+"}${Math.abs(offsetS)}\n`),
