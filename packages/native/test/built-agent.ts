@@ -1,4 +1,4 @@
-/** The path of agent.mjs, once what it imports was compiled from what is there now. */
+/** The path of a program that plays an agent, once what it imports was compiled from what is there now. */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
@@ -6,10 +6,10 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 
 let compiled = false;
 
-export const agentScript = (): string => {
+export const agentScript = (name = "agent.mjs"): string => {
   /* The virtual machine of the v2 tests sees the checkout read-only: who starts it compiles first. */
   if (!compiled && process.env["BERTH_V2_VM"] === undefined)
     execFileSync(here("../../../node_modules/.bin/tsc"), ["-b", here("..")], { stdio: "inherit" });
   compiled = true;
-  return here("./agent.mjs");
+  return here(`./${name}`);
 };

@@ -5,7 +5,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeCgroupFile } from "../cgroup-parent.ts";
-import { fromSystemError, hasCode, nativeError } from "../errors.ts";
+import { fromSystemError, hasCode, nativeError, NativeFailure } from "../errors.ts";
 import type { NativeError } from "../types.ts";
 import type { Step } from "./plan.ts";
 import type { Setting } from "./setting.ts";
@@ -47,13 +47,14 @@ const amountOf = (text: string): number => {
   return Number.isNaN(number) || number < 0 ? Number.POSITIVE_INFINITY : number;
 };
 
-/** The failure of the first step that the kernel refused; everything before it was taken back. */
+/** The failure of the first step that the kernel refused; everything before it was taken back, or it rejects. */
 export const applySteps = async (steps: readonly Step[], place: Place): Promise<NativeError | undefined> => {
   for (const [done, step] of steps.entries()) {
     const failed = await applyStep(step, place);
     if (failed === undefined) continue;
     const left = await takeBack(steps.slice(0, done), place);
-    return left === undefined ? failed : { ...failed, detail: `${failed.detail}; ${left} could not be taken back` };
+    if (left === undefined) return failed;
+    throw new NativeFailure({ ...failed, detail: `${failed.detail}; ${left} could not be taken back` });
   }
   return undefined;
 };

@@ -3,7 +3,8 @@
  *
  * `lock` holds what it was started with (written with the lock itself, before its supervisor exists), `limits` what it
  * was changed to. An update first notes there what it is about to do; when it is interrupted, the next adoption takes
- * it back. When that is refused, the note stays and the limits are in doubt until an update is carried out.
+ * it back. When that is refused, the note stays and the limits are in doubt until an update is carried out: until then each
+ * note tells of all that were begun, since whoever comes next must know every file that one of them may have written.
  */
 import { open, readdir, readFile, rename } from "node:fs/promises";
 import { constants } from "node:os";
@@ -40,8 +41,8 @@ const MOST_PASSES = 10;
 
 interface LimitsRecord {
   readonly resources: Resources;
-  /** An update to these was begun. */
-  readonly next?: Resources;
+  /** Updates to these were begun. */
+  readonly begun: readonly Resources[];
   readonly lowered: Lowered;
 }
 
@@ -53,9 +54,19 @@ export const checkResources = (wanted: Resources, host: ResourceHost, strict: bo
   return first && nativeError("spec", constants.errno.EOPNOTSUPP, `${first.knob}: ${first.reason}`);
 };
 
-export const encodeLimits = (resources: Resources, next?: Resources, lowered?: Lowered): string => {
-  const noted = lowered === undefined || lowered.size === 0 ? {} : { lowered: noteLowered(lowered) };
-  return `${JSON.stringify({ version: 1, resources, ...(next === undefined ? {} : { next }), ...noted })}\n`;
+/** The last one stands alone: an agent of the version before knows no others. */
+export const encodeLimits = (
+  resources: Resources,
+  begun: readonly Resources[] = [],
+  lowered: Lowered = new Map(),
+): string => {
+  const [next, earlier] = [begun.at(-1), begun.slice(0, -1)];
+  const noted = {
+    ...(next === undefined ? {} : { next }),
+    ...(earlier.length === 0 ? {} : { earlier }),
+    ...(lowered.size === 0 ? {} : { lowered: noteLowered(lowered) }),
+  };
+  return `${JSON.stringify({ version: 1, resources, ...noted })}\n`;
 };
 
 export const parseLimits = (text: string): LimitsRecord | undefined => {
@@ -64,12 +75,12 @@ export const parseLimits = (text: string): LimitsRecord | undefined => {
       version?: unknown;
       resources?: Resources;
       next?: Resources;
+      earlier?: readonly Resources[];
       lowered?: unknown;
     } | null;
     if (value?.version !== 1 || !isResources(value.resources)) return undefined;
-    const { resources, next } = value;
-    const lowered = parseLowered(value.lowered) ?? new Map();
-    return isResources(next) ? { resources, next, lowered } : { resources, lowered };
+    const begun = [...(value.earlier ?? []), value.next].filter(isResources);
+    return { resources: value.resources, begun, lowered: parseLowered(value.lowered) ?? new Map() };
   } catch {
     return undefined;
   }
@@ -97,8 +108,8 @@ export class ContainerLimits {
   readonly #cgroup: ContainerCgroup;
   readonly #directory: string;
   #resources: Resources | undefined;
-  /** Of an update that was interrupted and could not be taken back: the kernel may hold some of these. */
-  #begun: Resources | undefined;
+  /** Of updates that were interrupted and could not be taken back: the kernel may hold some of these. */
+  #begun: readonly Resources[] = [];
   /** Of programs that are executed in it. */
   readonly #lowered: Lowered = new Map();
   #queue: Promise<unknown> = Promise.resolve();
@@ -117,7 +128,7 @@ export class ContainerLimits {
   }
   /** Whether the kernel may hold it to something else than `resources`. */
   get inDoubt(): boolean {
-    return this.#begun !== undefined;
+    return this.#begun.length > 0;
   }
   /** Whether an update may have made cgroups that its supervisor knows nothing of. */
   get changed(): boolean {
@@ -133,13 +144,13 @@ export class ContainerLimits {
     this.#resources = record?.resources;
     if (!running || record === undefined) return;
     for (const [leaf, quota] of record.lowered) this.#lowered.set(leaf, quota);
-    if (record.next === undefined) return;
-    this.#begun = record.next;
+    if (record.begun.length === 0) return;
+    this.#begun = record.begun;
     try {
       /* Killed in the middle of this, the next agent must find the same: it is the update that is in doubt. */
-      const note = () => this.#note(record.resources, record.next);
-      if ((await this.#change(record.next, record.resources, note)) !== undefined) return;
-      this.#begun = undefined;
+      const note = () => this.#note(record.resources, record.begun);
+      if ((await this.#change(record.begun, record.resources, note)) !== undefined) return;
+      this.#begun = [];
       await this.#note(record.resources);
     } catch {
       /* The note is still there, and they stay in doubt: no reason to lose sight of a container. */
@@ -190,31 +201,51 @@ export class ContainerLimits {
     const wrong = checkResources(wanted, this.#host, strict);
     if (wrong !== undefined) return { ok: false, error: wrong };
     const before = this.#resources ?? wanted;
+    const begun = this.#with(wanted);
+    const note = () => this.#note(before, begun);
+    try {
+      await note();
+    } catch (cause) {
+      /* Nothing was begun. */
+      return { ok: false, error: failureOf(cause) };
+    }
     this.#changed = true;
     try {
-      const note = () => this.#note(before, wanted);
-      await note();
-      const error = await this.#change(before, wanted, note);
+      const error = await this.#change([before, ...begun], wanted, note);
       await (error === undefined ? this.#note(wanted) : this.#note(before, this.#begun));
       if (error !== undefined) return { ok: false, error };
     } catch (cause) {
-      this.#begun ??= wanted;
+      this.#begun = begun;
       return { ok: false, error: failureOf(cause) };
     }
     this.#resources = wanted;
-    this.#begun = undefined;
+    this.#begun = [];
     if ((before.memoryLowBytes ?? 0) > 0 || (wanted.memoryLowBytes ?? 0) > 0) await this.#shareProtection();
     return { ok: true, unenforced: settingsOf(wanted, this.#host).unenforced };
   }
 
-  /** `note` writes what is being done once more, together with what was lowered for it. */
-  async #change(before: Resources, wanted: Resources, note: () => Promise<void>): Promise<NativeError | undefined> {
+  /** Those that are in doubt and one more: only if it writes what none of them does, so there is an end to them. */
+  #with(wanted: Resources): readonly Resources[] {
+    const known = new Set(this.#settings(this.#begun).map(keyOf));
+    const isNew = this.#begun.length === 0 || this.#settings([wanted]).some((each) => !known.has(keyOf(each)));
+    return isNew ? [...this.#begun, wanted] : this.#begun;
+  }
+
+  #settings(of: readonly Resources[]): readonly Setting[] {
+    return of.flatMap((each) => settingsOf(each, this.#host).settings);
+  }
+
+  /**
+   * From whatever the kernel holds of `former`. `note` writes what is being done once more, together with what was lowered for it.
+   */
+  async #change(
+    former: readonly Resources[],
+    wanted: Resources,
+    note: () => Promise<void>,
+  ): Promise<NativeError | undefined> {
     const place = (path: string) => this.#cgroup.pathIn(path);
-    const { settings } = settingsOf(wanted, this.#host);
-    const former = [before, ...(this.#begun === undefined ? [] : [this.#begun])].flatMap(
-      (each) => settingsOf(each, this.#host).settings,
-    );
-    const known = new Map([...former, ...settings].map((each) => [keyOf(each), each]));
+    const settings = this.#settings([wanted]);
+    const known = new Map([...this.#settings(former), ...settings].map((each) => [keyOf(each), each]));
     await this.#makeRoom(settings);
     try {
       for (let passes = 1; ; passes += 1) {
@@ -256,8 +287,8 @@ export class ContainerLimits {
     }
   }
 
-  async #note(resources: Resources, next?: Resources): Promise<void> {
-    await this.#write(encodeLimits(resources, next, this.#lowered));
+  async #note(resources: Resources, begun: readonly Resources[] = []): Promise<void> {
+    await this.#write(encodeLimits(resources, begun, this.#lowered));
   }
 
   /** Not flushed: what a host's crash takes, it takes together with the container. */

@@ -1,10 +1,13 @@
 /** Limits of a running container: changed together or not at all, known after a restart of the agent, never silent. */
+import { spawnSync } from "node:child_process";
 import { readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Container } from "../../lib/index.ts";
-import { eventually, layout } from "../host.ts";
-import { basic, firstLine, hierarchyOf, MIB, resourceTest, versionOf } from "./host.ts";
+import { parseLimits } from "../../lib/resources/limits.ts";
+import { agentScript } from "../built-agent.ts";
+import { eventually, layout, statusField } from "../host.ts";
+import { basic, firstLine, go, hierarchyOf, MIB, resourceTest, updated, versionOf } from "./host.ts";
 
 const { host, running, read, start } = resourceTest();
 const memoryLimit = (id: string) => read(id, "memory", "memory.limit_in_bytes", "memory.max");
@@ -199,6 +202,45 @@ describe("after a restart of the agent", () => {
     expect([found.limits, found.limitsInDoubt]).toEqual([basic, false]);
     expect((await reopened(container.id)).limitsInDoubt).toBe(false);
     await stop(await adopted(container.id));
+  });
+
+  test("an update that is begun while another is in doubt, and killed at any of its writes, forgets nothing of that one", async () => {
+    if (versionOf("cpuset") === undefined) return;
+    const little = { ...basic, memoryBytes: 8 * MIB };
+    const container = await start(["probe", "await", "/tmp/go", "hold", `${40 * MIB}`], little);
+    const { id } = container;
+    const doubtful = { ...basic, cpus: "0" };
+    await updated(container, doubtful);
+    go(container);
+    expect(await firstLine(container)).toBe("holding");
+    await host.runtime.close();
+    /* As if the agent had been killed before it could note that; and now what there is cannot be taken back. */
+    const noted = join(host.stateDir, id, "limits");
+    writeFileSync(noted, JSON.stringify({ version: 1, resources: little, next: doubtful }));
+    const pages = versionOf("hugetlb") === undefined ? {} : { hugePages: { "2MB": 2 * MIB } };
+    const next = { ...basic, ...pages };
+    const update = (dieBefore: number): string => {
+      const input = { stateDir: host.stateDir, cgroupParent: host.cgroupParent, id, limits: next, dieBefore };
+      const agent = spawnSync(process.execPath, [agentScript("updating-agent.mjs"), JSON.stringify(input)], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      return agent.signal ?? agent.stdout;
+    };
+    let deaths = 0;
+    while (update(deaths + 1) === "SIGKILL") {
+      deaths += 1;
+      const { begun } = parseLimits(readFileSync(noted, "utf8")) ?? {};
+      expect(begun, `killed before its write ${deaths}`).toContainEqual(doubtful);
+    }
+    /* The note is written and renamed before anything else, and once more after all. */
+    expect(deaths).toBeGreaterThan(4);
+    host.runtime = await openRuntime({ stateDir: host.stateDir, cgroupParent: host.cgroupParent });
+    const found = await adopted(id);
+    expect([found.limits, found.limitsInDoubt]).toEqual([next, false]);
+    const cpus = () => statusField(found.pid ?? 0, "Cpus_allowed_list");
+    await eventually(() => cpus() === statusField(process.pid, "Cpus_allowed_list"));
+    await stop(found);
   });
 
   test("a torn record is no record", async () => {
