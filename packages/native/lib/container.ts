@@ -56,10 +56,14 @@ const KILL_WAIT_MS = 1000;
 const ADOPT_WAIT_MS = 10_000;
 const DEFAULT_SCROLLBACK = 64 * 1024;
 
-/** `untouched`: its supervisor was killed before it did anything, so it may be started again. */
+/**
+ * `untouched`: its supervisor was killed before it did anything, so it may be started again. `unknown`: the runtime was
+ * closed first.
+ */
 type Started =
   | { readonly started: true }
-  | { readonly started: false; readonly exit: ExitRecord; readonly untouched: boolean };
+  | { readonly started: false; readonly exit: ExitRecord; readonly untouched: boolean }
+  | { readonly started: "unknown" };
 
 export class TrackedContainer implements Container {
   readonly id: string;
@@ -340,6 +344,7 @@ export class TrackedContainer implements Container {
       },
     });
     this.#host.connections.add(connection);
+    if (this.#host.isClosed()) connection.destroy();
     return connection;
   }
 
@@ -360,9 +365,10 @@ export class TrackedContainer implements Container {
         if (found === "never_started") this.#end(notStartedRecord(NEVER_STARTED));
         return;
       } catch {
-        await unrefSleep(1000);
+        if (!this.#host.isClosed()) await unrefSleep(1000);
       }
     }
+    this.#settleStarted({ started: "unknown" });
   }
 
   async #reconnect(): Promise<boolean> {

@@ -182,6 +182,7 @@ class OpenRuntime implements Runtime {
     const container = this.#container(spec.id, this.#options.cgroupParent, spec.limits);
     container.follow(born.socket, born.pid);
     const outcome = await container.started;
+    if (outcome.started === "unknown") throw new NativeFailure(closedMeanwhile(spec.id));
     if (outcome.started) {
       await container.protect();
       return { ok: true, value: container };
@@ -263,8 +264,6 @@ class OpenRuntime implements Runtime {
     await this.#pool.close();
     await Promise.allSettled(this.#host.removals);
     await this.#host.sweeper.close();
-    /* Of those that were being born. */
-    for (const connection of this.#host.connections) connection.destroy();
     try {
       if (options.removeCgroups === true) {
         await this.#endsFinished();
@@ -321,6 +320,11 @@ class OpenRuntime implements Runtime {
 }
 
 const notStarted = (error: NativeError): StartResult => ({ ok: false, error, exit: notStartedRecord(error) });
+
+const closedMeanwhile = (id: string): NativeError => {
+  const detail = `the runtime was closed before ${id} was known to run: it goes on, and the next one finds it`;
+  return nativeError("supervisor.start", constants.errno.ECANCELED, detail);
+};
 
 const isKernelAtLeast = (major: number, minor: number): boolean => {
   const [a = 0, b = 0] = release()

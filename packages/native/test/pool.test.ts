@@ -303,7 +303,7 @@ describe("a pool", () => {
 });
 
 test.each([0, SIZE])(
-  "closed while containers start: they are begun or refused, with %i on standby",
+  "closed while containers start: each is begun or refused, and its start says so, with %i on standby",
   async (standby) => {
     const stateDir = join(host.directory, `closing-${standby}`);
     const open = (): Promise<Runtime> => openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby });
@@ -313,14 +313,21 @@ test.each([0, SIZE])(
     const specs = Array.from({ length: 24 }, () => host.spec(["sleep", "1000"]));
     const refused = new Set<string>();
     const errors: unknown[] = [];
-    for (const spec of specs)
-      void runtime.start(spec).then((result) => {
-        if (result.ok) return;
-        refused.add(spec.id);
-        errors.push(result.error);
-      });
+    const starting = specs.map(async (spec) => {
+      const result = await runtime.start(spec);
+      if (result.ok) return;
+      refused.add(spec.id);
+      errors.push(result.error);
+    });
+    const starts = Promise.allSettled(starting);
     await eventually(() => readdirSync(stateDir).some((name) => !name.startsWith(".")));
     await runtime.close();
+    const cutOff = (await starts).filter((start) => start.status === "rejected");
+    expect(cutOff.length).toBeGreaterThan(0);
+    for (const { reason } of cutOff)
+      expect(reason).toMatchObject({
+        error: { code: "ECANCELED", detail: expect.stringContaining("the next one finds it") },
+      });
 
     const next = await open();
     try {

@@ -117,6 +117,27 @@ test.each([
   expect(made.cluster.log.get(id)?.at(-1)?.exit?.cause).toBe("timeout");
 });
 
+test("a start that its end cuts off is no failure: the next life finds the container", async () => {
+  const made = await agent();
+  made.host.startsOpen = true;
+  const id = allocationId();
+  made.cluster.place(id, testSpec(["true"]));
+  made.cluster.announce();
+  await turns(40);
+  expect(made.host.running()).toEqual([id]);
+  const closed = made.agent?.close();
+  await made.clock.advance(60_000);
+  await closed;
+  await turns(40);
+  expect(made.host.records.get(id)?.state).toBe("preparing");
+  made.kill();
+  made.host.startsOpen = false;
+  await made.start();
+  await turns(60);
+  expect(states(made, id)?.at(-1)).toBe("running");
+  expect(made.host.starts.get(id)).toBe(1);
+});
+
 test("reports the containers of a host that rebooted, and starts none of them again", async () => {
   const made = await agent();
   const id = allocationId();

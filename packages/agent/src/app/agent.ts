@@ -108,6 +108,7 @@ export const startAgent = async (
       await reconciler.close(FINISH_MS);
       await reporter.close(TELL_MS);
       await ports.line.close();
+      context.state.closing = true;
       await ports.runtime.close();
     },
   };

@@ -58,6 +58,8 @@ export interface AgentState {
   confirmed: boolean;
   /** It has not answered for long since the start. */
   cutOff: boolean;
+  /** It is about to end: what is still being started is for its next life to find. */
+  closing: boolean;
   /** The newest lease of singletons. */
   grant: Grant | undefined;
   /** The scheduler knows this session: it may be told and asked things. */
@@ -123,6 +125,7 @@ export const emptyState = (): AgentState => ({
   replay: createReplayGuard(),
   confirmed: false,
   cutOff: false,
+  closing: false,
   grant: undefined,
   greeted: false,
   records: new Map(),

@@ -95,12 +95,13 @@ const startPrepared = async (
   try {
     result = await context.runtime.start(prepared.value);
   } catch (error) {
-    await fail(context, id, berthError("runtime", messageOf(error)));
+    if (!context.state.closing) await fail(context, id, berthError("runtime", messageOf(error)));
     return;
   } finally {
     cancel();
   }
   if (!result.ok) {
+    if (context.state.closing) return;
     await end(context, id, "failed", exitOf(result.exit, null), 0);
     return;
   }

@@ -105,7 +105,10 @@ export interface RuntimeFeatures {
 }
 
 export interface Runtime {
-  /** Settles once the program was executed, or could not be. Never starts an id for the second time. */
+  /**
+   * Settles once the program was executed, or could not be. Never starts an id for the second time. Rejects when it is closed
+   * before either is known: the container goes on.
+   */
   start(spec: ContainerSpec): Promise<StartResult>;
   /** Everything that exists, running or ended. Called once, before the first `start`. */
   adopt(): Promise<readonly AdoptedContainer[]>;

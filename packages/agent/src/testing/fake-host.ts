@@ -62,6 +62,8 @@ export class FakeHost {
   readonly layers = new Set<AllocationId>();
   readonly kept = new Map<AllocationId, readonly string[]>();
   diskFull = false;
+  /** Containers begin, and nobody is told before the runtime is closed. */
+  startsOpen = false;
   startFailure: ((spec: ContainerSpec) => ExitRecord | undefined) | undefined;
   limitsFailure: ((limits: ContainerSpec["limits"]) => RuntimeError | undefined) | undefined;
   #pids = 100;
@@ -97,17 +99,22 @@ export class FakeHost {
         if (this.diskFull) throw new Error("ENOSPC: no space left on device");
         return effect();
       });
+    const cutOff: (() => void)[] = [];
     return {
       kill: () => {
         life.alive = false;
       },
       runtime: {
-        start: (spec) => act(() => this.#start(spec, life)),
+        start: async (spec) => {
+          const result = await act(() => this.#start(spec, life));
+          if (!this.startsOpen) return result;
+          return await new Promise((_, reject) => cutOff.push(() => reject(new Error("the runtime was closed"))));
+        },
         adopt: () => act(() => this.#adopt(life)),
         stats: (ids) =>
           act(() => new Map(ids.map((id) => [id, { ...USED, paused: this.containers.get(id)?.paused === true }]))),
         features: () => ({ cgroup: "v2", missing: [], diskLimit: null, bootId: "boot" }),
-        close: () => act(() => undefined),
+        close: () => act(() => cutOff.splice(0).forEach((reject) => reject())),
       },
       journal: {
         loadDesired: () =>

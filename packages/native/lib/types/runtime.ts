@@ -68,7 +68,10 @@ export interface RuntimeOptions {
 }
 
 export interface Runtime {
-  /** Settles once the program was executed, or could not be. Never starts an id for the second time. */
+  /**
+   * Settles once the program was executed, or could not be. Never starts an id for the second time. Rejects (ECANCELED) when
+   * the runtime is closed before either is known: the container goes on, and `adopt` of the next runtime finds it.
+   */
   start(spec: ContainerSpec): Promise<StartResult>;
   /** Everything in the state directory. To be called once, before the first `start`. */
   adopt(): Promise<readonly AdoptedContainer[]>;
@@ -79,6 +82,6 @@ export interface Runtime {
   features(): RuntimeFeatures;
   /** Bridges and interfaces of this host's network. */
   readonly networks: Networks;
-  /** Lets go of everything; containers run on. Promises of containers that run, or are about to, stay open. */
+  /** Lets go of everything; containers run on. `exited` of those that run stays open. */
   close(options?: CloseOptions): Promise<void>;
 }
