@@ -29,7 +29,7 @@ import { dial, dialStream, discard, isErrno, killProcess, removing, unrefSleep, 
 import { forget } from "./forget.ts";
 import { openLog } from "./log.ts";
 import { conclude, KILL_DIRECT_MS } from "./conclude.ts";
-import { NEVER_STARTED, notStartedRecord, requireLevel, unreachable } from "./lost.ts";
+import { NEVER_STARTED, notStartedRecord, requireLevel, unreachable, type Started } from "./lost.ts";
 import { parseStatus, readRecord, type StatusRecord } from "./records.ts";
 import { attach } from "./session.ts";
 import { isTerminalSize } from "./spec/output.ts";
@@ -55,15 +55,6 @@ import type {
 const KILL_WAIT_MS = 1000;
 const ADOPT_WAIT_MS = 10_000;
 const DEFAULT_SCROLLBACK = 64 * 1024;
-
-/**
- * `untouched`: its supervisor was killed before it did anything, so it may be started again. `unknown`: the runtime was
- * closed first.
- */
-type Started =
-  | { readonly started: true }
-  | { readonly started: false; readonly exit: ExitRecord; readonly untouched: boolean }
-  | { readonly started: "unknown" };
 
 export class TrackedContainer implements Container {
   readonly id: string;

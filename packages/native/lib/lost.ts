@@ -1,4 +1,4 @@
-/** How a container ended whose supervisor cannot say so any more, and why a supervisor cannot be talked to. */
+/** What became of a container whose supervisor cannot say so any more, and why a supervisor cannot be talked to. */
 import { constants } from "node:os";
 import { nativeError, NativeFailure } from "./errors.ts";
 import { CONTROL_VERSION, type FramingError } from "./frames.ts";
@@ -20,6 +20,15 @@ const untold = (known: Pick<ExitRecord, "code" | "cause"> & Partial<ExitRecord>)
   peakMemoryBytes: null,
   ...known,
 });
+
+/**
+ * `untouched`: its supervisor was killed before it did anything, so it may be started again. `unknown`: the runtime was
+ * closed first.
+ */
+export type Started =
+  | { readonly started: true }
+  | { readonly started: false; readonly exit: ExitRecord; readonly untouched: boolean }
+  | { readonly started: "unknown" };
 
 export const lostRecord = (status: StatusRecord | undefined, hostRebooted: boolean): ExitRecord =>
   untold({
