@@ -36,6 +36,7 @@ test("flags become options", () => {
     "--resource",
     "gpu=2",
     ...["--device", "fpga:0=/dev/fpga0", "--pinning", "--ports", "21000-21999", "--network", "egress=200M"],
+    "--unconfined-seccomp",
     ...["--host-path", "/srv/media", "--host-path", "photos=/srv/photos:ro"],
     "--exit-with-parent",
   ]);
@@ -59,6 +60,7 @@ test("flags become options", () => {
           { prefix: "/srv/media", readOnly: false },
           { project: "photos", prefix: "/srv/photos", readOnly: true },
         ],
+        unconfinedSeccomp: true,
         idBase: 1_000_000,
         standby: 2,
       },

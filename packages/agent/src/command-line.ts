@@ -24,7 +24,7 @@ import type { AgentOptions } from "./run-agent.ts";
 export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine that joined with \`berth join\`, whose data directory is DIR
        berth-agent --host NAME --data-dir DIR --nats-url URL [--nats-url URL …] --seed-file FILE --cluster-key-file FILE
                    [--cpu 600m] [--memory 2Gi] [--pids N] [--label NAME=TEXT …] [--resource NAME=N …] [--device KIND:ID[@MODEL]=PATH,… …]
-                   [--network RATE] [--ports FIRST-LAST] [--pinning] [--host-path PATH …]
+                   [--network RATE] [--ports FIRST-LAST] [--pinning] [--host-path PATH …] [--unconfined-seccomp]
                    [--id-base N] [--id-count N] [--cgroup-parent PATH]
                    [--nats-ca-file FILE] [--standby N] [--log-level debug|info|warn|error] [--exit-with-parent]
 
@@ -39,6 +39,8 @@ export const USAGE = `usage: berth-agent --joined DIR [flags]     on a machine t
   --pinning                 tasks may ask for whole CPUs of one NUMA cell
   --host-path               what of this machine jobs may mount, with all below it: /srv/media, /usr/share:ro (read-only),
                             PROJECT=/srv/photos (for that project alone); default: nothing
+  --unconfined-seccomp      jobs of projects that may do without the filter of system calls run here, if they ask for it;
+                            default: every container has the filter
   --nats-ca-file            who signs the certificate of the bus: with it nothing but TLS is spoken
   --id-base, --id-count     host user and group ids for containers, 65536 each
   --cgroup-parent           where containers' cgroups are made, below the root of each hierarchy
@@ -84,6 +86,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
         device: { ...text, multiple: true },
         pinning: { type: "boolean" },
         "host-path": { ...text, multiple: true },
+        "unconfined-seccomp": { type: "boolean" },
         "id-base": text,
         "id-count": text,
         "cgroup-parent": text,
@@ -174,6 +177,7 @@ export const parseCommandLine = (args: readonly string[]): Result<CommandLine, s
       ...(ports !== undefined && { ports: ports.value }),
       pinning: values.pinning ?? false,
       hostPaths,
+      unconfinedSeccomp: values["unconfined-seccomp"] ?? false,
       resources: {
         ...Object.fromEntries(Object.entries(further.value).map(([name, amount]) => [name, Number(amount)])),
         ...network.value,

@@ -75,6 +75,8 @@ export interface AgentOptions {
   readonly ports?: PortRange;
   /** What of this machine jobs may mount; default: nothing. */
   readonly hostPaths?: readonly AllowedPath[];
+  /** Whether containers of projects that may do so run here without the filter of system calls; default: no. */
+  readonly unconfinedSeccomp?: boolean;
   readonly idBase?: number;
   readonly idCount?: number;
   /** Supervisors that wait for a start, 0 to 64; default 4. */
@@ -166,7 +168,8 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
     if (fault !== undefined) throw new Error(fault);
     return all;
   }, "the devices");
-  const allow = { devices: devices.flatMap(({ nodes }) => nodes) };
+  const unconfinedSeccomp = options.unconfinedSeccomp === true;
+  const allow = { devices: devices.flatMap(({ nodes }) => nodes), unconfinedSeccomp };
   const standby = options.standby ?? DEFAULT_STANDBY;
   const runtime = await attempt(
     () => openRuntime({ stateDir: layout.runtime, cgroupParent, standby, allow }),
@@ -218,6 +221,7 @@ export const runAgent = async (options: AgentOptions): Promise<RunningAgent> => 
       ],
       agentVersion: agentVersion(),
       hostPaths: options.hostPaths ?? [],
+      unconfinedSeccomp,
       ...(options.labels === undefined ? {} : { labels: options.labels }),
     });
     const disk = options.resources?.[DISK] === undefined ? await diskOf(layout, volumes, log) : {};

@@ -1,7 +1,8 @@
 /**
  * What a job may say about the container its program runs in, beyond resources: as written in a document, and as kept in
  * a spec. The names of the kept form are those of the runtime, so that an agent passes it on as it is. What needs an
- * operator's consent (dangerous capabilities, host programs, doing without the system call filter) is not among it.
+ * operator's consent (dangerous capabilities, host programs) is not among it, but for one: doing without the system call
+ * filter, which a project and the host must both permit.
  */
 import Type, { type Static } from "#typebox";
 
@@ -91,6 +92,12 @@ export const ContainerOptionsSchema = Type.Object(
       }),
     ),
     sysctls: Type.Optional(sysctls),
+    seccomp: Type.Optional(
+      Type.Enum(["default", "unconfined"], {
+        description:
+          "unconfined: without the filter of system calls, where the project and the host permit it; default: default",
+      }),
+    ),
     tmpfs: Type.Optional(
       Type.Array(
         Type.Object(
@@ -141,6 +148,7 @@ export const ContainerSettingsSchema = Type.Object(
     /** By the names of setrlimit(2), lower case and without RLIMIT_. */
     rlimits: Type.Optional(Type.Record(Type.String(), softAndHard)),
     sysctls: Type.Optional(Type.Record(Type.String(), Type.String())),
+    seccomp: Type.Optional(Type.Literal("unconfined")),
     mounts: Type.Optional(Type.Array(keptMount)),
     oomScoreAdj: Type.Optional(Type.Integer()),
     stopSignal: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
@@ -150,3 +158,7 @@ export const ContainerSettingsSchema = Type.Object(
 
 export type ContainerOptions = Static<typeof ContainerOptionsSchema>;
 export type ContainerSettings = Static<typeof ContainerSettingsSchema>;
+
+/** Whether a job does without the filter of system calls, for which its project and the host need to permit it. */
+export const isUnconfined = ({ container }: { readonly container?: ContainerSettings | undefined }): boolean =>
+  container?.seccomp === "unconfined";

@@ -54,6 +54,15 @@ test("what a document says is kept in the words of the runtime", () => {
   });
 });
 
+test("doing without the filter of system calls is kept, having it is not worth a word", () => {
+  const kept = (seccomp: string) => {
+    const parsed = parseJobDocument(document({ seccomp }));
+    return parsed.ok ? parsed.value.container : parsed.error;
+  };
+  expect(kept("unconfined")).toEqual({ seccomp: "unconfined" });
+  expect(kept("default")).toBeUndefined();
+});
+
 test("silence leaves the spec as it was", () => {
   const [silent, empty] = [parseJobDocument(document(undefined)), parseJobDocument(document({}))];
   expect(silent.ok && "container" in silent.value).toBe(false);
@@ -75,7 +84,8 @@ describe("refused, with the place", () => {
     [{ stopSignal: "SIGKILL" }, "/container/stopSignal"],
     [{ stopSignal: "SIGRTMIN+31" }, "/container/stopSignal"],
     [{ oomScore: -1000 }, "/container/oomScore"],
-    [{ seccomp: "unconfined" }, "/container/seccomp"],
+    [{ seccomp: "none" }, "/container/seccomp"],
+    [{ seccomp: { base: "none", defaultAction: "allow", rules: [] } }, "/container/seccomp"],
   ])("%j", (container, pointer) => {
     expect(errorsOf(document(container)).map((error) => error.pointer)).toEqual([pointer]);
   });

@@ -74,8 +74,8 @@ export const containerSettingsOf = (
   target: (pointer: string, path: string) => void,
 ): ContainerSettings | undefined => {
   if (options === undefined) return undefined;
-  const { init, readOnlyRoot, groups, umask, capabilities, rlimits, sysctls, tmpfs, shm, oomScore, stopSignal } =
-    options;
+  const { init, readOnlyRoot, groups, umask, capabilities, rlimits, sysctls, seccomp, tmpfs, shm } = options;
+  const { oomScore, stopSignal } = options;
   const signal = stopSignal === undefined ? undefined : signalOf(stopSignal);
   if (stopSignal !== undefined && (signal === undefined || signal === 9 || signal === 19)) {
     errors.add("/container/stopSignal", `"${stopSignal}" is no signal that a program can act on`);
@@ -95,6 +95,7 @@ export const containerSettingsOf = (
     ...(sysctls === undefined
       ? {}
       : { sysctls: Object.fromEntries(Object.entries(sysctls).map(([name, value]) => [name, String(value)])) }),
+    ...(seccomp === "unconfined" ? { seccomp } : {}),
     ...(mounts.length === 0 ? {} : { mounts }),
     ...(oomScore === undefined ? {} : { oomScoreAdj: oomScore }),
     ...(signal === undefined ? {} : { stopSignal: signal }),

@@ -56,6 +56,9 @@ export const whyNoPort = ({ port }: KeepsPort, lookup: Lookup): string | undefin
 /** Under this path of its own, which no expression can name, a host has what it lets jobs mount, as JSON. */
 export const HOST_PATHS = "host.paths";
 
+/** A host has it under this path of its own when its operator lets projects that may do without the filter of system calls. */
+export const HOST_UNCONFINED = "host.unconfinedSeccomp";
+
 /** Why a host does not let it, as a sentence; undefined when it does, or does not say. */
 export const whyNotLet = (mount: LetsMount, lookup: Lookup): string | undefined => {
   const said = lookup(HOST_PATHS);

@@ -26,6 +26,8 @@ export const InventorySchema = Type.Object(
     agentVersion: text,
     /** What jobs may mount of it, as its operator says; absent: it does not say. */
     hostPaths: Type.Optional(Type.Array(AllowedPathSchema, { maxItems: MAX_HOST_PATHS })),
+    /** Jobs of projects that may do so run here without the filter of system calls, if they ask for it. */
+    unconfinedSeccomp: Type.Optional(Type.Literal(true)),
     /** Given by the operator; what rules of placement ask about as host.labels.NAME. */
     labels: Type.Optional(
       Type.Record(Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$" }), Type.String({ maxLength: 128 }), {

@@ -63,6 +63,8 @@ const project = {
   description: Type.String({ maxLength: 256 }),
   weight: WeightSchema,
   quota: QuotaSchema,
+  /** Its jobs may do without the filter of system calls from here on; absent: they may not. */
+  unconfinedSeccomp: Type.Optional(Type.Literal(true)),
   by: Type.String({ maxLength: 128 }),
 };
 

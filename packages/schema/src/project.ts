@@ -48,6 +48,10 @@ const weight = Type.Integer({
   description: "against other projects, when room is short: twice the weight, twice the share; default: 100",
 });
 
+const unconfinedSeccomp = Type.Boolean({
+  description: "whether its jobs may do without the filter of system calls, on hosts that permit it; default: false",
+});
+
 /** A quota as people write it. */
 const QUOTA = {
   tasks: many("tasks at a time"),
@@ -112,6 +116,7 @@ export const ProjectRequestSchema = Type.Object(
     name: ProjectNameSchema,
     description: Type.Optional(description),
     weight: Type.Optional(weight),
+    unconfinedSeccomp: Type.Optional(unconfinedSeccomp),
     quota: Type.Optional(QuotaDocumentSchema),
   },
   strict,
@@ -123,6 +128,7 @@ export const ProjectChangeSchema = Type.Object(
   {
     description: Type.Optional(description),
     weight: Type.Optional(weight),
+    unconfinedSeccomp: Type.Optional(unconfinedSeccomp),
     quota: Type.Optional(QuotaChangeSchema),
   },
   strict,
@@ -138,6 +144,8 @@ export const ProjectViewSchema = Type.Object(
     description: Type.String(),
     weight: WeightSchema,
     quota: QuotaSchema,
+    /** Its jobs may do without the filter of system calls, on hosts that permit it. */
+    unconfinedSeccomp: Type.Optional(Type.Literal(true)),
     /** What counts against the quota now: tasks that have not ended, and room that is kept for some. Zeros are absent in `more`. */
     used: Type.Object(
       { tasks: whole, cpuMillis: whole, memoryBytes: whole, pids: whole, more: Type.Optional(FurtherSchema) },

@@ -28,6 +28,7 @@ export interface InventoryParts {
   readonly notEnforced: readonly string[];
   readonly agentVersion: string;
   readonly hostPaths: readonly AllowedPath[];
+  readonly unconfinedSeccomp?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
 }
 
@@ -47,6 +48,8 @@ export const readInventory = async (parts: InventoryParts, timeoutMs = TIMEOUT_M
     notEnforced: parts.notEnforced.slice(0, 64).map(clip),
     agentVersion: clip(parts.agentVersion),
     hostPaths: [...parts.hostPaths],
+    // Said only where it is so: a scheduler of a version that does not know it takes no greeting that says it.
+    ...(parts.unconfinedSeccomp === true && { unconfinedSeccomp: true }),
     ...(parts.labels === undefined || Object.keys(parts.labels).length === 0 ? {} : { labels: { ...parts.labels } }),
   };
 };

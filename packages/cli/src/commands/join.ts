@@ -15,13 +15,14 @@ import { requireRoot } from "../manager/preflight.ts";
 import { openRecords } from "../manager/records.ts";
 import { furtherFlags, localHostId } from "../manager/shares.ts";
 import { hasSystemd, installUnit, renderUnit, UNIT } from "../manager/systemd.ts";
-import { collectHostPath, networkOption, withExamples, type Register } from "./verb.ts";
+import { collectHostPath, networkOption, unconfinedOption, withExamples, type Register } from "./verb.ts";
 
 interface JoinOptions {
   readonly host?: string;
   readonly dataDir?: string;
   readonly label?: readonly string[];
   readonly hostPath?: readonly string[];
+  readonly unconfinedSeccomp?: boolean;
   readonly network?: Readonly<Record<string, number>>;
   readonly foreground?: boolean;
 }
@@ -44,6 +45,7 @@ export const registerJoin: Register = (program, { io, finish }) => {
         collectHostPath as () => readonly string[],
       ),
     )
+    .addOption(unconfinedOption("it"))
     .addOption(networkOption("this machine"))
     .option("--foreground", "run the agent here instead of as a service of systemd")
     .action(async (line: string, options: JoinOptions) => {
@@ -129,12 +131,13 @@ const belongsElsewhere = (known: Membership, dataDir: string): Failure =>
 
 const agentArguments = (
   { directory }: Membership,
-  { label = [], hostPath = [], network = {} }: JoinOptions,
+  { label = [], hostPath = [], unconfinedSeccomp = false, network = {} }: JoinOptions,
 ): string[] => [
   agentScript(),
   ...["--joined", directory],
   ...label.flatMap((label) => ["--label", label]),
   ...hostPath.flatMap((path) => ["--host-path", path]),
+  ...(unconfinedSeccomp ? ["--unconfined-seccomp"] : []),
   ...furtherFlags(network),
 ];
 

@@ -68,6 +68,19 @@ test("set takes limits away with none, and asks what shall be changed", async ()
   }
 });
 
+test("the right to do without the filter of system calls is given, taken and shown", async () => {
+  const handler = routes({ "POST /v1/projects/media/set": { json: { ...view, unconfinedSeccomp: true } } });
+  const { out } = await berth(handler, ["set", "media", "--unconfined-seccomp"]);
+  expect(sent()).toEqual({ unconfinedSeccomp: true });
+  expect(out).toContain("seccomp   its jobs may do without the filter of system calls");
+  await api?.close();
+  const taken = await berth(routes({ "POST /v1/projects/media/set": { json: view } }), [
+    ...["set", "media", "--no-unconfined-seccomp"],
+  ]);
+  expect(sent()).toEqual({ unconfinedSeccomp: false });
+  expect(taken.out).not.toContain("seccomp");
+});
+
 test("ls shows what is held of what may be, page by page", async () => {
   const other = { ...view, name: "lab", quota: {}, createdBy: null, createdAtMs: null, declared: false };
   const handler: Handler = (request) =>

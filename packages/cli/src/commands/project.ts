@@ -90,18 +90,22 @@ const withFields = (command: Command): Command =>
         wholeNumber(1, MAX_WEIGHT),
       ),
     )
+    .option("--unconfined-seccomp", "its jobs may do without the filter of system calls, on hosts that permit it")
+    .option("--no-unconfined-seccomp", "they may not; default")
     .addOption(new Option("--description <text>", "what it is for"));
 
 interface Fields {
   readonly quota?: Amounts;
   readonly weight?: number;
+  readonly unconfinedSeccomp?: boolean;
   readonly description?: string;
 }
 type Options = ConnectionOptions & FormatOptions;
 
-const fieldsOf = ({ quota, weight, description }: Fields): Fields => ({
+const fieldsOf = ({ quota, weight, unconfinedSeccomp, description }: Fields): Fields => ({
   ...(quota !== undefined && { quota }),
   ...(weight !== undefined && { weight }),
+  ...(unconfinedSeccomp !== undefined && { unconfinedSeccomp }),
   ...(description !== undefined && { description }),
 });
 
@@ -170,6 +174,7 @@ const textOf = (one: ProjectView): string => {
     [`pids`, ofQuota(one, "pids")],
     [`further`, moreText(one)],
     [`weight`, String(one.weight)],
+    ...(one.unconfinedSeccomp === true ? [[`seccomp`, "its jobs may do without the filter of system calls"]] : []),
     [`waiting`, `${one.pendingTasks} tasks, of ${one.activeJobs} jobs that have not finished`],
     [`share`, `${(one.share * 100).toFixed(1)} % of the cluster now, ${(one.recentShare * 100).toFixed(1)} % lately`],
     [`declared`, one.createdBy === null ? "by nobody: no quota" : `by ${one.createdBy}`],

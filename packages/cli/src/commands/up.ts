@@ -25,7 +25,7 @@ import { preflight, requireRoot } from "../manager/preflight.ts";
 import { openRecords } from "../manager/records.ts";
 import type { HostPlan } from "../manager/shares.ts";
 import { createLive, type Live } from "../output/live.ts";
-import { collectHostPath, networkOption, wholeNumber, withExamples, type Register } from "./verb.ts";
+import { collectHostPath, networkOption, unconfinedOption, wholeNumber, withExamples, type Register } from "./verb.ts";
 
 interface UpOptions {
   readonly hosts?: number;
@@ -36,6 +36,7 @@ interface UpOptions {
   readonly listen?: string;
   readonly listenPort: number;
   readonly hostPath?: readonly string[];
+  readonly unconfinedSeccomp?: boolean;
   readonly network?: Readonly<Record<string, number>>;
 }
 
@@ -65,6 +66,7 @@ export const registerUp: Register = (program, { io, finish }) => {
         "what of this machine jobs may mount, with all below it: /srv/media, /usr/share:ro, PROJECT=/srv/photos (repeatable)",
       ).argParser(collectHostPath as () => readonly string[]),
     )
+    .addOption(unconfinedOption("this machine"))
     .addOption(networkOption("this machine"))
     .addOption(
       new Option("--nats-port <port>", "port of the bus").default(DEFAULT_NATS_PORT).argParser(wholeNumber(0, 65_535)),
@@ -109,6 +111,7 @@ const up = async (io: Io, options: UpOptions): Promise<number> => {
       {
         ...{ dataDir, apiHost, apiPort, natsPort, listen, hosts, env: io.env, records },
         hostPaths: options.hostPath ?? [],
+        unconfinedSeccomp: options.unconfinedSeccomp ?? false,
       },
       plans,
       tell(io, live),

@@ -72,6 +72,13 @@ export const networkOption = (of: string): Option =>
     return parsed.value;
   });
 
+/** The same. */
+export const unconfinedOption = (of: string): Option =>
+  new Option(
+    "--unconfined-seccomp",
+    `jobs of projects that may do without the filter of system calls run on ${of}, if they ask for it`,
+  );
+
 export const wholeNumber =
   (least: number, most: number) =>
   (text: string): number => {

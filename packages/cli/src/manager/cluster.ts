@@ -42,6 +42,7 @@ export interface ClusterOptions {
   readonly hosts: number | undefined;
   /** What of this machine jobs may mount, as the agent's flag says it. */
   readonly hostPaths: readonly string[];
+  readonly unconfinedSeccomp: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly records: Records;
 }
@@ -267,6 +268,7 @@ const startAgent = async (options: ClusterOptions, start: AgentStart, events: Cl
     ...shareFlags(plan.share),
     ...furtherFlags(plan.further),
     ...options.hostPaths.flatMap((path) => ["--host-path", path]),
+    ...(options.unconfinedSeccomp ? ["--unconfined-seccomp"] : []),
     "--exit-with-parent",
   ];
   const inside = network?.hosts.find((host) => host.id === plan.id);

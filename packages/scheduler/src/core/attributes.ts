@@ -1,5 +1,5 @@
 /** What rules of placement may ask of a host, by path. */
-import { HOST_PATHS, HOST_PORTS, isHostPath, type Lookup, type Value } from "@berth/schema";
+import { HOST_PATHS, HOST_PORTS, HOST_UNCONFINED, isHostPath, type Lookup, type Value } from "@berth/schema";
 import type { Attributes } from "./host-index.ts";
 import type { HostRecord } from "./state.ts";
 
@@ -12,6 +12,7 @@ const valuesOf = ({ capacity, id, inventory }: Known): Map<string, Value> => {
     if (isHostPath(`host.${name}`)) values.set(`host.${name}`, value);
   }
   if (inventory?.hostPaths !== undefined) values.set(HOST_PATHS, JSON.stringify(inventory.hostPaths));
+  if (inventory?.unconfinedSeccomp === true) values.set(HOST_UNCONFINED, true);
   const ports = capacity?.ports;
   if (ports !== undefined) values.set(HOST_PORTS, `${ports.first}-${ports.last}`);
   for (const [name, value] of Object.entries(inventory?.labels ?? {})) values.set(`host.labels.${name}`, value);

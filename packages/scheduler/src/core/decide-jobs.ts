@@ -1,6 +1,7 @@
 /** What users ask of jobs: decides which records say it, or why it cannot be. Changes nothing. */
 import {
   err,
+  isUnconfined,
   jobKey,
   ok,
   problem,
@@ -74,10 +75,20 @@ const foreignSnapshot = ({ image, project }: JobSpec): Problem | undefined => {
   });
 };
 
+const notPermitted = ({ projects }: ClusterState, spec: JobSpec): Problem | undefined => {
+  const { project } = spec;
+  if (!isUnconfined(spec) || projects.get(project)?.unconfinedSeccomp === true) return undefined;
+  const verb = projects.has(project) ? "set" : "create";
+  const message = `project ${project} may not do without the filter of system calls; leave this out, or have an admin permit it (berth project ${verb} ${project} --unconfined-seccomp)`;
+  return problem("job.spec_invalid", `container.seccomp: ${message}`, {
+    errors: [{ pointer: "/container/seccomp", message }],
+  });
+};
+
 /** What submitting `spec` means now, its Idempotency-Key aside. */
 export const submitAction = (state: ClusterState, spec: JobSpec): Result<SubmitAction, Problem> => {
-  const foreign = foreignSnapshot(spec);
-  if (foreign !== undefined) return err(foreign);
+  const refused = foreignSnapshot(spec) ?? notPermitted(state, spec);
+  if (refused !== undefined) return err(refused);
   const job = state.jobs.get(jobKey(spec.project, spec.name));
   if (job === undefined) return ok("create");
   // A job that is being stopped may be started anew: each index waits until its old allocation has ended.

@@ -115,11 +115,11 @@ const told = (record: LogRecord, locate: Locate): Told => {
       return [`token ${record.name} is revoked`, {}];
     case "project_created":
     case "project_changed": {
-      const { project, quota, weight } = record;
+      const { project, quota, unconfinedSeccomp, weight } = record;
       const limits = quotaEntries(quota).map(([name, most]) => quotaAmount(name, most));
       const what = limits.length === 0 ? "without a quota" : `with a quota of ${limits.join(", ")}`;
       return [
-        `is ${record.kind === "project_created" ? "declared" : "changed"}, ${what} and weight ${weight}`,
+        `is ${record.kind === "project_created" ? "declared" : "changed"}, ${what} and weight ${weight}${unconfinedSeccomp === true ? "; its jobs may do without the filter of system calls" : ""}`,
         { project },
       ];
     }

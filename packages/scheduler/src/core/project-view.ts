@@ -34,6 +34,7 @@ export const projectView = (clusterState: ClusterState, name: ProjectName, nowMs
     description: record?.description ?? "",
     weight: record?.weight ?? DEFAULT_WEIGHT,
     quota: record?.quota ?? {},
+    ...(record?.unconfinedSeccomp === true && { unconfinedSeccomp: true }),
     used: {
       tasks: sums.reduce((all, holdings) => all + (holdings?.tasks ?? 0), 0),
       ...{ cpuMillis: sum(0), memoryBytes: sum(1), pids: sum(2) },

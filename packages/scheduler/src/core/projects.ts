@@ -7,6 +7,7 @@ import {
   DEFAULT_WEIGHT,
   err,
   ok,
+  isUnconfined,
   problem,
   type FieldError,
   type LogRecord,
@@ -21,13 +22,15 @@ import { sameValue } from "./decide-jobs.ts";
 import { refreshWanting, type Folding } from "./fold-tasks.ts";
 import { isOver } from "./quota.ts";
 import { unreserve } from "./reservations.ts";
-import { MAX_PROJECTS, type ClusterState } from "./state.ts";
+import { MAX_PROJECTS, type ClusterState, type JobRecord } from "./state.ts";
 
 export interface ProjectRecord {
   readonly name: ProjectName;
   readonly description: string;
   readonly weight: number;
   readonly quota: Quota;
+  /** Its jobs may do without the filter of system calls. */
+  readonly unconfinedSeccomp?: true;
   readonly createdBy: string;
   readonly createdAtMs: number;
 }
@@ -45,16 +48,25 @@ const invalid = (errors: readonly FieldError[]): Result<never, Problem> =>
 const notFound = (name: ProjectName): Result<never, Problem> =>
   err(problem("project.not_found", `nobody has declared a project ${name}; berth project create ${name} does`));
 
+/** What a record says of a project, its beginning aside. */
+type Said = Pick<ProjectRecord, "description" | "weight" | "quota" | "unconfinedSeccomp">;
+const said = ({ description, weight, quota, unconfinedSeccomp }: Said): Said => ({
+  ...{ description, weight, quota },
+  ...(unconfinedSeccomp === true && { unconfinedSeccomp }),
+});
+/** Absent where there is no such right, as in records of versions that knew none. */
+const right = (has: boolean | undefined): Pick<ProjectRecord, "unconfinedSeccomp"> =>
+  has === true ? { unconfinedSeccomp: true } : {};
+
 export const decideProject = (state: ClusterState, request: ProjectRequest, by: string): Decided => {
-  const { name, description = "", weight = DEFAULT_WEIGHT } = request;
+  const { name, description = "", weight = DEFAULT_WEIGHT, unconfinedSeccomp } = request;
   const quota = changeQuota({}, request.quota ?? {});
   if (!quota.ok) return invalid(quota.error);
   const known = state.projects.get(name);
-  const made = { description, weight, quota: quota.value };
+  const made: Said = { description, weight, quota: quota.value, ...right(unconfinedSeccomp) };
   if (known !== undefined) {
     // Said twice by a follower whose answer was lost.
-    const { description: text, weight: heavy, quota: limit, createdBy } = known;
-    if (createdBy === by && sameValue({ description: text, weight: heavy, quota: limit }, made)) return ok([]);
+    if (known.createdBy === by && sameValue(said(known), made)) return ok([]);
     return err(problem("project.exists", `there is a project ${name} already; berth project set ${name} changes it`));
   }
   if (state.projects.size >= MAX_PROJECTS) {
@@ -62,6 +74,8 @@ export const decideProject = (state: ClusterState, request: ProjectRequest, by: 
   }
   return ok([{ kind: "project_created", project: name, ...made, by }]);
 };
+
+const isUnfinished = ({ activeTasks, finishedAtMs }: JobRecord): boolean => finishedAtMs === null || activeTasks > 0;
 
 /** What is absent in `change` stays as it is. */
 export const decideProjectChange = (
@@ -75,18 +89,24 @@ export const decideProjectChange = (
   const quota = changeQuota(known.quota, change.quota ?? {});
   if (!quota.ok) return invalid(quota.error);
   const { description = known.description, weight = known.weight } = change;
-  const made = { description, weight, quota: quota.value };
-  const { description: text, weight: heavy, quota: limit } = known;
-  if (sameValue({ description: text, weight: heavy, quota: limit }, made)) return ok([]);
+  const mayBeUnconfined = change.unconfinedSeccomp ?? known.unconfinedSeccomp === true;
+  const made: Said = { description, weight, quota: quota.value, ...right(mayBeUnconfined) };
+  if (sameValue(said(known), made)) return ok([]);
+  // Without it, whatever of them is started again would be more than the project may.
+  const needs = mayBeUnconfined
+    ? undefined
+    : [...state.jobs.values()].find((job) => job.project === name && isUnconfined(job.spec) && isUnfinished(job));
+  if (needs !== undefined) {
+    const detail = `job ${needs.name} of ${name} does without the filter of system calls (container.seccomp: unconfined); stop it, or submit it without that, first`;
+    return err(problem("project.in_use", detail));
+  }
   return ok([{ kind: "project_changed", project: name, ...made, by }]);
 };
 
 /** Only what nothing is in any more: without its record a project has no quota. */
 export const decideRemoveProject = (state: ClusterState, name: ProjectName, by: string): Decided => {
   if (!state.projects.has(name)) return notFound(name);
-  const jobs = [...state.jobs.values()].filter(
-    (job) => job.project === name && (job.finishedAtMs === null || job.activeTasks > 0),
-  );
+  const jobs = [...state.jobs.values()].filter((job) => job.project === name && isUnfinished(job));
   const volumes = [...state.volumes.values()].filter(({ project }) => project === name);
   const secrets = [...state.secrets.values()].filter(({ project }) => project === name);
   if (jobs.length + volumes.length + secrets.length > 0) {
@@ -126,9 +146,9 @@ export const foldProject = (
     state.usage.setWeight(record.project, DEFAULT_WEIGHT);
     return true;
   }
-  const { project: name, description, quota, weight, by } = record;
+  const { project: name, weight, by } = record;
   const { createdBy, createdAtMs } = known ?? { createdBy: by, createdAtMs: atMs };
-  state.projects.set(name, { name, description, weight, quota, createdBy, createdAtMs });
+  state.projects.set(name, { name, ...said(record), createdBy, createdAtMs });
   state.usage.setWeight(name, weight);
   if (isOver(state, name)) giveUpRoom(folding, name);
   return true;

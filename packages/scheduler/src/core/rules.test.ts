@@ -1,7 +1,7 @@
 /** Rules of placement and further dimensions, from the document's words to the plan and the explanation. */
 import type { HostId, JobName, JobSpec, ProjectName } from "@berth/schema";
 import { expect, it } from "vitest";
-import { createState, decideHello, fold, why } from "./index.ts";
+import { createState, decideHello, decideProject, decideProjectChange, decideSubmit, fold, why } from "./index.ts";
 import { reservedOn } from "./reserved-on.ts";
 import { makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
@@ -35,6 +35,46 @@ it("places only where what is required is true, and says what stands against the
     kind: "blocked",
     unblockedBy: [{ kind: "relax_rule", reason: "constraint", hosts: 2 }, { kind: "add_host" }],
   });
+});
+
+it("does without the filter of system calls only where the project and the host permit it", () => {
+  const world = new World();
+  for (const name of ["h1", "h2"]) world.host(name, resources(4000, 8192, 1000));
+  const unconfined: Partial<JobSpec> = { kind: "service", container: { seccomp: "unconfined" } };
+  const ask = (project: string) =>
+    decideSubmit(world.state, {
+      spec: makeSpec("free", { ...unconfined, project: project as ProjectName }),
+      ...{ by: "alice", idempotencyKey: null, requestDigest: "" },
+    });
+  expect(ask("media")).toMatchObject({
+    ok: false,
+    error: {
+      code: "job.spec_invalid",
+      detail: expect.stringContaining("berth project create media --unconfined-seccomp"),
+      errors: [{ pointer: "/container/seccomp" }],
+    },
+  });
+  const media = "media" as ProjectName;
+  world.append(unwrap(decideProject(world.state, { name: media, unconfinedSeccomp: true }, "root")));
+  expect(ask("media").ok).toBe(true);
+  expect(ask("other").ok).toBe(false);
+  submit(world, "free", undefined, unconfined);
+  expect(explain(world, "free").sentence).toContain(
+    'h1 is against the rule "container.seccomp: unconfined, see --unconfined-seccomp"',
+  );
+  const hello = makeHello(resources(4000, 8192, 1000));
+  const inventory = { ...hello.inventory, unconfinedSeccomp: true } as const;
+  world.append(unwrap(decideHello(world.state, "h2" as HostId, { ...hello, inventory })));
+  world.plan();
+  expect(hostsOf(world, "free")).toEqual(["h2"]);
+  /* The right stays for as long as somebody lives by it. */
+  const withdraw = () => decideProjectChange(world.state, media, { unconfinedSeccomp: false }, "root");
+  expect(withdraw()).toMatchObject({ ok: false, error: { code: "project.in_use", detail: /job free of media/ } });
+  expect(unwrap(decideProjectChange(world.state, media, { weight: 7 }, "root"))).toMatchObject([
+    { weight: 7, unconfinedSeccomp: true },
+  ]);
+  submit(world, "free", undefined, { kind: "service" });
+  expect(unwrap(withdraw())).toEqual([expect.not.objectContaining({ unconfinedSeccomp: true })]);
 });
 
 it("mounts paths of hosts where they let its project do so, and says what the others let", () => {

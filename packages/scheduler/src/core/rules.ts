@@ -8,6 +8,8 @@ import {
   DEFAULT_SPREAD_WEIGHT,
   HOST_PATHS,
   HOST_PORTS,
+  HOST_UNCONFINED,
+  isUnconfined,
   parseExpression,
   type Expression,
   type JobSpec,
@@ -22,6 +24,7 @@ export type Asking = Pick<JobSpec, "project" | "name" | "placement"> & {
   readonly volumes?: JobSpec["volumes"];
   readonly devices?: JobSpec["devices"] | undefined;
   readonly ports?: JobSpec["ports"] | undefined;
+  readonly container?: JobSpec["container"] | undefined;
 } & Partial<Pick<JobSpec, "kind" | "runTimeoutMs" | "stopTimeoutMs">>;
 
 interface Stated {
@@ -90,7 +93,8 @@ export const rulesKey = (asking: Asking): string => {
   const mounts = mountsOf(asking);
   const said = saidPorts(asking);
   const ports = said.length === 0 ? "" : `|ports ${said.join()}`;
-  const paths = `${mounts.length === 0 ? "" : `|${asking.project}|${JSON.stringify(mounts)}`}${ports}`;
+  const filter = isUnconfined(asking) ? "|unconfined" : "";
+  const paths = `${mounts.length === 0 ? "" : `|${asking.project}|${JSON.stringify(mounts)}`}${ports}${filter}`;
   if (rules === undefined) return isFixed ? `|${asking.project}|${asking.name}|volumes${paths}` : paths;
   const own = isFixed || needsOwnGroup(rules) ? asking.name : "";
   return `|${asking.project}|${own}|${JSON.stringify(rules)}${isFixed ? "|volumes" : ""}${paths}`;
@@ -102,10 +106,16 @@ const parsed = (source: string): Expression => {
   return result.ok ? result.value : { kind: "value", value: false };
 };
 
+/** A host's operator permits it with a flag, which is what somebody reads who asks why none does. */
+const UNCONFINED = {
+  rule: "container.seccomp: unconfined, see --unconfined-seccomp",
+  expression: { kind: "has", path: HOST_UNCONFINED },
+} as const;
+
 export const rulesOf = (asking: Asking): Rules | null => {
   const mounts = mountsOf(asking);
   const said = saidPorts(asking);
-  if (asking.placement === undefined && mounts.length + said.length === 0) return null;
+  if (asking.placement === undefined && mounts.length + said.length === 0 && !isUnconfined(asking)) return null;
   const rules: PlacementRules = asking.placement ?? {};
   const places: string[] = [];
   const placeOf = (by: string): number => {
@@ -139,6 +149,7 @@ export const rulesOf = (asking: Asking): Rules | null => {
         rule: `port ${port}`,
         expression: { kind: "keeps_port", path: HOST_PORTS, port } as const,
       })),
+      ...(isUnconfined(asking) ? [UNCONFINED] : []),
     ],
     prefer: (rules.prefer ?? []).map(({ rule, weight }) => ({ expression: parsed(rule), weight })),
     hostLimits: [
