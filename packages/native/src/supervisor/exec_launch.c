@@ -22,7 +22,7 @@ static int open_stdio(struct exec *exec, const struct spec *wanted, int ends[3],
   if ((wanted->header->stdio & BERTH_STDIO_TERMINAL) != 0)
     return 0;
   ends[0] = (wanted->header->stdio & BERTH_STDIO_PIPE) != 0 ? input_open_pipe(&exec->input, self.id_base, err)
-                                                            : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+                                                            : fcntl(self.null, F_DUPFD_CLOEXEC, 3);
   if (ends[0] < 0)
     return -1;
   for (unsigned i = 0; i < 2; i++) {

@@ -1,6 +1,7 @@
 #include "handover.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -89,6 +90,9 @@ int hand_over(struct err *err)
   fd_close(&self.userns);
   if (made < 0)
     return -1;
+  self.null = openat(rootfs.fds[ROOTFS_DEV], "null", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  if (self.null < 0)
+    return err_sys(err, "stdio", "open /dev/null");
   int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
   rootfs_close(&rootfs);
   /* EPIPE: init failed earlier and has said why. */

@@ -47,7 +47,7 @@ static void on_sync(struct source *source, uint32_t events);
 static void on_ended(struct source *source, uint32_t events);
 static void on_output(uint8_t stream, unsigned char *bytes, size_t length);
 
-struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 }, .mounts = -1, .userns = -1, .terminal = { -1, -1 } };
+struct supervisor self = { .sync = { on_sync, -1 }, .pidfd = { on_ended, -1 }, .mounts = -1, .null = -1, .userns = -1, .terminal = { -1, -1 } };
 
 static int write_status(struct err *err)
 {

@@ -106,10 +106,10 @@ static void pause_until(struct stream *stream, uint64_t when_ns)
   stream->resume_ns = when_ns;
 }
 
-/* The pipe at its end, or the terminal's last process gone. */
-static bool is_end(const struct stream *stream, ssize_t size)
+/* The pipe at its end, the terminal's last process gone (EIO), or what can never be read: it would be ready for ever. */
+static bool is_end(ssize_t size)
 {
-  return size == 0 || (size < 0 && stream->terminal && errno == EIO);
+  return size == 0 || (size < 0 && errno != EAGAIN);
 }
 
 static void announce(struct stream *stream)
@@ -143,7 +143,7 @@ static bool discard(struct stream *stream, uint64_t now_ns, bool last)
     if (size > 0)
       output->attached(stream->id, payload, (size_t)size);
   }
-  if (is_end(stream, size)) {
+  if (is_end(size)) {
     end(stream);
     return false;
   }
@@ -185,7 +185,7 @@ static bool pump(struct stream *stream, bool last)
   if (most > allowed)
     most = (size_t)allowed;
   ssize_t size = RETRY_INTR(read(stream->source.fd, payload, most));
-  if (is_end(stream, size)) {
+  if (is_end(size)) {
     end(stream);
     return false;
   }

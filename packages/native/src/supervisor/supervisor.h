@@ -29,6 +29,7 @@ struct supervisor {
   struct source pidfd; /* of init: readable when it has ended */
   int userns;          /* the container's, when its ids were mapped before init was born; else -1 */
   int mounts;          /* the container's mount namespace, or -1 */
+  int null;            /* of the container's /dev: what its programs read that are given nothing to read */
   bool ended;
   bool stop_asked; /* it was sent the signal that stops it */
   bool have_wait_status;

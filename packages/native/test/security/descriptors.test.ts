@@ -1,12 +1,46 @@
 /** Rules 2, 3, 9 and 32: nothing that was open in the agent is open in a container, under any name. */
 import { spawn } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, readdirSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { supervisorOf, testHost } from "../host.ts";
+import { eventually, outputOf, supervisorOf, testHost } from "../host.ts";
 import { agentScript } from "../built-agent.ts";
+import { programs } from "./tools.ts";
 
 const host = testHost();
+/** C: writes 8 MiB once there is the file argv[1]; sets a flag of its standard input, which splice(2) into it heeds. */
+const flood = `#include <unistd.h>
+int main(int n, char **v) {
+  static char bytes[65536];
+  while (n > 1 && access(v[1], F_OK)) usleep(10000);
+  for (int i = 0; i < 128; i++) if (write(1, bytes, sizeof bytes) < 0) return 1;
+  return 0;
+}`;
+const append = `#include <fcntl.h>
+#include <unistd.h>
+int main(int n, char **v) { return fcntl(0, F_SETFL, O_APPEND) || (n > 1 && execv(v[1], v + 1)); }`;
+/** C: tells that it watches its standard input, and then of anything that happens to that file. */
+const watch = `#include <stdio.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+int main(void) {
+  char bytes[4096];
+  int fd = inotify_init();
+  if (inotify_add_watch(fd, "/proc/self/fd/0", IN_ALL_EVENTS) < 0 || puts("watches") < 0 || fflush(stdout)) return 1;
+  return read(fd, bytes, sizeof bytes) > 0 && puts("saw") >= 0 ? 0 : 1;
+}`;
+const tools = programs(host, { flood, append, watch });
 
 test("a workload lists its descriptors and sees 0, 1 and 2", async () => {
   const { stdout } = await host.run(["/bin/busybox", "ls", "/proc/self/fd/"]);
@@ -81,7 +115,7 @@ test("/dev/null of the host keeps its owner and mode; pipes that were made for a
   /* Should the test fail, the host is not to suffer. */
   chownSync("/dev/null", before.uid, before.gid);
   chmodSync("/dev/null", before.mode & 0o7777);
-  expect(stdout).toBe("0 fifo\ndone\n");
+  expect(stdout).toBe("0 fifo\nchmod\nchown\ndone\n");
   expect({ uid: after.uid, gid: after.gid, mode: after.mode }).toEqual({
     uid: before.uid,
     gid: before.gid,
@@ -94,4 +128,33 @@ test("standard input is empty, and its descriptor is no way out", async () => {
     "cat; ls /proc/self/fd/0/.. 2>/dev/null; ls /proc/self/fd/0/ >/dev/null 2>&1 && echo listed; echo done",
   );
   expect(stdout).toBe("done\n");
+});
+
+test("flags that a program sets on its standard input are no matter to the supervisor", async () => {
+  const log = { maxBytes: 0 };
+  const layers = [tools, host.image];
+  const { exit } = await host.run(["append", "/bin/flood"], { layers, log });
+  expect(exit).toMatchObject({ code: 0, droppedBytes: 8 * 2 ** 20 });
+  const container = await host.start(["flood", "/go"], { layers, log });
+  const executed = await container.exec({ command: ["append"] });
+  expect(executed.ok && (await executed.value.exited).code).toBe(0);
+  const told = await container.exec({ command: ["touch", "/go"] });
+  expect(told.ok && (await told.value.exited).code).toBe(0);
+  expect(await container.exited).toMatchObject({ code: 0, droppedBytes: 8 * 2 ** 20 });
+  await container.remove();
+});
+
+test("what happens to /dev/null of the host cannot be watched", async () => {
+  const container = await host.start(["watch"], { layers: [tools, host.image] });
+  await eventually(async () => (await outputOf(container)) !== "");
+  const null_ = openSync("/dev/null", "w");
+  writeSync(null_, "x");
+  closeSync(null_);
+  const executed = await container.exec({ command: ["sh", "-c", "sleep 0.2; stat -L -c %t:%T /proc/self/fd/0; cat"] });
+  if (!executed.ok) throw new Error(JSON.stringify(executed.error));
+  executed.value.stdout.setEncoding("utf8");
+  expect((await executed.value.stdout.toArray()).join("")).toBe("1:3\n");
+  expect(await outputOf(container)).toBe("watches\n");
+  await container.stop({ signal: 9, graceMs: 0 });
+  await container.remove();
 });
