@@ -51,7 +51,7 @@ const leave = (
       // At the deadline it has to leave all the same.
       if (mayStop(job) < 1) continue;
       const { requestClass, spec } = job;
-      const wanting = { spec, requestClass, index };
+      const wanting = { spec, requestClass, index, previous: id };
       if (placeTask(state, tentative, wanting, "place").chosen === undefined) continue;
       moving.add(job.key);
     }

@@ -21,7 +21,7 @@ export const drainPlan = (state: ClusterState, hostId: HostId, deadlineMs: numbe
       if (job.spec.kind === "daemon") return [{ ...task, kind: "stop", to: null }];
       if (job.spec.kind === "batch" && deadlineMs > 0) return [{ ...task, kind: "finish", to: null }];
       const { requestClass, spec } = job;
-      const wanting = { spec, requestClass, index };
+      const wanting = { spec, requestClass, index, previous: id };
       const { chosen } = placeTask(copy, tentative, wanting, "place");
       return [{ ...task, kind: chosen === undefined ? "wait" : "move", to: chosen?.hostId ?? null }];
     }),

@@ -24,6 +24,7 @@ import { copyOf } from "./hypothesis.ts";
 import { isGivenUp } from "./patience.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import { keptFrom } from "./explain-policy.ts";
+import type { Wanting } from "./place-task.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { missingSecret } from "./secrets.ts";
 import { standing } from "./queue-order.ts";
@@ -106,16 +107,17 @@ const simulate = (
   const claimAt = (index: number): Claim => claimFor(state, spec.project, requestClass.request, previousOf(index));
 
   const asking = { spec, requestClass };
+  const wantingOf = (index: number): Wanting => ({ ...asking, index, previous: previousOf(index) });
   const whyNowhere = (index: number, subject: string): Explained => {
     const { promised } = serving;
     const promises = { promised, kept: keptFrom(state, promised, asking, nowMs) };
-    return explainRequest(state, tentative, { ...asking, index }, subject, "look", promises);
+    return explainRequest(state, tentative, wantingOf(index), subject, "look", promises);
   };
   /** Where one more of these tasks goes, with whose room; books it. */
   const oneMore = (index: number, subject: string, only?: number): Explained | undefined => {
-    const chosen = serving.find({ ...asking, index }, RUNNERS_UP, only);
+    const chosen = serving.find(wantingOf(index), RUNNERS_UP, only);
     if (chosen !== undefined) return explainChosen(subject, chosen);
-    const eviction = serving.evict(asking, claimAt(index));
+    const eviction = serving.evict(wantingOf(index), claimAt(index));
     if (eviction === undefined) return undefined;
     const { hostId } = eviction;
     const victims = eviction.victims.map(({ id }) => victimOf(state, id)).filter((victim) => victim !== undefined);

@@ -36,7 +36,7 @@ import { withoutPromises, type Promised } from "./backfill.ts";
 import { isGivenUp, patienceOf } from "./patience.ts";
 import { holderOf } from "./ports.ts";
 import type { ImageSight } from "./image-start.ts";
-import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
+import { placeTask, setAside, wantingOf, type Wanting } from "./place-task.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { RuleRejection } from "./rule-check.ts";
 import { blockedSentence, explainChosen, holdSentence, heldBy, type Explained } from "./sentences.ts";
@@ -61,7 +61,11 @@ const seenHosts = (
   return (slot === undefined ? state.index.inOrder() : [slot])
     .map((slot) => ({ slot, room: state.index.room(slot) }))
     .filter(({ room }) => (state.hosts.get(room.hostId)?.capacity ?? null) !== null)
-    .map(({ slot, room }) => ({ room, rule: elsewhere(sight, room.hostId) ?? refusalOn(slot) }));
+    .map(({ slot, room }) => ({
+      room,
+      rule: elsewhere(sight, room.hostId) ?? refusalOn(slot),
+      rules: () => state.index.rulesAgainst(slot, requestClass),
+    }));
 };
 
 /** What its volumes have against a host. */
@@ -72,7 +76,11 @@ const elsewhere = (sight: VolumeSight, hostId: HostId): RuleRejection | undefine
 };
 
 /** A host's first failing check: lost, what it is, whether it could ever hold it, room, and how others stand around it. */
-const firstFailing = ({ room, rule }: Seen, requestClass: RequestClass, names: readonly string[]) => {
+const firstFailing = (
+  { room, rule }: Pick<Seen, "room" | "rule">,
+  requestClass: RequestClass,
+  names: readonly string[],
+) => {
   const refused = rejection(room, requestClass, names);
   if (refused?.reason === "lost") return refused;
   return rule?.reason === "constraint" || rule?.reason === "volume" ? rule : (refused ?? rule);
@@ -100,6 +108,7 @@ export const explainRequest = (
   }
   const keptBy = new Map<string, HostRejection>(kept.map((one) => [one.hostId, one]));
   return withoutPromises(tentative, promised, () => {
+    setAside(state, tentative, wanting);
     const seen = seenHosts(state, asked, sight, wanting.hostId);
     const hosts = seen
       .map((one) => firstFailing(one, asked, state.dimensions) ?? keptBy.get(one.room.hostId))

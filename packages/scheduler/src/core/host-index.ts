@@ -36,6 +36,7 @@ import { createHostTable, type Rows } from "./host-table.ts";
 import { soonness, type ImageNeed } from "./image-start.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import { againstPlace, evenness, sightOf, type PlaceSight } from "./place-check.ts";
+import { rulesAgainst } from "./rules-against.ts";
 import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
@@ -83,6 +84,8 @@ export interface HostIndex {
   readonly rows: () => Rows;
   /** Whether it has the room, together with what is given up there (see `grownFor`), and every rule agrees. */
   readonly takes: (slot: number, requestClass: RequestClass, given?: Float64Array) => boolean;
+  /** The same without the rules. */
+  readonly hasRoom: (slot: number, requestClass: RequestClass) => boolean;
   readonly room: (slot: number) => HostRoom;
   /** All slots, in the order of their host ids. */
   readonly inOrder: () => readonly number[];
@@ -94,6 +97,8 @@ export interface HostIndex {
   readonly refusal: (slot: number, requestClass: RequestClass) => RuleRejection | undefined;
   /** The same for whoever asks about many hosts: what is common to them is looked up once. To be asked at once, and not kept. */
   readonly refusals: (requestClass: RequestClass) => (slot: number) => RuleRejection | undefined;
+  /** How many rules stand against this host now. */
+  readonly rulesAgainst: (slot: number, requestClass: RequestClass) => number;
   /** Scores by this mix from here on. The places it is made of are measured by the largest hosts there are now, or were. */
   readonly setMix: (mix: Mix, largest?: ArrayLike<number>) => void;
   readonly valuation: () => Valuation;
@@ -287,6 +292,7 @@ export const createHostIndex = (
       requestClass.unknown === null &&
       table.fits(slot, requestClass, given) &&
       refusal(slot, requestClass) === undefined,
+    hasRoom: (slot, requestClass) => requestClass.unknown === null && table.fits(slot, requestClass),
     room: (slot) => {
       const { ready, open, allocatable, free, models } = table.rows();
       return {
@@ -320,6 +326,10 @@ export const createHostIndex = (
     },
     refusal,
     refusals,
+    rulesAgainst: (slot, requestClass) => {
+      const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
+      return check === null ? 0 : rulesAgainst(check, counts, slot, lookups[slot] as Lookup);
+    },
     setMix: (mix, by) => {
       if (mix.version === mixVersion) return;
       mixVersion = mix.version;

@@ -15,10 +15,10 @@ const lossOf = (copy: MutableState, host: MutableHost): HostLoss => {
   let sentence: string | null = null;
   close(copy, host);
   tentatively(copy.index, (tentative) => {
-    for (const { key, project, job: name, index } of lasting) {
+    for (const { id, key, project, job: name, index } of lasting) {
       const job = copy.jobs.get(key);
       if (job === undefined) continue;
-      const wanting = { spec: job.spec, requestClass: job.requestClass, index };
+      const wanting = { spec: job.spec, requestClass: job.requestClass, index, previous: id };
       if (placeTask(copy, tentative, wanting, "place").chosen !== undefined) continue;
       stranded += 1;
       sentence ??= explainRequest(copy, tentative, wanting, `${project}/${taskName(name, index)}`, "look").sentence;

@@ -2,7 +2,7 @@
  * Gives one task a host: the best one, or, when it mounts volumes that are somewhere already, theirs. Whoever places or
  * tries to does it here, so that plans, dry runs, drains and explanations agree.
  */
-import type { HostId, JobSpec } from "@berth/schema";
+import type { AllocationId, HostId, JobSpec } from "@berth/schema";
 import { ownHost } from "./daemons.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableJob, MutableState } from "./state.ts";
@@ -15,6 +15,8 @@ export interface Wanting {
   readonly index: number;
   /** Of a daemon: there or nowhere. */
   readonly hostId?: HostId | undefined;
+  /** The attempt whose place it takes. */
+  readonly previous?: AllocationId | null | undefined;
 }
 
 export const wantingOf = (job: MutableJob, index: number): Wanting => ({
@@ -22,6 +24,7 @@ export const wantingOf = (job: MutableJob, index: number): Wanting => ({
   requestClass: job.requestClass,
   index,
   hostId: ownHost(job, index),
+  previous: job.tasks[index]?.active,
 });
 
 /** Where each task of its job may go is a question of its own: its volumes are there, or it belongs there. */
@@ -49,7 +52,17 @@ const placeDaemon = (
   return { chosen, asked: requestClass, sight: { kind: "host", hostId, name: "", newBytes: 0 } };
 };
 
-/** `place` books it, `look` does not; `only`: there or nowhere. */
+/**
+ * From here on the attempt whose place a task takes stands nowhere: it is over as soon as the other is placed, so by no rule may
+ * it stand in its way. Until the caller undoes it.
+ */
+export const setAside = (state: MutableState, tentative: Tentative, { previous }: Wanting): void => {
+  const attempt = previous === null || previous === undefined ? undefined : state.allocations.get(previous);
+  const slot = attempt === undefined ? undefined : state.hosts.get(attempt.hostId)?.slot;
+  if (attempt !== undefined && slot !== undefined) tentative.bookAt(slot, attempt.requestClass, -1);
+};
+
+/** `place` books it, and frees what its previous attempt has; `look` does neither; `only`: there or nowhere. */
 export const placeTask = (
   state: MutableState,
   tentative: Tentative,
@@ -57,6 +70,21 @@ export const placeTask = (
   how: "look" | "place",
   runnersUp = 0,
   only?: number,
+): Placed => {
+  const mark = tentative.bookings;
+  setAside(state, tentative, wanting);
+  const placed = find(state, tentative, wanting, how, runnersUp, only);
+  if (how === "look" || placed.chosen === undefined) tentative.undoTo(mark);
+  return placed;
+};
+
+const find = (
+  state: MutableState,
+  tentative: Tentative,
+  wanting: Wanting,
+  how: "look" | "place",
+  runnersUp: number,
+  only: number | undefined,
 ): Placed => {
   const { hostId, index, requestClass, spec } = wanting;
   if (hostId !== undefined) return placeDaemon(state, tentative, wanting, hostId, how);

@@ -4,11 +4,12 @@
  */
 import type { JobKey, ScoreBreakdown } from "@berth/schema";
 import { gangHolds, gangNeed } from "./gang.ts";
-import { wantingOf } from "./place-task.ts";
+import { setAside, wantingOf } from "./place-task.ts";
 import type { Taken } from "./preempt.ts";
 import type { Reservation } from "./reservations.ts";
 import type { Serving } from "./serve.ts";
 import type { MutableJob, MutableState } from "./state.ts";
+import { tentatively } from "./tentative.ts";
 import { STRIDE } from "./vector.ts";
 
 /** Room that is empty enough, and how good its host is for that task. */
@@ -40,7 +41,17 @@ const isEarly = ({ dimensions, index }: MutableState, slot: number, all: readonl
   return false;
 };
 
-const keptOn = ({ index }: MutableState, slot: number, all: readonly Reservation[]): Kept => {
+/** Whether some rule refuses whoever has room kept here; the attempt whose place it takes is in nobody's way. */
+const isRefused = (state: MutableState, slot: number, { index, job, requestClass }: Reservation): boolean => {
+  if (requestClass.rules === null) return false;
+  return tentatively(state.index, (tentative) => {
+    setAside(state, tentative, wantingOf(job, index));
+    return state.index.refusal(slot, requestClass) !== undefined;
+  });
+};
+
+const keptOn = (state: MutableState, slot: number, all: readonly Reservation[]): Kept => {
+  const { index } = state;
   const ripe: Ripe[] = [];
   const astray: Reservation[] = [];
   // Whoever asked later does not pass: what is free belongs to all of them together. But for whom a rule refuses meanwhile,
@@ -50,8 +61,8 @@ const keptOn = ({ index }: MutableState, slot: number, all: readonly Reservation
   for (const { requestClass } of all) index.tryOut(slot, requestClass, -1);
   for (const reservation of all) {
     const { requestClass } = reservation;
-    if (requestClass.rules !== null && index.refusal(slot, requestClass) !== undefined) astray.push(reservation);
-    else if (passes && index.takes(slot, requestClass)) {
+    if (isRefused(state, slot, reservation)) astray.push(reservation);
+    else if (passes && index.hasRoom(slot, requestClass)) {
       ripe.push({ reservation, score: index.explain(slot, requestClass) });
     } else passes = false;
     index.tryOut(slot, requestClass, 1);

@@ -4,14 +4,14 @@
  * is served as a whole or not at all.
  */
 import { priorityOf, type DeviceGrant, type HostId, type LogRecord } from "@berth/schema";
-import { backfill, mayBackfill, promise, type Asking, type Promised } from "./backfill.ts";
+import { backfill, mayBackfill, promise, type Promised } from "./backfill.ts";
 import { endOf, NEVER, type Ending } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { sleep } from "./daemon-sleep.ts";
 import { cpusTakenOn, withCpus, type CpusTaken } from "./granted.ts";
 import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
-import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
+import { placeTask, setAside, wantingOf, type Wanting } from "./place-task.ts";
 import type { Line } from "./lines.ts";
 import type { PlanEnv } from "./plan.ts";
 import {
@@ -30,7 +30,7 @@ import { claimOf, QuotaBook, wholeOf, type Claim } from "./quota.ts";
 import type { ClassQueue, MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
 import { mountsVolumes } from "./volumes.ts";
-import { WantingTasks } from "./wanting-tasks.ts";
+import { nextTask, skip, WantingTasks, type Progress } from "./wanting-tasks.ts";
 
 /** What a gang gets is one transaction, so only so many may be stopped for all of it. */
 const MAX_GANG_VICTIMS = 8_192;
@@ -44,28 +44,8 @@ export interface Served {
   readonly end: "done" | "blocked" | "held" | "more" | "cut";
 }
 
-/** A job as this plan has served it so far. */
-interface Progress {
-  readonly due: readonly number[] | undefined;
-  tasks: WantingTasks;
-  /** The next task, taken from `tasks` but not served. */
-  waiting: MutableTask | undefined;
-  isGangPlaced: boolean;
-}
-
 /** What comes of so many tasks at once. `few`: there are not so many; `kept`: their room is, until others have ended. */
 type Together = "few" | "no" | "held" | "placed" | "kept";
-
-const nextTask = (at: Progress): MutableTask | undefined => {
-  const { waiting } = at;
-  at.waiting = undefined;
-  return waiting ?? at.tasks.next();
-};
-
-/** Nothing for this one now; the slot that it would have had is another's. */
-const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
-  if (!job.stranded.has(task.index)) at.tasks.left += 1;
-};
 
 /** One plan being made. A class, since a plan of one task is made so often that it must not cost a dozen closures. */
 export class Serving {
@@ -118,8 +98,11 @@ export class Serving {
     if (chosen !== undefined || mountsVolumes(wanting.spec)) return chosen;
     for (const kept of this.promised) {
       if (wanting.hostId !== undefined && this.#state.index.idOf(kept.slot) !== wanting.hostId) continue;
-      if (mayBackfill(this.#state, kept, wanting, this.#env.nowMs) !== "may") continue;
-      return backfill(this.#tentative, kept, wanting, this.#env.nowMs);
+      const mark = this.#tentative.bookings;
+      setAside(this.#state, this.#tentative, wanting);
+      if (mayBackfill(this.#state, kept, wanting, this.#env.nowMs) === "may")
+        return backfill(this.#tentative, kept, wanting, this.#env.nowMs);
+      this.#tentative.undoTo(mark);
     }
     return undefined;
   }
@@ -174,15 +157,20 @@ export class Serving {
   }
 
   /** With the room of less important work; never for a task that mounts volumes, which has no choice of hosts. */
-  evict({ hostId, requestClass, spec }: Asking & Pick<Wanting, "hostId">, claim: Claim): Eviction | undefined {
+  evict(wanting: Wanting, claim: Claim): Eviction | undefined {
+    const { hostId, requestClass, spec } = wanting;
     if (mountsVolumes(spec)) return undefined;
     if (claim.givesBack !== undefined && this.quotas.shortOf(wholeOf(claim)) !== undefined) return undefined;
     const isPromised = (slot: number): boolean => this.promised.some((kept) => kept.slot === slot);
     const own = hostId === undefined ? undefined : (this.#state.hosts.get(hostId)?.slot ?? -1);
     const asking = [requestClass, priorityOf(spec), this.taken] as const;
     let eviction: Eviction | undefined;
+    const mark = this.#tentative.bookings;
+    setAside(this.#state, this.#tentative, wanting);
     if (own === undefined) eviction = findEviction(this.#state, ...asking, isPromised);
     else if (!isPromised(own)) eviction = findEvictionAt(this.#state, own, ...asking);
+    // Until there is room, it counts where it is.
+    this.#tentative.undoTo(mark);
     if (eviction === undefined) return undefined;
     take(this.#state, this.taken, eviction);
     this.#tentative.bookAt(eviction.slot, eviction.granted.requestClass);
@@ -228,7 +216,7 @@ export class Serving {
         const claim = claimOf(this.#state, job, task);
         isHeld = this.quotas.shortOf(claim) !== undefined;
         if (isHeld) return false;
-        const one = this.find(wantingOf(job, task.index), 0, only) ?? this.evict(job, claim);
+        const one = this.find(wantingOf(job, task.index), 0, only) ?? this.evict(wantingOf(job, task.index), claim);
         if (one !== undefined && "victims" in one) stopped += one.victims.length;
         if (one !== undefined && stopped <= MAX_GANG_VICTIMS) {
           found.push({ task, claim, one });

@@ -58,3 +58,23 @@ export class WantingTasks {
     return undefined;
   }
 }
+
+/** A job as this plan has served it so far. */
+export interface Progress {
+  readonly due: readonly number[] | undefined;
+  tasks: WantingTasks;
+  /** The next task, taken from `tasks` but not served. */
+  waiting: MutableTask | undefined;
+  isGangPlaced: boolean;
+}
+
+export const nextTask = (at: Progress): MutableTask | undefined => {
+  const { waiting } = at;
+  at.waiting = undefined;
+  return waiting ?? at.tasks.next();
+};
+
+/** Nothing for this one now; the slot that it would have had is another's. */
+export const skip = (job: MutableJob, at: Progress, task: MutableTask): void => {
+  if (!job.stranded.has(task.index)) at.tasks.left += 1;
+};

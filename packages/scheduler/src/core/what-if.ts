@@ -111,7 +111,9 @@ const createBlockedClasses = (copy: MutableState, tentative: Tentative) => {
   };
 };
 
-const wantingOf = ({ spec, requestClass }: MutableJob, index: number): Wanting => ({ spec, requestClass, index });
+const wantingOf = ({ spec, requestClass }: MutableJob, index: number, previous: AllocationId | null): Wanting => ({
+  ...{ spec, requestClass, index, previous },
+});
 
 const answer = (
   copy: MutableState,
@@ -154,19 +156,19 @@ const answer = (
   for (const { id, key, project, job: name, index, hostId } of homeless) {
     const job = copy.jobs.get(key);
     if (job !== undefined && !replaced.has(id))
-      block(wantingOf(job, index), { project, job: name, index, from: hostId });
+      block(wantingOf(job, index, id), { project, job: name, index, from: hostId });
   }
   for (const { id, key, project, job: name, index, hostId } of leaving) {
     const job = copy.jobs.get(key);
     if (job === undefined) continue;
     // A daemon belongs to its host, and ends with it.
     if (job.spec.kind !== "service") finish.add(() => id);
-    else settle(wantingOf(job, index), { project, job: name, index, from: hostId });
+    else settle(wantingOf(job, index, id), { project, job: name, index, from: hostId });
   }
   for (const { project, job: name, count } of request.more ?? []) {
     const job = copy.jobs.get(jobKey(project, name));
     for (let one = 0; job !== undefined && one < count; one += 1) {
-      settle(wantingOf(job, job.spec.count + one), { project, job: name, index: null, from: null });
+      settle(wantingOf(job, job.spec.count + one, null), { project, job: name, index: null, from: null });
     }
   }
 

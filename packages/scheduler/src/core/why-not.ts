@@ -19,7 +19,7 @@ import { whyNoneOn } from "./daemons.ts";
 import { AHEAD, noIds, refusalAt, taskAt, waits } from "./explain.ts";
 import { keptFrom } from "./explain-policy.ts";
 import type { ImageSight } from "./image-start.ts";
-import { placeTask, wantingOf } from "./place-task.ts";
+import { placeTask, setAside, wantingOf } from "./place-task.ts";
 import { planOn } from "./plan.ts";
 import { servedBefore } from "./queue-place.ts";
 import { rejectionPhrase } from "./sentences.ts";
@@ -44,11 +44,11 @@ const askHost = (
   tentative: Tentative,
   promised: readonly Promised[],
 ): Answer => {
-  const kept = keptFrom(state, promised, wantingOf(job, index), nowMs).find(
-    ({ hostId }) => hostId === state.index.idOf(slot),
-  );
-  const { asked, sight } = placeTask(state, tentative, wantingOf(job, index), "look");
+  const wanting = wantingOf(job, index);
+  const kept = keptFrom(state, promised, wanting, nowMs).find(({ hostId }) => hostId === state.index.idOf(slot));
+  const { asked, sight } = placeTask(state, tentative, wanting, "look");
   return withoutPromises(tentative, promised, () => {
+    setAside(state, tentative, wanting);
     const refusal = refusalAt(state, slot, asked, sight) ?? kept;
     return refusal === undefined
       ? { refusal: null, score: state.index.explain(slot, asked, tentative.images?.of(job.spec.image)) }

@@ -22,7 +22,6 @@ const placedNow = (
   const host = allocation === undefined ? undefined : state.hosts.get(allocation.hostId);
   const isOld = job.desired === "stop" || allocation?.jobVersion !== job.version;
   if (allocation === undefined || host === undefined || isOld) return undefined;
-  tentative.bookAt(host.slot, allocation.requestClass, -1);
   const { chosen } = placeTask(state, tentative, wantingOf(job, index), "look", RUNNERS_UP);
   return chosen === undefined ? [] : [{ hostId: chosen.hostId, score: chosen.score }, ...chosen.runnersUp];
 };
