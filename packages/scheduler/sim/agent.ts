@@ -20,6 +20,7 @@ import {
 } from "@berth/schema";
 import { couldGive } from "./devices.ts";
 import { portsFor } from "./ports.ts";
+import { couldStand } from "./rules.ts";
 import type { Random } from "./random.ts";
 
 interface Container {
@@ -196,12 +197,22 @@ export const helloOf = ({
 };
 
 /** So many tasks of a kind fit on all of them together while they are empty; of devices at most one on each is counted. */
-export const fitting = (agents: readonly SimAgent[], spec: JobSpec): number =>
-  agents.reduce((sum, { allocatable: all, devices, ports }) => {
+const fitting = (agents: readonly SimAgent[], spec: JobSpec): number =>
+  agents.reduce((sum, { allocatable: all, devices, ports, zone }) => {
     const { requests, devices: asks = [] } = spec;
-    if (!couldGive(devices, asks)) return sum;
+    if (!couldGive(devices, asks) || !couldStand(spec, zone)) return sum;
     const { cpuMillis, memoryBytes, pids } = requests;
     const most = Math.min(all.cpuMillis / cpuMillis, all.memoryBytes / memoryBytes, all.pids / pids);
     const times = Math.min(Math.floor(most), portsFor(spec, ports));
     return sum + (asks.length > 0 ? Math.min(1, times) : times);
   }, 0);
+
+/**
+ * Whether a job must come to its end while these are there. Its data may lie on a host that is too small by now, or be written
+ * by a job that never ends; the rules of a gang may want more hosts or places than there are.
+ */
+export const couldRun = (agents: readonly SimAgent[], spec: JobSpec): boolean => {
+  const { gangMin, placement, volumes } = spec;
+  if (volumes.length > 0 || (gangMin !== undefined && placement !== undefined)) return false;
+  return fitting(agents, spec) >= (gangMin ?? 1);
+};

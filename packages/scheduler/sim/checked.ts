@@ -49,7 +49,14 @@ export interface Kept {
   readonly hostId: string;
   readonly requests: Resources;
   readonly devices: readonly DeviceGrant[];
+  readonly spec: JobSpec;
 }
+
+/** One that was admitted and has said nothing yet. */
+export const newHost = (): CheckedHost => ({
+  ...{ allocatable: null, devices: [], zone: null, ports: undefined },
+  ...{ lost: false, silentMs: null },
+});
 
 /** More is more important. */
 export const rankOf = ({ priority }: JobSpec): number =>

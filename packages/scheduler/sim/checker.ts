@@ -15,6 +15,7 @@ import {
   type CheckedHost,
   type CheckedJob,
   type CheckedTask,
+  newHost,
   type Kept,
   renumber,
 } from "./checked.ts";
@@ -22,6 +23,7 @@ import { createDaemonCheck, type DaemonCheck } from "./daemon-check.ts";
 import { givenTwice, wronglyGiven } from "./devices.ts";
 import { wronglyNumbered } from "./ports.ts";
 import { overQuota, type Held } from "./quotas.ts";
+import { createRulesCheck } from "./rules.ts";
 import { createVolumeCheck } from "./volume-check.ts";
 
 export interface Checker {
@@ -36,6 +38,7 @@ export const createChecker = (): Checker => {
   const allocations = new Map<string, CheckedAllocation>();
   const volumes = createVolumeCheck();
   const daemons = createDaemonCheck();
+  const rules = createRulesCheck();
   const kept = new Map<string, Kept>();
   const quotas = new Map<string, Quota>();
   let epoch = 0;
@@ -117,7 +120,7 @@ export const createChecker = (): Checker => {
       if (going > (budget?.maxUnavailable ?? going)) wrong.push(`${owner} has ${going} away, more than its budget`);
     }
     const { devices: grants = [] } = record;
-    kept.set(name, { hostId: record.hostId, requests: job.spec.requests, devices: grants });
+    kept.set(name, { hostId: record.hostId, requests: job.spec.requests, devices: grants, spec: job.spec });
     wrong.push(...wronglyGiven(name, hosts.get(record.hostId)?.devices ?? [], job.spec.devices ?? [], grants));
     wrong.push(...devicesTwice(record.hostId, grants, false));
     wrong.push(...overQuota(quotas.get(record.project), before, heldBy(record.project), name));
@@ -223,6 +226,7 @@ export const createChecker = (): Checker => {
     const host = hosts.get(placement.hostId);
     wrong.push(...volumes.placed(placement, job.spec, host?.allocatable));
     wrong.push(...daemons.placed(placement, job.spec, allocations.values()));
+    wrong.push(...rules.placed(placement, job.spec, allocations.values()));
     wrong.push(...wronglyNumbered(placement, job.spec, host?.ports, allocations.values()));
     if (host === undefined || host.allocatable === null)
       return [...wrong, `${name} placed on unknown ${placement.hostId}`];
@@ -276,6 +280,7 @@ export const createChecker = (): Checker => {
 
   const checkRecord = (record: LogRecord): string[] => {
     daemons.saw(record);
+    rules.saw(record, (key) => jobs.get(key)?.spec);
     switch (record.kind) {
       case "project_created":
       case "project_changed":
@@ -315,14 +320,7 @@ export const createChecker = (): Checker => {
         return holding === 0 ? [] : [`${key} forgotten while it holds ${holding} allocations`];
       }
       case "host_enrolled":
-        hosts.set(record.hostId, {
-          allocatable: null,
-          devices: [],
-          zone: null,
-          ports: undefined,
-          lost: false,
-          silentMs: null,
-        });
+        hosts.set(record.hostId, newHost());
         return [];
       case "host_registered": {
         const host = hosts.get(record.hostId);
@@ -333,9 +331,9 @@ export const createChecker = (): Checker => {
           zone !== host.zone || JSON.stringify([devices, ports]) !== JSON.stringify([host.devices, host.ports]);
         const isOver = isOther || isLess(allocatable, host.allocatable);
         // A rule may speak of whatever is another one now.
-        const says = (name: string): boolean =>
-          (jobs.get(jobNamed(name))?.spec.ports ?? []).some(({ port }) => port !== null);
-        letGo((name, one) => one.hostId === record.hostId && (isOver || says(name)));
+        const says = ({ spec: { placement, ports = [] } }: Kept): boolean =>
+          placement !== undefined || ports.some(({ port }) => port !== null);
+        letGo((_name, one) => one.hostId === record.hostId && (isOver || says(one)));
         Object.assign(host, { allocatable, devices, zone, ports });
         return [];
       }

@@ -80,6 +80,10 @@ describe("a simulated cluster", () => {
     randomly("daemons", 15);
   }, 180_000);
 
+  it("keeps every rule of placement while zones come and go, and whoever took a place of a lost attempt keeps them too", () => {
+    randomly("rules", 15);
+  }, 180_000);
+
   it("brings every host the secrets of what it is to run, and no others", () => {
     // Found something once: a secret was removed that a version still had which the next plan would stop.
     simulate("secrets", 30_126, 5);

@@ -9,6 +9,7 @@ export const MODES = {
   devices: { policy: true, devices: true },
   daemons: { policy: true, daemons: true, quotas: true, devices: true },
   secrets: { policy: true, quotas: true, secrets: true },
+  rules: { policy: true, quotas: true, devices: true, rules: true },
 } as const satisfies Record<string, Omit<SimOptions, "seed" | "hosts">>;
 
 export type Mode = keyof typeof MODES;

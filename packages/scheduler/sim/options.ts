@@ -12,4 +12,6 @@ export interface SimOptions {
   readonly daemons?: boolean;
   /** Whether projects have secrets that jobs refer to, and hosts that know none of them. */
   readonly secrets?: boolean;
+  /** Whether jobs have rules of placement, and hosts zones that change. */
+  readonly rules?: boolean;
 }
