@@ -1,12 +1,12 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { createBitset } from "./bitset.ts";
+import { Bitset } from "./bitset.ts";
 
 it("holds what a set holds, in ascending order", () => {
   const operations = fc.array(fc.tuple(fc.constantFrom("add", "delete"), fc.nat(130)), { maxLength: 80 });
   fc.assert(
     fc.property(operations, fc.nat(140), (list, from) => {
-      const bits = createBitset(100);
+      const bits = new Bitset(100);
       const model = new Set<number>();
       for (const [operation, at] of list) {
         bits[operation](at);

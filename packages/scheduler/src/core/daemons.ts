@@ -10,7 +10,7 @@
  * All of this follows from the log alone: `fold` calls when a host or a job changes, which costs the daemons there are.
  */
 import { holds, taskName, type Expression, type HostId } from "@berth/schema";
-import { createBitset } from "./bitset.ts";
+import { Bitset } from "./bitset.ts";
 import { failing } from "./rule-check.ts";
 import { rulesOf, type Rules } from "./rules.ts";
 import type { HostRecord, MutableHost, MutableJob, MutableState, MutableTask, TaskRecord } from "./state.ts";
@@ -77,7 +77,7 @@ export const placeAll = (state: MutableState, daemon: Daemon, old: Daemon | null
 
 /** Room for so many tasks, and for some that are still to come. */
 const roomy = (tasks: number): number => 64 * Math.ceil((tasks * 1.5 + 1) / 64);
-export const wantingFor = (tasks: number): MutableJob["wanting"] => createBitset(roomy(tasks));
+export const wantingFor = (tasks: number): MutableJob["wanting"] => new Bitset(roomy(tasks));
 
 /** Ends a task that runs nowhere for as long as its host is not one of those that it may be on. */
 export const retire = (state: MutableState, job: MutableJob, task: MutableTask): void => {

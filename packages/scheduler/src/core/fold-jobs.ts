@@ -1,6 +1,6 @@
 /** Folding what users did to jobs: submitted, stopped, forgotten. Each returns false when the record contradicts the state. */
 import { jobKey, type AllocationId, type JobKey, type LogRecord } from "@berth/schema";
-import { createBitset } from "./bitset.ts";
+import { Bitset } from "./bitset.ts";
 import { createDaemon, placeAll, retire, wantingFor } from "./daemons.ts";
 import { learnAsked, noteAsked } from "./dimensions.ts";
 import {
@@ -109,7 +109,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
     activeTasks: active.size,
     requestClass,
     queueKey: queueKeyOf(requestClass, spec),
-    wanting: daemon === null ? createBitset(count) : wantingFor(count),
+    wanting: daemon === null ? new Bitset(count) : wantingFor(count),
     stranded: new Set(),
     displaced: new Set(),
     extra,

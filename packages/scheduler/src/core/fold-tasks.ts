@@ -9,7 +9,7 @@ import { isGivenUp, isGivenUpOn } from "./patience.ts";
 import { askedOf, type RequestClass } from "./request-class.ts";
 import { unreserve } from "./reservations.ts";
 import { afterEnd } from "./restart-policy.ts";
-import { createSortedList } from "./sorted-list.ts";
+import { SortedList } from "./sorted-list.ts";
 import {
   FINISHED_PER_TASK,
   type Changes,
@@ -132,8 +132,8 @@ export const refreshQueue = (state: MutableState, job: MutableJob): boolean => {
     const mine = queue ?? {
       requestClass,
       priority: priorityOf(spec),
-      jobs: createSortedList<MutableJob>((entry) => entry.order),
-      replacing: createSortedList<MutableJob>((entry) => entry.order),
+      jobs: new SortedList<MutableJob>((entry) => entry.order),
+      replacing: new SortedList<MutableJob>((entry) => entry.order),
       parkedAt: null,
       parkedBudget: null,
       tooLargeAt: null,

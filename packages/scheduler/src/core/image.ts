@@ -17,7 +17,7 @@ import {
 } from "@berth/schema";
 import { allocationOf, factsOf, type AllocationFacts } from "./allocation-facts.ts";
 import { restoreAudit } from "./audit.ts";
-import { createBitset } from "./bitset.ts";
+import { Bitset } from "./bitset.ts";
 import { createDaemon } from "./daemons.ts";
 import { restorePlaces } from "./fold-daemons.ts";
 import { createDemand, type DemandFacts } from "./demand.ts";
@@ -304,7 +304,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
           tasks: Array.from({ length: spec.count }, (_, index) => untouched(index)),
           requestClass,
           queueKey: queueKeyOf(requestClass, spec),
-          wanting: createBitset(spec.count),
+          wanting: new Bitset(spec.count),
           stranded: new Set(),
           displaced: new Set(),
           extra: new Map(line.extra),

@@ -12,7 +12,7 @@ import { addRow, STRIDE, type Vector } from "./vector.ts";
 import { hasLesser } from "./preempt.ts";
 import { standing } from "./queue-order.ts";
 import type { RequestClass } from "./request-class.ts";
-import { createSortedList, type SortedList } from "./sorted-list.ts";
+import { SortedList } from "./sorted-list.ts";
 import type { ClassQueue, MutableJob, MutableState } from "./state.ts";
 
 /** The jobs of one queue in their order: those in it, and those with a wait that has just ended. */
@@ -185,7 +185,7 @@ export class Service {
     const at = standing(job, this.#nowMs);
     let group = this.#groups.find((one) => one.standing === at && one.project === job.project);
     if (group === undefined) {
-      group = { standing: at, project: job.project, lines: createSortedList<Line>(orderOf) };
+      group = { standing: at, project: job.project, lines: new SortedList<Line>(orderOf) };
       this.#groups.push(group);
     }
     group.lines.insert(line);

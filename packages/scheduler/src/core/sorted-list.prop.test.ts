@@ -1,12 +1,12 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { createSortedList } from "./sorted-list.ts";
+import { SortedList } from "./sorted-list.ts";
 
 it("is sorted and without duplicates after any insertions and removals", () => {
   const operations = fc.array(fc.tuple(fc.constantFrom("insert", "remove"), fc.nat(20)));
   fc.assert(
     fc.property(operations, (list) => {
-      const sorted = createSortedList<{ readonly order: number }>((item) => item.order);
+      const sorted = new SortedList<{ readonly order: number }>((item) => item.order);
       const model = new Set<number>();
       for (const [operation, order] of list) {
         sorted[operation]({ order });

@@ -2,47 +2,63 @@
  * A list kept in ascending order of a number, without duplicates of it. Finding costs a binary search; inserting and
  * removing move the tail, which for the few thousand entries it holds is one short memory move.
  */
-export interface SortedList<T> {
-  readonly length: number;
-  readonly at: (position: number) => T | undefined;
-  readonly has: (item: T) => boolean;
-  /** How many come before it. */
-  readonly positionOf: (item: T) => number;
-  /** The first that does not come before this one, which need not be in the list. */
-  readonly from: (item: T) => T | undefined;
-  readonly insert: (item: T) => void;
-  readonly remove: (item: T) => void;
-}
+export class SortedList<T> {
+  readonly #orderOf: (item: T) => number;
+  readonly #items: T[] = [];
 
-export const createSortedList = <T>(orderOf: (item: T) => number): SortedList<T> => {
-  const items: T[] = [];
+  constructor(orderOf: (item: T) => number) {
+    this.#orderOf = orderOf;
+  }
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  at(position: number): T | undefined {
+    return this.#items[position];
+  }
+
+  has(item: T): boolean {
+    const order = this.#orderOf(item);
+    return this.#holds(this.#position(order), order);
+  }
+
+  /** How many come before it. */
+  positionOf(item: T): number {
+    return this.#position(this.#orderOf(item));
+  }
+
+  /** The first that does not come before this one, which need not be in the list. */
+  from(item: T): T | undefined {
+    return this.#items[this.positionOf(item)];
+  }
+
+  insert(item: T): void {
+    const order = this.#orderOf(item);
+    const at = this.#position(order);
+    if (at === this.#items.length) this.#items.push(item);
+    else if (!this.#holds(at, order)) this.#items.splice(at, 0, item);
+  }
+
+  remove(item: T): void {
+    const order = this.#orderOf(item);
+    const at = this.#position(order);
+    if (this.#holds(at, order)) this.#items.splice(at, 1);
+  }
+
   /** Position of the first item whose order is not below `order`. */
-  const position = (order: number): number => {
+  #position(order: number): number {
     let low = 0;
-    let high = items.length;
+    let high = this.#items.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (orderOf(items[middle] as T) < order) low = middle + 1;
+      if (this.#orderOf(this.#items[middle] as T) < order) low = middle + 1;
       else high = middle;
     }
     return low;
-  };
-  const holds = (at: number, order: number): boolean => at < items.length && orderOf(items[at] as T) === order;
-  return {
-    get length() {
-      return items.length;
-    },
-    at: (at) => items[at],
-    positionOf: (item) => position(orderOf(item)),
-    from: (item) => items[position(orderOf(item))],
-    has: (item) => holds(position(orderOf(item)), orderOf(item)),
-    insert: (item) => {
-      const at = position(orderOf(item));
-      if (!holds(at, orderOf(item))) items.splice(at, 0, item);
-    },
-    remove: (item) => {
-      const at = position(orderOf(item));
-      if (holds(at, orderOf(item))) items.splice(at, 1);
-    },
-  };
-};
+  }
+
+  #holds(at: number, order: number): boolean {
+    return at < this.#items.length && this.#orderOf(this.#items[at] as T) === order;
+  }
+}
