@@ -1,5 +1,5 @@
 /**
- * The levels of a strip: its scores, and above them, sixteen to one, the highest of each group. So a change touches a few lines
+ * The levels of a strip: its scores, and above them, eight to one, the highest of each group. So a change touches a few lines
  * of memory, and the best is found by a few short looks.
  */
 
@@ -17,7 +17,7 @@ export const TOPS: usize = 56;
 export const DOMAIN_OF: usize = 60;
 /** Bytes of a row of eight scores. */
 export const SCORES: usize = 32;
-const SHIFT: i32 = 4;
+const SHIFT: i32 = 3;
 const GROUP: i32 = 1 << SHIFT;
 
 /** Writes the highest of a group into the level above; false when it stood there. */
@@ -151,7 +151,7 @@ export function top(strip: usize, lane: i32): i32 {
   return at;
 }
 
-/** The best of the positions `from` … `to` - 1, both multiples of sixteen. */
+/** The best of the positions `from` … `to` - 1, both multiples of eight. */
 export function topIn(strip: usize, lane: i32, from: i32, to: i32): i32 {
   const leaves = levelOf(strip, 0);
   // A strip so short that it has no groups is looked at itself.

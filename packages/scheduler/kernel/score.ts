@@ -29,9 +29,13 @@ let values: usize = 0;
 /** No request is larger, by dimension; and room for what would be left of a host. */
 let most: usize = 0;
 let rest: usize = 0;
+/** What the scores of the last two were made of: how full the host would be, and how much room is kept, sixteen bytes each. */
+let made: usize = 0;
 let fullnessWeight: f64 = 0;
 let units: f64 = 0;
 let unlimited: f64 = 0;
+/** So much of a host is free when nothing stands there, but for rounding. */
+let nearlyAll: f64 = 0;
 
 /** Behind the head: the requests' own sizes, how much of their room comes back, by what their scores are divided, then their amounts by dimension. */
 const OWN: usize = 64;
@@ -51,6 +55,7 @@ export function shape(
   readyAt: usize,
   mostAt: usize,
   restAt: usize,
+  madeAt: usize,
 ): void {
   size = sizeNow;
   rowBytes = rowBytesNow;
@@ -61,6 +66,7 @@ export function shape(
   ready = readyAt;
   most = mostAt;
   rest = restAt;
+  made = madeAt;
 }
 
 export function value(
@@ -72,6 +78,7 @@ export function value(
   fullnessWeightNow: f64,
   unitsNow: f64,
   unlimitedNow: f64,
+  nearlyAllNow: f64,
 ): void {
   count = countNow;
   places = placesAt;
@@ -81,6 +88,7 @@ export function value(
   fullnessWeight = fullnessWeightNow;
   units = unitsNow;
   unlimited = unlimitedNow;
+  nearlyAll = nearlyAllNow;
 }
 
 /** How often each request of the mix fits on a host: a place that is begun is none. */
@@ -118,6 +126,36 @@ export function surveyBinding(slot: i32): void {
   store<i32>(binding + <usize>(slot * 4), bits);
 }
 
+/** What all places of an idle host are worth: what it costs to open it; 0 where something stands. */
+export function surveyOpening(slot: i32): void {
+  store<f64>(opening + <usize>(slot * 8), isIdle(slot) ? worth(slot) : 0);
+}
+
+function isIdle(slot: i32): bool {
+  const host = free + <usize>(slot * rowBytes);
+  const unit = perUnit + <usize>(slot * rowBytes);
+  for (let dimension = 0; dimension < size; dimension += 1) {
+    const offset = <usize>(dimension * 8);
+    const per = load<f64>(unit + offset);
+    if (per > 0 && load<f64>(host + offset) * per < nearlyAll) return false;
+  }
+  return true;
+}
+
+function worth(slot: i32): f64 {
+  const from = places + <usize>(slot * count * 8);
+  let sum: f64 = 0;
+  for (let at: usize = 0; at < <usize>(count * 8); at += 8) sum += load<f64>(values + at) * load<f64>(from + at);
+  return sum;
+}
+
+/** All of this about a host without devices. */
+export function survey(slot: i32): void {
+  surveyPlaces(slot);
+  surveyBinding(slot);
+  surveyOpening(slot);
+}
+
 /** Whether two hosts have the same and as much of it left: in an idle cluster most have. */
 function isTwin(one: i32, other: i32): bool {
   return (
@@ -130,37 +168,47 @@ function isTwin(one: i32, other: i32): bool {
 export function surveyAll(hosts: i32): void {
   for (let slot = 0; slot < hosts; slot += 1) {
     if (slot === 0 || !isTwin(slot - 1, slot)) {
-      surveyPlaces(slot);
-      surveyBinding(slot);
+      survey(slot);
       continue;
     }
     const to = places + <usize>(slot * count * 8);
     memory.copy(to, to - <usize>(count * 8), <usize>(count * 8));
     store<i32>(binding + <usize>(slot * 4), load<i32>(binding + <usize>(slot * 4 - 4)));
+    store<f64>(opening + <usize>(slot * 8), load<f64>(opening + <usize>(slot * 8 - 8)));
   }
+}
+
+/** How often request `at` of the mix fits into what is in `rest` of a dimension, by the address of that and of the mix there. */
+function fitsIn(left: v128, mix: usize): v128 {
+  return f64x2.add(f64x2.mul(left, v128.load64_splat(inverse + mix)), v128.load64_splat(idle + mix));
 }
 
 /** What the places are worth that a host has now and would not have with what is in `rest`. */
 function loss(slot: i32): v128 {
   const bits = load<i32>(binding + <usize>(slot * 4));
-  let sum = f64x2.splat(0);
+  const zero = f64x2.splat(0);
+  let sum = zero;
   if (bits === 0) return sum;
-  const from = places + <usize>(slot * count * 8);
-  for (let at = 0; at < count; at += 1) {
-    const before = load<f64>(from + <usize>(at * 8));
-    if (before === 0) continue;
-    let least = f64x2.splat(unlimited);
-    for (let others = bits; others !== 0; others &= others - 1) {
-      const dimension = ctz(others);
-      const offset = <usize>((dimension * count + at) * 8);
-      const fits = f64x2.add(
-        f64x2.mul(v128.load(rest + <usize>(dimension * 16)), f64x2.splat(load<f64>(inverse + offset))),
-        f64x2.splat(load<f64>(idle + offset)),
-      );
-      least = f64x2.pmin(least, fits);
+  // Mostly one or two bind: one is looked at twice then.
+  const others = bits & (bits - 1);
+  const one = ctz(bits);
+  const two = others === 0 ? one : ctz(others);
+  const further = others & (others - 1);
+  const inOne = v128.load(rest + <usize>(one * 16));
+  const inTwo = v128.load(rest + <usize>(two * 16));
+  const row = <usize>(count * 8);
+  const atOne = <usize>one * row;
+  const atTwo = <usize>two * row;
+  const from = places + <usize>slot * row;
+  for (let at: usize = 0; at < row; at += 8) {
+    if (load<f64>(from + at) === 0) continue;
+    let least = f64x2.pmin(fitsIn(inOne, atOne + at), fitsIn(inTwo, atTwo + at));
+    for (let more = further; more !== 0; more &= more - 1) {
+      const dimension = <usize>ctz(more);
+      least = f64x2.pmin(least, fitsIn(v128.load(rest + dimension * 16), dimension * row + at));
     }
-    const lost = f64x2.pmax(f64x2.splat(0), f64x2.sub(f64x2.splat(before), f64x2.floor(least)));
-    sum = f64x2.add(sum, f64x2.mul(f64x2.splat(load<f64>(values + <usize>(at * 8))), lost));
+    const lost = f64x2.pmax(zero, f64x2.sub(v128.load64_splat(from + at), f64x2.floor(least)));
+    sum = f64x2.add(sum, f64x2.mul(v128.load64_splat(values + at), lost));
   }
   return sum;
 }
@@ -214,6 +262,7 @@ function scoreFitting(strip: usize, pair: i32, slot: i32, fits: v128): v128 {
   }
   const one = f64x2.splat(1);
   let score = f64x2.sub(one, f64x2.div(empty, f64x2.splat(<f64>size)));
+  v128.store(made, score);
   if (count > 0) {
     // Whoever opens a host that could stay closed costs all of it.
     const opened = f64x2.splat(load<f64>(opening + <usize>(slot * 8)));
@@ -221,6 +270,7 @@ function scoreFitting(strip: usize, pair: i32, slot: i32, fits: v128): v128 {
     const own = v128.load(strip + OWN + <usize>(pair * 16));
     // Whoever has no place to lose loses none.
     const kept = v128.bitselect(one, f64x2.div(own, f64x2.add(own, lost)), f64x2.eq(lost, zero));
+    v128.store(made, kept, 16);
     score = f64x2.add(f64x2.mul(f64x2.splat(1 - fullnessWeight), kept), f64x2.mul(f64x2.splat(fullnessWeight), score));
   }
   let rounded = i32x4.trunc_sat_f64x2_s_zero(f64x2.add(f64x2.mul(score, f64x2.splat(units)), f64x2.splat(0.5)));
@@ -230,6 +280,11 @@ function scoreFitting(strip: usize, pair: i32, slot: i32, fits: v128): v128 {
   return v128.bitselect(rounded, i32x4.splat(CANNOT), narrow);
 }
 
+/** Counts, of a host that a class fits on, what its score is made of. */
+export function measure(strip: usize, lane: i32, slot: i32): void {
+  scoreFitting(strip, lane >> 1, slot, i64x2.splat(-1));
+}
+
 /** What does not want a rule's refusal overwritten. */
 function keepRefused(before: v128, now: v128): v128 {
   return v128.bitselect(before, now, i32x4.lt_s(before, i32x4.splat(CANNOT)));
@@ -237,7 +292,8 @@ function keepRefused(before: v128, now: v128): v128 {
 
 /**
  * Scores these hosts for all lanes; `changed` gets a byte for each, with a bit for every lane whose score is another one, and
- * `before` what the scores were.
+ * `before` what the scores were. These are read first, all in one go: they lie scattered over more memory than is near, which
+ * is waited for once then, and not host by host.
  */
 export function score(strip: usize, slots: usize, many: i32, changed: usize, before: usize): void {
   const positionOf = <usize>load<u32>(strip + POSITION_OF);
@@ -245,39 +301,49 @@ export function score(strip: usize, slots: usize, many: i32, changed: usize, bef
   for (let at = 0; at < many; at += 1) {
     const slot = load<i32>(slots + <usize>(at * 4));
     const leaf = leaves + <usize>load<u32>(positionOf + <usize>(slot * 4)) * SCORES;
-    let low = i32x4.splat(CANNOT);
-    let high = i32x4.splat(CANNOT);
-    if (load<u8>(ready + <usize>slot) === 1) {
-      const host = free + <usize>(slot * rowBytes);
-      let request = strip + REQUESTS;
-      let a = i64x2.splat(0);
-      let b = a;
-      let c = a;
-      let d = a;
-      for (let dimension = 0; dimension < size; dimension += 1) {
-        const has = load<f64>(host + <usize>(dimension * 8));
-        a = shortOf(has, request, 0, a);
-        b = shortOf(has, request, 16, b);
-        c = shortOf(has, request, 32, c);
-        d = shortOf(has, request, 48, d);
-        request += AMOUNTS;
-      }
-      // On a full host most do not fit, and it costs no more to find that out of eight than of one.
-      low = v128.shuffle<i64>(scoreSome(strip, 0, slot, a), scoreSome(strip, 1, slot, b), 0, 2);
-      high = v128.shuffle<i64>(scoreSome(strip, 2, slot, c), scoreSome(strip, 3, slot, d), 0, 2);
-    }
-    const lowBefore = v128.load(leaf);
-    const highBefore = v128.load(leaf, 16);
-    v128.store(before + <usize>at * SCORES, lowBefore);
-    v128.store(before + <usize>at * SCORES, highBefore, 16);
-    low = keepRefused(lowBefore, low);
-    high = keepRefused(highBefore, high);
-    v128.store(leaf, low);
-    v128.store(leaf, high, 16);
-    const bits = i32x4.bitmask(i32x4.ne(low, lowBefore)) | (i32x4.bitmask(i32x4.ne(high, highBefore)) << 4);
-    store<u8>(changed + <usize>at, <u8>bits);
-    if (bits !== 0) forgetTop(strip, slot, leaf, before + <usize>at * SCORES);
+    v128.store(before + <usize>at * SCORES, v128.load(leaf));
+    v128.store(before + <usize>at * SCORES, v128.load(leaf, 16), 16);
   }
+  for (let at = 0; at < many; at += 1) {
+    const slot = load<i32>(slots + <usize>(at * 4));
+    const leaf = leaves + <usize>load<u32>(positionOf + <usize>(slot * 4)) * SCORES;
+    const was = before + <usize>at * SCORES;
+    const bits = scoreAll(strip, slot, leaf, was);
+    store<u8>(changed + <usize>at, <u8>bits);
+    if (bits !== 0) forgetTop(strip, slot, leaf, was);
+  }
+}
+
+/** Scores a host for all lanes; returns a bit for every one whose score is another than it was. */
+function scoreAll(strip: usize, slot: i32, leaf: usize, was: usize): i32 {
+  let low = i32x4.splat(CANNOT);
+  let high = low;
+  if (load<u8>(ready + <usize>slot) === 1) {
+    const host = free + <usize>(slot * rowBytes);
+    let request = strip + REQUESTS;
+    let a = i64x2.splat(0);
+    let b = a;
+    let c = a;
+    let d = a;
+    for (let dimension = 0; dimension < size; dimension += 1) {
+      const has = load<f64>(host + <usize>(dimension * 8));
+      a = shortOf(has, request, 0, a);
+      b = shortOf(has, request, 16, b);
+      c = shortOf(has, request, 32, c);
+      d = shortOf(has, request, 48, d);
+      request += AMOUNTS;
+    }
+    // On a full host most do not fit, and it costs no more to find that out of eight than of one.
+    low = v128.shuffle<i64>(scoreSome(strip, 0, slot, a), scoreSome(strip, 1, slot, b), 0, 2);
+    high = v128.shuffle<i64>(scoreSome(strip, 2, slot, c), scoreSome(strip, 3, slot, d), 0, 2);
+  }
+  const lowBefore = v128.load(was);
+  const highBefore = v128.load(was, 16);
+  low = keepRefused(lowBefore, low);
+  high = keepRefused(highBefore, high);
+  v128.store(leaf, low);
+  v128.store(leaf, high, 16);
+  return i32x4.bitmask(i32x4.ne(low, lowBefore)) | (i32x4.bitmask(i32x4.ne(high, highBefore)) << 4);
 }
 
 /** Scores all hosts for one lane, but those that a rule refuses. */

@@ -5,11 +5,22 @@
  */
 import type { Alignments } from "./host-ends.ts";
 import type { GroupCounts } from "./group-counts.ts";
-import { BARRED, evensOf, sightOf } from "./place-check.ts";
+import { evensOf, sightOf } from "./place-check.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import { withEnds } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
-import { bestAligned, LANES, leafOf, scoreAt, setScore, topIn, topOf, topScoreIn, type Lane } from "./score-strip.ts";
+import {
+  BARRED,
+  bestAligned,
+  bestTop,
+  LANES,
+  leafOf,
+  scoreAt,
+  setScore,
+  topIn,
+  topOf,
+  type Lane,
+} from "./score-strip.ts";
 
 export interface Found {
   readonly slot: number;
@@ -25,6 +36,21 @@ const alignedIn = (lane: Lane, domain: number, even: number, aligned: Alignments
   return bestAligned(lane, [begins[domain] as number, begins[domain + 1] as number], even, aligned);
 };
 
+/** The best of the best of each domain, by how well their ends go together. */
+const alignedInPlaces = (lane: Lane, evens: Int32Array, rank: Int32Array, aligned: Alignments): Found | undefined => {
+  const { domains } = lane.strip.sheet.partition;
+  let [slot, score] = [-1, -1];
+  for (let domain = 0; domain < domains; domain += 1) {
+    const even = evens[domain] as number;
+    if (even === BARRED || topIn(lane, domain) < 0) continue;
+    const best = alignedIn(lane, domain, even, aligned);
+    if (best === undefined || best.total < score) continue;
+    if (best.total === score && (rank[best.slot] as number) > (rank[slot] as number)) continue;
+    [slot, score] = [best.slot, best.total];
+  }
+  return slot < 0 ? undefined : { slot, score };
+};
+
 const inPlaces = (
   lane: Lane,
   check: RuleCheck,
@@ -32,23 +58,8 @@ const inPlaces = (
   rank: Int32Array,
   aligned: Alignments | undefined,
 ): Found | undefined => {
-  const { partition } = lane.strip.sheet;
-  const { domains, slotAt } = partition;
-  const evens = evensOf(check, sightOf(check, counts), partition);
-  let [slot, score] = [-1, -1];
-  for (let domain = 0; domain < domains; domain += 1) {
-    const even = evens[domain] as number;
-    if (even === BARRED) continue;
-    const position = topIn(lane, domain);
-    if (position < 0) continue;
-    const best = aligned === undefined ? undefined : alignedIn(lane, domain, even, aligned);
-    const its = best === undefined ? topScoreIn(lane, domain) + even : best.total;
-    if (its < score) continue;
-    const at = best === undefined ? (slotAt[position] as number) : best.slot;
-    if (its === score && (rank[at] as number) > (rank[slot] as number)) continue;
-    [slot, score] = [at, its];
-  }
-  return slot < 0 ? undefined : { slot, score };
+  const evens = evensOf(check, sightOf(check, counts), lane.strip.sheet.partition);
+  return aligned === undefined ? bestTop(lane, evens, rank) : alignedInPlaces(lane, evens, rank, aligned);
 };
 
 /** Without `aligned` nothing is known of when it ends. */

@@ -1,6 +1,6 @@
 /** What of a lane the kernel does not count: what rules prefer, and devices. */
 import { SCORE_UNITS } from "./score.ts";
-import type { Lane, Strip } from "./score-strip.ts";
+import type { Lane } from "./score-strip.ts";
 
 /** The groups of which it matters to a lane how many stand on a host. */
 export const groupsOf = ({ check }: Lane): readonly string[] =>
@@ -19,11 +19,5 @@ export const divisorOf = (lane: Lane): number => (lane.check === null || isWeigh
 export const wantsDevices = ({ ask }: Lane): boolean => ask.wishes.length > 0 || ask.columns;
 
 /** Nothing is to be said of its scores beside what the kernel says. */
-export const isPlain = ({ lanes: some }: Strip): boolean => {
-  for (let at = 0; at < some.length; at += 1) {
-    const lane = some[at];
-    if (lane?.isLive !== true) continue;
-    if (isWeighed(lane) || wantsDevices(lane)) return false;
-  }
-  return true;
-};
+export const isPlain = (lane: Lane | undefined): boolean =>
+  lane === undefined || !(isWeighed(lane) || wantsDevices(lane));

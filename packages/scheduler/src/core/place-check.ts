@@ -7,6 +7,7 @@ import type { Partition, Place } from "./places.ts";
 import type { RuleCheck, RuleRejection } from "./rule-check.ts";
 import type { Rules } from "./rules.ts";
 import { SCORE_UNITS } from "./score.ts";
+import { BARRED } from "./score-strip.ts";
 
 /** So far above the least a count is looked up instead of counted again. */
 const NEAR = 64;
@@ -101,9 +102,6 @@ const firstAgainst = (rules: Rules, sight: PlaceSight, values: Int32Array, from:
 /** Whether another task may stand where the values that begin at `from` are. */
 const mayStand = ({ rules }: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): boolean =>
   firstAgainst(rules, sight, values, from) < 0;
-
-/** Nobody may stand in such a domain. */
-export const BARRED = -(2 ** 31);
 
 /** What evenness adds to scores where the values begin at `from`, in units. */
 const evenUnits = (check: RuleCheck, sight: PlaceSight, values: Int32Array, from: number): number =>

@@ -23,7 +23,7 @@ export interface Partition {
 }
 
 /** What a group of scores in a strip holds; kernel/score.ts says the same. */
-export const GROUP = 16;
+export const GROUP = 8;
 
 export const placeBy = (path: string, hosts: readonly Lookup[]): Place => {
   const numbers = new Map<Value, number>();

@@ -29,8 +29,8 @@ import {
   type Lane,
   type Strip,
 } from "./score-strip.ts";
-import { NO_VALUATION, ownSize, type Valuation } from "./score.ts";
-import { BASE, roundedUp } from "./vector.ts";
+import { explainFullness, explainPacking, FULLNESS_WEIGHT, NO_VALUATION, ownSize, type Valuation } from "./score.ts";
+import { roundedUp } from "./vector.ts";
 import { CANNOT, createScorer, returnsOf } from "./scorer.ts";
 
 export interface ScoreBoard {
@@ -74,7 +74,6 @@ export const createScoreBoard = (
   let columns = columnsInUse();
   let valuation = NO_VALUATION;
   let width = table.width();
-  let row = width + columns;
   let scorer = createScorer(valuation, width, columns);
   let hosts = NONE_SEEN;
   /** Made when the first is asked about: many indexes are made and few are asked. */
@@ -125,7 +124,6 @@ export const createScoreBoard = (
     if (width === table.width() && columns === columnsInUse()) return;
     width = table.width();
     columns = columnsInUse();
-    row = width + columns;
     scorer = createScorer(valuation, width, columns);
     hosts = NONE_SEEN;
   };
@@ -148,20 +146,10 @@ export const createScoreBoard = (
     for (let slot = 0; slot < hosts; slot += 1) look(slot);
   };
 
-  const isSame = (slot: number, free: Float64Array, ready: Uint8Array): boolean => {
-    if (seenReady[slot] !== ready[slot]) return false;
-    const { seen } = kernel;
-    const [from, to] = [slot * stride, slot * row];
-    for (let at = 0; at < width; at += 1) if (seen.free[to + at] !== free[from + at]) return false;
-    for (let at = 0; at < columns; at += 1) if (seen.free[to + width + at] !== free[from + BASE + at]) return false;
-    return true;
-  };
-
   const look = (slot: number): void => {
     const { free, ready } = table.rows();
-    if (isSame(slot, free, ready)) return;
     if (seenReady[slot] !== ready[slot]) kernel.see(slot, table.rows(), stride);
-    else kernel.seeFree(slot, free, stride);
+    else if (!kernel.seeFree(slot, free, stride)) return;
     seenReady[slot] = ready[slot] as number;
     if (!isRevalued) survey(slot);
     journal.note(slot);
@@ -174,11 +162,19 @@ export const createScoreBoard = (
     journal.note(slot);
   };
 
+  /** Whether devices matter there, which are left to the scorer. */
+  const hasDevices = (slot: number): boolean => columns > 0 && scorer.isForDevices(kernel.seen, slot);
+
   const survey = (slot: number): void => {
-    kernel.run.surveyPlaces(slot);
-    if (scorer.isForDevices(kernel.seen, slot)) scorer.surveyDevices(kernel.seen, slot);
-    kernel.run.surveyBinding(slot);
-    scorer.surveyOpening(kernel.seen, slot);
+    const { run, seen } = kernel;
+    if (!hasDevices(slot)) {
+      run.survey(slot);
+      return;
+    }
+    run.surveyPlaces(slot);
+    scorer.surveyDevices(seen, slot);
+    run.surveyBinding(slot);
+    scorer.surveyOpening(seen, slot);
   };
 
   const catchUp = (): void => {
@@ -192,10 +188,8 @@ export const createScoreBoard = (
     if (isRevalued) kernel.revalue(valuation, scorer);
     kernel.setMost(most);
     [isRevalued, isLarger] = [false, false];
-    if (columns === 0) {
-      kernel.run.surveyAll(hosts);
-      for (let slot = 0; slot < hosts; slot += 1) scorer.surveyOpening(kernel.seen, slot);
-    } else for (let slot = 0; slot < hosts; slot += 1) survey(slot);
+    if (columns === 0) kernel.run.surveyAll(hosts);
+    else for (let slot = 0; slot < hosts; slot += 1) survey(slot);
   };
 
   const sightOf = ({ check }: Lane): ReturnType<typeof hostSightOf> | null =>
@@ -210,26 +204,26 @@ export const createScoreBoard = (
   const ownOf = ({ ask }: Lane): number => ownSize(valuation, ask.request, ask.wishes);
 
   /** Puts right what the kernel said of a host for a lane, where there is more to it than the kernel knows. */
-  const correct = (lane: Lane, slot: number, hasDevices: boolean): void => {
+  const correct = (lane: Lane, slot: number, isWith: boolean): void => {
     const leaf = leafOf(lane, lane.strip.sheet.partition.positionOf[slot] as number);
     const units = kernel.i32[leaf] as number;
     if (units <= REFUSED) return;
-    if (hasDevices || wantsDevices(lane)) kernel.i32[leaf] = scoreOf(lane, slot);
+    if (isWith || wantsDevices(lane)) kernel.i32[leaf] = scoreOf(lane, slot);
     else if (isWeighed(lane)) kernel.i32[leaf] = weighed(lane, slot, units);
   };
 
   /** The kernel's scores of these hosts, put right. */
   const follow = (strip: Strip, count: number): void => {
-    if (columns === 0 && isPlain(strip)) return;
+    if (columns === 0 && strip.isPlain) return;
     const live = strip.lanes.filter((lane) => lane?.isLive === true) as Lane[];
-    const special = live.filter((lane) => isWeighed(lane) || wantsDevices(lane));
+    const special = live.filter((lane) => !isPlain(lane));
     const { slots, changedAt } = kernel;
     const { domainOf } = strip.sheet.partition;
     for (let at = 0; at < count; at += 1) {
       const slot = slots[at] as number;
-      const hasDevices = columns > 0 && scorer.isForDevices(kernel.seen, slot);
-      for (const lane of hasDevices ? live : special) {
-        correct(lane, slot, hasDevices);
+      const isWith = hasDevices(slot);
+      for (const lane of isWith ? live : special) {
+        correct(lane, slot, isWith);
         kernel.u8[changedAt + at] = (kernel.u8[changedAt + at] as number) | (1 << lane.inside);
         forgetTop(lane, domainOf[slot] as number);
       }
@@ -275,7 +269,7 @@ export const createScoreBoard = (
     }
     kernel.run.fill(strip.at, inside);
     if (isWeighed(lane) || wantsDevices(lane) || columns > 0) {
-      for (let slot = 0; slot < hosts; slot += 1) correct(lane, slot, scorer.isForDevices(kernel.seen, slot));
+      for (let slot = 0; slot < hosts; slot += 1) correct(lane, slot, hasDevices(slot));
     }
     kernel.run.build(strip.at);
     forgetTops(lane);
@@ -345,6 +339,11 @@ export const createScoreBoard = (
     },
     explain: (slot, requestClass) => {
       catchUp();
+      const isCounted = newestId === requestClass.id && newest.ask === requestClass && newest.isLive;
+      if (isCounted && !wantsDevices(newest) && !hasDevices(slot)) {
+        const { full, keeps } = kernel.measure(newest.strip.at, newest.inside, slot);
+        return valuation.count === 0 ? explainFullness(full) : explainPacking(full, keeps, FULLNESS_WEIGHT);
+      }
       expect(requestClass);
       return scorer.explain(kernel.seen, slot, requestClass);
     },

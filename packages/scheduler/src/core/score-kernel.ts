@@ -6,7 +6,7 @@ import { KERNEL_CODE } from "./score-kernel.gen.ts";
 import { FULLNESS_WEIGHT, SCORE_UNITS, type Valuation } from "./score.ts";
 import type { Rows } from "./host-table.ts";
 import { BASE } from "./vector.ts";
-import { mixRows, UNLIMITED, type Scorer, type Standings } from "./scorer.ts";
+import { mixRows, NEARLY_ALL, UNLIMITED, type Scorer, type Standings } from "./scorer.ts";
 
 /** What kernel/score.ts exports; addresses in bytes, lanes 0 … 7. */
 interface Exports {
@@ -21,6 +21,7 @@ interface Exports {
     ready: number,
     most: number,
     rest: number,
+    made: number,
   ) => void;
   readonly value: (
     count: number,
@@ -31,11 +32,14 @@ interface Exports {
     fullnessWeight: number,
     units: number,
     unlimited: number,
+    nearlyAll: number,
   ) => void;
+  readonly survey: (slot: number) => void;
   readonly surveyPlaces: (slot: number) => void;
   readonly surveyBinding: (slot: number) => void;
   readonly surveyAll: (hosts: number) => void;
   readonly score: (strip: number, slots: number, many: number, changed: number, before: number) => void;
+  readonly measure: (strip: number, lane: number, slot: number) => void;
   readonly raise: (strip: number, position: number) => void;
   readonly raiseAll: (strip: number, slots: number, many: number, changed: number, before: number) => void;
   readonly fill: (strip: number, lane: number) => void;
@@ -61,7 +65,8 @@ const compile = (): object =>
 const PAGE = 65_536;
 /** What the kernel keeps for itself. */
 const FIRST = PAGE;
-const ALIGNED = 16;
+/** A line of memory: what is laid out in rows of half of one never lies across two. */
+const ALIGNED = 64;
 /** Bytes of the scores of a host in a strip. */
 const SCORES = 32;
 
@@ -96,6 +101,7 @@ export class ScoreKernel {
   #changed = 0;
   #before = 0;
   #most = 0;
+  #made = 0;
 
   constructor() {
     // A copy: what is exported is looked up by name each time.
@@ -162,6 +168,7 @@ export class ScoreKernel {
     this.#ready = this.alloc(hosts);
     this.#most = this.alloc(size * 8);
     const rest = this.alloc(size * 16);
+    this.#made = this.alloc(32);
     this.#slots = this.alloc(longest * 4);
     this.#changed = this.alloc(longest);
     this.#before = this.alloc(longest * SCORES);
@@ -170,8 +177,8 @@ export class ScoreKernel {
     this.#hosts = hosts;
     this.#view();
     const row = this.#row * 8;
-    const [most, opening] = [this.#most, this.#opening];
-    this.run.shape(size, row, this.#free, this.#perUnit, this.#binding, opening, this.#ready, most, rest);
+    const perHost = [this.#free, this.#perUnit, this.#binding, this.#opening, this.#ready] as const;
+    this.run.shape(size, row, ...perHost, this.#most, rest, this.#made);
   }
 
   /** Scores by this mix from here on; all that was surveyed is void. */
@@ -190,7 +197,8 @@ export class ScoreKernel {
     this.f64.set(inverse, this.#mixAt / 8);
     this.f64.set(idle, idleAt / 8);
     this.f64.set(values, valuesAt / 8);
-    this.run.value(rows, this.#places, this.#mixAt, idleAt, valuesAt, FULLNESS_WEIGHT, SCORE_UNITS, UNLIMITED);
+    const weights = [FULLNESS_WEIGHT, SCORE_UNITS, UNLIMITED, NEARLY_ALL] as const;
+    this.run.value(rows, this.#places, this.#mixAt, idleAt, valuesAt, ...weights);
   }
 
   /** The largest request there is, by dimension. */
@@ -212,13 +220,26 @@ export class ScoreKernel {
     this.setReady(slot, ready[slot] as number);
   }
 
-  /** The same of a host that is as it was, but for what is free there. */
-  seeFree(slot: number, free: Float64Array, stride: number): void {
-    const { seen } = this;
-    const [from, to] = [slot * stride, slot * this.#row];
-    for (let at = 0; at < this.#size; at += 1) seen.free[to + at] = free[from + at] as number;
-    for (let at = this.#size; at < this.#row; at += 1)
-      seen.free[to + at] = free[from + BASE + at - this.#size] as number;
+  /** The same of a host that is as it was, but for what is free there; false when that is as it was, too. */
+  seeFree(slot: number, free: Float64Array, stride: number): boolean {
+    const seen = this.seen.free;
+    const [size, row] = [this.#size, this.#row];
+    const [from, to] = [slot * stride, slot * row];
+    let isOther = false;
+    for (let at = 0; at < row; at += 1) {
+      const now = free[from + (at < size ? at : BASE + at - size)] as number;
+      if (seen[to + at] === now) continue;
+      seen[to + at] = now;
+      isOther = true;
+    }
+    return isOther;
+  }
+
+  /** What the score of a lane on a host without devices is made of; for a request that fits there. */
+  measure(strip: number, lane: number, slot: number): { readonly full: number; readonly keeps: number } {
+    this.run.measure(strip, lane, slot);
+    const at = this.#made / 8 + (lane & 1);
+    return { full: this.f64[at] as number, keeps: this.f64[at + 2] as number };
   }
 
   setReady(slot: number, ready: number): void {

@@ -5,7 +5,9 @@ import { partitionBy } from "./places.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import { ScoreKernel } from "./score-kernel.ts";
 import {
+  BARRED,
   bestAligned,
+  bestTop,
   close,
   leafOf,
   LANES,
@@ -16,9 +18,8 @@ import {
   Sheet,
   topIn,
   topOf,
-  topScoreIn,
 } from "./score-strip.ts";
-import { inverseOf, ownSize, valuate, withEnds } from "./score.ts";
+import { explainFullness, explainPacking, FULLNESS_WEIGHT, inverseOf, ownSize, valuate, withEnds } from "./score.ts";
 import { CANNOT, createScorer, returnsOf } from "./scorer.ts";
 import { standingsFor, survey } from "./testing/survey.ts";
 
@@ -196,7 +197,6 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
           kernel.setReady(slot, isReady ? 1 : 0);
         });
         kernel.run.surveyAll(hosts.length);
-        for (const slot of slots) scorer.surveyOpening(kernel.seen, slot);
         const sheet = new Sheet(kernel, partitionBy([], slots), SIZE);
         const lanes = asks.map((ask, at) =>
           sheet.open(
@@ -214,6 +214,12 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
               return units < 0 ? units : Math.round(units / (totals[which] as number));
             });
             expect(slots.map((slot) => scoreAt(lane, slot))).toEqual(expected);
+            for (const slot of slots) {
+              if ((expected[slot] as number) < 0) continue;
+              const { full, keeps } = kernel.measure(lane.strip.at, lane.inside, slot);
+              const said = valuation.count === 0 ? explainFullness(full) : explainPacking(full, keeps, FULLNESS_WEIGHT);
+              expect(said).toEqual(scorer.explain(standings, slot, lane.ask));
+            }
             const best = Math.max(...expected);
             expect(topOf(lane)).toBe(best < 0 ? -1 : expected.indexOf(best));
           });
@@ -229,9 +235,7 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
         const changed = new Set(changes.map(([at]) => at % hosts.length));
         for (const [at, free] of changes) setRoom(at % hosts.length, free);
         for (const slot of changed) {
-          kernel.run.surveyPlaces(slot);
-          kernel.run.surveyBinding(slot);
-          scorer.surveyOpening(kernel.seen, slot);
+          kernel.run.survey(slot);
         }
         kernel.slots.set([...changed]);
         const strip = lanes[0]?.strip.at as number;
@@ -254,6 +258,8 @@ it("names the best of every domain after hosts have changed, whether what was be
       (count, places, asks, rounds) => {
         const sheet = sheetOf(count, places);
         const { kernel, partition } = sheet;
+        const rank = Int32Array.from({ length: count }, (_, slot) => slot);
+        const added = Int32Array.from({ length: partition.domains }, (_, domain) => (domain % 2) * 100_000);
         const most = 12;
         const valuation = valuate({ version: 1, requests: [], returns: 1 }, [most]);
         kernel.revalue(valuation, createScorer(valuation, 1));
@@ -279,8 +285,22 @@ it("names the best of every domain after hosts have changed, whether what was be
               ) {
                 if (scoreAt(lane, at) > most) [best, most] = [at, scoreAt(lane, at)];
               }
-              expect([topIn(lane, domain), topScoreIn(lane, domain)]).toEqual([best, most]);
+              expect(topIn(lane, domain)).toBe(best);
+              const only = new Int32Array(partition.domains).fill(BARRED);
+              only[domain] = 5;
+              const found = best < 0 ? undefined : { slot: partition.slotAt[best], score: most + 5 };
+              expect(bestTop(lane, only, rank)).toEqual(found);
             }
+            const totals = Array.from({ length: partition.domains }, (_, domain): number => {
+              const top = topIn(lane, domain);
+              return top < 0 ? -1 : scoreAt(lane, top) + (added[domain] as number);
+            });
+            const highest = Math.max(...totals);
+            const slots = totals.flatMap((total, domain) =>
+              total < 0 || total < highest ? [] : [partition.slotAt[topIn(lane, domain)] as number],
+            );
+            const found = slots.length === 0 ? undefined : { slot: Math.min(...slots), score: highest };
+            expect(bestTop(lane, added, rank)).toEqual(found);
           }
         };
         check();

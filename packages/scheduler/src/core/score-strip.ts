@@ -9,7 +9,7 @@ import type { RuleCheck } from "./rule-check.ts";
 import type { ScoreKernel } from "./score-kernel.ts";
 import { SCORE_UNITS, withEnds } from "./score.ts";
 import { CANNOT, type Ask } from "./scorer.ts";
-import { divisorOf } from "./lane-rules.ts";
+import { divisorOf, isPlain } from "./lane-rules.ts";
 
 export const LANES = 8;
 /** A rule refuses this host, whatever it has left; below CANNOT, so that a change of its room is no news. */
@@ -60,6 +60,8 @@ export interface Strip {
   /** Where the best of each domain stands: its position, -1 for none, UNKNOWN_TOP for one that has to be found again. */
   readonly tops: number;
   readonly lanes: (Lane | undefined)[];
+  /** The kernel says all there is to say of its lanes, on hosts without devices. */
+  isPlain: boolean;
   /** The changes up to this mark of the journal are in the scores of live lanes. */
   mark: number;
 }
@@ -119,7 +121,8 @@ export class Sheet {
     if (partition.values.length > 0) set(HEAD.tops, tops);
     set(HEAD.domainOf, this.#domainOf);
     this.#levels.forEach((level, index) => set(HEAD.level + index * 4, at + level));
-    const strip = { sheet: this, at, leaves, tops, lanes: Array.from({ length: LANES }, () => undefined), mark: 0 };
+    const lanes = Array.from({ length: LANES }, () => undefined);
+    const strip = { sheet: this, at, leaves, tops, lanes, isPlain: true, mark: 0 };
     this.#strips.push(strip);
     return strip;
   }
@@ -130,6 +133,7 @@ export class Sheet {
     const inside = strip.lanes.indexOf(undefined);
     const lane = { strip, inside, check, ask, recounted: new Set<number>(), isLive: false, readiness };
     strip.lanes[inside] = lane;
+    strip.isPlain = strip.lanes.every(isPlain);
     forgetTops(lane);
     setDivisors(strip);
     const from = (strip.at + HEAD.requests) / 8 + inside;
@@ -152,8 +156,10 @@ export class Sheet {
 }
 
 export const close = (lane: Lane): void => {
+  const { inside, strip } = lane;
   lane.isLive = false;
-  lane.strip.lanes[lane.inside] = undefined;
+  strip.lanes[inside] = undefined;
+  strip.isPlain = strip.lanes.every(isPlain);
 };
 
 /** What was in this lane fits nowhere from here on: to find that out costs nothing. */
@@ -211,7 +217,7 @@ export const setScore = (lane: Lane, slot: number, score: number): void => {
 };
 
 /**
- * The host among the positions `from` … `to` - 1 (multiples of sixteen) of the highest total, the first of equals: its score,
+ * The host among the positions `from` … `to` - 1 (multiples of eight) of the highest total, the first of equals: its score,
  * with `added`, and how its work ends together with the task count alike.
  */
 export const bestAligned = (
@@ -260,6 +266,32 @@ export const topIn = (lane: Lane, domain: number): number => {
   return top;
 };
 
-/** The score of the best of a domain, which `topIn` has just named. */
-export const topScoreIn = (lane: Lane, domain: number): number =>
-  lane.strip.sheet.kernel.i32[topAt(lane, domain) + LANES] as number;
+/** What stands in the place of what is added in a domain where nobody may stand. */
+export const BARRED = -(2 ** 31);
+
+/**
+ * The host of the highest total: its score and what is added in its domain. Among equals the one of the lowest rank; undefined
+ * when there is none.
+ */
+export const bestTop = (
+  lane: Lane,
+  added: Int32Array,
+  rank: Int32Array,
+): { readonly slot: number; readonly score: number } | undefined => {
+  const { kernel, partition } = lane.strip.sheet;
+  const { i32 } = kernel;
+  const { domains, slotAt } = partition;
+  let [best, most] = [-1, -1];
+  for (let domain = 0, at = topAt(lane, 0); domain < domains; domain += 1, at += TOP / 4) {
+    const more = added[domain] as number;
+    if (more === BARRED) continue;
+    if (i32[at] === UNKNOWN_TOP) topIn(lane, domain);
+    const position = i32[at] as number;
+    const total = (i32[at + LANES] as number) + more;
+    if (position < 0 || total < most) continue;
+    const slot = slotAt[position] as number;
+    if (total === most && (rank[slot] as number) > (rank[best] as number)) continue;
+    [best, most] = [slot, total];
+  }
+  return best < 0 ? undefined : { slot: best, score: most };
+};

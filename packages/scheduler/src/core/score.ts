@@ -53,6 +53,25 @@ export const SCORE_UNITS = 1_000_000;
 export const HAIR = 1e-9;
 export const roundScore = (value: number): number => Math.round(value * SCORE_UNITS) / SCORE_UNITS;
 
+/** How full a host would be, and how much room is kept, in one number, 0 … SCORE_UNITS; `weight` is that of the first. */
+export const packed = (full: number, keeps: number, weight: number): number =>
+  // Rounded: both are at least 0.
+  (((1 - weight) * keeps + weight * full) * SCORE_UNITS + 0.5) | 0;
+
+export const explainPacking = (full: number, keeps: number, weight: number): ScoreBreakdown => ({
+  total: packed(full, keeps, weight) / SCORE_UNITS,
+  parts: [
+    { name: "roomKept", value: roundScore(keeps), weight: 1 - weight },
+    { name: "fullness", value: roundScore(full), weight },
+  ],
+});
+
+/** The same while there is no mix. */
+export const explainFullness = (full: number): ScoreBreakdown => ({
+  total: packed(full, 1, 1) / SCORE_UNITS,
+  parts: [{ name: "fullness", value: roundScore(full), weight: 1 }],
+});
+
 /** 1 / amount, 0 for nothing. */
 export const inverseOf = (amounts: ArrayLike<number>): Float64Array =>
   Float64Array.from(amounts, (amount) => (amount > 0 ? 1 / amount : 0));

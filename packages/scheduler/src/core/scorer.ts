@@ -5,7 +5,7 @@
  */
 import type { ScoreBreakdown } from "@berth/schema";
 import { choose, goodFor, type DeviceRoom, type Good, type Wish } from "./devices.ts";
-import { FULLNESS_WEIGHT, HAIR, ownSize, roundScore, SCORE_UNITS, type Valuation } from "./score.ts";
+import { explainFullness, explainPacking, FULLNESS_WEIGHT, HAIR, ownSize, packed, type Valuation } from "./score.ts";
 import { BASE } from "./vector.ts";
 
 /** Hosts as a scorer sees them: flat arrays, one row for each. */
@@ -65,6 +65,9 @@ const DEVICE_FULLNESS_WEIGHT = 0.003;
 
 /** A dimension that a request does not ask for never limits it. */
 export const UNLIMITED = 1e15;
+
+/** So much of a host is free when nothing stands there, but for rounding. */
+export const NEARLY_ALL = 1 - HAIR;
 
 /** Rows of `places` have so many numbers, for a mix of so many requests: two are counted at a time. */
 export const mixRows = (count: number): number => count + (count & 1);
@@ -127,7 +130,7 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
   const isIdle = ({ free, perUnit }: Standings, slot: number): boolean => {
     for (let at = slot * row; at < slot * row + size; at += 1) {
       const unit = perUnit[at] as number;
-      if (unit > 0 && (free[at] as number) * unit < 1 - HAIR) return false;
+      if (unit > 0 && (free[at] as number) * unit < NEARLY_ALL) return false;
     }
     return true;
   };
@@ -237,9 +240,8 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
   /** Whoever has no place to lose loses none. */
   const kept = (lost: number, own: number): number => (lost === 0 ? 1 : own / (own + lost));
 
-  // Rounded: both are at least 0.
   const unitsOf = (full: number, keeps: number, weight: number): number =>
-    ((count === 0 ? full : (1 - weight) * keeps + weight * full) * SCORE_UNITS + 0.5) | 0;
+    packed(full, keeps, count === 0 ? 1 : weight);
 
   /** False when the request is more than there is. */
   const take = (free: Float64Array, from: number, request: Float64Array): boolean => {
@@ -276,10 +278,7 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
     explain: (standings, slot, { request, wishes: asked, columns: named, lastsMs }) => {
       take(standings.free, slot * row, request);
       const full = fullness(standings.perUnit, slot * row);
-      if (count === 0) {
-        const parts = [{ name: "fullness", value: roundScore(full), weight: 1 }];
-        return { total: unitsOf(full, 1, 1) / SCORE_UNITS, parts };
-      }
+      if (count === 0) return explainFullness(full);
       const room =
         asked.length > 0 || named
           ? takeDevices(devicesOf(standings, slot), request, { wishes: asked, columns: named })
@@ -289,14 +288,7 @@ export const createScorer = (valuation: Valuation, size: number, columns = 0): S
       const keeps = hasSome
         ? devicesKept(standings, slot, returns, room ?? null)
         : keptOn(standings, slot, ownSize(valuation, request), returns);
-      const weight = hasSome ? DEVICE_FULLNESS_WEIGHT : FULLNESS_WEIGHT;
-      return {
-        total: unitsOf(full, keeps, weight) / SCORE_UNITS,
-        parts: [
-          { name: "roomKept", value: roundScore(keeps), weight: 1 - weight },
-          { name: "fullness", value: roundScore(full), weight },
-        ],
-      };
+      return explainPacking(full, keeps, hasSome ? DEVICE_FULLNESS_WEIGHT : FULLNESS_WEIGHT);
     },
   };
 };
