@@ -23,7 +23,15 @@ export type RebalanceRequest = Static<typeof RebalanceRequestSchema>;
 export type RebalanceGoal = NonNullable<RebalanceRequest["goal"]>;
 
 /** Why tasks stay where they are, counted. */
-export const STAY_REASONS = ["batch", "daemon", "not_settled", "rules", "volumes", "unschedulable_host"] as const;
+export const STAY_REASONS = [
+  "batch",
+  "daemon",
+  "not_settled",
+  "budget",
+  "rules",
+  "volumes",
+  "unschedulable_host",
+] as const;
 
 export const RebalancePlanSchema = Type.Object(
   {

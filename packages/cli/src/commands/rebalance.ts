@@ -69,6 +69,7 @@ const STAYS: Readonly<Record<StayReason, string>> = {
   batch: "of batch jobs, which would start anew",
   daemon: "of daemons, which belong to their hosts",
   not_settled: "of jobs that are starting, stopping or being replaced",
+  budget: "of jobs whose disruption budget lets none of them stop",
   rules: "with rules about where others are",
   volumes: "with volumes, which stay where their data is",
   unschedulable_host: "on hosts that are closed or do not answer",

@@ -5,6 +5,7 @@
  */
 import { DIMENSIONS, holds, type AllocationId, type HostId, type RebalanceGoal, type StayReason } from "@berth/schema";
 import { attributesOf } from "../attributes.ts";
+import { mayStop } from "../disruption.ts";
 import { STRIDE } from "../vector.ts";
 import { inside, type ClusterState, type MutableAllocation, type MutableJob } from "../state.ts";
 import { mountsVolumes } from "../volumes.ts";
@@ -16,6 +17,8 @@ export interface ClusterProblem {
   readonly hosts: readonly HostId[];
   readonly allocations: readonly AllocationId[];
   readonly stay: ReadonlyMap<StayReason, number>;
+  /** What each host has in all; the capacity in the problem is what volumes and room that is kept for others leave of it. */
+  readonly allocatable: Float64Array;
 }
 
 export interface Wish {
@@ -31,8 +34,10 @@ const MOVES_PER_HOST = 20;
 const whyStays = (allocation: MutableAllocation, job: MutableJob | undefined): StayReason | null => {
   if (allocation.spec.kind !== "service") return allocation.spec.kind;
   const { pending = 0, starting = 0, stopping = 0 } = job?.counts ?? {};
-  const isSettled = job?.version === allocation.jobVersion && pending + starting + stopping === 0;
+  const isWhole = pending + starting + stopping + (job?.extra.size ?? 0) === 0;
+  const isSettled = job?.version === allocation.jobVersion && isWhole;
   if (!isSettled || allocation.desired === "stop" || allocation.state !== "running") return "not_settled";
+  if (job !== undefined && mayStop(job) < 1) return "budget";
   if (mountsVolumes(allocation.spec)) return "volumes";
   // Which device another host would give it is not part of this search.
   if (allocation.requestClass.columns) return "rules";
@@ -62,12 +67,15 @@ export const problemOf = (clusterState: ClusterState, wish: Wish): ClusterProble
     moves.push(reason === null);
   }
   const [hosts, items] = [records.length, chosen.length];
+  const all = new Float64Array(hosts * width);
   const capacity = new Float64Array(hosts * width);
   const largest = new Float64Array(width);
   records.forEach((host, position) => {
-    const { allocatable } = state.index.room(host.slot);
+    const { allocatable, free } = state.index.room(host.slot);
     for (let one = 0; one < width; one += 1) {
-      capacity[position * width + one] = allocatable[one] as number;
+      const tasks = host.allocations.reduce((sum, { requestClass }) => sum + (requestClass.request[one] as number), 0);
+      all[position * width + one] = allocatable[one] as number;
+      capacity[position * width + one] = Math.max(0, (free[one] as number) + tasks);
       largest[one] = Math.max(largest[one] as number, allocatable[one] as number);
     }
   });
@@ -98,7 +106,8 @@ export const problemOf = (clusterState: ClusterState, wish: Wish): ClusterProble
   const share = isLevel ? wish.targetPercent / 100 : 1;
   const problem: Reassignment = {
     ...{ dimensions: width, hosts, items, groups: examples.length, capacity, request, groupOf, mostPerHost, allowed },
-    comfort: capacity.map((amount) => Math.floor(amount * share)),
+    // What others have there makes it no larger.
+    comfort: all.map((amount, one) => Math.max(0, Math.floor(amount * share) - amount + (capacity[one] as number))),
     loadWeight: largest.map((amount) => (isLevel && amount > 0 ? HOST_WORTH / amount : 0)),
     openWeight: isLevel ? 0 : HOST_WORTH,
     // Whoever moves needs room there while it still has its room here.
@@ -111,5 +120,11 @@ export const problemOf = (clusterState: ClusterState, wish: Wish): ClusterProble
     moveCost: new Float64Array(items).fill(HOST_WORTH / (isLevel ? 1_000 : MOVES_PER_HOST)),
     ...{ groupMoveWeight: 0, pathCost: null },
   };
-  return { problem, hosts: records.map(({ id }) => id), allocations: chosen.map(({ id }) => id), stay };
+  return {
+    problem,
+    hosts: records.map(({ id }) => id),
+    allocations: chosen.map(({ id }) => id),
+    stay,
+    allocatable: all,
+  };
 };

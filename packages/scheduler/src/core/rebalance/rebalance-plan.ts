@@ -35,10 +35,10 @@ const leftOn = ({ items, dimensions, capacity, request }: Reassignment, hostOf: 
   return left;
 };
 
-const fullestOf = ({ capacity }: Reassignment, left: Float64Array): number => {
+const fullestOf = ({ allocatable }: ClusterProblem, left: Float64Array): number => {
   let fullest = 0;
   for (let at = 0; at < left.length; at += 1) {
-    const all = capacity[at] as number;
+    const all = allocatable[at] as number;
     if (all > 0) fullest = Math.max(fullest, 1 - (left[at] as number) / all);
   }
   return Math.round(fullest * 10_000) / 10_000;
@@ -75,10 +75,11 @@ const frequent = ({ items, dimensions, request }: Reassignment): Float64Array[] 
 const tell = (
   state: ClusterState,
   revision: number,
-  { problem, hosts, allocations, stay }: ClusterProblem,
+  cluster: ClusterProblem,
   wish: Wish,
   hostOf: Int32Array,
 ): RebalancePlan => {
+  const { allocations, hosts, problem, stay } = cluster;
   const { first } = problem;
   const [before, after] = [inUse(problem, first), inUse(problem, hostOf)];
   const emptied = hosts.filter((_, host) => before[host] === 1 && after[host] === 0);
@@ -102,7 +103,7 @@ const tell = (
     moves,
     emptied,
     hostsInUse: { before: sum(before), after: sum(after) },
-    fullest: { before: fullestOf(problem, leftBefore), after: fullestOf(problem, leftAfter) },
+    fullest: { before: fullestOf(cluster, leftBefore), after: fullestOf(cluster, leftAfter) },
     room: frequent(problem).map((request) => ({
       cpuMillis: request[0] ?? 0,
       memoryBytes: request[1] ?? 0,
