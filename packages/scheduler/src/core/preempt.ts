@@ -210,6 +210,40 @@ const better = (state: MutableState, left: readonly MutableAllocation[], right: 
 };
 
 /**
+ * On which hosts the budgets for certain leave too little. A sum and no choice, so that many such hosts are no reason to give
+ * up before one that would do.
+ */
+const barredBy = (
+  state: MutableState,
+  { request }: RequestClass,
+  level: number,
+  taken: Taken,
+  budgets: Budgets,
+): ((slot: number) => boolean) => {
+  const width = state.dimensions.length;
+  const going = state.ledger.upTo(NOW);
+  const { free } = state.index.rows();
+  const known = new Map<JobKey, boolean>();
+  const mayGo = ({ jobVersion, key }: MutableAllocation): boolean => {
+    const job = state.jobs.get(key);
+    if (job === undefined || job.version !== jobVersion) return true;
+    const may = known.get(key) ?? budgets(job, taken.perJob.get(key) ?? 0) >= 1;
+    known.set(key, may);
+    return may;
+  };
+  const room = new Float64Array(width);
+  return (slot) => {
+    const from = slot * STRIDE;
+    for (let at = 0; at < width; at += 1) room[at] = (free[from + at] as number) + (going[from + at] as number);
+    for (const one of allocationsOn(state, state.index.idOf(slot))) {
+      if (one.desired === "stop" || priorityOf(one.spec) > level || taken.ids.has(one.id)) continue;
+      if (mayGo(one)) addRow(room, 0, one.requestClass.request, 1, width);
+    }
+    return firstShort(room, 0, request.subarray(0, width)) >= 0;
+  };
+};
+
+/**
  * The least harmful way to make room for a task of this class and priority, or undefined when there is none. Hosts of `except`
  * are left alone; `budgets` other than those of the jobs tell what they stand in the way of.
  */
@@ -235,6 +269,8 @@ export const findEviction = (
     const putBack = (): void => {
       for (const { position, was } of looked) missing.set(position, was);
     };
+    const isBarred = barredBy(state, requestClass, level, taken, budgets);
+    let isWary = false;
     for (let looks = 0; looks < MAX_LOOKS && successes < CLOSE_LOOKS;) {
       // Of equals the first by id.
       const position = missing.first();
@@ -244,9 +280,11 @@ export const findEviction = (
       const slot = order[position] as number;
       if (except(slot)) continue;
       if (refusalOn(slot) !== undefined) continue;
-      // Where it may not stand is no look: those hosts may be many, and the same ones every time.
+      // Where it may not stand is no look: those hosts may be many, and the same ones every time. Nor is where nobody may go.
+      if (isWary && isBarred(slot)) continue;
       looks += 1;
       const made = victimsOn(state, slot, requestClass, level, taken, budgets);
+      isWary ||= made === undefined;
       if (made === undefined) continue;
       const { victims } = made;
       const found = { slot, hostId: state.index.idOf(slot), ...made };
