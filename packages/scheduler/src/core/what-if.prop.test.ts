@@ -3,7 +3,7 @@ import type { HostId, JobName, ProjectName, WhatIfRequest, WhatIfView } from "@b
 import * as fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { drainPlan, hostLosses, whatIf, whyNot } from "./index.ts";
-import { host, idMaker, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { host, idMaker, makeExit, makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
 const amounts = fc.tuple(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 }));
 const toResources = ([cpu, memory]: [number, number], pids: number) => resources(cpu * 1000, memory * 1024, pids);
@@ -101,6 +101,55 @@ describe("what if", () => {
       ["web", "move", "h1"],
       ["web", "move", "h1"],
       ["sums", "finish", null],
+    ]);
+  });
+
+  const racks = (): World => {
+    const world = new World();
+    for (const name of ["h0", "h1", "h2"]) world.host(name);
+    return world;
+  };
+  const losing = (world: World, name: string): WhatIfView => {
+    const index = [0, 1].find((at) => world.state.allocations.get(world.active(name, at))?.hostId === "h0") ?? 0;
+    expect(world.state.allocations.get(world.active(name, index))?.hostId).toBe("h0");
+    return ask(world, { lose: [host("h0")] });
+  };
+
+  test("a gang that loses a host begins anew as a whole where there is room for all of it", () => {
+    const world = racks();
+    world.submit(makeSpec("gang", { count: 2, gangMin: 2, placement: { maxPerHost: 1 } }));
+    world.plan();
+    const view = losing(world, "gang");
+    expect(view.totals).toEqual({ placed: 2, blocked: 0, finish: 0 });
+    world.append([{ kind: "host_lost", hostId: host("h0"), silentMs: 0 }]);
+    expect(world.plan()).toEqual([expect.stringMatching(/^stop media\/gang\[.\] on h.: gang_incomplete$/)]);
+    for (const { id } of [...world.state.allocations.values()].filter(({ desired }) => desired === "stop"))
+      world.report(id, "exited", makeExit(143, { cause: "stopped" }));
+    world.nowMs += 60_000;
+    expect(world.plan()).toHaveLength(2);
+  });
+
+  test("one that lacks room for some of it does not, and that is what is said", () => {
+    const world = racks();
+    world.submit(makeSpec("gang", { count: 3, gangMin: 3, placement: { maxPerHost: 1 } }));
+    world.plan();
+    const view = losing(world, "gang");
+    expect(view.placed).toEqual([]);
+    expect(view.blocked).toEqual([
+      expect.objectContaining({ outcome: { kind: "held", hold: { kind: "gang", needed: 3, able: 2 } } }),
+    ]);
+  });
+
+  test("what waits for its host is not said to be placed elsewhere", () => {
+    const world = racks();
+    const disconnect = { afterMs: null, action: "keep", singleton: false } as const;
+    world.submit(makeSpec("kept", { kind: "service", count: 2, disconnect }));
+    world.plan();
+    const view = losing(world, "kept");
+    expect(view.placed).toEqual([]);
+    expect(view.blocked.map(({ sentence }) => sentence)).toEqual([
+      "media/kept[0] is on h0, which is lost; it waits for it, as disconnect.action says",
+      "media/kept[1] is on h0, which is lost; it waits for it, as disconnect.action says",
     ]);
   });
 

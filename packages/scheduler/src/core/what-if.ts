@@ -10,6 +10,7 @@ import {
   problem,
   taskName,
   type AllocationId,
+  type Exit,
   type HostId,
   type LogRecord,
   type Problem,
@@ -17,9 +18,10 @@ import {
   type WhatIfRequest,
   type WhatIfView,
 } from "@berth/schema";
-import { explainRequest } from "./explain.ts";
+import { explainRequest, explainTask } from "./explain.ts";
 import type { Explained } from "./sentences.ts";
 import { close, copyOf, lastingOn, suppose } from "./hypothesis.ts";
+import { refreshQueue, refreshWanting } from "./fold-tasks.ts";
 import { placeTask, type Wanting } from "./place-task.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import type { RequestClass } from "./request-class.ts";
@@ -79,6 +81,35 @@ const listed = <T>() => {
   };
 };
 
+/** The rest of gangs that have lost one is stopped. When it is, and they have waited, they start as a whole or not at all. */
+const restartGangs = (copy: MutableState, nowMs: number): void => {
+  const records: LogRecord[] = [];
+  const waiting: { readonly job: MutableJob; readonly index: number }[] = [];
+  for (const id of copy.toStop) {
+    const allocation = copy.allocations.get(id);
+    const job = allocation === undefined ? undefined : copy.jobs.get(allocation.key);
+    if (allocation === undefined || job?.spec.gangMin === undefined || job.desired === "stop") continue;
+    if (job.version !== allocation.jobVersion) continue;
+    const { hostId, index } = allocation;
+    const exit: Exit = {
+      ...{ code: 143, signal: null, oom: false, cause: "stopped", detail: null },
+      ...{ startedAtMs: nowMs, finishedAtMs: nowMs },
+    };
+    const report = { id, state: "exited", reason: "stopped", startedAtMs: null, exit } as const;
+    records.push({ kind: "allocation_stop", id, reason: "gang_incomplete" });
+    records.push({ kind: "allocation_reported", hostId, report });
+    waiting.push({ job, index });
+  }
+  suppose(copy, records, nowMs);
+  for (const { index, job } of waiting) {
+    const task = job.tasks[index];
+    if (task === undefined) continue;
+    task.notBeforeMs = 0;
+    refreshWanting(copy, job, task);
+    refreshQueue(copy, job);
+  }
+};
+
 interface Moved {
   readonly homeless: readonly AllocationRecord[];
   readonly leaving: readonly AllocationRecord[];
@@ -98,15 +129,17 @@ const createBlockedClasses = (copy: MutableState, tentative: Tentative) => {
   const known = new Set<RequestClass>();
   return {
     isBlocked: (wanting: Wanting): boolean => isPlain(wanting) && known.has(wanting.requestClass),
-    explain: (wanting: Wanting, subject: string): Explained => {
+    /** `ask`: for whom something else than room may be in the way. */
+    explain: (wanting: Wanting, subject: string, ask?: () => Explained): Explained => {
       if (isPlain(wanting) && known.has(wanting.requestClass)) {
         return {
           sentence: `${subject} fits nowhere either`,
           outcome: { kind: "blocked", hosts: [], unblockedBy: [] },
         };
       }
-      if (isPlain(wanting)) known.add(wanting.requestClass);
-      return explainRequest(copy, tentative, wanting, subject, "look");
+      const explained = ask?.() ?? explainRequest(copy, tentative, wanting, subject, "look");
+      if (isPlain(wanting) && explained.outcome.kind === "blocked") known.add(wanting.requestClass);
+      return explained;
     },
   };
 };
@@ -131,8 +164,8 @@ const answer = (
     used.add(to);
     placed.add(() => ({ ...task, to }));
   };
-  const block = (wanting: Wanting, task: Subject): void => {
-    const { sentence, outcome } = classes.explain(wanting, subjectOf(task));
+  const block = (wanting: Wanting, task: Subject, ask?: () => Explained): void => {
+    const { sentence, outcome } = classes.explain(wanting, subjectOf(task), ask);
     blocked.add(() => ({ ...task, sentence, outcome }));
   };
   const settle = (wanting: Wanting, task: Subject): void => {
@@ -141,9 +174,9 @@ const answer = (
     else place(task, chosen.hostId);
   };
 
-  for (const record of planOn(copy, tentative, env, EVERYTHING, ({ records }) => records)) {
+  const tell = (record: LogRecord): void => {
     const isKept = record.kind === "room_reserved";
-    if (!isKept && record.kind !== "allocation_placed") continue;
+    if (!isKept && record.kind !== "allocation_placed") return;
     const { project, job, index, hostId } = isKept ? record : record.placement;
     // With the room of less important work it starts as soon as that has ended.
     const replaces = isKept
@@ -152,12 +185,17 @@ const answer = (
     if (replaces !== null) replaced.add(replaces);
     const from = replaces === null ? null : (copy.allocations.get(replaces)?.hostId ?? null);
     place({ project, job, index, from }, hostId);
-  }
-  for (const { id, key, project, job: name, index, hostId } of homeless) {
-    const job = copy.jobs.get(key);
-    if (job !== undefined && !replaced.has(id))
-      block(wantingOf(job, index, id), { project, job: name, index, from: hostId });
-  }
+  };
+  planOn(copy, tentative, env, EVERYTHING, ({ records }, serving) => {
+    records.forEach(tell);
+    for (const { id, key, project, job: name, index, hostId } of homeless) {
+      const job = copy.jobs.get(key);
+      const task = job?.tasks[index];
+      if (job === undefined || replaced.has(id)) continue;
+      const why = task?.active !== id ? undefined : () => explainTask(copy, tentative, job, task, env.nowMs, serving);
+      block(wantingOf(job, index, id), { project, job: name, index, from: hostId }, why);
+    }
+  });
   for (const { id, key, project, job: name, index, hostId } of leaving) {
     const job = copy.jobs.get(key);
     if (job === undefined) continue;
@@ -208,6 +246,7 @@ export const whatIf = (state: ClusterState, request: WhatIfRequest, env: PlanEnv
   const silentMs = Number.MAX_SAFE_INTEGER;
   const losses = lost.value.map(({ id }): LogRecord => ({ kind: "host_lost", hostId: id, silentMs }));
   suppose(copy, [...made.value, ...losses], env.nowMs);
+  restartGangs(copy, env.nowMs);
   for (const host of drained.value) close(copy, host);
   const given = { homeless, leaving, made: made.value };
   const found = tentatively(copy.index, (tentative) => answer(copy, tentative, request, env, given));
