@@ -350,7 +350,7 @@ export const createScoreBoard = (
     setValuation: (next) => {
       valuation = next;
       scorer = createScorer(next, width, columns);
-      for (const lane of lanes.values()) lane.isLive = false;
+      for (const sheet of sheets.values()) sheet.arrange(ownOf);
       isRevalued = true;
     },
     setReturns: (next) => {

@@ -164,15 +164,15 @@ const room = fc.oneof(
   fc.constant(Array.from({ length: SIZE }, () => 4_000)),
 );
 
-it("scores as the scorer does, to the last bit: at once, and after hosts have changed", () => {
+it("scores as the scorer does, to the last bit: at once, after hosts have changed, and arranged anew", () => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(room, fc.boolean()), { minLength: 1, maxLength: 40 }),
-      fc.array(amounts, { minLength: 1, maxLength: LANES }),
+      fc.array(amounts, { minLength: 1, maxLength: 2 * LANES }),
       fc.array(fc.tuple(amounts, fc.integer({ min: 1, max: 100 })), { maxLength: 9 }),
       fc.array(fc.tuple(fc.nat(39), room), { maxLength: 20 }),
       fc.nat(4),
-      fc.array(fc.constantFrom(1, 1.01, 1.5, 3, 7.13), { minLength: LANES, maxLength: LANES }),
+      fc.array(fc.constantFrom(1, 1.01, 1.5, 3, 7.13), { minLength: 2 * LANES, maxLength: 2 * LANES }),
       (hosts, asks, demand, changes, quarters, totals) => {
         const largest = [4_000, 4_000, 4_000];
         const requests = demand.map(([request, weight]) => ({ request: Float64Array.from(request), weight }));
@@ -224,13 +224,16 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
             expect(topOf(lane)).toBe(best < 0 ? -1 : expected.indexOf(best));
           });
         };
-        for (const lane of lanes) {
-          setOwn(lane, ownSize(valuation, lane.ask.request), returnsOf(valuation, lane.ask.lastsMs));
-          // A rule refuses the first, whatever it has.
-          kernel.i32[leafOf(lane, 0)] = REFUSED;
-          kernel.run.fill(lane.strip.at, lane.inside);
-          kernel.run.build(lane.strip.at);
-        }
+        const fill = (): void => {
+          for (const lane of lanes) {
+            setOwn(lane, ownSize(valuation, lane.ask.request), returnsOf(valuation, lane.ask.lastsMs));
+            // A rule refuses the first, whatever it has.
+            kernel.i32[leafOf(lane, 0)] = REFUSED;
+            kernel.run.fill(lane.strip.at, lane.inside);
+            kernel.run.build(lane.strip.at);
+          }
+        };
+        fill();
         check();
         const changed = new Set(changes.map(([at]) => at % hosts.length));
         for (const [at, free] of changes) setRoom(at % hosts.length, free);
@@ -238,9 +241,23 @@ it("scores as the scorer does, to the last bit: at once, and after hosts have ch
           kernel.run.survey(slot);
         }
         kernel.slots.set([...changed]);
-        const strip = lanes[0]?.strip.at as number;
-        kernel.run.score(strip, kernel.slotsAt, changed.size, kernel.changedAt, kernel.beforeAt);
-        kernel.run.raiseAll(strip, kernel.slotsAt, changed.size, kernel.changedAt, kernel.beforeAt);
+        const follow = (): void => {
+          for (const strip of new Set(lanes.map((lane) => lane.strip.at))) {
+            kernel.run.score(strip, kernel.slotsAt, changed.size, kernel.changedAt, kernel.beforeAt);
+            kernel.run.raiseAll(strip, kernel.slotsAt, changed.size, kernel.changedAt, kernel.beforeAt);
+          }
+        };
+        follow();
+        check();
+        // The largest first, and every other one apart from those.
+        sheet.arrange(
+          ({ ask }) => (lanes.findIndex((lane) => lane.ask === ask) % 2) * 10_000 - (ask.request[0] as number),
+        );
+        expect(lanes.every(({ isLive }) => !isLive)).toBe(true);
+        expect(new Set(lanes.map(({ inside, strip }) => `${strip.at} ${inside}`)).size).toBe(lanes.length);
+        fill();
+        check();
+        follow();
         check();
       },
     ),

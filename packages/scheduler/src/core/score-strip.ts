@@ -39,9 +39,9 @@ const TOP = 2 * ROW;
 
 /** The scores of one class. */
 export interface Lane {
-  readonly strip: Strip;
-  /** Which of its strip. */
-  readonly inside: number;
+  /** Where its scores are, until the sheet is arranged anew: which strip, and which lane of that. */
+  strip: Strip;
+  inside: number;
   readonly check: RuleCheck | null;
   readonly ask: Ask;
   /** Hosts whose counters have changed. */
@@ -132,13 +132,36 @@ export class Sheet {
     const strip = this.#strips.find(({ lanes }) => lanes.includes(undefined)) ?? this.#add();
     const inside = strip.lanes.indexOf(undefined);
     const lane = { strip, inside, check, ask, recounted: new Set<number>(), isLive: false, readiness };
+    this.#put(lane);
+    return lane;
+  }
+
+  #put(lane: Lane): void {
+    const { ask, inside, strip } = lane;
     strip.lanes[inside] = lane;
     strip.isPlain = strip.lanes.every(isPlain);
     forgetTops(lane);
     setDivisors(strip);
     const from = (strip.at + HEAD.requests) / 8 + inside;
     for (let at = 0; at < this.#size; at += 1) this.kernel.f64[from + at * LANES] = ask.request[at] as number;
-    return lane;
+  }
+
+  /**
+   * Voids all lanes, and puts those of like size beside each other: a host that has no room for one of a strip has none for the
+   * others then, and nothing is to be counted there.
+   */
+  arrange(sizeOf: (lane: Lane) => number): void {
+    const lanes = this.#strips.flatMap((strip) => strip.lanes.filter((lane) => lane !== undefined));
+    for (const lane of lanes) {
+      close(lane);
+      blank(lane);
+    }
+    const sized = lanes.map((lane) => ({ lane, size: sizeOf(lane) })).sort((a, b) => a.size - b.size);
+    sized.forEach(({ lane }, at) => {
+      lane.strip = this.#strips[Math.floor(at / LANES)] as Strip;
+      lane.inside = at % LANES;
+      this.#put(lane);
+    });
   }
 
   /** No lane of it is open. */

@@ -255,13 +255,9 @@ export class Serving {
     this.promised = promise(this.#state, this.#tentative, job, tasks, this.#env.nowMs, planned) ?? [];
   }
 
-  #progressOf(job: MutableJob, due: readonly number[] | undefined): Progress {
-    const known = this.#progress.get(job);
-    if (known !== undefined) return known;
+  #begin(job: MutableJob, due: readonly number[] | undefined): Progress {
     const tasks = new WantingTasks(job, due, slotsOf(job), this.#asksAll);
-    const made = { due, tasks, waiting: undefined, isGangPlaced: false };
-    this.#progress.set(job, made);
-    return made;
+    return { due, tasks, waiting: undefined, isGangPlaced: false };
   }
 
   /** Those that a gang lacks come first, all at once. */
@@ -337,7 +333,14 @@ export class Serving {
 
   /** At most so many tasks of this job. */
   serve(job: MutableJob, due: readonly number[] | undefined, atMost: number, queue: ClassQueue | undefined): Served {
-    const at = this.#progressOf(job, due);
+    const at = this.#progress.get(job) ?? this.#begin(job, due);
+    const served = this.#serveFrom(at, job, atMost, queue);
+    // Others have no second turn in a plan.
+    if (served.end === "more") this.#progress.set(job, at);
+    return served;
+  }
+
+  #serveFrom(at: Progress, job: MutableJob, atMost: number, queue: ClassQueue | undefined): Served {
     if (job.spec.gangMin !== undefined) {
       const served = this.#serveGang(job, at);
       if (served !== undefined) return served;

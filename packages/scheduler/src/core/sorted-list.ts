@@ -43,7 +43,9 @@ export class SortedList<T> {
   remove(item: T): void {
     const order = this.#orderOf(item);
     const at = this.#position(order);
-    if (this.#holds(at, order)) this.#items.splice(at, 1);
+    if (!this.#holds(at, order)) return;
+    if (at === 0) this.#items.shift();
+    else this.#items.splice(at, 1);
   }
 
   /** Position of the first item whose order is not below `order`. */
