@@ -29,7 +29,7 @@ let values: usize = 0;
 /** No request is larger, by dimension; and room for what would be left of a host. */
 let most: usize = 0;
 let rest: usize = 0;
-/** What the scores of the last two were made of: how full the host would be, and how much room is kept, sixteen bytes each. */
+/** Of the last two scored: how full the host would be, how much room is kept, sixteen bytes each; and the scores of all eight. */
 let made: usize = 0;
 let fullnessWeight: f64 = 0;
 let units: f64 = 0;
@@ -308,42 +308,70 @@ export function score(strip: usize, slots: usize, many: i32, changed: usize, bef
     const slot = load<i32>(slots + <usize>(at * 4));
     const leaf = leaves + <usize>load<u32>(positionOf + <usize>(slot * 4)) * SCORES;
     const was = before + <usize>at * SCORES;
-    const bits = scoreAll(strip, slot, leaf, was);
+    if (load<u8>(ready + <usize>slot) === 1) scoreHost(strip, slot);
+    else closeHost();
+    const bits = write(leaf, was);
     store<u8>(changed + <usize>at, <u8>bits);
     if (bits !== 0) forgetTop(strip, slot, leaf, was);
   }
 }
 
-/** Scores a host for all lanes; returns a bit for every one whose score is another than it was. */
-function scoreAll(strip: usize, slot: i32, leaf: usize, was: usize): i32 {
-  let low = i32x4.splat(CANNOT);
-  let high = low;
-  if (load<u8>(ready + <usize>slot) === 1) {
-    const host = free + <usize>(slot * rowBytes);
-    let request = strip + REQUESTS;
-    let a = i64x2.splat(0);
-    let b = a;
-    let c = a;
-    let d = a;
-    for (let dimension = 0; dimension < size; dimension += 1) {
-      const has = load<f64>(host + <usize>(dimension * 8));
-      a = shortOf(has, request, 0, a);
-      b = shortOf(has, request, 16, b);
-      c = shortOf(has, request, 32, c);
-      d = shortOf(has, request, 48, d);
-      request += AMOUNTS;
-    }
-    // On a full host most do not fit, and it costs no more to find that out of eight than of one.
-    low = v128.shuffle<i64>(scoreSome(strip, 0, slot, a), scoreSome(strip, 1, slot, b), 0, 2);
-    high = v128.shuffle<i64>(scoreSome(strip, 2, slot, c), scoreSome(strip, 3, slot, d), 0, 2);
+/** Scores a host for all lanes, whatever rules say; what comes out stands in `made`. */
+function scoreHost(strip: usize, slot: i32): void {
+  const host = free + <usize>(slot * rowBytes);
+  let request = strip + REQUESTS;
+  let a = i64x2.splat(0);
+  let b = a;
+  let c = a;
+  let d = a;
+  for (let dimension = 0; dimension < size; dimension += 1) {
+    const has = load<f64>(host + <usize>(dimension * 8));
+    a = shortOf(has, request, 0, a);
+    b = shortOf(has, request, 16, b);
+    c = shortOf(has, request, 32, c);
+    d = shortOf(has, request, 48, d);
+    request += AMOUNTS;
   }
+  // On a full host most do not fit, and it costs no more to find that out of eight than of one.
+  const low = v128.shuffle<i64>(scoreSome(strip, 0, slot, a), scoreSome(strip, 1, slot, b), 0, 2);
+  const high = v128.shuffle<i64>(scoreSome(strip, 2, slot, c), scoreSome(strip, 3, slot, d), 0, 2);
+  v128.store(made, low, 32);
+  v128.store(made, high, 48);
+}
+
+/** Nobody fits on a host that takes nothing. */
+function closeHost(): void {
+  v128.store(made, i32x4.splat(CANNOT), 32);
+  v128.store(made, i32x4.splat(CANNOT), 48);
+}
+
+/** Writes what stands in `made`, but over no refusal; returns a bit for every lane whose score is another than it was. */
+function write(leaf: usize, was: usize): i32 {
   const lowBefore = v128.load(was);
   const highBefore = v128.load(was, 16);
-  low = keepRefused(lowBefore, low);
-  high = keepRefused(highBefore, high);
+  const low = keepRefused(lowBefore, v128.load(made, 32));
+  const high = keepRefused(highBefore, v128.load(made, 48));
   v128.store(leaf, low);
   v128.store(leaf, high, 16);
   return i32x4.bitmask(i32x4.ne(low, lowBefore)) | (i32x4.bitmask(i32x4.ne(high, highBefore)) << 4);
+}
+
+/** Scores all hosts for all lanes, but those that a rule refuses. */
+export function fillAll(strip: usize): void {
+  const slotAt = <usize>load<u32>(strip + SLOT_AT);
+  const length = load<i32>(strip + LENGTH);
+  const leaves = levelOf(strip, 0);
+  let last = -1;
+  for (let position = 0; position < length; position += 1) {
+    const slot = load<i32>(slotAt + <usize>(position * 4));
+    const leaf = leaves + <usize>position * SCORES;
+    if (slot < 0) continue;
+    const isReady = load<u8>(ready + <usize>slot) === 1;
+    if (!isReady) closeHost();
+    else if (last < 0 || !isTwin(last, slot)) scoreHost(strip, slot);
+    last = isReady ? slot : -1;
+    write(leaf, leaf);
+  }
 }
 
 /** Scores all hosts for one lane, but those that a rule refuses. */

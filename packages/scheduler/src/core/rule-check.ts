@@ -94,6 +94,9 @@ export const hostSightOf = ({ rules }: RuleCheck, counts: GroupCounts): HostSigh
   together: rules.hostTogether.map(({ group }) => (counts.total(group) === 0 ? null : counts.hostsOf(group))),
 });
 
+/** Whether it matters what stands on a host. */
+export const asksOfOthers = ({ rules }: RuleCheck): boolean => rules.hostLimits.length + rules.hostTogether.length > 0;
+
 type Against = Rules["hostLimits"][number] | Rules["hostTogether"][number];
 
 /** The rule about others that stands against this host. */

@@ -10,21 +10,30 @@ import { createChangeJournal } from "./change-journal.ts";
 import { createIdleKinds, isIdleWithDevices } from "./idle-kinds.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import type { HostTable } from "./host-table.ts";
-import { partitionBy, placeBy, type Place } from "./places.ts";
 import type { RequestClass } from "./request-class.ts";
-import { checkOf, eligibleIn, hostSightOf, isRefused, mayTurn, turnsAll, type RuleCheck } from "./rule-check.ts";
+import {
+  asksOfOthers,
+  checkOf,
+  eligibleIn,
+  hostSightOf,
+  isRefused,
+  mayTurn,
+  turnsAll,
+  type HostSight,
+} from "./rule-check.ts";
 import { groupsOf, isPlain, isWeighed, wantsDevices, weighed } from "./lane-rules.ts";
 import { ScoreKernel } from "./score-kernel.ts";
+import { Sheets } from "./sheets.ts";
 import {
   blank,
   close,
   forgetTop,
   forgetTops,
   leafOf,
+  refuse,
   REFUSED,
   setOwn,
   setScore,
-  Sheet,
   wasRefused,
   type Lane,
   type Strip,
@@ -78,9 +87,7 @@ export const createScoreBoard = (
   let hosts = NONE_SEEN;
   /** Made when the first is asked about: many indexes are made and few are asked. */
   let kernel: ScoreKernel;
-  const places = new Map<string, Place>();
-  /** By the places in whose domains they see the hosts. */
-  const sheets = new Map<string, Sheet>();
+  const sheets = new Sheets();
   /** Which hosts were ready when last looked at, or UNSEEN. */
   let seenReady = new Uint8Array(0);
   /** No request that is asked about is larger than this. */
@@ -130,7 +137,6 @@ export const createScoreBoard = (
 
   const reset = (): void => {
     lanes.clear();
-    places.clear();
     sheets.clear();
     counts.forgetPlaces();
     const count = table.ids.length;
@@ -192,10 +198,8 @@ export const createScoreBoard = (
     else for (let slot = 0; slot < hosts; slot += 1) survey(slot);
   };
 
-  const sightOf = ({ check }: Lane): ReturnType<typeof hostSightOf> | null =>
-    check === null || check.rules.hostLimits.length + check.rules.hostTogether.length === 0
-      ? null
-      : hostSightOf(check, counts);
+  const sightOf = ({ check }: Lane): HostSight | null =>
+    check === null || !asksOfOthers(check) ? null : hostSightOf(check, counts);
 
   /** The score of a host that no rule refuses. */
   const scoreOf = (lane: Lane, slot: number): number =>
@@ -257,46 +261,31 @@ export const createScoreBoard = (
     lane.recounted.clear();
   };
 
-  const scoreAll = (lane: Lane): void => {
-    const { check, strip, inside, recounted } = lane;
-    const { slotAt } = strip.sheet.partition;
-    const sight = sightOf(lane);
-    setOwn(lane, ownOf(lane), returnsOf(valuation, lane.ask.lastsMs));
-    for (let position = 0; position < slotAt.length; position += 1) {
-      const slot = slotAt[position] as number;
-      kernel.i32[leafOf(lane, position)] =
-        slot >= 0 && check !== null && isRefused(check, sight, slot) ? REFUSED : CANNOT;
+  /** Scores all hosts for the lanes of a strip that are void: who stands beside one that is asked about is mostly asked about, too. */
+  const scoreAll = ({ at, isPlain: isCounted, lanes: some }: Strip): void => {
+    const all = some.filter((lane) => lane !== undefined);
+    const blanks = all.filter(({ isLive }) => !isLive);
+    for (const lane of blanks) {
+      setOwn(lane, ownOf(lane), returnsOf(valuation, lane.ask.lastsMs));
+      const { check } = lane;
+      const sight = sightOf(lane);
+      refuse(lane, check === null ? null : (slot) => isRefused(check, sight, slot));
     }
-    kernel.run.fill(strip.at, inside);
-    if (isWeighed(lane) || wantsDevices(lane) || columns > 0) {
-      for (let slot = 0; slot < hosts; slot += 1) correct(lane, slot, hasDevices(slot));
+    const scored = blanks.length === 1 ? blanks : all;
+    if (blanks.length === 1) kernel.run.fill(at, (blanks[0] as Lane).inside);
+    else kernel.run.fillAll(at);
+    if (!isCounted || columns > 0) {
+      for (let slot = 0; slot < hosts; slot += 1) {
+        const isWith = hasDevices(slot);
+        for (const lane of scored) if (isWith || !isPlain(lane)) correct(lane, slot, isWith);
+      }
     }
-    kernel.run.build(strip.at);
-    forgetTops(lane);
-    recounted.clear();
-    lane.isLive = true;
-  };
-
-  const placeOf = (path: string): Place => {
-    const known = places.get(path) ?? placeBy(path, lookups);
-    places.set(path, known);
-    return known;
-  };
-
-  const forgetSheet = (key: string, sheet: Sheet): void => {
-    sheet.release();
-    sheets.delete(key);
-  };
-
-  const sheetOf = (check: RuleCheck | null): Sheet => {
-    const key = check?.rules.places.join("\n") ?? "";
-    const known = sheets.get(key);
-    if (known !== undefined) return known;
-    // Anybody may name labels: what no class needs any more makes room.
-    for (const [other, sheet] of sheets) if (sheet.isEmpty()) forgetSheet(other, sheet);
-    const made = new Sheet(kernel, partitionBy(check?.places ?? [], table.ordered), width);
-    sheets.set(key, made);
-    return made;
+    kernel.run.build(at);
+    for (const lane of blanks) {
+      forgetTops(lane);
+      lane.recounted.clear();
+      lane.isLive = true;
+    }
   };
 
   /** Which dimensions bind is known for requests as large as this one, too. */
@@ -313,8 +302,9 @@ export const createScoreBoard = (
     const { id, rules } = requestClass;
     const { ready } = table.rows();
     expect(requestClass);
-    const check = rules === null ? null : checkOf(rules, { lookups, ready, placeOf });
-    const lane = sheetOf(check).open(check, requestClass, readiness);
+    const check =
+      rules === null ? null : checkOf(rules, { lookups, ready, placeOf: (path) => sheets.placeOf(path, lookups) });
+    const lane = sheets.for(check, kernel, table.ordered, width).open(check, requestClass, readiness);
     lanes.set(id, lane);
     // More hosts than may be remembered: the answer is right, and gone with the next question.
     if (!lanes.has(id)) close(lane);
@@ -328,7 +318,7 @@ export const createScoreBoard = (
       const lane = laneBy(requestClass);
       update(lane.strip);
       if (lane.isLive) recount(lane);
-      else scoreAll(lane);
+      else scoreAll(lane.strip);
       const { check } = lane;
       if (check !== null && lane.readiness !== readiness) {
         lane.readiness = readiness;
@@ -384,11 +374,8 @@ export const createScoreBoard = (
     },
     forgetRules: () => {
       for (const [id, { check }] of lanes) if (check !== null) lanes.delete(id);
-      places.clear();
+      sheets.forgetPlaces();
       counts.forgetPlaces();
-      for (const [key, sheet] of sheets) {
-        if (key !== "") forgetSheet(key, sheet);
-      }
     },
     forget,
   };

@@ -43,6 +43,7 @@ interface Exports {
   readonly raise: (strip: number, position: number) => void;
   readonly raiseAll: (strip: number, slots: number, many: number, changed: number, before: number) => void;
   readonly fill: (strip: number, lane: number) => void;
+  readonly fillAll: (strip: number) => void;
   readonly build: (strip: number) => void;
   readonly top: (strip: number, lane: number) => number;
   readonly topIn: (strip: number, lane: number, from: number, to: number) => number;
@@ -168,7 +169,7 @@ export class ScoreKernel {
     this.#ready = this.alloc(hosts);
     this.#most = this.alloc(size * 8);
     const rest = this.alloc(size * 16);
-    this.#made = this.alloc(32);
+    this.#made = this.alloc(32 + SCORES);
     this.#slots = this.alloc(longest * 4);
     this.#changed = this.alloc(longest);
     this.#before = this.alloc(longest * SCORES);

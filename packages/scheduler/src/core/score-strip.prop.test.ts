@@ -224,16 +224,20 @@ it("scores as the scorer does, to the last bit: at once, after hosts have change
             expect(topOf(lane)).toBe(best < 0 ? -1 : expected.indexOf(best));
           });
         };
-        const fill = (): void => {
+        const fill = (how: "each" | "all"): void => {
           for (const lane of lanes) {
             setOwn(lane, ownSize(valuation, lane.ask.request), returnsOf(valuation, lane.ask.lastsMs));
+            for (const slot of slots) kernel.i32[leafOf(lane, slot)] = CANNOT;
             // A rule refuses the first, whatever it has.
             kernel.i32[leafOf(lane, 0)] = REFUSED;
-            kernel.run.fill(lane.strip.at, lane.inside);
-            kernel.run.build(lane.strip.at);
+            if (how === "each") kernel.run.fill(lane.strip.at, lane.inside);
+          }
+          for (const strip of new Set(lanes.map((lane) => lane.strip.at))) {
+            if (how === "all") kernel.run.fillAll(strip);
+            kernel.run.build(strip);
           }
         };
-        fill();
+        fill("each");
         check();
         const changed = new Set(changes.map(([at]) => at % hosts.length));
         for (const [at, free] of changes) setRoom(at % hosts.length, free);
@@ -255,7 +259,7 @@ it("scores as the scorer does, to the last bit: at once, after hosts have change
         );
         expect(lanes.every(({ isLive }) => !isLive)).toBe(true);
         expect(new Set(lanes.map(({ inside, strip }) => `${strip.at} ${inside}`)).size).toBe(lanes.length);
-        fill();
+        fill("all");
         check();
         follow();
         check();

@@ -239,6 +239,17 @@ export const setScore = (lane: Lane, slot: number, score: number): void => {
   forgetTop(lane, partition.domainOf[slot] as number);
 };
 
+/** Voids a lane: hosts that are not refused (null: none is) fit nowhere until they are scored. */
+export const refuse = (lane: Lane, isRefused: ((slot: number) => boolean) | null): void => {
+  const { i32 } = lane.strip.sheet.kernel;
+  const { slotAt } = lane.strip.sheet.partition;
+  const first = leafOf(lane, 0);
+  for (let position = 0; position < slotAt.length; position += 1) {
+    const slot = slotAt[position] as number;
+    i32[first + position * LANES] = isRefused !== null && slot >= 0 && isRefused(slot) ? REFUSED : CANNOT;
+  }
+};
+
 /**
  * The host among the positions `from` … `to` - 1 (multiples of eight) of the highest total, the first of equals: its score,
  * with `added`, and how its work ends together with the task count alike.
