@@ -5,6 +5,7 @@
  */
 import { priorityOf, type AllocationId, type JobKey, type ProjectName } from "@berth/schema";
 import { mayBePromised } from "./backfill.ts";
+import { FairQueue } from "./fair-queue.ts";
 import { firstShort } from "./feasibility.ts";
 import { mayReplace } from "./fold-tasks.ts";
 import { NOW } from "./ledger.ts";
@@ -129,16 +130,18 @@ export interface Circumstances {
   readonly leftOut: ReadonlySet<JobKey>;
 }
 
-/** The smaller share of those that stand equally high goes first; of equals whoever came first. */
-const firstOf = (group: Group): number => headOf(group.lines.at(0) as Line)?.order ?? 0;
-
 /** All lines of one plan. A class for the same reason as `Serving`. */
 export class Service {
   readonly #state: MutableState;
   readonly #nowMs: number;
   readonly #isAhead: (job: MutableJob) => boolean;
   readonly #leftOut: ReadonlySet<JobKey>;
-  readonly #groups: Group[] = [];
+  /** By standing and project. */
+  readonly #groups = new Map<string, Group>();
+  readonly #ofProject = new Map<ProjectName, readonly Group[]>();
+  readonly #turns = new FairQueue<Group>();
+  /** How many groups that wait have which standing. */
+  readonly #rivals = new Map<number, number>();
   readonly #given = new Map<ProjectName, Vector>();
 
   constructor(state: MutableState, due: Due, nowMs: number, circumstances: Circumstances) {
@@ -151,30 +154,27 @@ export class Service {
 
   /** Takes out the line whose head is served next; `isShared`: another project waits at the same standing. */
   next(): { readonly line: Line; readonly job: MutableJob; readonly isShared: boolean } | undefined {
-    let [top, best, rivals]: [number, Group | undefined, number] = [Number.NEGATIVE_INFINITY, undefined, 0];
-    for (const group of this.#groups) {
-      if (group.lines.length === 0 || group.standing < top) continue;
-      rivals = group.standing === top ? rivals + 1 : 1;
-      if (group.standing > top) best = group;
-      top = group.standing;
-    }
+    const best = this.#turns.first();
     if (best === undefined) return undefined;
-    if (rivals > 1) best = this.#fairest(top) ?? best;
+    const isShared = (this.#rivals.get(best.standing) ?? 0) > 1;
     const line = best.lines.at(0) as Line;
     const job = headOf(line) as MutableJob;
     best.lines.remove(line);
-    return { line, job, isShared: rivals > 1 };
+    if (best.lines.length === 0) this.#count(best, -1);
+    this.#setTurn(best);
+    return { line, job, isShared };
   }
 
-  #fairest(top: number): Group | undefined {
-    let [best, least]: [Group | undefined, number] = [undefined, Number.POSITIVE_INFINITY];
-    for (const rival of this.#groups) {
-      if (rival.standing !== top || rival.lines.length === 0) continue;
-      const share = this.#state.usage.shareOf(rival.project, this.#nowMs, this.#given.get(rival.project));
-      if (share > least || (share === least && best !== undefined && firstOf(rival) > firstOf(best))) continue;
-      [best, least] = [rival, share];
-    }
-    return best;
+  #count({ standing: at }: Group, by: 1 | -1): void {
+    this.#rivals.set(at, (this.#rivals.get(at) ?? 0) + by);
+  }
+
+  #setTurn(owner: Group): void {
+    const head = owner.lines.length === 0 ? undefined : headOf(owner.lines.at(0) as Line);
+    if (head === undefined) return this.#turns.remove(owner);
+    const { project, standing: at } = owner;
+    const share = this.#state.usage.shareOf(project, this.#nowMs, this.#given.get(project));
+    this.#turns.set({ owner, standing: at, share, order: head.order });
   }
 
   /** Puts a line back: with the job that was served at its head, or with the one behind it. */
@@ -183,12 +183,16 @@ export class Service {
     for (; job !== undefined && this.#leftOut.has(job.key); job = headOf(line)) this.advance(line, job);
     if (job === undefined || !this.#isAhead(job)) return;
     const at = standing(job, this.#nowMs);
-    let group = this.#groups.find((one) => one.standing === at && one.project === job.project);
+    const key = `${at} ${job.project}`;
+    let group = this.#groups.get(key);
     if (group === undefined) {
       group = { standing: at, project: job.project, lines: new SortedList<Line>(orderOf) };
-      this.#groups.push(group);
+      this.#groups.set(key, group);
+      this.#ofProject.set(job.project, [...(this.#ofProject.get(job.project) ?? []), group]);
     }
+    if (group.lines.length === 0) this.#count(group, 1);
     group.lines.insert(line);
+    this.#setTurn(group);
   }
 
   advance(line: Line, job: MutableJob): void {
@@ -208,5 +212,6 @@ export class Service {
     let sum = this.#given.get(project);
     if (sum === undefined) this.#given.set(project, (sum = new Float64Array(STRIDE)));
     addRow(sum, 0, request);
+    for (const group of this.#ofProject.get(project) ?? []) this.#setTurn(group);
   }
 }
