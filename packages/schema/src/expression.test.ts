@@ -80,3 +80,7 @@ it("never throws, whatever is written", () => {
     }),
   );
 });
+
+it("names a character that means nothing as a whole", () => {
+  expect(parseExpression("😀 == 3")).toEqual({ ok: false, error: 'column 1: "😀" means nothing here' });
+});

@@ -108,7 +108,7 @@ const tokens = (source: string): Token[] => {
     const match = pieces.exec(source);
     if (match === null) {
       const column = from + source.slice(from).search(/\S/) + 1;
-      const what = source[column - 1] ?? "";
+      const what = String.fromCodePoint(source.codePointAt(column - 1) ?? 32);
       return wrong(column, what === '"' || what === "'" ? "this text has no end" : `"${what}" means nothing here`);
     }
     const { text, number, word, sign } = match.groups ?? {};
