@@ -87,7 +87,7 @@ export const promise = (
   if (requestClass.unknown !== null || !mayBePromised(state, job, nowMs)) return undefined;
   const latest = waitedMs(job, nowMs) >= HOLD_MS ? SOME_DAY : SOME_DAY - 1;
   const mark = tentative.bookings;
-  const slots: { readonly slot: number; readonly booked: RequestClass }[] = [];
+  const slots: { readonly slot: number; booked: RequestClass }[] = [];
   let untilMs = 0;
   for (let at = 0; at < tasks; at += 1) {
     const found = earliest(state, requestClass, planned);
@@ -100,6 +100,12 @@ export const promise = (
     const booked = state.index.grant(found.slot, requestClass, room)?.requestClass ?? requestClass;
     slots.push({ slot: found.slot, booked });
     tentative.bookAt(found.slot, booked);
+  }
+  // It does not stand there yet: no rule of others counts it.
+  tentative.undoTo(mark);
+  for (const one of slots) {
+    one.booked = { ...one.booked, groups: [] };
+    tentative.bookAt(one.slot, one.booked);
   }
   const promised = new Map<number, Promised>();
   for (const { slot, booked } of slots) {
