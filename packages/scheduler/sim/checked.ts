@@ -99,3 +99,12 @@ export const renumber = (
   }
   job.version = version;
 };
+
+/** How many tasks of a job are certainly away: of a service also those that do not run yet, or never did. */
+export const awayOf = (job: CheckedJob | undefined, current: readonly CheckedAllocation[]): number => {
+  const stopped = current.filter((one) => one.stopped).length;
+  if (job === undefined || job.spec.kind === "batch") return stopped;
+  const placed = [...job.tasks.values()].filter(({ attempts }) => attempts > 0).length;
+  const starting = current.filter((one) => !one.stopped && one.rank < RANKS.indexOf("running")).length;
+  return stopped + starting + Math.max(0, job.spec.count - placed);
+};

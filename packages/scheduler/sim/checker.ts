@@ -8,6 +8,7 @@ import {
   bookedOn,
   isOverdue,
   jobNamed,
+  awayOf,
   ENDED,
   RANKS,
   rankOf,
@@ -115,7 +116,7 @@ export const createChecker = (): Checker => {
       loosen(owner);
       const budget = jobs.get(owner)?.spec.disruption;
       const running = currentOf(owner).filter(({ rank, stopped }) => rank === 3 && !stopped).length;
-      const going = currentOf(owner).filter(({ stopped }) => stopped).length;
+      const going = awayOf(jobs.get(owner), currentOf(owner));
       if (running < (budget?.minAvailable ?? 0)) wrong.push(`${owner} has ${running} left, less than its budget`);
       if (going > (budget?.maxUnavailable ?? going)) wrong.push(`${owner} has ${going} away, more than its budget`);
     }
