@@ -1,5 +1,7 @@
 /** What this process and the kernel hold: exact where it can be told to be ours, counted by kind of object elsewhere. */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname } from "node:path";
 
 /** Nobody but us makes these: afterwards they are as before, to the last one. */
 export interface Own {
@@ -33,6 +35,19 @@ const linkOf = (fd: string): string => {
   }
 };
 
+/**
+ * Mounts of this mount namespace. Other programs, tests like this one among them, mount and unmount in it below /run (network
+ * namespaces) and in directories of their own: those are not counted, and whatever names ours is, wherever it lies.
+ */
+const mountsBeside = (stateDir: string): number =>
+  read("/proc/self/mountinfo")
+    .split("\n")
+    .filter((line) => {
+      const point = line.split(" ")[4] ?? "";
+      const isElsewhere = ["/run/", `${tmpdir()}/`].some((place) => point.startsWith(place));
+      return line !== "" && (!isElsewhere || line.includes(dirname(stateDir)));
+    }).length;
+
 export const ownFootprint = (stateDir: string, cgroupParents: readonly string[]): Own => {
   const fds = list("/proc/self/fd");
   const links = fds.map(linkOf);
@@ -49,7 +64,7 @@ export const ownFootprint = (stateDir: string, cgroupParents: readonly string[])
         .split(" ")
         .filter((pid) => pid !== ""),
     ).length,
-    mounts: read("/proc/self/mountinfo").split("\n").length,
+    mounts: mountsBeside(stateDir),
     cgroups: cgroupParents.reduce(
       (sum, parent) => sum + list(parent).filter((name) => existsSync(`${parent}/${name}/cgroup.procs`)).length,
       0,
