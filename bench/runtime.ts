@@ -1,7 +1,8 @@
 /**
  * `pnpm bench:runtime [--help]`: how fast containers start and how little they take, beside the floor (a C program that
  * makes the necessary system calls and no other) and beside other runtimes, all in one interleaved run. Compare ratios,
- * not milliseconds. A table on stdout, or with --json one object per figure. Needs root.
+ * not milliseconds. A table on stdout, or with --json one object per figure. Needs root. It measures the compiled package, as
+ * agents run it: with --conditions=source each function is given its name by a call, which all starts pay for.
  */
 import { openBerth } from "./runtime/berth.ts";
 import { figure, showFigure, type Figure } from "./runtime/figures.ts";

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
-#include <vector>
+#include <memory>
 
 namespace {
 
@@ -39,13 +39,13 @@ int child_main(void* argument) {
 }  // namespace
 
 int start_child(ChildPlan& plan) {
-  std::vector<char> stack(kStackBytes);
+  const auto stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
   sigset_t all;
   sigset_t before;
   (void)sigfillset(&all);
   (void)pthread_sigmask(SIG_SETMASK, &all, &before);
   // No exit signal: libuv need not wake up for a child that is not its own. reap() waits with __WALL.
-  const int pid = clone(child_main, stack.data() + kStackBytes, CLONE_VM | CLONE_VFORK, &plan);
+  const int pid = clone(child_main, stack.get() + kStackBytes, CLONE_VM | CLONE_VFORK, &plan);
   const int clone_error = errno;
   (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) {

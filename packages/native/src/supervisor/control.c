@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,19 +22,20 @@ int control_open(struct control *control, int state_dir, int first, struct err *
   if (fcntl(first, F_SETFL, O_NONBLOCK) < 0 || fcntl(first, F_SETFD, FD_CLOEXEC) < 0)
     return err_sys(err, "control", "first client");
 
-  /* Through the descriptor: sun_path holds 108 bytes, a state directory's path may be longer. */
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  (void)snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/control.sock", state_dir);
+  const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "control.sock" };
   if (unlinkat(state_dir, "control.sock", 0) < 0 && errno != ENOENT)
     return err_sys(err, "control", "remove a stale socket");
   control->listener =
       (struct source){ .ready = on_listener, .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) };
   if (control->listener.fd < 0)
     return err_sys(err, "control", "socket");
+  /* From within: sun_path holds 108 bytes, a state directory's path may be longer. */
   mode_t old = umask(0177);
-  int bound = bind(control->listener.fd, (const struct sockaddr *)&address, sizeof address);
+  int bound = fchdir(state_dir);
+  if (bound == 0)
+    bound = bind(control->listener.fd, (const struct sockaddr *)&address, sizeof address);
   (void)umask(old);
-  if (bound < 0 || listen(control->listener.fd, CONTROL_MAX_CLIENTS) < 0)
+  if (chdir("/") < 0 || bound < 0 || listen(control->listener.fd, CONTROL_MAX_CLIENTS) < 0)
     return err_sys(err, "control", "listen on control.sock");
   return 0;
 }

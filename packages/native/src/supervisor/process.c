@@ -27,9 +27,9 @@ static int set_oom_score(const struct berth_process *process, pid_t init, struct
 {
   char path[40], text[16];
   bool given = process != NULL && (process->flags & BERTH_PROCESS_OOM_SCORE) != 0;
-  if (!given && (fd_read_at(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) <= 0 || text[0] != '-'))
-    return 0;
   (void)snprintf(path, sizeof path, "/proc/%d/oom_score_adj", init);
+  if (!given && (fd_read_at(AT_FDCWD, path, text, sizeof text) <= 0 || text[0] != '-'))
+    return 0;
   (void)snprintf(text, sizeof text, "%d", given ? process->oom_score_adj : 0);
   /* Not asked for, not worth a failed start; init may be gone already, and says why itself. */
   if (fd_write_at(AT_FDCWD, path, text) < 0 && given && errno != ENOENT && errno != ESRCH)
@@ -58,7 +58,7 @@ int process_mounts(pid_t pid)
 {
   char path[40];
   (void)snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
-  return RETRY_INTR(open(path, O_RDONLY | O_CLOEXEC));
+  return RETRY_INTR(openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
 }
 
 int process_grant(const struct spec *spec, pid_t init, struct err *err)
