@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { createDemand, type Demand } from "./demand.ts";
+import { createDemand, demandKeyOf, type Demand } from "./demand.ts";
+import { padded } from "./vector.ts";
 
 const request = (size: number): Float64Array => Float64Array.of(size, size, 1);
 let now = 0;
@@ -34,5 +35,35 @@ it("stays small, adds up to 1, and is the same for the same history", () => {
       expect(left.mix.requests.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 9);
     }),
     { numRuns: 20 },
+  );
+});
+
+it("takes requests for devices of about as much for one, but parts of a device for no whole one", () => {
+  const key = (cpu: number, milli?: number): string =>
+    demandKeyOf(
+      padded([cpu, 2 ** 30, 1]),
+      milli === undefined ? undefined : [{ kind: "gpu", count: 1, each: { milli } }],
+    );
+  expect(key(12_100, 300)).toBe(key(12_000, 300));
+  expect(key(16_000, 300)).not.toBe(key(12_000, 300));
+  expect(key(12_100)).not.toBe(key(12_000));
+  expect(key(12_000, 310)).toBe(key(12_000, 300));
+  expect(key(12_000, 990)).not.toBe(key(12_000, 1000));
+  expect(key(12_000, 300)).not.toBe(key(12_000));
+});
+
+it("counts other scarcities only when one has changed noticeably, and keeps them", () => {
+  const demand = createDemand();
+  for (let at = 0; at < 64; at += 1) note(demand, 1 + (at % 2));
+  const { version } = demand.mix;
+  demand.weigh([1.1, 0.9]);
+  expect(demand.mix.version).toBe(version);
+  demand.weigh([1.1, 4]);
+  expect(demand.mix.version).toBe(version + 1);
+  demand.weigh([1.2, 4.5]);
+  expect(demand.mix.requests.map(({ scarcity }) => scarcity)).toEqual([1.1, 4]);
+  const again = createDemand(demand.facts()).mix.requests;
+  expect(again.map(({ weight, scarcity }) => [weight, scarcity])).toEqual(
+    demand.mix.requests.map(({ weight, scarcity }) => [weight, scarcity]),
   );
 });

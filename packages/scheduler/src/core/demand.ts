@@ -7,13 +7,13 @@
  */
 import { WHOLE_DEVICE, type DeviceAsk } from "@berth/schema";
 import { createReturns, type ReturnsFacts } from "./returns.ts";
-import { BASE, padded, type Vector } from "./vector.ts";
+import { aboutAs, BASE, padded, type Vector } from "./vector.ts";
 
 export interface Mix {
   /** Counts renewals. */
   readonly version: number;
-  /** Their weights add up to 1. */
-  readonly requests: readonly (Asked & { readonly weight: number })[];
+  /** Their weights, how often each is asked for, add up to 1; what that counts is multiplied by its scarcity, if that is known. */
+  readonly requests: readonly (Asked & { readonly weight: number; readonly scarcity?: number | undefined })[];
   /** How much of what is placed comes back: see returns.ts. */
   readonly returns: number;
 }
@@ -24,9 +24,23 @@ export interface Asked {
   readonly devices?: readonly DeviceAsk[] | undefined;
 }
 
-/** The same for equal requests. */
-export const demandKeyOf = (request: Vector, devices?: readonly DeviceAsk[]): string =>
-  `${request.subarray(0, BASE).join(",")}${devices === undefined ? "" : JSON.stringify(devices)}`;
+/** Parts of a device; whole ones are no parts, however large. */
+const aboutAsMuch = (each: DeviceAsk["each"]): DeviceAsk["each"] =>
+  Object.fromEntries(
+    Object.entries(each).map(([name, amount]) => [name, amount % WHOLE_DEVICE === 0 ? amount : aboutAs(amount)]),
+  );
+
+/**
+ * The same for equal requests, and for those for devices of about as much: they are few, and sizes that people guess, or
+ * programs measure, are seldom twice the same, so that each by itself would be asked for too rarely to learn anything from. The
+ * first of them speaks for all.
+ */
+export const demandKeyOf = (request: Vector, devices?: readonly DeviceAsk[]): string => {
+  const amounts = request.subarray(0, BASE);
+  if (devices === undefined) return amounts.join(",");
+  const asks = devices.map((ask) => ({ ...ask, each: aboutAsMuch(ask.each) }));
+  return `${amounts.map(aboutAs).join(",")}${JSON.stringify(asks)}`;
+};
 
 /** Everything that was learned, as JSON. */
 export interface DemandFacts {
@@ -38,6 +52,8 @@ export interface DemandFacts {
     readonly request: readonly number[];
     readonly weight: number;
     readonly devices?: readonly DeviceAsk[];
+    /** Absent where it is 1, and from what older versions learned. */
+    readonly scarcity?: number;
   }[];
   /** Both absent from what older versions learned. */
   readonly returns?: ReturnsFacts;
@@ -46,8 +62,13 @@ export interface DemandFacts {
 
 export interface Demand {
   readonly mix: Mix;
-  /** Notes one placement. `key` is the request's own, the same for equal requests; `hosts` how many there are. */
-  readonly note: (key: string, asked: Asked, hosts: number, atMs: number) => void;
+  /**
+   * Notes one placement. `key` is the request's own, the same for about equal ones; `hosts` how many there are. True when it is
+   * time to say how scarce places are.
+   */
+  readonly note: (key: string, asked: Asked, hosts: number, atMs: number) => boolean;
+  /** How scarce places are now for each request of the mix: see scarcity.ts. */
+  readonly weigh: (scarcities: readonly number[]) => void;
   /** Something that was placed has ended. */
   readonly ended: () => void;
   readonly facts: () => DemandFacts;
@@ -65,6 +86,12 @@ const COMPARISONS = 4;
 /** Renewed when this share of the demand, counted on both sides, is another one. */
 const NOTICEABLE = 0.3;
 
+/** How scarce places are is looked at after so many placements, or one for so many hosts. */
+const WEIGHED_AFTER = 16;
+const HOSTS_PER_WEIGHED = 8;
+/** And becomes news when it has changed by so much for any request. */
+const SCARCER = 1.25;
+
 export const EMPTY_MIX: Mix = { version: 0, requests: [], returns: 1 };
 
 /** Thousandths of devices, whatever they are. */
@@ -73,6 +100,13 @@ const devicesIn = (devices: readonly DeviceAsk[] = []): number =>
 
 /** Columns of devices are nothing that a request has. */
 const short = (request: Vector): number[] => [...request.subarray(0, BASE)];
+
+/** A power of two, so that the moments stay in step while hosts come and go: `least`, itself one, or what is enough. */
+const powerFrom = (least: number, enough: number): number => {
+  let power = least;
+  while (power < enough) power *= 2;
+  return power;
+};
 
 /** With `learned` it goes on where that one was. */
 export const createDemand = (learned?: DemandFacts): Demand => {
@@ -87,7 +121,7 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       ? EMPTY_MIX
       : {
           version: learned.version,
-          requests: learned.mix.map(({ request, weight, devices }) => ({ request: padded(request), weight, devices })),
+          requests: learned.mix.map(({ request, ...more }) => ({ request: padded(request), ...more })),
           returns: learned.returnsLevel ?? 1,
         };
   let shares = new Map<string, number>(learned?.shares);
@@ -145,16 +179,18 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       shares: [...shares],
       noted,
       version: mix.version,
-      mix: mix.requests.map(({ request, weight, devices }) => ({
+      mix: mix.requests.map(({ request, weight, devices, scarcity }) => ({
         request: short(request),
         weight,
         ...(devices !== undefined && { devices }),
+        ...(scarcity !== undefined && { scarcity }),
       })),
       returns: returns.facts(),
       returnsLevel: returns.level(),
     }),
     ended: returns.ended,
     note: (key, { request, devices }, hosts, atMs) => {
+      const { requests } = mix;
       returns.placed(atMs);
       const entry = known.get(key);
       if (entry !== undefined) entry.count += 1;
@@ -164,12 +200,20 @@ export const createDemand = (learned?: DemandFacts): Demand => {
         if (known.size > MAX_KNOWN) known.delete(heaviest().at(-1)?.[0] ?? key);
       }
       noted += 1;
-      // A power of two, so that the moments stay in step while hosts come and go.
-      let halfLife = HALF_LIFE;
-      while (halfLife < HALF_LIFE_PER_HOST * hosts) halfLife *= 2;
+      const halfLife = powerFrom(HALF_LIFE, HALF_LIFE_PER_HOST * hosts);
       if (noted % halfLife === 0) forget();
       if ((noted & (noted - 1)) === 0 || noted % (halfLife / COMPARISONS) === 0) renew();
       if (mix.returns !== returns.level()) mix = { ...mix, version: mix.version + 1, returns: returns.level() };
+      return mix.requests !== requests || noted % powerFrom(WEIGHED_AFTER, hosts / HOSTS_PER_WEIGHED) === 0;
+    },
+    weigh: (scarcities) => {
+      const isNews = ({ scarcity = 1 }: Mix["requests"][number], at: number): boolean => {
+        const now = scarcities[at] ?? 1;
+        return now > scarcity * SCARCER || now * SCARCER < scarcity;
+      };
+      if (!mix.requests.some(isNews)) return;
+      const requests = mix.requests.map((one, at) => ({ ...one, scarcity: scarcities[at] }));
+      mix = { ...mix, version: mix.version + 1, requests };
     },
   };
 };

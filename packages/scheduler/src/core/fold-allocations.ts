@@ -6,6 +6,7 @@ import { bookedFor } from "./granted.ts";
 import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import { ingredientsOf, valuesOf } from "./kept-score.ts";
 import { reserve, unreserve } from "./reservations.ts";
+import { scarcitiesOf } from "./scarcity.ts";
 import { knownEndOf } from "./ends.ts";
 import type { AllocationRecord, MutableAllocation, MutableState } from "./state.ts";
 
@@ -65,7 +66,9 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
   state.usage.add(job.project, job.requestClass.request, 1, folding.atMs);
   foldBinding(folding, allocation);
   const asked = { request: job.requestClass.request, devices: job.spec.devices };
-  state.demand.note(job.requestClass.demandKey, asked, state.hosts.size, folding.atMs);
+  if (state.demand.note(job.requestClass.demandKey, asked, state.hosts.size, folding.atMs)) {
+    state.demand.weigh(scarcitiesOf(state, state.demand.mix.requests));
+  }
   state.index.setMix(state.demand.mix);
   folding.changes.allocations.add(placement.id);
   touchDocument(folding, host);

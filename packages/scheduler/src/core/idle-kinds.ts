@@ -5,19 +5,10 @@
  * last but one as if half of it did, and so on.
  */
 import type { HostTable } from "./host-table.ts";
-import { BASE } from "./vector.ts";
+import { aboutAs, BASE } from "./vector.ts";
 
 /** Of a kind with more idle hosts than these none is guarded. */
 const GUARDED = 4;
-
-/** So many steps between two powers of two: amounts of one step are about the same. */
-const STEPS = 4;
-
-const aboutAs = (amount: number): number => {
-  let step = 1;
-  while (step * 2 * STEPS <= amount) step *= 2;
-  return Math.round(amount / step) * step;
-};
 
 /** Ready, with nothing on it, and with devices to lose. */
 export const isIdleWithDevices = ({ rows, stride, width }: HostTable, slot: number): boolean => {

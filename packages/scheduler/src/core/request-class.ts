@@ -5,14 +5,14 @@
 import { demandKeyOf } from "./demand.ts";
 import { NO_WISHES, wishesOf, type DeviceLayout, type Wish } from "./devices.ts";
 import { toVector, unknownIn } from "./feasibility.ts";
-import { type Vector } from "./vector.ts";
+import { BASE, type Vector } from "./vector.ts";
 import { groupsOf, rulesKey, rulesOf, type Asking, type Rules } from "./rules.ts";
 
 export interface RequestClass {
   readonly id: number;
   /** The same for equal requests under equal rules. */
   readonly key: string;
-  /** The same for equal requests. */
+  /** The same for what the demand takes for one. */
   readonly demandKey: string;
   readonly request: Vector;
   /** A dimension that is asked for and that no host has ever had. */
@@ -71,10 +71,14 @@ const describe = (id: number, names: readonly string[], whole: Asking, layout: D
   const unknown = unknownIn(names, asking.requests);
   const demandKey = demandKeyOf(request, asking.devices);
   const lastsMs = lastsOf(asking);
+  const exactly =
+    asking.devices === undefined
+      ? demandKey
+      : `${request.subarray(0, BASE).join(",")}${JSON.stringify(asking.devices)}`;
   const missing = unknown === null ? "" : `|${unknown.name}=${unknown.amount}`;
   return {
     id,
-    key: `${demandKey}${missing}${rulesKey(asking)}${lastsMs === null ? "" : `|${lastsMs} ms`}${daemon ? "|daemon" : ""}`,
+    key: `${exactly}${missing}${rulesKey(asking)}${lastsMs === null ? "" : `|${lastsMs} ms`}${daemon ? "|daemon" : ""}`,
     demandKey,
     request,
     unknown,

@@ -53,3 +53,10 @@ it("keeps the room that the recent demand needs, before it packs tightly", () =>
   expect(parts[0]).toEqual({ name: "roomKept", value: 0.337662, weight: 0.97 });
   expect(parts.reduce((sum, { value, weight }) => sum + value * weight, 0)).toBeCloseTo(total(exact), 5);
 });
+
+it("counts a scarce place as so many", () => {
+  const request = Float64Array.of(1000, 1000, 10);
+  const valued = (scarcity?: number): number =>
+    valuate({ version: 1, requests: [{ request, weight: 1, scarcity }], returns: 0 }, all).values[0] as number;
+  expect(valued(16)).toBe(16 * valued());
+});

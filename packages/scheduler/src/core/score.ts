@@ -93,7 +93,7 @@ export const ownSize = (
   return size / Math.max(1, length);
 };
 
-/** The value of a place: how often it is asked for, times its size. */
+/** The value of a place: how often it is asked for, times how scarce such places are, times its size. */
 export const valuate = (mix: Mix, largest: ArrayLike<number>, layout?: DeviceLayout): Valuation => {
   const count = mix.requests.length;
   const size = largest.length;
@@ -103,7 +103,7 @@ export const valuate = (mix: Mix, largest: ArrayLike<number>, layout?: DeviceLay
   const wishes = mix.requests.map((one) => (layout === undefined ? [] : wishesOf(layout, one)));
   const values = Float64Array.from(
     mix.requests,
-    ({ request, weight }, at) => weight * ownSize(sized, request, wishes[at]),
+    ({ request, weight, scarcity = 1 }, at) => weight * scarcity * ownSize(sized, request, wishes[at]),
   );
   return { count, values, inverse, largest, perLargest: sized.perLargest, wishes, returns: mix.returns };
 };

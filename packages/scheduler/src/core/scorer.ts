@@ -59,7 +59,7 @@ export interface Scorer {
 export const CANNOT = -1;
 
 /** What is left of devices beside what is left of places: FGD's measure beside that of lost places. */
-const LOOSE_WEIGHT = 1;
+const LOOSE_WEIGHT = 2;
 /** Beside devices. They are few and large: how full a host is breaks ties, and no more. */
 const DEVICE_FULLNESS_WEIGHT = 0.003;
 

@@ -43,3 +43,12 @@ export const roundedUp = (amount: number): number => {
   while (size < amount) size *= 2;
   return size;
 };
+
+/** So many steps between two powers of two: amounts of one step are about the same. */
+const STEPS = 4;
+
+export const aboutAs = (amount: number): number => {
+  let step = 1;
+  while (step * 2 * STEPS <= amount) step *= 2;
+  return Math.round(amount / step) * step;
+};
