@@ -138,6 +138,8 @@ export class Service {
   readonly #leftOut: ReadonlySet<JobKey>;
   /** By standing and project. */
   readonly #groups = new Map<string, Group>();
+  /** While there is but one of them, nobody asks whose turn it is. */
+  #only: Group | undefined;
   readonly #ofProject = new Map<ProjectName, readonly Group[]>();
   readonly #turns = new FairQueue<Group>();
   /** How many groups that wait have which standing. */
@@ -154,8 +156,8 @@ export class Service {
 
   /** Takes out the line whose head is served next; `isShared`: another project waits at the same standing. */
   next(): { readonly line: Line; readonly job: MutableJob; readonly isShared: boolean } | undefined {
-    const best = this.#turns.first();
-    if (best === undefined) return undefined;
+    const best = this.#only ?? this.#turns.first();
+    if (best === undefined || best.lines.length === 0) return undefined;
     const isShared = (this.#rivals.get(best.standing) ?? 0) > 1;
     const line = best.lines.at(0) as Line;
     const job = headOf(line) as MutableJob;
@@ -170,6 +172,7 @@ export class Service {
   }
 
   #setTurn(owner: Group): void {
+    if (owner === this.#only) return;
     const head = owner.lines.length === 0 ? undefined : headOf(owner.lines.at(0) as Line);
     if (head === undefined) return this.#turns.remove(owner);
     const { project, standing: at } = owner;
@@ -183,11 +186,15 @@ export class Service {
     for (; job !== undefined && this.#leftOut.has(job.key); job = headOf(line)) this.advance(line, job);
     if (job === undefined || !this.#isAhead(job)) return;
     const at = standing(job, this.#nowMs);
-    const key = `${at} ${job.project}`;
-    let group = this.#groups.get(key);
+    const only = this.#only;
+    const isOnly = only?.standing === at && only.project === job.project;
+    const key = isOnly ? "" : `${at} ${job.project}`;
+    let group = isOnly ? only : this.#groups.get(key);
     if (group === undefined) {
       group = { standing: at, project: job.project, lines: new SortedList<Line>(orderOf) };
       this.#groups.set(key, group);
+      this.#only = this.#groups.size === 1 ? group : undefined;
+      if (only !== undefined) this.#setTurn(only);
       this.#ofProject.set(job.project, [...(this.#ofProject.get(job.project) ?? []), group]);
     }
     if (group.lines.length === 0) this.#count(group, 1);
