@@ -2,6 +2,7 @@
  * One container's cgroups from the agent's side: where they are, and what has to be done when a supervisor is no longer
  * there to do it.
  */
+import { readFileSync } from "node:fs";
 import { appendFile, readdir, readFile, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -71,7 +72,7 @@ export class ContainerCgroup {
     for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, 100)) {
       const members = await this.pids();
       if (members.length === 0) return true;
-      for (const pid of members) send(pid);
+      for (const pid of members) this.#send(pid);
       for (const place of this.#places) {
         /* Atomic, and it wins against a fork bomb; the loop around it serves kernels that lack the file. */
         if (place.version === 2) await tryWrite(join(place.path, "cgroup.kill"), "1");
@@ -86,6 +87,16 @@ export class ContainerCgroup {
       }
       if (performance.now() >= deadline) return false;
       await sleep(pauseMs);
+    }
+  }
+
+  /** Looks at who it is a moment before: the number may be another's by now. */
+  #send(pid: number): void {
+    try {
+      const places = readFileSync(`/proc/${pid}/cgroup`, "utf8").split("\n");
+      if (places.some((place) => `${place}/`.includes(`/${this.parent}/${this.#id}/`))) process.kill(pid, "SIGKILL");
+    } catch (cause) {
+      if (!hasCode(cause, "ENOENT", "ESRCH")) throw cause;
     }
   }
 
@@ -135,10 +146,12 @@ const tryWrite = async (path: string, text: string): Promise<void> => {
   }
 };
 
+/** v2 lists one that is released meanwhile as 0, which is how a process calls itself, and its whole group. */
 const pidsIn = async (path: string): Promise<number[]> =>
   ((await tryRead(join(path, "cgroup.procs"))) ?? "")
     .split("\n")
-    .flatMap((line) => (line === "" ? [] : [Number(line)]));
+    .map(Number)
+    .filter((pid) => pid > 0);
 
 /** Deepest first; none where there is nothing. */
 const treeBelow = async (path: string): Promise<string[]> => {
@@ -151,12 +164,4 @@ const treeBelow = async (path: string): Promise<string[]> => {
 const pidsOf = async ({ path, version }: { readonly path: string; readonly version: 1 | 2 }): Promise<number[]> => {
   const paths = version === 1 ? [path] : [path, ...(await treeBelow(path))];
   return (await Promise.all(paths.map(pidsIn))).flat();
-};
-
-const send = (pid: number): void => {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (cause) {
-    if (!hasCode(cause, "ESRCH")) throw cause;
-  }
 };

@@ -272,30 +272,39 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
   return 0;
 }
 
-/* Frozen processes cannot end, so their numbers stay theirs. Whoever got SIGKILL runs no further instruction. */
-static void kill_frozen(int dir)
+int cgroup_each_process(int dir, with_process *work, int argument)
 {
   char text[4096] = "";
   cleanup_close int procs = RETRY_INTR(openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC));
   int64_t pid = 0;
-  for (ssize_t size; procs >= 0 && (size = RETRY_INTR(read(procs, text, sizeof text))) > 0;) {
+  ssize_t size = procs < 0 ? -1 : 0;
+  while (procs >= 0 && (size = RETRY_INTR(read(procs, text, sizeof text))) > 0) {
     for (ssize_t i = 0; i < size; i++) {
       if (text[i] >= '0' && text[i] <= '9') {
-        pid = pid * 10 + (text[i] - '0');
+        pid = pid > INT32_MAX ? pid : pid * 10 + (text[i] - '0');
         continue;
       }
-      if (pid > 1 && pid <= INT32_MAX)
-        (void)kill((pid_t)pid, SIGKILL);
+      if (pid > 1 && pid <= INT32_MAX && work((pid_t)pid, argument) < 0)
+        return -1;
       pid = 0;
     }
   }
+  return size < 0 ? -1 : 0;
+}
+
+/* Frozen processes cannot end, so their numbers stay theirs. Whoever got SIGKILL runs no further instruction. */
+static int kill_one(pid_t pid, int ignored)
+{
+  (void)ignored;
+  (void)kill(pid, SIGKILL);
+  return 0;
 }
 
 static void thaw_dead(int dir)
 {
   char state[32];
   if (fd_read_at(dir, "freezer.state", state, sizeof state) > 0 && strncmp(state, "FROZEN", 6) == 0)
-    kill_frozen(dir);
+    (void)cgroup_each_process(dir, kill_one, 0);
   (void)fd_write_at(dir, "freezer.state", "THAWED");
 }
 

@@ -49,6 +49,10 @@ uint64_t cgroup_cpu_us(const struct cgroup *cgroup);
 uint64_t cgroup_peak_bytes(const struct cgroup *cgroup);
 /* Processes that the kernel killed because of the memory limit. */
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup);
+/* Each process that is listed in `dir`; -1 as soon as `work` says so, or when it cannot be read. Not 0, as v2 lists one that
+   is released meanwhile: who writes or kills that means itself. */
+typedef int with_process(pid_t pid, int argument);
+int cgroup_each_process(int dir, with_process *work, int argument);
 /* SIGKILL to every process in it, also when it is frozen. */
 void cgroup_kill(const struct cgroup *cgroup);
 /* True when all directories are gone. */

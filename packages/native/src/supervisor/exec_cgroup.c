@@ -30,25 +30,11 @@ static void name_of(uint32_t id, char name[32])
 }
 
 /* Who ends meanwhile, or is ending, needs no place. */
-static int move_all(int from, int into)
+static int move_one(pid_t pid, int into)
 {
-  char text[4096] = "";
   char word[16];
-  size_t length = 0;
-  cleanup_close int procs = RETRY_INTR(openat(from, "cgroup.procs", O_RDONLY | O_CLOEXEC));
-  ssize_t size = procs < 0 ? -1 : 0;
-  while (procs >= 0 && (size = RETRY_INTR(read(procs, text, sizeof text))) > 0) {
-    for (ssize_t i = 0; i < size; i++) {
-      if (text[i] != '\n' && length < sizeof word) {
-        word[length++] = text[i];
-        continue;
-      }
-      if (RETRY_INTR(write(into, word, length)) < 0 && errno != ESRCH)
-        return -1;
-      length = 0;
-    }
-  }
-  return size < 0 ? -1 : 0;
+  int length = snprintf(word, sizeof word, "%d", pid);
+  return RETRY_INTR(write(into, word, (size_t)length)) < 0 && errno != ESRCH ? -1 : 0;
 }
 
 /* A process whose main thread has ended is listed where that ended, wherever its other threads are. -1 with errno. */
@@ -69,7 +55,7 @@ static int split(struct cgroup *cgroup, const struct cgroup_place *place, bool m
   cleanup_close int into = RETRY_INTR(openat(place->dir, MAIN "/cgroup.procs", O_WRONLY | O_CLOEXEC));
   ssize_t left = 1;
   for (int pass = 0; pass < MOST_PASSES && left > 0; pass++) {
-    if (into < 0 || move_all(place->dir, into) < 0)
+    if (into < 0 || cgroup_each_process(place->dir, move_one, into) < 0)
       return err_sys(err, STAGE, "move the container's processes to " MAIN);
     left = threads_in(place->dir);
   }
