@@ -80,8 +80,8 @@ static int number_of(const char *name)
 /* A family that nobody uses is loaded into the kernel by whoever asks for it, and that is how most of them became known
    (AF_ALG, AF_RDS, AF_TIPC, AF_VSOCK, …). What stays is what programs in a container use, and AF_PACKET for those that
    were given the capability. The upper half of the argument is noise to the kernel: a compare sees it, so it is refused
-   as an unknown family. */
-static void deny_families(scmp_filter_ctx filter)
+   as an unknown family. A pair of sockets is as good a way to ask. */
+static void deny_families(scmp_filter_ctx filter, int call)
 {
   static const int known[] = { AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET };
   const uint32_t refuse = SCMP_ACT_ERRNO(EAFNOSUPPORT);
@@ -90,9 +90,9 @@ static void deny_families(scmp_filter_ctx filter)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
       usual = usual || known[i] == family;
     if (!usual)
-      must(seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family)), "socket");
+      must(seccomp_rule_add(filter, refuse, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family)), "socket");
   }
-  must(seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_PACKET)), "socket");
+  must(seccomp_rule_add(filter, refuse, call, 1, SCMP_A0(SCMP_CMP_GT, AF_PACKET)), "socket");
 }
 
 static void deny(scmp_filter_ctx filter, const char *const *names, size_t count)
@@ -153,7 +153,8 @@ static void make(const char *name, bool machine)
   must(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
                         SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, TIOCLINUX)),
        "ioctl TIOCLINUX");
-  deny_families(filter);
+  deny_families(filter, SCMP_SYS(socket));
+  deny_families(filter, SCMP_SYS(socketpair));
   print(filter, name);
   seccomp_release(filter);
 }

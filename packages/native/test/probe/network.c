@@ -29,7 +29,11 @@ static void probe_families(void)
       known = known || family == expected[i];
     for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
       attempt();
+      int pair[2];
       int fd = socket(family, kinds[i] | SOCK_CLOEXEC, 0);
+      if (!known && family != AF_PACKET &&
+          (socketpair(family, kinds[i] | SOCK_CLOEXEC, 0, pair) == 0 || errno != EAFNOSUPPORT))
+        finding("socket", "a pair of family %d, type %d", family, kinds[i]);
       if (fd >= 0 && !known)
         finding("socket", "family %d, type %d", family, kinds[i]);
       if (fd >= 0)

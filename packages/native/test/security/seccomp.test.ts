@@ -185,10 +185,12 @@ test("typing into a terminal: the upper half of an argument changes nothing", ()
 
 test("sockets: unix, IPv4, IPv6, netlink and packets; of no other family, AF_VSOCK and AF_ALG among them", () => {
   const usual = new Set([0, 1, 2, 10, 16, 17]);
-  for (let family = 0; family < 100; family += 1)
-    expect(verdict("socket", BigInt(family)), `family ${family}`).toBe(usual.has(family) ? ALLOW : EAFNOSUPPORT);
-  for (const family of [3n, 38n, 40n, 44n])
-    expect(verdict("socket", 0xdead_beef_0000_0000n | family), `family ${family} with noise`).toBe(EAFNOSUPPORT);
+  for (const call of ["socket", "socketpair"]) {
+    for (let family = 0; family < 100; family += 1)
+      expect(verdict(call, BigInt(family)), `${call} ${family}`).toBe(usual.has(family) ? ALLOW : EAFNOSUPPORT);
+    for (const family of [3n, 38n, 40n, 44n])
+      expect(verdict(call, 0xdead_beef_0000_0000n | family), `${call} ${family} with noise`).toBe(EAFNOSUPPORT);
+  }
 });
 
 test("calls of another ABI kill the process, each of them", () => {
