@@ -40,6 +40,19 @@ test("each has its own, also of what it copies up, moves and deletes", async () 
   }
 });
 
+test("so do files that are empty: a disk has only so many", async () => {
+  const script =
+    "mkdir /many; cd /many; seq 1 5000 | xargs -n 2000 touch 2>/dev/null; ls | wc -l; rm -r /many; touch /one && echo goes on";
+  const { stdout } = await host.sh(script, { diskBytes: 4 * MiB });
+  const [files, after] = stdout.trim().split("\n");
+  expect(after).toBe("goes on");
+  if (host.runtime.features().diskLimit !== null) expect(Number(files)).toBe(5_000);
+  else {
+    expect(Number(files)).toBeGreaterThan(4_000);
+    expect(Number(files)).toBeLessThan(4_096);
+  }
+});
+
 test("a limit that is none is refused by name", async () => {
   const result = await host.runtime.start(host.spec(["true"], { diskBytes: -1 }));
   expect(result).toMatchObject({ ok: false, error: { detail: expect.stringContaining("diskBytes") } });

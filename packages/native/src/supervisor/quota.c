@@ -25,6 +25,10 @@
 #define OURS 0x80000000u
 #define SPREAD UINT64_C(0x9e3779b1)
 #define BLOCK 1024u /* QIF_DQBLKSIZE */
+/* An empty file takes no block, and a disk (ext4) has as many as it was made with: one for 16 KiB, usually. So each may have
+   four times its share, and as many as a small distribution needs. */
+#define BYTES_PER_FILE 4096u
+#define LEAST_FILES UINT64_C(4096)
 
 static int join_project(int dir, uint32_t project, struct err *err)
 {
@@ -47,8 +51,10 @@ int quota_limit(const int *dirs, unsigned count, uint64_t bytes, struct err *err
   uint32_t project = OURS | (uint32_t)(inode ^ (inode >> 31) * SPREAD);
   if (project == UINT32_MAX) /* the only number that is none */
     project = OURS;
-  struct if_dqblk limits = { .dqb_bhardlimit = (bytes + BLOCK - 1) / BLOCK, .dqb_valid = QIF_BLIMITS };
+  const uint64_t files = bytes / BYTES_PER_FILE;
+  struct if_dqblk limits = { .dqb_bhardlimit = (bytes + BLOCK - 1) / BLOCK, .dqb_valid = QIF_BLIMITS | QIF_ILIMITS };
   limits.dqb_bsoftlimit = limits.dqb_bhardlimit;
+  limits.dqb_ihardlimit = limits.dqb_isoftlimit = files < LEAST_FILES ? LEAST_FILES : files;
   for (unsigned i = 0; i < count; i++)
     if (join_project(dirs[i], project, err) < 0)
       return -1;
