@@ -49,7 +49,7 @@ export const TIDY_EXCEPTIONS = [
   },
   {
     check: "clang-analyzer-cplusplus.NewDeleteLeaks",
-    files: /src\/addon\/start\.cc$/,
+    files: /src\/addon\/(start|tree)\.cc$/,
     why: "A Napi::AsyncWorker deletes itself when its work is done; the sanitized build counts leaks.",
   },
 ];

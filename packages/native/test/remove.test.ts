@@ -1,10 +1,10 @@
 /** Removal where the supervisor does not do its part: it stands still, or met a cgroup that was not its own. */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { existsSync, linkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { openRuntime, type Container, type Runtime } from "../lib/index.ts";
+import { openRuntime, removeTree, type Container, type Runtime } from "../lib/index.ts";
 import { eventually, layout, processExists, supervisorOf, testHost } from "./host.ts";
 import { basic } from "./resources/host.ts";
 
@@ -49,6 +49,21 @@ test("supervisors that stand still at their end do not keep this process from it
     expect(host.cgroupsOf(id)).toEqual([]);
   }
   for (const pid of supervisors) expect(processExists(pid)).toBe(false);
+});
+
+test("nor do directories with very many files, though all of them go", async () => {
+  const trees = [1, 2, 3, 4].map((n) => join(host.directory, `tree-${n}`));
+  for (const tree of trees) {
+    mkdirSync(join(tree, "deep/er"), { recursive: true });
+    writeFileSync(join(tree, "deep/er/file"), "");
+    for (let i = 0; i < 20_000; i += 1) linkSync(join(tree, "deep/er/file"), join(tree, `link-${i}`));
+  }
+  let settled = 0;
+  const removals = trees.map((tree) => removeTree(tree).finally(() => (settled += 1)));
+  for (let i = 0; i < 3; i += 1) await stat(host.directory);
+  expect(settled).toBe(0);
+  await Promise.all(removals);
+  for (const tree of trees) expect(existsSync(tree)).toBe(false);
 });
 
 test("a start that met a cgroup in use leaves none: the next one succeeds", async () => {

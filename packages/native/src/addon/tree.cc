@@ -1,5 +1,6 @@
 // Deletes a directory that a container wrote into: any names, any depth, symbolic links not followed. Depth costs
-// neither stack nor descriptors: what lies deeper than a few levels is first moved up, to the top.
+// neither stack nor descriptors: what lies deeper than a few levels is first moved up, to the top. Nor does size cost
+// anybody else a thread of the pool for long: after a moment the job goes to the end of the queue.
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -47,6 +48,10 @@ const dirent* next(DIR* dir) {
   }
 }
 
+constexpr int64_t kMomentUs = 20'000;
+// Of which a job deletes so many at least: each begins with reading the directory again.
+constexpr unsigned kLeast = 256;
+
 // So many directories are open at a time, one in the other.
 constexpr int kLevels = 8;
 
@@ -91,7 +96,11 @@ void remove_usual(int dir) {
 // Deletes one directory of `parent`, or whatever else is called so there.
 class Removal {
  public:
-  Removal(int parent, const std::string& name, Failure& failure) : parent_(parent), name_(name), failure_(failure) {}
+  Removal(int parent, const std::string& name, Failure& failure)
+      : parent_(parent), name_(name), failure_(failure), until_us_(now_us() + kMomentUs) {}
+
+  // Nothing went wrong, but there is more to do.
+  [[nodiscard]] bool is_unfinished() const { return unfinished_; }
 
   // `was_container`: what a container leaves.
   bool run(bool was_container) {
@@ -130,6 +139,10 @@ class Removal {
           errno = error;
           return failure_.fail("state.remove", child);
         }
+        if (++deleted_ >= kLeast && now_us() >= until_us_) {
+          unfinished_ = true;
+          return false;
+        }
       }
       if (errno != 0) return failure_.fail("state.remove", "read " + name);
     }
@@ -154,6 +167,9 @@ class Removal {
   int parent_;
   const std::string& name_;
   Failure& failure_;
+  int64_t until_us_;
+  bool unfinished_ = false;
+  unsigned deleted_ = 0;
   uint64_t counter_ = 0;
 };
 
@@ -198,7 +214,9 @@ class TreeWorker : public Napi::AsyncWorker {
   }
 
   void OnOK() override {
-    if (failure_.set())
+    if (is_unfinished_)
+      (new TreeWorker(*this))->Queue();
+    else if (failure_.set())
       deferred_.Resolve(failure_.to_object(Env()));
     else if (lock_.valid())
       deferred_.Resolve(Napi::Number::New(Env(), lock_.release()));
@@ -209,6 +227,14 @@ class TreeWorker : public Napi::AsyncWorker {
   }
 
  private:
+  // What is left of a removal, in the name of the same promise.
+  explicit TreeWorker(const TreeWorker& before)
+      : Napi::AsyncWorker(before.Env()),
+        deferred_(before.deferred_),
+        parent_(before.parent_),
+        name_(before.name_),
+        leaves_empty_(before.leaves_empty_) {}
+
   bool is_next() {
     const int64_t deadline = now_us() + patience_us_;
     if (supervisor_ > 0) {
@@ -249,8 +275,11 @@ class TreeWorker : public Napi::AsyncWorker {
       if (errno != ENOENT) (void)failure_.fail("state.remove", from_);
       return;
     }
-    is_left_ = leaves_empty_ && holds_nothing(parent_, name_);
-    if (!is_left_) (void)Removal(parent_, name_, failure_).run(!from_.empty());
+    is_left_ = leaves_empty_ && !from_.empty() && holds_nothing(parent_, name_);
+    if (is_left_) return;
+    Removal removal(parent_, name_, failure_);
+    (void)removal.run(!from_.empty());
+    is_unfinished_ = removal.is_unfinished();
   }
 
   Napi::Promise::Deferred deferred_;
@@ -264,6 +293,7 @@ class TreeWorker : public Napi::AsyncWorker {
   bool vouches_ = false;
   bool leaves_empty_ = false;
   bool is_left_ = false;
+  bool is_unfinished_ = false;
   Failure failure_;
 };
 
