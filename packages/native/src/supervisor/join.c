@@ -21,6 +21,7 @@
 #include "../../include/control.h"
 #include "fd.h"
 #include "fs.h"
+#include "userns.h"
 
 #define STAGE "namespaces"
 
@@ -96,6 +97,8 @@ long join_clone(const struct spec *spec, struct clone_args *args, struct err *er
   if (between == 0) {
     if (enter_all(spec, err) < 0)
       _exit(1);
+    if ((args->flags & CLONE_NEWUSER) != 0)
+      userns_pose();
     long pid = syscall(SYS_clone3, args, sizeof *args);
     if (pid == 0)
       return 0; /* a copy, not a loan: this process may return */

@@ -112,8 +112,14 @@ static int start_init(int stdin_fd, struct err *err)
     fd_close(&self.userns);
     born = false;
   }
-  if (!joins && !born)
+  if (!joins && !born) {
+    userns_pose();
     pid = syscall(SYS_clone3, &args, sizeof args);
+    int failure = errno;
+    if (pid != 0)
+      userns_unpose();
+    errno = failure;
+  }
   if (pid > 0 && (joins || born))
     pidfd = pidfd_open((pid_t)pid, 0);
   if (pid < 0) {

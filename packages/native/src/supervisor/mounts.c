@@ -23,6 +23,9 @@
 #include "prepared.h"
 #include "spec_check.h"
 
+/* All containers together have 3,072, unless the host says otherwise (kernel.pty.max, less its reserve). */
+#define MOST_TERMINALS "256"
+
 /* A top directory of the image for a kernel file system. A symbolic link there is refused, not followed. */
 static int kernel_target(int root, const char *name, const char *stage, struct err *err)
 {
@@ -90,7 +93,9 @@ static int new_for_mount(const struct spec *spec, const struct berth_mount *moun
     [BERTH_MOUNT_PROC] = "proc",     [BERTH_MOUNT_SYSFS] = "sysfs",    [BERTH_MOUNT_MQUEUE] = "mqueue",
     [BERTH_MOUNT_DEVPTS] = "devpts", [BERTH_MOUNT_CGROUP] = "cgroup2",
   };
-  static const struct fs_option pts_options[] = { { "ptmxmode", "0666" }, { "mode", "0620" }, { NULL, NULL } };
+  static const struct fs_option pts_options[] = {
+    { "ptmxmode", "0666" }, { "mode", "0620" }, { "max", MOST_TERMINALS }, { NULL, NULL }
+  };
   unsigned attributes = MOUNT_ATTR_NOSUID;
   /* devpts serves nothing but device nodes; what a program keeps in its own memory it may execute, unless asked. */
   if (mount->kind != BERTH_MOUNT_DEVPTS)
@@ -169,7 +174,7 @@ int mounts_below_dev(const struct spec *spec, int dev, struct err *err)
 {
   static const char stage[] = "mount.dev";
   static const struct fs_option pts_options[] = {
-    { "ptmxmode", "0666" }, { "mode", "0620" }, { "gid", "5" }, { NULL, NULL }
+    { "ptmxmode", "0666" }, { "mode", "0620" }, { "gid", "5" }, { "max", MOST_TERMINALS }, { NULL, NULL }
   };
   char size[32];
   (void)snprintf(size, sizeof size, "%" PRIu64, spec->header->shm_bytes);

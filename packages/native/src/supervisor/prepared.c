@@ -32,6 +32,7 @@
 #include "mask.h"
 #include "network.h"
 #include "rootfs.h"
+#include "userns.h"
 
 #define STAGE "namespaces"
 #define KINDS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -105,6 +106,7 @@ static _Noreturn void stem_main(int stage, pid_t supervisor)
   struct err ignored;
   uint64_t told;
   struct spec spec;
+  userns_pose();
   if (unshare(KINDS) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
       getppid() != supervisor || network_loopback(&ignored) < 0 || mount_stage(stage, &ignored) < 0 || tell(ready) < 0)
     _exit(1);

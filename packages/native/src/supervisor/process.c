@@ -43,8 +43,9 @@ static int raise_limits(const struct spec *spec, const struct berth_process *pro
   for (uint32_t i = 0; i < process->rlimits.count; i++) {
     const struct berth_rlimit *wanted = rlimit_at(spec, process, i);
     struct rlimit limit;
+    /* Whoever may not look may not raise it either; whether it must be is then seen inside. */
     if (prlimit(init, (int)wanted->resource, NULL, &limit) < 0)
-      return errno == ESRCH ? 0 : err_sys(err, "process.rlimit", "read limit %u", wanted->resource);
+      return errno == ESRCH || errno == EPERM ? 0 : err_sys(err, "process.rlimit", "read limit %u", wanted->resource);
     if (limit.rlim_max >= wanted->hard)
       continue;
     limit.rlim_max = wanted->hard;

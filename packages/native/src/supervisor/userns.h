@@ -7,6 +7,16 @@
 
 #include "err.h"
 
+/*
+ * What the kernel counts by user (inotify instances and watches, queued signals, bytes of message queues, processes) it also
+ * counts to whoever made the user namespace: were that the host's root, a container that takes all of it would leave nothing
+ * to others, nor to root's own programs. So each is made under an effective id of its own, which no process ever has
+ * otherwise. Where that is not possible it is made by root.
+ */
+void userns_pose(void);
+/* Root again. Who is born or unshares in between needs not call this. */
+void userns_unpose(void);
+
 /* Maps ids 0..65535 of process `pid`'s new user namespace to the host's `id_base`..; returns a descriptor of the
    namespace, which id-mapped mounts need, or -1. */
 int userns_map(pid_t pid, uint32_t id_base, struct err *err);
