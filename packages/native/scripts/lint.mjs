@@ -57,7 +57,11 @@ const joined = ({ name, files }) => {
   let text = "";
   for (const file of files) {
     const off = TIDY_EXCEPTIONS.filter((one) => one.files?.test(file)).map((one) => one.check);
-    const [begin, end] = ["BEGIN", "END"].map((edge) => off.map((check) => `// NOLINT${edge}(${check})\n`).join(""));
+    const begin = off.map((check) => `// NOLINTBEGIN(${check})\n`).join("");
+    const end = off
+      .map((check) => `// NOLINTEND(${check})\n`)
+      .reverse()
+      .join("");
     text += begin;
     starts.push({ file, line: text.split("\n").length });
     text += `${readFileSync(join(root, file), "utf8")}\n${end}`;
