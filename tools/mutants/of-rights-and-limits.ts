@@ -79,7 +79,12 @@ export const ofRightsAndLimits: readonly Mutant[] = [
   {
     rule: 25,
     without: "the list of socket families",
-    edits: [filter("  deny_families(filter);\n", "  (void)deny_families;\n")],
+    edits: [
+      filter(
+        "  deny_families(filter, SCMP_SYS(socket));\n  deny_families(filter, SCMP_SYS(socketpair));\n",
+        "  (void)deny_families;\n",
+      ),
+    ],
     file: "security/seccomp.test.ts",
     test: "sockets: unix, IPv4, IPv6, netlink and packets; of no other family, AF_VSOCK and AF_ALG among them",
   },
