@@ -56,10 +56,7 @@ static struct err failure;
 
 void hand_over_ahead(void)
 {
-  ahead = rootfs_give_dev(prepared.dev, self.spec.header->id_base, &failure) < 0 ||
-                  rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, self.userns, &failure) < 0
-              ? FAILED
-              : MADE;
+  ahead = rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, self.userns, &failure) < 0 ? FAILED : MADE;
 }
 
 void hand_over_forget(void)

@@ -200,6 +200,9 @@ int prepared_conceive(const struct init_context *context, const struct clone_arg
   for (unsigned i = 0; i < 3; i++)
     birth->stdio[i] = context->stdio[i];
   (void)err_set(&birth->err, ECHILD, STAGE, "the process on standby was killed");
+  /* Before init is there: one with a mount of its own on /dev/mqueue takes this one away, and both are the same queues. */
+  if (rootfs_give_dev(prepared.dev, context->spec->header->id_base, err) < 0)
+    return -1;
   return tell(go) < 0 ? err_sys(err, STAGE, "wake the process on standby") : 0;
 }
 
