@@ -103,12 +103,16 @@ export const explainGang = (
   const holds = gangHolds(state, job).length;
   if (holds >= needed) return undefined;
   const ready = readyOf(job, nowMs);
+  const promised = serving?.promised ?? [];
   // What is promised to it stands in nobody's way but that of others.
-  const own = (serving?.promised ?? []).filter((kept) => kept.job === job);
-  const able = withoutPromises(tentative, own, () => roomFor(state, tentative, job, needed, ready));
-  // Room for none: what stands against one of them says more. Members that are not back yet: room for all is not enough.
+  const own = promised.filter((kept) => kept.job === job);
+  let able = withoutPromises(tentative, own, () => roomFor(state, tentative, job, needed, ready));
+  // Members that are not back yet: room for all is not enough.
   const wanting = Math.min(ready.length, slotsOf(job) + job.stranded.size);
   const isReady = holds === 0 && job.reserved.size === 0 && wanting >= needed;
+  // Room for none, or for all but for what others were promised: what stands against one of them says more.
+  if (isReady && able === 0)
+    able = withoutPromises(tentative, promised, () => roomFor(state, tentative, job, needed, ready));
   if (isReady && (able === 0 || able === needed)) return undefined;
   const hold = { kind: "gang", needed, able: Math.min(able, wanting) } as const;
   return heldBy(subject, hold);
@@ -163,7 +167,12 @@ export const keptFrom = (
 ): KeptFor[] =>
   promised
     .filter(({ slot }) => job.hostId === undefined || state.index.idOf(slot) === job.hostId)
-    .filter((kept) => kept.job.spec !== job.spec && mayBackfill(state, kept, job, nowMs) === "kept")
+    .filter((kept) => {
+      if (kept.job.spec === job.spec) return false;
+      const verdict = mayBackfill(state, kept, job, nowMs);
+      // What mounts volumes runs beside no promise, and waits until nobody else is to have the room.
+      return verdict === "kept" || (verdict === "may" && mountsVolumes(job.spec));
+    })
     .map(({ slot, job: { key: keptFor }, atMs }) => {
       const untilMs = atMs < SOME_DAY ? atMs : null;
       return { hostId: state.index.idOf(slot), reason: "kept", keptFor, untilMs };
