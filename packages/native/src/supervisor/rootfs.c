@@ -25,37 +25,24 @@
 #define STAGE_DEV "rootfs.dev"
 #define STAGE_BIND "mount.bind"
 
-/* What a container writes, and where overlayfs prepares it. */
-struct upper {
-  int dir, work;
-};
-
-static void upper_close(struct upper *upper)
-{
-  fd_close(&upper->dir);
-  fd_close(&upper->work);
-}
-
-static int upper_open(const struct spec *spec, int state_dir, const char *name, struct err *err)
+static int upper_create(const struct spec *spec, int state_dir, struct err *err)
 {
   uid_t owner = spec->header->id_base;
-  if (mkdirat(state_dir, name, 0755) < 0 && errno != EEXIST)
-    return err_sys(err, STAGE_OVERLAY, "mkdir %s", name);
-  cleanup_close int dir = openat(state_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (dir < 0 || fchown(dir, owner, owner) < 0)
-    return err_sys(err, STAGE_OVERLAY, "%s %s", dir < 0 ? "open" : "chown", name);
-  return fd_take(&dir);
-}
-
-static int upper_create(const struct spec *spec, int state_dir, struct upper *upper, struct err *err)
-{
-  if ((upper->dir = upper_open(spec, state_dir, "upper", err)) < 0 ||
-      (upper->work = upper_open(spec, state_dir, "work", err)) < 0)
-    return -1;
+  const char *const names[] = { "upper", "work" };
+  for (unsigned i = 0; i < 2; i++) {
+    if (mkdirat(state_dir, names[i], 0755) < 0 && errno != EEXIST)
+      return err_sys(err, STAGE_OVERLAY, "mkdir %s", names[i]);
+    if (fchownat(state_dir, names[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
+      return err_sys(err, STAGE_OVERLAY, "chown %s", names[i]);
+  }
   if (spec->header->disk_mib == 0)
     return 0;
   /* Overlayfs moves files from one to the other, which does not go between projects. */
-  return quota_limit((const int[]){ upper->dir, upper->work }, 2, (uint64_t)spec->header->disk_mib << 20, err);
+  cleanup_close int upper = openat(state_dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  cleanup_close int work = openat(state_dir, "work", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (upper < 0 || work < 0)
+    return err_sys(err, STAGE_OVERLAY, "open upper and work");
+  return quota_limit((const int[]){ upper, work }, 2, (uint64_t)spec->header->disk_mib << 20, err);
 }
 
 /* `userns` -1: ids stay what they are. */
@@ -100,45 +87,16 @@ static int option(int fs, const char *key, const char *value, struct err *err)
   return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? overlay_refused(fs, key, err) : 0;
 }
 
-static int give(int fs, const char *key, int fd, struct err *err)
+/* One by one: Linux 6.7 and newer. */
+static int lower_each(int fs, const int *layers, unsigned count, struct err *err)
 {
-  return fsconfig(fs, FSCONFIG_SET_FD, key, NULL, fd) < 0 ? overlay_refused(fs, key, err) : 0;
-}
-
-static int overlay_open(struct err *err)
-{
-  cleanup_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
-  if (fs < 0)
-    return err_sys(err, STAGE_OVERLAY, "fsopen overlay");
-  return option(fs, "source", "overlay", err) < 0 ? -1 : fd_take(&fs);
-}
-
-static int overlay_finish(int fs, struct err *err)
-{
-  /* Both would let what a container writes steer later lookups in the layers (overlayfs.rst). */
-  if (option(fs, "redirect_dir", "nofollow", err) < 0 || option(fs, "metacopy", "off", err) < 0)
-    return -1;
-  /* The upper directory dies with the container: waiting for the disk on its behalf serves nobody. */
-  if (fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
-    return err_sys(err, STAGE_OVERLAY, "volatile");
-  if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-    return overlay_refused(fs, "mount", err);
-  int mounted = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV);
-  return mounted < 0 ? err_sys(err, STAGE_OVERLAY, "fsmount") : mounted;
-}
-
-/* All as descriptors, no path is looked up twice: Linux 6.15 and newer, which take detached layers as well. */
-static int overlay_mount(const int *layers, unsigned count, const struct upper *upper, struct err *err)
-{
-  cleanup_close int fs = overlay_open(err);
-  if (fs < 0)
-    return -1;
-  for (unsigned i = 0; i < count; i++)
-    if (give(fs, "lowerdir+", layers[i], err) < 0)
-      return -1;
-  if (give(fs, "upperdir", upper->dir, err) < 0 || give(fs, "workdir", upper->work, err) < 0)
-    return -1;
-  return overlay_finish(fs, err);
+  char path[64];
+  for (unsigned i = 0; i < count; i++) {
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", layers[i]);
+    if (fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0) < 0)
+      return err_sys(err, STAGE_OVERLAY, "layer %u of %u", i + 1, count);
+  }
+  return 0;
 }
 
 /* As a list, which may have 255 bytes: short names relative to /proc/self/fd make room for every layer a spec may have.
@@ -158,12 +116,19 @@ static int lower_list(int fs, const int *layers, unsigned count, struct err *err
   return option(fs, "lowerdir", list, err);
 }
 
-/* The same through /proc: by names that say which descriptor. */
-static int overlay_mount_by_name(const int *layers, unsigned count, int state_dir, struct err *err)
+/*
+ * Layers are given as descriptors through /proc: no path is looked up twice. The upper directory, too, although Linux 6.15
+ * takes it as a descriptor: the container's mountinfo would then show where on the host it is. -1 with `err`.
+ */
+static int overlay_mount(const int *layers, unsigned count, bool as_list, int state_dir, struct err *err)
 {
   char path[64];
-  cleanup_close int fs = overlay_open(err);
-  if (fs < 0 || lower_list(fs, layers, count, err) < 0)
+  cleanup_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+  if (fs < 0)
+    return err_sys(err, STAGE_OVERLAY, "fsopen overlay");
+  if (option(fs, "source", "overlay", err) < 0)
+    return -1;
+  if ((as_list ? lower_list(fs, layers, count, err) : lower_each(fs, layers, count, err)) < 0)
     return -1;
   (void)snprintf(path, sizeof path, "/proc/self/fd/%d/upper", state_dir);
   if (option(fs, "upperdir", path, err) < 0)
@@ -171,7 +136,18 @@ static int overlay_mount_by_name(const int *layers, unsigned count, int state_di
   (void)snprintf(path, sizeof path, "/proc/self/fd/%d/work", state_dir);
   if (option(fs, "workdir", path, err) < 0)
     return -1;
-  return overlay_finish(fs, err);
+  /* Both would let what a container writes steer later lookups in the layers (overlayfs.rst). */
+  if (option(fs, "redirect_dir", "nofollow", err) < 0 || option(fs, "metacopy", "off", err) < 0)
+    return -1;
+  /* The upper directory dies with the container: waiting for the disk on its behalf serves nobody. */
+  if (fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
+    return err_sys(err, STAGE_OVERLAY, "volatile");
+  if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    return overlay_refused(fs, "mount", err);
+  int mounted = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV);
+  if (mounted < 0)
+    return err_sys(err, STAGE_OVERLAY, "fsmount");
+  return mounted;
 }
 
 /* The same directory by its path, as the current mount namespace sees it. */
@@ -219,7 +195,7 @@ static int overlay_mount_attached(const int *layers, unsigned count, int state_d
       /* The upper directory must be reached through this namespace as well. */
       cleanup_close int here = reopen_by_path(state_dir, err);
       if (here >= 0)
-        mounted = overlay_mount_by_name(layers, count, here, err);
+        mounted = overlay_mount(layers, count, true, here, err);
     }
   }
   if (setns(home, CLONE_NEWNS) < 0) {
@@ -240,8 +216,7 @@ static int root_prepare(const struct spec *spec, int state_dir, int userns, stru
   unsigned count = 0;
   int mounted = -1;
   int mapped_by = (spec->header->flags & BERTH_SPEC_SHIFTED_LAYERS) != 0 ? -1 : userns;
-  __attribute__((cleanup(upper_close))) struct upper upper = { -1, -1 };
-  if (upper_create(spec, state_dir, &upper, err) < 0)
+  if (upper_create(spec, state_dir, err) < 0)
     return -1;
   while (count < spec->header->layers.count) {
     const char *path = spec_string(spec, spec->header->layers, count);
@@ -252,7 +227,7 @@ static int root_prepare(const struct spec *spec, int state_dir, int userns, stru
   }
   if (count == spec->header->layers.count)
     mounted = (spec->header->flags & BERTH_SPEC_ATTACH_LAYERS) != 0 ? overlay_mount_attached(layers, count, state_dir, err)
-                                                                     : overlay_mount(layers, count, &upper, err);
+                                                                     : overlay_mount(layers, count, false, state_dir, err);
   for (unsigned i = 0; i < count; i++)
     (void)close(layers[i]);
   return mounted;
