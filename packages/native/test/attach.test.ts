@@ -183,7 +183,7 @@ describe("a terminal", () => {
   test("has job control: ^C ends what runs in the foreground, ^Z stops it, and the shell goes on", async () => {
     const { container, attachment, seen } = await shell();
     attachment.stdin.write("sleep 1000\n");
-    const sleeping = (): boolean => childrenOf(container.pid ?? 0).some((pid) => statusField(pid, "Name") === "sleep");
+    const sleeping = (): boolean => childrenOf(container.pid ?? 0).some((pid) => nameOf(pid) === "sleep");
     await eventually(sleeping);
     attachment.stdin.write("\u0003");
     await eventually(() => !sleeping());
@@ -235,6 +235,15 @@ describe("a terminal", () => {
     await finish(container);
   });
 });
+
+/** Undefined of one that has ended since it was listed. */
+const nameOf = (pid: number): string | undefined => {
+  try {
+    return statusField(pid, "Name");
+  } catch {
+    return undefined;
+  }
+};
 
 const childrenOf = (pid: number): number[] =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
