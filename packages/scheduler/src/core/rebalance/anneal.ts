@@ -7,8 +7,8 @@
  * Requests differ by powers of ten, and what a move costs with them. So at each temperature mostly those are tried whose moves
  * cost about as much: larger ones would never move, smaller ones are not settled yet. Swaps prefer partners of nearly the same size.
  *
- * First hosts may be booked above what they have, for a price (see Arrangement); what that leaves above is sent home
- * (`repair`), and from there on no move does it. The best arrangement is always one that keeps every rule.
+ * In the first half hosts may be booked above what they have, for a price that rises (see Arrangement); what that leaves above is
+ * sent home (`repair`), and from there on no move does it. The best arrangement is always one that keeps every rule.
  */
 import { arrange, FORBIDDEN, type Arrangement } from "./arrangement.ts";
 import { worthOf, type Reassignment } from "./reassignment.ts";
@@ -38,22 +38,19 @@ const HELD_HOME_SHARE = 0.5;
 const ANY_SHARE = 0.1;
 /** The sizes that are tried, in temperatures, and at least so much of all items. */
 const [SMALL, LARGE, LEAST_SPAN] = [1 / 50, 300, 0.05];
+/** Of all tries, those with overload allowed; what is left of it then is sent home, warm enough that all else makes room again. */
+const LOOSE_UNTIL = 0.5;
 /**
- * Of all tries, those with overload allowed, and its price, so many times what the same amount above comfort costs. It rises, so
- * that little is left to be sent home: that tears up more than it mends.
+ * The price of overload, so many times what the same amount above comfort costs. It begins low, so that large items still change
+ * places when those that lie there have settled, and rises until little is left to be sent home: that tears up more than it mends.
  */
-const LOOSE_UNTIL = 0.65;
-const [OVERLOAD_PRICE, PRICE_GROWTH] = [20, 50];
-const QUENCH_FROM = 0.97;
+const [OVERLOAD_PRICE, PRICE_GROWTH] = [5, 100];
+/** Of the hottest, what it cools to, evenly by the logarithm, before only what costs less is made. */
+const [COLDEST, QUENCH_FROM] = [7e-5, 0.97];
 const SAMPLES = 2_000;
 
-/** As shares of the hottest, ends of the loose and of the strict part. */
-export const coolingAt = (hot: number, done: number): number => {
-  if (done < LOOSE_UNTIL) return hot * 1e-3 ** (done / LOOSE_UNTIL);
-  if (done >= QUENCH_FROM) return 0;
-  const part = (done - LOOSE_UNTIL) / (QUENCH_FROM - LOOSE_UNTIL);
-  return hot * 2e-2 * 5e-5 ** part;
-};
+const coolingAt = (hot: number, done: number): number =>
+  done < QUENCH_FROM ? hot * COLDEST ** (done / QUENCH_FROM) : 0;
 
 /** What all of an item is worth in the dimension in which it is largest. */
 const sizesOf = (problem: Reassignment): Float64Array => {

@@ -142,7 +142,11 @@ describe("an arrangement", () => {
       fc.property(problems, fc.integer({ min: 1, max: 1_000 }), (problem, seed) => {
         const run = () => {
           const search = anneal(problem, seed);
-          for (let at = 0; at < 20; at += 1) search.run(200, at / 20);
+          for (let at = 0; at < 20; at += 1) {
+            search.run(200, at / 20);
+            // Whoever stops it has an arrangement that keeps the rules, also while overload is allowed.
+            expect(brokenRule(problem, search.best().hostOf)).toBeUndefined();
+          }
           return search;
         };
         const search = run();
@@ -156,5 +160,24 @@ describe("an arrangement", () => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  test("two of a group that differ change places, where its rules let neither move alone", () => {
+    const problem: Reassignment = {
+      ...{ dimensions: 1, hosts: 2, items: 2, groups: 1, maxMoves: 2, openWeight: 0, groupMoveWeight: 3 },
+      ...{ capacity: Float64Array.of(10, 10), comfort: Float64Array.of(2, 8), loadWeight: Float64Array.of(10) },
+      ...{ held: new Uint8Array(1), request: Float64Array.of(6, 2), first: Int32Array.of(0, 1) },
+      ...{ fixed: new Uint8Array(2), groupOf: new Int32Array(2), mostPerHost: Int32Array.of(1), allowed: null },
+      ...{ domainOf: Int32Array.of(0, 1), leastDomains: Int32Array.of(2), zoneOf: Int32Array.of(0, 1), needs: [[]] },
+      ...{ balances: [], moveCost: Float64Array.of(1, 1), pathCost: null },
+    };
+    const arrangement = arrange(problem, problem.first);
+    expect(arrangement.shiftCost(0, 1)).toBe(FORBIDDEN);
+    expect(arrangement.swapCost(0, 1)).toBe(-40 + 1 + 1 + 2 * 3);
+    const search = anneal(problem, 1);
+    for (let at = 0; at < 20; at += 1) search.run(200, at / 20);
+    expect([...search.best().hostOf]).toEqual([1, 0]);
+    // Neither goes where the group may not be, not even in exchange.
+    expect(arrange({ ...problem, allowed: Uint8Array.of(1, 0) }, problem.first).swapCost(0, 1)).toBe(FORBIDDEN);
   });
 });

@@ -32,7 +32,7 @@ export interface Arrangement {
    */
   readonly shiftCost: (item: number, host: number, most?: number) => number;
   readonly shift: (item: number, host: number) => void;
-  /** Change of cost by exchanging the places of two items of different hosts. Items of one group are never exchanged. */
+  /** Change of cost by exchanging the places of two items of different hosts. Whatever rules groups have, exchanges within one keep them. */
   readonly swapCost: (one: number, other: number, most?: number) => number;
   readonly swap: (one: number, other: number) => void;
   /** Whether the rules about groups let the item go there. */
@@ -236,16 +236,28 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
     recount(to);
   };
 
+  /** Whether two items of a group may exchange their hosts: how many it has where stays as it is. */
+  const groupExchanges = (group: number, one: number, other: number): boolean => {
+    const [here, there] = [group * hosts + one, group * hosts + other];
+    if (allowed !== null && (allowed[here] === 0 || allowed[there] === 0)) return false;
+    const most = mostPerHost[group] as number;
+    return (onHost[here] as number) <= most && (onHost[there] as number) <= most;
+  };
+
   const areRelated = (one: number, other: number): boolean =>
     (needs[one] as readonly number[]).includes(other) || (needs[other] as readonly number[]).includes(one);
 
   const swapCost = (one: number, other: number, most = Infinity): number => {
     const [from, to] = [hostOf[one] as number, hostOf[other] as number];
     const [group, group2] = [groupOf[one] as number, groupOf[other] as number];
-    if (from === to || group === group2 || fixed[one] === 1 || fixed[other] === 1) return FORBIDDEN;
+    if (from === to || fixed[one] === 1 || fixed[other] === 1) return FORBIDDEN;
     if (overloadPrice === Infinity && (!fits(to, one, other) || !fits(from, other, one))) return FORBIDDEN;
-    if (!groupAgrees(group, from, to) || !groupAgrees(group2, to, from)) return FORBIDDEN;
-    if (zoneOf[from] !== zoneOf[to] && areRelated(group, group2)) return FORBIDDEN;
+    if (group === group2) {
+      if (!groupExchanges(group, from, to)) return FORBIDDEN;
+    } else {
+      if (!groupAgrees(group, from, to) || !groupAgrees(group2, to, from)) return FORBIDDEN;
+      if (zoneOf[from] !== zoneOf[to] && areRelated(group, group2)) return FORBIDDEN;
+    }
     const [moved, moved2] = [movedBy(one, from, to), movedBy(other, to, from)];
     if (moves + moved + moved2 > maxMoves && moved + moved2 > 0) return FORBIDDEN;
     let cost = wayCost(one, from, to) + wayCost(other, to, from);
@@ -263,8 +275,11 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
     cost += costWith(to, other, one) - (costs[to] as number);
     if ((moved !== 0 || moved2 !== 0) && groupMoveWeight > 0) {
       const [was, was2] = [movedOf[group] as number, movedOf[group2] as number];
-      const rest = (movedGroups[mostMoved] as number) - (was === mostMoved ? 1 : 0) - (was2 === mostMoved ? 1 : 0);
-      const peak = Math.max(was + moved, was2 + moved2, rest > 0 ? mostMoved : mostMoved - 1);
+      const isOne = group === group2;
+      const rest =
+        (movedGroups[mostMoved] as number) - (was === mostMoved ? 1 : 0) - (!isOne && was2 === mostMoved ? 1 : 0);
+      const next = rest > 0 ? mostMoved : mostMoved - (isOne && movedGroups[mostMoved - 1] === 0 ? 2 : 1);
+      const peak = isOne ? Math.max(was + moved + moved2, next) : Math.max(was + moved, was2 + moved2, next);
       cost += groupMoveWeight * (peak - mostMoved);
     }
     return cost;
