@@ -100,24 +100,19 @@ export const openBlobs = async (directory: string): Promise<Blobs> => {
     const file = await open(part, at > 0 ? "r+" : "w", 0o600);
     try {
       /* All of it may be here, of a life that ended before it was named: a registry refuses to send the rest of that (416). */
-      if (at < descriptor.size) {
-        const { body, restarted } = await source(at, signal);
-        if (restarted) {
-          at = 0;
-          sum = createHash("sha256");
+      const { body, restarted } = at < descriptor.size ? await source(at, signal) : { body: [], restarted: false };
+      if (restarted) {
+        at = 0;
+        sum = createHash("sha256");
+      }
+      for await (const bytes of body) {
+        if (at + bytes.length > descriptor.size) {
+          throw new RegistryFailure(`${descriptor.digest} is larger than the ${descriptor.size} bytes promised`, false);
         }
-        for await (const bytes of body) {
-          if (at + bytes.length > descriptor.size) {
-            throw new RegistryFailure(
-              `${descriptor.digest} is larger than the ${descriptor.size} bytes promised`,
-              false,
-            );
-          }
-          sum.update(bytes);
-          await writeAll(file, bytes, at);
-          at += bytes.length;
-          progress(at);
-        }
+        sum.update(bytes);
+        await writeAll(file, bytes, at);
+        at += bytes.length;
+        progress(at);
       }
       if (at < descriptor.size) {
         throw new RegistryFailure(`${descriptor.digest} ended after ${at} of ${descriptor.size} bytes`, true);
