@@ -35,9 +35,8 @@ import { createHostEnds, NO_END, type Alignments } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
 import { soonness, type ImageNeed } from "./image-start.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
-import { againstPlace, evenness, sightOf, type PlaceSight } from "./place-check.ts";
-import { rulesAgainst } from "./rules-against.ts";
-import { againstHost, failing, type RuleRejection } from "./rule-check.ts";
+import { againstPlace, countAgainstPlace, evenness, sightOf, type PlaceSight } from "./place-check.ts";
+import { againstHost, countAgainstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
 import { BASE, padded, STRIDE, type Vector } from "./vector.ts";
@@ -328,7 +327,9 @@ export const createHostIndex = (
     refusals,
     rulesAgainst: (slot, requestClass) => {
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
-      return check === null ? 0 : rulesAgainst(check, counts, slot, lookups[slot] as Lookup);
+      if (check === null) return 0;
+      const byHost = countAgainstHost(check, counts, slot, lookups[slot] as Lookup);
+      return byHost + countAgainstPlace(check, sightOf(check, counts), slot);
     },
     setMix: (mix, by) => {
       if (mix.version === mixVersion) return;

@@ -76,25 +76,29 @@ export const sightOf = (check: RuleCheck, counts: GroupCounts): PlaceSight => {
   return sight;
 };
 
+const isUneven = (maxSkew: number | null, { counts, least }: PlaceSight["spread"][number], value: number): boolean =>
+  maxSkew !== null && (value < 0 || (counts[value] as number) + 1 - least > maxSkew);
+
+const hasSome = (counts: Int32Array | undefined, value: number): boolean =>
+  counts !== undefined && value >= 0 && (counts[value] as number) > 0;
+
+const hasNone = (counts: Int32Array | null | undefined, value: number): boolean =>
+  counts !== null && counts !== undefined && (value < 0 || counts[value] === 0);
+
 /** Which rule stands against the values that begin at `from`: a position in spread, apart and together, one after the other. */
 const firstAgainst = (rules: Rules, sight: PlaceSight, values: Int32Array, from: number): number => {
   const { spread, apart, together } = sight;
   for (let at = 0; at < spread.length; at += 1) {
     const { place, maxSkew } = rules.spread[at] as Rules["spread"][number];
-    if (maxSkew === null) continue;
-    const { counts, least } = spread[at] as PlaceSight["spread"][number];
-    const value = values[from + place] as number;
-    if (value < 0 || (counts[value] as number) + 1 - least > maxSkew) return at;
+    if (isUneven(maxSkew, spread[at] as PlaceSight["spread"][number], values[from + place] as number)) return at;
   }
   for (let at = 0; at < apart.length; at += 1) {
-    const value = values[from + (rules.apart[at] as Rules["apart"][number]).place] as number;
-    if (value >= 0 && ((apart[at] as Int32Array)[value] as number) > 0) return spread.length + at;
+    const { place } = rules.apart[at] as Rules["apart"][number];
+    if (hasSome(apart[at], values[from + place] as number)) return spread.length + at;
   }
   for (let at = 0; at < together.length; at += 1) {
-    const counts = together[at];
-    if (counts === null || counts === undefined) continue;
-    const value = values[from + (rules.together[at] as Rules["together"][number]).place] as number;
-    if (value < 0 || counts[value] === 0) return spread.length + apart.length + at;
+    const { place } = rules.together[at] as Rules["together"][number];
+    if (hasNone(together[at], values[from + place] as number)) return spread.length + apart.length + at;
   }
   return -1;
 };
@@ -169,6 +173,19 @@ export const againstPlace = (
   }
   const { place, rule } = rules.together[behind - rules.apart.length] as Rules["together"][number];
   return { reason: "together", rule, actual: `${nameAt(place)} has none` };
+};
+
+/** How many rules stand against the place of this host at once. */
+export const countAgainstPlace = (check: RuleCheck, sight: PlaceSight, slot: number): number => {
+  const { apart, spread, together } = check.rules;
+  const values = valuesOf(check, slot);
+  const valueAt = ({ place }: { readonly place: number }): number => values[place] as number;
+  return (
+    spread.filter((rule, at) => isUneven(rule.maxSkew, sight.spread[at] as PlaceSight["spread"][number], valueAt(rule)))
+      .length +
+    apart.filter((rule, at) => hasSome(sight.apart[at], valueAt(rule))).length +
+    together.filter((rule, at) => hasNone(sight.together[at], valueAt(rule))).length
+  );
 };
 
 /** What evenness adds to a score: for each soft spread its weight where the fewest are, less where there are more. */

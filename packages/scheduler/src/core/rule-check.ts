@@ -97,19 +97,22 @@ export const hostSightOf = ({ rules }: RuleCheck, counts: GroupCounts): HostSigh
 /** Whether it matters what stands on a host. */
 export const asksOfOthers = ({ rules }: RuleCheck): boolean => rules.hostLimits.length + rules.hostTogether.length > 0;
 
+const isFull = ({ limit }: Rules["hostLimits"][number], hosts: HostCounts | undefined, slot: number): boolean =>
+  (hosts?.get(slot) ?? 0) >= limit;
+
+const hasNone = (hosts: HostCounts | null | undefined, slot: number): boolean =>
+  hosts !== null && hosts !== undefined && hosts.get(slot) === 0;
+
 type Against = Rules["hostLimits"][number] | Rules["hostTogether"][number];
 
 /** The rule about others that stands against this host. */
 export const againstOthers = ({ rules }: RuleCheck, sight: HostSight, slot: number): Against | undefined => {
   for (let at = 0; at < sight.limits.length; at += 1) {
     const limit = rules.hostLimits[at] as Rules["hostLimits"][number];
-    if ((sight.limits[at]?.get(slot) ?? 0) >= limit.limit) return limit;
+    if (isFull(limit, sight.limits[at], slot)) return limit;
   }
   for (let at = 0; at < sight.together.length; at += 1) {
-    const hosts = sight.together[at];
-    if (hosts !== null && hosts !== undefined && hosts.get(slot) === 0) {
-      return rules.hostTogether[at] as Rules["hostTogether"][number];
-    }
+    if (hasNone(sight.together[at], slot)) return rules.hostTogether[at] as Rules["hostTogether"][number];
   }
   return undefined;
 };
@@ -139,6 +142,17 @@ export const againstHost = (
   check.allowed[slot] === 0
     ? { reason: "constraint", rule: "" }
     : againstOthers(check, hostSightOf(check, counts), slot);
+
+/** How many rules stand against this host by itself: for whoever says which of them alone it would take to give up. */
+export const countAgainstHost = (check: RuleCheck, counts: GroupCounts, slot: number, lookup: Lookup): number => {
+  const { hostLimits, require } = check.rules;
+  const { limits, together } = hostSightOf(check, counts);
+  return (
+    require.filter(({ expression }) => !holds(expression, lookup)).length +
+    hostLimits.filter((limit, at) => isFull(limit, limits[at], slot)).length +
+    together.filter((hosts) => hasNone(hosts, slot)).length
+  );
+};
 
 /** The rule that `againstHost` found, and what the host has instead, in words. */
 export const failing = (
