@@ -14,7 +14,7 @@ import type { HostId, JobKey, LogRecord } from "@berth/schema";
 import { DRAINED_BY } from "./daemons.ts";
 import { mayStop } from "./disruption.ts";
 import { withoutHosts } from "./granted.ts";
-import { placeTask } from "./place-task.ts";
+import { placeTask, wantingOf } from "./place-task.ts";
 import { inside, type ClusterState, type MutableHost, type MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 
@@ -50,9 +50,7 @@ const leave = (
       if (pending + starting + stopping > 0) continue;
       // At the deadline it has to leave all the same.
       if (mayStop(job) < 1) continue;
-      const { requestClass, spec } = job;
-      const wanting = { spec, requestClass, index, previous: id };
-      if (placeTask(state, tentative, wanting, "place").chosen === undefined) continue;
+      if (placeTask(state, tentative, wantingOf(job, index, id), "place").chosen === undefined) continue;
       moving.add(job.key);
     }
     records.push({ kind: "allocation_stop", id, reason: REASON });

@@ -1,7 +1,7 @@
 /** What draining a host would do, tried on a copy of the state: where each of its tasks would go as things are now. */
 import type { DrainPlan, HostId } from "@berth/schema";
 import { close, copyOf, lastingOn } from "./hypothesis.ts";
-import { placeTask } from "./place-task.ts";
+import { placeTask, wantingOf } from "./place-task.ts";
 import type { ClusterState } from "./state.ts";
 import { tentatively } from "./tentative.ts";
 
@@ -20,9 +20,7 @@ export const drainPlan = (state: ClusterState, hostId: HostId, deadlineMs: numbe
       const task = { allocation: id, project, job: name, index };
       if (job.spec.kind === "daemon") return [{ ...task, kind: "stop", to: null }];
       if (job.spec.kind === "batch" && deadlineMs > 0) return [{ ...task, kind: "finish", to: null }];
-      const { requestClass, spec } = job;
-      const wanting = { spec, requestClass, index, previous: id };
-      const { chosen } = placeTask(copy, tentative, wanting, "place");
+      const { chosen } = placeTask(copy, tentative, wantingOf(job, index, id), "place");
       return [{ ...task, kind: chosen === undefined ? "wait" : "move", to: chosen?.hostId ?? null }];
     }),
   );

@@ -111,7 +111,7 @@ export const explainGang = (
   const wanting = Math.min(ready.length, slotsOf(job) + job.stranded.size);
   const isReady = holds === 0 && job.reserved.size === 0 && wanting >= needed;
   // Room for none, or for all but for what others were promised: what stands against one of them says more.
-  if (isReady && able === 0)
+  if (isReady && able === 0 && promised.length > own.length)
     able = withoutPromises(tentative, promised, () => roomFor(state, tentative, job, needed, ready));
   if (isReady && (able === 0 || able === needed)) return undefined;
   const hold = { kind: "gang", needed, able: Math.min(able, wanting) } as const;

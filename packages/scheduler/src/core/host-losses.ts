@@ -2,7 +2,7 @@
 import { taskName, type HostLosses } from "@berth/schema";
 import { explainRequest } from "./explain.ts";
 import { close, copyOf, lastingOn, reopen } from "./hypothesis.ts";
-import { placeTask } from "./place-task.ts";
+import { placeTask, wantingOf } from "./place-task.ts";
 import type { ClusterState, MutableHost, MutableState } from "./state.ts";
 import { tentatively } from "./tentative.ts";
 
@@ -18,7 +18,7 @@ const lossOf = (copy: MutableState, host: MutableHost): HostLoss => {
     for (const { id, key, project, job: name, index } of lasting) {
       const job = copy.jobs.get(key);
       if (job === undefined) continue;
-      const wanting = { spec: job.spec, requestClass: job.requestClass, index, previous: id };
+      const wanting = wantingOf(job, index, id);
       if (placeTask(copy, tentative, wanting, "place").chosen !== undefined) continue;
       stranded += 1;
       sentence ??= explainRequest(copy, tentative, wanting, `${project}/${taskName(name, index)}`, "look").sentence;

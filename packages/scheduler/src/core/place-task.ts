@@ -19,12 +19,13 @@ export interface Wanting {
   readonly previous?: AllocationId | null | undefined;
 }
 
-export const wantingOf = (job: MutableJob, index: number): Wanting => ({
+/** `previous`: when it is not the one that the task has now. */
+export const wantingOf = (job: MutableJob, index: number, previous = job.tasks[index]?.active): Wanting => ({
   spec: job.spec,
   requestClass: job.requestClass,
   index,
   hostId: ownHost(job, index),
-  previous: job.tasks[index]?.active,
+  previous,
 });
 
 /** Where each task of its job may go is a question of its own: its volumes are there, or it belongs there. */

@@ -130,11 +130,14 @@ const harmOf = (state: MutableState, { key }: MutableAllocation): number => {
 const byHarm = (a: MutableAllocation, b: MutableAllocation): number =>
   priorityOf(a.spec) - priorityOf(b.spec) || b.placedAtMs - a.placedAtMs || (a.id < b.id ? 1 : -1);
 
+/** Less important, and nobody has stopped it yet. */
+const isLesser = ({ desired, id, spec }: MutableAllocation, level: number, { ids }: Taken): boolean =>
+  desired !== "stop" && priorityOf(spec) <= level && !ids.has(id);
+
 const evictable = (state: MutableState, slot: number, level: number, taken: Taken): MutableAllocation[] => {
   const found: MutableAllocation[] = [];
   for (const one of allocationsOn(state, state.index.idOf(slot))) {
-    if (one.desired === "stop" || priorityOf(one.spec) > level) continue;
-    if (!taken.ids.has(one.id) && !taken.gangs.has(one.key)) found.push(one);
+    if (isLesser(one, level, taken) && !taken.gangs.has(one.key)) found.push(one);
   }
   return found.sort(byHarm);
 };
@@ -236,8 +239,7 @@ const barredBy = (
     const from = slot * STRIDE;
     for (let at = 0; at < width; at += 1) room[at] = (free[from + at] as number) + (going[from + at] as number);
     for (const one of allocationsOn(state, state.index.idOf(slot))) {
-      if (one.desired === "stop" || priorityOf(one.spec) > level || taken.ids.has(one.id)) continue;
-      if (mayGo(one)) addRow(room, 0, one.requestClass.request, 1, width);
+      if (isLesser(one, level, taken) && mayGo(one)) addRow(room, 0, one.requestClass.request, 1, width);
     }
     return firstShort(room, 0, request.subarray(0, width)) >= 0;
   };

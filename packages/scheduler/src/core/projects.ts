@@ -50,20 +50,18 @@ const notFound = (name: ProjectName): Result<never, Problem> =>
 
 /** What a record says of a project, its beginning aside. */
 type Said = Pick<ProjectRecord, "description" | "weight" | "quota" | "unconfinedSeccomp">;
-const said = ({ description, weight, quota, unconfinedSeccomp }: Said): Said => ({
-  ...{ description, weight, quota },
-  ...(unconfinedSeccomp === true && { unconfinedSeccomp }),
+/** A right is absent where there is none, as in records of versions that knew none. */
+const said = (of: Omit<Said, "unconfinedSeccomp"> & { readonly unconfinedSeccomp?: boolean | undefined }): Said => ({
+  ...{ description: of.description, weight: of.weight, quota: of.quota },
+  ...(of.unconfinedSeccomp === true && { unconfinedSeccomp: true }),
 });
-/** Absent where there is no such right, as in records of versions that knew none. */
-const right = (has: boolean | undefined): Pick<ProjectRecord, "unconfinedSeccomp"> =>
-  has === true ? { unconfinedSeccomp: true } : {};
 
 export const decideProject = (state: ClusterState, request: ProjectRequest, by: string): Decided => {
   const { name, description = "", weight = DEFAULT_WEIGHT, unconfinedSeccomp } = request;
   const quota = changeQuota({}, request.quota ?? {});
   if (!quota.ok) return invalid(quota.error);
   const known = state.projects.get(name);
-  const made: Said = { description, weight, quota: quota.value, ...right(unconfinedSeccomp) };
+  const made = said({ description, weight, quota: quota.value, unconfinedSeccomp });
   if (known !== undefined) {
     // Said twice by a follower whose answer was lost.
     if (known.createdBy === by && sameValue(said(known), made)) return ok([]);
@@ -90,7 +88,7 @@ export const decideProjectChange = (
   if (!quota.ok) return invalid(quota.error);
   const { description = known.description, weight = known.weight } = change;
   const mayBeUnconfined = change.unconfinedSeccomp ?? known.unconfinedSeccomp === true;
-  const made: Said = { description, weight, quota: quota.value, ...right(mayBeUnconfined) };
+  const made = said({ description, weight, quota: quota.value, unconfinedSeccomp: mayBeUnconfined });
   if (sameValue(said(known), made)) return ok([]);
   // Without it, whatever of them is started again would be more than the project may.
   const needs = mayBeUnconfined

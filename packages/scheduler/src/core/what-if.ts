@@ -22,7 +22,7 @@ import { explainRequest, explainTask } from "./explain.ts";
 import type { Explained } from "./sentences.ts";
 import { close, copyOf, lastingOn, suppose } from "./hypothesis.ts";
 import { refreshQueue, refreshWanting } from "./fold-tasks.ts";
-import { placeTask, type Wanting } from "./place-task.ts";
+import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { AllocationRecord, ClusterState, MutableHost, MutableJob, MutableState } from "./state.ts";
@@ -143,10 +143,6 @@ const createBlockedClasses = (copy: MutableState, tentative: Tentative) => {
     },
   };
 };
-
-const wantingOf = ({ spec, requestClass }: MutableJob, index: number, previous: AllocationId | null): Wanting => ({
-  ...{ spec, requestClass, index, previous },
-});
 
 const answer = (
   copy: MutableState,
