@@ -25,6 +25,7 @@ import { givenTwice, wronglyGiven } from "./devices.ts";
 import { wronglyNumbered } from "./ports.ts";
 import { overQuota, type Held } from "./quotas.ts";
 import { createRulesCheck } from "./rules.ts";
+import { createSeenHosts } from "./seen-hosts.ts";
 import { createVolumeCheck } from "./volume-check.ts";
 
 export interface Checker {
@@ -38,8 +39,9 @@ export const createChecker = (): Checker => {
   const hosts = new Map<string, CheckedHost>();
   const allocations = new Map<string, CheckedAllocation>();
   const volumes = createVolumeCheck();
-  const daemons = createDaemonCheck();
-  const rules = createRulesCheck();
+  const seen = createSeenHosts();
+  const daemons = createDaemonCheck(seen);
+  const rules = createRulesCheck(seen);
   const kept = new Map<string, Kept>();
   const quotas = new Map<string, Quota>();
   let epoch = 0;
@@ -280,7 +282,7 @@ export const createChecker = (): Checker => {
   };
 
   const checkRecord = (record: LogRecord): string[] => {
-    daemons.saw(record);
+    seen.saw(record);
     rules.saw(record, (key) => jobs.get(key)?.spec);
     switch (record.kind) {
       case "project_created":

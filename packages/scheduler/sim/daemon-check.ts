@@ -2,19 +2,12 @@
  * What the checker knows of daemons, by itself: on which hosts one may stand, that none stands twice on one, and, once
  * nothing is left to plan, that every host that should have one has a task for it, of which `why` says what it waits for.
  */
-import type { HostId, JobSpec, LogRecord, Placement, PortRange } from "@berth/schema";
+import type { JobSpec, Placement } from "@berth/schema";
 import { why, type ClusterState } from "../src/core/index.ts";
 import { ENDED, type CheckedAllocation } from "./checked.ts";
-
-interface Seen {
-  zone: string | null;
-  ports: PortRange | null;
-  duty: "open" | "closed" | "emptied" | "empty";
-  silent: boolean;
-}
+import type { SeenHost, SeenHosts } from "./seen-hosts.ts";
 
 export interface DaemonCheck {
-  readonly saw: (record: LogRecord) => void;
   readonly placed: (placement: Placement, spec: JobSpec, all: Iterable<CheckedAllocation>) => string[];
   readonly missing: (state: ClusterState, nowMs: number) => string[];
 }
@@ -22,34 +15,14 @@ export interface DaemonCheck {
 /** The only rule that simulated daemons have. */
 export const ZONE_RULE = 'host.labels.zone == "a"';
 
-export const createDaemonCheck = (): DaemonCheck => {
-  const hosts = new Map<HostId, Seen>();
-  const fits = ({ ports: range, zone }: Seen, { placement, ports = [] }: JobSpec): boolean =>
-    zone !== null &&
+export const createDaemonCheck = ({ hosts }: SeenHosts): DaemonCheck => {
+  const fits = ({ isKnown, ports: range, zone }: SeenHost, { placement, ports = [] }: JobSpec): boolean =>
+    isKnown &&
     (placement?.require?.includes(ZONE_RULE) !== true || zone === "a") &&
     !ports.some(({ port }) => port !== null && range !== null && range.first <= port && port <= range.last);
-  const takes = ({ duty, silent }: Seen): boolean => !silent && (duty === "open" || duty === "closed");
-
-  const saw = (record: LogRecord): void => {
-    if (record.kind === "host_enrolled")
-      hosts.set(record.hostId, { zone: null, ports: null, duty: "open", silent: false });
-    const host = "hostId" in record && record.hostId !== null ? hosts.get(record.hostId) : undefined;
-    if (host === undefined || !("hostId" in record) || record.hostId === null) return;
-    if (record.kind === "host_registered") {
-      host.zone = record.inventory.labels?.["zone"] ?? "";
-      host.ports = record.capacity.ports ?? null;
-    }
-    if (record.kind === "host_uncordoned") host.duty = "open";
-    if (record.kind === "host_draining") host.duty = "emptied";
-    if (record.kind === "host_cordoned")
-      host.duty = host.duty === "emptied" && record.by === "drain" ? "empty" : "closed";
-    if (record.kind === "host_removed") hosts.delete(record.hostId);
-    if (record.kind === "host_ready") host.silent = false;
-    if (record.kind === "host_disconnected" || record.kind === "host_lost") host.silent = true;
-  };
+  const takes = ({ duty, silent }: SeenHost): boolean => !silent && (duty === "open" || duty === "closed");
 
   return {
-    saw,
     placed: (placement, spec, all) => {
       const name = `${placement.project}/${placement.job}[${placement.index}]`;
       const host = hosts.get(placement.hostId);

@@ -1,7 +1,8 @@
 /** Rules of placement of simulated jobs, and what the checker knows of them, by itself: it counts who stands where anew each time. */
-import type { JobSpec, LogRecord, Placement, PlacementRules } from "@berth/schema";
+import type { HostId, JobSpec, LogRecord, Placement, PlacementRules } from "@berth/schema";
 import { ENDED, type CheckedAllocation } from "./checked.ts";
 import type { Random } from "./random.ts";
+import type { SeenHosts } from "./seen-hosts.ts";
 
 const ZONE = "host.labels.zone";
 
@@ -33,14 +34,6 @@ export const withRules = (spec: JobSpec, { below, chance, pick }: Random): JobSp
   return { ...spec, placement };
 };
 
-interface Seen {
-  zone: string | null;
-  open: boolean;
-  silent: boolean;
-  /** It has said what it is. */
-  isKnown: boolean;
-}
-
 const meets = (zone: string | null, { require = [] }: PlacementRules): boolean =>
   require.every((rule) => REQUIRED[rule]?.(zone) === true);
 
@@ -58,38 +51,22 @@ export interface RulesCheck {
 /** What counts: whose it is, where, and whether it stands there or has its room kept. */
 interface Standing {
   readonly spec: JobSpec;
-  readonly hostId: string;
+  readonly hostId: HostId;
   readonly isKept: boolean;
 }
 
-export const createRulesCheck = (): RulesCheck => {
-  const hosts = new Map<string, Seen>();
+export const createRulesCheck = ({ hosts }: SeenHosts): RulesCheck => {
   /** Room that is kept, by task; some of it may have been given up. */
   const kept = new Map<string, Standing>();
 
   const saw: RulesCheck["saw"] = (record, specOf) => {
-    if (record.kind === "room_reserved") {
-      const { hostId, index, job, project } = record;
-      const spec = specOf(`${project}/${job}`);
-      if (spec !== undefined) kept.set(`${project}/${job}[${index}]`, { spec, hostId, isKept: true });
-    }
-    if (!("hostId" in record) || record.hostId === null) return;
-    if (record.kind === "host_enrolled")
-      hosts.set(record.hostId, { zone: null, open: true, silent: false, isKnown: false });
-    if (record.kind === "host_removed") hosts.delete(record.hostId);
-    const host = hosts.get(record.hostId);
-    if (host === undefined) return;
-    if (record.kind === "host_registered") {
-      host.zone = record.inventory.labels?.["zone"] ?? null;
-      host.isKnown = true;
-    }
-    if (record.kind === "host_uncordoned") host.open = true;
-    if (record.kind === "host_draining" || record.kind === "host_cordoned") host.open = false;
-    if (record.kind === "host_ready") host.silent = false;
-    if (record.kind === "host_disconnected" || record.kind === "host_lost") host.silent = true;
+    if (record.kind !== "room_reserved") return;
+    const { hostId, index, job, project } = record;
+    const spec = specOf(`${project}/${job}`);
+    if (spec !== undefined) kept.set(`${project}/${job}[${index}]`, { spec, hostId, isKept: true });
   };
 
-  const placeOf = (hostId: string, by: string): string | null =>
+  const placeOf = (hostId: HostId, by: string): string | null =>
     by === "host" ? hostId : (hosts.get(hostId)?.zone ?? null);
 
   const placed: RulesCheck["placed"] = (placement, spec, all) => {
@@ -126,9 +103,9 @@ export const createRulesCheck = (): RulesCheck => {
     for (const { by, maxSkew } of rules.spread ?? []) {
       if (maxSkew === undefined) continue;
       const places = new Set<string>();
-      for (const [id, { isKnown, open, silent, zone }] of hosts) {
+      for (const [id, { duty, isKnown, silent, zone }] of hosts) {
         const place = placeOf(id, by);
-        if (isKnown && open && !silent && place !== null && meets(zone, rules)) places.add(place);
+        if (isKnown && duty === "open" && !silent && place !== null && meets(zone, rules)) places.add(place);
       }
       const here = there(at(ofJob, by)) + 1;
       const counts = [...places].map((place) => ofJob.filter((one) => placeOf(one.hostId, by) === place).length);
