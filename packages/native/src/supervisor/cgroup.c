@@ -63,7 +63,7 @@ static int create_one(struct cgroup_place *place, const struct spec *spec, uint3
   /* A directory left by an interrupted start is empty and can go; one that is in use cannot be removed. */
   if (mkdir(path, 0755) < 0 && (errno != EEXIST || rmdir(path) < 0 || mkdir(path, 0755) < 0))
     return err_sys(err, STAGE_CREATE, "%.200s", path);
-  place->dir = RETRY_INTR(openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  place->dir = RETRY_INTR(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (place->dir < 0) {
     int saved = errno;
     (void)rmdir(path);

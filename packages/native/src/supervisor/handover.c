@@ -1,7 +1,6 @@
 #include "handover.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -87,9 +86,8 @@ int hand_over(struct err *err)
   fd_close(&self.userns);
   if (made < 0)
     return -1;
-  self.null = openat(rootfs.fds[ROOTFS_DEV], "null", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-  if (self.null < 0)
-    return err_sys(err, "stdio", "open /dev/null");
+  if ((self.null = rootfs_open_null(&rootfs, err)) < 0)
+    return -1;
   int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
   rootfs_close(&rootfs);
   /* EPIPE: init failed earlier and has said why. */

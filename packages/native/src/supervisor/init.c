@@ -84,14 +84,6 @@ int init_enter_workdir(const char *path, struct err *err)
   return 0;
 }
 
-/* Its own: flags of an open file are common to all who have it, and the supervisor throws output away into its own. Nor is
-   the host's for a stranger to watch, inotify(7). */
-static int open_null(int dev, struct err *err)
-{
-  int null = openat(dev, "null", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-  return null < 0 ? err_sys(err, "stdio", "open /dev/null") : null;
-}
-
 /* The supervisor gets both ends: with one of its own open, the other end never looks hung up to it. */
 static int make_terminal(const struct init_context *context, int stdio[3], struct err *err)
 {
@@ -126,7 +118,7 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
   const bool networked = spec_section(context->spec, BERTH_SECTION_NETWORK) != NULL;
   if (privileges_become_root(err) < 0 || (networked && network_allow_ping(err) < 0))
     return -1;
-  if (stdio[0] == STDIN_FILENO && (stdio[0] = open_null(rootfs->fds[ROOTFS_DEV], err)) < 0)
+  if (stdio[0] == STDIN_FILENO && (stdio[0] = rootfs_open_null(rootfs, err)) < 0)
     return -1;
   /* Message queues, and with them /dev/mqueue, belong to whoever makes their namespace: the container's root. */
   if (unshare((int)(CLONE_NEWIPC & ~(join_kinds(context->spec) | context->prepared))) < 0)

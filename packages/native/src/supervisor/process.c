@@ -59,7 +59,7 @@ int process_mounts(pid_t pid)
 {
   char path[40];
   (void)snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
-  return RETRY_INTR(openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+  return RETRY_INTR(open(path, O_RDONLY | O_CLOEXEC));
 }
 
 int process_grant(const struct spec *spec, pid_t init, struct err *err)

@@ -288,6 +288,12 @@ int rootfs_give_dev(int dev, uid_t owner, struct err *err)
   return failed;
 }
 
+int rootfs_open_null(const struct rootfs *rootfs, struct err *err)
+{
+  int null = openat(rootfs->fds[ROOTFS_DEV], "null", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  return null < 0 ? err_sys(err, "stdio", "open /dev/null") : null;
+}
+
 static int dev_prepare(const struct spec *spec, struct err *err)
 {
   bool given = prepared.dev >= 0;

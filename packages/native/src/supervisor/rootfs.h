@@ -24,6 +24,9 @@ int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir
 int rootfs_make_dev(struct err *err);
 /* To the container's root, all of it, as the owner of a user namespace expects; also what is mounted on its directories. */
 int rootfs_give_dev(int dev, uid_t owner, struct err *err);
+/* The null device of the container, for its programs: flags of an open file are common to all who have it, and the
+   supervisor throws output away into its own. Nor is the host's for a stranger to watch, inotify(7). */
+int rootfs_open_null(const struct rootfs *rootfs, struct err *err);
 void rootfs_close(struct rootfs *rootfs);
 /* After that: it can be prepared once more. Overlayfs refuses what a volatile mount was made of before. */
 void rootfs_undo(int state_dir);

@@ -44,7 +44,7 @@ int userns_map(pid_t pid, uint32_t id_base, struct err *err)
 {
   char text[64];
   (void)snprintf(text, sizeof text, "/proc/%d", pid);
-  cleanup_close int process = RETRY_INTR(openat(AT_FDCWD, text, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  cleanup_close int process = RETRY_INTR(open(text, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (process < 0)
     return err_sys(err, "userns.map", "%s", text);
   (void)snprintf(text, sizeof text, "0 %u %u\n", id_base, BERTH_ID_COUNT);
