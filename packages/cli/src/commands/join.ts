@@ -13,7 +13,7 @@ import { findMembership, joinCluster, type Membership } from "../manager/join.ts
 import { acquireLock } from "../manager/lock.ts";
 import { requireRoot } from "../manager/preflight.ts";
 import { openRecords } from "../manager/records.ts";
-import { furtherFlags, localHostId } from "../manager/shares.ts";
+import { furtherFlags, localHostId, permissionFlags } from "../manager/shares.ts";
 import { hasSystemd, installUnit, renderUnit, UNIT } from "../manager/systemd.ts";
 import { collectHostPath, networkOption, unconfinedOption, withExamples, type Register } from "./verb.ts";
 
@@ -131,13 +131,12 @@ const belongsElsewhere = (known: Membership, dataDir: string): Failure =>
 
 const agentArguments = (
   { directory }: Membership,
-  { label = [], hostPath = [], unconfinedSeccomp = false, network = {} }: JoinOptions,
+  { label = [], hostPath: hostPaths = [], unconfinedSeccomp = false, network = {} }: JoinOptions,
 ): string[] => [
   agentScript(),
   ...["--joined", directory],
   ...label.flatMap((label) => ["--label", label]),
-  ...hostPath.flatMap((path) => ["--host-path", path]),
-  ...(unconfinedSeccomp ? ["--unconfined-seccomp"] : []),
+  ...permissionFlags({ hostPaths, unconfinedSeccomp }),
   ...furtherFlags(network),
 ];
 

@@ -19,7 +19,7 @@ import { writeWhole } from "./files.ts";
 import { inNamespace, makeNetwork } from "./network.ts";
 import type { NetworkPlan } from "./network-plan.ts";
 import type { Records } from "./records.ts";
-import { furtherFlags, planHosts, type HostPlan } from "./shares.ts";
+import { furtherFlags, permissionFlags, planHosts, type HostPlan, type Permissions } from "./shares.ts";
 
 const decodeEnrolled = decoder(EnrolledSchema);
 
@@ -31,7 +31,7 @@ const REGISTER_STEP_MS = 200;
 const AGENT_GRACE_MS = 15_000;
 const SCHEDULER_GRACE_MS = 25_000;
 
-export interface ClusterOptions {
+export interface ClusterOptions extends Permissions {
   readonly dataDir: string;
   readonly apiHost: string;
   readonly apiPort: number;
@@ -40,9 +40,6 @@ export interface ClusterOptions {
   readonly listen: { readonly host: string; readonly port: number } | undefined;
   /** Undefined: one host that is the whole machine. */
   readonly hosts: number | undefined;
-  /** What of this machine jobs may mount, as the agent's flag says it. */
-  readonly hostPaths: readonly string[];
-  readonly unconfinedSeccomp: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly records: Records;
 }
@@ -267,8 +264,7 @@ const startAgent = async (options: ClusterOptions, start: AgentStart, events: Cl
     ...["--id-base", String(plan.idBase), "--id-count", String(plan.idCount)],
     ...shareFlags(plan.share),
     ...furtherFlags(plan.further),
-    ...options.hostPaths.flatMap((path) => ["--host-path", path]),
-    ...(options.unconfinedSeccomp ? ["--unconfined-seccomp"] : []),
+    ...permissionFlags(options),
     "--exit-with-parent",
   ];
   const inside = network?.hosts.find((host) => host.id === plan.id);

@@ -54,6 +54,19 @@ const shareOf = (all: Resources, hosts: number): Resources => ({
 const furtherOf = (all: Readonly<Record<string, number>>, hosts: number): Readonly<Record<string, number>> =>
   Object.fromEntries(Object.entries(all).map(([name, amount]) => [name, Math.floor(amount / hosts)]));
 
-/** As the agent reads them. */
+/** What the operator lets jobs do on a machine. */
+export interface Permissions {
+  /** What of it jobs may mount, as the agent's flag says it. */
+  readonly hostPaths: readonly string[];
+  /** Whether jobs of projects that may do without the filter of system calls run there. */
+  readonly unconfinedSeccomp: boolean;
+}
+
+/** As the agent reads them, as are these. */
+export const permissionFlags = ({ hostPaths, unconfinedSeccomp }: Permissions): string[] => [
+  ...hostPaths.flatMap((path) => ["--host-path", path]),
+  ...(unconfinedSeccomp ? ["--unconfined-seccomp"] : []),
+];
+
 export const furtherFlags = (further: Readonly<Record<string, number>>): string[] =>
   Object.entries(further).flatMap(([name, amount]) => ["--resource", `${name}=${amount}`]);
