@@ -128,7 +128,8 @@ const leave = async (path: string): Promise<boolean> => {
   if (members.length !== 1 || members[0] !== `${process.pid}`) return false;
   const leaf = join(path, "berth-agent");
   await mkdir(leaf, { recursive: true });
-  await writeCgroupFile(join(leaf, "cgroup.procs"), `${process.pid}`);
+  /* 0 is whoever writes it, with all its threads. */
+  await writeCgroupFile(join(leaf, "cgroup.procs"), "0");
   return true;
 };
 

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "exec.h"
 #include "fd.h"
+#include "supervisor.h"
 
 #define STAGE "cgroup.create"
 #define MAIN "berth-main"
@@ -29,12 +32,37 @@ static void name_of(uint32_t id, char name[32])
   (void)snprintf(name, 32, LEAF "%u", id);
 }
 
-/* Who ends meanwhile, or is ending, needs no place. */
+/* Who ends meanwhile, or is ending, needs no place; and whoever has the number by now is not ours to move. */
 static int move_one(pid_t pid, int into)
 {
   char word[16];
   int length = snprintf(word, sizeof word, "%d", pid);
-  return RETRY_INTR(write(into, word, (size_t)length)) < 0 && errno != ESRCH ? -1 : 0;
+  return RETRY_INTR(write(into, word, (size_t)length)) < 0 && errno != ESRCH && errno != EACCES ? -1 : 0;
+}
+
+/*
+ * A number that was listed can be another process's when it is written. So the file is opened by an id that may write to
+ * nothing but what the container's own processes are moved between: the kernel asks for the rights of whoever opened it
+ * (Linux 5.16), on whatever lies above both the place of the very process it found and its new one.
+ */
+static int open_for_own(const struct cgroup_place *place, uid_t owner, struct err *err)
+{
+  if (fchownat(place->dir, "cgroup.procs", owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 ||
+      fchownat(place->dir, MAIN "/cgroup.procs", owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0)
+    return err_sys(err, STAGE, "cgroup.procs of the container");
+  /* With the id go the capabilities that would open everything. */
+  (void)syscall(SYS_setfsuid, owner);
+  int into = RETRY_INTR(openat(place->dir, MAIN "/cgroup.procs", O_WRONLY | O_CLOEXEC));
+  int failure = errno;
+  (void)syscall(SYS_setfsuid, 0);
+  errno = failure;
+  return into < 0 ? err_sys(err, STAGE, "open cgroup.procs of " MAIN) : into;
+}
+
+static void close_for_own(const struct cgroup_place *place)
+{
+  (void)fchownat(place->dir, "cgroup.procs", 0, (gid_t)-1, AT_SYMLINK_NOFOLLOW);
+  (void)fchownat(place->dir, MAIN "/cgroup.procs", 0, (gid_t)-1, AT_SYMLINK_NOFOLLOW);
 }
 
 /* A process whose main thread has ended is listed where that ended, wherever its other threads are. -1 with errno. */
@@ -52,13 +80,20 @@ static int split(struct cgroup *cgroup, const struct cgroup_place *place, bool m
     return 0;
   if (mkdirat(place->dir, MAIN, 0755) < 0 && errno != EEXIST)
     return err_sys(err, STAGE, "mkdir " MAIN);
-  cleanup_close int into = RETRY_INTR(openat(place->dir, MAIN "/cgroup.procs", O_WRONLY | O_CLOEXEC));
+  cleanup_close int into = open_for_own(place, self.id_base, err);
   ssize_t left = 1;
-  for (int pass = 0; pass < MOST_PASSES && left > 0; pass++) {
-    if (into < 0 || cgroup_each_process(place->dir, move_one, into) < 0)
-      return err_sys(err, STAGE, "move the container's processes to " MAIN);
+  int moved = into;
+  for (int pass = 0; moved >= 0 && pass < MOST_PASSES && left > 0; pass++) {
+    moved = cgroup_each_process(place->dir, move_one, into);
     left = threads_in(place->dir);
   }
+  int failure = errno;
+  close_for_own(place);
+  errno = failure;
+  if (into < 0)
+    return -1;
+  if (moved < 0)
+    return err_sys(err, STAGE, "move the container's processes to " MAIN);
   if (left < 0)
     return err_sys(err, STAGE, "read cgroup.threads of the container");
   if (left > 0)

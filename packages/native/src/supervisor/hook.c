@@ -153,10 +153,12 @@ static void on_end(struct source *source, uint32_t events)
   int status = 0;
   (void)source;
   (void)events;
-  if (RETRY_INTR(waitpid(run.pid, &status, WNOHANG)) <= 0)
+  siginfo_t info = { .si_pid = 0 };
+  if (RETRY_INTR(waitid(P_PID, (id_t)run.pid, &info, WEXITED | WNOHANG | WNOWAIT)) < 0 || info.si_pid == 0)
     return;
-  /* What it left behind in its group goes with it. */
+  /* What it left behind in its group goes with it; for as long as it was not reaped, that number is no other's. */
   (void)kill(-run.pid, SIGKILL);
+  (void)RETRY_INTR(waitpid(run.pid, &status, 0));
   loop_close(&run.ended);
   loop_close(&run.timer);
   ssize_t length = read(run.said, said, sizeof said - 1);
