@@ -97,6 +97,16 @@ export const createRulesCheck = ({ hosts }: SeenHosts): RulesCheck => {
       wrong.push(`beside ${there(at(ofJob, "host"))} of its job`);
     for (const { group, by = "host" } of rules.apart ?? [])
       if (there(at(ofGroup(group), by)) > 0) wrong.push(`by ${by} where there is one of ${group}`);
+    for (const { isKept, hostId: there, spec: its } of standing) {
+      if (isKept || its.project !== project) continue;
+      for (const { group, by = "host" } of its.placement?.apart ?? [])
+        if (
+          rules.groups?.includes(group) === true &&
+          placeOf(there, by) !== null &&
+          placeOf(there, by) === placeOf(hostId, by)
+        )
+          wrong.push(`by ${by} where ${its.name} keeps apart from ${group}`);
+    }
     for (const { group, by = "host" } of rules.together ?? [])
       if (there(ofGroup(group)) > 0 && at(ofGroup(group), by).length === 0)
         wrong.push(`by ${by} where there is none of ${group}`);

@@ -49,7 +49,7 @@ export const PlacementRulesSchema = Type.Object(
     apart: Type.Optional(
       Type.Array(Type.Object({ group, by: Type.Optional(by) }, strict), {
         maxItems: 8,
-        description: "never where a task of that group is",
+        description: "never where a task of that group is, and none of that group where a task of this job is",
       }),
     ),
     together: Type.Optional(

@@ -36,13 +36,16 @@ export const sleep = (
   state: MutableState,
   tentative: Tentative,
   taken: Serving["taken"],
-  { hostId, index, spec }: Wanting,
+  { hostId, index, requestClass, spec }: Wanting,
   daemon: Daemon,
 ): void => {
   const slot = state.hosts.get(hostId ?? ("" as HostId))?.slot;
   const mayTake = hasLesser(state, priorityOf(spec));
   const isSpared = mayTake && taken.evictions.length + taken.gangs.size > 0;
   if (slot === undefined || isSpared || tentative.isBookedAt(slot) || state.index.rows().open[slot] === 0) return;
+  // Who keeps apart from its group by a label may leave another host.
+  const isShunned = (requestClass.rules?.shunned.length ?? 0) > 0;
+  if (isShunned && state.index.refusal(slot, requestClass) !== undefined) return;
   daemon.awake.delete(index);
   daemon.asleepBudget = mayTake ? state.budgetChanges : null;
 };

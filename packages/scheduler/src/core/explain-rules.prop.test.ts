@@ -67,6 +67,7 @@ const without = (all: PlacementRules, named: string): PlacementRules => {
     spread: (all.spread ?? []).filter((one) => named !== `spread by ${one.by}, maxSkew ${one.maxSkew}`),
     apart: (all.apart ?? []).filter((one) => !isNamed(`apart from ${one.group}`)),
     together: (all.together ?? []).filter((one) => !isNamed(`together with ${one.group}`)),
+    groups: (all.groups ?? []).filter((one) => named !== `groups: ${one}`),
     ...(maxPerHost !== undefined && named !== `maxPerHost ${maxPerHost}` && { maxPerHost }),
   };
 };

@@ -177,7 +177,14 @@ const rules: fc.Arbitrary<PlacementRules> = fc.record(
     ),
     maxPerHost: fc.integer({ min: 1, max: 2 }),
     groups: oneOf<Of<"groups">>(["a"], ["b"], ["a", "b"]),
-    apart: oneOf<Of<"apart">>([{ group: "a" }], [{ group: "b", by: "host.labels.rack" }]),
+    apart: oneOf<Of<"apart">>(
+      [{ group: "a" }],
+      [{ group: "b", by: "host.labels.rack" }],
+      [
+        { group: "a", by: "host.labels.gen" },
+        { group: "b", by: "host" },
+      ],
+    ),
     together: oneOf<Of<"together">>([{ group: "a", by: "host.labels.rack" }], [{ group: "b" }]),
     prefer: oneOf<Of<"prefer">>(
       [{ rule: "host.labels.gen == 3", weight: 60 }],
@@ -196,8 +203,8 @@ it("keeps every rule, places whenever a host is left, and says which rule stands
   fc.assert(
     fc.property(
       fc.array(fc.tuple(fc.nat(3), fc.nat(3), fc.integer({ min: 2, max: 12 })), { minLength: 1, maxLength: 9 }),
-      fc.array(rules, { minLength: 1, maxLength: 3 }),
-      fc.array(fc.tuple(fc.nat(2), fc.nat(9)), { maxLength: 30 }),
+      fc.array(rules, { minLength: 1, maxLength: 5 }),
+      fc.array(fc.tuple(fc.nat(4), fc.nat(9)), { maxLength: 40 }),
       (hosts, ruleSets, steps) => {
         const index = createHostIndex();
         hosts.forEach(([rack, gen, cpus], at) => {
@@ -225,10 +232,15 @@ it("keeps every rule, places whenever a host is left, and says which rule stands
           if (!(of.require ?? []).every((source) => holdsOf(host, source))) return false;
           if (own.filter((one) => one.host === host).length >= (of.maxPerHost ?? Infinity)) return false;
           const share = (other: number, by: string | undefined): boolean =>
-            by === undefined
+            by === undefined || by === "host"
               ? other === host
               : labelOf(host, by) !== undefined && labelOf(other, by) === labelOf(host, by);
           if ((of.apart ?? []).some(({ group, by }) => inGroup(group).some((one) => share(one.host, by)))) return false;
+          const keepsApart = ({ job: other, host: there }: Placed): boolean =>
+            (ruleSets[other]?.apart ?? []).some(
+              ({ group, by }) => of.groups?.includes(group) === true && share(there, by),
+            );
+          if (placed.some(keepsApart)) return false;
           if (
             (of.together ?? []).some(
               ({ group, by }) => inGroup(group).length > 0 && !inGroup(group).some((one) => share(one.host, by)),

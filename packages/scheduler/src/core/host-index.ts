@@ -35,8 +35,8 @@ import { createHostEnds, NO_END, type Alignments } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
 import { soonness, type ImageNeed } from "./image-start.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
-import { againstPlace, countAgainstPlace, evenness, sightOf, type PlaceSight } from "./place-check.ts";
-import { againstHost, countAgainstHost, failing, type RuleRejection } from "./rule-check.ts";
+import { againstPlace, allAgainstPlace, evenness, sightOf, type PlaceSight } from "./place-check.ts";
+import { againstHost, allAgainstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
 import { BASE, padded, STRIDE, type Vector } from "./vector.ts";
@@ -142,7 +142,7 @@ export const createHostIndex = (
   layout: DeviceLayout = createDeviceLayout(),
 ): HostIndex => {
   const table = createHostTable(STRIDE, DIMENSIONS.length);
-  const counts = createGroupCounts();
+  const counts = createGroupCounts((group) => board.forgetShunned(group));
   const lookups: Lookup[] = [];
   const attributeKeys: string[] = [];
   const board = createScoreBoard(table, counts, lookups, maxScores, layout.width);
@@ -228,8 +228,7 @@ export const createHostIndex = (
     return (slot) => {
       const hostId = ids[slot] as HostId;
       const found = againstHost(check, counts, slot);
-      if (found !== undefined)
-        return { hostId, reason: found.reason, ...failing(check, found, lookups[slot] as Lookup) };
+      if (found !== undefined) return { hostId, ...failing(check, found, lookups[slot] as Lookup) };
       sight ??= sightOf(check, counts);
       const place = againstPlace(check, sight, slot);
       return place === undefined ? undefined : { hostId, ...place };
@@ -328,8 +327,8 @@ export const createHostIndex = (
     rulesAgainst: (slot, requestClass) => {
       const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
       if (check === null) return 0;
-      const byHost = countAgainstHost(check, counts, slot, lookups[slot] as Lookup);
-      return byHost + countAgainstPlace(check, sightOf(check, counts), slot);
+      const byHost = allAgainstHost(check, counts, slot, lookups[slot] as Lookup);
+      return new Set([...byHost, ...allAgainstPlace(check, sightOf(check, counts), slot)]).size;
     },
     setMix: (mix, by) => {
       if (mix.version === mixVersion) return;

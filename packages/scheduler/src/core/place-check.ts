@@ -5,7 +5,7 @@
 import type { GroupCounts } from "./group-counts.ts";
 import type { Partition, Place } from "./places.ts";
 import type { RuleCheck, RuleRejection } from "./rule-check.ts";
-import type { Rules } from "./rules.ts";
+import { KEEPS_APART, type Rules } from "./rules.ts";
 import { SCORE_UNITS } from "./score.ts";
 import { BARRED } from "./score-strip.ts";
 
@@ -167,7 +167,8 @@ export const againstPlace = (
   const behind = first - rules.spread.length;
   const apart = rules.apart[behind];
   if (apart !== undefined) {
-    const { place, rule } = apart;
+    const { place, rule, isShunned } = apart;
+    if (isShunned) return { reason: "apart", rule, actual: `${nameAt(place)}: ${KEEPS_APART}` };
     const count = sight.apart[behind]?.[values[place] as number];
     return { reason: "apart", rule, actual: `${nameAt(place)} has ${count}` };
   }
@@ -175,17 +176,18 @@ export const againstPlace = (
   return { reason: "together", rule, actual: `${nameAt(place)} has none` };
 };
 
-/** How many rules stand against the place of this host at once. */
-export const countAgainstPlace = (check: RuleCheck, sight: PlaceSight, slot: number): number => {
+/** All rules that stand against the place of this host at once. */
+export const allAgainstPlace = (check: RuleCheck, sight: PlaceSight, slot: number): string[] => {
   const { apart, spread, together } = check.rules;
   const values = valuesOf(check, slot);
   const valueAt = ({ place }: { readonly place: number }): number => values[place] as number;
-  return (
-    spread.filter((rule, at) => isUneven(rule.maxSkew, sight.spread[at] as PlaceSight["spread"][number], valueAt(rule)))
-      .length +
-    apart.filter((rule, at) => hasSome(sight.apart[at], valueAt(rule))).length +
-    together.filter((rule, at) => hasNone(sight.together[at], valueAt(rule))).length
-  );
+  return [
+    ...spread.filter((rule, at) =>
+      isUneven(rule.maxSkew, sight.spread[at] as PlaceSight["spread"][number], valueAt(rule)),
+    ),
+    ...apart.filter((rule, at) => hasSome(sight.apart[at], valueAt(rule))),
+    ...together.filter((rule, at) => hasNone(sight.together[at], valueAt(rule))),
+  ].map(({ rule }) => rule);
 };
 
 /** What evenness adds to a score: for each soft spread its weight where the fewest are, less where there are more. */

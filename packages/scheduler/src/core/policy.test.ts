@@ -1,10 +1,10 @@
 /** Who goes first, whose room is taken for whom, and what runs only together: stories on small clusters. */
-import type { JobName, JobSpec, Priority, ProjectName } from "@berth/schema";
+import type { HostId, JobName, JobSpec, Priority, ProjectName } from "@berth/schema";
 import { describe, expect, it } from "vitest";
-import { decideStop, dryRun, planEvaluations, why } from "./index.ts";
+import { decideHello, decideStop, dryRun, planEvaluations, why } from "./index.ts";
 import { RISE_MS } from "./queue-order.ts";
 import { inside } from "./state.ts";
-import { host, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
+import { host, makeHello, makeSpec, resources, silence, unwrap, World } from "./testing/world.ts";
 
 const band = (name: Priority["band"], level = 50): Pick<JobSpec, "priority"> => ({ priority: { band: name, level } });
 const small = { requests: resources(1000, 1024, 10) };
@@ -150,19 +150,22 @@ describe("preemption", () => {
 
   it("goes elsewhere when a rule turns against the room that was kept for it", () => {
     const world = new World();
-    world.host("h1", resources(4000, 16_384, 1000));
+    world.host("h1", resources(4000, 16_384, 1000), [], { quiet: "yes" });
     world.submit(makeSpec("victims", { ...small, ...band("batch"), count: 4 }));
     world.plan();
     for (let index = 0; index < 4; index += 1) world.report(world.active("victims", index), "running");
-    world.submit(makeSpec("alone", { ...large, placement: { apart: [{ group: "loud" }] } }));
+    const placement = { require: ["has(host.labels.quiet)"], apart: [{ group: "loud" }] };
+    world.submit(makeSpec("alone", { ...large, placement }));
     expect(world.plan()[0]).toContain("keep h1 for media/alone[0]");
-    // It asks for nothing of what there is too little of.
+    // It asks for nothing of what there is too little of, and keeps away from who is to be there.
     world.submit(makeSpec("loud", { requests: resources(0, 256, 10), placement: { groups: ["loud"] } }));
-    expect(withoutScore(world.plan())).toEqual(["media/loud[0]#1 → h1"]);
+    expect(world.plan()).toEqual([]);
+    const hello = makeHello(resources(4000, 16_384, 1000), "session-0000000002");
+    world.append(unwrap(decideHello(world.state, "h1" as HostId, hello)));
     for (const { id, reason } of world.state.allocations.values()) {
       if (reason === "preempted") world.report(id, "exited", { ...exit, cause: "stopped" });
     }
-    world.host("h2", resources(4000, 8192, 1000));
+    world.host("h2", resources(4000, 8192, 1000), [], { quiet: "yes" });
     expect(withoutScore(world.plan()).filter((line) => line.includes("alone"))).toEqual(["media/alone[0]#1 → h2"]);
     expect(inside(world.state).reservations.size).toBe(0);
   });

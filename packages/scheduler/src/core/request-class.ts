@@ -82,7 +82,7 @@ const describe = (id: number, names: readonly string[], whole: Asking, layout: D
     demandKey,
     request,
     unknown,
-    rules: daemon && !saysPorts(asking) ? null : rulesOf(asking),
+    rules: daemon && !saysPorts(asking) && asking.placement === undefined ? null : rulesOf(asking),
     groups: groupsOf(asking),
     wishes: wishesOf(layout, asking),
     columns: false,

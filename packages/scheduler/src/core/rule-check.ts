@@ -6,7 +6,7 @@ import { holds, pathsOf, whyNoPort, whyNotLet, type Expression, type HostRejecti
 import type { GroupCounts, HostCounts } from "./group-counts.ts";
 import { blindSight, type PlaceSight } from "./place-check.ts";
 import type { Place } from "./places.ts";
-import type { Rules } from "./rules.ts";
+import { KEEPS_APART, withShunned, type Rules } from "./rules.ts";
 
 export type RuleRejection = Extract<HostRejection, { rule: string }>;
 
@@ -30,10 +30,12 @@ export interface HostFacts {
   readonly lookups: readonly Lookup[];
   readonly ready: Uint8Array;
   readonly placeOf: (path: string) => Place;
+  /** By which labels some keep apart from a group. */
+  readonly labelsOf: GroupCounts["shunnedBy"];
 }
 
 /** By slot: 1 where the expression holds. Hosts that agree in all that it speaks of are asked once. */
-const verdicts = (expression: Expression, { lookups, placeOf }: HostFacts): Uint8Array => {
+const verdicts = (expression: Expression, { lookups, placeOf }: Omit<HostFacts, "labelsOf">): Uint8Array => {
   const places = [...pathsOf(expression)].map(placeOf);
   const known = new Map<number, 0 | 1>();
   const verdict = new Uint8Array(lookups.length);
@@ -61,7 +63,8 @@ export const eligibleIn = (places: readonly Place[], allowed: Uint8Array, ready:
     return values;
   });
 
-export const checkOf = (rules: Rules, facts: HostFacts): RuleCheck => {
+export const checkOf = (stated: Rules, facts: HostFacts): RuleCheck => {
+  const rules = withShunned(stated, facts.labelsOf);
   const hosts = facts.lookups.length;
   const allowed = new Uint8Array(hosts).fill(1);
   for (const { expression } of rules.require) {
@@ -133,33 +136,44 @@ export const mayTurn = ({ rules }: RuleCheck, group: string, there: number, by: 
 export const turnsAll = ({ rules }: RuleCheck, counts: GroupCounts, group: string, by: 1 | -1): boolean =>
   rules.hostTogether.some((rule) => rule.group === group) && counts.total(group) === (by === 1 ? 1 : 0);
 
+interface Found {
+  readonly reason: RuleRejection["reason"] | "shunned";
+  readonly rule: string;
+}
+
 /** What stands against this host by itself: not its room, not its place. */
-export const againstHost = (
-  check: RuleCheck,
-  counts: GroupCounts,
-  slot: number,
-): { readonly reason: RuleRejection["reason"]; readonly rule: string } | undefined =>
+export const againstHost = (check: RuleCheck, counts: GroupCounts, slot: number): Found | undefined =>
   check.allowed[slot] === 0
     ? { reason: "constraint", rule: "" }
     : againstOthers(check, hostSightOf(check, counts), slot);
 
-/** How many rules stand against this host by itself: for whoever says which of them alone it would take to give up. */
-export const countAgainstHost = (check: RuleCheck, counts: GroupCounts, slot: number, lookup: Lookup): number => {
-  const { hostLimits, require } = check.rules;
+/** The rules that stand against this host by itself: for whoever says which of them alone it would take to give up. */
+export const allAgainstHost = (check: RuleCheck, counts: GroupCounts, slot: number, lookup: Lookup): string[] => {
+  const { hostLimits, hostTogether, require } = check.rules;
   const { limits, together } = hostSightOf(check, counts);
-  return (
-    require.filter(({ expression }) => !holds(expression, lookup)).length +
-    hostLimits.filter((limit, at) => isFull(limit, limits[at], slot)).length +
-    together.filter((hosts) => hasNone(hosts, slot)).length
-  );
+  return [
+    ...require.filter(({ expression }) => !holds(expression, lookup)),
+    ...hostLimits.filter((limit, at) => isFull(limit, limits[at], slot)),
+    ...hostTogether.filter((_, at) => hasNone(together[at], slot)),
+  ].map(({ rule }) => rule);
 };
 
 /** The rule that `againstHost` found, and what the host has instead, in words. */
 export const failing = (
   { rules }: Pick<RuleCheck, "rules">,
-  found: { readonly reason: RuleRejection["reason"]; readonly rule: string },
+  found: Found,
   lookup: Lookup,
-): { readonly rule: string; readonly actual: string } => {
+): Pick<RuleRejection, "reason" | "rule" | "actual"> => ({
+  reason: found.reason === "shunned" ? "apart" : found.reason,
+  ...inWords({ rules }, found, lookup),
+});
+
+const inWords = (
+  { rules }: Pick<RuleCheck, "rules">,
+  found: Found,
+  lookup: Lookup,
+): Pick<RuleRejection, "rule" | "actual"> => {
+  if (found.reason === "shunned") return { rule: found.rule, actual: KEEPS_APART };
   if (found.reason === "max_per_host") return { rule: found.rule, actual: "has as many already" };
   if (found.reason === "apart") return { rule: found.rule, actual: "has one" };
   if (found.reason === "together") return { rule: found.rule, actual: "has none" };

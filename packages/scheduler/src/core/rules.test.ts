@@ -142,6 +142,51 @@ it("spreads over racks within the skew, keeps groups apart and together", () => 
   expect(hostsOf(world, "close")).toEqual(["h4"]);
 });
 
+it("keeps apart whichever of the two comes first, on a host and by a label, and says why", () => {
+  const world = new World();
+  racks(world, "a", "a", "b");
+  submit(world, "shy", { apart: [{ group: "noisy", by: "host.labels.rack" }] });
+  const shyIn = world.state.hosts.get(hostsOf(world, "shy")[0] as HostId)?.inventory?.labels?.["rack"];
+  expect(shyIn).toBe("a");
+  submit(world, "loud", { groups: ["noisy"], require: ['host.labels.rack == "a"'] });
+  expect(hostsOf(world, "loud")).toEqual(["-"]);
+  const { outcome, sentence } = explain(world, "loud");
+  expect(sentence).toContain('h1 is against the rule "groups: noisy" (a: a task there keeps apart from the group)');
+  expect(outcome).toMatchObject({
+    unblockedBy: [{ kind: "relax_rule", reason: "apart", rule: "groups: noisy" }, {}, {}],
+  });
+  // In another project the name is another group.
+  submit(world, "other", { groups: ["noisy"] }, { project: "other" as ProjectName });
+  expect(world.state.jobs.get("other/other" as never)?.tasks[0]?.active).not.toBeNull();
+  submit(world, "far", { groups: ["noisy"] }, { count: 2 });
+  expect(hostsOf(world, "far")).toEqual(["h3", "h3"]);
+  // What kept apart is gone, elsewhere than where the other goes.
+  world.exit("shy", 0, 0);
+  world.plan();
+  expect(hostsOf(world, "loud")[0]).toMatch(/^h[12]$/);
+  submit(world, "alone", { apart: [{ group: "quiet" }] });
+  const [alone] = hostsOf(world, "alone");
+  submit(world, "quiet", { groups: ["quiet"], require: [`host.id == "${alone}"`] });
+  expect(explain(world, "quiet").sentence).toContain(
+    `${alone} is against the rule "groups: quiet" (a task there keeps apart from the group)`,
+  );
+});
+
+it("a daemon of a group keeps away from those who keep apart from it, until they have gone", () => {
+  const world = new World();
+  racks(world, "a", "a");
+  submit(world, "shy", {
+    apart: [{ group: "noisy", by: "host.labels.rack" }],
+    require: ['host.id == "h1"'],
+  });
+  submit(world, "watch", { groups: ["noisy"] }, { kind: "daemon", requests: resources(100, 16, 1) });
+  expect(hostsOf(world, "watch")).toEqual(["-", "-"]);
+  world.plan();
+  world.exit("shy", 0, 0);
+  world.plan();
+  expect(hostsOf(world, "watch")).toEqual(["h1", "h2"]);
+});
+
 it("a host that is given the label takes what waits for it", () => {
   const world = new World();
   racks(world, "a");

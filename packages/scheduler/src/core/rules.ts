@@ -39,8 +39,10 @@ export interface Rules {
   /** At most so many tasks of the group on one host. */
   readonly hostLimits: readonly (Stated & {
     readonly limit: number;
-    readonly reason: "max_per_host" | "apart" | "port";
+    readonly reason: "max_per_host" | "apart" | "shunned" | "port";
   })[];
+  /** The groups it is in, for those that want to be apart from them: see `shunningGroup`. */
+  readonly shunned: readonly Stated[];
   /** Only on hosts with a task of the group, once there is one. */
   readonly hostTogether: readonly (Stated & { readonly reason: "together" })[];
   /** The labels that the rules below speak of; `place` is a position in it. */
@@ -50,7 +52,8 @@ export interface Rules {
     readonly maxSkew: number | null;
     readonly weight: number;
   })[];
-  readonly apart: readonly (Stated & { readonly place: number })[];
+  /** By `shunned` instead of by the group itself where it is the others that keep apart. */
+  readonly apart: readonly (Stated & { readonly place: number; readonly isShunned?: true })[];
   readonly together: readonly (Stated & { readonly place: number })[];
 }
 
@@ -60,6 +63,19 @@ const named = ({ project }: Asking, group: string): string => `${project}/${grou
 
 const needsOwnGroup = (rules: PlacementRules): boolean =>
   (rules.spread ?? []).length > 0 || rules.maxPerHost !== undefined;
+
+/**
+ * Who keeps apart from a group by this label, or by host. Whoever is in the group meets them there: to be apart is a wish of
+ * two, whichever of them comes first. No project's name begins with it, so these groups meet no others.
+ */
+export const shunningGroup = (by: string, group: string): string => `!${by} ${group}`;
+
+/** The label and the group of such a name; undefined of any other, and where the label is the host. */
+export const shunnedBy = (name: string): { readonly by: string; readonly group: string } | undefined => {
+  if (!name.startsWith("!") || name.startsWith("!host ")) return undefined;
+  const at = name.indexOf(" ");
+  return { by: name.slice(1, at), group: name.slice(at + 1) };
+};
 
 /** Who says the number of a port. No project's name begins with it, so these groups meet no others. */
 export const portGroup = (port: number): string => `:${port}`;
@@ -72,6 +88,7 @@ export const groupsOf = (asking: Asking): string[] => {
   const groups = new Set(ports);
   for (const group of rules.groups ?? []) groups.add(named(asking, group));
   if (needsOwnGroup(rules)) groups.add(ownGroup(asking));
+  for (const { by = "host", group } of rules.apart ?? []) groups.add(shunningGroup(by, named(asking, group)));
   return [...groups];
 };
 
@@ -98,6 +115,21 @@ export const rulesKey = (asking: Asking): string => {
   if (rules === undefined) return isFixed ? `|${asking.project}|${asking.name}|volumes${paths}` : paths;
   const own = isFixed || needsOwnGroup(rules) ? asking.name : "";
   return `|${asking.project}|${own}|${JSON.stringify(rules)}${isFixed ? "|volumes" : ""}${paths}`;
+};
+
+/** What is said of a place or a host where somebody is who keeps apart from the group that a task is in. */
+export const KEEPS_APART = "a task there keeps apart from the group";
+
+/** With what those ask of its groups that keep apart from them by labels, as `labelsOf` knows them. */
+export const withShunned = (rules: Rules, labelsOf: (group: string) => Iterable<string>): Rules => {
+  const places = [...rules.places];
+  const apart = rules.shunned.flatMap(({ group, rule }) =>
+    Array.from(labelsOf(group), (by) => {
+      if (!places.includes(by)) places.push(by);
+      return { group: shunningGroup(by, group), rule, place: places.indexOf(by), isShunned: true as const };
+    }),
+  );
+  return apart.length === 0 ? rules : { ...rules, places, apart: [...rules.apart, ...apart] };
 };
 
 const parsed = (source: string): Expression => {
@@ -141,6 +173,7 @@ export const rulesOf = (asking: Asking): Rules | null => {
     weight: weight ?? DEFAULT_SPREAD_WEIGHT,
   }));
   const own = rules.maxPerHost === undefined ? [] : [rules.maxPerHost];
+  const shunned = (rules.groups ?? []).map((group) => ({ group: named(asking, group), rule: `groups: ${group}` }));
   return {
     require: [
       ...(rules.require ?? []).map((rule) => ({ rule, expression: parsed(rule) })),
@@ -162,8 +195,12 @@ export const rulesOf = (asking: Asking): Rules | null => {
       ...apart
         .filter(({ by }) => isHost(by))
         .map(({ group, rule }) => ({ group, rule, limit: 1, reason: "apart" as const })),
+      ...shunned.map(({ group, rule }) => ({
+        ...{ group: shunningGroup("host", group), rule, limit: 1, reason: "shunned" as const },
+      })),
       ...said.map((port) => ({ group: portGroup(port), rule: `port ${port}`, limit: 1, reason: "port" as const })),
     ],
+    shunned,
     hostTogether: together
       .filter(({ by }) => isHost(by))
       .map(({ group, rule }) => ({ group, rule, reason: "together" as const })),

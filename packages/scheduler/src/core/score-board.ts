@@ -58,6 +58,8 @@ export interface ScoreBoard {
   readonly forgetReady: () => void;
   /** Other labels: what rules say of hosts and places is another thing. */
   readonly forgetRules: () => void;
+  /** By another label some keep apart from this group: what is asked for whoever is in it is another thing. */
+  readonly forgetShunned: (group: string) => void;
   /** All that is known of classes is void. */
   readonly forget: () => void;
 }
@@ -303,7 +305,12 @@ export const createScoreBoard = (
     const { ready } = table.rows();
     expect(requestClass);
     const check =
-      rules === null ? null : checkOf(rules, { lookups, ready, placeOf: (path) => sheets.placeOf(path, lookups) });
+      rules === null
+        ? null
+        : checkOf(rules, {
+            ...{ lookups, ready, labelsOf: counts.shunnedBy },
+            placeOf: (path) => sheets.placeOf(path, lookups),
+          });
     const lane = sheets.for(check, kernel, table.ordered, width).open(check, requestClass, readiness);
     lanes.set(id, lane);
     // More hosts than may be remembered: the answer is right, and gone with the next question.
@@ -376,6 +383,10 @@ export const createScoreBoard = (
       for (const [id, { check }] of lanes) if (check !== null) lanes.delete(id);
       sheets.forgetPlaces();
       counts.forgetPlaces();
+    },
+    forgetShunned: (group) => {
+      for (const [id, { check }] of lanes)
+        if (check?.rules.shunned.some((one) => one.group === group) === true) lanes.delete(id);
     },
     forget,
   };

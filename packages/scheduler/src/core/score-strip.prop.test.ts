@@ -140,7 +140,7 @@ it("makes room for many more hosts than there were", () => {
 /** Rules about places whose weights add so much. */
 const checkWith = (total: number): RuleCheck => {
   const rules = { ...{ require: [], prefer: [], spread: [], apart: [], together: [] }, places: [] };
-  const full = { ...rules, hostLimits: [], hostTogether: [] };
+  const full = { ...rules, hostLimits: [], hostTogether: [], shunned: [] };
   const sight = blindSight(full);
   return {
     rules: full,

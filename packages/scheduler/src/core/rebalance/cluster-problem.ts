@@ -44,7 +44,7 @@ const whyStays = (allocation: MutableAllocation, job: MutableJob | undefined): S
   const rules = allocation.requestClass.rules;
   // These speak of where others are, which a plan of many moves changes under them.
   if (rules !== null && (rules.places.length > 0 || rules.hostTogether.length > 0)) return "rules";
-  if (rules?.hostLimits.some(({ reason }) => reason === "apart") === true) return "rules";
+  if (rules?.hostLimits.some(({ reason }) => reason === "apart" || reason === "shunned") === true) return "rules";
   return allocation.requestClass.groups.some((group) => !group.startsWith("=")) ? "rules" : null;
 };
 
