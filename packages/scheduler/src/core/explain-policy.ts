@@ -1,6 +1,7 @@
 /** Why a task waits for the sake of others, or with others: room that is kept, gangs, promises; and what priorities would change. */
 import {
   formatPriority,
+  jobKey,
   MAX_LEVEL,
   priorityOf,
   type HostRejection,
@@ -15,12 +16,13 @@ import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
-import { findEviction, findEvictionAt, NO_BUDGETS, type Eviction } from "./preempt.ts";
+import { findEviction, findEvictionAt } from "./preempt.ts";
 import { claimOf, QuotaBook, type QuotaHold } from "./quota.ts";
 import { heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
 import type { MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Tentative } from "./tentative.ts";
+import { NO_BUDGETS, type Eviction } from "./victims-on.ts";
 import { mountsVolumes } from "./volumes.ts";
 
 const HIGHEST = priorityOf({ priority: { band: "system", level: MAX_LEVEL } });
@@ -164,19 +166,24 @@ export const keptFrom = (
   promised: readonly Promised[],
   job: Asking & Pick<Wanting, "hostId">,
   nowMs: number,
-): KeptFor[] =>
-  promised
+): KeptFor[] => {
+  const { project, name } = job.spec;
+  const own = state.jobs.get(jobKey(project, name));
+  // What one of them may do, those that start together may not: they would have been placed.
+  const isGang = own?.spec === job.spec && gangLacks(state, own) > 1;
+  return promised
     .filter(({ slot }) => job.hostId === undefined || state.index.idOf(slot) === job.hostId)
     .filter((kept) => {
       if (kept.job.spec === job.spec) return false;
       const verdict = mayBackfill(state, kept, job, nowMs);
       // What mounts volumes runs beside no promise, and waits until nobody else is to have the room.
-      return verdict === "kept" || (verdict === "may" && mountsVolumes(job.spec));
+      return verdict === "kept" || (verdict === "may" && (isGang || mountsVolumes(job.spec)));
     })
     .map(({ slot, job: { key: keptFor }, atMs }) => {
       const untilMs = atMs < SOME_DAY ? atMs : null;
       return { hostId: state.index.idOf(slot), reason: "kept", keptFor, untilMs };
     });
+};
 
 /** A known end of what runs, for which a task that fits nowhere has only to wait. */
 export const waitHint = (state: MutableState, serving: Serving, job: MutableJob): UnblockHint[] => {

@@ -6,37 +6,17 @@
  * Every host is asked by sums alone, level by level; only on the few that promise most are victims picked one by one.
  */
 import { LRUCache } from "lru-cache";
-import { priorityOf, type AllocationId, type HostId, type JobKey } from "@berth/schema";
+import { priorityOf, type AllocationId, type JobKey } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
 import { mayStop } from "./disruption.ts";
 import { unfulfilled } from "./devices.ts";
 import { firstShort } from "./feasibility.ts";
-import { gangNeed } from "./gang.ts";
-import type { Granted } from "./host-index.ts";
 import { LeastList } from "./least-list.ts";
 import { NOW } from "./ledger.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
-import { addRow, BASE, STRIDE, widthOf } from "./vector.ts";
-
-export interface Eviction {
-  readonly slot: number;
-  readonly hostId: HostId;
-  readonly victims: readonly MutableAllocation[];
-  /** What is booked there for the task. */
-  readonly granted: Granted;
-}
-
-/** What one plan has taken already. */
-export interface Taken {
-  /** Hosts on which something is stopped anyway. */
-  readonly slots: Set<number>;
-  readonly ids: Set<AllocationId>;
-  readonly perJob: Map<JobKey, number>;
-  /** Gangs that it has placed: none of them is broken again in the same breath. */
-  readonly gangs: Set<JobKey>;
-  readonly evictions: Eviction[];
-}
+import { byLoss, isLesser, victimsOn, type Budgets, type Eviction, type Taken } from "./victims-on.ts";
+import { addRow, BASE, STRIDE } from "./vector.ts";
 
 export const nothingTaken = (): Taken => ({
   slots: new Set(),
@@ -46,10 +26,10 @@ export const nothingTaken = (): Taken => ({
   evictions: [],
 });
 
-/** So many hosts are looked at closely when all of them succeed, and so many when budgets stand in the way. */
+/** So many hosts are looked at closely when one of them would do with one victim, so many when none would, and so many in all. */
 const CLOSE_LOOKS = 4;
+const CLOSER_LOOKS = 8;
 const MAX_LOOKS = 256;
-const MAX_VICTIMS = 256;
 
 /** Anything less important than this runs somewhere. */
 export const hasLesser = (state: MutableState, priority: number): boolean => {
@@ -120,98 +100,6 @@ const missingOn = (state: MutableState, requestClass: RequestClass, level: numbe
   return memory.missing;
 };
 
-/** Whoever loses a member of a gang loses what the gang cannot do without it. */
-const harmOf = (state: MutableState, { key }: MutableAllocation): number => {
-  const job = state.jobs.get(key);
-  return job === undefined ? 1 : Math.max(1, gangNeed(job));
-};
-
-/** The least important first; of equals those that came last, which have done the least. */
-const byHarm = (a: MutableAllocation, b: MutableAllocation): number =>
-  priorityOf(a.spec) - priorityOf(b.spec) || b.placedAtMs - a.placedAtMs || (a.id < b.id ? 1 : -1);
-
-/** Less important, and nobody has stopped it yet. */
-const isLesser = ({ desired, id, spec }: MutableAllocation, level: number, { ids }: Taken): boolean =>
-  desired !== "stop" && priorityOf(spec) <= level && !ids.has(id);
-
-const evictable = (state: MutableState, slot: number, level: number, taken: Taken): MutableAllocation[] => {
-  const found: MutableAllocation[] = [];
-  for (const one of allocationsOn(state, state.index.idOf(slot))) {
-    if (isLesser(one, level, taken) && !taken.gangs.has(one.key)) found.push(one);
-  }
-  return found.sort(byHarm);
-};
-
-/** How many of a job may be stopped when so many have been. */
-type Budgets = typeof mayStop;
-export const NO_BUDGETS: Budgets = () => Number.POSITIVE_INFINITY;
-
-/** The victims on one host, or undefined when the budgets leave too few of them. */
-const victimsOn = (
-  state: MutableState,
-  slot: number,
-  requestClass: RequestClass,
-  level: number,
-  taken: Taken,
-  budgets: Budgets,
-): { readonly victims: MutableAllocation[]; readonly granted: Granted } | undefined => {
-  const { request } = requestClass;
-  const from = slot * STRIDE;
-  const width = widthOf(state);
-  const asked = request.subarray(0, width);
-  const room = state.index.rows().free.slice(from, from + STRIDE);
-  const going = state.ledger.upTo(NOW);
-  for (let at = 0; at < width; at += 1) room[at] = (room[at] as number) + (going[from + at] as number);
-  const isShort = (): boolean => firstShort(room, 0, asked) >= 0 || !state.index.hasDevices(slot, room, requestClass);
-  const give = ({ requestClass: other }: MutableAllocation, sign: 1 | -1): void =>
-    addRow(room, 0, other.request, sign, width);
-  const isOf = (at: number, { requestClass: other }: MutableAllocation): boolean =>
-    (request[at] as number) > (room[at] as number) && (request[at] as number) > 0 && (other.request[at] as number) > 0;
-  const helps = (victim: MutableAllocation): boolean => {
-    for (let at = 0; at < state.dimensions.length; at += 1) if (isOf(at, victim)) return true;
-    // In all there is enough: whoever holds a device may hold the one that is needed.
-    return victim.requestClass.columns && firstShort(room, 0, asked) < 0;
-  };
-  const chosen: MutableAllocation[] = [];
-  const perJob = new Map<JobKey, number>();
-  if (isShort()) {
-    for (const victim of evictable(state, slot, level, taken)) {
-      if (!isShort() || chosen.length >= MAX_VICTIMS) break;
-      if (!helps(victim)) continue;
-      const job = state.jobs.get(victim.key);
-      const so = (taken.perJob.get(victim.key) ?? 0) + (perJob.get(victim.key) ?? 0);
-      // Of an old version that is being replaced nobody is left to say no.
-      if (job !== undefined && victim.jobVersion === job.version && budgets(job, so) < 1) continue;
-      perJob.set(victim.key, (perJob.get(victim.key) ?? 0) + 1);
-      chosen.push(victim);
-      give(victim, 1);
-    }
-  }
-  if (isShort()) return undefined;
-  // Whoever turned out not to be needed is spared, the most important first.
-  for (let at = chosen.length - 1; at >= 0; at -= 1) {
-    const victim = chosen[at] as MutableAllocation;
-    give(victim, -1);
-    if (isShort()) give(victim, 1);
-    else chosen.splice(at, 1);
-  }
-  const granted = state.index.grant(slot, requestClass, room);
-  return granted === undefined ? undefined : { victims: chosen, granted };
-};
-
-const better = (state: MutableState, left: readonly MutableAllocation[], right: readonly MutableAllocation[]) => {
-  const sum = (victims: readonly MutableAllocation[], of: (one: MutableAllocation) => number): number =>
-    victims.reduce((total, victim) => total + of(victim), 0);
-  const top = (victims: readonly MutableAllocation[]): number =>
-    victims.reduce((most, { spec }) => Math.max(most, priorityOf(spec)), NOW);
-  return (
-    top(left) - top(right) ||
-    sum(left, (one) => harmOf(state, one)) - sum(right, (one) => harmOf(state, one)) ||
-    // The later they came, the less is lost.
-    sum(right, ({ placedAtMs }) => placedAtMs) - sum(left, ({ placedAtMs }) => placedAtMs)
-  );
-};
-
 /**
  * On which hosts the budgets for certain leave too little. A sum and no choice, so that many such hosts are no reason to give
  * up before one that would do.
@@ -265,6 +153,7 @@ export const findEviction = (
     if (level >= priority) break;
     let best: Eviction | undefined;
     let successes = 0;
+    let wanted = CLOSER_LOOKS;
     const missing = missingOn(state, requestClass, level);
     // Each is looked at once, and is remembered again afterwards.
     const looked: { readonly position: number; readonly was: number }[] = [];
@@ -273,7 +162,7 @@ export const findEviction = (
     };
     const isBarred = barredBy(state, requestClass, level, taken, budgets);
     let isWary = false;
-    for (let looks = 0; looks < MAX_LOOKS && successes < CLOSE_LOOKS;) {
+    for (let looks = 0; looks < MAX_LOOKS && successes < wanted;) {
       // Of equals the first by id.
       const position = missing.first();
       if (position < 0) break;
@@ -296,7 +185,8 @@ export const findEviction = (
         return found;
       }
       successes += 1;
-      if (best === undefined || better(state, victims, best.victims) < 0) best = found;
+      if (victims.length === 1) wanted = CLOSE_LOOKS;
+      if (best === undefined || byLoss(state, victims, best.victims) < 0) best = found;
     }
     putBack();
     if (best !== undefined) return best;

@@ -5,11 +5,11 @@
 import type { JobKey, ScoreBreakdown } from "@berth/schema";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { setAside, wantingOf } from "./place-task.ts";
-import type { Taken } from "./preempt.ts";
 import type { Reservation } from "./reservations.ts";
 import type { Serving } from "./serve.ts";
 import type { MutableJob, MutableState } from "./state.ts";
 import { tentatively } from "./tentative.ts";
+import type { Taken } from "./victims-on.ts";
 import { STRIDE } from "./vector.ts";
 
 /** Room that is empty enough, and how good its host is for that task. */

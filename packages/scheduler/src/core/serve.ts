@@ -14,21 +14,12 @@ import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, setAside, wantingOf, type Wanting } from "./place-task.ts";
 import type { Line } from "./lines.ts";
 import type { PlanEnv } from "./plan.ts";
-import {
-  findEviction,
-  findEvictionAt,
-  hasLesser,
-  nothingTaken,
-  passOver,
-  take,
-  untake,
-  type Eviction,
-  type Taken,
-} from "./preempt.ts";
+import { findEviction, findEvictionAt, hasLesser, nothingTaken, passOver, take, untake } from "./preempt.ts";
 import { PlannedPorts } from "./ports.ts";
 import { claimOf, QuotaBook, wholeOf, type Claim } from "./quota.ts";
 import type { ClassQueue, MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
+import type { Eviction, Taken } from "./victims-on.ts";
 import { mountsVolumes } from "./volumes.ts";
 import { nextTask, skip, WantingTasks, type Progress } from "./wanting-tasks.ts";
 
