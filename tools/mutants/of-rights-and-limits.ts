@@ -149,6 +149,13 @@ export const ofRightsAndLimits: readonly Mutant[] = [
   },
   {
     rule: 28,
+    without: "the masks over what processors tell of their throttling",
+    edits: [supervisor("mask.c", '"%.16s/thermal_throttle"', '"%.16s/no_such_thing"')],
+    file: "security/masks.test.ts",
+    test: "a /sys with firmware, power meters, SELinux and processors that count their throttling",
+  },
+  {
+    rule: 28,
     without: "the masks over /sys of a standby",
     edits: [supervisor("prepared.c", "null < 0 || mask_sys(&mask, birth->sys, err) < 0", "null < 0")],
     file: "pool.test.ts",

@@ -204,3 +204,25 @@ describe("a damaged log", () => {
     expect(await openLog(directory).read("stdout", 7, 10)).toEqual({ offset: 7, data: Buffer.alloc(0) });
   });
 });
+
+test("a reader that lives as long as its container remembers only files that are there", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "berth-log-"));
+  const starts = new Map<number, readonly [number, number]>();
+  const reader = openLog(directory, starts);
+  try {
+    /* One file of one block for each record, of which three are kept. */
+    const lines = Array.from({ length: 40 }, () => ({ stream: 0 as const, bytes: Buffer.alloc(40_000, "x") }));
+    for (let count = 1; count <= lines.length; count += 1) {
+      const files = writeLog(lines.slice(0, count), 1, 3);
+      for (const [number, bytes] of files) await writeFile(join(directory, String(number)), bytes);
+      await rm(join(directory, String(count - 3)), { force: true });
+      const { start, end } = await reader.range("stdout");
+      expect([start, end]).toEqual([Math.max(0, count - 3) * 40_000, count * 40_000]);
+      expect((await reader.read("stdout", start, 10)).offset).toBe(start);
+      expect([...starts.keys()].every((number) => files.has(number))).toBe(true);
+    }
+    expect(starts.size).toBeGreaterThan(0);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});

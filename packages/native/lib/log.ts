@@ -67,14 +67,15 @@ interface Place {
   readonly block: number;
 }
 
-export const openLog = (directory: string): LogReader => {
-  /** Of the first block of each file: they never change. */
-  const starts = new Map<number, Offsets>();
-
+/** `starts` is what is known of the files that are there: where the first block of each begins, which never changes. */
+export const openLog = (directory: string, starts = new Map<number, Offsets>()): LogReader => {
   const numbers = async (): Promise<number[]> => {
     try {
       const names = await readdir(directory);
       const found = names.filter((name) => /^[1-9]\d{0,14}$/.test(name)).map(Number);
+      const here = new Set(found);
+      /* A reader may live for as long as its container, which writes one file after the other. */
+      for (const known of starts.keys()) if (!here.has(known)) starts.delete(known);
       return found.sort((a, b) => a - b);
     } catch (cause) {
       if (hasCode(cause, "ENOENT", "ENOTDIR")) return [];

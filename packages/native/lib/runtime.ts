@@ -17,6 +17,7 @@ import { discard, removing, type Host } from "./host.ts";
 import { notStartedRecord } from "./lost.ts";
 import { diskLimitOf } from "./quota.ts";
 import { fromSystemError, nativeError, NativeFailure } from "./errors.ts";
+import { sharedCounts } from "./owners.ts";
 import { openNetworks } from "./network/networks.ts";
 import type { Networks } from "./network/types.ts";
 import { STANDBY, SupervisorPool } from "./pool.ts";
@@ -101,6 +102,7 @@ class OpenRuntime implements Runtime {
   readonly #host: Host;
   readonly #attachLayers: boolean;
   readonly #diskLimit: string | null;
+  readonly #missing: readonly string[];
   readonly networks: Networks;
   readonly #pool: SupervisorPool;
   #trashed = 0;
@@ -119,6 +121,8 @@ class OpenRuntime implements Runtime {
     const cgroupParents = v1.map(({ path }) => join(path, options.cgroupParent));
     this.#pool = new SupervisorPool(binding(), image, stateRoot, options.standby ?? 0, cgroupParents);
     this.#diskLimit = diskLimitOf(binding(), stateRoot);
+    const shared = sharedCounts(readFileSync("/proc/self/uid_map", "utf8"));
+    this.#missing = shared === undefined ? layout.missing : [...layout.missing, shared];
     this.networks = openNetworks(binding(), options.stateDir);
     this.#host = {
       binding: binding(),
@@ -250,7 +254,7 @@ class OpenRuntime implements Runtime {
       hierarchies: this.#layout.hierarchies,
       limits: enforceable(this.#resources),
       diskLimit: this.#diskLimit,
-      missing: this.#layout.missing,
+      missing: this.#missing,
       kernel: release(),
       bootId: this.#host.bootId,
     };

@@ -4,12 +4,12 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, w
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { encodeSpec } from "../lib/spec.ts";
-import { isAlive, eventually, layout, sanitized, testHost } from "./host.ts";
+import { isAlive, eventually, layout, slow, testHost } from "./host.ts";
 import { compilePart } from "./parts.ts";
 
 const host = testHost();
 
-describe.runIf(!sanitized)("what is left of a hook", () => {
+describe.runIf(!slow)("what is left of a hook", () => {
   const program = join(host.directory, "hook-group");
   const hook = join(host.directory, "hook");
   const left = join(host.directory, "left");
@@ -48,7 +48,7 @@ describe.runIf(!sanitized)("what is left of a hook", () => {
 const unified = layout.hierarchies.find(({ version }) => version === 2)?.path;
 
 /** What is split has programs with limits of their own, and a v2 hierarchy. */
-test.runIf(unified !== undefined && !sanitized)(
+test.runIf(unified !== undefined && !slow)(
   "a process that has the number of one that was to be moved into a leaf stays where it is",
   async () => {
     const program = join(host.directory, "stale-number");

@@ -12,7 +12,7 @@ export const compilePart = (name: string, target: string): void => {
   const own = [...readFileSync(program, "utf8").matchAll(/#include "\.\.\/\.\.\/src\/supervisor\/(\w+\.c)"/g)];
   const files = readdirSync(here("../src/supervisor")).filter((file) => file.endsWith(".c"));
   const others = files.filter((file) => !own.some(([, included]) => included === file));
-  const options = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-Dmain=supervisor_main", `-I${here("../build/native")}`];
+  const options = ["-std=gnu17", "-D_GNU_SOURCE", "-O0", "-Dmain=supervisor_main", `-I${here("../build/native")}`];
   const sources = others.map((file) => join(here("../src/supervisor"), file));
   execFileSync("gcc", [...options, "-Wl,--defsym=main=part_main", "-o", target, program, ...sources]);
 };

@@ -1,7 +1,7 @@
 /** What this machine is, as far as Berth cares: read from /proc, /sys and PATH. Only reads; judge.ts says what it means. */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
-import { release } from "node:os";
+import { release, totalmem } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { portHolder, portIsFree } from "../manager/ports.ts";
 
@@ -22,6 +22,9 @@ export interface Facts {
   readonly kernel: string;
   readonly namespaces: readonly string[];
   readonly maxUserNamespaces: number | undefined;
+  /** How many requests of asynchronous I/O all programs of the machine together may have prepared. */
+  readonly aioMaxNr: number | undefined;
+  readonly memoryBytes: number;
   readonly filesystems: readonly string[];
   readonly overlayLoadable: boolean;
   readonly seccompActions: readonly string[];
@@ -158,6 +161,8 @@ export const gatherFacts = async (options: FactOptions): Promise<Facts> => {
     kernel,
     namespaces: readdirSync("/proc/self/ns"),
     maxUserNamespaces: numberIn("/proc/sys/user/max_user_namespaces"),
+    aioMaxNr: numberIn("/proc/sys/fs/aio-max-nr"),
+    memoryBytes: totalmem(),
     filesystems: (tryRead("/proc/filesystems") ?? "").split("\n").map((line) => line.trim().split(/\s+/).at(-1) ?? ""),
     overlayLoadable: overlayModule(kernel),
     seccompActions: (tryRead("/proc/sys/kernel/seccomp/actions_avail") ?? "")

@@ -10,6 +10,8 @@ const good: Facts = {
   kernel: "6.1.0-13-amd64",
   namespaces: ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"],
   maxUserNamespaces: 63_000,
+  aioMaxNr: 2 ** 24,
+  memoryBytes: 2 ** 30,
   filesystems: ["ext4", "overlay"],
   overlayLoadable: false,
   seccompActions: ["kill_process", "kill_thread", "trap", "errno", "trace", "log", "allow"],
@@ -80,6 +82,8 @@ describe("the doctor", () => {
   test.each<[string, Partial<Facts>, string[]]>([
     ["an overlayfs that can be loaded", { filesystems: [], overlayLoadable: true }, []],
     ["few user namespaces", { maxUserNamespaces: 100 }, ["user namespaces: warn"]],
+    ["a kernel without asynchronous I/O", { aioMaxNr: undefined }, []],
+    ["as much asynchronous I/O as a kernel comes with", { aioMaxNr: 65_536 }, ["asynchronous I/O: warn"]],
     ["no freezer", { cgroup: { kind: "v1", missing: ["The freezer controller is missing: …"] } }, ["cgroups: warn"]],
     ["cgroups that cannot be read", { cgroup: { error: "ENOENT" } }, ["cgroups: bad"]],
     ["an old nats-server", { natsVersion: "2.8.4" }, ["nats-server: bad"]],

@@ -64,6 +64,20 @@ const userNamespaces = ({ maxUserNamespaces: most }: Facts): Check => {
     : ok("user namespaces", `up to ${most}`);
 };
 
+/** What the kernel takes of a container's memory for each request that it has prepared: an io_event, twice. */
+const AIO_BYTES = 64;
+
+/** Undefined: a kernel without it. */
+const asynchronousIo = ({ aioMaxNr: most, memoryBytes }: Facts): Check => {
+  const enough = Math.ceil(memoryBytes / AIO_BYTES);
+  if (most === undefined || most >= enough) return ok("asynchronous I/O", "nobody can take it all from the others");
+  return warn(
+    "asynchronous I/O",
+    `${most} requests for the whole machine: one container can take them all`,
+    `sysctl -w fs.aio-max-nr=${enough} (and in /etc/sysctl.d for good): memory limits then end it first`,
+  );
+};
+
 const overlay = (facts: Facts): Check => {
   if (facts.filesystems.includes("overlay")) return ok("overlayfs", "available");
   return facts.overlayLoadable
@@ -212,6 +226,7 @@ export const judge = (facts: Facts): Check[] => [
   kernel(facts),
   namespaces(facts),
   userNamespaces(facts),
+  asynchronousIo(facts),
   overlay(facts),
   idmapped(facts),
   seccomp(facts),

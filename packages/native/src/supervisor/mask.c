@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "fd.h"
 #include "fs.h"
+#include "text.h"
 
 #define STAGE_MASK "mount.mask"
 #define STAGE_READ_ONLY "mount.readonly"
@@ -16,8 +18,10 @@
 static const char *const masked_proc[] = { "kcore",         "keys",       "timer_list", "sched_debug",
                                            "latency_stats", "interrupts", "acpi",       "scsi",
                                            "asound",        "timer_stats" };
-static const char *const masked_sys[] = { "firmware", "devices/virtual/powercap", "kernel/boot_params",
+static const char *const masked_sys[] = { "firmware", "devices/virtual/powercap", "kernel/boot_params", "fs/selinux",
                                           "kernel/vmcoreinfo" };
+/* How often each processor was too hot tells what the others run on it. */
+#define PROCESSORS "devices/system/cpu"
 /* A write to `pressure` asks the host's kernel for a timer of its own. */
 static const char *const read_only_proc[] = { "bus", "fs", "irq", "pressure", "sys", "sysrq-trigger" };
 
@@ -78,9 +82,31 @@ int mask_proc(struct mask *mask, int mounted, struct err *err)
   return 0;
 }
 
+static int cover_processors(struct mask *mask, int mounted, struct err *err)
+{
+  cleanup_close int processors = openat(mounted, PROCESSORS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  struct fd_entries entries;
+  int failed = 0;
+  if (processors < 0)
+    return errno == ENOENT ? 0 : err_sys(err, STAGE_MASK, PROCESSORS);
+  fd_entries_open(&entries, processors);
+  for (const struct dirent *entry; (entry = fd_entries_next(&entries)) != NULL;) {
+    char path[40];
+    const char *const names[] = { path };
+    if (strncmp(entry->d_name, "cpu", 3) != 0 || entry->d_name[3] < '0' || entry->d_name[3] > '9')
+      continue;
+    (void)text_format(path, sizeof path, "%.16s/thermal_throttle", entry->d_name);
+    /* Whoever is read to its end is closed. */
+    failed = failed < 0 ? failed : cover_below(mask, processors, names, 1, err);
+  }
+  return failed;
+}
+
 int mask_sys(struct mask *mask, int mounted, struct err *err)
 {
-  return cover_below(mask, mounted, masked_sys, sizeof masked_sys / sizeof *masked_sys, err);
+  if (cover_below(mask, mounted, masked_sys, sizeof masked_sys / sizeof *masked_sys, err) < 0)
+    return -1;
+  return cover_processors(mask, mounted, err);
 }
 
 /* ABSENT when there is nothing to cover. */

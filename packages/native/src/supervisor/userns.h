@@ -11,7 +11,7 @@
  * What the kernel counts by user (inotify instances and watches, queued signals, bytes of message queues, processes) it also
  * counts to whoever made the user namespace: were that the host's root, a container that takes all of it would leave nothing
  * to others, nor to root's own programs. So each is made under an effective id of its own, which no process ever has
- * otherwise. Where that is not possible it is made by root.
+ * otherwise. Where there are no such ids (lib/owners.ts says so to the operator) it is made by root.
  */
 void userns_pose(void);
 /* Root again. Who is born or unshares in between needs not call this. */

@@ -100,7 +100,8 @@ static void probe_leaks(void)
     "/sys/firmware/acpi/tables/DSDT", "/sys/firmware/dmi/tables/DMI", "/sys/class/dmi/id/product_uuid",
     "/sys/class/dmi/id/product_serial", "/sys/class/dmi/id/board_serial", "/sys/class/powercap/intel-rapl:0/energy_uj",
     "/sys/devices/virtual/powercap/intel-rapl/intel-rapl:0/energy_uj", "/dev/kmsg", "/dev/mem", "/dev/port",
-    "/dev/cpu/0/msr",
+    "/dev/cpu/0/msr", "/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count",
+    "/sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_total_time_ms", "/sys/fs/selinux/policy",
   };
   char text[64];
   for (unsigned i = 0; i < sizeof leaks / sizeof *leaks; i++)

@@ -1,6 +1,6 @@
 /** Rules 8, 10, 11, 23, 27, 28, 29 and 33: /proc, /sys and mounts as a container finds them, and cannot change them. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { eventually, outputOf, statusField, testHost } from "../host.ts";
@@ -52,6 +52,10 @@ const MASKED_DIRS = [
   "/proc/asound",
   "/sys/firmware",
   "/sys/devices/virtual/powercap",
+  "/sys/fs/selinux",
+  ...readdirSync("/sys/devices/system/cpu")
+    .filter((name) => /^cpu\d+$/.test(name))
+    .map((name) => `/sys/devices/system/cpu/${name}/thermal_throttle`),
 ];
 const READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger", "/sys"];
 

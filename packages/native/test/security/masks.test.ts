@@ -1,0 +1,41 @@
+/** Rule 28 where it cannot be seen on every machine: what a /sys would hold on others is masked there as well. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { slow, testHost } from "../host.ts";
+import { compilePart } from "../parts.ts";
+
+const host = testHost();
+const CPU = "devices/system/cpu";
+const HIDDEN = [
+  "firmware/acpi/tables/DSDT",
+  "devices/virtual/powercap/intel-rapl/enabled",
+  "kernel/boot_params/data",
+  "fs/selinux/policy",
+  ...["cpu0", "cpu7", "cpu128"].map((cpu) => `${CPU}/${cpu}/thermal_throttle/core_throttle_count`),
+];
+const SHOWN = [
+  `${CPU}/online`,
+  `${CPU}/cpu0/topology/core_id`,
+  `${CPU}/cpufreq/thermal_throttle/x`,
+  `${CPU}/cpuidle/current_driver`,
+  "fs/cgroup/none",
+];
+
+test.runIf(!slow)("a /sys with firmware, power meters, SELinux and processors that count their throttling", () => {
+  const program = join(host.directory, "masked-sys");
+  compilePart("masked-sys", program);
+  const root = join(host.directory, "sys");
+  for (const path of [...HIDDEN, ...SHOWN, "kernel/vmcoreinfo"]) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), "a secret\n");
+  }
+  const seen = execFileSync(program, [root, "/usr/bin/find", root, "-type", "f", "-printf", "%P\n"], {
+    encoding: "utf8",
+  });
+  expect(seen.trim().split("\n").sort()).toEqual([...SHOWN, "kernel/vmcoreinfo"].sort());
+  /* A file that is masked is still there, and holds nothing. */
+  const read = execFileSync(program, [root, "/bin/cat", join(root, "kernel/vmcoreinfo")], { encoding: "utf8" });
+  expect(read).toBe("");
+});
