@@ -329,6 +329,19 @@ export const ofRightsAndLimits: readonly Mutant[] = [
   },
   {
     rule: 39,
+    without: "a session keyring of the supervisor's own",
+    edits: [
+      supervisor(
+        "detach.c",
+        "(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL)",
+        "(void)KEYCTL_JOIN_SESSION_KEYRING",
+      ),
+    ],
+    file: "security/keyrings.test.ts",
+    test: "whoever has used up the keys of its user is left with an empty session, not with the agent's",
+  },
+  {
+    rule: 39,
     without: "an empty environment of the supervisor",
     edits: [addon("start.cc", "char* const envp[] = {nullptr};", "char* const* envp = environ;")],
     file: "security/program.test.ts",

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -25,6 +26,9 @@ int detach(int joins, struct err *err)
   (void)sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, NULL);
   (void)setsid();
+  /* The agent's session keyring goes no further: a container that has used up its own keys cannot have one made (EDQUOT) and
+     keeps what it inherits. Kernels may be built without. */
+  (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
   (void)umask(0);
   (void)prctl(PR_SET_NAME, "berth-supervise");
   /* The spec holds secrets for as long as the container lives: no core dump of it, no look at it but by the host's root. */
