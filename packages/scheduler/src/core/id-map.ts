@@ -9,8 +9,9 @@ import { closeGap } from "./close-gap.ts";
 export class IdMap<K extends string, V extends { readonly id: K }> implements ReadonlyMap<K, V> {
   /** Hash, and position + 1, side by side; 0: nobody's place. At most half full. */
   #pairs = new Int32Array(FIRST_PLACES * 2);
-  /** As they came, with a gap for each that is gone. */
+  /** As they came, with a gap for each that is gone; and the hash of each id, so that nobody is looked at to move him. */
   #values: (V | undefined)[] = [];
+  #hashes = new Int32Array(FIRST_PLACES / 2);
   #size = 0;
 
   get size(): number {
@@ -51,6 +52,7 @@ export class IdMap<K extends string, V extends { readonly id: K }> implements Re
       this.#rebuild();
       at = this.#find(value.id, hash);
     }
+    this.#hashes[this.#values.length] = hash;
     this.#values.push(value);
     this.#pairs[at] = hash;
     this.#pairs[at + 1] = this.#values.length;
@@ -70,19 +72,24 @@ export class IdMap<K extends string, V extends { readonly id: K }> implements Re
 
   /** Without gaps, and with room for as many again. */
   #rebuild(): void {
-    const kept = [...this.values()];
     let places = FIRST_PLACES;
-    while (places < 4 * (kept.length + 1)) places *= 2;
+    while (places < 4 * (this.#size + 1)) places *= 2;
     const pairs = new Int32Array(2 * places);
+    const hashes = new Int32Array(places / 2);
+    const values: V[] = [];
     const last = pairs.length - 1;
-    kept.forEach(({ id }, position) => {
-      const hash = hashOf(id);
+    for (let position = 0; position < this.#values.length; position += 1) {
+      const value = this.#values[position];
+      if (value === undefined) continue;
+      const hash = this.#hashes[position] as number;
+      hashes[values.length] = hash;
+      values.push(value);
       let at = (hash << 1) & last;
       while (pairs[at + 1] !== 0) at = (at + 2) & last;
       pairs[at] = hash;
-      pairs[at + 1] = position + 1;
-    });
-    [this.#values, this.#pairs] = [kept, pairs];
+      pairs[at + 1] = values.length;
+    }
+    [this.#values, this.#hashes, this.#pairs] = [values, hashes, pairs];
   }
 
   *values(): MapIterator<V> {
