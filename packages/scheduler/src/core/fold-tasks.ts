@@ -196,11 +196,9 @@ export const wake = (folding: Folding): void => {
   const { state } = folding;
   state.delayed.take(
     folding.atMs,
-    (entry) => isWaiting(state, entry),
-    (entry) => {
-      const job = state.jobs.get(entry.key);
-      const task = job?.tasks[entry.index];
-      if (job === undefined || task === undefined) return;
+    (entry) => whoWaits(state, entry),
+    (job, { index }) => {
+      const task = job.tasks[index] as MutableTask;
       task.notBeforeMs = 0;
       refreshWanting(state, job, task);
       folding.changes.jobs.add(job.key);
@@ -208,18 +206,12 @@ export const wake = (folding: Folding): void => {
   );
 };
 
-/** True while this entry of the heap still says what its task does, whichever version of the job has it wait. */
-export const isWaiting = (state: MutableState, entry: Waiting): boolean => {
-  const job = state.jobs.get(entry.key);
-  const task = job?.tasks[entry.index];
-  return (
-    job !== undefined &&
-    task !== undefined &&
-    job.desired === "run" &&
-    task.status === "open" &&
-    task.active === null &&
-    task.notBeforeMs === entry.atMs
-  );
+/** The job of an entry of the heap that still says what its task does, whichever version of the job has it wait. */
+export const whoWaits = (state: MutableState, { atMs, index, key }: Waiting): MutableJob | undefined => {
+  const job = state.jobs.get(key);
+  const task = job?.tasks[index];
+  if (job?.desired !== "run" || task === undefined) return undefined;
+  return task.status === "open" && task.active === null && task.notBeforeMs === atMs ? job : undefined;
 };
 
 /** Decides what becomes of a task whose attempt in the current version has ended. */

@@ -8,7 +8,7 @@
  * some host has changed such that it might be taken.
  */
 import type { AllocationId, HostId, JobKey, LogRecord } from "@berth/schema";
-import { isWaiting } from "./fold-tasks.ts";
+import { whoWaits } from "./fold-tasks.ts";
 import { withoutHosts } from "./granted.ts";
 import type { ImageSight } from "./image-start.ts";
 import { Service, type Due } from "./lines.ts";
@@ -70,13 +70,11 @@ const dueAt = (state: MutableState, nowMs: number): { readonly due: Due; readonl
   const due = new Map<MutableJob, number[]>();
   const wakeAtMs = state.delayed.due(
     nowMs,
-    (entry) => isWaiting(state, entry),
-    (entry) => {
-      const job = state.jobs.get(entry.key);
-      if (job === undefined) return;
+    (entry) => whoWaits(state, entry),
+    (job, { index }) => {
       const indices = due.get(job);
-      if (indices === undefined) due.set(job, [entry.index]);
-      else indices.push(entry.index);
+      if (indices === undefined) due.set(job, [index]);
+      else indices.push(index);
     },
   );
   for (const [job, indices] of due) if (indices.length > 1) due.set(job, ascending(indices));

@@ -1,6 +1,6 @@
 /**
  * Which tasks wait for which time. A binary heap whose entries are never moved out when a task changes its mind: an entry
- * counts only while `isCurrent` says so. The heap can be read without changing it, because planning must not.
+ * counts only while `find` finds whoever waits. The heap can be read without changing it, because planning must not.
  */
 import type { JobKey } from "@berth/schema";
 
@@ -10,6 +10,9 @@ export interface Waiting {
   readonly index: number;
 }
 
+/** Who waits for what an entry says; undefined: nobody does any more. */
+type Find<T> = (entry: Waiting) => T | undefined;
+
 export interface TimeHeap {
   readonly length: number;
   readonly push: (entry: Waiting) => void;
@@ -17,13 +20,9 @@ export interface TimeHeap {
    * Takes out and visits what is due at `nowMs`, and drops entries that no longer count: at once those in front, the others
    * whenever the heap has doubled.
    */
-  readonly take: (nowMs: number, isCurrent: (entry: Waiting) => boolean, visit: (entry: Waiting) => void) => void;
-  /** Visits every entry due at `nowMs`, in no order; returns the time of the next one that `isCurrent`, or null. */
-  readonly due: (
-    nowMs: number,
-    isCurrent: (entry: Waiting) => boolean,
-    visit: (entry: Waiting) => void,
-  ) => number | null;
+  readonly take: <T>(nowMs: number, find: Find<T>, visit: (found: T, entry: Waiting) => void) => void;
+  /** Visits every entry due at `nowMs`, in no order; returns the time of the next one that counts, or null. */
+  readonly due: <T>(nowMs: number, find: Find<T>, visit: (found: T, entry: Waiting) => void) => number | null;
 }
 
 const SLACK = 64;
@@ -65,20 +64,20 @@ export const createTimeHeap = (): TimeHeap => {
       return heap.length;
     },
     push,
-    take: (nowMs, isCurrent, visit) => {
+    take: (nowMs, find, visit) => {
       for (let first = heap[0]; first !== undefined; first = heap[0]) {
-        const counts = isCurrent(first);
-        if (counts && first.atMs > nowMs) break;
+        const found = find(first);
+        if (found !== undefined && first.atMs > nowMs) break;
         pop();
-        if (counts) visit(first);
+        if (found !== undefined) visit(found, first);
       }
       if (heap.length <= 2 * keptAtPrune + SLACK) return;
-      const kept = heap.filter((entry) => isCurrent(entry));
+      const kept = heap.filter((entry) => find(entry) !== undefined);
       heap = [];
       for (const entry of kept) push(entry);
       keptAtPrune = kept.length;
     },
-    due: (nowMs, isCurrent, visit) => {
+    due: (nowMs, find, visit) => {
       let next: number | null = null;
       const open = [0];
       for (let at = open.pop(); at !== undefined; at = open.pop()) {
@@ -87,11 +86,14 @@ export const createTimeHeap = (): TimeHeap => {
         if (entry.atMs > nowMs) {
           // Everything below is later still; only a current entry may set the alarm.
           if (next !== null && entry.atMs >= next) continue;
-          if (isCurrent(entry)) {
+          if (find(entry) !== undefined) {
             next = entry.atMs;
             continue;
           }
-        } else if (isCurrent(entry)) visit(entry);
+        } else {
+          const found = find(entry);
+          if (found !== undefined) visit(found, entry);
+        }
         open.push(2 * at + 1, 2 * at + 2);
       }
       return next;
