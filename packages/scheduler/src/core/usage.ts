@@ -54,7 +54,7 @@ const FORGOTTEN = 1e-6;
 /** From here on they are gone through whenever they are twice as many. */
 const MANY = 256;
 
-const nothing = (): Holdings => ({ held: new Float64Array(STRIDE), tasks: 0 });
+const nothing = (): Holdings => ({ held: new Float64Array(BASE), tasks: 0 });
 
 export const createUsage = (facts: UsageFacts = []): Usage => {
   const total = new Float64Array(STRIDE);
@@ -100,7 +100,7 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
   };
 
   const book = (holdings: Holdings, request: Vector, sign: 1 | -1): void => {
-    addRow(holdings.held, 0, request, sign);
+    addRow(holdings.held, 0, request, sign, BASE);
     holdings.tasks += sign;
   };
 
