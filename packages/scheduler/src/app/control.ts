@@ -198,10 +198,7 @@ export const createControl = (options: ControlOptions): Control => {
     access.folded(transaction);
     if (isLeading()) documents.changed(changes.documents);
     for (const host of changes.removed.hosts) for (const one of [live, held, liveness]) one.forget(host);
-    if (
-      changes.removed.hosts.size > 0 ||
-      [...changes.hosts].some((host) => state.hosts.get(host)?.state === "enrolled")
-    )
+    if (changes.removed.hosts.size > 0 || changes.hosts.some((host) => state.hosts.get(host)?.state === "enrolled"))
       admit();
   });
 

@@ -38,17 +38,17 @@ const make = (limits: Partial<WatchLimits> = {}) => {
   ): void => {
     revision += 1;
     hub.folded({
-      hosts: new Set(what.hosts as HostId[]),
+      hosts: [...((what.hosts ?? []) as HostId[])],
       jobs: new Set(what.jobs as JobKey[]),
-      allocations: new Set(what.allocations as AllocationId[]),
+      allocations: [...((what.allocations ?? []) as AllocationId[])],
       removed: {
         hosts: new Set(),
         jobs: new Map(
           (what.removedJobs ?? []).map((key) => [key as JobKey, { project: "p" as never, name: key as never }]),
         ),
-        allocations: new Set(what.removedAllocations as AllocationId[]),
+        allocations: [...((what.removedAllocations ?? []) as AllocationId[])],
       },
-      documents: new Set(),
+      documents: [],
       ignored: 0,
     } satisfies Changes);
   };

@@ -70,7 +70,7 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
     state.demand.weigh(scarcitiesOf(state, state.demand.mix.requests));
   }
   state.index.setMix(state.demand.mix);
-  folding.changes.allocations.add(placement.id);
+  folding.changes.allocations.push(placement.id);
   touchDocument(folding, host);
   return true;
 };
@@ -94,7 +94,7 @@ const changeActive = (folding: Folding, allocation: MutableAllocation, change: (
   const task = job?.tasks[allocation.index];
   if (job !== undefined && task?.active === allocation.id) changeTask(folding, job, task, change);
   else change();
-  folding.changes.allocations.add(allocation.id);
+  folding.changes.allocations.push(allocation.id);
 };
 
 /**
@@ -158,7 +158,7 @@ export const foldReserved = (folding: Folding, record: RecordOf<"room_reserved">
     touchDocument(folding, host);
   }
   changeTask(folding, job, task, () => reserve(state, job, task.index, host, record.devices));
-  folding.changes.hosts.add(host.id);
+  folding.changes.hosts.push(host.id);
   return true;
 };
 

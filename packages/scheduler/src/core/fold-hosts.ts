@@ -33,7 +33,7 @@ const dropReservations = (
 const announce = (folding: Folding, host: MutableHost): void => {
   const { state, changes } = folding;
   describeHost(state, host);
-  changes.hosts.add(host.id);
+  changes.hosts.push(host.id);
   const mayStay = takesDaemons(host);
   if (host.state !== "ready") dropReservations(folding, host, ({ job }) => job.daemon === null || !mayStay);
   followHost(folding, host);
@@ -75,8 +75,8 @@ export const foldEnrolled = (folding: Folding, record: RecordOf<"host_enrolled">
   });
   // It may have been one before: what it kept then is there again.
   for (const volume of volumesOn(state, record.hostId)) bookVolume(state, volume, 1);
-  folding.changes.hosts.add(record.hostId);
-  folding.changes.documents.add(record.hostId);
+  folding.changes.hosts.push(record.hostId);
+  folding.changes.documents.push(record.hostId);
   return true;
 };
 
@@ -90,7 +90,7 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
     // What was sealed to the former one cannot be opened any more.
     host.sealingKey = sealingKey;
     host.desiredRev = folding.sequence;
-    folding.changes.documents.add(host.id);
+    folding.changes.documents.push(host.id);
   }
   host.inventory = record.inventory;
   const devices = record.capacity.devices ?? [];
@@ -171,6 +171,13 @@ export const foldDuty = (
   return true;
 };
 
+/** However often it is there. */
+const removeFrom = <T>(list: T[], item: T): void => {
+  let kept = 0;
+  for (const one of list) if (one !== item) list[kept++] = one;
+  list.length = kept;
+};
+
 export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">): boolean => {
   const { state, changes } = folding;
   const host = state.hosts.get(record.hostId);
@@ -188,8 +195,8 @@ export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">):
   announce(folding, host);
   state.hosts.delete(host.id);
   forgetHost(folding, host);
-  changes.hosts.delete(host.id);
-  changes.documents.delete(host.id);
+  removeFrom(changes.hosts, host.id);
+  removeFrom(changes.documents, host.id);
   changes.removed.hosts.add(host.id);
   return true;
 };

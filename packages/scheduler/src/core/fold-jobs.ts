@@ -159,7 +159,7 @@ export const foldLimitsChanged = (folding: Folding, record: RecordOf<"job_limits
     if (allocation === undefined || allocation.jobVersion !== job.version) continue;
     allocation.jobVersion = record.jobVersion;
     allocation.spec = spec;
-    changes.allocations.add(id);
+    changes.allocations.push(id);
     touchDocument(folding, state.hosts.get(allocation.hostId));
   }
   job.version = record.jobVersion;

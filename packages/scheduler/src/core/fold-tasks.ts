@@ -157,16 +157,15 @@ export const leaveQueue = (state: MutableState, job: MutableJob): void => {
 export const forgetAllocations = (folding: Folding, ids: readonly AllocationId[]): void => {
   for (const id of ids) {
     folding.state.allocations.delete(id);
-    folding.changes.allocations.delete(id);
-    folding.changes.removed.allocations.add(id);
+    folding.changes.removed.allocations.push(id);
   }
 };
 
 export const touchDocument = ({ changes, sequence }: Folding, host: MutableHost | undefined): void => {
   if (host === undefined) return;
   host.desiredRev = sequence;
-  changes.hosts.add(host.id);
-  changes.documents.add(host.id);
+  changes.hosts.push(host.id);
+  changes.documents.push(host.id);
 };
 
 /** It shall stop: whoever waits may be given its room. */
@@ -290,7 +289,7 @@ const finish = (folding: Folding, allocation: MutableAllocation, end: End): void
   release(folding, allocation, host);
   if (state.toStop.size > 0) state.toStop.delete(allocation.id);
   touchDocument(folding, host);
-  changes.allocations.add(allocation.id);
+  changes.allocations.push(allocation.id);
 };
 
 /**

@@ -43,7 +43,7 @@ export const foldVolumeCreated = (folding: Folding, record: RecordOf<"volume_cre
     createdAtMs: folding.atMs,
     createdBy: by,
   });
-  folding.changes.hosts.add(hostId);
+  folding.changes.hosts.push(hostId);
   return true;
 };
 
@@ -68,7 +68,7 @@ export const foldVolumeStep = (
       if (volume.state !== "removing") return false;
       bookVolume(state, volume, -1);
       state.volumes.delete(key);
-      if (state.hosts.has(volume.hostId)) changes.hosts.add(volume.hostId);
+      if (state.hosts.has(volume.hostId)) changes.hosts.push(volume.hostId);
       return true;
   }
 };

@@ -146,11 +146,11 @@ const finishIfOver = (folding: Folding, job: MutableJob): void => {
 export const fold = (clusterState: ClusterState, sequence: number, transaction: Transaction): Changes => {
   const state = inside(clusterState);
   const changes = {
-    hosts: new Set<never>(),
+    hosts: [],
     jobs: new Set<never>(),
-    allocations: new Set<never>(),
-    removed: { jobs: new Map<never, never>(), allocations: new Set<never>(), hosts: new Set<never>() },
-    documents: new Set<never>(),
+    allocations: [],
+    removed: { jobs: new Map<never, never>(), allocations: [], hosts: new Set<never>() },
+    documents: [],
     ignored: 0,
   } as Changes & { ignored: number };
   const ignore = (count: number): Changes => {

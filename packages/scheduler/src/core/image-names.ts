@@ -67,7 +67,7 @@ export const foldImageName = (
     const host = state.hosts.get(hostId);
     if (host === undefined) continue;
     host.desiredRev = sequence;
-    changes.documents.add(host.id);
+    changes.documents.push(host.id);
   }
   return true;
 };

@@ -108,7 +108,7 @@ export const foldSecret = (
     const host = state.hosts.get(hostId);
     if (host === undefined) continue;
     host.desiredRev = sequence;
-    changes.documents.add(host.id);
+    changes.documents.push(host.id);
   }
   return true;
 };

@@ -196,18 +196,21 @@ export interface ClusterState {
   readonly ignoredRecords: number;
 }
 
-/** What one fold touched, so that views are rendered again only where needed. */
+/**
+ * What one fold touched, so that views are rendered again only where needed. The lists are written for every record and read
+ * only while somebody looks on: they may say the same twice, and name allocations that are among the removed.
+ */
 export interface Changes {
-  readonly hosts: Set<HostId>;
+  readonly hosts: HostId[];
   readonly jobs: Set<JobKey>;
-  readonly allocations: Set<AllocationId>;
+  readonly allocations: AllocationId[];
   readonly removed: {
     readonly jobs: Map<JobKey, { readonly project: ProjectName; readonly name: JobName }>;
-    readonly allocations: Set<AllocationId>;
+    readonly allocations: AllocationId[];
     readonly hosts: Set<HostId>;
   };
   /** Hosts whose desired document is another one now. */
-  readonly documents: Set<HostId>;
+  readonly documents: HostId[];
   /** Records of this transaction that were ignored. */
   readonly ignored: number;
 }
