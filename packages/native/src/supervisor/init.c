@@ -65,10 +65,10 @@ static int setup_early(const struct init_context *context, struct err *err)
   return 0;
 }
 
-/* Its ids were mapped before it was born, and /dev is in place already. */
+/* Its ids were mapped before it was born, and where /proc and /dev are put together is there already. */
 static int setup_prepared(const struct init_context *context, struct err *err)
 {
-  return privileges_become_root(err) < 0 ? -1 : mounts_below_dev(context->spec, prepared.dev, err);
+  return privileges_become_root(err) < 0 ? -1 : mounts_ahead(context->spec, err);
 }
 
 int init_enter_workdir(const char *path, struct err *err)

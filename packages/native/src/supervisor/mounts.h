@@ -6,8 +6,9 @@
 #include "rootfs.h"
 #include "spec.h"
 
-/* The file systems below /dev that belong to the container, where `dev` is attached already. */
-int mounts_below_dev(const struct spec *spec, int dev, struct err *err);
+/* What needs no root: /proc, masked, and the file systems below /dev, in the place of prepared.h and while the supervisor
+   makes the root. */
+int mounts_ahead(const struct spec *spec, struct err *err);
 /* Everything up to and with pivot_root(2): afterwards "/" is the container's and nothing of the host is reachable. */
 int mounts_enter(const struct spec *spec, const struct rootfs *rootfs, struct err *err);
 /* When nothing has to be made in the root any more: makes it read-only where the spec says so. */

@@ -37,7 +37,7 @@
 #define STAGE "namespaces"
 #define KINDS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
-struct prepared prepared = { .pidfd = -1, .dev = -1, .sys = -1 };
+struct prepared prepared = { .pidfd = -1, .dev = -1, .sys = -1, .proc = -1 };
 
 /* The one page that supervisor and stem share. Never written by both at once: one of them waits. */
 struct birth {
@@ -121,7 +121,7 @@ static _Noreturn void stem_main(int stage, pid_t supervisor)
                                           .sync_peer = birth->sync_peer,
                                           .stdio = { birth->stdio[0], birth->stdio[1], birth->stdio[2] },
                                           .prepared = KINDS };
-    prepared = (struct prepared){ .kinds = KINDS, .pidfd = -1, .dev = prepared.dev, .sys = birth->sys };
+    prepared = (struct prepared){ .kinds = KINDS, .pidfd = -1, .dev = prepared.dev, .sys = birth->sys, .proc = -1 };
     init_main(&context);
   }
   if (pid < 0)

@@ -16,6 +16,7 @@ struct prepared {
   int pidfd;
   int dev;        /* mounts, for init to put in place; -1: it makes them itself */
   int sys;
+  int proc;       /* made by init itself, before it has a root */
 };
 extern struct prepared prepared;
 

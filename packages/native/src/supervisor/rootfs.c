@@ -210,27 +210,26 @@ static int overlay_mount_attached(const int *layers, unsigned count, int state_d
   return mounted;
 }
 
-static int root_prepare(const struct spec *spec, int state_dir, int userns, struct err *err)
+static void close_all(const int *fds, unsigned count)
 {
-  int layers[BERTH_MAX_LAYERS];
-  unsigned count = 0;
-  int mounted = -1;
+  for (unsigned i = 0; i < count; i++)
+    (void)close(fds[i]);
+}
+
+/* How many, or -1. */
+static int layers_prepare(const struct spec *spec, int userns, int *layers, struct err *err)
+{
   int mapped_by = (spec->header->flags & BERTH_SPEC_SHIFTED_LAYERS) != 0 ? -1 : userns;
-  if (upper_create(spec, state_dir, err) < 0)
-    return -1;
-  while (count < spec->header->layers.count) {
+  unsigned count = 0;
+  for (; count < spec->header->layers.count; count++) {
     const char *path = spec_string(spec, spec->header->layers, count);
     layers[count] = idmapped_clone(STAGE_LAYER, path, 0, MOUNT_ATTR_RDONLY, MS_PRIVATE, mapped_by, err);
-    if (layers[count] < 0)
-      break;
-    count++;
+    if (layers[count] < 0) {
+      close_all(layers, count);
+      return -1;
+    }
   }
-  if (count == spec->header->layers.count)
-    mounted = (spec->header->flags & BERTH_SPEC_ATTACH_LAYERS) != 0 ? overlay_mount_attached(layers, count, state_dir, err)
-                                                                     : overlay_mount(layers, count, false, state_dir, err);
-  for (unsigned i = 0; i < count; i++)
-    (void)close(layers[i]);
-  return mounted;
+  return (int)count;
 }
 
 static const struct {
@@ -316,24 +315,30 @@ static int bind_prepare(const struct spec *spec, const struct berth_mount *mount
                         (mount->flags & BERTH_MOUNT_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE, userns, err);
 }
 
-unsigned rootfs_count(const struct spec *spec)
+unsigned rootfs_binds(const struct spec *spec)
 {
-  unsigned count = ROOTFS_BINDS;
+  unsigned count = 0;
   for (uint32_t i = 0; i < spec->header->mounts.count; i++)
     count += spec_mount(spec, i)->kind == BERTH_MOUNT_BIND;
   return count;
 }
 
-int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err)
+/* Those that were attached for the overlay's sake went with the namespace of that moment. */
+static bool keeps_layers(const struct spec *spec)
 {
-  rootfs->count = 0;
-  int fd = root_prepare(spec, state_dir, userns, err);
+  return (spec->header->flags & BERTH_SPEC_ATTACH_LAYERS) == 0;
+}
+
+unsigned rootfs_count(const struct spec *spec)
+{
+  return ROOTFS_BINDS + rootfs_binds(spec) + (keeps_layers(spec) ? spec->header->layers.count : 0);
+}
+
+static int prepare_mounts(struct rootfs *rootfs, const struct spec *spec, int userns, struct err *err)
+{
+  int fd = dev_prepare(spec, err);
   if (fd < 0)
     return -1;
-  rootfs->fds[rootfs->count++] = fd;
-  fd = dev_prepare(spec, err);
-  if (fd < 0)
-    goto failed;
   rootfs->fds[rootfs->count++] = fd;
   for (uint32_t i = 0; i < spec->header->mounts.count; i++) {
     const struct berth_mount *mount = spec_mount(spec, i);
@@ -341,13 +346,36 @@ int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir
       continue;
     fd = bind_prepare(spec, mount, userns, err);
     if (fd < 0)
-      goto failed;
+      return -1;
     rootfs->fds[rootfs->count++] = fd;
   }
   return 0;
-failed:
-  rootfs_close(rootfs);
-  return -1;
+}
+
+int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err)
+{
+  int layers[BERTH_MAX_LAYERS];
+  rootfs->count = 0;
+  int made = upper_create(spec, state_dir, err) < 0 ? -1 : layers_prepare(spec, userns, layers, err);
+  if (made < 0)
+    return -1;
+  const unsigned count = (unsigned)made;
+  int root = keeps_layers(spec) ? overlay_mount(layers, count, false, state_dir, err)
+                                : overlay_mount_attached(layers, count, state_dir, err);
+  if (root >= 0)
+    rootfs->fds[rootfs->count++] = root;
+  if (root < 0 || prepare_mounts(rootfs, spec, userns, err) < 0) {
+    close_all(layers, count);
+    rootfs_close(rootfs);
+    return -1;
+  }
+  if (!keeps_layers(spec)) {
+    close_all(layers, count);
+    return 0;
+  }
+  memcpy(rootfs->fds + rootfs->count, layers, count * sizeof *layers);
+  rootfs->count += count;
+  return 0;
 }
 
 void rootfs_undo(int state_dir)
@@ -360,7 +388,6 @@ void rootfs_undo(int state_dir)
 
 void rootfs_close(struct rootfs *rootfs)
 {
-  for (unsigned i = 0; i < rootfs->count; i++)
-    (void)close(rootfs->fds[i]);
+  close_all(rootfs->fds, rootfs->count);
   rootfs->count = 0;
 }

@@ -8,17 +8,18 @@
 #include "err.h"
 #include "spec.h"
 
-/* Order of the descriptors that are handed to the child. */
+/* Order of the descriptors that are handed to the child. Last are the layers that the root was made of. */
 enum { ROOTFS_ROOT, ROOTFS_DEV, ROOTFS_BINDS };
-#define ROOTFS_MAX_FDS (ROOTFS_BINDS + BERTH_MAX_MOUNTS)
+#define ROOTFS_MAX_FDS (ROOTFS_BINDS + BERTH_MAX_MOUNTS + BERTH_MAX_LAYERS)
 
 struct rootfs {
   int fds[ROOTFS_MAX_FDS];
   unsigned count;
 };
 
-/* How many descriptors there will be. */
+/* How many descriptors there will be, and how many of them are binds. */
 unsigned rootfs_count(const struct spec *spec);
+unsigned rootfs_binds(const struct spec *spec);
 int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err);
 /* A /dev that belongs to nobody yet. */
 int rootfs_make_dev(struct err *err);
