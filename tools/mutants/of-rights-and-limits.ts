@@ -162,6 +162,13 @@ export const ofRightsAndLimits: readonly Mutant[] = [
     test: "makes the same container as a start without it, mounts and masks and sysctls included",
   },
   {
+    rule: 28,
+    without: "the masks over /proc of a standby",
+    edits: [supervisor("mounts.c", "int failed = mask_proc(&mask, prepared.proc, err);", "int failed = 0;")],
+    file: "pool.test.ts",
+    test: "makes the same container as a start without it, mounts and masks and sysctls included",
+  },
+  {
     rule: 29,
     without: "both walls in front of mounts: the filter, and a list without SYS_ADMIN",
     edits: [
@@ -182,7 +189,7 @@ export const ofRightsAndLimits: readonly Mutant[] = [
   {
     rule: 30,
     without: "a projid_map that is written once and for all",
-    edits: [supervisor("userns.c", 'if (fd_write_at(process, "projid_map", text) < 0)', "if (0)")],
+    edits: [supervisor("userns.c", "failed == 0 && i < 3; i++)", "failed == 0 && i < 2; i++)")],
     file: "security/probe.test.ts",
     test: "a default container, beside a neighbour and a host that have something to find, finds nothing",
   },

@@ -110,9 +110,8 @@ export class SupervisorPool {
     if (slot !== undefined) {
       const failed = await this.#binding.claim(this.#stateRoot, slot.name, id, slot.socket, spec, note);
       if (failed === undefined) return { ...slot, waited: true };
-      /* There was something of that name: an ordinary start finds out what, and this one is as good as before. */
-      if (failed.stage === "state.create" && failed.errno === constants.errno.EEXIST) this.#idle.push(slot);
-      else void underWay(this.#jobs, this.#dismiss(slot));
+      /* It has read the spec already. If there was something of that name, an ordinary start finds out what. */
+      void underWay(this.#jobs, this.#dismiss(slot));
     }
     const born = await this.#binding.start(this.#image, this.#stateRoot, id, spec, note, joins);
     return isFailure(born) ? born : { ...born, waited: false };

@@ -162,16 +162,18 @@ describe("a pool", () => {
     context.skip(V1.length === 0, "this host has no v1 hierarchy, and a v2 cgroup keeps its name");
     const inodeOf = (path: string): number => statSync(path).ino;
     await withPool(async (runtime, stateDir) => {
-      for (const lost of [false, true]) {
+      for (const found of ["there", "left over", "lost"] as const) {
         await eventually(() => ready(stateDir).length === SIZE && cgroupsAhead().length === SIZE * V1.length);
         const ahead = cgroupsAhead().map(inodeOf);
-        if (lost) for (const path of cgroupsAhead()) rmdirSync(path);
         const spec = host.spec(["sleep", "1000"]);
+        if (found === "lost") for (const path of cgroupsAhead()) rmdirSync(path);
+        /* As an interrupted start leaves them. */
+        if (found === "left over") for (const parent of V1) mkdirSync(join(parent, spec.id));
         const result = await runtime.start({ ...spec, limits: { ...spec.limits, pids: 17 } });
         if (!result.ok) throw new Error(JSON.stringify(result.error));
         for (const parent of V1) {
           const own = join(parent, spec.id);
-          expect(ahead.includes(inodeOf(own)), own).toBe(!lost);
+          expect(ahead.includes(inodeOf(own)), own).toBe(found !== "lost");
           expect(readFileSync(join(own, "cgroup.procs"), "utf8").split("\n")).toContain(`${result.value.pid}`);
         }
         const counted = V1.find((parent) => existsSync(join(parent, spec.id, "pids.max")));
@@ -183,10 +185,29 @@ describe("a pool", () => {
     });
   });
 
+  test("that finds its name in use among v1 cgroups says so, and nothing of it stays", async (context) => {
+    const [parent] = V1;
+    if (parent === undefined) return context.skip("this host has no v1 hierarchy");
+    await withPool(async (runtime, stateDir) => {
+      const spec = host.spec(["true"]);
+      const used = join(parent, spec.id, "used");
+      mkdirSync(used, { recursive: true });
+      try {
+        const result = await runtime.start(spec);
+        expect(result).toMatchObject({ ok: false, error: { stage: "cgroup.create" } });
+        expect(result.ok ? "" : result.error.detail).toContain(spec.id);
+      } finally {
+        for (const path of [used, join(parent, spec.id)]) if (existsSync(path)) rmdirSync(path);
+      }
+      await eventually(() => ready(stateDir).length === SIZE && cgroupsAhead().length === SIZE * V1.length);
+      expect(host.cgroupsOf(spec.id)).toEqual([]);
+    });
+  });
+
   test("makes the same container as a start without it, mounts and masks and sysctls included", async () => {
     const script =
       "awk '{ print $4, $5, $6 }' /proc/self/mountinfo | sort; ls -ln /dev; ls -ldn /dev/shm /dev/mqueue /proc/kcore /proc/keys /proc/acpi; " +
-      "grep -E 'Cap|Seccomp|NoNew' /proc/self/status; cat /proc/sys/kernel/shmmax /proc/sys/net/ipv4/ping_group_range; " +
+      "grep -E 'Cap|Seccomp|NoNew|SigBlk|SigIgn' /proc/self/status; cat /proc/sys/kernel/shmmax /proc/sys/net/ipv4/ping_group_range; " +
       "ls /proc/self/fd; head -c 1 /proc/keys; echo 1 > /proc/sys/kernel/shmmax; mount -t tmpfs none /proc; id; hostname; ip addr";
     await withPool(async (runtime, stateDir) => {
       const outputs: string[] = [];

@@ -1,7 +1,8 @@
 // Gives a supervisor on standby its container: its directory gets the container's name, and it gets the spec.
 //
 // The rename is the claim. It fails when there has ever been a container of that name, and whoever dies right after it
-// leaves a directory without a status: one that never started anything.
+// leaves a directory without a status: one that never started anything. The spec is sent before, so that the supervisor
+// wakes up and reads it meanwhile; a second byte says that the claim holds.
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -34,10 +35,12 @@ class ClaimWorker : public Napi::AsyncWorker {
     const UniqueFd spec = sealed_spec(spec_);
     if (!spec.valid())
       (void)failure_.fail("spec", "sealed memory file");
+    else if (!send_spec(spec.get()))
+      return;
     else if (renameat2(root_, slot_.c_str(), root_, id_.c_str(), RENAME_NOREPLACE) < 0)
       (void)failure_.fail("state.create", id_);
-    else if (write_note())
-      (void)send_spec(spec.get());
+    else if (write_note() && send(socket_, "", 1, MSG_NOSIGNAL) != 1)
+      gone();
   }
 
   void OnOK() override { deferred_.Resolve(failure_.set() ? failure_.to_object(Env()) : Env().Undefined()); }
@@ -65,10 +68,10 @@ class ClaimWorker : public Napi::AsyncWorker {
     rights->cmsg_type = SCM_RIGHTS;
     rights->cmsg_len = CMSG_LEN(sizeof spec);
     memcpy(CMSG_DATA(rights), &spec, sizeof spec);
-    if (sendmsg(socket_, &message, MSG_NOSIGNAL) != 1)
-      return failure_.fail("supervisor.start", "the supervisor on standby is gone");
-    return true;
+    return sendmsg(socket_, &message, MSG_NOSIGNAL) == 1 || gone();
   }
+
+  bool gone() { return failure_.fail("supervisor.start", "the supervisor on standby is gone"); }
 
   Napi::Promise::Deferred deferred_;
   int root_;

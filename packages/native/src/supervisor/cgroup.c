@@ -30,7 +30,7 @@ void cgroup_init(struct cgroup *cgroup)
 {
   memset(cgroup, 0, sizeof *cgroup);
   for (unsigned i = 0; i < BERTH_MAX_HIERARCHIES; i++)
-    cgroup->places[i].dir = cgroup->places[i].tasks = -1;
+    cgroup->places[i].dir = cgroup->places[i].tasks = cgroup->places[i].ahead = -1;
 }
 
 /* What the files mean is known to lib/resources/; here they are names and texts. */
@@ -48,18 +48,23 @@ int cgroup_write(int dir, const struct spec *spec, uint32_t hierarchy, struct er
   return 0;
 }
 
+static int path_of(char *path, size_t size, const struct spec *spec, uint32_t index, struct err *err)
+{
+  const char *root = spec_text(spec, spec_hierarchy(spec, index)->path);
+  int length = snprintf(path, size, "%s/%s/%s", root, spec->cgroup_parent, spec->id);
+  return length < 0 || (size_t)length >= size ? err_set(err, ENAMETOOLONG, STAGE_CREATE, "%.150s", root) : 0;
+}
+
 static int create_one(struct cgroup_place *place, const struct spec *spec, uint32_t index, struct err *err)
 {
   const struct berth_hierarchy *hierarchy = spec_hierarchy(spec, index);
-  const char *root = spec_text(spec, hierarchy->path);
   char path[BERTH_MAX_PATH + 1];
-  int length = snprintf(path, sizeof path, "%s/%s/%s", root, spec->cgroup_parent, spec->id);
-  if (length < 0 || (size_t)length >= sizeof path)
-    return err_set(err, ENAMETOOLONG, STAGE_CREATE, "%.150s", root);
+  if (path_of(path, sizeof path, spec, index, err) < 0)
+    return -1;
   place->version = hierarchy->version;
   place->controllers = hierarchy->controllers;
   if (hierarchy->version == 1 && cgroup_ahead_take(place, path))
-    return cgroup_write(place->dir, spec, index, err);
+    return 0;
   /* A directory left by an interrupted start is empty and can go; one that is in use cannot be removed. */
   if (mkdir(path, 0755) < 0 && (errno != EEXIST || rmdir(path) < 0 || mkdir(path, 0755) < 0))
     return err_sys(err, STAGE_CREATE, "%.200s", path);
@@ -89,6 +94,23 @@ int cgroup_create(struct cgroup *cgroup, const struct spec *spec, struct err *er
       (void)cgroup_remove(cgroup);
       return -1;
     }
+  }
+  return 0;
+}
+
+int cgroup_complete(struct cgroup *cgroup, const struct spec *spec, struct err *err)
+{
+  char path[BERTH_MAX_PATH + 1];
+  for (unsigned i = 0; i < cgroup->count; i++) {
+    struct cgroup_place *place = &cgroup->places[i];
+    if (place->ahead < 0)
+      continue;
+    if (path_of(path, sizeof path, spec, i, err) < 0)
+      return -1;
+    if (cgroup_ahead_name(place, path) < 0)
+      return err_sys(err, STAGE_CREATE, "%.200s", path);
+    if (cgroup_write(place->dir, spec, i, err) < 0)
+      return -1;
   }
   return 0;
 }

@@ -14,6 +14,7 @@ struct cgroup_place {
   int tasks; /* v1: open for the join, else -1 */
   uint32_t version;
   uint32_t controllers;
+  int ahead; /* of one that was made ahead and has neither its name nor its limits yet, which one; else -1 */
 };
 
 struct cgroup {
@@ -26,8 +27,11 @@ struct cgroup {
 };
 
 void cgroup_init(struct cgroup *cgroup);
-/* Creates the directories and sets every limit. On failure what was made is removed again. */
+/* Creates the directories and sets every limit, but for what was made ahead: that can be entered as it is. On failure what
+   was made is removed again. */
 int cgroup_create(struct cgroup *cgroup, const struct spec *spec, struct err *err);
+/* Gives that its name and its limits, before a program runs in it. */
+int cgroup_complete(struct cgroup *cgroup, const struct spec *spec, struct err *err);
 /* Descriptor for CLONE_INTO_CGROUP, or -1 when there is no v2 hierarchy. */
 int cgroup_clone_fd(const struct cgroup *cgroup);
 /* Gives the tree below a machine's v2 cgroup to its root, which then makes cgroups of its own; limits stay ours. To be

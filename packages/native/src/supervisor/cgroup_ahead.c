@@ -16,7 +16,8 @@
 
 struct ahead {
   const char *parent;
-  int dir, tasks;
+  int dir, tasks; /* until they are taken */
+  bool named;
 };
 static struct ahead made[BERTH_MAX_HIERARCHIES];
 static unsigned count;
@@ -30,12 +31,9 @@ static int path_of(const struct ahead *ahead, char *path, size_t size)
 static void drop(struct ahead *ahead)
 {
   char path[BERTH_MAX_PATH + 1];
-  if (ahead->dir < 0)
-    return;
-  (void)close(ahead->dir);
-  (void)close(ahead->tasks);
-  ahead->dir = ahead->tasks = -1;
-  if (path_of(ahead, path, sizeof path) == 0)
+  fd_close(&ahead->dir);
+  fd_close(&ahead->tasks);
+  if (!ahead->named && path_of(ahead, path, sizeof path) == 0)
     (void)rmdir(path);
 }
 
@@ -66,26 +64,40 @@ void cgroup_ahead_make(char *const *parents)
 
 bool cgroup_ahead_take(struct cgroup_place *place, const char *path)
 {
-  char from[BERTH_MAX_PATH + 1];
-  struct stat named, opened;
   const size_t length = (size_t)(strrchr(path, '/') - path);
   for (unsigned i = 0; i < count; i++) {
     struct ahead *ahead = &made[i];
     if (ahead->dir < 0 || strlen(ahead->parent) != length || memcmp(ahead->parent, path, length) != 0)
       continue;
-    /* Somebody removed ours, or has put one of the same name in its place. */
-    if (path_of(ahead, from, sizeof from) < 0 || stat(from, &named) < 0 || fstat(ahead->dir, &opened) < 0 ||
-        named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+    /* In one that was removed there is nothing. */
+    if (faccessat(ahead->dir, "tasks", F_OK, 0) < 0)
       return false;
-    /* Fails where something has that name already. */
-    if (rename(from, path) < 0)
-      return false;
-    place->dir = ahead->dir;
-    place->tasks = ahead->tasks;
-    ahead->dir = ahead->tasks = -1;
+    place->ahead = (int)i;
+    place->dir = fd_take(&ahead->dir);
+    place->tasks = fd_take(&ahead->tasks);
     return true;
   }
   return false;
+}
+
+int cgroup_ahead_name(struct cgroup_place *place, const char *path)
+{
+  char from[BERTH_MAX_PATH + 1];
+  struct stat named, opened;
+  struct ahead *ahead = &made[place->ahead];
+  if (path_of(ahead, from, sizeof from) < 0 || stat(from, &named) < 0 || fstat(place->dir, &opened) < 0)
+    return -1;
+  /* Somebody has put one of the same name in its place. */
+  if (named.st_dev != opened.st_dev || named.st_ino != opened.st_ino) {
+    errno = ESTALE;
+    return -1;
+  }
+  /* A directory left by an interrupted start is empty and can go; one that is in use cannot be removed. */
+  if (rename(from, path) < 0 && (errno != EEXIST || rmdir(path) < 0 || rename(from, path) < 0))
+    return -1;
+  ahead->named = true;
+  place->ahead = -1;
+  return 0;
 }
 
 void cgroup_ahead_drop(void)

@@ -8,9 +8,11 @@
 
 /* One in each of these directories. What cannot be made is left to the start. */
 void cgroup_ahead_make(char *const *parents);
-/* Whether one of them is now at `path`, and open in `place`: its directory and its tasks. */
+/* Whether there is one that can get the name `path`: it is open in `place` then, its directory and its tasks. */
 bool cgroup_ahead_take(struct cgroup_place *place, const char *path);
-/* Removes what was not taken. */
+/* Gives it that name, also with processes in it. -1 with errno. */
+int cgroup_ahead_name(struct cgroup_place *place, const char *path);
+/* Removes what got none. */
 void cgroup_ahead_drop(void);
 
 #endif

@@ -179,7 +179,8 @@ static int become_program(const struct exec_plan *plan, int stdio[3], struct err
   for (uint32_t i = 0; i < header->argv.count; i++)
     argv[i] = (char *)(uintptr_t)spec_string(plan->wanted, header->argv, i);
   fill_environment(plan);
-  payload_reset_signals();
+  payload_default_signals();
+  payload_unblock_signals();
   if (await_launcher(plan->report, err) < 0 || process_become(&process, true, err) < 0)
     return -1;
   payload_exec(argv, envp);

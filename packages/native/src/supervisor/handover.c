@@ -55,7 +55,9 @@ static struct err failure;
 
 void hand_over_ahead(void)
 {
-  ahead = rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, self.userns, &failure) < 0 ? FAILED : MADE;
+  bool made = cgroup_complete(&self.cgroup, &self.spec, &failure) == 0 &&
+              rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, self.userns, &failure) == 0;
+  ahead = made ? MADE : FAILED;
 }
 
 void hand_over_forget(void)

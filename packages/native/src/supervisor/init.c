@@ -116,7 +116,7 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
                       struct process *process, struct err *err)
 {
   const bool networked = spec_section(context->spec, BERTH_SECTION_NETWORK) != NULL;
-  if (privileges_become_root(err) < 0 || (networked && network_allow_ping(err) < 0))
+  if ((context->prepared == 0 && privileges_become_root(err) < 0) || (networked && network_allow_ping(err) < 0))
     return -1;
   if (stdio[0] == STDIN_FILENO && (stdio[0] = rootfs_open_null(rootfs, err)) < 0)
     return -1;
@@ -248,6 +248,9 @@ _Noreturn void init_main(const struct init_context *context)
   (void)close(BERTH_FD_LOCK);
   (void)close(BERTH_FD_FIRST_CLIENT);
   (void)close(context->sync_peer);
+  /* The kernel keeps from PID 1 whatever it has no handler for. */
+  if (context->prepared == 0)
+    payload_default_signals();
   if (setup_early(context, &err) < 0 || (context->prepared != 0 && setup_prepared(context, &err) < 0))
     fail(sync, &err);
   int received = sync_receive_fds(sync, &message, rootfs.fds, rootfs.count);

@@ -72,6 +72,19 @@ static int open_stdio(int *stdin_fd, struct err *err)
   return *stdin_fd < 0 ? -1 : 0;
 }
 
+/* As fork(2). */
+static long clone_init(const struct clone_args *args, struct err *err)
+{
+  userns_pose();
+  long pid = syscall(SYS_clone3, args, sizeof *args);
+  int failure = errno;
+  if (pid == 0)
+    return 0;
+  userns_unpose();
+  errno = failure;
+  return pid < 0 ? err_sys(err, "namespaces", "clone3 user, pid, mount") : pid;
+}
+
 static int start_init(int stdin_fd, struct err *err)
 {
   int pair[2];
@@ -101,7 +114,7 @@ static int start_init(int stdin_fd, struct err *err)
   bool born = !joins && prepared.kinds != 0;
   long pid = -1;
   if (joins)
-    pid = join_clone(&self.spec, &args, err);
+    pid = cgroup_complete(&self.cgroup, &self.spec, err) < 0 ? -1 : join_clone(&self.spec, &args, err);
   else if (born && prepared_conceive(&context, &args, err) == 0) {
     hand_over_ahead();
     pid = prepared_birth(err);
@@ -112,19 +125,11 @@ static int start_init(int stdin_fd, struct err *err)
     fd_close(&self.userns);
     born = false;
   }
-  if (!joins && !born) {
-    userns_pose();
-    pid = syscall(SYS_clone3, &args, sizeof args);
-    int failure = errno;
-    if (pid != 0)
-      userns_unpose();
-    errno = failure;
-  }
+  if (!joins && !born)
+    pid = cgroup_complete(&self.cgroup, &self.spec, err) < 0 ? -1 : clone_init(&args, err);
   if (pid > 0 && (joins || born))
     pidfd = pidfd_open((pid_t)pid, 0);
   if (pid < 0) {
-    if (!joins && !born)
-      (void)err_sys(err, "namespaces", "clone3 user, pid, mount");
     (void)close(pair[0]);
     (void)close(pair[1]);
     return -1;
@@ -142,6 +147,16 @@ static int start_init(int stdin_fd, struct err *err)
   return process_grant(&self.spec, (pid_t)pid, err);
 }
 
+/* Of what was prepared, before init is born: it can then begin with what wants ids. */
+static int give_ids(struct err *err)
+{
+  if (join_kinds(&self.spec) != 0)
+    prepared_close();
+  else if (prepared_is_ready() && (self.userns = userns_give(&prepared.userns, self.spec.header->id_base, err)) < 0)
+    return -1;
+  return 0;
+}
+
 static int start(int joins, struct err *err)
 {
   const struct berth_spec *header = self.spec.header;
@@ -156,11 +171,6 @@ static int start(int joins, struct err *err)
                                      .per_second = header->log_per_second };
   int stdin_fd = -1;
   log_open(&self.output.log, BERTH_FD_STATE, &limits);
-  /* Before init is born: it can then begin with what wants ids. */
-  if (join_kinds(&self.spec) != 0)
-    prepared_close();
-  else if (prepared_is_ready() && (self.userns = userns_map(prepared.stem, header->id_base, err)) < 0)
-    return -1;
   if (write_status(err) < 0 || cgroup_create(&self.cgroup, &self.spec, err) < 0 ||
       device_control(&self.spec, &self.cgroup, err) < 0 ||
       open_stdio(&stdin_fd, err) < 0 || loop_open(err) < 0)
@@ -356,12 +366,15 @@ int main(int argc, char **argv)
   if (standby)
     standby_prepare(BERTH_FD_STATE, argv + 2);
   bool listening = detached && control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
-  if (standby && !standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC)) {
+  bool wanted = !standby || standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC);
+  /* On standby: while the directory gets its name. */
+  bool ready = wanted && listening && spec_map(&self.spec, BERTH_FD_SPEC, &err) == 0 && give_ids(&err) == 0;
+  if (standby && !(wanted && standby_is_claimed(BERTH_FD_FIRST_CLIENT))) {
     prepared_close();
     cgroup_ahead_drop();
     return 0;
   }
-  bool started = listening && spec_map(&self.spec, BERTH_FD_SPEC, &err) == 0 && start(joins, &err) == 0;
+  bool started = ready && start(joins, &err) == 0;
   cgroup_ahead_drop();
   if (!started) {
     self.exit.err = err;

@@ -25,31 +25,35 @@ static const char *const masked_sys[] = { "firmware", "devices/virtual/powercap"
 /* A write to `pressure` asks the host's kernel for a timer of its own. */
 static const char *const read_only_proc[] = { "bus", "fs", "irq", "pressure", "sys", "sysrq-trigger" };
 
-/* Hides a file behind the null device, a directory behind an empty read-only one. */
-static int cover(struct mask *mask, int target, const char *name, struct err *err)
+/* Hides a file behind the null device, a directory behind an empty read-only one. Names as for `make_read_only`. */
+static int cover(struct mask *mask, int top, const char *name, const char *about, bool absent_is_fine, struct err *err)
 {
+  const unsigned move = MOVE_MOUNT_F_EMPTY_PATH | (name[0] == '\0' ? MOVE_MOUNT_T_EMPTY_PATH : 0);
   struct stat info;
-  if (fstat(target, &info) < 0)
-    return err_sys(err, STAGE_MASK, "fstat %.180s", name);
-  if (S_ISDIR(info.st_mode) && mask->empty < 0) {
+  if (fstatat(top, name, &info, AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0)) < 0)
+    return absent_is_fine && errno == ENOENT ? 0 : err_sys(err, STAGE_MASK, "stat %.180s", about);
+  const bool first = S_ISDIR(info.st_mode) && mask->empty < 0;
+  if (first) {
     static const struct fs_option options[] = { { "mode", "555" }, { "size", "4096" }, { NULL, NULL } };
     mask->empty = fs_new("tmpfs", options, FS_KERNEL | MOUNT_ATTR_RDONLY, STAGE_MASK, err);
-    return mask->empty < 0 ? -1 : fs_place(mask->empty, target, STAGE_MASK, name, err);
+    if (mask->empty < 0)
+      return -1;
   }
-  cleanup_close int copy = open_tree(S_ISDIR(info.st_mode) ? mask->empty : mask->null, "",
-                                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  if (copy < 0)
-    return err_sys(err, STAGE_MASK, "cover for %.180s", name);
-  return fs_place(copy, target, STAGE_MASK, name, err);
+  cleanup_close int copy = first ? -1
+                                 : open_tree(S_ISDIR(info.st_mode) ? mask->empty : mask->null, "",
+                                             OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (!first && copy < 0)
+    return err_sys(err, STAGE_MASK, "cover for %.180s", about);
+  if (move_mount(first ? mask->empty : copy, "", top, name, move) < 0)
+    return err_sys(err, STAGE_MASK, "mount on %.150s", about);
+  return 0;
 }
 
 static int cover_below(struct mask *mask, int top, const char *const *names, size_t count, struct err *err)
 {
-  for (size_t i = 0; i < count; i++) {
-    cleanup_close int target = openat(top, names[i], O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (target < 0 ? errno != ENOENT : cover(mask, target, names[i], err) < 0)
-      return target < 0 ? err_sys(err, STAGE_MASK, "%s", names[i]) : -1;
-  }
+  for (size_t i = 0; i < count; i++)
+    if (cover(mask, top, names[i], names[i], true, err) < 0)
+      return -1;
   return 0;
 }
 
@@ -123,7 +127,7 @@ int mask_path(struct mask *mask, int root, const char *path, struct err *err)
   cleanup_close int target = open_path(root, path, STAGE_MASK, err);
   if (target < 0)
     return target == ABSENT ? 0 : -1;
-  return cover(mask, target, path, err);
+  return cover(mask, target, "", path, false, err);
 }
 
 int mask_read_only(int root, const char *path, struct err *err)

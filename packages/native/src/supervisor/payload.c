@@ -72,10 +72,14 @@ int payload_connect(const int stdio[3], bool terminal)
   return terminal ? ioctl(STDIN_FILENO, TIOCSCTTY, 0) : 0;
 }
 
-void payload_reset_signals(void)
+void payload_default_signals(void)
 {
   for (int number = 1; number < NSIG; number++)
     signal_default(number);
+}
+
+void payload_unblock_signals(void)
+{
   sigset_t none;
   (void)sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -92,7 +96,7 @@ static void run(const struct payload *payload, struct err *err)
   else if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
     (void)err_sys(err, "stdio", "close_range");
   else {
-    payload_reset_signals();
+    payload_unblock_signals();
     if (process_become(payload->process, payload->is_init, err) == 0) {
       payload_exec(payload->argv, payload->envp);
       (void)err_sys(err, STAGE, "%.200s", payload->argv[0]);

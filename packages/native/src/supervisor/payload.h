@@ -23,8 +23,9 @@ struct payload {
 int payload_exit_code(int exec_errno);
 /* A session of its own, with these as 0, 1 and 2; each may be its own number already. */
 int payload_connect(const int stdio[3], bool terminal);
-/* Default actions for all signals, none blocked. */
-void payload_reset_signals(void);
+/* Default actions for all signals: 64 calls, so whoever is in no hurry does it before others wait. */
+void payload_default_signals(void);
+void payload_unblock_signals(void);
 /* As execvpe(3), but without its fallback to a shell for files that are no programs. Returns only when it failed. */
 void payload_exec(char *const *argv, char *const *envp);
 /* Turns this very process into the program. Returns only when it failed, with `err`. */

@@ -31,13 +31,14 @@
 #include "libc.h"
 #include "mask.h"
 #include "network.h"
+#include "payload.h"
 #include "rootfs.h"
 #include "userns.h"
 
 #define STAGE "namespaces"
 #define KINDS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
-struct prepared prepared = { .pidfd = -1, .dev = -1, .sys = -1, .proc = -1 };
+struct prepared prepared = { .pidfd = -1, .userns = USERNS_NO_FILES, .dev = -1, .sys = -1, .proc = -1 };
 
 /* The one page that supervisor and stem share. Never written by both at once: one of them waits. */
 struct birth {
@@ -106,6 +107,7 @@ static _Noreturn void stem_main(int stage, pid_t supervisor)
   struct err ignored;
   uint64_t told;
   struct spec spec;
+  payload_default_signals();
   userns_pose();
   if (unshare(KINDS) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
       getppid() != supervisor || network_loopback(&ignored) < 0 || mount_stage(stage, &ignored) < 0 || tell(ready) < 0)
@@ -121,7 +123,8 @@ static _Noreturn void stem_main(int stage, pid_t supervisor)
                                           .sync_peer = birth->sync_peer,
                                           .stdio = { birth->stdio[0], birth->stdio[1], birth->stdio[2] },
                                           .prepared = KINDS };
-    prepared = (struct prepared){ .kinds = KINDS, .pidfd = -1, .dev = prepared.dev, .sys = birth->sys, .proc = -1 };
+    prepared = (struct prepared){ .kinds = KINDS, .pidfd = -1, .userns = USERNS_NO_FILES, .dev = prepared.dev,
+                                  .sys = birth->sys, .proc = -1 };
     init_main(&context);
   }
   if (pid < 0)
@@ -165,7 +168,8 @@ static int start_stem(void)
     return -1;
   prepared.stem = (pid_t)pid;
   struct pollfd sources[] = { { .fd = ready, .events = POLLIN }, { .fd = prepared.pidfd, .events = POLLIN } };
-  if (RETRY_INTR(poll(sources, 2, -1)) < 0 || sources[0].revents == 0)
+  if (RETRY_INTR(poll(sources, 2, -1)) < 0 || sources[0].revents == 0 ||
+      userns_open(&prepared.userns, prepared.stem, &ignored) < 0)
     return -1;
   prepared.kinds = KINDS;
   prepared.sys = birth->sys;
@@ -201,7 +205,7 @@ int prepared_conceive(const struct init_context *context, const struct clone_arg
     birth->stdio[i] = context->stdio[i];
   (void)err_set(&birth->err, ECHILD, STAGE, "the process on standby was killed");
   /* Before init is there: one with a mount of its own on /dev/mqueue takes this one away, and both are the same queues. */
-  if (rootfs_give_dev(prepared.dev, context->spec->header->id_base, err) < 0)
+  if (rootfs_give_places(prepared.dev, context->spec->header->id_base, err) < 0)
     return -1;
   return tell(go) < 0 ? err_sys(err, STAGE, "wake the process on standby") : 0;
 }
@@ -235,6 +239,7 @@ void prepared_close(void)
     reap();
   }
   prepared.kinds = 0;
+  userns_close(&prepared.userns);
   prepared_leave();
   fd_close(&prepared.dev);
 }

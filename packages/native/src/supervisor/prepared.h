@@ -9,11 +9,13 @@
 
 #include "err.h"
 #include "init.h"
+#include "userns.h"
 
 struct prepared {
   uint32_t kinds; /* CLONE_NEW* of the namespaces: all that are made early, or none of them */
   pid_t stem;     /* the process in them, and its pidfd */
   int pidfd;
+  struct userns_files userns; /* for its ids */
   int dev;        /* mounts, for init to put in place; -1: it makes them itself */
   int sys;
   int proc;       /* made by init itself, before it has a root */

@@ -275,15 +275,21 @@ static int dev_give(int dev, const char *name, uid_t owner, struct err *err)
   return 0;
 }
 
-int rootfs_give_dev(int dev, uid_t owner, struct err *err)
+int rootfs_give_places(int dev, uid_t owner, struct err *err)
+{
+  int failed = 0;
+  for (unsigned i = 0; failed == 0 && i < sizeof dev_dirs / sizeof *dev_dirs; i++)
+    failed = dev_give(dev, dev_dirs[i], owner, err);
+  return failed;
+}
+
+static int give_rest(int dev, uid_t owner, struct err *err)
 {
   int failed = dev_give(dev, "", owner, err);
   for (unsigned i = 0; failed == 0 && i < sizeof dev_nodes / sizeof *dev_nodes; i++)
     failed = dev_give(dev, dev_nodes[i].name, owner, err);
   for (unsigned i = 0; failed == 0 && i < sizeof dev_links / sizeof *dev_links; i++)
     failed = dev_give(dev, dev_links[i][1], owner, err);
-  for (unsigned i = 0; failed == 0 && i < sizeof dev_dirs / sizeof *dev_dirs; i++)
-    failed = dev_give(dev, dev_dirs[i], owner, err);
   return failed;
 }
 
@@ -295,9 +301,10 @@ int rootfs_open_null(const struct rootfs *rootfs, struct err *err)
 
 static int dev_prepare(const struct spec *spec, struct err *err)
 {
+  const uid_t owner = spec->header->id_base;
   bool given = prepared.dev >= 0;
   cleanup_close int dev = given ? fd_take(&prepared.dev) : rootfs_make_dev(err);
-  if (dev < 0 || (!given && rootfs_give_dev(dev, spec->header->id_base, err) < 0) ||
+  if (dev < 0 || (!given && rootfs_give_places(dev, owner, err) < 0) || give_rest(dev, owner, err) < 0 ||
       device_make_nodes(spec, dev, err) < 0)
     return -1;
   return fd_take(&dev);

@@ -23,8 +23,9 @@ unsigned rootfs_binds(const struct spec *spec);
 int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir, int userns, struct err *err);
 /* A /dev that belongs to nobody yet. */
 int rootfs_make_dev(struct err *err);
-/* To the container's root, all of it, as the owner of a user namespace expects; also what is mounted on its directories. */
-int rootfs_give_dev(int dev, uid_t owner, struct err *err);
+/* To the container's root, as the owner of a user namespace expects: its directories, before anything else is mounted on
+   them; what is there already is given as well. The rest of it follows when the root is prepared. */
+int rootfs_give_places(int dev, uid_t owner, struct err *err);
 /* The null device of the container, for its programs: flags of an open file are common to all who have it, and the
    supervisor throws output away into its own. Nor is the host's for a stranger to watch, inotify(7). */
 int rootfs_open_null(const struct rootfs *rootfs, struct err *err);

@@ -1,7 +1,7 @@
 /*
  * Waits before the first thing that belongs to a container: nothing that bears its name and no id is taken while nobody has
- * claimed it, and no other container has ever touched it. The agent renames the directory that holds the lock to the
- * container's id and sends the spec; when the agent dies first, the socket ends and so does the process, with nothing
+ * claimed it, and no other container has ever touched it. The agent sends the spec, renames the directory that holds the
+ * lock to the container's id, and says so; when the agent dies first, the socket ends and so does the process, with nothing
  * recorded: whatever name the directory has by then, it counts as never started.
  */
 #include "standby.h"
@@ -41,6 +41,13 @@ void standby_prepare(int state_dir, char *const *cgroup_parents)
   stack_trim();
 }
 
+/* Nothing blocks on that socket. */
+static bool has_something(int client)
+{
+  struct pollfd source = { .fd = client, .events = POLLIN };
+  return RETRY_INTR(poll(&source, 1, -1)) == 1;
+}
+
 bool standby_wait(int client, int spec)
 {
   union {
@@ -52,8 +59,7 @@ bool standby_wait(int client, int spec)
   struct msghdr message = {
     .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
   };
-  struct pollfd source = { .fd = client, .events = POLLIN };
-  if (RETRY_INTR(poll(&source, 1, -1)) < 0 || RETRY_INTR(recvmsg(client, &message, MSG_CMSG_CLOEXEC)) <= 0)
+  if (!has_something(client) || RETRY_INTR(recvmsg(client, &message, MSG_CMSG_CLOEXEC)) <= 0)
     return false;
   const struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
   if (rights == NULL || rights->cmsg_type != SCM_RIGHTS || rights->cmsg_len != CMSG_LEN(sizeof(int)))
@@ -61,6 +67,12 @@ bool standby_wait(int client, int spec)
   cleanup_close int fd = -1;
   memcpy(&fd, CMSG_DATA(rights), sizeof fd);
   return dup3(fd, spec, O_CLOEXEC) >= 0;
+}
+
+bool standby_is_claimed(int client)
+{
+  char byte;
+  return has_something(client) && RETRY_INTR(recv(client, &byte, 1, 0)) == 1;
 }
 
 void standby_rename(char *word, const char *id)

@@ -13,6 +13,8 @@ bool standby_is_wanted(const char *word);
 void standby_prepare(int state_dir, char *const *cgroup_parents);
 /* Waits on `client` for a spec, which becomes descriptor `spec`. False when the agent is gone instead. */
 bool standby_wait(int client, int spec);
+/* Waits there until the directory has the container's name. False when the agent is gone, or has found the name taken. */
+bool standby_is_claimed(int client);
 /* Shows `id` in the process list, where "--standby" was. */
 void standby_rename(char *word, const char *id);
 

@@ -40,26 +40,54 @@ void userns_unpose(void)
   (void)prctl(PR_SET_SECUREBITS, (unsigned long)securebits, 0, 0, 0);
 }
 
-int userns_map(pid_t pid, uint32_t id_base, struct err *err)
+/* projid_map: anybody inside could write this one, once, and name the host's own projects in it. */
+static const char *const map_names[] = { "uid_map", "gid_map", "projid_map" };
+
+int userns_open(struct userns_files *files, pid_t pid, struct err *err)
 {
-  char text[64];
+  char text[32];
+  *files = (struct userns_files)USERNS_NO_FILES;
   (void)snprintf(text, sizeof text, "/proc/%d", pid);
   cleanup_close int process = RETRY_INTR(open(text, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (process < 0)
     return err_sys(err, "userns.map", "%s", text);
-  (void)snprintf(text, sizeof text, "0 %u %u\n", id_base, BERTH_ID_COUNT);
-  /* user_namespaces(7): the whole map in one write; privileged here, so setgroups(2) stays possible inside. */
-  if (fd_write_at(process, "uid_map", text) < 0)
-    return err_sys(err, "userns.map", "uid_map %u", id_base);
-  if (fd_write_at(process, "gid_map", text) < 0)
-    return err_sys(err, "userns.map", "gid_map %u", id_base);
-  /* Anybody inside could write this one, once, and name the host's own projects in it. */
-  if (fd_write_at(process, "projid_map", text) < 0)
-    return err_sys(err, "userns.map", "projid_map %u", id_base);
-  int fd = RETRY_INTR(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
-  if (fd < 0)
+  for (unsigned i = 0; i < 3; i++)
+    if ((files->maps[i] = RETRY_INTR(openat(process, map_names[i], O_WRONLY | O_CLOEXEC | O_NOFOLLOW))) < 0) {
+      userns_close(files);
+      return err_sys(err, "userns.map", "open %s", map_names[i]);
+    }
+  if ((files->namespace = RETRY_INTR(openat(process, "ns/user", O_RDONLY | O_CLOEXEC))) < 0) {
+    userns_close(files);
     return err_sys(err, "userns.map", "open ns/user");
-  return fd;
+  }
+  return 0;
+}
+
+int userns_give(struct userns_files *files, uint32_t id_base, struct err *err)
+{
+  char text[32];
+  int length = snprintf(text, sizeof text, "0 %u %u\n", id_base, BERTH_ID_COUNT);
+  int failed = 0;
+  /* user_namespaces(7): the whole map in one write; privileged here, so setgroups(2) stays possible inside. */
+  for (unsigned i = 0; failed == 0 && i < 3; i++)
+    if (RETRY_INTR(write(files->maps[i], text, (size_t)length)) < 0)
+      failed = err_sys(err, "userns.map", "%s %u", map_names[i], id_base);
+  int namespace = failed == 0 ? fd_take(&files->namespace) : -1;
+  userns_close(files);
+  return namespace;
+}
+
+void userns_close(struct userns_files *files)
+{
+  for (unsigned i = 0; i < 3; i++)
+    fd_close(&files->maps[i]);
+  fd_close(&files->namespace);
+}
+
+int userns_map(pid_t pid, uint32_t id_base, struct err *err)
+{
+  struct userns_files files;
+  return userns_open(&files, pid, err) < 0 ? -1 : userns_give(&files, id_base, err);
 }
 
 int userns_joined(pid_t pid, uint32_t id_base, struct err *err)

@@ -17,8 +17,18 @@ void userns_pose(void);
 /* Root again. Who is born or unshares in between needs not call this. */
 void userns_unpose(void);
 
-/* Maps ids 0..65535 of process `pid`'s new user namespace to the host's `id_base`..; returns a descriptor of the
-   namespace, which id-mapped mounts need, or -1. */
+/* What is written to give a user namespace its ids, and the namespace itself, which id-mapped mounts need. */
+struct userns_files {
+  int maps[3];
+  int namespace;
+};
+#define USERNS_NO_FILES { { -1, -1, -1 }, -1 }
+/* Of process `pid`, whose namespace is new. */
+int userns_open(struct userns_files *files, pid_t pid, struct err *err);
+/* Maps ids 0..65535 to the host's `id_base`..; returns the descriptor of the namespace, or -1. All others are closed. */
+int userns_give(struct userns_files *files, uint32_t id_base, struct err *err);
+void userns_close(struct userns_files *files);
+/* All of it at once. */
 int userns_map(pid_t pid, uint32_t id_base, struct err *err);
 
 /* The same for a user namespace that was joined: its map must be the one that the spec says. */
