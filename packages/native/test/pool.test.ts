@@ -297,7 +297,7 @@ describe("a pool", () => {
     });
   });
 
-  test("never lets an id start twice, and keeps the supervisor that was not needed", async () => {
+  test("never lets an id start twice, and lets go of the supervisor that had read its spec", async () => {
     await withPool(async (runtime, stateDir) => {
       const spec = host.spec(["true"]);
       const first = await runtime.start(spec);

@@ -53,7 +53,7 @@ describe("memory and process limits", () => {
 });
 
 test("a container that forks as fast as it can is gone when stop returns", async () => {
-  const marker = "fork-bomb-9017";
+  const marker = `fork-bomb-${process.pid}`;
   const container = await host.start(["bomb", marker], { layers: [tools, host.image] });
   await eventually(() => processesWith(marker).length > 5);
   await container.stop({ signal: 15, graceMs: 20 });
