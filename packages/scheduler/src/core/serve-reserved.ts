@@ -74,6 +74,31 @@ const keptOn = (state: MutableState, slot: number, all: readonly Reservation[]):
 const isWhole = (state: MutableState, job: MutableJob, ripe: number, { ids }: Taken): boolean =>
   job.spec.gangMin === undefined || gangHolds(state, job).filter((id) => !ids.has(id)).length + ripe >= gangNeed(job);
 
+/**
+ * How many of those that had room kept may begin now: while a host was waited for no longer, what it has of an earlier version
+ * did not count against `maxRunning`, and when it is back it does. Room is kept for the others until some of that has ended.
+ */
+class Starting {
+  readonly #begun = new Map<MutableJob, number>();
+
+  /** Whoever takes the place of another attempt of this version is counted already. */
+  #adds(state: MutableState, job: MutableJob, index: number): boolean {
+    const active = job.tasks[index]?.active ?? null;
+    return active === null || state.allocations.get(active)?.jobVersion !== job.version;
+  }
+
+  /** So many of these tasks at once. */
+  may(state: MutableState, job: MutableJob, indices: readonly number[]): boolean {
+    const { maxRunning } = job.spec;
+    if (maxRunning === null) return true;
+    const more = indices.filter((index) => this.#adds(state, job, index)).length;
+    const begun = this.#begun.get(job) ?? 0;
+    if (more > 0 && job.activeTasks - job.displaced.size + begun + more > maxRunning) return false;
+    this.#begun.set(job, begun + more);
+    return true;
+  }
+}
+
 /** Returns true when the plan is full before all are placed. What is kept for jobs that are left out stays as it is. */
 export const placeReserved = (
   state: MutableState,
@@ -99,12 +124,17 @@ export const placeReserved = (
       else list.push(one);
     }
   }
+  const starting = new Starting();
   for (const [job, ripe] of byJob) {
     if (leftOut.has(job.key) || !isWhole(state, job, ripe.length, serving.taken)) continue;
-    if (job.spec.gangMin !== undefined && serving.records.length > 0 && serving.isFull(ripe.length)) return true;
+    const isGang = job.spec.gangMin !== undefined;
+    if (isGang && serving.records.length > 0 && serving.isFull(ripe.length)) return true;
+    const indices = ripe.map(({ reservation }) => reservation.index);
+    if (isGang && !starting.may(state, job, indices)) continue;
     for (const { reservation, score } of ripe) {
       const { index, hostId } = reservation;
-      if (serving.isFull() && job.spec.gangMin === undefined) return true;
+      if (serving.isFull() && !isGang) return true;
+      if (!isGang && !starting.may(state, job, [index])) continue;
       const task = job.tasks[index];
       const slot = state.hosts.get(hostId)?.slot;
       if (task === undefined || slot === undefined) continue;
@@ -117,6 +147,7 @@ export const placeReserved = (
     if (job.spec.gangMin !== undefined || leftOut.has(job.key)) continue;
     if (serving.isFull()) return true;
     const task = job.tasks[index];
+    if (!starting.may(state, job, [index])) continue;
     const chosen = task === undefined ? undefined : serving.find(wantingOf(job, index), 0);
     if (task !== undefined && chosen !== undefined) serving.place(job, task, chosen);
   }
