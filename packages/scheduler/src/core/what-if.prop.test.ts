@@ -135,9 +135,24 @@ describe("what if", () => {
     world.plan();
     const view = losing(world, "gang");
     expect(view.placed).toEqual([]);
-    expect(view.blocked).toEqual([
-      expect.objectContaining({ outcome: { kind: "held", hold: { kind: "gang", needed: 3, able: 2 } } }),
-    ]);
+    // Those that stood elsewhere are without a place then, too.
+    expect(new Set(view.blocked.map(({ from }) => from))).toEqual(new Set(["h0", "h1", "h2"]));
+    expect(view.totals.blocked).toBe(3);
+    expect(view.blocked[0]).toMatchObject({ outcome: { kind: "held", hold: { kind: "gang", needed: 3, able: 2 } } });
+  });
+
+  test("whoever is stopped for what was on the lost host is said to have no place, or another", () => {
+    const world = racks();
+    const whole = { requests: resources(4000, 1024, 10) };
+    world.submit(makeSpec("vip", { kind: "service", ...whole, priority: { band: "production", level: 50 } }));
+    world.plan();
+    world.submit(makeSpec("low", { ...whole, count: 2, priority: { band: "besteffort", level: 50 } }));
+    world.plan();
+    const view = losing(world, "vip");
+    expect(view.placed).toEqual([expect.objectContaining({ job: "vip", from: "h0" })]);
+    const [vip] = view.placed;
+    expect(view.blocked).toEqual([expect.objectContaining({ job: "low", from: vip?.to })]);
+    expect(view.totals).toEqual({ placed: 1, blocked: 1, finish: 0 });
   });
 
   test("what waits for its host is not said to be placed elsewhere", () => {

@@ -12,6 +12,7 @@ import {
   type AllocationId,
   type Exit,
   type HostId,
+  type JobKey,
   type LogRecord,
   type Problem,
   type Result,
@@ -23,9 +24,16 @@ import type { Explained } from "./sentences.ts";
 import { close, copyOf, lastingOn, suppose } from "./hypothesis.ts";
 import { refreshQueue, refreshWanting } from "./fold-tasks.ts";
 import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
-import { planOn, type PlanEnv } from "./plan.ts";
+import { planEvaluations, planOn, type PlanEnv } from "./plan.ts";
 import type { RequestClass } from "./request-class.ts";
-import type { AllocationRecord, ClusterState, MutableHost, MutableJob, MutableState } from "./state.ts";
+import type {
+  AllocationRecord,
+  ClusterState,
+  MutableAllocation,
+  MutableHost,
+  MutableJob,
+  MutableState,
+} from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 import { usesOf } from "./volumes.ts";
 
@@ -81,10 +89,34 @@ const listed = <T>() => {
   };
 };
 
+/**
+ * Whoever has only to be placed is, before what is left of a gang has ended: that takes longer. Says what became of whom.
+ */
+const placeFirst = (copy: MutableState, nowMs: number): LogRecord[] => {
+  const isBroken = (id: AllocationId): boolean => {
+    const job = copy.jobs.get(copy.allocations.get(id)?.key ?? ("" as JobKey));
+    return job?.spec.gangMin !== undefined && job.desired === "run";
+  };
+  if (![...copy.toStop].some(isBroken)) return [];
+  let number = 0;
+  const makeAllocationId = (): AllocationId => `what-if-${(number += 1)}` as AllocationId;
+  const { records } = planEvaluations(copy, { nowMs, makeAllocationId }, EVERYTHING);
+  const made = records.filter(({ kind }) => kind === "allocation_placed" || kind === "room_reserved");
+  suppose(copy, made, nowMs);
+  return made;
+};
+
+/** What ran of a gang that has lost one. */
+interface GivenUp {
+  readonly job: MutableJob;
+  readonly index: number;
+  readonly hostId: HostId;
+}
+
 /** The rest of gangs that have lost one is stopped. When it is, and they have waited, they start as a whole or not at all. */
-const restartGangs = (copy: MutableState, nowMs: number): void => {
+const restartGangs = (copy: MutableState, nowMs: number): readonly GivenUp[] => {
   const records: LogRecord[] = [];
-  const waiting: { readonly job: MutableJob; readonly index: number }[] = [];
+  const waiting: GivenUp[] = [];
   for (const id of copy.toStop) {
     const allocation = copy.allocations.get(id);
     const job = allocation === undefined ? undefined : copy.jobs.get(allocation.key);
@@ -98,7 +130,7 @@ const restartGangs = (copy: MutableState, nowMs: number): void => {
     const report = { id, state: "exited", reason: "stopped", startedAtMs: null, exit } as const;
     records.push({ kind: "allocation_stop", id, reason: "gang_incomplete" });
     records.push({ kind: "allocation_reported", hostId, report });
-    waiting.push({ job, index });
+    waiting.push({ job, index, hostId });
   }
   suppose(copy, records, nowMs);
   for (const { index, job } of waiting) {
@@ -108,11 +140,15 @@ const restartGangs = (copy: MutableState, nowMs: number): void => {
     refreshWanting(copy, job, task);
     refreshQueue(copy, job);
   }
+  return waiting;
 };
 
 interface Moved {
   readonly homeless: readonly AllocationRecord[];
   readonly leaving: readonly AllocationRecord[];
+  /** What was planned before the gangs that have lost one begin anew. */
+  readonly first: readonly LogRecord[];
+  readonly givenUp: readonly GivenUp[];
   readonly made: readonly LogRecord[];
 }
 
@@ -149,11 +185,13 @@ const answer = (
   tentative: Tentative,
   request: WhatIfRequest,
   env: PlanEnv,
-  { homeless, leaving, made }: Moved,
+  { first, givenUp, homeless, leaving, made }: Moved,
 ): Omit<WhatIfView, "revision"> => {
   const [placed, blocked, finish] = [listed<Placed>(), listed<Blocked>(), listed<AllocationId>()];
   const used = new Set<HostId>();
   const replaced = new Set<AllocationId>();
+  const again = new Set<string>();
+  const victims: MutableAllocation[] = [];
   const classes = createBlockedClasses(copy, tentative);
 
   const place = (task: Subject, to: HostId): void => {
@@ -174,14 +212,21 @@ const answer = (
     const isKept = record.kind === "room_reserved";
     if (!isKept && record.kind !== "allocation_placed") return;
     const { project, job, index, hostId } = isKept ? record : record.placement;
+    for (const id of isKept ? record.victims : []) {
+      const victim = copy.allocations.get(id);
+      if (victim !== undefined) victims.push(victim);
+    }
     // With the room of less important work it starts as soon as that has ended.
     const replaces = isKept
       ? (copy.jobs.get(jobKey(project, job))?.tasks[index]?.active ?? null)
       : record.placement.replaces;
     if (replaces !== null) replaced.add(replaces);
-    const from = replaces === null ? null : (copy.allocations.get(replaces)?.hostId ?? null);
+    const old = homeless.find(({ id }) => id === replaces) ?? (replaces !== null && copy.allocations.get(replaces));
+    const from = old ? old.hostId : null;
+    again.add(`${jobKey(project, job)} ${index}`);
     place({ project, job, index, from }, hostId);
   };
+  first.forEach(tell);
   planOn(copy, tentative, env, EVERYTHING, ({ records }, serving) => {
     records.forEach(tell);
     for (const { id, key, project, job: name, index, hostId } of homeless) {
@@ -191,7 +236,24 @@ const answer = (
       const why = task?.active !== id ? undefined : () => explainTask(copy, tentative, job, task, env.nowMs, serving);
       block(wantingOf(job, index, id), { project, job: name, index, from: hostId }, why);
     }
+    for (const { hostId, index, job } of givenUp) {
+      const { name, project } = job;
+      const task = job.tasks[index];
+      if (task === undefined || again.has(`${job.key} ${index}`)) continue;
+      const why = () => explainTask(copy, tentative, job, task, env.nowMs, serving);
+      block(wantingOf(job, index, null), { project, job: name, index, from: hostId }, why);
+    }
   });
+  // Their room is somebody's by now; where they go themselves is part of what follows.
+  for (const { hostId, requestClass } of victims) {
+    const slot = copy.hosts.get(hostId)?.slot;
+    if (slot !== undefined) tentative.bookAt(slot, requestClass, -1);
+  }
+  for (const { key, project, job: name, index, hostId, jobVersion } of victims) {
+    const job = copy.jobs.get(key);
+    if (job === undefined || job.version !== jobVersion || job.desired === "stop") continue;
+    settle(wantingOf(job, index, null), { project, job: name, index, from: hostId });
+  }
   for (const { id, key, project, job: name, index, hostId } of leaving) {
     const job = copy.jobs.get(key);
     if (job === undefined) continue;
@@ -242,9 +304,10 @@ export const whatIf = (state: ClusterState, request: WhatIfRequest, env: PlanEnv
   const silentMs = Number.MAX_SAFE_INTEGER;
   const losses = lost.value.map(({ id }): LogRecord => ({ kind: "host_lost", hostId: id, silentMs }));
   suppose(copy, [...made.value, ...losses], env.nowMs);
-  restartGangs(copy, env.nowMs);
+  const first = placeFirst(copy, env.nowMs);
+  const givenUp = restartGangs(copy, env.nowMs);
   for (const host of drained.value) close(copy, host);
-  const given = { homeless, leaving, made: made.value };
+  const given = { first, givenUp, homeless, leaving, made: made.value };
   const found = tentatively(copy.index, (tentative) => answer(copy, tentative, request, env, given));
   return ok({ revision: state.revision, ...found });
 };
