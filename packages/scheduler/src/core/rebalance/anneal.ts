@@ -7,10 +7,12 @@
  * Requests differ by powers of ten, and what a move costs with them. So at each temperature mostly those are tried whose moves
  * cost about as much: larger ones would never move, smaller ones are not settled yet. Swaps prefer partners of nearly the same size.
  *
- * In the first half hosts may be booked above what they have, for a price that rises (see Arrangement); what that leaves above is
- * sent home (`repair`), and from there on no move does it. The best arrangement is always one that keeps every rule.
+ * In the first half hosts may be booked above what they have, for a price that rises (see Arrangement); what that leaves above
+ * moves on at any price or is sent home (`repair`), and from there on no move does it. Nobody ever goes where no way could lead to
+ * room (see Reach). The best arrangement is always one that keeps every rule.
  */
 import { arrange, FORBIDDEN, type Arrangement } from "./arrangement.ts";
+import { reachOf } from "./reach.ts";
 import { worthOf, type Reassignment } from "./reassignment.ts";
 import { repair } from "./repair.ts";
 
@@ -30,21 +32,24 @@ const SWAP_SHARE = 0.4;
 const NEAR_SHARE = 0.7;
 /**
  * Of the shifts, those back home. Where who has left goes on occupying its first host, few can be away at a time, but a host
- * drawn at random is nearly never home. Not where hosts have a price: to empty one, its items must stay away.
+ * drawn at random is rarely home. Not where hosts have a price: to empty one, its items must stay away. Where no more may
+ * be moved, somebody must come home before another leaves.
  */
 const HOME_SHARE = 0.05;
 const HELD_HOME_SHARE = 0.5;
+const FULL_HOME_SHARE = 0.2;
 /** Of the tries, those with any item, whatever its size. */
 const ANY_SHARE = 0.1;
 /** The sizes that are tried, in temperatures, and at least so much of all items. */
 const [SMALL, LARGE, LEAST_SPAN] = [1 / 50, 300, 0.05];
-/** Of all tries, those with overload allowed; what is left of it then is sent home, warm enough that all else makes room again. */
-const LOOSE_UNTIL = 0.5;
 /**
  * The price of overload, so many times what the same amount above comfort costs. It begins low, so that large items still change
- * places when those that lie there have settled, and rises until little is left to be sent home: that tears up more than it mends.
+ * places when those that lie there have settled, and rises until little is left. Then it is dear, so that the last go where
+ * that costs least, and only who has found no way at the end is sent home: that tears up more than it mends.
  */
-const [OVERLOAD_PRICE, PRICE_GROWTH] = [5, 100];
+const [OVERLOAD_PRICE, PRICE_GROWTH, DEAR] = [5, 100, 1e5];
+/** Of all tries, those in which the price rises, and those after which none is allowed, warm enough that all else makes room again. */
+const [RISES_UNTIL, LOOSE_UNTIL] = [0.5, 0.62];
 /** Of the hottest, what it cools to, evenly by the logarithm, before only what costs less is made. */
 const [COLDEST, QUENCH_FROM] = [7e-5, 0.97];
 const SAMPLES = 2_000;
@@ -65,14 +70,16 @@ const sizesOf = (problem: Reassignment): Float64Array => {
 };
 
 export const anneal = (problem: Reassignment, seed: number, start: Int32Array = problem.first): Annealing => {
-  const { hosts, first } = problem;
+  const { hosts, first, maxMoves } = problem;
   const arrangement = arrange(problem, start);
-  const { hostOf, shiftCost, swapCost } = arrangement;
+  const { hostOf, moves, shiftCost, swapCost } = arrangement;
   const sizes = sizesOf(problem);
-  const order = Int32Array.from([...sizes.keys()].filter((item) => problem.fixed[item] !== 1));
+  const { canBe, draw, stays } = reachOf(problem);
+  const order = Int32Array.from([...sizes.keys()].filter((item) => stays[item] !== 1));
   order.sort((a, b) => (sizes[a] as number) - (sizes[b] as number) || a - b);
   const movable = order.length;
   const allowedOverload = Float64Array.from({ length: hosts }, (_, host) => arrangement.overloadOf(host));
+  const overloadAtFirst = arrangement.overload();
   const homeShare = problem.held.includes(1) && problem.openWeight === 0 ? HELD_HOME_SHARE : HOME_SHARE;
   let cost = arrangement.total();
   let best = { cost, hostOf: Int32Array.from(hostOf) };
@@ -138,11 +145,19 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
     return other < 0 || other >= movable ? -1 : (order[other] as number);
   };
 
+  const shiftTarget = (item: number): number => {
+    const share = moves() < maxMoves ? homeShare : Math.max(homeShare, FULL_HOME_SHARE);
+    return next() < share ? (first[item] as number) : draw(item, next());
+  };
+
+  const mayExchange = (one: number, other: number): boolean =>
+    canBe(one, hostOf[other] as number) && canBe(other, hostOf[one] as number);
+
   const run = (tries: number, done: number): void => {
     if (!isBusy) return;
-    if (done >= LOOSE_UNTIL) settle();
+    if (done >= LOOSE_UNTIL || (done >= RISES_UNTIL && arrangement.overload() <= overloadAtFirst)) settle();
     if (price !== Infinity) {
-      price = OVERLOAD_PRICE * PRICE_GROWTH ** (done / LOOSE_UNTIL);
+      price = done < RISES_UNTIL ? OVERLOAD_PRICE * PRICE_GROWTH ** (done / RISES_UNTIL) : DEAR;
       arrangement.price(price);
     }
     const temperature = coolingAt(hot, done);
@@ -153,13 +168,12 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
       const position = next() < ANY_SHARE ? Math.floor(next() * movable) : first0 + Math.floor(next() * width);
       const item = order[position] as number;
       const isSwap = next() < SWAP_SHARE;
-      let target = 0;
-      if (isSwap) target = partnerOf(position);
-      else target = next() < homeShare ? (first[item] as number) : Math.floor(next() * hosts);
+      const target = isSwap ? partnerOf(position) : shiftTarget(item);
       if (target < 0 || (!isSwap && hostOf[item] === target)) continue;
       const most = temperature > 0 ? -temperature * Math.log(next() + Number.MIN_VALUE) : 0;
       const change = isSwap ? swapCost(item, target, most) : shiftCost(item, target, most);
       if (change > most) continue;
+      if (price !== Infinity && !(isSwap ? mayExchange(item, target) : canBe(item, target))) continue;
       cost += price === Infinity ? change : change - price * arrangement.overloadChange();
       if (isSwap) arrangement.swap(item, target);
       else arrangement.shift(item, target);

@@ -137,6 +137,22 @@ describe("an arrangement", () => {
     );
   });
 
+  test("a little overload counts as a hundredth of the mean host beside its amount, in the dimensions where it is", () => {
+    const problem: Reassignment = {
+      ...{ dimensions: 2, hosts: 2, items: 2, groups: 2, maxMoves: 2, openWeight: 0, groupMoveWeight: 0 },
+      ...{ capacity: Float64Array.of(1_000, 600, 3_000, 600), comfort: new Float64Array(4).fill(9_999) },
+      ...{ loadWeight: Float64Array.of(1, 10), held: new Uint8Array(2), request: Float64Array.of(900, 300, 105, 300) },
+      ...{ first: Int32Array.of(0, 1), fixed: new Uint8Array(2), groupOf: Int32Array.of(0, 1), allowed: null },
+      ...{ mostPerHost: Int32Array.of(1, 1), domainOf: new Int32Array(2), leastDomains: new Int32Array(2) },
+      ...{ zoneOf: new Int32Array(2), needs: [[], []], balances: [], moveCost: Float64Array.of(0, 0), pathCost: null },
+    };
+    const arrangement = arrange(problem, problem.first);
+    arrangement.price(2);
+    expect(arrangement.shiftCost(1, 0)).toBe(2 * (5 + 20));
+    arrangement.shift(1, 0);
+    expect([arrangement.overload(), arrangement.overloadOf(0), arrangement.overloadWithout(0)]).toEqual([25, 25, 0]);
+  });
+
   test("annealing keeps the rules and its own account, ends no worse than it began when it cools, and is the same each time", () => {
     fc.assert(
       fc.property(problems, fc.integer({ min: 1, max: 1_000 }), (problem, seed) => {

@@ -19,7 +19,7 @@ export interface Arrangement {
   readonly moves: () => number;
   /** What a unit of overload costs from now on. */
   readonly price: (overload: number) => void;
-  /** All that is booked above capacity, a unit of each dimension counted with its worth. */
+  /** All that is booked above capacity and, wherever something is, a little more; a unit of each dimension counted with its worth. */
   readonly overload: () => number;
   readonly overloadOf: (host: number) => number;
   /** That of the host of `item` when the item has left it. */
@@ -49,6 +49,16 @@ const dependents = (problem: Reassignment): number[][] => {
   return result;
 };
 
+/**
+ * What any overload counts beside its amount: a hundredth of the mean host. Otherwise a little costs so little that a large item stays
+ * where it does not quite fit until all else is too cold to make room for it.
+ */
+const leastOverload = ({ capacity, dimensions, hosts }: Reassignment): Float64Array => {
+  const sums = new Float64Array(dimensions);
+  capacity.forEach((amount, at) => (sums[at % dimensions] = (sums[at % dimensions] as number) + amount));
+  return sums.map((sum) => Math.ceil(sum / hosts / 100));
+};
+
 export const arrange = (problem: Reassignment, start: Int32Array): Arrangement => {
   const { dimensions, hosts, items, groups, capacity, request, first, held, fixed, groupOf } = problem;
   const { mostPerHost, domainOf, leastDomains, zoneOf, needs, moveCost, groupMoveWeight, pathCost, maxMoves, allowed } =
@@ -72,6 +82,7 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
   let moves = 0;
   const trial = new Float64Array(dimensions);
   const worth = worthOf(problem);
+  const least = leastOverload(problem);
   const overloads = new Float64Array(hosts);
   let overload = 0;
   let overloadPrice = Infinity;
@@ -127,7 +138,7 @@ export const arrange = (problem: Reassignment, start: Int32Array): Arrangement =
       let above = (occupied[base + at] as number) - (capacity[base + at] as number);
       if (into >= 0 && !(stays && comesHome)) above += request[into * dimensions + at] as number;
       if (out >= 0 && !(stays && leavesHome)) above -= request[out * dimensions + at] as number;
-      if (above > 0) sum += above * (worth[at] as number);
+      if (above > 0) sum += (above + (least[at] as number)) * (worth[at] as number);
     }
     return sum;
   };
