@@ -1,6 +1,6 @@
 /** Removal where the supervisor does not do its part: it stands still, or met a cgroup that was not its own. */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, linkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -64,6 +64,21 @@ test("nor do directories with very many files, though all of them go", async () 
   expect(settled).toBe(0);
   await Promise.all(removals);
   for (const tree of trees) expect(existsSync(tree)).toBe(false);
+});
+
+test("nor does it matter what names whoever made a directory has given: also those that deep ones get on their way up", async () => {
+  const trees = Array.from({ length: 20 }, (_, n) => join(host.directory, `named-${n}`));
+  for (const [n, tree] of trees.entries()) {
+    /* Which of them is met first is for the file system to say. */
+    mkdirSync(join(tree, `deep-${n}`, ...Array.from({ length: 12 }, (_name, depth) => `${depth}`)), {
+      recursive: true,
+    });
+    for (let i = 0; i < 10; i += 1) writeFileSync(join(tree, `~${i}`), "");
+    for (let i = 10; i < 20; i += 1) symlinkSync(".", join(tree, `~${i}`));
+    for (let i = 20; i < 30; i += 1) mkdirSync(join(tree, `~${i}`, "in it"), { recursive: true });
+  }
+  await Promise.all(trees.map((tree) => removeTree(tree)));
+  expect(trees.filter((tree) => existsSync(tree))).toEqual([]);
 });
 
 test("a start that met a cgroup in use leaves none: the next one succeeds", async () => {

@@ -160,7 +160,9 @@ class Removal {
     for (;;) {
       const std::string moved = "~" + std::to_string(counter_++);
       if (renameat(parent, name.c_str(), top, moved.c_str()) == 0) return true;
-      if (errno != ENOTEMPTY && errno != EEXIST) return errno == ENOENT || failure_.fail("state.remove", name);
+      // Whoever made the tree may have taken that name, for a directory or for a file.
+      if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+        return errno == ENOENT || failure_.fail("state.remove", name);
     }
   }
 
