@@ -14,11 +14,13 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { addonPath } from "../lib/binding.ts";
 import { openRuntime, readCgroupLayout, type ContainerSpec } from "../lib/index.ts";
 import { agentScript } from "./built-agent.ts";
 import { processesWith, slow, testHost } from "./host.ts";
@@ -382,6 +384,39 @@ describe("what is used up", () => {
         expect(left).toEqual([]);
       }
       expect(said.at(-1)).toMatchObject({ exit: { code: 0 } });
+    } finally {
+      rmdirSync(cgroup);
+    }
+  });
+
+  test("threads of the agent: a look into another network namespace is refused, and the agent lives", () => {
+    const pids = layout.hierarchies.find(({ controllers }) => controllers.includes("pids"));
+    const cgroup = join(pids?.path ?? "", `${host.cgroupParent}-threads`);
+    mkdirSync(cgroup);
+    try {
+      const agent = `
+        const { openSync, writeFileSync } = require("node:fs");
+        const { netlink } = require(process.argv[1]);
+        const netns = openSync("/proc/self/ns/net");
+        /* A list of all links. */
+        const request = Buffer.alloc(32);
+        [32, 0x0301_0000 | 18].forEach((word, at) => request.writeUInt32LE(word, at * 4));
+        const look = async () => {
+          const answer = await netlink(netns, request);
+          return Buffer.isBuffer(answer) ? "links" : answer.errno;
+        };
+        void (async () => {
+          const said = [await look()];
+          writeFileSync(process.argv[2], "1");
+          said.push(await look());
+          writeFileSync(process.argv[2], "max");
+          said.push(await look());
+          console.log(JSON.stringify(said));
+        })();`;
+      const script = `echo $$ > ${join(cgroup, "cgroup.procs")} && exec "$@"`;
+      const words = [process.execPath, "-e", agent, addonPath, join(cgroup, "pids.max")];
+      const output = execFileSync("sh", ["-c", script, "sh", ...words], { encoding: "utf8" });
+      expect(JSON.parse(output)).toEqual(["links", constants.errno.EAGAIN, "links"]);
     } finally {
       rmdirSync(cgroup);
     }

@@ -2,12 +2,13 @@
 // they came. Built and understood by lib/network; here are only the socket and its bounds.
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include <cstring>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "failure.h"
@@ -22,16 +23,28 @@ constexpr int kTimeoutSeconds = 10;
 
 UniqueFd open_here() { return UniqueFd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)); }
 
-// A socket stays in the namespace that it was made in. The thread that goes there never comes back.
-UniqueFd open_in(int netns) {
+struct Visit {
+  int netns;
   UniqueFd fd;
-  int error = 0;
-  std::thread([&] {
-    if (setns(netns, CLONE_NEWNET) == 0) fd = open_here();
-    if (!fd.valid()) error = errno;
-  }).join();
-  errno = error;
-  return fd;
+  int error;
+};
+
+void* visit(void* argument) {
+  auto* there = static_cast<Visit*>(argument);
+  if (setns(there->netns, CLONE_NEWNET) == 0) there->fd = open_here();
+  if (!there->fd.valid()) there->error = errno;
+  return nullptr;
+}
+
+// A socket stays in the namespace that it was made in. The thread that goes there never comes back. Not std::thread: where
+// no more threads can be had it throws, and what throws here ends the agent.
+UniqueFd open_in(int netns) {
+  Visit there = {.netns = netns, .fd = UniqueFd(), .error = 0};
+  pthread_t thread = {};
+  const int refused = pthread_create(&thread, nullptr, visit, &there);
+  if (refused == 0) (void)pthread_join(thread, nullptr);
+  errno = refused == 0 ? there.error : refused;
+  return std::move(there.fd);
 }
 
 class NetlinkWorker : public Napi::AsyncWorker {
