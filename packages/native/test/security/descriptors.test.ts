@@ -107,20 +107,16 @@ test("a working directory lies inside, whatever the image's links say", async ()
 });
 
 test("/dev/null of the host keeps its owner and mode; pipes that were made for a container are its own", async () => {
-  const before = statSync("/dev/null");
   const { stdout } = await host.sh(
     "stat -L -c '%u %F' /proc/self/fd/1; chmod 600 /proc/self/fd/0 2>/dev/null && echo chmod; chown 1:1 /proc/self/fd/0 2>/dev/null && echo chown; echo done",
   );
   const after = statSync("/dev/null");
   /* Should the test fail, the host is not to suffer. */
-  chownSync("/dev/null", before.uid, before.gid);
-  chmodSync("/dev/null", before.mode & 0o7777);
+  chownSync("/dev/null", 0, 0);
+  chmodSync("/dev/null", 0o666);
   expect(stdout).toBe("0 fifo\nchmod\nchown\ndone\n");
-  expect({ uid: after.uid, gid: after.gid, mode: after.mode }).toEqual({
-    uid: before.uid,
-    gid: before.gid,
-    mode: before.mode,
-  });
+  /* Not compared with what it was before: another container may have had it already. */
+  expect([after.uid, after.gid, after.mode & 0o7777]).toEqual([0, 0, 0o666]);
 });
 
 test("standard input is empty, and its descriptor is no way out", async () => {
