@@ -20,7 +20,7 @@ describe.runIf(!slow)("what is left of a hook", () => {
       `#!/bin/sh\n[ "$1" = fail ] && exit 3\nsleep 1000 >/dev/null 2>&1 & echo $! > ${left}\n[ "$1" != hang ] || wait\n`,
     );
     chmodSync(hook, 0o755);
-  });
+  }, 240_000);
 
   test.each([
     ["ends", 1_000_000, "1 0 -\n"],
@@ -45,14 +45,16 @@ describe.runIf(!slow)("what is left of a hook", () => {
   });
 });
 
+const program = join(host.directory, "stale-number");
+beforeAll(() => {
+  if (!slow) compilePart("stale-number", program);
+}, 240_000);
 const unified = layout.hierarchies.find(({ version }) => version === 2)?.path;
 
 /** What is split has programs with limits of their own, and a v2 hierarchy. */
 test.runIf(unified !== undefined && !slow)(
   "a process that has the number of one that was to be moved into a leaf stays where it is",
   async () => {
-    const program = join(host.directory, "stale-number");
-    compilePart("stale-number", program);
     const parent = join(unified ?? "", host.cgroupParent);
     const [own, other] = [join(parent, "split"), join(parent, "stranger")];
     const children = [own, other].map((path) => {

@@ -2,11 +2,16 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { slow, testHost } from "../host.ts";
 import { compilePart } from "../parts.ts";
 
 const host = testHost();
+const program = join(host.directory, "masked-sys");
+beforeAll(() => {
+  if (!slow) compilePart("masked-sys", program);
+}, 240_000);
+
 const CPU = "devices/system/cpu";
 const HIDDEN = [
   "firmware/acpi/tables/DSDT",
@@ -24,8 +29,6 @@ const SHOWN = [
 ];
 
 test.runIf(!slow)("a /sys with firmware, power meters, SELinux and processors that count their throttling", () => {
-  const program = join(host.directory, "masked-sys");
-  compilePart("masked-sys", program);
   const root = join(host.directory, "sys");
   for (const path of [...HIDDEN, ...SHOWN, "kernel/vmcoreinfo"]) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
