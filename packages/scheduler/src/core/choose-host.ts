@@ -33,7 +33,13 @@ const foundBy = (best: ReturnType<typeof bestAligned>): Found | undefined =>
 
 const alignedIn = (lane: Lane, domain: number, even: number, aligned: Alignments): ReturnType<typeof bestAligned> => {
   const { begins } = lane.strip.sheet.partition;
-  return bestAligned(lane, [begins[domain] as number, begins[domain + 1] as number], even, aligned);
+  return bestAligned(
+    lane,
+    [begins[domain] as number, begins[domain + 1] as number],
+    even,
+    aligned,
+    topIn(lane, domain),
+  );
 };
 
 /** The best of the best of each domain, by how well their ends go together. */
@@ -66,7 +72,7 @@ const inPlaces = (
 export const bestOf = (lane: Lane, counts: GroupCounts, rank: Int32Array, aligned?: Alignments): Found | undefined => {
   if (lane.check !== null && lane.check.places.length > 0) return inPlaces(lane, lane.check, counts, rank, aligned);
   const { length, slotAt } = lane.strip.sheet.partition;
-  if (aligned !== undefined) return foundBy(bestAligned(lane, [0, length], 0, aligned));
+  if (aligned !== undefined) return foundBy(bestAligned(lane, [0, length], 0, aligned, topOf(lane)));
   const position = topOf(lane);
   return position < 0 ? undefined : { slot: slotAt[position] as number, score: scoreAt(lane, position) };
 };

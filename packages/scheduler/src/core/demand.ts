@@ -6,6 +6,7 @@
  * when the demand has turned noticeably, because with every new mix all remembered scores are void.
  */
 import { WHOLE_DEVICE, type DeviceAsk } from "@berth/schema";
+import { createLifetimes, type Lifetimes, type LifetimesFacts } from "./lifetimes.ts";
 import { createReturns, type ReturnsFacts } from "./returns.ts";
 import { aboutAs, BASE, padded, type Vector } from "./vector.ts";
 
@@ -58,6 +59,8 @@ export interface DemandFacts {
   /** Both absent from what older versions learned. */
   readonly returns?: ReturnsFacts;
   readonly returnsLevel?: number;
+  /** Absent as well. */
+  readonly lifetimes?: LifetimesFacts;
 }
 
 export interface Demand {
@@ -69,8 +72,10 @@ export interface Demand {
   readonly note: (key: string, asked: Asked, hosts: number, atMs: number) => boolean;
   /** How scarce places are now for each request of the mix: see scarcity.ts. */
   readonly weigh: (scarcities: readonly number[]) => void;
-  /** Something that was placed has ended. */
-  readonly ended: () => void;
+  /** Something that was placed has ended, after so long; null: that says nothing of others. `standing`: how many have not. */
+  readonly ended: (afterMs: number | null, standing: () => number) => void;
+  /** How long what is placed stays. */
+  readonly survival: Lifetimes["survival"];
   readonly facts: () => DemandFacts;
 }
 
@@ -127,6 +132,7 @@ export const createDemand = (learned?: DemandFacts): Demand => {
   let shares = new Map<string, number>(learned?.shares);
   let noted = learned?.noted ?? 0;
   const returns = createReturns(learned?.returns, mix.returns);
+  const lifetimes = createLifetimes(learned?.lifetimes);
 
   const forget = (): void => {
     for (const [key, entry] of known) {
@@ -134,6 +140,7 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       if (entry.count < 0.1) known.delete(key);
     }
     returns.forget();
+    lifetimes.forget();
   };
 
   const heaviest = () => [...known].sort(([a, left], [b, right]) => right.count - left.count || (a < b ? -1 : 1));
@@ -187,8 +194,13 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       })),
       returns: returns.facts(),
       returnsLevel: returns.level(),
+      lifetimes: lifetimes.facts(),
     }),
-    ended: returns.ended,
+    ended: (afterMs, standing) => {
+      returns.ended();
+      if (afterMs !== null) lifetimes.note(afterMs, standing);
+    },
+    survival: lifetimes.survival,
     note: (key, { request, devices }, hosts, atMs) => {
       const { requests } = mix;
       returns.placed(atMs);

@@ -5,7 +5,7 @@
 import type { AllocationId } from "@berth/schema";
 import { allocationsOn } from "./allocations-on.ts";
 import { firstShort } from "./feasibility.ts";
-import { NO_END } from "./host-ends.ts";
+import { NO_END, type Stay } from "./host-ends.ts";
 import type { RequestClass } from "./request-class.ts";
 import { addRow, STRIDE, widthOf, type Vector } from "./vector.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
@@ -23,9 +23,11 @@ export const endOf = ({ kind, runTimeoutMs, stopTimeoutMs }: MutableAllocation["
 const endOfAllocation = ({ desired, spec, startedAtMs, placedAtMs }: MutableAllocation): number =>
   desired === "stop" ? 0 : endOf(spec, startedAtMs ?? placedAtMs);
 
-/** The same as far as it is known: NO_END, when not. */
-export const knownEndOf = ({ spec, startedAtMs, placedAtMs }: MutableAllocation): number =>
-  spec.kind === "batch" && spec.runTimeoutMs !== null ? endOf(spec, startedAtMs ?? placedAtMs) : NO_END;
+/** The same as far as it is known. */
+export const stayOf = ({ spec, startedAtMs, placedAtMs }: MutableAllocation): Stay => ({
+  atMs: spec.kind === "batch" && spec.runTimeoutMs !== null ? endOf(spec, startedAtMs ?? placedAtMs) : NO_END,
+  sinceMs: spec.kind === "daemon" ? null : placedAtMs,
+});
 
 export interface Ending {
   readonly atMs: number;

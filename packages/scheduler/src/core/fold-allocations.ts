@@ -7,7 +7,7 @@ import { foldBinding, foldUsed } from "./fold-volumes.ts";
 import { ingredientsOf, valuesOf } from "./kept-score.ts";
 import { reserve, unreserve } from "./reservations.ts";
 import { scarcitiesOf } from "./scarcity.ts";
-import { knownEndOf } from "./ends.ts";
+import { stayOf } from "./ends.ts";
 import type { AllocationRecord, MutableAllocation, MutableState } from "./state.ts";
 
 type RecordOf<K extends LogRecord["kind"]> = Extract<LogRecord, { kind: K }>;
@@ -78,10 +78,10 @@ export const foldPlaced = (folding: Folding, { placement }: RecordOf<"allocation
 /** It started then, and so it ends at another time; false when that is no news. */
 const noteStart = (state: MutableState, allocation: MutableAllocation, startedAtMs: number | null): boolean => {
   if (startedAtMs === null || startedAtMs === allocation.startedAtMs) return false;
-  const before = knownEndOf(allocation);
+  const before = stayOf(allocation);
   allocation.startedAtMs = startedAtMs;
-  const now = knownEndOf(allocation);
-  const slot = before === now ? undefined : state.hosts.get(allocation.hostId)?.slot;
+  const now = stayOf(allocation);
+  const slot = before.atMs === now.atMs ? undefined : state.hosts.get(allocation.hostId)?.slot;
   if (slot === undefined) return true;
   state.index.expect(slot, before, -1);
   state.index.expect(slot, now, 1);

@@ -4,7 +4,7 @@
  */
 import { priorityOf, type AllocationId, type Exit, type JobSpec, type TaskCounts } from "@berth/schema";
 import { mayStand, retire } from "./daemons.ts";
-import { knownEndOf } from "./ends.ts";
+import { stayOf } from "./ends.ts";
 import { isGivenUp, isGivenUpOn } from "./patience.ts";
 import { askedOf, type RequestClass } from "./request-class.ts";
 import { unreserve } from "./reservations.ts";
@@ -255,7 +255,7 @@ export const account = (state: MutableState, allocation: MutableAllocation, slot
   if (allocation.spec.kind === "batch" && allocation.spec.runTimeoutMs !== null) state.limited += sign;
   state.index.book(slot, requestClass, sign);
   state.ledger.touch(slot);
-  state.index.expect(slot, knownEndOf(allocation), sign);
+  state.index.expect(slot, stayOf(allocation), sign);
 };
 
 /** Gives back what an ended allocation had booked on its host. */
@@ -264,7 +264,9 @@ const release = ({ state, atMs }: Folding, allocation: MutableAllocation, host: 
   if (host === undefined || at < 0) return;
   removeAt(host.allocations, at);
   account(state, allocation, host.slot, -1);
-  state.demand.ended();
+  const standing = (): number => [...state.priorities.values()].reduce((sum, count) => sum + count, 0);
+  state.demand.ended(allocation.spec.kind === "daemon" ? null : atMs - allocation.placedAtMs, standing);
+  state.index.setSurvival(state.demand.survival());
   state.usage.add(allocation.project, askedOf(allocation.requestClass).request, -1, atMs);
 };
 

@@ -8,19 +8,35 @@
  * the task lasts, and within one step only a host on which something came or went is looked at again.
  */
 import { LRUCache } from "lru-cache";
+import { companyOf } from "./company.ts";
+import type { Survival } from "./lifetimes.ts";
 
 export interface Alignments {
+  /** As a part of the score. */
+  readonly name: "endsTogether" | "inCompany";
+  /** How many hosts are looked at beside the one that packs best, of those that could be better. */
+  readonly limit: number;
   /** By slot; negative: nobody has asked since something came or went there. */
   readonly known: Float64Array;
-  /** 1: all that stands there ends when the task does; 0: nothing does, or nothing stands there. */
+  /** 1: all that stands there ends when the task does, or something stays as long; 0: nothing does, or nothing stands there. */
   readonly of: (slot: number) => number;
 }
 
+/** What is known of when one ends that stands on a host. */
+export interface Stay {
+  /** At the latest; NO_END: nobody knows. */
+  readonly atMs: number;
+  /** Since when it stands there, where that says something; null: it is always there, as a daemon is, and keeps no host busy. */
+  readonly sinceMs: number | null;
+}
+
 export interface HostEnds {
-  /** One that ends at `atMs` comes (1) or is gone (-1); NO_END: nobody knows when. */
-  readonly count: (slot: number, atMs: number, sign: 1 | -1) => void;
+  /** One comes (1) or is gone (-1). */
+  readonly count: (slot: number, stay: Stay, sign: 1 | -1) => void;
   /** For tasks that begin about now and last so long, on slots 0 … `hosts` - 1. To be asked at once, and not kept. */
   readonly alignments: (nowMs: number, lastsMs: number, hosts: number) => Alignments;
+  /** The same for tasks of which nobody knows for how long they stay, by how long others did. */
+  readonly company: (nowMs: number, survival: Survival, hosts: number) => Alignments;
 }
 
 export const NO_END = Number.POSITIVE_INFINITY;
@@ -42,12 +58,17 @@ interface Remembered {
   found: Float64Array;
 }
 
+/** Of what is asked about every host for every task: enough to find one that is about as good as the best. */
+const LOOKED_AT = 128;
+
 const UNKNOWN = -1;
 
 export const createHostEnds = (): HostEnds => {
   /** Ascending, so that sums come out the same however they came together. */
   const known: (number[] | undefined)[] = [];
   const others: number[] = [];
+  /** When those began of which nobody knows when they end, ascending. */
+  const begun: (number[] | undefined)[] = [];
 
   const change = (ends: number[], atMs: number, sign: 1 | -1): void => {
     let at = ends.length;
@@ -71,28 +92,47 @@ export const createHostEnds = (): HostEnds => {
     return sum / (ends.length + Math.max(0, others[slot] ?? 0));
   };
 
+  /** For what comes by `survival`, to be asked as of one moment. */
+  let kept: (Remembered & { readonly survival: Survival }) | undefined;
+
+  const refresh = (one: Remembered, momentMs: number, hosts: number): Float64Array => {
+    if (one.found.length !== hosts) one.found = new Float64Array(hosts).fill(UNKNOWN);
+    else if (one.momentMs !== momentMs) one.found.fill(UNKNOWN);
+    one.momentMs = momentMs;
+    return one.found;
+  };
+
+  const asking = (found: Float64Array, look: (slot: number) => number): Pick<Alignments, "known" | "of"> => ({
+    known: found,
+    of: (slot) => {
+      const before = found[slot] ?? UNKNOWN;
+      return before >= 0 ? before : (found[slot] = look(slot));
+    },
+  });
+
   return {
-    count: (slot, atMs, sign) => {
+    count: (slot, { atMs, sinceMs }, sign) => {
       if (remembered.size > 0)
         for (const { found } of remembered.values()) if (slot < found.length) found[slot] = UNKNOWN;
+      if (kept !== undefined && slot < kept.found.length) kept.found[slot] = UNKNOWN;
       if (atMs < NO_END) change((known[slot] ??= []), atMs, sign);
       else others[slot] = (others[slot] ?? 0) + sign;
+      if (atMs === NO_END && sinceMs !== null) change((begun[slot] ??= []), sinceMs, sign);
     },
     alignments: (nowMs, lastsMs, hosts) => {
       const momentMs = momentOf(nowMs, lastsMs);
-      const kept = remembered.get(lastsMs) ?? { momentMs, found: new Float64Array(0) };
-      if (kept.found.length !== hosts) kept.found = new Float64Array(hosts).fill(UNKNOWN);
-      else if (kept.momentMs !== momentMs) kept.found.fill(UNKNOWN);
-      kept.momentMs = momentMs;
-      remembered.set(lastsMs, kept);
-      const { found } = kept;
-      return {
-        known: found,
-        of: (slot) => {
-          const before = found[slot] ?? UNKNOWN;
-          return before >= 0 ? before : (found[slot] = alignment(slot, momentMs, lastsMs));
-        },
-      };
+      const one = remembered.get(lastsMs) ?? { momentMs, found: new Float64Array(0) };
+      remembered.set(lastsMs, one);
+      const found = refresh(one, momentMs, hosts);
+      const look = (slot: number): number => alignment(slot, momentMs, lastsMs);
+      return { name: "endsTogether", limit: Number.POSITIVE_INFINITY, ...asking(found, look) };
+    },
+    company: (nowMs, survival, hosts) => {
+      const momentMs = momentOf(nowMs, survival.meanMs);
+      if (kept?.survival !== survival) kept = { survival, momentMs, found: new Float64Array(0) };
+      const found = refresh(kept, momentMs, hosts);
+      const look = (slot: number): number => companyOf(survival, momentMs, known[slot] ?? [], begun[slot] ?? []);
+      return { name: "inCompany", limit: LOOKED_AT, ...asking(found, look) };
     },
   };
 };

@@ -73,7 +73,7 @@ const scored = (valuation: typeof NO_VALUATION, host: Model, requestClass: Reque
   // The mean of how much the shorter of two remaining times is of the longer.
   const left = host.ends.toSorted((a, b) => a - b).map((end) => Math.max(1, end - momentOf(NOW, lastsMs)));
   const sum = left.reduce((total, its) => total + Math.min(its, lastsMs) / Math.max(its, lastsMs), 0);
-  return explainWithEnds(found, left.length === 0 ? 0 : sum / left.length).total;
+  return explainWithEnds(found, "endsTogether", left.length === 0 ? 0 : sum / left.length).total;
 };
 
 it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () => {
@@ -125,7 +125,7 @@ it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () =
             const known = host.ends.indexOf(step.atMs);
             if (known < 0) host.ends.push(step.atMs);
             else host.ends.splice(known, 1);
-            index.expect(slot(step.host), step.atMs, known < 0 ? 1 : -1);
+            index.expect(slot(step.host), { atMs: step.atMs, sinceMs: null }, known < 0 ? 1 : -1);
             check();
             continue;
           }

@@ -31,15 +31,16 @@ import {
 } from "./devices.ts";
 import { type HostRoom } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
-import { createHostEnds, NO_END, type Alignments } from "./host-ends.ts";
+import { createHostEnds, NO_END, type Alignments, type Stay } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
 import { soonness, type ImageNeed } from "./image-start.ts";
+import type { Survival } from "./lifetimes.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import { againstPlace, allAgainstPlace, evenness, sightOf, type PlaceSight } from "./place-check.ts";
 import { againstHost, allAgainstHost, failing, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
-import { BASE, padded, STRIDE, type Vector } from "./vector.ts";
+import { BASE, largestOf, padded, STRIDE, type Vector } from "./vector.ts";
 import { explainWithEnds, explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
 
 export interface Choice {
@@ -118,10 +119,12 @@ export interface HostIndex {
   readonly hasDevices: (slot: number, room: Float64Array, requestClass: RequestClass) => boolean;
   /** Plans from here on are made at this time: what is asked for how long ends then. */
   readonly setNow: (nowMs: number) => void;
-  /** One that ends at `atMs` stands on this host from here on (1), or no longer (-1); NO_END: nobody knows when. */
-  readonly expect: (slot: number, atMs: number, sign: 1 | -1) => void;
-  /** When one of this class ends that is placed now. */
-  readonly endOf: (requestClass: RequestClass) => number;
+  /** How long what is placed stays, from here on; undefined: nobody knows. */
+  readonly setSurvival: (survival: Survival | undefined) => void;
+  /** One stands on this host from here on (1), or no longer (-1). */
+  readonly expect: (slot: number, stay: Stay, sign: 1 | -1) => void;
+  /** That of one of this class that is placed now. */
+  readonly stayOf: (requestClass: RequestClass) => Stay;
   /** Another number whenever a host has become larger, smaller, ready or not. */
   readonly sizes: () => number;
   /** Something on this host is given up from here on: news for work that waits. */
@@ -155,10 +158,11 @@ export const createHostIndex = (
   let mixVersion = 0;
   let mixRequests: Mix["requests"] = [];
   let sizes = 0;
-  let largest = new Float64Array(STRIDE);
+  let largest: Float64Array = new Float64Array(STRIDE);
   let largestAt = -1;
   const ends = createHostEnds();
   const imageSlots = new WeakMap<ImageNeed, ImageSlots>();
+  let survival: Survival | undefined;
   let now = 0;
 
   const noteGrowth = (slot: number): void => {
@@ -180,12 +184,16 @@ export const createHostIndex = (
   const laneOf = (requestClass: RequestClass): Lane | undefined =>
     requestClass.unknown === null ? board.laneOf(askedOf(requestClass)) : undefined;
 
-  const endOf = ({ lastsMs }: RequestClass): number => (lastsMs === null ? NO_END : now + lastsMs);
+  const stayOf = ({ daemon, lastsMs }: RequestClass): Stay => ({
+    atMs: lastsMs === null ? NO_END : now + lastsMs,
+    sinceMs: daemon ? null : now,
+  });
 
   /** How well the class goes with what stands on a host; undefined where that is no question. */
   const alignmentOf = (requestClass: RequestClass): Alignments | undefined => {
-    const { lastsMs } = requestClass;
-    return lastsMs === null ? undefined : ends.alignments(now, lastsMs, ids.length);
+    const { daemon, lastsMs } = requestClass;
+    if (lastsMs !== null) return ends.alignments(now, lastsMs, ids.length);
+    return survival === undefined || daemon ? undefined : ends.company(now, survival, ids.length);
   };
 
   const slotsOf = (image: ImageNeed): ImageSlots => {
@@ -201,16 +209,8 @@ export const createHostIndex = (
 
   const largestNow = (): Float64Array => {
     if (largestAt === sizes) return largest;
-    largest = new Float64Array(STRIDE);
     largestAt = sizes;
-    const { allocatable } = table.rows();
-    for (let from = 0; from < ids.length * STRIDE; from += STRIDE) {
-      for (let at = 0; at < STRIDE; at += 1) {
-        const amount = allocatable[from + at] as number;
-        if (amount > (largest[at] as number)) largest[at] = amount;
-      }
-    }
-    return largest;
+    return (largest = largestOf(table.rows().allocatable, ids.length));
   };
 
   /** Beside how much of what is placed comes back, it is the one that is known. */
@@ -345,9 +345,9 @@ export const createHostIndex = (
     },
     valuation: () => valuation,
     explain: (slot, requestClass, image) => {
-      const aligned = alignmentOf(requestClass)?.of(slot);
+      const aligned = alignmentOf(requestClass);
       const packed = withRules(board.explain(slot, requestClass), slot, requestClass);
-      const ended = aligned === undefined ? packed : explainWithEnds(packed, aligned);
+      const ended = aligned === undefined ? packed : explainWithEnds(packed, aligned.name, aligned.of(slot));
       return image === undefined ? ended : explainWithImage(ended, slotsOf(image).soonOn(slot));
     },
     mark: () => growthCount,
@@ -388,8 +388,11 @@ export const createHostIndex = (
     setNow: (nowMs) => {
       now = nowMs;
     },
+    setSurvival: (next) => {
+      survival = next;
+    },
     expect: ends.count,
-    endOf,
+    stayOf,
     stir: noteGrowth,
     sizes: () => sizes,
   };

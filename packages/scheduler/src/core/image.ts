@@ -347,6 +347,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
   }
   // Measured when the mix was renewed, by hosts that may be other ones now.
   state.index.setMix(state.demand.mix, largest.length === 0 ? undefined : largest);
+  state.index.setSurvival(state.demand.survival());
   return { state, kept };
 };
 

@@ -85,7 +85,8 @@ it("names the best of those that end together as looking at all of them does, ov
         scores.forEach((value, slot) => setScore(lane, slot, value < 0 ? value : value * 1_000));
         const known = new Float64Array(count).fill(-1);
         for (const slot of seen) known[slot] = alignments[slot] as number;
-        const aligned = { known, of: (slot: number) => alignments[slot] as number };
+        const of = (slot: number): number => alignments[slot] as number;
+        const aligned = { name: "endsTogether", limit: Number.POSITIVE_INFINITY, known, of } as const;
         for (let domain = 0; domain < partition.domains; domain += 1) {
           const range = [partition.begins[domain] as number, partition.begins[domain + 1] as number] as const;
           let best: { slot: number; total: number } | undefined;
@@ -95,7 +96,16 @@ it("names the best of those that end together as looking at all of them does, ov
             const total = withEnds(scoreAt(lane, position) + added, alignments[slot] as number);
             if (best === undefined || total > best.total) best = { slot, total };
           }
-          expect(bestAligned(lane, range, added, aligned)).toEqual(best);
+          const top = topIn(lane, domain);
+          expect(bestAligned(lane, range, added, aligned, top)).toEqual(best);
+          // Who looks at few finds none that is better, and no worse one than that of the highest score.
+          const few = bestAligned(lane, range, added, { ...aligned, name: "inCompany", limit: 4 }, top);
+          expect(few?.total ?? -1).toBeLessThanOrEqual(best?.total ?? -1);
+          const slot = top < 0 ? -1 : (partition.slotAt[top] as number);
+          const least = top < 0 ? -1 : withEnds(scoreAt(lane, top) + added, of(slot));
+          expect(few?.total ?? -1).toBeGreaterThanOrEqual(least);
+          const all = bestAligned(lane, range, added, { ...aligned, name: "inCompany", limit: count }, top);
+          expect(all?.total).toBe(best?.total);
         }
       },
     ),

@@ -7,7 +7,7 @@ import type { Alignments } from "./host-ends.ts";
 import { GROUP, type Partition } from "./places.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import type { ScoreKernel } from "./score-kernel.ts";
-import { SCORE_UNITS, withEnds } from "./score.ts";
+import { withEnds } from "./score.ts";
 import { CANNOT, type Ask } from "./scorer.ts";
 import { divisorOf, isPlain } from "./lane-rules.ts";
 
@@ -250,37 +250,63 @@ export const refuse = (lane: Lane, isRefused: ((slot: number) => boolean) | null
   }
 };
 
+/** Positions that a row of each level stands for, from the second on. */
+const LEVEL_SPANS = [GROUP, GROUP ** 2, GROUP ** 3, GROUP ** 4] as const;
+
 /**
  * The host among the positions `from` … `to` - 1 (multiples of eight) of the highest total, the first of equals: its score,
- * with `added`, and how its work ends together with the task count alike.
+ * with `added`, and how its work ends together with the task count alike. Where no more than `limit` are looked at, beside the
+ * one of the highest score, at `top`, those are the first that could be better than all before.
  */
 export const bestAligned = (
   { strip, inside }: Lane,
   [from, to]: readonly [number, number],
   added: number,
-  { known, of }: Alignments,
+  { known, limit, of }: Alignments,
+  top: number,
 ): { readonly slot: number; readonly total: number } | undefined => {
   const { kernel, partition } = strip.sheet;
   const { i32 } = kernel;
   const { slotAt } = partition;
-  const hasGroups = (i32[(strip.at + HEAD.levels) / 4] as number) > 1;
-  const groups = (i32[(strip.at + HEAD.level) / 4 + 1] as number) / 4 + inside;
+  const count = (i32[(strip.at + HEAD.levels) / 4] as number) - 1;
   const leaves = strip.leaves / 4 + inside;
-  let [best, most] = [-1, -1];
-  for (let begin = from; begin < to; begin += GROUP) {
-    const highest = hasGroups ? (i32[groups + (begin / GROUP) * LANES] as number) : SCORE_UNITS;
-    if (highest < 0 || withEnds(highest + added, 1) <= most) continue;
-    const end = Math.min(begin + GROUP, to);
-    for (let position = begin; position < end; position += 1) {
-      const score = i32[leaves + position * LANES] as number;
-      if (score < 0) continue;
-      const slot = slotAt[position] as number;
-      const before = known[slot] as number;
-      const total = withEnds(score + added, before >= 0 ? before : of(slot));
-      if (total > most) [best, most] = [slot, total];
-    }
+  const totalAt = (position: number): number => {
+    const slot = slotAt[position] as number;
+    const before = known[slot] as number;
+    const score = i32[leaves + position * LANES] as number;
+    return withEnds(score + added, before >= 0 ? before : of(slot));
+  };
+  let [best, most, looked] = [-1, -1, 0];
+  if (limit < Number.POSITIVE_INFINITY && top >= 0) {
+    [best, most] = [top, totalAt(top)];
+    // Mostly there: nothing can be better than the one that packs best.
+    if (withEnds((i32[leaves + top * LANES] as number) + added, 1) <= most)
+      return { slot: slotAt[top] as number, total: most };
   }
-  return best < 0 ? undefined : { slot: best, total: most };
+  /** None with this score or less is better, however its work ends. */
+  const cannotWin = (score: number): boolean => score < 0 || withEnds(score + added, 1) <= most;
+  /** The end of the largest row that begins here and has none that is better; `begin`: there is none. */
+  const skipped = (begin: number): number => {
+    for (let level = Math.min(count, LEVEL_SPANS.length); level > 0; level -= 1) {
+      const span = LEVEL_SPANS[level - 1] as number;
+      if (begin % span !== 0) continue;
+      const row = (i32[(strip.at + HEAD.level) / 4 + level] as number) / 4 + inside + (begin / span) * LANES;
+      if (cannotWin(i32[row] as number)) return begin + span;
+    }
+    return begin;
+  };
+  for (let begin = from; begin < to && looked < limit;) {
+    const next = skipped(begin);
+    const end = Math.min(begin + GROUP, to);
+    for (let position = begin; position < end && next === begin; position += 1) {
+      if (cannotWin(i32[leaves + position * LANES] as number)) continue;
+      const total = totalAt(position);
+      looked += 1;
+      if (total > most) [best, most] = [position, total];
+    }
+    begin = Math.max(next, begin + GROUP);
+  }
+  return best < 0 ? undefined : { slot: slotAt[best] as number, total: most };
 };
 
 /** The best position, or -1 when none can take the request. */

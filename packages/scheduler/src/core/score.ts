@@ -122,10 +122,13 @@ export const explainBlended = (scored: ScoreBreakdown, part: string, added: numb
 });
 
 const ENDS_SHARE = 0.5;
-/** With the time at which a task ends at the latest: how well it goes with the ends of what stands there counts as much as all else. */
+/**
+ * With the time at which a task ends at the latest, or how long others stayed: how well that goes with what stands there counts as
+ * much as all else.
+ */
 export const withEnds = (units: number, aligned: number): number => blended(units, aligned, ENDS_SHARE);
-export const explainWithEnds = (scored: ScoreBreakdown, aligned: number): ScoreBreakdown =>
-  explainBlended(scored, "endsTogether", aligned, ENDS_SHARE);
+export const explainWithEnds = (scored: ScoreBreakdown, part: string, aligned: number): ScoreBreakdown =>
+  explainBlended(scored, part, aligned, ENDS_SHARE);
 
 /** With the rules of placement: `prefer` and evenness are added in shares of a packing score, and the sum is 1 at most. */
 export const explainWithRules = (

@@ -3,6 +3,7 @@
  * the log makes it true.
  */
 import type { Candidate, HostId, ImageStart, ScoreBreakdown } from "@berth/schema";
+import type { Stay } from "./host-ends.ts";
 import type { Granted, HostIndex } from "./host-index.ts";
 import type { ImageNeed, ImageSight } from "./image-start.ts";
 import type { RequestClass } from "./request-class.ts";
@@ -39,7 +40,7 @@ export class Tentative {
   readonly #slots: number[] = [];
   readonly #classes: RequestClass[] = [];
   readonly #signs: (1 | -1)[] = [];
-  readonly #ends: number[] = [];
+  readonly #stays: Stay[] = [];
   /** What stands on each host of the first `#summed` bookings. */
   readonly #sums = new Map<number, Booked>();
   #summed = 0;
@@ -139,9 +140,9 @@ export class Tentative {
   bookAt(slot: number, requestClass: RequestClass, sign: 1 | -1 = 1): void {
     this.#index.tryOut(slot, requestClass, sign);
     // What is set aside was counted under an end of its own, or not at all.
-    const end = this.#index.endOf(requestClass);
-    if (sign === 1) this.#index.expect(slot, end, 1);
-    this.#ends.push(end);
+    const stay = this.#index.stayOf(requestClass);
+    if (sign === 1) this.#index.expect(slot, stay, 1);
+    this.#stays.push(stay);
     this.#slots.push(slot);
     this.#classes.push(requestClass);
     this.#signs.push(sign);
@@ -223,8 +224,8 @@ export class Tentative {
       const requestClass = this.#classes.pop() as RequestClass;
       this.#uncount(slot, requestClass, booked);
       this.#index.tryOut(slot, requestClass, sign);
-      const end = this.#ends.pop() as number;
-      if (sign === -1) this.#index.expect(slot, end, -1);
+      const stay = this.#stays.pop() as Stay;
+      if (sign === -1) this.#index.expect(slot, stay, -1);
     }
     const mounts = this.#mounts;
     while ((mounts.at(-1)?.bookings ?? 0) > bookings) this.#unmount((mounts.pop() as (typeof mounts)[number]).key);

@@ -52,3 +52,13 @@ export const aboutAs = (amount: number): number => {
   while (step * 2 * STEPS <= amount) step *= 2;
   return Math.round(amount / step) * step;
 };
+
+/** The largest amount in each dimension among so many rows. */
+export const largestOf = (rows: ArrayLike<number>, count: number): Float64Array => {
+  const largest = new Float64Array(STRIDE);
+  for (let at = 0; at < count * STRIDE; at += 1) {
+    const amount = rows[at] as number;
+    if (amount > (largest[at % STRIDE] as number)) largest[at % STRIDE] = amount;
+  }
+  return largest;
+};
