@@ -1,4 +1,4 @@
-import { FirstThingsFirst } from "./tools/v2/sequencer.ts";
+import { FirstThingsFirst } from "./tools/vm/sequencer.ts";
 import { defineConfig } from "vitest/config";
 
 const shared = {
@@ -8,7 +8,7 @@ const shared = {
 /** On a busy machine a real process may miss a patience of seconds: CI tries once more, and prints that it did. */
 const retry = process.env["CI"] === undefined ? 0 : 1;
 /** Under emulation, as `pnpm test:v2` does it, a program takes some thirty times as long to start. */
-const patience = process.env["BERTH_V2_VM"] === undefined ? 60_000 : 240_000;
+const patience = process.env["BERTH_VM"] === undefined ? 60_000 : 240_000;
 /** A run that has only so long does first what matters most, and says what it did not get to. */
 const isHurried = process.env["BERTH_TEST_UNTIL_MS"] !== undefined;
 const never = ["**/dist/**", "**/node_modules/**", "**/build/**"];

@@ -7,8 +7,8 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join, resolve } from "node:path";
-import { baseMachine, makeDisk, mountHost, packInitramfs, quote } from "../../tools/v2/initramfs.ts";
-import { CACHE, kernelDirectory, kernelImage } from "../../tools/v2/kernel.ts";
+import { baseMachine, makeDisk, mountHost, packInitramfs, quote } from "../../tools/vm/initramfs.ts";
+import { CACHE, kernelDirectory, kernelImage } from "../../tools/vm/kernel.ts";
 import { eventually } from "./eventually.ts";
 
 export const SYSTEMD = "/lib/systemd/systemd";

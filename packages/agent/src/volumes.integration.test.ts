@@ -127,7 +127,7 @@ describe("a volume", () => {
     const [room, small, large] = (await stdout(id)).trim().split("\n").map(Number);
     expect(large).toBe(2 ** 22);
     const enforced = made.scheduler.hellos.at(-1)?.inventory.notEnforced.includes(VOLUME_SIZES_NOT_ENFORCED) === false;
-    if (process.env["BERTH_V2_VM"] !== undefined) expect(enforced).toBe(true);
+    if (process.env["BERTH_VM"] !== undefined) expect(enforced).toBe(true);
     if (!enforced) expect(small).toBe(2 ** 22);
     else {
       expect(room).toBe(2048);

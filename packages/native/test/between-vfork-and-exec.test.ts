@@ -13,7 +13,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { agentScript } from "./built-agent.ts";
 import { sanitized, slow, testHost } from "./host.ts";
 
-const emulated = process.env["BERTH_V2_VM"] !== undefined;
+const emulated = process.env["BERTH_VM"] !== undefined;
 const STARTS = slow ? 20 : 60;
 /** On two processors its threads have hardly any time beside what else is tested. Ends before the test: nothing goes on after it. */
 const PATIENCE_MS = slow ? 200_000 : 150_000;

@@ -8,7 +8,7 @@ let compiled = false;
 
 export const agentScript = (name = "agent.mjs"): string => {
   /* The virtual machine of the v2 tests sees the checkout read-only: who starts it compiles first. */
-  if (!compiled && process.env["BERTH_V2_VM"] === undefined)
+  if (!compiled && process.env["BERTH_VM"] === undefined)
     execFileSync(here("../../../node_modules/.bin/tsc"), ["-b", here("..")], { stdio: "inherit" });
   compiled = true;
   return here(`./${name}`);

@@ -16,7 +16,7 @@ test("what it writes ends at its limit, where the host says so, and not before; 
   expect(Number(free.stdout)).toBe(8 * MiB);
   const limited = Number((await host.sh(FILL, { diskBytes: 2 * MiB })).stdout);
   // The machine's disk has them.
-  if (process.env["BERTH_V2_VM"] !== undefined) expect(diskLimit).toBeNull();
+  if (process.env["BERTH_VM"] !== undefined) expect(diskLimit).toBeNull();
   if (diskLimit !== null) {
     expect(diskLimit).toContain("prjquota");
     expect(limited).toBe(8 * MiB);

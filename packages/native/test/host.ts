@@ -25,7 +25,7 @@ import { mountPoints, plainSpec } from "./scratch.ts";
 /** Then a supervisor needs the libraries of the host, and keeps shadow memory. */
 export const sanitized = process.env["BERTH_NATIVE_BUILD"] !== undefined;
 /** Emulated, or with sanitizers: what a test repeats hundreds of times it repeats less often there. */
-export const slow = sanitized || process.env["BERTH_V2_VM"] !== undefined;
+export const slow = sanitized || process.env["BERTH_VM"] !== undefined;
 
 export const layout = readCgroupLayout();
 /** As on a host without any v2 hierarchy. */

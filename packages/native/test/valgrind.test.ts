@@ -19,7 +19,7 @@ const seeds = join(host.directory, "seeds");
 const MEMCHECK = ["/usr/bin/valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=all"];
 
 /* The sanitizers replace the allocator, and so does valgrind; the virtual machine would take minutes for it. */
-const isNative = process.env["BERTH_NATIVE_BUILD"] === undefined && process.env["BERTH_V2_VM"] === undefined;
+const isNative = process.env["BERTH_NATIVE_BUILD"] === undefined && process.env["BERTH_VM"] === undefined;
 
 describe.runIf(isNative)("under memcheck, natively", { timeout: 240_000 }, () => {
   beforeAll(() => {

@@ -10,7 +10,7 @@ import { basic, resourceTest, versionOf } from "./host.ts";
 import { detach, diskWriters, loopDisk, run, type LoopDisk } from "./shared-disk.ts";
 
 const { host, layers, read } = resourceTest();
-const emulated = process.env["BERTH_V2_VM"] !== undefined;
+const emulated = process.env["BERTH_VM"] !== undefined;
 /** Points of two programs together; each stands for 32 blocks. */
 const ENOUGH = 300;
 const mountPoint = join(host.directory, "disk");

@@ -103,7 +103,7 @@ describe("swap", () => {
   });
 
   /* Swap is the whole machine's: only where the machine is ours alone. */
-  describe.runIf(process.env["BERTH_V2_VM"] === "1")("where there is some", () => {
+  describe.runIf(process.env["BERTH_VM"] === "1")("where there is some", () => {
     const file = "/tmp/berth-test-swap";
     beforeAll(() => {
       execFileSync("dd", ["if=/dev/zero", `of=${file}`, "bs=1M", "count=128"], { stdio: "ignore" });

@@ -183,7 +183,7 @@ describe("a size", () => {
   test("of a volume that is made holds whatever is brought, where the file system can, and nothing is left that does not fit", async () => {
     const volumes = await openVolumes(directory);
     // The disk of the machine of `pnpm test:v2` can.
-    if (process.env["BERTH_V2_VM"] !== undefined) expect(volumes.enforcesSizes).toBe(true);
+    if (process.env["BERTH_VM"] !== undefined) expect(volumes.enforcesSizes).toBe(true);
     await volumes.ensure(wanted, { writes: true });
     await writeFile(join(directory, id, "data", "file"), Buffer.alloc(3 * MiB, 1));
     expect(await copied(volumes, "media.roomy.18", 4 * MiB)).toEqual({ state: "ready", error: null });

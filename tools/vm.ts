@@ -1,7 +1,7 @@
 /**
- * Runs one command in a small virtual machine whose only cgroup hierarchy is v2, with this file system shared read-only:
+ * Runs one command in a small virtual machine whose only cgroup hierarchy is v2 (or which has v1 alone), with this file system shared read-only:
  *
- *   tsx tools/v2-vm.ts [--memory 3072] [--timeout 900] [--result FILE] -- COMMAND [ARG …]
+ *   tsx tools/vm.ts [--cgroups v1|v2] [--memory 3072] [--timeout 900] [--result FILE] -- COMMAND [ARG …]
  *
  * Many development machines (and containers) mount cgroups v1 or hybrid; real hosts run v2. The machine boots Debian's own
  * kernel under qemu (software emulation; BERTH_VM_ACCEL=kvm where that works), takes its root from the host over 9p, and
@@ -13,14 +13,27 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { baseMachine, makeDisk, mountHost, packInitramfs, quote } from "./v2/initramfs.ts";
-import { CACHE, kernelDirectory, kernelImage, VmFailure } from "./v2/kernel.ts";
+import { baseMachine, makeDisk, mountHost, packInitramfs, quote } from "./vm/initramfs.ts";
+import { CACHE, kernelDirectory, kernelImage, VmFailure } from "./vm/kernel.ts";
 
-const EXIT_MARK = "berth-v2-vm-exit:";
+const EXIT_MARK = "berth-vm-exit:";
 const BOOT_TIMEOUT_S = 120;
 
+type Cgroups = "v1" | "v2";
+
+/** v1 as init systems of its time mount it: one hierarchy a controller, and no v2 beside them. */
+const V1_CONTROLLERS = ["cpu,cpuacct", "cpuset", "memory", "pids", "devices", "freezer", "blkio", "hugetlb"];
+const mountCgroups: Record<Cgroups, string> = {
+  v1: `$B mount -t tmpfs tmpfs /root/sys/fs/cgroup
+for controllers in ${V1_CONTROLLERS.join(" ")}; do
+$B mkdir /root/sys/fs/cgroup/$controllers
+$B mount -t cgroup -o $controllers cgroup /root/sys/fs/cgroup/$controllers
+done`,
+  v2: "$B mount -t cgroup2 cgroup2 /root/sys/fs/cgroup",
+};
+
 /** What is mounted over /tmp, /root and /run may hide the checkout: it is held before and put back after. */
-const init = (checkout: string): string => `#!/bin/busybox sh
+const init = (checkout: string, cgroups: Cgroups): string => `#!/bin/busybox sh
 ${mountHost("/root")}
 $B mkdir -p /checkout
 $B mount -o bind /root${quote(checkout)} /checkout
@@ -30,18 +43,18 @@ $B mount -t devtmpfs devtmpfs /root/dev
 $B mkdir -p /root/dev/pts /root/dev/shm
 $B mount -t devpts devpts /root/dev/pts
 $B mount -t tmpfs tmpfs /root/dev/shm
-$B mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
+${mountCgroups[cgroups]}
 $B mount -t tmpfs tmpfs /root/run
 $B mount -t ext4 -o prjquota /dev/vda /root/tmp
 $B mount -t tmpfs tmpfs /root/root
 [ -e /root${quote(checkout)}/package.json ] || { $B mkdir -p /root${quote(checkout)} && $B mount -o bind /checkout /root${quote(checkout)}; }
 $B ip link set lo up
 $B stty -F /dev/ttyS1 raw -echo
-echo "v2-vm: $($B uname -r) booted in $($B cut -d' ' -f1 /proc/uptime) s"
-$B hostname berth-v2
-$B cp /command /root/run/berth-v2-vm
+echo "vm: $($B uname -r) booted in $($B cut -d' ' -f1 /proc/uptime) s"
+$B hostname berth-vm
+$B cp /command /root/run/berth-vm
 # Not chroot: a process in a chroot may create no user namespace (user_namespaces(7)).
-exec $B switch_root /root /bin/busybox sh /run/berth-v2-vm
+exec $B switch_root /root /bin/busybox sh /run/berth-vm
 `;
 
 /** Output goes through a pipe: what sees a terminal draws on it. */
@@ -51,7 +64,7 @@ const commandScript = (command: readonly string[]): string => {
     HOME: "/root",
     CI: process.env["CI"] ?? "",
     NO_COLOR: "1",
-    BERTH_V2_VM: "1",
+    BERTH_VM: "1",
     BERTH_VM_RESULT: "/dev/ttyS1",
   };
   const inside = `cd ${quote(process.cwd())} && exec ${command.map(quote).join(" ")}`;
@@ -66,6 +79,7 @@ const commandScript = (command: readonly string[]): string => {
 };
 
 interface Options {
+  readonly cgroups: Cgroups;
   readonly memoryMiB: string;
   readonly timeoutS: number;
   readonly result: string | undefined;
@@ -124,11 +138,11 @@ const watch = async (args: readonly string[], timeoutS: number): Promise<number>
     clearTimeout(timer);
   }
   if (why !== undefined) {
-    console.error(`v2-vm: ${why}`);
+    console.error(`vm: ${why}`);
     return 124;
   }
   const code = new RegExp(`${EXIT_MARK}(\\d+)`).exec(tail)?.[1];
-  if (code === undefined) console.error("v2-vm: the machine stopped before the command had ended");
+  if (code === undefined) console.error("vm: the machine stopped before the command had ended");
   return code === undefined ? 125 : Number(code);
 };
 
@@ -138,7 +152,7 @@ const run = async (command: readonly string[], options: Options): Promise<number
   try {
     const disk = join(directory, "scratch.img");
     makeDisk(disk);
-    const files = { init: init(process.cwd()), command: commandScript(command) };
+    const files = { init: init(process.cwd(), options.cgroups), command: commandScript(command) };
     const initramfs = packInitramfs(kernel, directory, files);
     return await watch(machine(kernel, initramfs, disk, options), options.timeoutS);
   } finally {
@@ -148,6 +162,7 @@ const run = async (command: readonly string[], options: Options): Promise<number
 
 const { values, positionals } = parseArgs({
   options: {
+    cgroups: { type: "string", default: "v2" },
     memory: { type: "string", default: "3072" },
     timeout: { type: "string", default: "900" },
     result: { type: "string" },
@@ -157,15 +172,18 @@ const { values, positionals } = parseArgs({
 try {
   if (positionals.length === 0)
     throw new VmFailure(
-      "usage: tsx tools/v2-vm.ts [--memory MiB] [--timeout SECONDS] [--result FILE] -- COMMAND [ARG …]",
+      "usage: tsx tools/vm.ts [--cgroups v1|v2] [--memory MiB] [--timeout SECONDS] [--result FILE] -- COMMAND [ARG …]",
     );
+  const { cgroups } = values;
+  if (cgroups !== "v1" && cgroups !== "v2") throw new VmFailure(`--cgroups is v1 or v2, not ${cgroups}`);
   process.exitCode = await run(positionals, {
+    cgroups,
     memoryMiB: values.memory,
     timeoutS: Number(values.timeout),
     result: values.result,
   });
 } catch (error) {
   if (!(error instanceof VmFailure)) throw error;
-  console.error(`v2-vm: ${error.message}`);
+  console.error(`vm: ${error.message}`);
   process.exitCode = 2;
 }

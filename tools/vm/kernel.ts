@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
-export const CACHE = process.env["BERTH_VM_CACHE"] ?? join(tmpdir(), "berth-v2-vm");
+export const CACHE = process.env["BERTH_VM_CACHE"] ?? join(tmpdir(), "berth-vm");
 
 /** What the machine needs beyond the kernel image: disk with quotas, shared root, overlayfs, and the links that tests make. */
 const MODULES = [
