@@ -189,11 +189,12 @@ export const createHostIndex = (
     sinceMs: daemon ? null : now,
   });
 
-  /** How well the class goes with what stands on a host; undefined where that is no question. */
+  /** How well the class goes with what stands on a host; undefined where nobody knows, or its job says where it would rather be. */
   const alignmentOf = (requestClass: RequestClass): Alignments | undefined => {
-    const { daemon, lastsMs } = requestClass;
+    const { daemon, lastsMs, rules } = requestClass;
     if (lastsMs !== null) return ends.alignments(now, lastsMs, ids.length);
-    return survival === undefined || daemon ? undefined : ends.company(now, survival, ids.length);
+    const isGuided = rules !== null && rules.prefer.length + rules.spread.length > 0;
+    return survival === undefined || daemon || isGuided ? undefined : ends.company(now, survival, ids.length);
   };
 
   const slotsOf = (image: ImageNeed): ImageSlots => {
