@@ -124,7 +124,7 @@ export const promise = (
 /** Asks while what is booked for these promises is free: what a host lacks by itself. */
 export const withoutPromises = <T>(tentative: Tentative, promised: readonly Promised[], ask: () => T): T => {
   const mark = tentative.bookings;
-  for (const { slot, classes } of promised) for (const booked of classes) tentative.bookAt(slot, booked, -1);
+  for (const { slot, classes } of promised) for (const booked of classes) tentative.setAside(slot, booked);
   const answer = ask();
   tentative.undoTo(mark);
   return answer;

@@ -1,7 +1,7 @@
 /** What is learned of how long work stays, from the log to the plan and the explanation. */
 import type { JobName, JobSpec, ProjectName, ScoreBreakdown } from "@berth/schema";
 import { expect, it } from "vitest";
-import { why, type ClusterState } from "./index.ts";
+import { createState, imageOf, restoreImage, why, type ClusterState, type ImageLine } from "./index.ts";
 import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
 const HOUR = 3_600_000;
@@ -51,4 +51,22 @@ it("goes by what a job would rather have before anything is guessed", () => {
   expect(hostOf(other, "first")).toBe("h1");
   serve(other, "choosy", { placement: { prefer: [{ rule: 'host.labels.rack == "b"', weight: 100 }] } });
   expect(hostOf(other, "choosy")).toBe("h2");
+});
+
+it("why counts nobody as his own company, and asks as of now, also after a restart", () => {
+  const world = learned();
+  serve(world, "alone");
+  const own = whyNow(world.state, "alone", world.nowMs)[0];
+  expect(own?.hostId).toBe("h1");
+  expect(companyIn(own?.score as ScoreBreakdown)).toBe(0);
+  serve(world, "beside", { placement: { require: ['host.id == "h1"'] } });
+  // Nothing has been planned since, and time has passed.
+  const laterMs = world.nowMs + 9 * HOUR;
+  const later = whyNow(world.state, "beside", laterMs);
+  expect(companyIn(later[0]?.score as ScoreBreakdown)).toBeLessThan(0.5);
+  const again = createState();
+  restoreImage(again, JSON.parse(JSON.stringify([...imageOf(world.state)])) as ImageLine[]);
+  expect(whyNow(again, "beside", laterMs)).toEqual(later);
+  // Whoever asked has changed nothing.
+  expect(whyNow(world.state, "beside", laterMs)).toEqual(later);
 });

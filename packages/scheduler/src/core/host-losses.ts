@@ -3,6 +3,7 @@
  * the room that there is, without anybody being stopped for it.
  */
 import { priorityOf, taskName, type HostId, type HostLosses } from "@berth/schema";
+import { stayOf } from "./ends.ts";
 import { explainRequest } from "./explain.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
@@ -57,8 +58,8 @@ const goOn = (copy: MutableState, job: MutableJob, gone: HostId): AllocationReco
 const giveUp = (copy: MutableState, tentative: Tentative, others: readonly AllocationRecord[]): void => {
   for (const { hostId, id } of others) {
     const slot = copy.hosts.get(hostId)?.slot;
-    const booked = copy.allocations.get(id)?.requestClass;
-    if (slot !== undefined && booked !== undefined) tentative.bookAt(slot, booked, -1);
+    const one = copy.allocations.get(id);
+    if (slot !== undefined && one !== undefined) tentative.setAside(slot, one.requestClass, stayOf(one));
   }
 };
 

@@ -4,6 +4,7 @@
  */
 import type { AllocationId, HostId, JobSpec } from "@berth/schema";
 import { ownHost } from "./daemons.ts";
+import { stayOf } from "./ends.ts";
 import type { RequestClass } from "./request-class.ts";
 import type { MutableJob, MutableState } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
@@ -59,8 +60,9 @@ const placeDaemon = (
  */
 export const setAside = (state: MutableState, tentative: Tentative, { previous }: Wanting): void => {
   const attempt = previous === null || previous === undefined ? undefined : state.allocations.get(previous);
-  const slot = attempt === undefined ? undefined : state.hosts.get(attempt.hostId)?.slot;
-  if (attempt !== undefined && slot !== undefined) tentative.bookAt(slot, attempt.requestClass, -1);
+  const host = attempt === undefined ? undefined : state.hosts.get(attempt.hostId);
+  if (attempt === undefined || host?.allocations.includes(attempt) !== true) return;
+  tentative.setAside(host.slot, attempt.requestClass, stayOf(attempt));
 };
 
 /** `place` books it, and frees what its previous attempt has; `look` does neither; `only`: there or nowhere. */

@@ -120,7 +120,7 @@ const setAside = (state: MutableState, tentative: Tentative, { quotas, taken }: 
   for (const { hostId, requestClass } of job.reserved.values()) {
     const slot = slotOf(hostId);
     quotas.draw({ project: job.project, request: askedOf(requestClass).request, many: -1 });
-    if (slot !== undefined) tentative.bookAt(slot, requestClass, -1);
+    if (slot !== undefined) tentative.setAside(slot, requestClass);
   }
   for (const id of [...job.tasks.map(({ active }) => active), ...job.extra.values()]) {
     const slot = id === null ? undefined : slotOf(state.allocations.get(id)?.hostId);

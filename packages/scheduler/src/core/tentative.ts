@@ -40,7 +40,7 @@ export class Tentative {
   readonly #slots: number[] = [];
   readonly #classes: RequestClass[] = [];
   readonly #signs: (1 | -1)[] = [];
-  readonly #stays: Stay[] = [];
+  readonly #stays: (Stay | undefined)[] = [];
   /** What stands on each host of the first `#summed` bookings. */
   readonly #sums = new Map<number, Booked>();
   #summed = 0;
@@ -136,12 +136,19 @@ export class Tentative {
     if (known?.uses.length === 0) this.#mounted.delete(key);
   }
 
-  /** Books this host, whether there is room or not; `sign` -1: what is kept there is free meanwhile. */
-  bookAt(slot: number, requestClass: RequestClass, sign: 1 | -1 = 1): void {
+  /** Books this host, whether there is room or not. */
+  bookAt(slot: number, requestClass: RequestClass): void {
+    this.#change(slot, requestClass, 1, this.#index.stayOf(requestClass));
+  }
+
+  /** What is kept or stands there is free meanwhile; `stay`: that of what stands there. */
+  setAside(slot: number, requestClass: RequestClass, stay?: Stay): void {
+    this.#change(slot, requestClass, -1, stay);
+  }
+
+  #change(slot: number, requestClass: RequestClass, sign: 1 | -1, stay: Stay | undefined): void {
     this.#index.tryOut(slot, requestClass, sign);
-    // What is set aside was counted under an end of its own, or not at all.
-    const stay = this.#index.stayOf(requestClass);
-    if (sign === 1) this.#index.expect(slot, stay, 1);
+    if (stay !== undefined) this.#index.expect(slot, stay, sign);
     this.#stays.push(stay);
     this.#slots.push(slot);
     this.#classes.push(requestClass);
@@ -224,8 +231,8 @@ export class Tentative {
       const requestClass = this.#classes.pop() as RequestClass;
       this.#uncount(slot, requestClass, booked);
       this.#index.tryOut(slot, requestClass, sign);
-      const stay = this.#stays.pop() as Stay;
-      if (sign === -1) this.#index.expect(slot, stay, -1);
+      const stay = this.#stays.pop();
+      if (stay !== undefined) this.#index.expect(slot, stay, sign);
     }
     const mounts = this.#mounts;
     while ((mounts.at(-1)?.bookings ?? 0) > bookings) this.#unmount((mounts.pop() as (typeof mounts)[number]).key);

@@ -19,6 +19,7 @@ import {
   type WhatIfRequest,
   type WhatIfView,
 } from "@berth/schema";
+import { stayOf } from "./ends.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import type { Explained } from "./sentences.ts";
 import { close, copyOf, lastingOn, suppose } from "./hypothesis.ts";
@@ -191,6 +192,7 @@ const answer = (
   const used = new Set<HostId>();
   const replaced = new Set<AllocationId>();
   const again = new Set<string>();
+  const homes = new Map(homeless.map(({ hostId, id }) => [id, hostId]));
   const victims: MutableAllocation[] = [];
   const classes = createBlockedClasses(copy, tentative);
 
@@ -221,8 +223,7 @@ const answer = (
       ? (copy.jobs.get(jobKey(project, job))?.tasks[index]?.active ?? null)
       : record.placement.replaces;
     if (replaces !== null) replaced.add(replaces);
-    const old = homeless.find(({ id }) => id === replaces) ?? (replaces !== null && copy.allocations.get(replaces));
-    const from = old ? old.hostId : null;
+    const from = replaces === null ? null : (homes.get(replaces) ?? copy.allocations.get(replaces)?.hostId ?? null);
     again.add(`${jobKey(project, job)} ${index}`);
     place({ project, job, index, from }, hostId);
   };
@@ -245,9 +246,9 @@ const answer = (
     }
   });
   // Their room is somebody's by now; where they go themselves is part of what follows.
-  for (const { hostId, requestClass } of victims) {
-    const slot = copy.hosts.get(hostId)?.slot;
-    if (slot !== undefined) tentative.bookAt(slot, requestClass, -1);
+  for (const victim of victims) {
+    const slot = copy.hosts.get(victim.hostId)?.slot;
+    if (slot !== undefined) tentative.setAside(slot, victim.requestClass, stayOf(victim));
   }
   for (const { key, project, job: name, index, hostId, jobVersion } of victims) {
     const job = copy.jobs.get(key);

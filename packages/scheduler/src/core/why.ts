@@ -40,6 +40,7 @@ export const why = (
   if (!found.ok) return found;
   const { job, task } = found.value;
   const isWaiting = waits(state, job, task);
+  state.index.setNow(nowMs);
   const { sentence, outcome } = tentatively(state.index, (tentative) =>
     isWaiting
       ? explainWaiting(state, tentative, job, task, nowMs, images)
