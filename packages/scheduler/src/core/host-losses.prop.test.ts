@@ -114,7 +114,22 @@ it("what if a host were lost is what follows when it is, and the standing answer
         expect(loss?.sentence === null).toBe(left.length === 0);
       },
     ),
-    { numRuns: 150 },
+    {
+      numRuns: 150,
+      // A gang that is lost as a whole has nobody elsewhere who must end first: it takes its turn.
+      examples: [
+        [
+          [
+            [4, "a"],
+            [6, "a"],
+          ],
+          [
+            { kind: "batch", cpu: 1, count: 2, band: "besteffort", gang: true, rules: undefined },
+            { kind: "batch", cpu: 2, count: 3, band: "besteffort", gang: false, rules: undefined },
+          ],
+        ],
+      ],
+    },
   );
   expect(lost).toBeGreaterThan(20);
 }, 120_000);

@@ -17,7 +17,7 @@ type HostLoss = HostLosses["hosts"][number];
 
 /** What of a job has no place any more, and the first sentence about it. */
 interface Stranded {
-  readonly tasks: number;
+  readonly left: readonly AllocationRecord[];
   readonly sentence: string | null;
 }
 
@@ -36,15 +36,15 @@ const strandedOf = (
   job: MutableJob,
   lost: readonly AllocationRecord[],
 ): Stranded => {
-  let tasks = 0;
+  const left: AllocationRecord[] = [];
   let sentence: string | null = null;
   for (const one of lost) {
     if (isPlaced(copy, tentative, job, one)) continue;
     const wanting = wantingOf(job, one.index, one.id);
-    tasks += 1;
+    left.push(one);
     sentence ??= explainRequest(copy, tentative, wanting, subjectOf(one), "look").sentence;
   }
-  return { tasks, sentence };
+  return { left, sentence };
 };
 
 /** Its allocations that would go on, when this host is gone. */
@@ -70,7 +70,7 @@ const strandedGang = (
   job: MutableJob,
   lost: readonly AllocationRecord[],
   others: readonly AllocationRecord[],
-): Stranded => {
+): Stranded & { readonly isWhole: boolean } => {
   const needed = gangNeed(job);
   const isLost = new Set(lost.map(({ id }) => id));
   const all = [...lost, ...others].sort((a, b) => a.index - b.index);
@@ -86,13 +86,15 @@ const strandedGang = (
     if (all.length - left.length < needed) continue;
     const [first] = left;
     return {
-      tasks: left.filter(({ id }) => isLost.has(id)).length,
+      isWhole: true,
+      left: left.filter(({ id }) => isLost.has(id)),
       sentence: first === undefined ? null : `${subjectOf(first)} finds no room beside the rest of its gang`,
     };
   }
   tentative.undoTo(mark);
   const hold = { kind: "gang", needed, able: Math.min(able, needed) } as const;
-  return { tasks: lost.length, sentence: heldBy(subjectOf(lost[0] ?? (all[0] as AllocationRecord)), hold).sentence };
+  const { sentence } = heldBy(subjectOf(lost[0] ?? (all[0] as AllocationRecord)), hold);
+  return { isWhole: false, left: lost, sentence };
 };
 
 /** What has to find another place, job by job: those that are served first come first. */
@@ -123,10 +125,18 @@ const lossOf = (copy: MutableState, host: MutableHost): HostLoss => {
       if (others.length < gangNeed(job)) broken.set(job, others);
     }
     // Whoever has only to be placed is, before what is left of a gang has ended: that takes longer.
-    const left = jobs.flatMap(([job, lost]): [MutableJob, AllocationRecord[]][] => {
-      const some = broken.has(job) ? lost : lost.filter((one) => !isPlaced(copy, tentative, job, one));
-      return some.length === 0 ? [] : [[job, some]];
-    });
+    const withoutPlaced = (job: MutableJob, lost: readonly AllocationRecord[]): readonly AllocationRecord[] => {
+      const others = broken.get(job);
+      if (others === undefined) return lost.filter((one) => !isPlaced(copy, tentative, job, one));
+      // Nobody is left of it elsewhere who has to end first.
+      const found = others.length > 0 ? undefined : strandedGang(copy, tentative, job, lost, others);
+      if (found?.isWhole !== true) return lost;
+      broken.delete(job);
+      return found.left;
+    };
+    const left = jobs
+      .map(([job, lost]) => [job, withoutPlaced(job, lost)] as const)
+      .filter(([, some]) => some.length > 0);
     for (const others of broken.values()) giveUp(copy, tentative, others);
     for (const [job, lost] of left) {
       const others = broken.get(job);
@@ -134,7 +144,7 @@ const lossOf = (copy: MutableState, host: MutableHost): HostLoss => {
         others === undefined
           ? strandedOf(copy, tentative, job, lost)
           : strandedGang(copy, tentative, job, lost, others);
-      stranded += found.tasks;
+      stranded += found.left.length;
       sentence ??= found.sentence;
     }
   });
