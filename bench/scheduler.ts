@@ -47,7 +47,7 @@ const rate = ({ name, perPlan, rules, placements, atLeast }: RateRow): Figure[] 
 };
 
 const idle = (): Figure[] => {
-  const result = measureIdle({ hosts: HOSTS, placements: 2_000, parkedJobs: 100, tasksPerParkedJob: 1_000 });
+  const result = measureIdle({ hosts: HOSTS, placements: 10_000, parkedJobs: 100, tasksPerParkedJob: 1_000 });
   const versus = `${HOSTS} empty hosts, fold included`;
   const beside = `beside ${result.parked} tasks that fit nowhere`;
   return [
@@ -55,7 +55,7 @@ const idle = (): Figure[] => {
     figure("idle: one placement, p99", result.msP99, "ms", { versus, atMost: 2 }),
     figure(`idle: one placement ${beside}, median`, result.besideParkedMsP50, "ms", { versus }),
     figure(`idle: one placement ${beside}, p99`, result.besideParkedMsP99, "ms", { versus }),
-    figure(`idle: slow-down ${beside}, processor time`, result.slowDown, "ratio", { versus: "without", atMost: 1.1 }),
+    figure(`idle: slow-down ${beside}`, result.slowDown, "ratio", { versus: "without", atMost: 1.1 }),
   ];
 };
 

@@ -8,7 +8,9 @@ import { inside } from "../src/core/state.ts";
 
 const wakeAll = (state: ClusterState): void => {
   const { daemons, queues } = inside(state);
-  for (const queue of queues.values()) Object.assign(queue, { parkedAt: null, parkedBudget: null, tooLargeAt: null });
+  queues.wake();
+  for (const queue of queues.all().values())
+    Object.assign(queue, { parkedAt: null, parkedBudget: null, sizesAt: null });
   for (const { daemon, wanting } of daemons) {
     for (let at = wanting.next(0); at >= 0; at = wanting.next(at + 1)) daemon?.awake.add(at);
   }

@@ -136,9 +136,10 @@ export const refreshQueue = (state: MutableState, job: MutableJob): boolean => {
       replacing: new SortedList<MutableJob>((entry) => entry.order),
       parkedAt: null,
       parkedBudget: null,
-      tooLargeAt: null,
+      sizesAt: null,
+      isTooLarge: false,
     };
-    if (queue === undefined) state.queues.set(job.queueKey, mine);
+    if (queue === undefined) state.queues.add(job.queueKey, mine);
     mine.jobs.insert(job);
     if (mayReplace(job)) mine.replacing.insert(job);
     else mine.replacing.remove(job);

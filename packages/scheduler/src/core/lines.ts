@@ -52,13 +52,13 @@ const isParked = (state: MutableState, queue: ClassQueue, given: (priority: numb
 /** No host could take it even if it were empty: it waits for another host, and nobody has to wait for it. */
 const isTooLarge = (state: MutableState, queue: ClassQueue): boolean => {
   const sizes = state.index.sizes();
-  if (queue.tooLargeAt === sizes) return true;
+  if (queue.sizesAt === sizes) return queue.isTooLarge;
   const { allocatable, ready } = state.index.rows();
   const { request } = queue.requestClass;
   const holds = (slot: number): boolean => ready[slot] === 1 && firstShort(allocatable, slot * STRIDE, request) < 0;
-  const isTooBig = !state.index.inOrder().some(holds);
-  queue.tooLargeAt = isTooBig ? sizes : null;
-  return isTooBig;
+  queue.sizesAt = sizes;
+  queue.isTooLarge = !state.index.inOrder().some(holds);
+  return queue.isTooLarge;
 };
 
 export const headOf = (line: Line): MutableJob | undefined => {
@@ -81,8 +81,12 @@ const linesOf = (
     return state.ledger.below(priority);
   };
   const lines = new Map<string, Line>();
-  for (const [key, queue] of state.queues) {
+  for (const [key, queue] of asksAll ? state.queues.all() : state.queues.awake(state.index.sizes())) {
     const parked = !asksAll && isParked(state, queue, given);
+    if (parked && isTooLarge(state, queue)) {
+      state.queues.rest(key);
+      continue;
+    }
     lines.set(key, { requestClass: queue.requestClass, queue, isParked: parked, late: [], queueAt: 0, lateAt: 0 });
   }
   for (const job of [...due.keys()].sort((a, b) => a.order - b.order)) {
@@ -92,7 +96,9 @@ const linesOf = (
     if (queue?.jobs.has(job) === true) continue;
     const line = lines.get(queueKey);
     if (line !== undefined) line.late.push(job);
-    else lines.set(queueKey, { requestClass, queue, isParked: false, late: [job], queueAt: 0, lateAt: 0 });
+    // Whose queue is there, and makes no line, is too large as well.
+    else if (queue === undefined)
+      lines.set(queueKey, { requestClass, queue, isParked: false, late: [job], queueAt: 0, lateAt: 0 });
   }
   const awake = [...lines.values()].filter((line) => !line.isParked);
   const highest = awake.reduce(
@@ -106,7 +112,7 @@ const linesOf = (
     const job = headOf(line);
     if (queue === undefined || job === undefined) return false;
     const stopsOthers = highest > queue.priority && hasLesser(state, queue.priority);
-    return (stopsOthers || mayBePromised(state, job, nowMs)) && !isTooLarge(state, queue);
+    return stopsOthers || mayBePromised(state, job, nowMs);
   };
   return [...lines.values()].filter((line) => !line.isParked || mayMatter(line));
 };

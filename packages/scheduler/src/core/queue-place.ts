@@ -22,7 +22,7 @@ export const queuePlace = (state: MutableState, job: MutableJob, nowMs: number):
   if (state.queues.get(job.queueKey)?.jobs.has(job) !== true) return undefined;
   const goesFirst = servedBefore(state, job, nowMs);
   let [before, of] = [0, 0];
-  for (const { jobs } of state.queues.values()) {
+  for (const { jobs } of state.queues.all().values()) {
     for (let at = 0; at < jobs.length; at += 1) {
       const other = jobs.at(at) as MutableJob;
       of += 1;

@@ -34,6 +34,7 @@ import type { JoinTokenRecord } from "./join-tokens.ts";
 import type { Ingredient, KeptScore } from "./kept-score.ts";
 import type { ProjectRecord } from "./projects.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
+import { Queues } from "./queues.ts";
 import { createClassTable, type ClassTable, type RequestClass } from "./request-class.ts";
 import type { Reservation } from "./reservations.ts";
 import type { SecretRecord } from "./secrets.ts";
@@ -266,8 +267,9 @@ export interface ClassQueue {
   parkedAt: number | null;
   /** `budgetChanges` at that time, or null: nothing was less important, so that nobody could have been stopped. */
   parkedBudget: number | null;
-  /** With hosts of these sizes (`sizes` of the index) none could ever take it, even empty. */
-  tooLargeAt: number | null;
+  /** With hosts of these sizes (`sizes` of the index) it was looked whether one could take it if it were empty. */
+  sizesAt: number | null;
+  isTooLarge: boolean;
 }
 
 export interface MutableState extends Writable<
@@ -299,7 +301,7 @@ export interface MutableState extends Writable<
   /** Daemons that have not finished. */
   daemons: Set<MutableJob>;
   /** By `queueKeyOf`. */
-  queues: Map<string, ClassQueue>;
+  queues: Queues;
   /** All of them, the oldest first. */
   reservations: Set<Reservation>;
   /** How many allocations that have not ended have which priority. */
@@ -345,7 +347,7 @@ export const createState = (): ClusterState => {
     devices,
     asked: new Map(),
     daemons: new Set(),
-    queues: new Map(),
+    queues: new Queues(),
     reservations: new Set(),
     priorities: new Map(),
     limited: 0,
