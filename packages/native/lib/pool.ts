@@ -46,7 +46,7 @@ export class SupervisorPool {
   readonly #image: number;
   readonly #stateRoot: number;
   readonly #size: number;
-  /** Directories of v1 cgroups: the only ones that can be renamed. */
+  /** Directories of v1 cgroups, the only ones that can be renamed, which processes may enter without limits. */
   readonly #cgroupParents: readonly string[];
   readonly #idle: Slot[] = [];
   /** Launches, and dismissals that they left, which need the directory. */

@@ -117,7 +117,10 @@ class OpenRuntime implements Runtime {
     this.#descriptors = descriptors;
     this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
     const { image, stateRoot } = descriptors;
-    const v1 = layout.hierarchies.filter(({ version }) => version === 1);
+    /* Init is born into what is made early before that has its limits: one without processors takes nobody. */
+    const v1 = layout.hierarchies.filter(
+      ({ version, controllers }) => version === 1 && !controllers.includes("cpuset"),
+    );
     const cgroupParents = v1.map(({ path }) => join(path, options.cgroupParent));
     this.#pool = new SupervisorPool(binding(), image, stateRoot, options.standby ?? 0, cgroupParents);
     this.#diskLimit = diskLimitOf(binding(), stateRoot);

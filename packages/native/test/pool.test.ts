@@ -2,7 +2,7 @@
  * Supervisors on standby: a start takes one, whatever happens to it falls back to an ordinary start, and nothing of them
  * outlives the agent. Told apart by their directories in the state directory and by their command line.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -12,16 +12,20 @@ import {
   readFileSync,
   readlinkSync,
   rmdirSync,
+  rmSync,
   statSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { openRuntime, type Runtime } from "../lib/index.ts";
+import { openRuntime, type Runtime, type RuntimeOptions } from "../lib/index.ts";
 import { eventually, isAlive, layout, outputOf, processesWith, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 const SIZE = 3;
+/** Overlayfs makes it below a container's directory. */
+const DIRTY = "work/work/incompat/volatile/dirty";
 const NAMESPACES = ["user", "mnt", "net", "uts"];
 let serial = 0;
 
@@ -66,9 +70,12 @@ const ready = (stateDir: string): number[] =>
     }
   });
 
-const withPool = async (work: (runtime: Runtime, stateDir: string) => Promise<void>): Promise<void> => {
-  const stateDir = join(host.directory, `pool-${(serial += 1)}`);
-  const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby: SIZE });
+const withPool = async (
+  work: (runtime: Runtime, stateDir: string) => Promise<void>,
+  more: Partial<RuntimeOptions> = {},
+): Promise<void> => {
+  const { stateDir = join(host.directory, `pool-${(serial += 1)}`) } = more;
+  const runtime = await openRuntime({ ...more, stateDir, cgroupParent: host.cgroupParent, standby: SIZE });
   try {
     expect(await runtime.adopt()).toEqual([]);
     await eventually(() => ready(stateDir).length === SIZE);
@@ -89,6 +96,24 @@ const cgroupsAhead = (): string[] =>
   V1.filter((parent) => existsSync(parent)).flatMap((parent) =>
     readdirSync(parent).flatMap((name) => (name.startsWith(".standby-") ? [join(parent, name)] : [])),
   );
+
+/** Those that wait, whose namespaces stand still, so that a start gets to their birth and no further. */
+const stopStems = (stateDir: string): ReadonlyMap<number, number> => {
+  const stems = new Map(waiting(stateDir).map((pid) => [pid, stemOf(pid)]));
+  for (const stem of stems.values()) process.kill(stem, "SIGSTOP");
+  return stems;
+};
+const stateOf = (pid: number): string => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] ?? "";
+/** The one of these that was given this directory, once it has made what `made` looks for and waits for that birth. */
+const atBirth = async (pids: readonly number[], directory: string, made: () => boolean): Promise<number> => {
+  let found: number | undefined;
+  await eventually(() => {
+    found = pids.find((pid) => readlinkSync(`/proc/${pid}/fd/4`) === directory);
+    return found !== undefined && made() && stateOf(found) === "S";
+  });
+  if (found === undefined) throw new Error(`nobody was given ${directory}`);
+  return found;
+};
 
 const runTrue = async (runtime: Runtime): Promise<void> => {
   const result = await runtime.start(host.spec(["true"]));
@@ -245,14 +270,12 @@ describe("a pool", () => {
   /* Standing still it was told to give birth already, and the root file system was made meanwhile. */
   test("whose prepared namespaces are lost in the middle of a start starts that container all the same", async () => {
     await withPool(async (runtime, stateDir) => {
-      const stems = new Map(waiting(stateDir).map((pid) => [pid, stemOf(pid)]));
-      for (const stem of stems.values()) process.kill(stem, "SIGSTOP");
+      const stems = stopStems(stateDir);
       const spec = host.spec(["sh", "-c", "echo x > /written; cat /written; ls -ln /dev/null /dev/shm"]);
       const start = runtime.start(spec);
       const directory = join(stateDir, spec.id);
-      await eventually(() => existsSync(join(directory, "work/work/incompat/volatile/dirty")));
-      for (const [pid, stem] of stems)
-        process.kill(stem, readlinkSync(`/proc/${pid}/fd/4`) === directory ? "SIGKILL" : "SIGCONT");
+      const supervisor = await atBirth([...stems.keys()], directory, () => existsSync(join(directory, DIRTY)));
+      for (const [pid, stem] of stems) process.kill(stem, pid === supervisor ? "SIGKILL" : "SIGCONT");
       const result = await start;
       if (!result.ok) throw new Error(JSON.stringify(result.error));
       expect(await result.value.exited).toMatchObject({ code: 0, cause: "exited" });
@@ -260,6 +283,88 @@ describe("a pool", () => {
       await result.value.remove();
       await eventually(() => ready(stateDir).length === SIZE);
     });
+  });
+
+  test("that was refused a limit before its namespaces were lost does not do without that limit", async (context) => {
+    const cpu = layout.hierarchies.find(({ version, controllers }) => version === 1 && controllers.includes("cpu"));
+    if (cpu === undefined) return context.skip("this host has no v1 hierarchy of processors");
+    const parent = join(cpu.path, host.cgroupParent);
+    const spec = host.spec(["true"]);
+    await withPool(async (runtime, stateDir) => {
+      const stems = stopStems(stateDir);
+      /* Less than what the container asks for. */
+      writeFileSync(join(parent, "cpu.cfs_quota_us"), "10000");
+      try {
+        const start = runtime.start({ ...spec, limits: { ...spec.limits, cpuLimitMillis: 1000 } });
+        const own = join(parent, spec.id);
+        const supervisor = await atBirth([...stems.keys()], join(stateDir, spec.id), () => existsSync(own));
+        for (const [pid, stem] of stems) process.kill(stem, pid === supervisor ? "SIGKILL" : "SIGCONT");
+        expect(await start).toMatchObject({ ok: false, error: { stage: "cgroup.limit", code: "EINVAL" } });
+      } finally {
+        writeFileSync(join(parent, "cpu.cfs_quota_us"), "-1");
+      }
+      expect(existsSync(join(stateDir, spec.id))).toBe(false);
+      expect(host.cgroupsOf(spec.id)).toEqual([]);
+    });
+  });
+
+  test("says what it could not make, also to an init that is born after that", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const stems = stopStems(stateDir);
+      const mounts = [{ source: join(host.directory, "nowhere"), target: "/x", readOnly: true }];
+      const spec = host.spec(["true"], { mounts });
+      const start = runtime.start(spec);
+      const directory = join(stateDir, spec.id);
+      const supervisor = await atBirth([...stems.keys()], directory, () => existsSync(join(directory, DIRTY)));
+      /* It learns of the birth when init has gone as far as it gets. */
+      process.kill(supervisor, "SIGSTOP");
+      for (const stem of stems.values()) process.kill(stem, "SIGCONT");
+      const children = (): number[] =>
+        readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, "utf8").trim().split(" ").map(Number);
+      await eventually(() => {
+        const init = children().find((pid) => pid !== stems.get(supervisor));
+        return init !== undefined && /^[SZ]$/.test(stateOf(init));
+      });
+      process.kill(supervisor, "SIGCONT");
+      expect(await start).toMatchObject({ ok: false, error: { stage: "mount.bind", code: "ENOENT" } });
+    });
+  });
+
+  test("makes no cpusets, which take nobody before they have processors", async (context) => {
+    const cpuset = layout.onDemand.find(({ version, controllers }) => version === 1 && controllers.includes("cpuset"));
+    if (cpuset === undefined) return context.skip("this host has no v1 hierarchy of cpusets");
+    /* As where it is mounted together with what every container needs. */
+    const onDemand = layout.onDemand.filter((other) => other !== cpuset);
+    const cgroupLayout = { ...layout, hierarchies: [...layout.hierarchies, cpuset], onDemand };
+    await withPool(
+      async (runtime) => {
+        const here = readdirSync(join(cpuset.path, host.cgroupParent));
+        expect(here.filter((name) => name.startsWith(".standby-"))).toEqual([]);
+        for (let i = 0; i < 2 * SIZE; i += 1) await runTrue(runtime);
+      },
+      { cgroupLayout },
+    );
+  });
+
+  test("on a full disk leaves nothing of a start, and starts again when there is room", async () => {
+    const disk = join(host.directory, "full-disk");
+    mkdirSync(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "full", disk]);
+    try {
+      await withPool(
+        async (runtime, stateDir) => {
+          const names = (): string[] => readdirSync(stateDir).filter((name) => !name.startsWith("."));
+          expect(() => writeFileSync(join(disk, "fill"), Buffer.alloc(1 << 21))).toThrow(/ENOSPC/);
+          expect(await runtime.start(host.spec(["true"]))).toMatchObject({ ok: false, error: { code: "ENOSPC" } });
+          expect(names()).toEqual([]);
+          rmSync(join(disk, "fill"));
+          await runTrue(runtime);
+        },
+        { stateDir: join(disk, "state") },
+      );
+    } finally {
+      execFileSync("umount", ["-l", disk]);
+    }
   });
 
   test("that is empty costs a start nothing: a burst is served all the same, and no descriptor is lost", async () => {

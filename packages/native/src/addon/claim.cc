@@ -39,8 +39,8 @@ class ClaimWorker : public Napi::AsyncWorker {
       return;
     else if (renameat2(root_, slot_.c_str(), root_, id_.c_str(), RENAME_NOREPLACE) < 0)
       (void)failure_.fail("state.create", id_);
-    else if (write_note() && send(socket_, "", 1, MSG_NOSIGNAL) != 1)
-      gone();
+    else if (!write_note() || (send(socket_, "", 1, MSG_NOSIGNAL) != 1 && !gone()))
+      give_back();
   }
 
   void OnOK() override { deferred_.Resolve(failure_.set() ? failure_.to_object(Env()) : Env().Undefined()); }
@@ -53,6 +53,9 @@ class ClaimWorker : public Napi::AsyncWorker {
       return failure_.fail("state.create", path);
     return true;
   }
+
+  // Nothing has run: an ordinary start finds nothing of that name.
+  void give_back() { (void)renameat2(root_, id_.c_str(), root_, slot_.c_str(), RENAME_NOREPLACE); }
 
   bool send_spec(int spec) {
     char byte = 0;

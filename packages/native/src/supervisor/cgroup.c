@@ -111,6 +111,7 @@ int cgroup_complete(struct cgroup *cgroup, const struct spec *spec, struct err *
       return err_sys(err, STAGE_CREATE, "%.200s", path);
     if (cgroup_write(place->dir, spec, i, err) < 0)
       return -1;
+    place->ahead = -1;
   }
   return 0;
 }

@@ -30,7 +30,7 @@ void cgroup_init(struct cgroup *cgroup);
 /* Creates the directories and sets every limit, but for what was made ahead: that can be entered as it is. On failure what
    was made is removed again. */
 int cgroup_create(struct cgroup *cgroup, const struct spec *spec, struct err *err);
-/* Gives that its name and its limits, before a program runs in it. */
+/* Gives that its name and its limits, before a program runs in it. What failed fails again when it is asked again. */
 int cgroup_complete(struct cgroup *cgroup, const struct spec *spec, struct err *err);
 /* Descriptor for CLONE_INTO_CGROUP, or -1 when there is no v2 hierarchy. */
 int cgroup_clone_fd(const struct cgroup *cgroup);

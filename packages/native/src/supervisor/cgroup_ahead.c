@@ -80,11 +80,13 @@ bool cgroup_ahead_take(struct cgroup_place *place, const char *path)
   return false;
 }
 
-int cgroup_ahead_name(struct cgroup_place *place, const char *path)
+int cgroup_ahead_name(const struct cgroup_place *place, const char *path)
 {
   char from[BERTH_MAX_PATH + 1];
   struct stat named, opened;
   struct ahead *ahead = &made[place->ahead];
+  if (ahead->named)
+    return 0;
   if (path_of(ahead, from, sizeof from) < 0 || stat(from, &named) < 0 || fstat(place->dir, &opened) < 0)
     return -1;
   /* Somebody has put one of the same name in its place. */
@@ -96,7 +98,6 @@ int cgroup_ahead_name(struct cgroup_place *place, const char *path)
   if (rename(from, path) < 0 && (errno != EEXIST || rmdir(path) < 0 || rename(from, path) < 0))
     return -1;
   ahead->named = true;
-  place->ahead = -1;
   return 0;
 }
 

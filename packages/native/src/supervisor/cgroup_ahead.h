@@ -10,8 +10,8 @@
 void cgroup_ahead_make(char *const *parents);
 /* Whether there is one that can get the name `path`: it is open in `place` then, its directory and its tasks. */
 bool cgroup_ahead_take(struct cgroup_place *place, const char *path);
-/* Gives it that name, also with processes in it. -1 with errno. */
-int cgroup_ahead_name(struct cgroup_place *place, const char *path);
+/* Gives it that name, once, also with processes in it. -1 with errno. */
+int cgroup_ahead_name(const struct cgroup_place *place, const char *path);
 /* Removes what got none. */
 void cgroup_ahead_drop(void);
 

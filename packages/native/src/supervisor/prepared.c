@@ -222,6 +222,7 @@ void prepared_leave(void)
 {
   fd_close(&ready);
   fd_close(&go);
+  fd_close(&prepared.dev);
   if (birth != NULL && birth != MAP_FAILED) {
     /* Init may be reading that page: it is left as it is. */
     if (birth->sys >= 0)
@@ -241,5 +242,4 @@ void prepared_close(void)
   prepared.kinds = 0;
   userns_close(&prepared.userns);
   prepared_leave();
-  fd_close(&prepared.dev);
 }

@@ -31,7 +31,7 @@ int prepared_conceive(const struct init_context *context, const struct clone_arg
 /* Init is the caller's child. Its number, or -1 with `err`: ECHILD when the stem was killed before, then an ordinary start
    can follow. The pidfd has to be opened. */
 long prepared_birth(struct err *err);
-/* Once init is born: closes all but /dev. */
+/* Once init is born: closes everything. */
 void prepared_leave(void);
 /* Ends the stem and closes everything. */
 void prepared_close(void);

@@ -270,17 +270,16 @@ int rootfs_make_dev(struct err *err)
 
 static int dev_give(int dev, const char *name, uid_t owner, struct err *err)
 {
-  if (fchownat(dev, name, owner, owner, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
-    return err_sys(err, STAGE_DEV, "owner of /dev/%s", name);
-  return 0;
+  int given = fchownat(dev, name, owner, owner, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
+  return given < 0 ? err_sys(err, STAGE_DEV, "owner of /dev/%s", name) : 0;
 }
 
 int rootfs_give_places(int dev, uid_t owner, struct err *err)
 {
-  int failed = 0;
-  for (unsigned i = 0; failed == 0 && i < sizeof dev_dirs / sizeof *dev_dirs; i++)
-    failed = dev_give(dev, dev_dirs[i], owner, err);
-  return failed;
+  for (unsigned i = 0; i < sizeof dev_dirs / sizeof *dev_dirs; i++)
+    if (dev_give(dev, dev_dirs[i], owner, err) < 0)
+      return -1;
+  return 0;
 }
 
 static int give_rest(int dev, uid_t owner, struct err *err)
@@ -301,11 +300,13 @@ int rootfs_open_null(const struct rootfs *rootfs, struct err *err)
 
 static int dev_prepare(const struct spec *spec, struct err *err)
 {
-  const uid_t owner = spec->header->id_base;
   bool given = prepared.dev >= 0;
-  cleanup_close int dev = given ? fd_take(&prepared.dev) : rootfs_make_dev(err);
-  if (dev < 0 || (!given && rootfs_give_places(dev, owner, err) < 0) || give_rest(dev, owner, err) < 0 ||
-      device_make_nodes(spec, dev, err) < 0)
+  /* Init may only be born now, with a copy of all descriptors, and needs that one whatever becomes of these mounts. */
+  cleanup_close int dev = given ? fcntl(prepared.dev, F_DUPFD_CLOEXEC, 0) : rootfs_make_dev(err);
+  if (dev < 0)
+    return given ? err_sys(err, STAGE_DEV, "duplicate") : -1;
+  if ((!given && rootfs_give_places(dev, spec->header->id_base, err) < 0) ||
+      give_rest(dev, spec->header->id_base, err) < 0 || device_make_nodes(spec, dev, err) < 0)
     return -1;
   return fd_take(&dev);
 }
@@ -376,12 +377,11 @@ int rootfs_prepare(struct rootfs *rootfs, const struct spec *spec, int state_dir
     rootfs_close(rootfs);
     return -1;
   }
-  if (!keeps_layers(spec)) {
+  if (keeps_layers(spec)) {
+    memcpy(rootfs->fds + rootfs->count, layers, count * sizeof *layers);
+    rootfs->count += count;
+  } else
     close_all(layers, count);
-    return 0;
-  }
-  memcpy(rootfs->fds + rootfs->count, layers, count * sizeof *layers);
-  rootfs->count += count;
   return 0;
 }
 
