@@ -64,6 +64,7 @@ static int open2(int root, const char *path, unsigned long long flags, unsigned 
 void fd_entries_open(struct fd_entries *entries, int dir)
 {
   entries->fd = RETRY_INTR(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  entries->failure = entries->fd < 0 ? errno : 0;
   entries->at = entries->size = 0;
 }
 
@@ -73,6 +74,7 @@ const struct dirent *fd_entries_next(struct fd_entries *entries)
     if (entries->at == entries->size) {
       long size = RETRY_INTR(syscall(SYS_getdents64, entries->fd, entries->bytes, sizeof entries->bytes));
       if (size <= 0) {
+        entries->failure = size < 0 ? errno : 0;
         fd_close(&entries->fd);
         break;
       }

@@ -49,9 +49,11 @@ int fd_write_at(int dir, const char *name, const char *text);
 int fd_write_all(int fd, const void *data, size_t size);
 /* Reads a small file into `buffer` and ends it with NUL; its length, or -1 with errno. */
 ssize_t fd_read_at(int dir, const char *name, char *buffer, size_t size);
-/* What is in a directory, read into this: readdir(3) would allocate. One that cannot be read has nothing in it. */
+/* What is in a directory, read into this: readdir(3) would allocate. One that cannot be read has nothing in it; who must
+   know looks at `failure`. */
 struct fd_entries {
   int fd;
+  int failure; /* an errno, or 0 */
   unsigned at;
   unsigned size;
   _Alignas(struct dirent) char bytes[1024];

@@ -103,6 +103,8 @@ static int cover_processors(struct mask *mask, int mounted, struct err *err)
     /* Whoever is read to its end is closed. */
     failed = failed < 0 ? failed : cover_below(mask, processors, names, 1, err);
   }
+  if (failed == 0 && (errno = entries.failure) != 0)
+    failed = err_sys(err, STAGE_MASK, "read " PROCESSORS);
   return failed;
 }
 
