@@ -50,6 +50,16 @@ const isRefused = (state: MutableState, slot: number, { index, job, requestClass
   });
 };
 
+/** As it is without this room: what is kept for a task is nobody whom it could be together with, or keeps apart from. */
+const without = <T>(state: MutableState, { hostId, requestClass }: Reservation, ask: () => T): T => {
+  const slot = state.hosts.get(hostId)?.slot;
+  if (slot === undefined) return ask();
+  state.index.tryOut(slot, requestClass, -1);
+  const answer = ask();
+  state.index.tryOut(slot, requestClass, 1);
+  return answer;
+};
+
 const keptOn = (state: MutableState, slot: number, all: readonly Reservation[]): Kept => {
   const { index } = state;
   const ripe: Ripe[] = [];
@@ -143,12 +153,14 @@ export const placeReserved = (
     }
   }
   // They go where they fit, and what was kept for them is free then. A gang waits for its own.
-  for (const { job, index } of allAstray) {
+  for (const reservation of allAstray) {
+    const { job, index } = reservation;
     if (job.spec.gangMin !== undefined || leftOut.has(job.key)) continue;
     if (serving.isFull()) return true;
     const task = job.tasks[index];
     if (!starting.may(state, job, [index])) continue;
-    const chosen = task === undefined ? undefined : serving.find(wantingOf(job, index), 0);
+    const chosen =
+      task === undefined ? undefined : without(state, reservation, () => serving.find(wantingOf(job, index), 0));
     if (task !== undefined && chosen !== undefined) serving.place(job, task, chosen);
   }
   return false;
