@@ -1,5 +1,6 @@
 // `pnpm test:v2 [--quick] [TEST …]`: the native tests on pure cgroup v2, in the virtual machine of tools/vm.ts; `pnpm test:v1`
-// (`--cgroups=v1`): on v1 without any v2. Arguments go to vitest; a JSON report that they ask for is brought out of the machine. What was skipped is named.
+// (`--cgroups=v1`): on v1 without any v2. Arguments go to vitest; a JSON report that they ask for is brought out of the machine.
+// What was skipped is named.
 // `npm test` runs all of them, with `--until-ms=TIME`: what has not begun by then is left out, and named as well. `--quick` is
 // the small part that comes first, of v1 what machines with v1 seldom have: swap to spare and two memory nodes.
 import { spawnSync } from "node:child_process";

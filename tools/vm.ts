@@ -1,5 +1,6 @@
 /**
- * Runs one command in a small virtual machine whose only cgroup hierarchy is v2 (or which has v1 alone), with this file system shared read-only:
+ * Runs one command in a small virtual machine whose only cgroup hierarchy is v2, or which has v1 alone, with this file system
+ * shared read-only:
  *
  *   tsx tools/vm.ts [--cgroups v1|v2] [--memory 3072] [--timeout 900] [--result FILE] -- COMMAND [ARG …]
  *

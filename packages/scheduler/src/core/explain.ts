@@ -108,7 +108,7 @@ export const explainRequest = (
   }
   const keptBy = new Map<string, HostRejection>(kept.map((one) => [one.hostId, one]));
   return withoutPromises(tentative, promised, () => {
-    setAside(state, tentative, wanting);
+    setAside(state, tentative, wanting.previous);
     const seen = seenHosts(state, asked, sight, wanting.hostId);
     const hosts = seen
       .map((one) => firstFailing(one, asked, state.dimensions) ?? keptBy.get(one.room.hostId))

@@ -3,12 +3,11 @@
  * the room that there is, without anybody being stopped for it.
  */
 import { priorityOf, taskName, type HostId, type HostLosses } from "@berth/schema";
-import { stayOf } from "./ends.ts";
 import { explainRequest } from "./explain.ts";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { close, copyOf, lastingOn, reopen } from "./hypothesis.ts";
-import { placeTask, wantingOf } from "./place-task.ts";
+import { placeTask, setAside, wantingOf } from "./place-task.ts";
 import { heldBy } from "./sentences.ts";
 import type { AllocationRecord, ClusterState, MutableHost, MutableJob, MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
@@ -53,15 +52,6 @@ const goOn = (copy: MutableState, job: MutableJob, gone: HostId): AllocationReco
     .map((id) => copy.allocations.get(id))
     .filter((one) => one !== undefined)
     .filter(({ hostId }) => hostId !== gone);
-
-/** What is left of a gang that has become too small is given up. */
-const giveUp = (copy: MutableState, tentative: Tentative, others: readonly AllocationRecord[]): void => {
-  for (const { hostId, id } of others) {
-    const slot = copy.hosts.get(hostId)?.slot;
-    const one = copy.allocations.get(id);
-    if (slot !== undefined && one !== undefined) tentative.setAside(slot, one.requestClass, stayOf(one));
-  }
-};
 
 /** It begins anew, as a whole or not at all. */
 const strandedGang = (
@@ -137,7 +127,8 @@ const lossOf = (copy: MutableState, host: MutableHost): HostLoss => {
     const left = jobs
       .map(([job, lost]) => [job, withoutPlaced(job, lost)] as const)
       .filter(([, some]) => some.length > 0);
-    for (const others of broken.values()) giveUp(copy, tentative, others);
+    // What is left of a gang that has become too small is given up.
+    for (const others of broken.values()) for (const { id } of others) setAside(copy, tentative, id);
     for (const [job, lost] of left) {
       const others = broken.get(job);
       const found =

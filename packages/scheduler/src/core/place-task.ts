@@ -55,11 +55,11 @@ const placeDaemon = (
 };
 
 /**
- * From here on the attempt whose place a task takes stands nowhere: it is over as soon as the other is placed, so by no rule may
- * it stand in its way. Until the caller undoes it.
+ * From here on this attempt stands nowhere, until the caller undoes it. One whose place a task takes is over as soon as that is
+ * placed, so by no rule may it stand in its way.
  */
-export const setAside = (state: MutableState, tentative: Tentative, { previous }: Wanting): void => {
-  const attempt = previous === null || previous === undefined ? undefined : state.allocations.get(previous);
+export const setAside = (state: MutableState, tentative: Tentative, id: AllocationId | null | undefined): void => {
+  const attempt = id === null || id === undefined ? undefined : state.allocations.get(id);
   const host = attempt === undefined ? undefined : state.hosts.get(attempt.hostId);
   if (attempt === undefined || host?.allocations.includes(attempt) !== true) return;
   tentative.setAside(host.slot, attempt.requestClass, stayOf(attempt));
@@ -75,7 +75,7 @@ export const placeTask = (
   only?: number,
 ): Placed => {
   const mark = tentative.bookings;
-  setAside(state, tentative, wanting);
+  setAside(state, tentative, wanting.previous);
   const placed = find(state, tentative, wanting, how, runnersUp, only);
   if (how === "look" || placed.chosen === undefined) tentative.undoTo(mark);
   return placed;

@@ -45,7 +45,7 @@ const isEarly = ({ dimensions, index }: MutableState, slot: number, all: readonl
 const isRefused = (state: MutableState, slot: number, { index, job, requestClass }: Reservation): boolean => {
   if (requestClass.rules === null) return false;
   return tentatively(state.index, (tentative) => {
-    setAside(state, tentative, wantingOf(job, index));
+    setAside(state, tentative, job.tasks[index]?.active);
     return state.index.refusal(slot, requestClass) !== undefined;
   });
 };

@@ -90,7 +90,7 @@ export class Serving {
     for (const kept of this.promised) {
       if (wanting.hostId !== undefined && this.#state.index.idOf(kept.slot) !== wanting.hostId) continue;
       const mark = this.#tentative.bookings;
-      setAside(this.#state, this.#tentative, wanting);
+      setAside(this.#state, this.#tentative, wanting.previous);
       if (mayBackfill(this.#state, kept, wanting, this.#env.nowMs) === "may")
         return backfill(this.#tentative, kept, wanting, this.#env.nowMs);
       this.#tentative.undoTo(mark);
@@ -157,7 +157,7 @@ export class Serving {
     const asking = [requestClass, priorityOf(spec), this.taken] as const;
     let eviction: Eviction | undefined;
     const mark = this.#tentative.bookings;
-    setAside(this.#state, this.#tentative, wanting);
+    setAside(this.#state, this.#tentative, wanting.previous);
     if (own === undefined) eviction = findEviction(this.#state, ...asking, isPromised);
     else if (!isPromised(own)) eviction = findEvictionAt(this.#state, own, ...asking);
     // Until there is room, it counts where it is.

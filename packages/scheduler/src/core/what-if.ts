@@ -19,12 +19,11 @@ import {
   type WhatIfRequest,
   type WhatIfView,
 } from "@berth/schema";
-import { stayOf } from "./ends.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import type { Explained } from "./sentences.ts";
 import { close, copyOf, lastingOn, suppose } from "./hypothesis.ts";
 import { refreshQueue, refreshWanting } from "./fold-tasks.ts";
-import { placeTask, wantingOf, type Wanting } from "./place-task.ts";
+import { placeTask, setAside, wantingOf, type Wanting } from "./place-task.ts";
 import { planEvaluations, planOn, type PlanEnv } from "./plan.ts";
 import type { RequestClass } from "./request-class.ts";
 import type {
@@ -246,10 +245,7 @@ const answer = (
     }
   });
   // Their room is somebody's by now; where they go themselves is part of what follows.
-  for (const victim of victims) {
-    const slot = copy.hosts.get(victim.hostId)?.slot;
-    if (slot !== undefined) tentative.setAside(slot, victim.requestClass, stayOf(victim));
-  }
+  for (const { id } of victims) setAside(copy, tentative, id);
   for (const { key, project, job: name, index, hostId, jobVersion } of victims) {
     const job = copy.jobs.get(key);
     if (job === undefined || job.version !== jobVersion || job.desired === "stop") continue;

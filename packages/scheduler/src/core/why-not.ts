@@ -48,7 +48,7 @@ const askHost = (
   const kept = keptFrom(state, promised, wanting, nowMs).find(({ hostId }) => hostId === state.index.idOf(slot));
   const { asked, sight } = placeTask(state, tentative, wanting, "look");
   return withoutPromises(tentative, promised, () => {
-    setAside(state, tentative, wanting);
+    setAside(state, tentative, wanting.previous);
     const refusal = refusalAt(state, slot, asked, sight) ?? kept;
     return refusal === undefined
       ? { refusal: null, score: state.index.explain(slot, asked, tentative.images?.of(job.spec.image)) }
