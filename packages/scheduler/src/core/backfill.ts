@@ -67,7 +67,7 @@ const earliest = (state: MutableState, requestClass: RequestClass, planned: Plan
   return best;
 };
 
-/** Whether anything can be promised to it at all. */
+/** Whether anything can be promised to it at all, beside what a plan itself places. */
 export const mayBePromised = (state: MutableState, job: MutableJob, nowMs: number): boolean =>
   state.limited > 0 || waitedMs(job, nowMs) >= HOLD_MS;
 
@@ -84,7 +84,9 @@ export const promise = (
   planned: Planned,
 ): Promised[] | undefined => {
   const { requestClass } = job;
-  if (requestClass.unknown !== null || !mayBePromised(state, job, nowMs)) return undefined;
+  // The first end that is known may be that of what this plan has placed.
+  const isHopeful = planned.ends.size > 0 || mayBePromised(state, job, nowMs);
+  if (requestClass.unknown !== null || !isHopeful) return undefined;
   const latest = waitedMs(job, nowMs) >= HOLD_MS ? SOME_DAY : SOME_DAY - 1;
   const mark = tentative.bookings;
   const slots: { readonly slot: number; booked: RequestClass }[] = [];

@@ -34,6 +34,18 @@ describe("whoever waits first", () => {
 });
 
 describe("whoever comes later", () => {
+  it("waits for the first even when the only end that is known is that of what the same plan placed", () => {
+    const world = new World();
+    world.host("h1", resources(3000, 8192, 1000));
+    world.submit(makeSpec("runs", { requests: resources(3000, 1024, 10), runTimeoutMs: 5_000 }));
+    world.plan();
+    world.submit(makeSpec("short", { ...small, runTimeoutMs: 5_000 }));
+    world.submit(makeSpec("head", { requests: resources(3000, 1024, 10), runTimeoutMs: 5_000 }));
+    world.submit(makeSpec("long", { ...small, runTimeoutMs: 20_000 }));
+    world.exit("runs", 0, 0);
+    expect(world.plan().map((line) => line.split(" ")[0])).toEqual(["media/short[0]#1"]);
+  });
+
   it("is told for whom the room on a host is kept, and until when", () => {
     const world = promised();
     world.submit(makeSpec("long", small));
