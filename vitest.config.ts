@@ -1,3 +1,4 @@
+import { propertySeed } from "./tools/property-seed.ts";
 import { FirstThingsFirst } from "./tools/vm/sequencer.ts";
 import { defineConfig } from "vitest/config";
 
@@ -11,6 +12,8 @@ const retry = process.env["CI"] === undefined ? 0 : 1;
 const patience = process.env["BERTH_VM"] === undefined ? 60_000 : 240_000;
 /** A run that has only so long does first what matters most, and says what it did not get to. */
 const isHurried = process.env["BERTH_TEST_UNTIL_MS"] !== undefined;
+/** Every ring has properties. */
+const seeded = { env: { BERTH_PROPERTY_SEED: String(propertySeed()) }, setupFiles: ["tools/seed-properties.ts"] };
 const never = ["**/dist/**", "**/node_modules/**", "**/build/**"];
 
 /**
@@ -24,6 +27,7 @@ export default defineConfig({
       {
         ...shared,
         test: {
+          ...seeded,
           name: "unit",
           include: ["packages/*/{src,lib,sim}/**/*.test.ts", "tools/**/*.test.ts"],
           exclude: [...never, "**/*.integration.test.ts"],
@@ -36,8 +40,9 @@ export default defineConfig({
       {
         ...shared,
         test: {
+          ...seeded,
           name: "native",
-          setupFiles: isHurried ? ["packages/native/test/deadline.ts"] : [],
+          setupFiles: [...seeded.setupFiles, ...(isHurried ? ["packages/native/test/deadline.ts"] : [])],
           include: ["packages/native/test/**/*.test.ts"],
           exclude: never,
           fileParallelism: false,
@@ -52,6 +57,7 @@ export default defineConfig({
       {
         ...shared,
         test: {
+          ...seeded,
           name: "integration",
           include: ["packages/*/{src,lib,test}/**/*.integration.test.ts"],
           exclude: never,
