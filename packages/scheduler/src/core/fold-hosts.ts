@@ -101,6 +101,7 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   const before = toVector(folding.state.dimensions, host.allocatable);
   host.allocatable = allocatable;
   const after = toVector(folding.state.dimensions, host.allocatable);
+  if (before.some((amount, at) => amount !== after[at])) folding.state.usage.settle(folding.atMs);
   folding.state.usage.grow(before, after);
   // What is kept there was reckoned with what the host had before, and with what it was.
   const isLess = before.some((amount, at) => amount > (after[at] as number));
@@ -190,6 +191,7 @@ export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">):
   for (const volume of volumesOn(state, host.id)) bookVolume(state, volume, -1);
   // Nor may its size go on to count among those of the hosts that are there.
   host.state = "lost";
+  state.usage.settle(folding.atMs);
   state.usage.grow(toVector(state.dimensions, host.allocatable), toVector([], noResources()));
   host.allocatable = noResources();
   announce(folding, host);

@@ -220,11 +220,13 @@ export class Service {
     for (let job = late[line.lateAt]; job !== undefined && !mayReplace(job); job = late[line.lateAt]) line.lateAt += 1;
   }
 
-  /** A task of this project was placed. */
-  give(project: ProjectName, request: Vector): void {
+  /** So many tasks of this project were placed, or have their room kept. */
+  give(project: ProjectName, request: Vector, tasks: number): void {
+    // Nobody else's turn depends on it.
+    if (tasks === 0 || this.#ofProject.size === 1) return;
     let sum = this.#given.get(project);
     if (sum === undefined) this.#given.set(project, (sum = new Float64Array(STRIDE)));
-    addRow(sum, 0, request);
+    addRow(sum, 0, request, tasks);
     for (const group of this.#ofProject.get(project) ?? []) this.#setTurn(group);
   }
 }

@@ -103,7 +103,7 @@ const serveAll = (
       continue;
     }
     const served = serving.serve(job, due.get(job), isShared ? 1 : Number.POSITIVE_INFINITY, line.queue);
-    if (isShared && served.placed > 0) service.give(job.project, job.requestClass.request);
+    service.give(job.project, job.requestClass.request, served.placed);
     if (served.end === "cut") return true;
     if (served.end === "blocked") continue;
     if (served.end !== "more") service.advance(line, job);

@@ -47,6 +47,32 @@ describe("the order of the queue", () => {
     const placed = world.plan().map((line) => line.slice(0, 3));
     expect(placed.toSorted()).toEqual(["ann", "ann", "bob", "bob"]);
   });
+
+  it("counts what a project gets for more important work, as gangs, and as room that is kept", () => {
+    const world = new World();
+    world.host("h1", resources(8000, 8192, 1000));
+    world.submit(makeSpec("core", { ...small, count: 3, project: "ann" }));
+    for (const project of ["ann", "bob"])
+      world.submit(makeSpec("rest", { ...small, ...band("batch"), count: 4, project }));
+    const owners = (lines: readonly string[]): string[] => lines.map((line) => /ann|bob|cyd/.exec(line)?.[0] ?? "");
+    expect(owners(world.plan())).toEqual(["ann", "ann", "ann", "bob", "bob", "bob", "ann", "bob"]);
+
+    const gangs = new World();
+    gangs.host("h1", resources(8000, 8192, 1000));
+    gangs.submit(makeSpec("one", { ...small, count: 3, gangMin: 3, project: "ann" }));
+    gangs.submit(makeSpec("two", { ...small, count: 3, gangMin: 3, project: "ann" }));
+    gangs.submit(makeSpec("rest", { ...small, count: 9, project: "bob" }));
+    expect(owners(gangs.plan())).toEqual(["ann", "ann", "ann", "bob", "bob", "bob", "bob", "bob"]);
+
+    const kept = new World();
+    kept.host("h1", resources(8000, 8192, 1000));
+    kept.submit(makeSpec("lesser", { ...small, ...band("besteffort"), count: 8, project: "cyd" }));
+    kept.plan();
+    kept.submit(makeSpec("first", { ...small, count: 3, project: "ann" }));
+    expect(owners(kept.plan())).toEqual(["ann", "ann", "ann"]);
+    for (const project of ["ann", "bob"]) kept.submit(makeSpec("rest", { ...small, count: 4, project }));
+    expect(owners(kept.plan())).toEqual(["bob", "bob", "bob", "ann", "bob"]);
+  });
 });
 
 describe("preemption", () => {

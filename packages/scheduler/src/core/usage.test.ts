@@ -40,6 +40,22 @@ describe("what a project held lately", () => {
     expect(again.sharesOf(ann, 2 * HALF_LIFE_MS)).toEqual(often.sharesOf(ann, 2 * HALF_LIFE_MS));
   });
 
+  it("was a part of what there was then, whatever hosts come later", () => {
+    const usage = cluster();
+    usage.add(ann, half, 1, 0);
+    usage.settle(HALF_LIFE_MS);
+    usage.grow(padded([]), padded([1000, 1000]));
+    expect(usage.sharesOf(ann, HALF_LIFE_MS)).toEqual({ now: 0.25, recent: 0.25 });
+  });
+
+  it("counts room that is kept", () => {
+    const usage = cluster();
+    usage.keep(ann, half, 1);
+    expect(usage.sharesOf(ann, 0)).toEqual({ now: 0.5, recent: 0 });
+    usage.add(ann, half, 1, 0);
+    expect(usage.sharesOf(ann, 0).now).toBe(1);
+  });
+
   it("is nothing any more when it held nothing for very long", () => {
     const usage = cluster();
     usage.add(ann, half, 1, 0);

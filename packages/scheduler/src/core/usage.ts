@@ -32,10 +32,12 @@ export interface Usage {
   /** The sum of what may be booked, over all hosts. */
   readonly total: Vector;
   readonly grow: (before: Vector, after: Vector) => void;
+  /** What was held until now was a part of what there was until now. Before hosts have other sizes. */
+  readonly settle: (atMs: number) => void;
   readonly add: (project: ProjectName, request: Vector, sign: 1 | -1, atMs: number) => void;
   /** Restores bookings without time having passed. */
   readonly rebook: (project: ProjectName, request: Vector) => void;
-  /** `extra`: what a plan has given it already. */
+  /** Room that is kept for it is its own already. `extra`: what a plan has given it. */
   readonly sharesOf: (project: ProjectName, nowMs: number, extra?: Vector) => Shares;
   /** Both together, over the weight: by this projects are compared. */
   readonly shareOf: (project: ProjectName, nowMs: number, extra?: Vector) => number;
@@ -54,6 +56,7 @@ const FORGOTTEN = 1e-6;
 /** From here on they are gone through whenever they are twice as many. */
 const MANY = 256;
 
+const NOTHING: Vector = new Float64Array(BASE);
 const nothing = (): Holdings => ({ held: new Float64Array(BASE), tasks: 0 });
 
 export const createUsage = (facts: UsageFacts = []): Usage => {
@@ -65,12 +68,12 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
   /** Those that differ from the usual one. */
   const weights = new Map<ProjectName, number>();
 
-  const shareOf = (held: Vector, extra?: Vector): number => {
+  const shareOf = (held: Vector, kept?: Vector, extra?: Vector): number => {
     let share = 0;
     // Devices one by one are in no sum: what they come to is a dimension.
     for (let at = 0; at < BASE; at += 1) {
       const all = total[at] as number;
-      if (all > 0) share = Math.max(share, ((held[at] as number) + (extra?.[at] ?? 0)) / all);
+      if (all > 0) share = Math.max(share, ((held[at] as number) + (kept?.[at] ?? 0) + (extra?.[at] ?? 0)) / all);
     }
     return Math.min(1, share);
   };
@@ -80,6 +83,12 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
     if (passed <= 0) return project.recent;
     const kept = 2 ** (-passed / HALF_LIFE_MS);
     return project.recent * kept + shareOf(project.held) * (1 - kept);
+  };
+
+  const settle = (project: Project, atMs: number): void => {
+    if (atMs <= project.sinceMs) return;
+    project.recent = recentAt(project, atMs);
+    project.sinceMs = atMs;
   };
 
   const isForgotten = (project: Project, atMs: number): boolean =>
@@ -108,8 +117,8 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
 
   const sharesOf = (name: ProjectName, nowMs: number, extra?: Vector): Shares => {
     const project = projects.get(name);
-    if (project === undefined) return { now: extra === undefined ? 0 : shareOf(extra), recent: 0 };
-    return { now: shareOf(project.held, extra), recent: recentAt(project, nowMs) };
+    const now = shareOf(project?.held ?? NOTHING, kept.get(name)?.held, extra);
+    return { now, recent: project === undefined ? 0 : recentAt(project, nowMs) };
   };
 
   return {
@@ -118,12 +127,12 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
       addRow(total, 0, after);
       addRow(total, 0, before, -1);
     },
+    settle: (atMs) => {
+      for (const project of projects.values()) settle(project, atMs);
+    },
     add: (name, request, sign, atMs) => {
       const project = projectOf(name, atMs);
-      if (atMs > project.sinceMs) {
-        project.recent = recentAt(project, atMs);
-        project.sinceMs = atMs;
-      }
+      settle(project, atMs);
       book(project, request, sign);
       if (sign === -1 && isForgotten(project, atMs)) projects.delete(name);
     },

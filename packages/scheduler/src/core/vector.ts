@@ -24,16 +24,10 @@ export const padded = (amounts: ArrayLike<number>): Vector => {
   return vector;
 };
 
-/** Adds (`sign` 1) or takes away (-1) a vector, or the first `width` of it, in the row of `sums` that begins at `from`. */
-export const addRow = (
-  sums: Float64Array,
-  from: number,
-  vector: Vector,
-  sign: 1 | -1 = 1,
-  width: number = STRIDE,
-): void => {
+/** Adds a vector so many times (-1: takes it away), or the first `width` of it, in the row of `sums` that begins at `from`. */
+export const addRow = (sums: Float64Array, from: number, vector: Vector, times = 1, width: number = STRIDE): void => {
   for (let at = 0; at < width; at += 1) {
-    sums[from + at] = (sums[from + at] as number) + sign * (vector[at] as number);
+    sums[from + at] = (sums[from + at] as number) + times * (vector[at] as number);
   }
 };
 
