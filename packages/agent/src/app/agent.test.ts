@@ -185,6 +185,47 @@ test("a machine that comes back cut off runs again what it ran, singletons excep
   expect(made.cluster.log.get(single)?.at(-1)?.exit?.cause).toBe("host_rebooted");
 });
 
+test("a machine that comes back with a full disk waits for room when it is answered, and acts on nothing older meanwhile", async () => {
+  const made = await agent();
+  const [kept, dropped] = [allocationId(), allocationId()];
+  for (const id of [kept, dropped]) made.cluster.place(id, testSpec(["true"]));
+  made.cluster.announce();
+  await turns(40);
+  made.host.diskFull = true;
+  made.cluster.drop(dropped);
+  made.kill();
+  made.host.reboot();
+  await made.start();
+  await made.clock.advance(40_000);
+  await turns(40);
+  expect(made.host.running()).toEqual([]);
+  made.host.diskFull = false;
+  await made.clock.advance(40_000);
+  await turns(40);
+  for (const id of [kept, dropped]) {
+    expect(made.host.starts.get(id)).toBe(1);
+    expect(made.cluster.log.get(id)?.at(-1)?.exit?.cause).toBe("host_rebooted");
+  }
+});
+
+test("a document that was damaged, and could not be written again because the disk was full, is asked for until it is there", async () => {
+  const made = await agent();
+  made.cluster.place(allocationId(), testSpec(["true"]));
+  made.cluster.announce();
+  await turns(40);
+  made.kill();
+  if (made.host.desired !== undefined)
+    made.host.desired = { ...made.host.desired, document: { payload: "{", signature: "ok" } };
+  made.host.diskFull = true;
+  await made.start();
+  await made.clock.advance(3_000);
+  expect(made.agent?.context.state.confirmed).toBe(false);
+  made.host.diskFull = false;
+  await made.clock.advance(40_000);
+  await turns(40);
+  expect(made.agent?.context.state.document?.allocations.length).toBe(1);
+});
+
 test("a singleton waits for a lease, goes on while it is renewed, and has ended before anybody may replace it", async () => {
   const made = await agent();
   const id = allocationId();

@@ -81,7 +81,7 @@ export const startAgent = async (
   await resumePaused(context);
   reconciler.wake();
   const cancelCutOff = ports.clock.after(CUT_OFF_MS, () => {
-    if (context.state.confirmed) return;
+    if (context.state.answered) return;
     context.state.cutOff = true;
     ports.log.warn({ afterMs: CUT_OFF_MS }, "agent.cut_off");
     reconciler.wake();

@@ -55,6 +55,8 @@ export interface AgentState {
   /** Which requests of the scheduler were obeyed in this life of the agent. */
   readonly replay: ReplayGuard;
   /** The scheduler has answered in this life of the agent. */
+  answered: boolean;
+  /** And what it wants is on disk. */
   confirmed: boolean;
   /** It has not answered for long since the start. */
   cutOff: boolean;
@@ -123,6 +125,7 @@ export const emptyState = (): AgentState => ({
   version: NO_VERSION,
   fence: 0,
   replay: createReplayGuard(),
+  answered: false,
   confirmed: false,
   cutOff: false,
   closing: false,

@@ -55,9 +55,9 @@ interface Offer {
   readonly document: DesiredDocument;
 }
 
-/** `taken`: it is what is acted on now, or a newer one is. */
+/** `taken`: it is what is acted on now, or a newer one is; `unsaved`: it would be, but is not on disk. */
 type Outcome =
-  | { readonly kind: "taken" }
+  | { readonly kind: "taken" | "unsaved" }
   | { readonly kind: "stale"; readonly offered: Version }
   | { readonly kind: "refused" };
 
@@ -123,7 +123,13 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
     // something, and what it wants is not to be acted on.
     const overtaken =
       outcome.kind === "stale" && compareVersions(outcome.offered, before) >= 0 && outcome.offered.epoch >= state.fence;
-    if (outcome.kind !== "taken" && !overtaken) return false;
+    const known = outcome.kind === "taken" || overtaken;
+    if (known || outcome.kind === "unsaved") {
+      // What it wanted before does not hold any more, even where what it wants now cannot be written down.
+      state.answered = true;
+      state.cutOff = false;
+    }
+    if (!known) return false;
     state.confirmed = true;
     state.greeted = true;
     log.info({ epoch: state.version.epoch, rev: state.version.rev }, "session.welcome");
@@ -157,7 +163,10 @@ export const createSession = ({ getContext, inventory, capacity, onWelcome }: Se
       saving = undefined;
     });
     await saving;
-    return { kind: compareVersions(state.version, document) >= 0 ? "taken" : "refused" };
+    // Of one that was damaged on disk the version is known all the same.
+    return {
+      kind: state.document !== undefined && compareVersions(state.version, document) >= 0 ? "taken" : "unsaved",
+    };
   };
 
   const saveWaiting = async (): Promise<void> => {
