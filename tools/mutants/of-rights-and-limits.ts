@@ -349,6 +349,19 @@ export const ofRightsAndLimits: readonly Mutant[] = [
   },
   {
     rule: 39,
+    without: "a session keyring of a hook's own",
+    edits: [
+      supervisor(
+        "hook.c",
+        "syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS",
+        "KEYCTL_JOIN_SESSION_KEYRING < 0 && errno != ENOSYS",
+      ),
+    ],
+    file: "security/keyrings.test.ts",
+    test: "a hook has a session of its own, in which a container that has used up its keys can put none",
+  },
+  {
+    rule: 39,
     without: "an empty environment of the supervisor",
     edits: [addon("start.cc", "char* const envp[] = {nullptr};", "char* const* envp = environ;")],
     file: "security/program.test.ts",

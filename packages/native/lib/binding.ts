@@ -80,6 +80,10 @@ export interface Binding {
     input: number,
     third: number,
   ): Promise<{ readonly pid: number; readonly output: number; readonly feed?: number } | RawFailure>;
+  /** A descriptor of whoever has this number now, or a negative errno. */
+  pidfdOpen(pid: number): number;
+  /** 0 when that process was sent SIGKILL, or a negative errno. */
+  pidfdKill(pidfd: number): number;
   /** True when this child of ours is gone and no zombie is left of it. */
   reap(pid: number): boolean;
   /** Numbers by container and field, and rows of disks; the meaning is in lib/stats.ts. */

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Binding } from "./binding.ts";
 import type { CgroupLayout, Controller } from "./cgroup-layout.ts";
 import { fromSystemError, hasCode, NativeFailure } from "./errors.ts";
+import { killIf } from "./kill.ts";
 import { readStats } from "./stats.ts";
 import type { ContainerStats } from "./types.ts";
 import type { WatchPlaces } from "./watch.ts";
@@ -72,7 +73,7 @@ export class ContainerCgroup {
     for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, 100)) {
       const members = await this.pids();
       if (members.length === 0) return true;
-      for (const pid of members) this.#send(pid);
+      for (const pid of members) killIf(pid, () => this.#has(pid));
       for (const place of this.#places) {
         /* Atomic, and it wins against a fork bomb; the loop around it serves kernels that lack the file. */
         if (place.version === 2) await tryWrite(join(place.path, "cgroup.kill"), "1");
@@ -90,13 +91,13 @@ export class ContainerCgroup {
     }
   }
 
-  /** Looks at who it is a moment before: the number may be another's by now. */
-  #send(pid: number): void {
+  #has(pid: number): boolean {
     try {
       const places = readFileSync(`/proc/${pid}/cgroup`, "utf8").split("\n");
-      if (places.some((place) => `${place}/`.includes(`/${this.parent}/${this.#id}/`))) process.kill(pid, "SIGKILL");
+      return places.some((place) => `${place}/`.includes(`/${this.parent}/${this.#id}/`));
     } catch (cause) {
-      if (!hasCode(cause, "ENOENT", "ESRCH")) throw cause;
+      if (hasCode(cause, "ENOENT", "ESRCH")) return false;
+      throw cause;
     }
   }
 

@@ -25,7 +25,8 @@ import { findLink, innerStats } from "./network/links.ts";
 import { shape } from "./network/networks.ts";
 import type { InterfaceStats, ShapeOptions } from "./network/types.ts";
 import type { FramingError } from "./frames.ts";
-import { dial, dialStream, discard, isErrno, killProcess, removing, unrefSleep, type Host } from "./host.ts";
+import { dial, dialStream, discard, isErrno, removing, unrefSleep, type Host } from "./host.ts";
+import { killIf } from "./kill.ts";
 import { forget } from "./forget.ts";
 import { openLog } from "./log.ts";
 import { conclude, KILL_DIRECT_MS } from "./conclude.ts";
@@ -295,10 +296,14 @@ export class TrackedContainer implements Container {
     const late = await Promise.race([this.exited, unrefSleep(KILL_WAIT_MS)]);
     if (late !== undefined) return late;
     /* The supervisor itself stands still. Its pid is its own for as long as it holds the lock. */
+    if (this.#status !== undefined) killIf(this.#status.supervisorPid, () => this.#isLocked());
+    return await this.exited;
+  }
+
+  #isLocked(): boolean {
     const lock = this.#host.binding.lock(this.#host.stateRoot, this.id);
     if (lock >= 0) closeSync(lock);
-    else if (this.#status !== undefined) killProcess(this.#status.supervisorPid);
-    return await this.exited;
+    return lock === -constants.errno.EWOULDBLOCK;
   }
 
   /** Frozen, it could not use its grace. */

@@ -4,7 +4,7 @@ import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Binding } from "./binding.ts";
 import type { ControlConnection } from "./control.ts";
-import { hasCode, nativeError, NativeFailure } from "./errors.ts";
+import { nativeError, NativeFailure } from "./errors.ts";
 import type { Sweeper } from "./sweeper.ts";
 import { underWay } from "./under-way.ts";
 
@@ -52,14 +52,6 @@ export const dial = (host: Host, id: string): number => {
 /** The same for a stream of bytes. */
 export const dialStream = (host: Host, id: string): Socket =>
   new Socket({ fd: dial(host, id), readable: true, writable: true });
-
-export const killProcess = (pid: number): void => {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (cause) {
-    if (!hasCode(cause, "ESRCH")) throw cause;
-  }
-};
 
 export const isErrno = (cause: unknown, errno: number): boolean =>
   cause instanceof NativeFailure && cause.error.errno === errno;

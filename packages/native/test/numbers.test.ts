@@ -1,9 +1,20 @@
 /** The number of a process that has ended and was reaped may be another's: whoever acts on a number knows whose it is. */
-import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { ContainerCgroup } from "../lib/cgroup.ts";
 import { encodeSpec } from "../lib/spec.ts";
+import { agentScript } from "./built-agent.ts";
 import { isAlive, eventually, layout, slow, testHost } from "./host.ts";
 import { compilePart } from "./parts.ts";
 
@@ -22,12 +33,8 @@ describe.runIf(!slow)("what is left of a hook", () => {
     chmodSync(hook, 0o755);
   }, 240_000);
 
-  test.each([
-    ["ends", 1_000_000, "1 0 -\n"],
-    ["hang", 300, "2 0 "],
-    ["fail", 1_000_000, "1 0 "],
-  ])("that %s is killed by the number of its group while that is nobody else's", async (how, timeout, said) => {
-    const hooks = { createRuntime: [{ command: [hook, how], timeoutMs: Math.min(timeout, 600_000) }] };
+  const specOf = (how: string, timeoutMs: number): string => {
+    const hooks = { createRuntime: [{ command: [hook, how], timeoutMs }] };
     const encoded = encodeSpec(host.spec(["true"], { hooks }), {
       cgroupParent: host.cgroupParent,
       hierarchies: layout.hierarchies,
@@ -40,9 +47,70 @@ describe.runIf(!slow)("what is left of a hook", () => {
     });
     if (!encoded.ok) throw new Error(encoded.error.detail);
     writeFileSync(join(host.directory, "spec"), encoded.value);
-    expect(execFileSync(program, [join(host.directory, "spec")], { encoding: "utf8" })).toContain(said);
+    return join(host.directory, "spec");
+  };
+
+  test.each([
+    ["ends", 600_000, "1 0 -\n"],
+    ["hang", 300, "2 0 "],
+    ["fail", 600_000, "1 0 "],
+  ])("that %s is killed by the number of its group while that is nobody else's", async (how, timeout, said) => {
+    expect(execFileSync(program, [specOf(how, timeout)], { encoding: "utf8" })).toContain(said);
     if (how !== "fail") await eventually(() => !isAlive(Number(readFileSync(left, "utf8"))));
   });
+
+  test("is no descriptor, at whichever call there was none for the next", () => {
+    const said = execFileSync(program, [specOf("fail", 600_000), "10"], { encoding: "utf8" })
+      .trim()
+      .split("\n");
+    expect(said).toHaveLength(11);
+    for (const one of said) expect(one).toMatch(/^0 (?:Success|Too many open files)$/);
+    expect([said[0], said.at(-1)]).toEqual(["0 Success", "0 Too many open files"]);
+  });
+});
+
+describe("what is killed in a cgroup by the numbers that are listed there", () => {
+  /** SIGKILL would have come first. */
+  const spared = async (stranger: ChildProcess): Promise<boolean> => {
+    const ended = new Promise((resolve) => stranger.once("exit", (_, signal) => resolve(signal)));
+    stranger.kill("SIGTERM");
+    return (await ended) === "SIGTERM";
+  };
+
+  /* A plain directory stands for the hierarchy. */
+  test.each([1, 2] as const)("is not whoever has one of them and lives elsewhere, on v%i", async (version) => {
+    const kind = version === 1 ? "v1" : "v2";
+    const root = join(host.directory, kind);
+    const hierarchies = [{ path: root, version, controllers: ["freezer"] as const }];
+    const cgroup = new ContainerCgroup({ kind, hierarchies, onDemand: [], missing: [] }, "parent", "id");
+    const path = cgroup.pathIn(root);
+    const stranger = spawn("sleep", ["1000"], { stdio: "ignore" });
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, "cgroup.procs"), `${stranger.pid}\n`);
+    expect(await cgroup.kill(0)).toBe(false);
+    expect(await cgroup.kill(20)).toBe(false);
+    expect(await spared(stranger)).toBe(true);
+    const [file, told] =
+      version === 1 ? (["freezer.state", /^(THAWED)+$/] as const) : (["cgroup.kill", /^1+$/] as const);
+    expect(readFileSync(join(path, file), "utf8")).toMatch(told);
+  });
+
+  test.skipIf(!existsSync("/proc/sys/kernel/ns_last_pid"))(
+    "nor whoever gets one of them after it was looked whose it is",
+    () => {
+      const hierarchy = layout.hierarchies[0]?.path ?? "";
+      const path = join(hierarchy, host.cgroupParent, "taken");
+      mkdirSync(path, { recursive: true });
+      try {
+        const job = JSON.stringify({ hierarchy, parent: host.cgroupParent });
+        const agent = [process.execPath, agentScript("number-taken.mjs"), job];
+        const alone = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+        expect(execFileSync("unshare", [...alone, ...agent], { encoding: "utf8" })).toBe("SIGTERM");
+      } finally {
+        rmdirSync(path);
+      }
+    },
+  );
 });
 
 const program = join(host.directory, "stale-number");

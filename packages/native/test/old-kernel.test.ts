@@ -10,7 +10,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
 import { agentScript } from "./built-agent.ts";
-import { compileC, testHost } from "./host.ts";
+import type { CgroupLayout, ContainerSpec } from "../lib/index.ts";
+import { compileC, layout, testHost, v1Layout } from "./host.ts";
 
 const host = testHost();
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -30,12 +31,17 @@ interface Said {
   readonly error?: { readonly stage: string; readonly code: string; readonly detail: string };
   readonly left: readonly string[];
 }
+interface More {
+  readonly exec?: readonly string[];
+  readonly cgroupLayout?: CgroupLayout;
+  readonly namespaces?: ContainerSpec["namespaces"];
+}
 /** In a state directory of its own, so that several can be tried at the same time. */
-const started = async (call: number, exec?: readonly string[]): Promise<Said> => {
+const started = async (call: number, { exec, cgroupLayout, namespaces = {} }: More = {}): Promise<Said> => {
   const mounts = [{ source: data, target: "/data", readOnly: true }];
-  const spec = host.spec(exec === undefined ? ["true"] : ["sleep", "1000"], { mounts });
+  const spec = host.spec(exec === undefined ? ["true"] : ["sleep", "1000"], { mounts, namespaces });
   const stateDir = join(host.directory, `without-${call}`);
-  const job = { stateDir, cgroupParent: host.cgroupParent, spec, exec };
+  const job = { stateDir, cgroupParent: host.cgroupParent, cgroupLayout, spec, exec };
   const words = [`${call}`, process.execPath, here("./one-start.mjs"), JSON.stringify(job)];
   const { stdout } = await promisify(execFile)(without, words);
   const [said] = JSON.parse(stdout) as readonly Said[];
@@ -89,10 +95,23 @@ describe.runIf(process.arch === "x64")("a kernel without", () => {
 
   const what = attaches ? "the start says so" : "starts containers, and says that it cannot execute in them";
   test.concurrent(`setns: ${what}`, async () => {
-    expect(await started(308, ["true"])).toMatchObject({
+    expect(await started(308, { exec: ["true"] })).toMatchObject({
       error: { stage: attaches ? ROOT : "exec.namespaces", code: "ENOSYS" },
       exit: { code: 125, cause: "start_failed" },
       left: [],
     });
   });
+
+  /* Who joins is born by another process than the supervisor. Without a v2 hierarchy no cgroup can be killed as a whole. */
+  test.skipIf(layout.kind === "v2")(
+    "pidfd_open: the start says so, and the init that was born for it has ended",
+    async () => {
+      const job = { cgroupLayout: v1Layout, namespaces: { ipc: { path: "/proc/self/ns/ipc" } } };
+      expect(await started(434, { ...job, exec: ["true"] })).toMatchObject({
+        error: { stage: "init", code: "ENOSYS", detail: "pidfd_open" },
+        exit: { code: 125, cause: "start_failed" },
+        left: [],
+      });
+    },
+  );
 });

@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-const { stateDir, cgroupParent, spec, exec, limit, upTo = 0 } = JSON.parse(process.argv[2] ?? "");
+const { stateDir, cgroupParent, cgroupLayout, spec, exec, limit, upTo = 0 } = JSON.parse(process.argv[2] ?? "");
 const { openRuntime } = await import("../dist/index.js");
 const said = [];
 const started = async (runtime) => {
@@ -21,7 +21,7 @@ const started = async (runtime) => {
 // As an agent has something that keeps it alive: waiting for a supervisor that ends without a word does not.
 const alive = setInterval(() => undefined, 1000);
 try {
-  const runtime = await openRuntime({ stateDir, cgroupParent });
+  const runtime = await openRuntime({ stateDir, cgroupParent, cgroupLayout });
   for (let more = 0; more <= upTo; more += 1) {
     if (limit !== undefined) {
       const current = Number(readFileSync(join(dirname(limit), "pids.current"), "utf8"));

@@ -15,6 +15,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("lockSoon", Napi::Function::New<lock_soon>(env, "lockSoon"));
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("reap", Napi::Function::New<reap>(env, "reap"));
+  exports.Set("pidfdOpen", Napi::Function::New<pidfd_open>(env, "pidfdOpen"));
+  exports.Set("pidfdKill", Napi::Function::New<pidfd_kill>(env, "pidfdKill"));
   exports.Set("run", Napi::Function::New<run>(env, "run"));
   exports.Set("spread", Napi::Function::New<spread>(env, "spread"));
   exports.Set("removeTree", Napi::Function::New<remove_tree>(env, "removeTree"));

@@ -3,8 +3,8 @@
   "targets": [
     {
       "target_name": "berth_native",
-      "sources": ["addon.cc", "child.cc", "claim.cc", "image.cc", "link.cc", "lock.cc", "netlink.cc", "poll.cc",
-        "quota.cc", "run.cc", "spread.cc", "start.cc", "stats.cc", "tree.cc", "xattr.cc"],
+      "sources": ["addon.cc", "child.cc", "claim.cc", "image.cc", "link.cc", "lock.cc", "netlink.cc", "pidfd.cc",
+        "poll.cc", "quota.cc", "run.cc", "spread.cc", "start.cc", "stats.cc", "tree.cc", "xattr.cc"],
       "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "_GNU_SOURCE"],
       # -Wno-restrict: gcc 12 sees an overlap in every string + string, GCC bug 105651.
       "cflags": ["-fvisibility=hidden", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", "-fstack-protector-strong", "-Wno-restrict"],

@@ -21,6 +21,10 @@ Napi::Value lock_soon(const Napi::CallbackInfo& info);
 Napi::Value run(const Napi::CallbackInfo& info);
 // (pid) → true when that child is gone for good
 Napi::Value reap(const Napi::CallbackInfo& info);
+// (pid) → descriptor of whoever has that number now, or -errno
+Napi::Value pidfd_open(const Napi::CallbackInfo& info);
+// (descriptor) → 0 when that process was sent SIGKILL, or -errno
+Napi::Value pidfd_kill(const Napi::CallbackInfo& info);
 // (directory) → whether its file system keeps what is in each of its directories apart
 Napi::Value spread(const Napi::CallbackInfo& info);
 // (directory, name) → Promise of undefined or { stage, errno, detail }

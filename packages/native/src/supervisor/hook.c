@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -65,9 +66,16 @@ static _Noreturn __attribute__((noinline)) void child(char *const *argv, char *c
   /* A group of its own, so that what it starts can be killed with it; and it does not outlive the supervisor. */
   (void)setsid();
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (dup2(input, 0) >= 0 && dup2(output, 2) >= 0 && syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
-    (void)execve(argv[0], argv, envp);
-  (void)dprintf(2, "%s", strerrordesc_np(errno));
+  const char *what = "";
+  if (dup2(input, 0) >= 0 && dup2(output, 2) >= 0) {
+    /* Not the supervisor's: programs of a container that has used up its keys may be in that one as well, and what they
+       put there a hook would take for the host's. Kernels may be built without. */
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+      what = "join a new session keyring: ";
+    else if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+      (void)execve(argv[0], argv, envp);
+  }
+  (void)dprintf(2, "%s%s", what, strerrordesc_np(errno));
   _exit(127);
 }
 
@@ -121,6 +129,7 @@ static void finish(const struct err *err)
 {
   hook_done *done = run.done;
   run.done = NULL;
+  fd_close(&run.said); /* of one that could not begin */
   done(err);
 }
 
@@ -164,8 +173,7 @@ static void on_end(struct source *source, uint32_t events)
   ssize_t length = read(run.said, said, sizeof said - 1);
   said[length > 0 ? length : 0] = '\0';
   said[strcspn(said, "\n")] = '\0';
-  (void)close(run.said);
-  run.said = -1;
+  fd_close(&run.said);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     proceed();
     return;
@@ -188,8 +196,7 @@ void hook_stop(void)
   (void)RETRY_INTR(waitpid(run.pid, NULL, 0));
   loop_close(&run.ended);
   loop_close(&run.timer);
-  (void)close(run.said);
-  run.said = -1;
+  fd_close(&run.said);
 }
 
 void hook_run(const struct spec *spec, enum berth_hook_point point, const char *status, size_t length, hook_done *done)

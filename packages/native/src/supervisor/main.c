@@ -127,8 +127,13 @@ static int start_init(int stdin_fd, struct err *err)
   }
   if (!joins && !born)
     pid = cgroup_complete(&self.cgroup, &self.spec, err) < 0 ? -1 : clone_init(&args, err);
-  if (pid > 0 && (joins || born))
-    pidfd = pidfd_open((pid_t)pid, 0);
+  if (pid > 0 && (joins || born) && (pidfd = pidfd_open((pid_t)pid, 0)) < 0) {
+    (void)err_sys(err, "init", "pidfd_open");
+    /* Whoever has it not cannot end it later. Nobody else reaps it, so the number is still its own. */
+    (void)kill((pid_t)pid, SIGKILL);
+    (void)RETRY_INTR(waitpid((pid_t)pid, NULL, 0));
+    pid = -1;
+  }
   if (pid < 0) {
     (void)close(pair[0]);
     (void)close(pair[1]);
