@@ -1,4 +1,5 @@
 /** Ceilings of a disk, as the kernel enforces them: operations past the page cache are counted by the program itself. */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -17,6 +18,14 @@ const diskOf = (path: string): string | undefined => {
 };
 const disk = diskOf(host.directory);
 
+/** So low that whoever has no ceiling does many times as much, also where the processor is emulated and others want it. */
+const PER_SECOND = 4;
+const BYTES_PER_SECOND = PER_SECOND * 4096;
+/** In a round: three, and what may be saved up. */
+const HELD = 10;
+/** One of so many goes beyond twice that when nothing holds it; a machine may have no time for it in a single one. */
+const ROUNDS = 10;
+
 describe.runIf(versionOf("io") !== undefined && disk !== undefined)("a ceiling for a disk", () => {
   const device = disk ?? "";
   /** Writes for 0.7 s a round, forever; a line for each round. */
@@ -24,6 +33,8 @@ describe.runIf(versionOf("io") !== undefined && disk !== undefined)("a ceiling f
     const data = join(host.directory, `data-${Math.random().toString(36).slice(2)}`);
     mkdirSync(data);
     writeFileSync(join(data, "file"), Buffer.alloc(2 * MIB));
+    /* What is still to be written, whoever reads or writes past the page cache writes first, and is held back for it. */
+    execFileSync("sync", [join(data, "file")]);
     return await host.start(["sh", "-c", `while :; do probe ${what} /data/file 700 || exit 1; done`], {
       layers: layers(),
       mounts: [{ source: data, target: "/data", readOnly: false }],
@@ -38,25 +49,29 @@ describe.runIf(versionOf("io") !== undefined && disk !== undefined)("a ceiling f
     await eventually(async () => (await outputOf(container)) !== "" && (await rounds(container)).length >= seen + 2);
     return (await rounds(container))[seen + 1] ?? Number.NaN;
   };
+  /** The best one until it is certain that nothing holds it. */
+  const bestRound = async (container: Writer): Promise<number> => {
+    let best = 0;
+    for (let round = 0; round < ROUNDS && best <= 2 * HELD; round += 1)
+      best = Math.max(best, await nextRound(container));
+    return best;
+  };
 
   test("holds operations back, from the start or from an update on, until it is taken away", async () => {
     const container = await writer(undefined);
     try {
-      const free = await nextRound(container);
-      await updated(container, { ioLimits: [{ device, writesPerSecond: 20 }] });
-      const limited = await nextRound(container);
-      /* 14 in a round; a first one may be saved up. */
-      expect(limited, `${free} without a ceiling`).toBeLessThanOrEqual(40);
-      expect(free).toBeGreaterThan(2 * limited);
+      expect(await bestRound(container)).toBeGreaterThan(2 * HELD);
+      await updated(container, { ioLimits: [{ device, writesPerSecond: PER_SECOND }] });
+      expect(await nextRound(container)).toBeLessThanOrEqual(HELD);
       await updated(container, {});
-      expect(await nextRound(container)).toBeGreaterThan(2 * limited);
+      expect(await bestRound(container)).toBeGreaterThan(2 * HELD);
     } finally {
       await container.stop({ signal: 9, graceMs: 0 });
       await container.remove();
     }
-    const bound = await writer([{ device, writeBytesPerSecond: 20 * 4096 }]);
+    const bound = await writer([{ device, writeBytesPerSecond: BYTES_PER_SECOND }]);
     try {
-      expect(await nextRound(bound)).toBeLessThanOrEqual(40);
+      expect(await nextRound(bound)).toBeLessThanOrEqual(HELD);
       const stats = await bound.stats();
       const counted = stats.io.find((each) => each.device === device);
       expect(counted?.writes).toBeGreaterThan(0);
@@ -68,13 +83,13 @@ describe.runIf(versionOf("io") !== undefined && disk !== undefined)("a ceiling f
   });
 
   test("reads have ceilings of their own, in bytes and in operations", async () => {
-    const reader = await writer([{ device, readsPerSecond: 20 }], "read");
+    const reader = await writer([{ device, readsPerSecond: PER_SECOND }], "read");
     try {
-      expect(await nextRound(reader)).toBeLessThanOrEqual(40);
+      expect(await nextRound(reader)).toBeLessThanOrEqual(HELD);
       await updated(reader, { ioLimits: [{ device, writesPerSecond: 2, writeBytesPerSecond: 4096 }] });
-      expect(await nextRound(reader), "only writes have one").toBeGreaterThan(80);
-      await updated(reader, { ioLimits: [{ device, readBytesPerSecond: 20 * 4096 }] });
-      expect(await nextRound(reader)).toBeLessThanOrEqual(40);
+      expect(await bestRound(reader), "only writes have one").toBeGreaterThan(2 * HELD);
+      await updated(reader, { ioLimits: [{ device, readBytesPerSecond: BYTES_PER_SECOND }] });
+      expect(await nextRound(reader)).toBeLessThanOrEqual(HELD);
     } finally {
       await reader.stop({ signal: 9, graceMs: 0 });
       await reader.remove();
