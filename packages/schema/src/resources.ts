@@ -33,6 +33,10 @@ export const MAX_PIDS = 4_194_304;
 
 const amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
+/** An amount by name, 0 where there is none: names such as `constructor` are what every object has, and no amount. */
+export const amountIn = (amounts: Readonly<Record<string, number>> | undefined, name: string): number =>
+  amounts !== undefined && Object.hasOwn(amounts, name) ? (amounts[name] ?? 0) : 0;
+
 /** How many further dimensions a host or a quota may name; what no job asks for counts nowhere. */
 export const MAX_FURTHER = 18;
 export const FurtherSchema = Type.Record(Type.String({ pattern: FURTHER_DIMENSION }), amount, {

@@ -1,6 +1,7 @@
 /** `berth project ACTION`: what projects may hold at a time, what they hold, and how they are weighed against each other. */
 import { InvalidArgumentError, Option, type Command } from "commander";
 import {
+  amountIn,
   decoder,
   formatByUnit,
   formatCpu,
@@ -152,8 +153,8 @@ const columns: readonly Column<ProjectView>[] = [
 const moreText = ({ quota, used }: ProjectView): string => {
   const names = new Set([...Object.keys(quota.more ?? {}), ...Object.keys(used.more ?? {})]);
   const parts = [...names].map((name) => {
-    const limit = quota.more?.[name];
-    const held = amountText(name, used.more?.[name] ?? 0);
+    const limit = Object.hasOwn(quota.more ?? {}, name) ? quota.more?.[name] : undefined;
+    const held = amountText(name, amountIn(used.more, name));
     return `${name} ${limit === undefined ? held : `${held}/${amountText(name, limit)}`}`;
   });
   return parts.length === 0 ? "-" : parts.join(", ");

@@ -1,5 +1,6 @@
 /** The columns of jobs, tasks and hosts, and the words in them. Pure text: what a person reads in a table. */
 import {
+  amountIn,
   formatByUnit,
   formatBytes,
   formatCpu,
@@ -135,7 +136,7 @@ export const hostColumns: Column<HostView>[] = [
 const furtherReserved = ({ reserved, capacity: { allocatable } }: HostView): string => {
   const parts = Object.entries(allocatable.more ?? {}).map(([name, all]) => {
     const text = (amount: number): string => formatByUnit(name, amount) ?? String(amount);
-    return `${furtherInWords(name)} ${text(reserved.more?.[name] ?? 0)} of ${text(all)}`;
+    return `${furtherInWords(name)} ${text(amountIn(reserved.more, name))} of ${text(all)}`;
   });
   return parts.length === 0 ? "-" : parts.join(", ");
 };

@@ -8,6 +8,7 @@ import {
   fold,
   imageOf,
   planEvaluations,
+  reservedOn,
   restoreImage,
   why,
   type ImageLine,
@@ -89,6 +90,31 @@ describe("further dimensions", () => {
     world.host("h2", having({ fpga: 1, other: 5 }));
     expect(world.plan()).toHaveLength(1);
     expect(world.state.dimensions).toEqual([...DIMENSIONS, "diskBytes", "fpga"]);
+  });
+
+  it("may have the names that every object has, and are amounts and nothing else", () => {
+    const hello = (more: Record<string, number>, capacity: Record<string, number>) => {
+      const all = makeHello(having(more));
+      const systemReserved = { ...resources(0, 0, 0), more: { diskBytes: 1 } };
+      return { ...all, capacity: { ...all.capacity, capacity: having(capacity), systemReserved } };
+    };
+    const world = new World();
+    for (const name of ["h1", "h2"]) world.host(name);
+    const claims: [string, Record<string, number>, Record<string, number>][] = [
+      ["h1", { constructor: 5 }, { constructor: 5 }],
+      ["h2", { constructor: 5, valueOf: 1 }, { diskBytes: 9 }],
+    ];
+    for (const [name, more, capacity] of claims)
+      world.append(unwrap(decideHello(world.state, host(name), hello(more, capacity))));
+    expect(world.state.hosts.get(host("h1"))?.allocatable.more).toEqual({ constructor: 5 });
+    expect(world.state.hosts.get(host("h2"))?.allocatable.more).toBeUndefined();
+    world.submit(makeSpec("some", { count: 3, ...asking({ constructor: 2 }) }));
+    world.submit(makeSpec("none", asking({ toString: 1 })));
+    expect(world.plan().map((line) => line.split(" ").slice(0, 3).join(" "))).toEqual([
+      "media/some[0]#1 → h1",
+      "media/some[1]#1 → h1",
+    ]);
+    expect(reservedOn(world.state, host("h1")).more).toEqual({ constructor: 4 });
   });
 
   it("come out of a snapshot and of the log alike, with what is asked for", () => {

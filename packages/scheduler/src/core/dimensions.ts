@@ -3,13 +3,13 @@
  * they like: so one counts only when some host has it and some job has asked for it. A host that names a dozen others uses
  * up nothing, and nobody's plan costs more for it. Disk counts always, since volumes book it.
  */
-import { DISK, problem, type JobSpec, type Problem, type Resources } from "@berth/schema";
+import { amountIn, DISK, problem, type JobSpec, type Problem, type Resources } from "@berth/schema";
 import { crowdedBy, learnNames, toVector } from "./feasibility.ts";
 import { leaveQueue, queueKeyOf, refreshQueue } from "./fold-tasks.ts";
 import { describeHost } from "./granted.ts";
 import type { ClusterState, MutableState } from "./state.ts";
 
-const asks = ({ more = {} }: Resources): string[] => Object.keys(more).filter((name) => (more[name] ?? 0) > 0);
+const asks = ({ more = {} }: Resources): string[] => Object.keys(more).filter((name) => amountIn(more, name) > 0);
 
 /** A job is there that asks for these (1), or no longer (-1). */
 export const noteAsked = ({ asked }: MutableState, { requests }: JobSpec, sign: 1 | -1): void => {
@@ -53,7 +53,7 @@ export const newlyAsked = ({ dimensions, hosts }: MutableState, { requests }: Jo
   const news = asks(requests).filter((name) => !dimensions.includes(name));
   if (news.length === 0) return news;
   const all = [...hosts.values()];
-  return news.filter((name) => all.some(({ allocatable }) => (allocatable.more?.[name] ?? 0) > 0));
+  return news.filter((name) => all.some(({ allocatable }) => amountIn(allocatable.more, name) > 0));
 };
 
 /** What a job asks for and no host could ever be booked for, as others have taken the places. */

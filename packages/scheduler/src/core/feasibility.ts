@@ -3,6 +3,7 @@
  * Amounts are vectors: integers, exact in doubles, in the order in which dimensions became known, DIMENSIONS first.
  */
 import {
+  amountIn,
   deviceAskText,
   DIMENSIONS,
   KEPT,
@@ -36,9 +37,9 @@ export const unknownIn = (
   { more }: Resources,
 ): { readonly name: string; readonly amount: number } | null => {
   const unknown = Object.keys(more ?? {})
-    .filter((name) => (more?.[name] ?? 0) > 0 && !names.includes(name))
+    .filter((name) => amountIn(more, name) > 0 && !names.includes(name))
     .sort()[0];
-  return unknown === undefined ? null : { name: unknown, amount: more?.[unknown] ?? 0 };
+  return unknown === undefined ? null : { name: unknown, amount: amountIn(more, unknown) };
 };
 
 /** There is no place left for it, whatever hosts may have of it. */
@@ -77,7 +78,7 @@ export const addResources = (left: Resources, right: Resources, sign: 1 | -1): R
   if (right.more === undefined) return left.more === undefined ? sum : { ...sum, more: left.more };
   const more: Record<string, number> = { ...left.more };
   for (const name in right.more) {
-    const amount = (more[name] ?? 0) + sign * (right.more[name] ?? 0);
+    const amount = amountIn(more, name) + sign * amountIn(right.more, name);
     // What is not there is not listed, so that equal sums look alike.
     if (amount === 0) delete more[name];
     else more[name] = amount;
@@ -98,7 +99,11 @@ export const bookable = ({ capacity, systemReserved, allocatable, ports }: Capac
   }
   if (allocatable.more === undefined) return result;
   const further = combined(Object.keys(allocatable.more), (name) => {
-    const most = least(allocatable.more?.[name] ?? 0, capacity.more?.[name] ?? 0, systemReserved.more?.[name] ?? 0);
+    const most = least(
+      amountIn(allocatable.more, name),
+      amountIn(capacity.more, name),
+      amountIn(systemReserved.more, name),
+    );
     // Of a port that is booked somebody has the number.
     return name === PORTS ? Math.min(most, ports === undefined ? 0 : portsIn(ports)) : most;
   });

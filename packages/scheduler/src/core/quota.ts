@@ -5,7 +5,7 @@
  *
  * The running sums are those of fair share, so an answer costs a few comparisons, whatever the project holds.
  */
-import { quotaEntries, type AllocationId, type Hold, type JobSpec, type ProjectName } from "@berth/schema";
+import { amountIn, quotaEntries, type AllocationId, type Hold, type JobSpec, type ProjectName } from "@berth/schema";
 import type { ProjectRecord } from "./projects.ts";
 import type { ClusterState, MutableJob, MutableState, MutableTask } from "./state.ts";
 import type { Holdings } from "./usage.ts";
@@ -168,7 +168,7 @@ export const neverFits = (
   const { more, ...fixed } = requests;
   const amounts: Readonly<Record<string, number>> = { ...more, ...fixed, tasks: 1 };
   for (const [dimension, limit] of quotaEntries(record.quota)) {
-    const requested = many * (amounts[dimension] ?? 0);
+    const requested = many * amountIn(amounts, dimension);
     if (requested > limit)
       return { kind: "quota", project, dimension, limit, used: 0, requested, short: requested - limit };
   }
