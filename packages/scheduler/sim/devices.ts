@@ -4,15 +4,21 @@ import type { Random } from "./random.ts";
 
 const MODELS = ["A", "B"] as const;
 
-/** A few GPUs of one model, and on some hosts a cell of processors. */
+/** A few GPUs of one model, on some hosts attached to cells; and on some cells of processors, not always of the same names. */
 export const randomDevices = ({ below, chance, pick }: Random): Device[] => {
   const model = pick(MODELS) ?? "A";
   const gpus = Array.from({ length: below(4) }, (_, at): Device => {
-    return { kind: "gpu", id: `GPU-${at}`, model, has: { milli: 1000 } };
+    return {
+      kind: "gpu",
+      id: `GPU-${at}`,
+      model,
+      has: { milli: 1000 },
+      ...(model === "A" && { cell: String(at % 2) }),
+    };
   });
   const cells = Array.from({ length: chance(0.5) ? 1 + below(2) : 0 }, (_, at): Device => {
     const cpus = `${at * 4}-${at * 4 + 3}`;
-    return { kind: "numa", id: String(at), has: { cpus: 4 }, cpus };
+    return { kind: "numa", id: String((at + gpus.length) % 2), has: { cpus: 4 }, cpus };
   });
   return [...gpus, ...cells];
 };
@@ -53,7 +59,7 @@ export const wronglyGiven = (
   return wrong.map((what) => `${name} ${what}`);
 };
 
-/** Devices of `mine` of which all together have more than there is; and processors that two have. */
+/** Devices of `mine` of which all together have more than there is; and processors of its that others have, by whatever cell. */
 export const givenTwice = (
   devices: readonly Device[],
   mine: readonly DeviceGrant[],
@@ -64,12 +70,15 @@ export const givenTwice = (
     if (!mine.some((grant) => nameOf(grant) === nameOf(device))) continue;
     const its = all.flat().filter((grant) => nameOf(grant) === nameOf(device));
     for (const [amount, has] of Object.entries(device.has)) {
+      // Whoever has processors by number may have got them of a cell that has another name now.
+      if (amount === "cpus" && its.some(({ cpus }) => cpus !== undefined)) continue;
       const sum = its.reduce((total, { amounts }) => total + (amounts[amount] ?? 0), 0);
       if (sum > has) wrong.push(`${nameOf(device)}: ${sum} of ${has} ${amount}`);
     }
-    const cpus = its.flatMap((grant) => processors(grant.cpus ?? ""));
-    if (new Set(cpus).size < cpus.length) wrong.push(`${nameOf(device)}: processors ${cpus.join(",")}`);
   }
+  const own = mine.flatMap((grant) => processors(grant.cpus ?? ""));
+  const those = all.flat().flatMap((grant) => processors(grant.cpus ?? ""));
+  for (const cpu of own) if (those.filter((one) => one === cpu).length > 1) wrong.push(`processor ${cpu} is another's`);
   return wrong;
 };
 

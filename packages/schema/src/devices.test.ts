@@ -17,6 +17,9 @@ test("a host's devices are named once, and a cell names the processors that it h
   const cell = (cpus: number): Device => ({ kind: "numa", id: "0", has: { cpus, memoryBytes: 1 }, cpus: "0-3" });
   expect(devicesFault([cell(4)])).toBeUndefined();
   expect(devicesFault([cell(8)])).toContain("has 8 processors but names 4 (0-3)");
+  const other = { ...cell(2), id: "1" };
+  expect(devicesFault([cell(4), { ...other, cpus: "4,5" }])).toBeUndefined();
+  expect(devicesFault([cell(4), { ...other, cpus: "4,3" }])).toContain("numa:0 and numa:1 both have processor 3");
 });
 
 test("devices that come to more than can be counted are refused, where each alone could be", () => {

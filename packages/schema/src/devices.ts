@@ -122,12 +122,20 @@ export const cpuNumbers = (list: string): number[] => {
 /** What is wrong with the devices that a host says it has, or undefined. */
 export const devicesFault = (devices: readonly Device[]): string | undefined => {
   const seen = new Set<string>();
+  const owners = new Map<number, string>();
   for (const { kind, id, has, cpus } of devices) {
-    if (seen.has(`${kind} ${id}`)) return `it has two devices ${kind}:${id}; every device needs an id of its own`;
-    seen.add(`${kind} ${id}`);
-    const listed = cpus === undefined ? 0 : cpuNumbers(cpus).length;
-    if (cpus !== undefined && listed < (has["cpus"] ?? 0)) {
-      return `${kind}:${id} has ${has["cpus"]} processors but names ${listed} (${cpus})`;
+    const name = `${kind}:${id}`;
+    if (seen.has(name)) return `it has two devices ${name}; every device needs an id of its own`;
+    seen.add(name);
+    if (cpus === undefined) continue;
+    const listed = cpuNumbers(cpus);
+    if (listed.length < (has["cpus"] ?? 0)) {
+      return `${name} has ${has["cpus"]} processors but names ${listed.length} (${cpus})`;
+    }
+    for (const cpu of listed) {
+      const owner = owners.get(cpu);
+      if (owner !== undefined) return `${owner} and ${name} both have processor ${cpu}; each is of one of them`;
+      owners.set(cpu, name);
     }
   }
   return undefined;

@@ -4,7 +4,7 @@
  * so that everything that adds and subtracts vectors (ledgers, ends, promises, victims) knows devices without knowing it.
  * Only the question of fit, and the choice, have to look at devices one by one.
  */
-import { CELL_KIND, type Device, type DeviceAsk, type DeviceGrant } from "@berth/schema";
+import { CELL_KIND, cpuNumbers, type Device, type DeviceAsk, type DeviceGrant } from "@berth/schema";
 import { BASE, STRIDE, type Vector } from "./vector.ts";
 
 /** Where columns are, of all hosts alike. Grows only, in the order in which devices become known. */
@@ -290,7 +290,10 @@ export const grantsOf = (
   }));
 };
 
-/** What grants book: `request` with the columns of these devices. What the host has no more is booked nowhere. */
+/**
+ * What grants book: `request` with the columns of these devices. What the host has no more is booked nowhere; processors that
+ * are somebody's own are booked where they are now, whatever that cell is called meanwhile.
+ */
 export const withGrants = (
   layout: DeviceLayout,
   devices: readonly Device[],
@@ -298,13 +301,17 @@ export const withGrants = (
   grants: readonly DeviceGrant[],
 ): Vector => {
   const vector = request.slice();
-  eachDevice(devices, ({ kind, id }, ordinal) => {
+  const named = new Set(grants.flatMap(({ cpus }) => (cpus === undefined ? [] : cpuNumbers(cpus))));
+  eachDevice(devices, ({ kind, id, cpus }, ordinal) => {
+    const book = (name: string, amount: number): void => {
+      const column = layout.columnsOf(kind, name)[ordinal];
+      if (column !== undefined) vector[column] = (vector[column] as number) + amount;
+    };
+    if (named.size > 0 && cpus !== undefined) book("cpus", cpuNumbers(cpus).filter((cpu) => named.has(cpu)).length);
     for (const grant of grants) {
       if (grant.kind !== kind || grant.id !== id) continue;
-      for (const [name, amount] of Object.entries(grant.amounts)) {
-        const column = layout.columnsOf(kind, name)[ordinal];
-        if (column !== undefined) vector[column] = (vector[column] as number) + amount;
-      }
+      for (const [name, amount] of Object.entries(grant.amounts))
+        if (name !== "cpus" || grant.cpus === undefined) book(name, amount);
     }
   });
   return vector;

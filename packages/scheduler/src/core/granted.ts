@@ -57,21 +57,17 @@ export const rebook = (state: MutableState, host: MutableHost): void => {
   }
 };
 
-/** Processors that are some task's own, by the id of their device. */
-export type CpusTaken = Map<string, Set<number>>;
+/** Processors that are some task's own, by number: of a cell whose name is another's now they are where they were. */
+export type CpusTaken = Set<number>;
 
 export const cpusTakenOn = (state: MutableState, host: HostRecord): CpusTaken => {
-  const taken: CpusTaken = new Map();
+  const taken: CpusTaken = new Set();
   for (const { devices = [] } of allocationsOn(state, host.id)) for (const grant of devices) noteCpus(taken, grant);
   return taken;
 };
 
-const noteCpus = (taken: CpusTaken, { kind, id, cpus }: DeviceGrant): void => {
-  if (cpus === undefined) return;
-  const key = `${kind}/${id}`;
-  const numbers = taken.get(key) ?? new Set<number>();
-  for (const cpu of cpuNumbers(cpus)) numbers.add(cpu);
-  taken.set(key, numbers);
+const noteCpus = (taken: CpusTaken, { cpus }: DeviceGrant): void => {
+  if (cpus !== undefined) for (const cpu of cpuNumbers(cpus)) taken.add(cpu);
 };
 
 /** Names the processors of grants, the lowest that nobody has; they are taken from then on. */
@@ -80,8 +76,7 @@ export const withCpus = (host: HostRecord, grants: readonly DeviceGrant[], taken
     const { kind, id, amounts } = grant;
     const device = host.capacity?.devices?.find((one) => one.kind === kind && one.id === id);
     if (device?.cpus === undefined || amounts["cpus"] === undefined) return grant;
-    const others = taken.get(`${kind}/${id}`);
-    const own = cpuNumbers(device.cpus).filter((cpu) => others?.has(cpu) !== true);
+    const own = cpuNumbers(device.cpus).filter((cpu) => !taken.has(cpu));
     const named = { ...grant, cpus: cpuList(own.slice(0, amounts["cpus"])) };
     noteCpus(taken, named);
     return named;

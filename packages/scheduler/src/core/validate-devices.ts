@@ -7,35 +7,48 @@ import type { HostRecord } from "./state.ts";
 
 interface Left {
   readonly device: Device;
-  readonly amounts: Record<string, number>;
-  readonly cpus: Set<number>;
+  readonly amounts: Map<string, number>;
+  /** All of its processors. */
+  readonly cpus: ReadonlySet<number>;
 }
 
-export type DevicesLeft = ReadonlyMap<string, Left>;
+export interface DevicesLeft {
+  readonly byKey: ReadonlyMap<string, Left>;
+  /** Processors that are somebody's own, of the whole host. */
+  readonly taken: Set<number>;
+}
 
 const keyOf = ({ kind, id }: { readonly kind: string; readonly id: string }): string => `${kind}/${id}`;
+const numbersOf = (list: string | undefined): number[] => (list === undefined ? [] : cpuNumbers(list));
 
-/** Takes (1) or gives back (-1). Whatever the host has no more is nobody's. */
-export const countGrants = (left: DevicesLeft, grants: readonly DeviceGrant[], sign: 1 | -1): void => {
+const take = ({ amounts }: Left, name: string, amount: number): Map<string, number> =>
+  amounts.set(name, (amounts.get(name) ?? 0) - amount);
+
+/** Takes (1) or gives back (-1). Whatever the host has no more is nobody's; processors count where they are now. */
+export const countGrants = ({ byKey, taken }: DevicesLeft, grants: readonly DeviceGrant[], sign: 1 | -1): void => {
   for (const grant of grants) {
-    const one = left.get(keyOf(grant));
-    if (one === undefined) continue;
-    for (const [name, amount] of Object.entries(grant.amounts)) {
-      one.amounts[name] = (one.amounts[name] ?? 0) - sign * amount;
+    const numbers = numbersOf(grant.cpus);
+    for (const cpu of numbers)
+      if (sign === 1) taken.add(cpu);
+      else taken.delete(cpu);
+    for (const one of byKey.values()) {
+      const here = numbers.filter((cpu) => one.cpus.has(cpu)).length;
+      if (here > 0) take(one, "cpus", sign * here);
     }
-    for (const cpu of grant.cpus === undefined ? [] : cpuNumbers(grant.cpus)) {
-      if (sign === 1) one.cpus.delete(cpu);
-      else one.cpus.add(cpu);
-    }
+    const named = byKey.get(keyOf(grant));
+    if (named === undefined) continue;
+    for (const [name, amount] of Object.entries(grant.amounts))
+      if (name !== "cpus" || numbers.length === 0) take(named, name, sign * amount);
   }
 };
 
 export const devicesLeftOn = (host: HostRecord): DevicesLeft => {
-  const left = new Map<string, Left>();
+  const byKey = new Map<string, Left>();
   for (const device of host.capacity?.devices ?? []) {
-    const cpus = new Set(device.cpus === undefined ? [] : cpuNumbers(device.cpus));
-    left.set(keyOf(device), { device, amounts: { ...device.has }, cpus });
+    const cpus = new Set(numbersOf(device.cpus));
+    byKey.set(keyOf(device), { device, amounts: new Map(Object.entries(device.has)), cpus });
   }
+  const left = { byKey, taken: new Set<number>() };
   for (const { devices = [] } of host.allocations) countGrants(left, devices, 1);
   return left;
 };
@@ -60,7 +73,7 @@ export const wrongGrants = (
     const own = grants.filter(({ kind }) => kind === ask.kind);
     if (!matches(ask, own)) wrong.push(`is not given ${deviceAskText(ask)}`);
     for (const { id, amounts, cpus } of own) {
-      const one = left.get(`${ask.kind}/${id}`);
+      const one = left.byKey.get(keyOf({ kind: ask.kind, id }));
       if (one === undefined) {
         wrong.push(`is given ${ask.kind} ${id}, which is not there`);
         continue;
@@ -70,11 +83,12 @@ export const wrongGrants = (
         wrong.push(`is given ${ask.kind} ${id}, which is of another model`);
       }
       for (const [name, amount] of Object.entries(amounts)) {
-        if (amount > (one.amounts[name] ?? 0)) wrong.push(`is given more ${name} of ${ask.kind} ${id} than is left`);
+        if (amount > (one.amounts.get(name) ?? 0))
+          wrong.push(`is given more ${name} of ${ask.kind} ${id} than is left`);
       }
       if (!named || device.cpus === undefined || amounts["cpus"] === undefined) continue;
-      const numbers = cpus === undefined ? [] : cpuNumbers(cpus);
-      if (numbers.length !== amounts["cpus"] || numbers.some((cpu) => !one.cpus.has(cpu))) {
+      const numbers = numbersOf(cpus);
+      if (numbers.length !== amounts["cpus"] || numbers.some((cpu) => !one.cpus.has(cpu) || left.taken.has(cpu))) {
         wrong.push(`is given processors ${cpus ?? "without numbers"} of ${ask.kind} ${id}, which are not free`);
       }
     }
