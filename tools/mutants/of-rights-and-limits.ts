@@ -187,6 +187,22 @@ export const ofRightsAndLimits: readonly Mutant[] = [
     test: "survive umount, remount, a second mount over them and every newer call",
   },
   {
+    rule: 29,
+    without: "the wait of whoever may mount, until what was its root before is gone",
+    edits: [
+      supervisor("old_root.c", "prepared.kinds != 0 && !may_mount", "prepared.kinds != 0 && (may_mount || true)"),
+    ],
+    file: "security/probe.test.ts",
+    test: "a container that may mount begins when that is gone",
+  },
+  {
+    rule: 29,
+    without: "taking away what was the root before, once nobody waits for it",
+    edits: [supervisor("old_root.c", "kept.count == 0", "kept.count <= ROOTFS_MAX_FDS")],
+    file: "security/probe.test.ts",
+    test: "nor while what was its root before is still mounted below its own",
+  },
+  {
     rule: 30,
     without: "a projid_map that is written once and for all",
     edits: [supervisor("userns.c", "failed == 0 && i < 3; i++)", "failed == 0 && i < 2; i++)")],

@@ -96,6 +96,7 @@ const supervisorSources = [
   "namespaces.c",
   "netlink.c",
   "network.c",
+  "old_root.c",
   "output.c",
   "payload.c",
   "prepared.c",

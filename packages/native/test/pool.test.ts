@@ -1,6 +1,6 @@
 /**
  * Supervisors on standby: a start takes one, whatever happens to it falls back to an ordinary start, and nothing of them
- * outlives the agent. Told apart by their directories in the state directory and by their command line.
+ * outlives the agent.
  */
 import { execFileSync, spawn } from "node:child_process";
 import {
@@ -20,7 +20,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Runtime, type RuntimeOptions } from "../lib/index.ts";
-import { eventually, isAlive, layout, outputOf, processesWith, supervisorOf, testHost } from "./host.ts";
+import { eventually, isAlive, layout, outputOf, supervisorOf, testHost } from "./host.ts";
+import { mountsOf, parentOf, ready, stemOf, waiting } from "./standby.ts";
 
 const host = testHost();
 const SIZE = 3;
@@ -30,46 +31,8 @@ const NAMESPACES = ["user", "mnt", "net", "uts"];
 let serial = 0;
 
 const slots = (stateDir: string): string[] => readdirSync(stateDir).filter((name) => name.startsWith(".standby-"));
-/** Of all that wait on this machine: those whose state is in this directory. One that makes namespaces has a child. */
-const waiting = (stateDir: string): number[] => {
-  const found = processesWith("--standby").filter((pid) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/4`).startsWith(`${stateDir}/`);
-    } catch {
-      return false;
-    }
-  });
-  return found.filter((pid) => !found.includes(parentOf(pid)));
-};
-
-const parentOf = (pid: number): number => {
-  try {
-    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
-  } catch {
-    return 0;
-  }
-};
-
-/** The process that stands in the namespaces which were made early. */
-const stemOf = (pid: number): number => {
-  const found = processesWith("--standby").filter((other) => parentOf(other) === pid);
-  if (found.length !== 1) throw new Error(`${pid} has ${found.length} children`);
-  return found[0]!;
-};
 const namespacesOf = (pid: number, kinds: readonly string[]): string[] =>
   kinds.map((kind) => readlinkSync(`/proc/${pid}/ns/${kind}`));
-const mountsOf = (pid: number): string[] => readFileSync(`/proc/${pid}/mountinfo`, "utf8").trim().split("\n");
-
-/** Those that have made what they make: nothing of the host is mounted there any more. */
-const ready = (stateDir: string): number[] =>
-  waiting(stateDir).filter((pid) => {
-    try {
-      return mountsOf(stemOf(pid)).some((line) => /^\S+ \S+ \S+ \S+ \/ .* - tmpfs /.test(line));
-    } catch {
-      return false;
-    }
-  });
-
 const withPool = async (
   work: (runtime: Runtime, stateDir: string) => Promise<void>,
   more: Partial<RuntimeOptions> = {},

@@ -10,6 +10,7 @@
 #include "fd.h"
 #include "join.h"
 #include "network.h"
+#include "old_root.h"
 #include "prepared.h"
 #include "rootfs.h"
 #include "supervisor.h"
@@ -91,7 +92,7 @@ int hand_over(struct err *err)
   if ((self.null = rootfs_open_null(&rootfs, err)) < 0)
     return -1;
   int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
-  rootfs_close(&rootfs);
+  old_root_keep(&self.spec, &rootfs);
   /* EPIPE: init failed earlier and has said why. */
   if (sent < 0 && errno != EPIPE && errno != ECONNRESET)
     return err_sys(err, "init", "hand over the mounts");

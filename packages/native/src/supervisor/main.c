@@ -34,6 +34,7 @@
 #include "join.h"
 #include "lease.h"
 #include "libc.h"
+#include "old_root.h"
 #include "payload.h"
 #include "prepared.h"
 #include "process.h"
@@ -271,6 +272,8 @@ static bool read_sync(void)
   switch (message.kind) {
   case SYNC_PAYLOAD:
     self.status.pid = origin.sender;
+    if (old_root_leave(&self.spec, self.mounts, &self.exit.err) < 0)
+      kill_all();
     break;
   case SYNC_RUNNING:
     on_running();

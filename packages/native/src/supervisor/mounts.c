@@ -20,6 +20,7 @@
 #include "join.h"
 #include "libc.h"
 #include "mask.h"
+#include "old_root.h"
 #include "prepared.h"
 #include "spec_check.h"
 
@@ -317,17 +318,6 @@ static int mount_tree(const struct spec *spec, const struct rootfs *rootfs, int 
   return failed;
 }
 
-/* The overlay holds its layers itself. These go with the old root, the current directory, whose detachment waits for all
-   processors: to close one that was attached nowhere would be a second wait, of 0.06 ms on a quiet host and of many on a
-   busy one. Not on its top: what is detached there is whatever was mounted last. */
-static int leave_layers(const struct spec *spec, const struct rootfs *rootfs, struct err *err)
-{
-  for (unsigned i = ROOTFS_BINDS + rootfs_binds(spec); i < rootfs->count; i++)
-    if (move_mount(rootfs->fds[i], "", AT_FDCWD, "proc", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-      return err_sys(err, "mount.root", "leave a layer behind");
-  return 0;
-}
-
 int mounts_enter(const struct spec *spec, const struct rootfs *rootfs, struct err *err)
 {
   static const char stage[] = "mount.root";
@@ -341,15 +331,10 @@ int mounts_enter(const struct spec *spec, const struct rootfs *rootfs, struct er
     return err_sys(err, stage, "attach the root");
   if (mount_tree(spec, rootfs, root, err) < 0)
     return -1;
-  /* pivot_root(2), NOTES: with "." twice the old root is stacked on the new one and can be detached from there. */
-  if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
-    return err_sys(err, stage, "pivot_root");
-  if (fchdir(old) < 0)
-    return err_sys(err, stage, "return to the host's root");
-  if (leave_layers(spec, rootfs, err) < 0)
+  if (old_root_stays(spec))
+    return old_root_cover(root, err);
+  if (old_root_detach(spec, rootfs, old, err) < 0)
     return -1;
-  if (umount2(".", MNT_DETACH) < 0)
-    return err_sys(err, stage, "detach the host's root");
   if (chdir("/") < 0)
     return err_sys(err, stage, "chdir /");
   return 0;

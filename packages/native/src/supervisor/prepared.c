@@ -38,7 +38,9 @@
 #define STAGE "namespaces"
 #define KINDS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
-struct prepared prepared = { .pidfd = -1, .userns = USERNS_NO_FILES, .dev = -1, .sys = -1, .proc = -1 };
+struct prepared prepared = {
+  .pidfd = -1, .userns = USERNS_NO_FILES, .stage = -1, .home = -1, .dev = -1, .sys = -1, .proc = -1
+};
 
 /* The one page that supervisor and stem share. Never written by both at once: one of them waits. */
 struct birth {
@@ -102,7 +104,7 @@ static int mount_stage(int stage, struct err *err)
   return 0;
 }
 
-static _Noreturn void stem_main(int stage, pid_t supervisor)
+static _Noreturn void stem_main(pid_t supervisor)
 {
   struct err ignored;
   uint64_t told;
@@ -110,7 +112,7 @@ static _Noreturn void stem_main(int stage, pid_t supervisor)
   payload_default_signals();
   userns_pose();
   if (unshare(KINDS) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
-      getppid() != supervisor || network_loopback(&ignored) < 0 || mount_stage(stage, &ignored) < 0 || tell(ready) < 0)
+      getppid() != supervisor || network_loopback(&ignored) < 0 || mount_stage(prepared.stage, &ignored) < 0 || tell(ready) < 0)
     _exit(1);
   stack_trim();
   if (RETRY_INTR(read(go, &told, sizeof told)) < 0 || spec_map(&spec, BERTH_FD_SPEC, &birth->err) < 0)
@@ -123,8 +125,8 @@ static _Noreturn void stem_main(int stage, pid_t supervisor)
                                           .sync_peer = birth->sync_peer,
                                           .stdio = { birth->stdio[0], birth->stdio[1], birth->stdio[2] },
                                           .prepared = KINDS };
-    prepared = (struct prepared){ .kinds = KINDS, .pidfd = -1, .userns = USERNS_NO_FILES, .dev = prepared.dev,
-                                  .sys = birth->sys, .proc = -1 };
+    prepared = (struct prepared){ .kinds = KINDS, .pidfd = -1, .userns = USERNS_NO_FILES, .stage = -1,
+                                  .home = -1, .dev = prepared.dev, .sys = birth->sys, .proc = -1 };
     init_main(&context);
   }
   if (pid < 0)
@@ -150,9 +152,10 @@ static int start_stem(void)
 {
   struct err ignored;
   prepared.dev = rootfs_make_dev(&ignored);
-  cleanup_close int stage = prepared.dev < 0 ? -1 : make_stage(&ignored);
+  prepared.stage = prepared.dev < 0 ? -1 : make_stage(&ignored);
   birth = mmap(NULL, sizeof *birth, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (stage < 0 || birth == MAP_FAILED)
+  prepared.home = RETRY_INTR(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (prepared.stage < 0 || prepared.home < 0 || birth == MAP_FAILED)
     return -1;
   *birth = (struct birth){ .sys = -1, .born = -1 };
   ready = eventfd(0, EFD_CLOEXEC);
@@ -163,7 +166,7 @@ static int start_stem(void)
   pid_t supervisor = getpid();
   long pid = ready < 0 || go < 0 ? -1 : syscall(SYS_clone3, &args, sizeof args);
   if (pid == 0)
-    stem_main(stage, supervisor);
+    stem_main(supervisor);
   if (pid < 0)
     return -1;
   prepared.stem = (pid_t)pid;
@@ -240,6 +243,8 @@ void prepared_close(void)
     reap();
   }
   prepared.kinds = 0;
+  fd_close(&prepared.stage);
+  fd_close(&prepared.home);
   userns_close(&prepared.userns);
   prepared_leave();
 }

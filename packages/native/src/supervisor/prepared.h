@@ -16,6 +16,8 @@ struct prepared {
   pid_t stem;     /* the process in them, and its pidfd */
   int pidfd;
   struct userns_files userns; /* for its ids */
+  int stage;      /* the root of whoever is in there, until a container has its own */
+  int home;       /* the mount namespace of the supervisor, to come back from there */
   int dev;        /* mounts, for init to put in place; -1: it makes them itself */
   int sys;
   int proc;       /* made by init itself, before it has a root */

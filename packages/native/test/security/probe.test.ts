@@ -7,14 +7,18 @@ import { mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openRuntime } from "../../lib/index.ts";
 import { eventually, testHost } from "../host.ts";
+import { ready, waiting } from "../standby.ts";
 import { accepted } from "./accepted.ts";
 import { programs } from "./tools.ts";
 
 const host = testHost();
+const STANDBY = 2;
 const SHM_KEY = 0x6265_7274 % 0x7fff_ffff;
 
 /** C: holds a System V segment and a message queue until its standard input ends. */
@@ -33,7 +37,34 @@ int main(int n, char **v) {
   mq_unlink(v[2]);
   return shmctl(id, IPC_RMID, 0);
 }`;
-const tools = programs(host, { holder });
+/**
+ * C: holds the process argv[1] when it is about to call pivot_root(2), says so, and lets it go when it is killed itself
+ * (ptrace(2), PTRACE_SEIZE).
+ */
+const holding = `#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int n, char **v) {
+  pid_t pid = n < 2 ? 0 : atoi(v[1]);
+  int status, number = 0;
+  if (ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD) || ptrace(PTRACE_INTERRUPT, pid, 0, 0)) return 1;
+  if (waitpid(pid, &status, __WALL) != pid || puts("watched") < 0 || fflush(stdout)) return 1;
+  while (!ptrace(PTRACE_SYSCALL, pid, 0, number) && waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+    struct __ptrace_syscall_info call;
+    number = WSTOPSIG(status) == (SIGTRAP | 0x80) || status >> 16 ? 0 : WSTOPSIG(status);
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof call, &call) < 0) return 1;
+    if (call.op != PTRACE_SYSCALL_INFO_ENTRY || call.entry.nr != SYS_pivot_root) continue;
+    if (puts("held") < 0 || fflush(stdout)) return 1;
+    for (;;) pause();
+  }
+  return 0;
+}`;
+const tools = programs(host, { holder, holding });
 
 beforeAll(() => {
   const source = fileURLToPath(new URL("../probe", import.meta.url));
@@ -46,6 +77,9 @@ beforeAll(() => {
     { cwd: source, stdio: "inherit" },
   );
 });
+
+const never = new Promise<never>(() => undefined);
+let pools = 0;
 
 interface Finding {
   readonly probe: string;
@@ -100,42 +134,95 @@ const probe = async (): Promise<{ readonly findings: readonly Finding[]; readonl
 const isAccepted = ({ probe: name, detail }: Finding) =>
   accepted.some((one) => one.probe === name && one.detail.test(detail));
 
-/** On standby until the name of its directory is another's. */
-const standing = (stateDir: string): number =>
-  readdirSync(stateDir).filter((name) => name.startsWith(".standby-")).length;
-
 test("a default container, beside a neighbour and a host that have something to find, finds nothing", async () => {
   await findsNothing();
 });
 
 test("a container born from a standby finds nothing either", async () => {
+  await fromPool(() => findsNothing());
+});
+
+test("nor while what was its root before is still mounted below its own", async () => {
+  await findsNothing(() =>
+    fromPool(async (stateDir) => {
+      const hold = await holdSupervisors(stateDir);
+      const probing = probe();
+      try {
+        const supervisor = await hold.held;
+        const inits = (): number[] =>
+          readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, "utf8").trim().split(" ").map(Number);
+        await eventually(() => inits().some((init) => readFileSync(`/proc/${init}/stat`, "utf8").includes(") Z ")));
+        expect(readlinkSync(`/proc/${supervisor}/ns/mnt`)).not.toBe(readlinkSync("/proc/self/ns/mnt"));
+      } finally {
+        await hold.release();
+      }
+      return await probing;
+    }),
+  );
+});
+
+test("a container that may mount begins when that is gone", async () => {
+  for (const more of [{ capabilities: { add: ["sys_admin"] } }, { seccomp: "unconfined" }] as const)
+    await fromPool(async (stateDir) => {
+      const hold = await holdSupervisors(stateDir);
+      try {
+        expect(await host.run(["true"], more)).toMatchObject({ exit: { code: 0 } });
+        expect(await Promise.race([hold.held, sleep(0)])).toBeUndefined();
+      } finally {
+        await hold.release();
+      }
+    });
+});
+
+const fromPool = async <T>(work: (stateDir: string) => Promise<T>): Promise<T> => {
   const { runtime } = host;
-  const stateDir = join(host.directory, "pooled");
-  host.runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby: 2 });
+  const stateDir = join(host.directory, `pooled-${(pools += 1)}`);
+  const allow = { capabilities: ["sys_admin"], unconfinedSeccomp: true } as const;
+  host.runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby: STANDBY, allow });
   try {
     await host.runtime.adopt();
-    await eventually(() => standing(stateDir) === 2);
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    await findsNothing();
+    await eventually(() => ready(stateDir).length === STANDBY);
+    await sleep(300);
+    return await work(stateDir);
   } finally {
     await host.runtime.close();
     host.runtime = runtime;
   }
-});
+};
 
-const findsNothing = async (): Promise<void> => {
-  const holding = spawn(join(tools, "bin/holder"), [String(SHM_KEY), queue], { stdio: ["pipe", "pipe", "inherit"] });
+/** Whichever of them is given a container, it stands still before it takes away what was the root before. */
+const holdSupervisors = async (
+  stateDir: string,
+): Promise<{ readonly held: Promise<number>; release(): Promise<void> }> => {
+  const watched = waiting(stateDir).map((pid) => {
+    const child = spawn(join(tools, "bin/holding"), [String(pid)], { stdio: ["ignore", "pipe", "inherit"] });
+    const gone = new Promise((resolve) => child.once("close", resolve));
+    return { pid, child, gone, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+  });
+  for (const { lines } of watched) expect((await lines.next()).value).toBe("watched");
+  const held = watched.map(async ({ pid, lines }) => ((await lines.next()).value === "held" ? pid : await never));
+  return {
+    held: Promise.race(held),
+    release: async () => {
+      for (const { child } of watched) child.kill("SIGKILL");
+      await Promise.all(watched.map(({ gone }) => gone));
+    },
+  };
+};
+
+const findsNothing = async (find = probe): Promise<void> => {
+  const segment = spawn(join(tools, "bin/holder"), [String(SHM_KEY), queue], { stdio: ["pipe", "pipe", "inherit"] });
   const neighbour = await host.start(["holder", String(SHM_KEY), queue, "for ever"], { layers: [tools, host.image] });
   try {
-    await new Promise((resolve) => holding.stdout.once("data", resolve));
+    await new Promise((resolve) => segment.stdout.once("data", resolve));
     const before = readFileSync("/proc/sys/kernel/core_pattern", "utf8");
-    const { findings, attempts } = await probe();
+    const { findings, attempts } = await find();
     expect(attempts).toBeGreaterThan(3000);
     expect(findings.filter((one) => !isAccepted(one)).map((one) => `${one.probe}: ${one.detail}`)).toEqual([]);
     expect(readFileSync("/proc/sys/kernel/core_pattern", "utf8")).toBe(before);
   } finally {
-    holding.stdin.end();
-    await new Promise((resolve) => holding.once("exit", resolve));
+    segment.stdin.end();
+    await new Promise((resolve) => segment.once("exit", resolve));
     await neighbour.stop({ signal: 9, graceMs: 0 });
     await neighbour.remove();
   }
