@@ -64,7 +64,9 @@ export const eligibleIn = (places: readonly Place[], allowed: Uint8Array, ready:
   });
 
 export const checkOf = (stated: Rules, facts: HostFacts): RuleCheck => {
-  const rules = withShunned(stated, facts.labelsOf);
+  // By a label that no host has, nobody is kept apart.
+  const isSomewhere = (by: string): boolean => facts.placeOf(by).names.length > 0;
+  const rules = withShunned(stated, (group) => [...facts.labelsOf(group)].filter(isSomewhere));
   const hosts = facts.lookups.length;
   const allowed = new Uint8Array(hosts).fill(1);
   for (const { expression } of rules.require) {

@@ -21,6 +21,7 @@ import {
   turnsAll,
   type HostSight,
 } from "./rule-check.ts";
+import { shunningGroup } from "./rules.ts";
 import { groupsOf, isPlain, isWeighed, wantsDevices, weighed } from "./lane-rules.ts";
 import { ScoreKernel } from "./score-kernel.ts";
 import { Sheets } from "./sheets.ts";
@@ -100,8 +101,8 @@ export const createScoreBoard = (
   let isRevalued = false;
   let isLarger = false;
   let readiness = 0;
-  /** The lanes to which it matters how many of a group stand on a host. */
-  const watching = new Map<string, Set<Lane>>();
+  /** The lanes to which it matters how many of a group stand on a host, by class. */
+  const watching = new Map<string, Map<number, Lane>>();
 
   /** Whoever was asked about last is asked about again at once, for the ingredients of its score. */
   let newest: Lane;
@@ -116,13 +117,14 @@ export const createScoreBoard = (
   const lanes = new LRUCache<number, Lane>({
     maxSize: maxScores,
     sizeCalculation: ({ strip }) => Math.max(1, strip.sheet.partition.length),
-    dispose: (lane) => {
+    dispose: (lane, id) => {
       newestId = NO_CLASS;
       close(lane);
       blank(lane);
+      sheets.left(lane.check);
       for (const group of groupsOf(lane)) {
         const lanesOf = watching.get(group);
-        lanesOf?.delete(lane);
+        lanesOf?.delete(id);
         if (lanesOf?.size === 0) watching.delete(group);
       }
     },
@@ -314,8 +316,10 @@ export const createScoreBoard = (
     const lane = sheets.for(check, kernel, table.ordered, width).open(check, requestClass, readiness);
     lanes.set(id, lane);
     // More hosts than may be remembered: the answer is right, and gone with the next question.
-    if (!lanes.has(id)) close(lane);
-    else for (const group of groupsOf(lane)) watching.set(group, (watching.get(group) ?? new Set()).add(lane));
+    if (!lanes.has(id)) {
+      close(lane);
+      sheets.left(check);
+    } else for (const group of groupsOf(lane)) watching.set(group, (watching.get(group) ?? new Map()).set(id, lane));
     return lane;
   };
 
@@ -367,7 +371,7 @@ export const createScoreBoard = (
     recount: (group, slot, there, by) => {
       const lanesOf = watching.get(group);
       if (lanesOf === undefined) return;
-      for (const lane of lanesOf) {
+      for (const lane of lanesOf.values()) {
         const { check } = lane;
         if (!lane.isLive || check === null || !mayTurn(check, group, there, by)) continue;
         // Its room is looked at by itself; only whether a rule refuses it is news.
@@ -385,8 +389,8 @@ export const createScoreBoard = (
       counts.forgetPlaces();
     },
     forgetShunned: (group) => {
-      for (const [id, { check }] of lanes)
-        if (check?.rules.shunned.some((one) => one.group === group) === true) lanes.delete(id);
+      // Whoever is in it asks of each host whether one is there that keeps apart by host.
+      for (const id of [...(watching.get(shunningGroup("host", group))?.keys() ?? [])]) lanes.delete(id);
     },
     forget,
   };

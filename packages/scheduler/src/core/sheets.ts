@@ -7,24 +7,42 @@ import { Sheet } from "./score-strip.ts";
 
 export class Sheets {
   readonly #places = new Map<string, Place>();
+  /** What a label says of hosts that none of them has: anybody may name such labels, and as many as he likes. */
+  #nowhere: Place | undefined;
   readonly #sheets = new Map<string, Sheet>();
+  /** Keys of those that a lane has left since it was looked whether they are empty. */
+  readonly #left = new Set<string>();
 
   placeOf(path: string, lookups: readonly Lookup[]): Place {
-    const known = this.#places.get(path) ?? placeBy(path, lookups);
-    this.#places.set(path, known);
-    return known;
+    const known = this.#places.get(path);
+    if (known !== undefined) return known;
+    const made = placeBy(path, lookups);
+    const place = made.names.length > 0 ? made : (this.#nowhere ??= made);
+    this.#places.set(path, place);
+    return place;
   }
 
   /** The sheet for such rules; hosts in this order, requests of `width` dimensions. */
   for(check: RuleCheck | null, kernel: ScoreKernel, ordered: readonly number[], width: number): Sheet {
-    const key = check?.rules.places.join("\n") ?? "";
+    const key = keyOf(check);
     const known = this.#sheets.get(key);
     if (known !== undefined) return known;
     // Anybody may name labels: what no class needs any more makes room.
-    for (const [other, sheet] of this.#sheets) if (sheet.isEmpty()) this.#release(other, sheet);
+    for (const other of this.#left) {
+      const sheet = this.#sheets.get(other);
+      if (sheet?.isEmpty()) this.#release(other, sheet);
+    }
+    this.#left.clear();
+    // Until a lane is open.
+    this.#left.add(key);
     const made = new Sheet(kernel, partitionBy(check?.places ?? [], ordered), width);
     this.#sheets.set(key, made);
     return made;
+  }
+
+  /** A lane for such rules is closed. */
+  left(check: RuleCheck | null): void {
+    this.#left.add(keyOf(check));
   }
 
   values(): Iterable<Sheet> {
@@ -34,13 +52,16 @@ export class Sheets {
   /** Other labels: places are others. Of their sheets no lane is open any more. */
   forgetPlaces(): void {
     this.#places.clear();
+    this.#nowhere = undefined;
     for (const [key, sheet] of this.#sheets) if (key !== "") this.#release(key, sheet);
   }
 
   /** The memory that they stood in is gone. */
   clear(): void {
     this.#places.clear();
+    this.#nowhere = undefined;
     this.#sheets.clear();
+    this.#left.clear();
   }
 
   #release(key: string, sheet: Sheet): void {
@@ -48,3 +69,5 @@ export class Sheets {
     this.#sheets.delete(key);
   }
 }
+
+const keyOf = (check: RuleCheck | null): string => check?.rules.places.join("\n") ?? "";
