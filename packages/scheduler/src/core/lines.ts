@@ -5,6 +5,7 @@
  */
 import { priorityOf, type AllocationId, type JobKey, type ProjectName } from "@berth/schema";
 import { mayBePromised } from "./backfill.ts";
+import { endOf, SOME_DAY } from "./ends.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { firstShort } from "./feasibility.ts";
 import { mayReplace } from "./fold-tasks.ts";
@@ -72,7 +73,7 @@ const linesOf = (
   state: MutableState,
   due: Due,
   nowMs: number,
-  { stopped, asksAll }: Pick<Circumstances, "stopped" | "asksAll">,
+  { stopped, asksAll, knowsEnds }: Pick<Circumstances, "stopped" | "asksAll" | "knowsEnds">,
 ): Line[] => {
   let isFresh = false;
   const given = (priority: number): Float64Array => {
@@ -105,6 +106,8 @@ const linesOf = (
     (most, { late, queue }) => Math.max(most, queue?.priority ?? priorityOf((late[0] as MutableJob).spec)),
     NOW,
   );
+  // The first end that is known may be that of what this plan places.
+  const mayKnowEnds = knowsEnds || awake.some((line) => endOf((headOf(line) as MutableJob).spec, nowMs) < SOME_DAY);
   // Though there is nothing for them now, work behind them might have to wait for them; or others, before their turn, stop
   // what is too important for them, and leave room beside themselves.
   const mayMatter = (line: Line): boolean => {
@@ -112,7 +115,7 @@ const linesOf = (
     const job = headOf(line);
     if (queue === undefined || job === undefined) return false;
     const stopsOthers = highest > queue.priority && hasLesser(state, queue.priority);
-    return stopsOthers || mayBePromised(state, job, nowMs);
+    return stopsOthers || mayKnowEnds || mayBePromised(state, job, nowMs);
   };
   return [...lines.values()].filter((line) => !line.isParked || mayMatter(line));
 };
@@ -131,6 +134,8 @@ export interface Circumstances {
   readonly stopped: ReadonlySet<AllocationId>;
   /** Nobody counts as parked: the plan supposes room that the index has not heard of. */
   readonly asksAll: boolean;
+  /** This plan has placed what is over at a time that is known. */
+  readonly knowsEnds: boolean;
   readonly isAhead: (job: MutableJob) => boolean;
   /** These are not served; those behind them are. */
   readonly leftOut: ReadonlySet<JobKey>;

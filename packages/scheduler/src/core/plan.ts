@@ -94,7 +94,8 @@ const serveAll = (
   if (placeReserved(state, serving, withoutJobs, replaced)) return true;
   const isServed = (job: MutableJob): boolean => job !== replaced && isAhead(job);
   const asksAll = replaced !== undefined;
-  const circumstances = { stopped: serving.taken.ids, asksAll, isAhead: isServed, leftOut: withoutJobs };
+  const { knowsEnds, taken } = serving;
+  const circumstances = { stopped: taken.ids, asksAll, knowsEnds, isAhead: isServed, leftOut: withoutJobs };
   const service = new Service(state, due, nowMs, circumstances);
   for (let next = service.next(); next !== undefined; next = service.next()) {
     const { line, job, isShared } = next;

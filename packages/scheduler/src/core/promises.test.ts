@@ -1,7 +1,7 @@
 /** What is said of work that waits behind room which is promised to others, and when it is asked about again. */
 import type { HostId, JobName, JobSpec, ProjectName } from "@berth/schema";
 import { describe, expect, it } from "vitest";
-import { dryRun, why, whyNot } from "./index.ts";
+import { decideStop, dryRun, why, whyNot } from "./index.ts";
 import { inside } from "./state.ts";
 import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
 
@@ -43,6 +43,24 @@ describe("whoever comes later", () => {
     world.submit(makeSpec("head", { requests: resources(3000, 1024, 10), runTimeoutMs: 5_000 }));
     world.submit(makeSpec("long", { ...small, runTimeoutMs: 20_000 }));
     world.exit("runs", 0, 0);
+    expect(world.plan().map((line) => line.split(" ")[0])).toEqual(["media/short[0]#1"]);
+  });
+
+  it("waits so also for one that an earlier plan has found no room for", () => {
+    const world = new World();
+    world.host("h1", resources(4000, 8192, 1000));
+    const service = (name: string, cpuMillis: number) =>
+      world.submit(makeSpec(name, { kind: "service", requests: resources(cpuMillis, 1024, 10) }));
+    service("old", 2000);
+    world.plan();
+    world.report(world.active("old"), "running");
+    world.append(unwrap(decideStop(world.state, project, "old" as JobName, "ann")));
+    world.plan();
+    service("head", 3500);
+    expect(world.plan()).toEqual([]);
+    const urgent = { priority: { band: "system", level: 50 } } as const;
+    world.submit(makeSpec("short", { ...small, ...urgent, runTimeoutMs: 5_000 }));
+    service("long", 1000);
     expect(world.plan().map((line) => line.split(" ")[0])).toEqual(["media/short[0]#1"]);
   });
 

@@ -82,6 +82,11 @@ export class Serving {
     }
   }
 
+  /** Of something that it has placed. */
+  get knowsEnds(): boolean {
+    return this.#ends.size > 0;
+  }
+
   /** Where a task of this job goes within what stands now, without a record; `only`: there or nowhere. */
   find(wanting: Wanting, runnersUp: number, only?: number): Chosen | undefined {
     const { chosen } = placeTask(this.#state, this.#tentative, wanting, "place", runnersUp, only);
