@@ -81,4 +81,5 @@ test("what is counted and flushed at the same time is both, also in the next boo
   await Promise.all([kept.drop(2, 0), kept.flush()]);
   const next = await opened("another boot");
   for (const { allocation } of layers) expect(next.get(allocation)?.sizeBytes, allocation).toBeGreaterThan(0);
-});
+  // A flush waits for all that anybody has written to this disk.
+}, 300_000);
