@@ -89,6 +89,8 @@ describe("a simulated cluster", () => {
   it("keeps every rule of placement while zones come and go, and whoever took a place of a lost attempt keeps them too", () => {
     // Room that was kept for a task counted as somebody of its own group whom it could be together with.
     simulate("rules", 23, 2);
+    // Two for whom room was kept apart waited for each other, as the only ones whom each could be together with.
+    simulate("rules", 6_310_024, 14, 600);
     randomly("rules", 15);
   }, 180_000);
 

@@ -5,6 +5,7 @@
 import type { JobKey, ScoreBreakdown } from "@berth/schema";
 import { gangHolds, gangNeed } from "./gang.ts";
 import { setAside, wantingOf } from "./place-task.ts";
+import type { RequestClass } from "./request-class.ts";
 import type { Reservation } from "./reservations.ts";
 import type { Serving } from "./serve.ts";
 import type { MutableJob, MutableState } from "./state.ts";
@@ -50,13 +51,26 @@ const isRefused = (state: MutableState, slot: number, { index, job, requestClass
   });
 };
 
-/** As it is without this room: what is kept for a task is nobody whom it could be together with, or keeps apart from. */
-const without = <T>(state: MutableState, { hostId, requestClass }: Reservation, ask: () => T): T => {
-  const slot = state.hosts.get(hostId)?.slot;
-  if (slot === undefined) return ask();
-  state.index.tryOut(slot, requestClass, -1);
-  const answer = ask();
-  state.index.tryOut(slot, requestClass, 1);
+/** Its room alone: nobody whom others could be together with, or keep apart from. */
+const roomOf = ({ requestClass }: Reservation): RequestClass => ({ ...requestClass, groups: [] });
+
+/** Other bookings instead of some, while something is asked or done; what that books itself stays. */
+const instead = <T>(
+  state: MutableState,
+  some: readonly (readonly [reservation: Reservation, was: RequestClass, is: RequestClass | null])[],
+  work: () => T,
+): T => {
+  const change = (from: 1 | 2, to: 1 | 2): void => {
+    for (const one of some) {
+      const slot = state.hosts.get(one[0].hostId)?.slot;
+      if (slot === undefined) continue;
+      if (one[from] !== null) state.index.tryOut(slot, one[from], -1);
+      if (one[to] !== null) state.index.tryOut(slot, one[to], 1);
+    }
+  };
+  change(1, 2);
+  const answer = work();
+  change(2, 1);
   return answer;
 };
 
@@ -153,15 +167,24 @@ export const placeReserved = (
     }
   }
   // They go where they fit, and what was kept for them is free then. A gang waits for its own.
-  for (const reservation of allAstray) {
-    const { job, index } = reservation;
-    if (job.spec.gangMin !== undefined || leftOut.has(job.key)) continue;
-    if (serving.isFull()) return true;
-    const task = job.tasks[index];
-    if (!starting.may(state, job, [index])) continue;
-    const chosen =
-      task === undefined ? undefined : without(state, reservation, () => serving.find(wantingOf(job, index), 0));
-    if (task !== undefined && chosen !== undefined) serving.place(job, task, chosen);
-  }
-  return false;
+  const placeAstray = (): boolean => {
+    for (const reservation of allAstray) {
+      const { job, index } = reservation;
+      if (job.spec.gangMin !== undefined || leftOut.has(job.key)) continue;
+      if (serving.isFull()) return true;
+      const task = job.tasks[index];
+      if (task === undefined || !starting.may(state, job, [index])) continue;
+      const chosen = instead(state, [[reservation, roomOf(reservation), null]], () =>
+        serving.find(wantingOf(job, index), 0),
+      );
+      if (chosen !== undefined) serving.place(job, task, chosen);
+    }
+    return false;
+  };
+  // Whoever may not stand where room is kept for him is nobody there: two of them could wait for each other for ever.
+  return instead(
+    state,
+    allAstray.map((one) => [one, one.requestClass, roomOf(one)] as const),
+    placeAstray,
+  );
 };
