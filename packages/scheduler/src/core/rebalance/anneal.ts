@@ -38,6 +38,11 @@ const NEAR_SHARE = 0.7;
 const HOME_SHARE = 0.05;
 const HELD_HOME_SHARE = 0.5;
 const FULL_HOME_SHARE = 0.2;
+/**
+ * Temperatures that it costs who could be on most hosts to be away, where who leaves goes on occupying the first one. Otherwise
+ * all who gain nothing yet would wander, and leave no room for those who gain. Once it is cold it decides nothing.
+ */
+const AWAY = 2;
 /** Of the tries, those with any item, whatever its size. */
 const ANY_SHARE = 0.1;
 /** The sizes that are tried, in temperatures, and at least so much of all items. */
@@ -74,13 +79,14 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
   const arrangement = arrange(problem, start);
   const { hostOf, moves, shiftCost, swapCost } = arrangement;
   const sizes = sizesOf(problem);
-  const { canBe, draw, stays } = reachOf(problem);
+  const { canBe, draw, roams, stays } = reachOf(problem);
   const order = Int32Array.from([...sizes.keys()].filter((item) => stays[item] !== 1));
   order.sort((a, b) => (sizes[a] as number) - (sizes[b] as number) || a - b);
   const movable = order.length;
   const allowedOverload = Float64Array.from({ length: hosts }, (_, host) => arrangement.overloadOf(host));
   const overloadAtFirst = arrangement.overload();
-  const homeShare = problem.held.includes(1) && problem.openWeight === 0 ? HELD_HOME_SHARE : HOME_SHARE;
+  const isHeld = problem.held.includes(1) && problem.openWeight === 0;
+  const homeShare = isHeld ? HELD_HOME_SHARE : HOME_SHARE;
   let cost = arrangement.total();
   let best = { cost, hostOf: Int32Array.from(hostOf) };
   let price = OVERLOAD_PRICE;
@@ -150,6 +156,12 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
     return next() < share ? (first[item] as number) : draw(item, next());
   };
 
+  const leaves = (item: number, to: number): number =>
+    roams[item] === 1 ? (hostOf[item] === first[item] ? 1 : 0) - (to === first[item] ? 1 : 0) : 0;
+
+  const exchangeLeaves = (one: number, other: number): number =>
+    leaves(one, hostOf[other] as number) + leaves(other, hostOf[one] as number);
+
   const mayExchange = (one: number, other: number): boolean =>
     canBe(one, hostOf[other] as number) && canBe(other, hostOf[one] as number);
 
@@ -161,6 +173,7 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
       arrangement.price(price);
     }
     const temperature = coolingAt(hot, done);
+    const away = isHeld ? AWAY * temperature : 0;
     const from = Math.min(positionOf(temperature * SMALL), Math.floor(movable * (1 - LEAST_SPAN)));
     const span = Math.max(positionOf(temperature * LARGE) - from, Math.ceil(movable * LEAST_SPAN));
     const [first0, width] = temperature > 0 ? [from, Math.min(span, movable - from)] : [0, movable];
@@ -170,7 +183,8 @@ export const anneal = (problem: Reassignment, seed: number, start: Int32Array = 
       const isSwap = next() < SWAP_SHARE;
       const target = isSwap ? partnerOf(position) : shiftTarget(item);
       if (target < 0 || (!isSwap && hostOf[item] === target)) continue;
-      const most = temperature > 0 ? -temperature * Math.log(next() + Number.MIN_VALUE) : 0;
+      let most = temperature > 0 ? -temperature * Math.log(next() + Number.MIN_VALUE) : 0;
+      if (away > 0) most -= away * (isSwap ? exchangeLeaves(item, target) : leaves(item, target));
       const change = isSwap ? swapCost(item, target, most) : shiftCost(item, target, most);
       if (change > most) continue;
       if (price !== Infinity && !(isSwap ? mayExchange(item, target) : canBe(item, target))) continue;

@@ -129,4 +129,5 @@ test("who could be on a few hosts only is drawn nowhere else; who could be on mo
   const drawn = (item: number) => new Set(Array.from({ length: 1_000 }, (_, luck) => reach.draw(item, luck / 1_000)));
   expect([...drawn(0)].sort((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, at) => at * 5));
   expect(drawn(1).size).toBe(1_000);
+  expect([...reach.roams]).toEqual([0, 1]);
 });

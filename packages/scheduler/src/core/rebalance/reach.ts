@@ -10,6 +10,8 @@ import type { Reassignment } from "./reassignment.ts";
 export interface Reach {
   /** 1: can be nowhere but at home. */
   readonly stays: Uint8Array;
+  /** 1: could be on most hosts. */
+  readonly roams: Uint8Array;
   /** Whether the item could ever be on the host. O(dimensions). */
   readonly canBe: (item: number, host: number) => boolean;
   /** One of the hosts on which the item could ever be or, where those are most of all, any host. `luck`: from 0 to below 1. */
@@ -92,5 +94,7 @@ export const reachOf = (problem: Reassignment): Reach => {
     return listed === null ? Math.floor(luck * hosts) : (listed[Math.floor(luck * listed.length)] as number);
   };
 
-  return { stays, canBe: (item, host) => host === first[item] || admits(item, host), draw };
+  const roams = Uint8Array.from(stays, (one, item) => (one === 0 && lists[item] === null ? 1 : 0));
+
+  return { stays, roams, canBe: (item, host) => host === first[item] || admits(item, host), draw };
 };
