@@ -3,11 +3,12 @@
  * fits nowhere gets a promise: the host that will have room for it first, by the known ends of what runs there. Others may
  * run on that host only if they are over by then, or leave it enough (EASY backfill: Lifka, The ANL/IBM SP Scheduling
  * System, 1995). Where no end is known nothing can be promised; but whoever has waited HOLD_MS is kept a host on which
- * what has no limit ends some day.
+ * what has no limit ends some day. Where something of that has stood for long, it may be for ever: such a host is the last
+ * choice, and whoever has no other is passed by a promise to the next.
  *
  * A promise is made anew with every plan from the same facts, so it needs no record: what runs there cannot grow later.
  */
-import { earliestOn, endOf, NEVER, roomAt, SOME_DAY, type Planned } from "./ends.ts";
+import { earliestOn, endOf, NEVER, roomAt, SOME_DAY, standsSince, type Planned } from "./ends.ts";
 import { firstShort } from "./feasibility.ts";
 import { addRow, STRIDE } from "./vector.ts";
 import { waitedMs } from "./queue-order.ts";
@@ -16,12 +17,16 @@ import type { MutableJob, MutableState } from "./state.ts";
 import type { Chosen, Tentative } from "./tentative.ts";
 
 export const HOLD_MS = 10 * 60_000;
+/** So many may be kept hosts at once that perhaps never have room. */
+const MAX_DOUBTFUL = 16;
 
 export interface Promised {
   readonly job: MutableJob;
   readonly slot: number;
-  /** SOME_DAY: nobody knows. */
+  /** From SOME_DAY on: nobody knows. */
   readonly atMs: number;
+  /** Something that has to end there first has stood for long already. */
+  readonly isDoubtful: boolean;
   /** What is booked there for it meanwhile, by task and in all. */
   readonly classes: RequestClass[];
   readonly kept: Float64Array;
@@ -42,7 +47,25 @@ interface Memory {
 }
 const memories = new WeakMap<RequestClass, Memory>();
 
-const earliest = (state: MutableState, requestClass: RequestClass, planned: Planned): Found | undefined => {
+/**
+ * What stood before that time may be there for ever. It moves on by steps that double, so that between two of them more and more
+ * hosts have seen all of theirs go, and the one that is kept stays the same until it is empty.
+ */
+const oldBefore = (nowMs: number, waited: number): number =>
+  nowMs - waited + HOLD_MS * (2 ** Math.floor(Math.log2(Math.max(1, waited / HOLD_MS))) - 1);
+
+const DOUBTFUL = SOME_DAY + 1;
+/** Times in their order; of those that nobody knows there are two. */
+const orderOf = (atMs: number, oldBeforeMs: number): number =>
+  atMs < SOME_DAY || atMs >= NEVER ? atMs : standsSince(atMs) >= oldBeforeMs ? SOME_DAY : DOUBTFUL;
+
+const earliest = (
+  state: MutableState,
+  requestClass: RequestClass,
+  planned: Planned,
+  oldBeforeMs: number,
+  isTaken: (slot: number) => boolean,
+): Found | undefined => {
   const slots = state.index.inOrder();
   const news = state.ledger.news(requestClass);
   const known = memories.get(requestClass);
@@ -57,12 +80,14 @@ const earliest = (state: MutableState, requestClass: RequestClass, planned: Plan
   memories.set(requestClass, memory);
   if (memory.hopeful === 0) return undefined;
   let best: Found | undefined;
+  let least = NEVER;
   const refusalOn = state.index.refusals(requestClass);
   for (const slot of slots) {
     const atMs = memory.atMs[slot] as number;
-    if (atMs >= (best?.atMs ?? NEVER)) continue;
-    if (refusalOn(slot) !== undefined) continue;
+    const order = orderOf(atMs, oldBeforeMs);
+    if (order >= least || isTaken(slot) || refusalOn(slot) !== undefined) continue;
     best = { slot, atMs };
+    least = order;
   }
   return best;
 };
@@ -71,9 +96,13 @@ const earliest = (state: MutableState, requestClass: RequestClass, planned: Plan
 export const mayBePromised = (state: MutableState, job: MutableJob, nowMs: number): boolean =>
   state.limited > 0 || waitedMs(job, nowMs) >= HOLD_MS;
 
+/** Whether another may be promised room beside these: nobody is to wait for what may never be. */
+export const mayPromiseMore = (promised: readonly Promised[]): boolean =>
+  promised.every(({ isDoubtful }) => isDoubtful) && promised.length < MAX_DOUBTFUL;
+
 /**
- * Promises room to so many tasks of a job that just found none, and books it. Undefined, and nothing booked, when no time
- * can be named.
+ * Promises room to so many tasks of a job that just found none, and books it, on other hosts than those that are promised
+ * already. Undefined, and nothing booked, when no time can be named.
  */
 export const promise = (
   state: MutableState,
@@ -82,17 +111,21 @@ export const promise = (
   tasks: number,
   nowMs: number,
   planned: Planned,
+  before: readonly Promised[],
 ): Promised[] | undefined => {
   const { requestClass } = job;
   // The first end that is known may be that of what this plan has placed.
   const isHopeful = planned.ends.size > 0 || mayBePromised(state, job, nowMs);
   if (requestClass.unknown !== null || !isHopeful) return undefined;
-  const latest = waitedMs(job, nowMs) >= HOLD_MS ? SOME_DAY : SOME_DAY - 1;
+  const waited = waitedMs(job, nowMs);
+  const latest = waited >= HOLD_MS ? Number.MAX_VALUE : SOME_DAY - 1;
+  const oldBeforeMs = oldBefore(nowMs, waited);
+  const isTaken = (slot: number): boolean => before.some((kept) => kept.slot === slot);
   const mark = tentative.bookings;
   const slots: { readonly slot: number; booked: RequestClass }[] = [];
   let untilMs = 0;
   for (let at = 0; at < tasks; at += 1) {
-    const found = earliest(state, requestClass, planned);
+    const found = earliest(state, requestClass, planned, oldBeforeMs, isTaken);
     if (found === undefined || found.atMs > latest) {
       tentative.undoTo(mark);
       return undefined;
@@ -115,7 +148,9 @@ export const promise = (
     if (at === undefined) {
       // What is booked for it is not spare: `roomAt` sees these bookings.
       const spare = roomAt(state, slot, untilMs, planned);
-      promised.set(slot, (at = { job, slot, atMs: untilMs, classes: [], kept: new Float64Array(STRIDE), spare }));
+      const isDoubtful = orderOf(untilMs, oldBeforeMs) === DOUBTFUL;
+      const kept = new Float64Array(STRIDE);
+      promised.set(slot, (at = { job, slot, atMs: untilMs, isDoubtful, classes: [], kept, spare }));
     }
     at.classes.push(booked);
     addRow(at.kept, 0, booked.request);

@@ -10,18 +10,24 @@ import type { RequestClass } from "./request-class.ts";
 import { addRow, STRIDE, widthOf, type Vector } from "./vector.ts";
 import type { MutableAllocation, MutableState } from "./state.ts";
 
-/** Later than every time that is known, and earlier than never. */
+/** Later than every time that is known, and earlier than never; what came later is taken to end earlier. */
 export const SOME_DAY = 2 ** 52;
 export const NEVER = Number.POSITIVE_INFINITY;
+/** Later than anybody comes. */
+const LAST_MS = 2 ** 44;
+
+const someDay = (placedAtMs: number): number => SOME_DAY + Math.max(0, LAST_MS - placedAtMs);
+/** Since when there has been whoever ends at such a time. */
+export const standsSince = (atMs: number): number => LAST_MS - (atMs - SOME_DAY);
 
 /** The latest end of a task that is placed at `placedAtMs`. */
 export const endOf = ({ kind, runTimeoutMs, stopTimeoutMs }: MutableAllocation["spec"], placedAtMs: number): number => {
   if (kind !== "batch") return NEVER;
-  return runTimeoutMs === null ? SOME_DAY : placedAtMs + runTimeoutMs + stopTimeoutMs;
+  return runTimeoutMs === null ? someDay(placedAtMs) : placedAtMs + runTimeoutMs + stopTimeoutMs;
 };
 
 const endOfAllocation = ({ desired, spec, startedAtMs, placedAtMs }: MutableAllocation): number =>
-  desired === "stop" ? 0 : endOf(spec, startedAtMs ?? placedAtMs);
+  desired === "stop" ? 0 : endOf(spec, spec.runTimeoutMs === null ? placedAtMs : (startedAtMs ?? placedAtMs));
 
 /** The same as far as it is known. */
 export const stayOf = ({ spec, startedAtMs, placedAtMs }: MutableAllocation): Stay => ({

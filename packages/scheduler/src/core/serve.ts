@@ -4,7 +4,7 @@
  * is served as a whole or not at all.
  */
 import { priorityOf, type DeviceGrant, type HostId, type LogRecord } from "@berth/schema";
-import { backfill, mayBackfill, promise, type Promised } from "./backfill.ts";
+import { backfill, mayBackfill, mayPromiseMore, promise, type Promised } from "./backfill.ts";
 import { endOf, NEVER, type Ending } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { sleep } from "./daemon-sleep.ts";
@@ -43,7 +43,7 @@ export class Serving {
   readonly taken: Taken = nothingTaken();
   readonly records: LogRecord[];
   readonly quotas: QuotaBook;
-  /** What is promised to the first that goes without; empty when nothing is. */
+  /** What is promised to the first that goes without, and behind those who may wait for ever to the next; often nothing. */
   promised: readonly Promised[] = [];
   readonly #state: MutableState;
   readonly #tentative: Tentative;
@@ -243,12 +243,14 @@ export class Serving {
 
   /** Nobody behind this job may delay it further than it has to wait anyway. */
   #goWithout(job: MutableJob, tasks: number): void {
-    if (this.promised.length > 0 || mountsVolumes(job.spec)) return;
+    if (!mayPromiseMore(this.promised) || mountsVolumes(job.spec)) return;
     // With all the room there is, it would not get it.
     const claim = { project: job.project, request: job.requestClass.request, many: tasks };
     if (!mayReplace(job) && this.quotas.shortOf(claim) !== undefined) return;
     const planned = { stopped: this.taken.ids, ends: this.#ends };
-    this.promised = promise(this.#state, this.#tentative, job, tasks, this.#env.nowMs, planned) ?? [];
+    const { nowMs } = this.#env;
+    const promised = promise(this.#state, this.#tentative, job, tasks, nowMs, planned, this.promised);
+    if (promised !== undefined) this.promised = [...this.promised, ...promised];
   }
 
   #begin(job: MutableJob, due: readonly number[] | undefined): Progress {
