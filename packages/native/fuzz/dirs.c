@@ -10,6 +10,7 @@
 
 #include "../src/supervisor/fd.h"
 #include "fuzz.h"
+#define SCRATCH_IN "/dev/shm"
 #include "scratch.h"
 
 static int outside = -1;
