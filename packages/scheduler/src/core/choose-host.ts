@@ -6,8 +6,8 @@
 import type { Alignments } from "./host-ends.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import { evensOf, sightOf } from "./place-check.ts";
+import { ended } from "./lane-rules.ts";
 import type { RuleCheck } from "./rule-check.ts";
-import { withEnds } from "./score.ts";
 import { CANNOT } from "./scorer.ts";
 import {
   BARRED,
@@ -87,14 +87,10 @@ export const scoreOn = (lane: Lane, counts: GroupCounts, aligned?: Alignments): 
   const hasPlaces = check !== null && check.places.length > 0;
   const evens = hasPlaces ? evensOf(check, sightOf(check, counts), partition) : null;
   return (slot) => {
-    let score = i32[first + (positionOf[slot] as number) * LANES] as number;
-    if (score < 0) return CANNOT;
-    if (evens !== null) {
-      const even = evens[domainOf[slot] as number] as number;
-      if (even === BARRED) return CANNOT;
-      score += even;
-    }
-    return aligned === undefined ? score : withEnds(score, aligned.of(slot));
+    const score = i32[first + (positionOf[slot] as number) * LANES] as number;
+    const even = evens === null ? 0 : (evens[domainOf[slot] as number] as number);
+    if (score < 0 || even === BARRED) return CANNOT;
+    return even + (aligned === undefined ? score : ended(lane, slot, score, aligned.of(slot)));
   };
 };
 

@@ -15,7 +15,7 @@ import { createDeviceLayout } from "./devices.ts";
 import { momentOf } from "./host-ends.ts";
 import { createHostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";
-import { explainWithEnds, NO_VALUATION, valuate } from "./score.ts";
+import { explainRuled, NO_VALUATION, UNRULED, valuate } from "./score.ts";
 import { createScorer } from "./scorer.ts";
 import { alone } from "./testing/survey.ts";
 
@@ -73,7 +73,8 @@ const scored = (valuation: typeof NO_VALUATION, host: Model, requestClass: Reque
   // The mean of how much the shorter of two remaining times is of the longer.
   const left = host.ends.toSorted((a, b) => a - b).map((end) => Math.max(1, end - momentOf(NOW, lastsMs)));
   const sum = left.reduce((total, its) => total + Math.min(its, lastsMs) / Math.max(its, lastsMs), 0);
-  return explainWithEnds(found, "endsTogether", left.length === 0 ? 0 : sum / left.length).total;
+  const ends = { name: "endsTogether", aligned: left.length === 0 ? 0 : sum / left.length };
+  return explainRuled(found, UNRULED, ends).total;
 };
 
 it("chooses what a scan of all hosts chooses, and undoing leaves no trace", () => {
@@ -205,19 +206,26 @@ it("keeps every rule, places whenever a host is left, and says which rule stands
       fc.array(fc.tuple(fc.nat(3), fc.nat(3), fc.integer({ min: 2, max: 12 })), { minLength: 1, maxLength: 9 }),
       fc.array(rules, { minLength: 1, maxLength: 5 }),
       fc.array(fc.tuple(fc.nat(4), fc.nat(9)), { maxLength: 40 }),
-      (hosts, ruleSets, steps) => {
+      // Of all jobs, if they have one; and ends of what stands on the hosts beside them.
+      fc.option(fc.integer({ min: 1, max: 3_000 })),
+      fc.array(fc.tuple(fc.nat(8), fc.integer({ min: NOW, max: 4_000 })), { maxLength: 9 }),
+      (hosts, ruleSets, steps, lastsMs, ends) => {
         const index = createHostIndex();
+        index.setNow(NOW);
         hosts.forEach(([rack, gen, cpus], at) => {
           const values = new Map<string, string>([["host.labels.gen", String(gen)]]);
           if (rack > 0) values.set("host.labels.rack", `r${rack}`);
           const slot = index.slotOf(`h${at}` as HostId);
           index.setHost(slot, padded([cpus, 9, 9]), true, { key: `${rack}${gen}`, lookup: (path) => values.get(path) });
         });
+        for (const [at, atMs] of ends) {
+          if (at < hosts.length) index.expect(index.slotOf(`h${at}` as HostId), { atMs, sinceMs: null }, 1);
+        }
         const rackOf = (host: number): string | undefined =>
           hosts[host]?.[0] === 0 ? undefined : `r${hosts[host]?.[0]}`;
         const labelOf = (host: number, path: string): string | undefined =>
           path.endsWith("rack") ? rackOf(host) : String(hosts[host]?.[1]);
-        const asked = ruleSets.map((placement, job) => classOf([2, 1, 1], `j${job}`, placement));
+        const asked = ruleSets.map((placement, job) => classOf([2, 1, 1], `j${job}`, placement, lastsMs));
         const placed: Placed[] = [];
         const holdsOf = (host: number, source: string): boolean => {
           const parsed = parseExpression(source);

@@ -41,7 +41,7 @@ import { againstHost, allAgainstHost, failing, type RuleRejection } from "./rule
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
 import { BASE, largestOf, padded, STRIDE, type Vector } from "./vector.ts";
-import { explainWithEnds, explainWithRules, NO_VALUATION, SCORE_UNITS, valuate, type Valuation } from "./score.ts";
+import { explainRuled, NO_VALUATION, SCORE_UNITS, UNRULED, valuate, type Ruled, type Valuation } from "./score.ts";
 
 export interface Choice {
   readonly slot: number;
@@ -236,14 +236,14 @@ export const createHostIndex = (
     };
   };
 
-  const withRules = (packed: ScoreBreakdown, slot: number, requestClass: RequestClass): ScoreBreakdown => {
+  const ruledOn = (slot: number, requestClass: RequestClass): Ruled => {
     const lane = requestClass.rules === null ? undefined : laneOf(requestClass);
     const check = lane?.check ?? null;
-    if (lane === undefined || check === null || check.total === 1) return packed;
+    if (lane === undefined || check === null || check.total === 1) return UNRULED;
     const { domainOf, values } = lane.strip.sheet.partition;
     const from = (domainOf[slot] as number) * check.places.length;
     const even = check.places.length === 0 ? 0 : evenness(check, sightOf(check, counts), values, from);
-    return explainWithRules(packed, check.total, check.preferred[slot] as number, even);
+    return { total: check.total, preferred: check.preferred[slot] as number, even };
   };
 
   const refusal = (slot: number, requestClass: RequestClass): RuleRejection | undefined =>
@@ -347,9 +347,9 @@ export const createHostIndex = (
     valuation: () => valuation,
     explain: (slot, requestClass, image) => {
       const aligned = alignmentOf(requestClass);
-      const packed = withRules(board.explain(slot, requestClass), slot, requestClass);
-      const ended = aligned === undefined ? packed : explainWithEnds(packed, aligned.name, aligned.of(slot));
-      return image === undefined ? ended : explainWithImage(ended, slotsOf(image).soonOn(slot));
+      const ends = aligned === undefined ? undefined : { name: aligned.name, aligned: aligned.of(slot) };
+      const scored = explainRuled(board.explain(slot, requestClass), ruledOn(slot, requestClass), ends);
+      return image === undefined ? scored : explainWithImage(scored, slotsOf(image).soonOn(slot));
     },
     mark: () => growthCount,
     grownFor: (since, requestClass, given) => {

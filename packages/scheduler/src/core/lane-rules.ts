@@ -1,5 +1,5 @@
 /** What of a lane the kernel does not count: what rules prefer, and devices. */
-import { SCORE_UNITS } from "./score.ts";
+import { SCORE_UNITS, withEnds } from "./score.ts";
 import type { Lane } from "./score-strip.ts";
 
 /** The groups of which it matters to a lane how many stand on a host. */
@@ -11,6 +11,16 @@ export const weighed = ({ check }: Lane, slot: number, units: number): number =>
   check === null || check.total === 1 || units < 0
     ? units
     : Math.round((units + (check.preferred[slot] as number) * SCORE_UNITS) / check.total);
+
+/** What becomes of the score of a host by how its work ends together with the task. */
+export const ended = ({ check }: Lane, slot: number, units: number, aligned: number): number =>
+  check === null || check.total === 1
+    ? withEnds(units, aligned)
+    : withEnds(units, aligned, check.total, check.preferred[slot] as number);
+
+/** The most that could become of it on any host. */
+export const endedAtMost = ({ check }: Lane, units: number): number =>
+  check === null ? withEnds(units, 1) : withEnds(units, 1, check.total, check.mostPreferred);
 
 /** What is preferred differs from host to host. */
 export const isWeighed = ({ check }: Lane): boolean => check !== null && check.rules.prefer.length > 0;

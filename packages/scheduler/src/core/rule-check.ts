@@ -16,6 +16,8 @@ export interface RuleCheck {
   readonly allowed: Uint8Array;
   /** By slot: what `prefer` adds, 0 … `preferTotal`. */
   readonly preferred: Float64Array;
+  /** The most that it adds on any of them. */
+  readonly mostPreferred: number;
   /** The weights of all that may be added to a score of 0 … 1, as shares of it. */
   readonly total: number;
   readonly places: readonly Place[];
@@ -84,7 +86,9 @@ export const checkOf = (stated: Rules, facts: HostFacts): RuleCheck => {
   const places = rules.places.map(facts.placeOf);
   const weights = [...rules.prefer, ...rules.spread].reduce((sum, { weight }) => sum + Math.abs(weight) / 100, 0);
   const eligible = eligibleIn(places, allowed, facts.ready);
-  return { rules, allowed, preferred, total: 1 + weights, places, eligible, sight: blindSight(rules) };
+  const mostPreferred = preferred.reduce((most, one) => Math.max(most, one), 0);
+  const sight = blindSight(rules);
+  return { rules, allowed, preferred, mostPreferred, total: 1 + weights, places, eligible, sight };
 };
 
 /** The counters that decide about hosts, read once for many of them. */

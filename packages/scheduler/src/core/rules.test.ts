@@ -142,6 +142,39 @@ it("spreads over racks within the skew, keeps groups apart and together", () => 
   expect(hostsOf(world, "close")).toEqual(["h4"]);
 });
 
+it("goes where it would rather be, or is spread, whether or not it is known when work ends", () => {
+  const limited = (minutes: number): Partial<JobSpec> => ({ runTimeoutMs: minutes * 60_000 });
+  /** Both hosts are alike, and no place for as much again can be lost; what is in rack b ends after 1,000 minutes. */
+  const placed = (placement: JobSpec["placement"], changes: Partial<JobSpec>) => {
+    const world = new World();
+    racks(world, "a", "b");
+    const requests = resources(2500, 5000, 10);
+    submit(world, "steady", { require: ['host.labels.rack == "a"'] }, { requests });
+    submit(world, "long", { require: ['host.labels.rack == "b"'] }, { ...limited(1_000), requests });
+    submit(world, "job", placement, changes);
+    const [first] = world.state.jobs.get("media/job" as never)?.tasks ?? [];
+    const { ingredients = [] } = world.state.allocations.get(first?.active as never) ?? {};
+    const weights = Object.fromEntries(ingredients.map(({ name, weight }) => [name, weight]));
+    return { hosts: hostsOf(world, "job"), weights };
+  };
+  const preferring = (weight: number) => ({ prefer: [{ rule: 'host.labels.rack == "a"', weight }] });
+  const spread = { spread: [{ by: "host.labels.rack", weight: 100 }] };
+  expect(placed({}, limited(900))).toMatchObject({ hosts: ["h2"], weights: { endsTogether: 0.5 } });
+  expect(placed(preferring(100), {})).toMatchObject({ hosts: ["h1"], weights: { prefer: 0.5 } });
+  expect(placed(preferring(100), limited(900))).toMatchObject({
+    hosts: ["h1"],
+    weights: { prefer: 0.5, endsTogether: 0.25 },
+  });
+  for (const changes of [{}, limited(450)]) {
+    expect(placed(spread, { ...changes, count: 2, requests: resources(10, 10, 1) }).hosts.toSorted()).toEqual([
+      "h1",
+      "h2",
+    ]);
+  }
+  // What is preferred a little is outweighed, as by how well it packs.
+  expect(placed(preferring(1), limited(900)).hosts).toEqual(["h2"]);
+});
+
 it("keeps apart whichever of the two comes first, on a host and by a label, and says why", () => {
   const world = new World();
   racks(world, "a", "a", "b");

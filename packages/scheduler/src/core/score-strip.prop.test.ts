@@ -77,10 +77,14 @@ it("names the best of those that end together as looking at all of them does, ov
       fc.array(fc.constantFrom(0, 0.25, 0.5, 1), { minLength: count, maxLength: count }),
       fc.nat(1_000),
       fc.array(fc.nat(count - 1), { maxLength: 30 }),
-      (places, scores, alignments, added, seen) => {
+      fc.option(fc.array(fc.constantFrom(0, 0.1, 1), { minLength: count, maxLength: count })),
+      (places, scores, alignments, added, seen, wishes) => {
         const sheet = sheetOf(count, places);
         const { partition } = sheet;
-        const lane = sheet.open(null, nobody, 0);
+        const preferred = Float64Array.from(wishes ?? []);
+        const lane = sheet.open(wishes === null ? null : checkWith(2.1, preferred), nobody, 0);
+        const totalOf = (slot: number, value: number): number =>
+          added + withEnds(value, alignments[slot] as number, wishes === null ? 1 : 2.1, preferred[slot] ?? 0);
         // Thousandths, so that the ends may outweigh the scores.
         scores.forEach((value, slot) => setScore(lane, slot, value < 0 ? value : value * 1_000));
         const known = new Float64Array(count).fill(-1);
@@ -93,7 +97,7 @@ it("names the best of those that end together as looking at all of them does, ov
           for (let position = range[0]; position < range[1]; position += 1) {
             const slot = partition.slotAt[position] as number;
             if (slot < 0 || scoreAt(lane, position) < 0) continue;
-            const total = withEnds(scoreAt(lane, position) + added, alignments[slot] as number);
+            const total = totalOf(slot, scoreAt(lane, position));
             if (best === undefined || total > best.total) best = { slot, total };
           }
           const top = topIn(lane, domain);
@@ -102,7 +106,7 @@ it("names the best of those that end together as looking at all of them does, ov
           const few = bestAligned(lane, range, added, { ...aligned, name: "inCompany", limit: 4 }, top);
           expect(few?.total ?? -1).toBeLessThanOrEqual(best?.total ?? -1);
           const slot = top < 0 ? -1 : (partition.slotAt[top] as number);
-          const least = top < 0 ? -1 : withEnds(scoreAt(lane, top) + added, of(slot));
+          const least = top < 0 ? -1 : totalOf(slot, scoreAt(lane, top));
           expect(few?.total ?? -1).toBeGreaterThanOrEqual(least);
           const all = bestAligned(lane, range, added, { ...aligned, name: "inCompany", limit: count }, top);
           expect(all?.total).toBe(best?.total);
@@ -147,15 +151,16 @@ it("makes room for many more hosts than there were", () => {
   }
 });
 
-/** Rules about places whose weights add so much. */
-const checkWith = (total: number): RuleCheck => {
+/** Rules whose weights add so much, and what is preferred, by host. */
+const checkWith = (total: number, preferred = new Float64Array()): RuleCheck => {
   const rules = { ...{ require: [], prefer: [], spread: [], apart: [], together: [] }, places: [] };
   const full = { ...rules, hostLimits: [], hostTogether: [], shunned: [] };
   const sight = blindSight(full);
   return {
     rules: full,
     allowed: new Uint8Array(),
-    preferred: new Float64Array(),
+    preferred,
+    mostPreferred: Math.max(0, ...preferred),
     total,
     places: [],
     eligible: [],

@@ -7,9 +7,8 @@ import type { Alignments } from "./host-ends.ts";
 import { GROUP, type Partition } from "./places.ts";
 import type { RuleCheck } from "./rule-check.ts";
 import type { ScoreKernel } from "./score-kernel.ts";
-import { withEnds } from "./score.ts";
 import { CANNOT, type Ask } from "./scorer.ts";
-import { divisorOf, isPlain } from "./lane-rules.ts";
+import { divisorOf, ended, endedAtMost, isPlain } from "./lane-rules.ts";
 
 export const LANES = 8;
 /** A rule refuses this host, whatever it has left; below CANNOT, so that a change of its room is no news. */
@@ -259,12 +258,13 @@ const LEVEL_SPANS = [GROUP, GROUP ** 2, GROUP ** 3, GROUP ** 4] as const;
  * one of the highest score, at `top`, those are the first that could be better than all before.
  */
 export const bestAligned = (
-  { strip, inside }: Lane,
+  lane: Lane,
   [from, to]: readonly [number, number],
   added: number,
   { known, limit, of }: Alignments,
   top: number,
 ): { readonly slot: number; readonly total: number } | undefined => {
+  const { inside, strip } = lane;
   const { kernel, partition } = strip.sheet;
   const { i32 } = kernel;
   const { slotAt } = partition;
@@ -274,17 +274,17 @@ export const bestAligned = (
     const slot = slotAt[position] as number;
     const before = known[slot] as number;
     const score = i32[leaves + position * LANES] as number;
-    return withEnds(score + added, before >= 0 ? before : of(slot));
+    return ended(lane, slot, score, before >= 0 ? before : of(slot)) + added;
   };
   let [best, most, looked] = [-1, -1, 0];
   if (limit < Number.POSITIVE_INFINITY && top >= 0) {
     [best, most] = [top, totalAt(top)];
     // Mostly there: nothing can be better than the one that packs best.
-    if (withEnds((i32[leaves + top * LANES] as number) + added, 1) <= most)
+    if (endedAtMost(lane, i32[leaves + top * LANES] as number) + added <= most)
       return { slot: slotAt[top] as number, total: most };
   }
   /** None with this score or less is better, however its work ends. */
-  const cannotWin = (score: number): boolean => score < 0 || withEnds(score + added, 1) <= most;
+  const cannotWin = (score: number): boolean => score < 0 || endedAtMost(lane, score) + added <= most;
   /** The end of the largest row that begins here and has none that is better; `begin`: there is none. */
   const skipped = (begin: number): number => {
     for (let level = Math.min(count, LEVEL_SPANS.length); level > 0; level -= 1) {

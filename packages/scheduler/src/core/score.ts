@@ -121,30 +121,44 @@ export const explainBlended = (scored: ScoreBreakdown, part: string, added: numb
   ],
 });
 
+/** What the rules of placement add on a host, in shares of a packing score; the sum of all that may be added, and 1. */
+export interface Ruled {
+  readonly total: number;
+  readonly preferred: number;
+  readonly even: number;
+}
+
+export const UNRULED: Ruled = { total: 1, preferred: 0, even: 0 };
+
 const ENDS_SHARE = 0.5;
 /**
  * With the time at which a task ends at the latest, or how long others stayed: how well that goes with what stands there counts as
- * much as all else.
+ * much as how well it packs, and both together as much as that did alone, so that what rules prefer weighs what it did before.
+ * `units` are a packing score and what is preferred, over `total`, and evenness comes on top of all of it.
  */
-export const withEnds = (units: number, aligned: number): number => blended(units, aligned, ENDS_SHARE);
-export const explainWithEnds = (scored: ScoreBreakdown, part: string, aligned: number): ScoreBreakdown =>
-  explainBlended(scored, part, aligned, ENDS_SHARE);
+export const withEnds = (units: number, aligned: number, total = 1, preferred = 0): number =>
+  Math.round((1 - ENDS_SHARE) * units + (ENDS_SHARE * (aligned + preferred) * SCORE_UNITS) / total);
 
-/** With the rules of placement: `prefer` and evenness are added in shares of a packing score, and the sum is 1 at most. */
-export const explainWithRules = (
+/** With the rules of placement, and what is known of ends. Rounded step by step as the packer does it. */
+export const explainRuled = (
   packed: ScoreBreakdown,
-  total: number,
-  preferred: number,
-  even: number,
-): ScoreBreakdown => ({
-  // Rounded step by step as the packer does it.
-  total:
-    (Math.round((packed.total * SCORE_UNITS + preferred * SCORE_UNITS) / total) +
-      Math.round((even * SCORE_UNITS) / total)) /
-    SCORE_UNITS,
-  parts: [
-    ...packed.parts.map(({ name, value, weight }) => ({ name, value, weight: roundScore(weight / total) })),
-    { name: "prefer", value: roundScore(preferred), weight: roundScore(1 / total) },
-    { name: "spread", value: roundScore(even), weight: roundScore(1 / total) },
-  ],
-});
+  { even, preferred, total }: Ruled,
+  ends?: { readonly name: string; readonly aligned: number },
+): ScoreBreakdown => {
+  const weightOf = (weight: number): number => roundScore(weight / total);
+  const units = Math.round((packed.total * SCORE_UNITS + preferred * SCORE_UNITS) / total);
+  const evenly = Math.round((even * SCORE_UNITS) / total);
+  const share = ends === undefined ? 0 : ENDS_SHARE;
+  const parts = packed.parts.map(({ name, value, weight }) => ({
+    name,
+    value,
+    weight: weightOf(weight * (1 - share)),
+  }));
+  if (total > 1) {
+    parts.push({ name: "prefer", value: roundScore(preferred), weight: weightOf(1) });
+    parts.push({ name: "spread", value: roundScore(even), weight: weightOf(1) });
+  }
+  if (ends === undefined) return { total: (units + evenly) / SCORE_UNITS, parts };
+  parts.push({ name: ends.name, value: roundScore(ends.aligned), weight: weightOf(share) });
+  return { total: (withEnds(units, ends.aligned, total, preferred) + evenly) / SCORE_UNITS, parts };
+};
