@@ -3,7 +3,7 @@
  * nothing is left to plan, that every host that should have one has a task for it, of which `why` says what it waits for.
  */
 import type { JobSpec, Placement } from "@berth/schema";
-import { why, type ClusterState } from "../src/core/index.ts";
+import { why, whyNot, type ClusterState } from "../src/core/index.ts";
 import { ENDED, type CheckedAllocation } from "./checked.ts";
 import type { SeenHost, SeenHosts } from "./seen-hosts.ts";
 
@@ -59,6 +59,12 @@ export const createDaemonCheck = ({ hosts }: SeenHosts): DaemonCheck => {
           const answer = why(state, project, name, task.index, nowMs);
           const kind = answer.ok ? answer.value.outcome.kind : "nothing";
           if (kind !== "held" && kind !== "blocked") wrong.push(`why says ${kind} of ${key}[${task.index}]`);
+          const not = whyNot(state, project, name, task.index, id, nowMs);
+          const { hold } = answer.ok && answer.value.outcome.kind === "held" ? answer.value.outcome : {};
+          if (hold?.kind === "previous_stopping" && (!not.ok || not.value.score !== null))
+            wrong.push(
+              `why says that ${key}[${task.index}] waits for its predecessor, and why-not that ${id} could take it`,
+            );
           if (answer.ok && answer.value.lacking?.hosts.some(({ hostId }) => hostId === id) !== true)
             wrong.push(`why ${key} does not say that ${id} lacks it`);
         }

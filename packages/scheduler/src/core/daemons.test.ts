@@ -15,11 +15,13 @@ import {
   imageOf,
   planEvaluations,
   restoreImage,
+  validatePlan,
   whatIf,
   why,
   whyNot,
   type ImageLine,
 } from "./index.ts";
+import type { LogRecord } from "@berth/schema";
 import { problemOf } from "./rebalance/cluster-problem.ts";
 import { jobState } from "./job-state.ts";
 import { inside } from "./state.ts";
@@ -336,6 +338,42 @@ describe("a daemon", () => {
     world.host("h9", undefined, [], { zone: "a" });
     expect(world.plan()).toEqual([]);
     expect(world.state.activeTaskCount).toBe(0);
+  });
+
+  it("waits where something of it stands under another index, from before it was of another kind in between", () => {
+    const world = threeHosts();
+    world.submit(daemon("log", ofZone("a")));
+    world.plan();
+    for (const index of [0, 1]) world.report(world.active("log", index), "running");
+    world.submit(makeSpec("log", { kind: "service", count: 2 }));
+    expect(world.plan()).toHaveLength(2);
+    relabel(world, "h1", "b");
+    world.exit("log", 0, 143, { cause: "stopped" });
+    const foretold = unwrap(dryRun(world.state, daemon("log", ofZone("a")), env(world)));
+    world.submit(daemon("log", ofZone("a")));
+    // The first index is for h2 now, which has the second of the first version.
+    expect(world.job("log").tasks.map(({ hostId }) => hostId)).toEqual(["h2"]);
+    const old = world.state.hosts.get(host("h2"))!.allocations[0]!;
+    const beside: LogRecord = {
+      ...{ kind: "allocation_placed" },
+      placement: {
+        ...{ id: world.makeAllocationId(), project: old.project, job: old.job, jobVersion: 3, index: 0, attempt: 1 },
+        ...{ hostId: host("h2"), score: { total: 0, parts: [] }, replaces: null },
+      },
+    };
+    expect(validatePlan(world.state, [beside])).toMatchObject({
+      ok: false,
+      error: [expect.stringContaining("h2 has")],
+    });
+    expect(world.plan()).toEqual([]);
+    const sentence = "media/log[0] starts when media/log[1] of an earlier version has ended on h2";
+    const waits = { sentence, outcome: { kind: "held", hold: { kind: "previous_stopping" } } };
+    expect(foretold.tasks).toEqual([{ index: 0, ...waits }]);
+    const of = [world.state, "media" as never, "log" as never, 0] as const;
+    expect(unwrap(why(...of, world.nowMs))).toMatchObject({ ...waits, lacking: { hosts: [{}, { sentence }, {}] } });
+    expect(unwrap(whyNot(...of, host("h2"), world.nowMs))).toMatchObject({ sentence, refusal: null, score: null });
+    world.report(old.id, "exited", makeExit(143, { cause: "stopped" }));
+    expect(world.plan()).toEqual([expect.stringMatching(/^media\/log\[0\]#1 → h2 /)]);
   });
 
   it("is foretold by a dry run, host by host", () => {

@@ -11,9 +11,18 @@
  */
 import { holds, taskName, type Expression, type HostId } from "@berth/schema";
 import { Bitset } from "./bitset.ts";
+import { allocationsOn } from "./allocations-on.ts";
 import { failing } from "./rule-check.ts";
 import { rulesOf, type Rules } from "./rules.ts";
-import type { HostRecord, MutableHost, MutableJob, MutableState, MutableTask, TaskRecord } from "./state.ts";
+import type {
+  HostRecord,
+  MutableAllocation,
+  MutableHost,
+  MutableJob,
+  MutableState,
+  MutableTask,
+  TaskRecord,
+} from "./state.ts";
 
 /** What a job knows beside its tasks when it is a daemon. */
 export interface Daemon {
@@ -90,6 +99,18 @@ export const retire = (state: MutableState, job: MutableJob, task: MutableTask):
 /** Where a task of a daemon belongs, and nowhere else; undefined: it has a choice of hosts. */
 export const ownHost = ({ tasks, daemon }: MutableJob, index: number): HostId | undefined =>
   daemon === null ? undefined : (tasks[index]?.hostId ?? undefined);
+
+/**
+ * What an earlier version of a daemon has not ended yet on the host of this task: another index of it, where the job was of
+ * another kind in between and its hosts were counted anew. Nothing of a daemon starts beside that. Undefined: nothing.
+ */
+export const leftBeside = (state: MutableState, job: MutableJob, task: TaskRecord): MutableAllocation | undefined => {
+  // What is left of earlier versions is being stopped, so mostly there is nothing to look for.
+  if (job.daemon === null || job.counts.stopping + job.extra.size === 0) return undefined;
+  const isOlder = ({ id, jobVersion, key }: MutableAllocation): boolean =>
+    key === job.key && jobVersion !== job.version && id !== task.active;
+  return allocationsOn(state, task.hostId ?? ("" as HostId)).find(isOlder);
+};
 
 /** Why none of a daemon is on this host, although all is well with those that are: in words, without a subject. */
 export const whyNoneOn = (state: MutableState, { daemon }: MutableJob, host: MutableHost): string | undefined => {

@@ -18,7 +18,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { explainPlanned, keyOf, plannedOf } from "./planned-task.ts";
-import { whyRetired } from "./daemons.ts";
+import { leftBeside, whyRetired } from "./daemons.ts";
 import { rejection } from "./feasibility.ts";
 import { slotsOf } from "./fold-tasks.ts";
 import { planOn } from "./plan.ts";
@@ -154,6 +154,22 @@ const explainThrottle = (job: MutableJob, subject: string, own: 0 | 1): Explaine
   return heldBy(subject, hold);
 };
 
+/** Something of an earlier version stands where this task of a daemon belongs. */
+export const explainLeft = (
+  state: MutableState,
+  job: MutableJob,
+  subject: string,
+  index: number,
+): Explained | undefined => {
+  const task = job.tasks[index];
+  const left = task === undefined ? undefined : leftBeside(state, job, task);
+  if (left === undefined) return undefined;
+  const hold = { kind: "previous_stopping" } as const;
+  const other = `${left.project}/${taskName(left.job, left.index)}`;
+  const sentence = `${subject} starts when ${other} of an earlier version has ended on ${left.hostId}`;
+  return { sentence, outcome: { kind: "held", hold } };
+};
+
 const waitSentence = (spec: JobSpec): string => {
   const patienceMs = patienceOf(spec);
   if (patienceMs === null || patienceMs === Number.POSITIVE_INFINITY)
@@ -174,6 +190,7 @@ const explainWanting = (
 ): Explained => {
   const subject = `${job.project}/${taskName(job.name, index)}`;
   const held =
+    explainLeft(state, job, subject, index) ??
     explainReserved(state, job, subject, index) ??
     explainThrottle(job, subject, own) ??
     explainQuota(state, serving, job, subject, index, nowMs) ??

@@ -7,6 +7,7 @@ import { priorityOf, type DeviceGrant, type HostId, type LogRecord } from "@bert
 import { backfill, mayBackfill, mayPromiseMore, promise, type Promised } from "./backfill.ts";
 import { endOf, NEVER, type Ending } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
+import { leftBeside } from "./daemons.ts";
 import { sleep } from "./daemon-sleep.ts";
 import { cpusTakenOn, withCpus, type CpusTaken } from "./granted.ts";
 import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
@@ -349,6 +350,11 @@ export class Serving {
       if (this.isFull() || placed >= atMost) {
         at.waiting = task;
         return { placed, end: this.isFull() ? "cut" : "more" };
+      }
+      // It does not fall asleep: what it waits for is no room.
+      if (leftBeside(this.#state, job, task) !== undefined) {
+        skip(job, at, task);
+        continue;
       }
       const claim = claimOf(this.#state, job, task);
       if (this.quotas.shortOf(claim) !== undefined) {

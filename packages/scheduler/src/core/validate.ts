@@ -101,6 +101,11 @@ const checkPlacement = (checking: Checking, placement: Placement): void => {
     complain(`its host ${active.hostId} is not silent for long enough`);
   }
   if (active?.jobVersion !== job.version) added.set(job.key, (added.get(job.key) ?? 0) + 1);
+  if (job.spec.kind !== "daemon") return;
+  const beside = state.hosts
+    .get(placement.hostId)
+    ?.allocations.find(({ id, key }) => key === job.key && id !== task.active);
+  if (beside !== undefined) complain(`${placement.hostId} has ${beside.id} of it already`);
 };
 
 const checkKept = (checking: Checking, record: Kept): void => {

@@ -16,7 +16,7 @@ import {
 } from "@berth/schema";
 import { withoutPromises, type Promised } from "./backfill.ts";
 import { whyNoneOn } from "./daemons.ts";
-import { AHEAD, noIds, refusalAt, taskAt, waits } from "./explain.ts";
+import { AHEAD, explainLeft, noIds, refusalAt, taskAt, waits } from "./explain.ts";
 import { keptFrom } from "./explain-policy.ts";
 import type { ImageSight } from "./image-start.ts";
 import { placeTask, setAside, wantingOf } from "./place-task.ts";
@@ -91,6 +91,8 @@ export const whyNot = (
   if (active?.hostId === hostId) {
     return ok({ ...head, sentence: `${subject} is on ${hostId}`, refusal: null, score: scoreOf(active), chosen: null });
   }
+  const left = task.hostId === hostId ? explainLeft(state, job, subject, index) : undefined;
+  if (left !== undefined) return ok({ ...head, sentence: left.sentence, refusal: null, score: null, chosen: null });
   const chosen = active === undefined ? null : { hostId: active.hostId, score: scoreOf(active) };
   const isFirst = servedBefore(state, job, nowMs);
   // Of a task that waits it matters what goes before it; beside one that is placed everything may.
