@@ -76,6 +76,8 @@ export interface Demand {
   readonly ended: (afterMs: number | null, standing: () => number) => void;
   /** How long what is placed stays. */
   readonly survival: Lifetimes["survival"];
+  /** Nobody asks for these dimensions any more, and others stand in their places: whoever asked for them is forgotten. */
+  readonly forgetAmounts: (columns: readonly number[]) => void;
   readonly facts: () => DemandFacts;
 }
 
@@ -217,6 +219,15 @@ export const createDemand = (learned?: DemandFacts): Demand => {
       if ((noted & (noted - 1)) === 0 || noted % (halfLife / COMPARISONS) === 0) renew();
       if (mix.returns !== returns.level()) mix = { ...mix, version: mix.version + 1, returns: returns.level() };
       return mix.requests !== requests || noted % powerFrom(WEIGHED_AFTER, hosts / HOSTS_PER_WEIGHED) === 0;
+    },
+    forgetAmounts: (columns) => {
+      const asks = ({ request }: Asked): boolean => columns.some((at) => (request[at] as number) > 0);
+      for (const [key, entry] of known) if (asks(entry) && known.delete(key)) shares.delete(key);
+      const rest = mix.requests.filter((one) => !asks(one));
+      if (rest.length === mix.requests.length) return;
+      const sum = rest.reduce((total, { weight }) => total + weight, 0);
+      const requests = rest.map((one) => ({ ...one, weight: one.weight / sum }));
+      mix = { ...mix, version: mix.version + 1, requests };
     },
     weigh: (scarcities) => {
       const isNews = ({ scarcity = 1 }: Mix["requests"][number], at: number): boolean => {

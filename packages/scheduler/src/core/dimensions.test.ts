@@ -13,7 +13,8 @@ import {
   why,
   type ImageLine,
 } from "./index.ts";
-import { host, makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
+import { inside } from "./state.ts";
+import { host, makeExit, makeHello, makeSpec, resources, unwrap, World } from "./testing/world.ts";
 import { BASE } from "./vector.ts";
 
 const having = (more: Readonly<Record<string, number>>) => ({ ...resources(4000, 8192, 1000), more: { ...more } });
@@ -79,6 +80,85 @@ describe("further dimensions", () => {
     world.submit(makeSpec("web", { ...asking({ ...link, ports: 1 }), ports: [{ name: "http", port: null }] }));
     expect(world.plan()).toEqual([expect.stringMatching(/^media\/web\[0\]#1 → h1 /)]);
     expect(world.state.dimensions).toHaveLength(BASE);
+  });
+
+  const full = (kind: "batch" | "service"): World => {
+    const world = new World();
+    world.host("h1", having({ ...named("all"), late: 1 }));
+    world.submit(makeSpec("greedy", { kind, ...asking(named("all")) }));
+    expect(world.plan()).toHaveLength(1);
+    return world;
+  };
+  /** Refolded, and from a snapshot that was taken when the log was as long as `before`. */
+  const sameElsewhere = (world: World, image: string, before: number): void => {
+    const [refolded, restored] = [createState(), createState()];
+    restoreImage(restored, JSON.parse(image) as ImageLine[]);
+    for (const { sequence, transaction } of world.log) fold(refolded, sequence, transaction);
+    for (const { sequence, transaction } of world.log.slice(before)) fold(restored, sequence, transaction);
+    const planOf = (state: typeof refolded) =>
+      planEvaluations(state, { nowMs: world.nowMs, makeAllocationId: () => "id" as never }, { maxPlacements: 10 })
+        .records;
+    for (const state of [refolded, restored]) {
+      expect(state.dimensions).toEqual(world.state.dimensions);
+      expect(planOf(state)).toEqual(planOf(world.state));
+      expect([...imageOf(state)]).toEqual([...imageOf(world.state)]);
+    }
+  };
+
+  it("leave their place to one that is asked for once nobody asks for them, nor has any of them booked", () => {
+    const world = full("batch");
+    const [image, before] = [JSON.stringify([...imageOf(world.state)]), world.log.length];
+    world.exit("greedy", 0, 0);
+    const spec = makeSpec("late", { count: 2, ...asking({ late: 1 }) });
+    const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
+    const foretold = unwrap(dryRun(world.state, spec, env)).tasks.map(({ outcome }) => outcome.kind);
+    expect(foretold).toEqual(["placed", "blocked"]);
+    world.submit(spec);
+    expect(world.state.dimensions).toEqual([...DIMENSIONS, "late", ...Object.keys(named("all")).slice(1)]);
+    expect(world.plan()).toHaveLength(1);
+    const { sentence } = unwrap(why(world.state, "media" as never, "late" as never, 1, world.nowMs));
+    expect(sentence).toContain("h1 lacks late (1 late short)");
+    // What was learned of what stood there is not taken for what stands there now.
+    expect(
+      inside(world.state)
+        .demand.facts()
+        .known.map(([request]) => request.at(DIMENSIONS.length)),
+    ).toEqual([1]);
+    sameElsewhere(world, image, before);
+    // And the other way round: it is the only one that nobody asks for.
+    world.exit("late", 0, 0);
+    world.append([{ kind: "job_stopped", project: "media" as never, job: "late" as never, by: "ann" }]);
+    world.submit(makeSpec("again", asking(named("all"))));
+    expect(world.plan()).toHaveLength(1);
+    sameElsewhere(world, image, before);
+  });
+
+  it("are there for whoever waits as soon as what has them booked has ended", () => {
+    const world = full("service");
+    const [image, before] = [JSON.stringify([...imageOf(world.state)]), world.log.length];
+    world.submit(makeSpec("greedy", { kind: "service" }));
+    world.submit(makeSpec("late", asking({ late: 1 })));
+    expect(world.plan()).toEqual([expect.stringMatching(/^stop media\/greedy/)]);
+    const { sentence } = unwrap(why(world.state, "media" as never, "late" as never, 0, world.nowMs));
+    expect(sentence).toContain("h1 cannot be booked for late (a cluster counts 9 such amounts");
+    world.report([...world.state.allocations.values()][0]!.id, "exited", makeExit(143, { cause: "stopped" }));
+    expect(world.state.dimensions).toContain("late");
+    expect(world.plan()).toHaveLength(2);
+    sameElsewhere(world, image, before);
+  });
+
+  it("that no host has any more are waited for by those who ask for them, and count no longer", () => {
+    const world = full("batch");
+    world.submit(makeSpec("next", asking({ all0: 1 })));
+    world.exit("greedy", 0, 0);
+    const hello = makeHello(having({ late: 1 }), "session-0000000002");
+    world.append(unwrap(decideHello(world.state, host("h1"), hello)));
+    world.submit(makeSpec("late", asking({ late: 1 })));
+    expect(world.plan()).toEqual([expect.stringMatching(/^media\/late/)]);
+    const answer = () => unwrap(why(world.state, "media" as never, "next" as never, 0, world.nowMs));
+    expect(answer().sentence).toContain("h1 is too small (all0: 1 all0 more than it has in all)");
+    world.host("h2", having(named("all")));
+    expect(world.plan()).toEqual([expect.stringMatching(/^media\/next/)]);
   });
 
   it("count as soon as a host has what waits, and disk from the first host on", () => {

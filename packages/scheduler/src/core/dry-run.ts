@@ -17,7 +17,7 @@ import {
   type Result,
 } from "@berth/schema";
 import { exceedsQuota, submitAction } from "./decide-jobs.ts";
-import { crowdedOut, learnAsked, newlyAsked } from "./dimensions.ts";
+import { crowdedOut, learnAsked, newlyAsked, noteAsked } from "./dimensions.ts";
 import { planDaemon } from "./dry-run-daemon.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { copyOf } from "./hypothesis.ts";
@@ -254,6 +254,8 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
   if (newlyAsked(state, spec).length > 0) {
     // It would be the first to ask for that, and make it count.
     state = copyOf(state, env.nowMs);
+    const old = state.jobs.get(jobKey(spec.project, spec.name));
+    if (old?.finishedAtMs === null) noteAsked(state, old.spec, -1);
     learnAsked(state, spec);
   }
   const action = submitAction(state, spec);

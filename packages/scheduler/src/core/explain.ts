@@ -3,6 +3,7 @@
  * plans, so that they cannot tell another story.
  */
 import {
+  amountIn,
   type HostId,
   type AllocationId,
   type HostRejection,
@@ -113,7 +114,7 @@ export const explainRequest = (
     const hosts = seen
       .map((one) => firstFailing(one, asked, state.dimensions) ?? keptBy.get(one.room.hostId))
       .filter((refused) => refused !== undefined)
-      .map((refused) => byState(state, refused));
+      .map((refused) => byState(state, refused, asked));
     return {
       chosen,
       sentence: blockedSentence(subject, hosts),
@@ -123,7 +124,14 @@ export const explainRequest = (
 };
 
 /** The packer knows only that a host takes nothing; the state knows why. */
-const byState = (state: MutableState, refused: HostRejection): HostRejection => {
+const byState = (state: MutableState, refused: HostRejection, { unknown }: RequestClass): HostRejection => {
+  if (refused.reason === "uncounted" && unknown !== null) {
+    const { name: dimension, amount } = unknown;
+    // What it has not, nobody need count there.
+    const has = amountIn(state.hosts.get(refused.hostId)?.allocatable.more, dimension);
+    const none = { reason: "too_small", requested: amount, free: 0, short: amount } as const;
+    return has > 0 ? refused : { hostId: refused.hostId, dimension, ...none };
+  }
   if (refused.reason === "port") {
     const holder = holderOf(state, refused.hostId, Number(refused.rule.replace("port ", "")));
     return holder === undefined ? refused : { ...refused, actual: `is taken by ${holder}` };
@@ -293,7 +301,7 @@ export const refusalAt = (
   const room = state.index.room(slot);
   const seen = { room, rule: elsewhere(sight, room.hostId) ?? state.index.refusal(slot, requestClass) };
   const refused = firstFailing(seen, requestClass, state.dimensions);
-  return refused === undefined ? undefined : byState(state, refused);
+  return refused === undefined ? undefined : byState(state, refused, requestClass);
 };
 
 /** The task with this index, or what there is instead. */

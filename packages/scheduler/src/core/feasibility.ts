@@ -46,18 +46,31 @@ export const unknownIn = (
 export const isCrowdedOut = (names: readonly string[], name: string): boolean =>
   names.length + (KEPT.includes(name) ? 0 : KEPT.filter((kept) => !names.includes(kept)).length) >= BASE;
 
-/** The dimensions that are known after these were added; the same array when there is nothing new. */
-export const learnNames = (names: readonly string[], more: readonly string[]): readonly string[] =>
+/**
+ * The dimensions that are known after these were added; the same array when there is nothing new. Where there is no place left,
+ * one gets the first that is idle, in the place of the name that it had.
+ */
+export const learnNames = (
+  names: readonly string[],
+  more: readonly string[],
+  isIdle: (name: string) => boolean,
+): readonly string[] =>
   more
     .filter((name) => !names.includes(name))
     .sort((a, b) => Number(KEPT.includes(b)) - Number(KEPT.includes(a)) || (a < b ? -1 : 1))
-    .reduce((known, name) => (isCrowdedOut(known, name) ? known : [...known, name]), names);
+    .reduce((known, name) => {
+      if (!isCrowdedOut(known, name)) return [...known, name];
+      const idle = madeOf(known).find((one) => !more.includes(one) && isIdle(one));
+      return idle === undefined ? known : known.with(known.indexOf(idle), name);
+    }, names);
+
+/** Those that hosts and jobs have made up. */
+const madeOf = (names: readonly string[]): string[] =>
+  names.slice(DIMENSIONS.length).filter((name) => !KEPT.includes(name));
 
 /** Who has taken the places. */
-export const crowdedBy = (names: readonly string[]): string => {
-  const made = names.slice(DIMENSIONS.length).filter((name) => !KEPT.includes(name));
-  return `a cluster counts ${MAX_COUNTED} such amounts, taken by ${made.join(", ")}`;
-};
+export const crowdedBy = (names: readonly string[]): string =>
+  `a cluster counts ${MAX_COUNTED} such amounts, taken by ${madeOf(names).join(", ")}`;
 
 const combined = (names: Iterable<string>, amountOf: (name: string) => number): Pick<Resources, "more"> => {
   const more: Record<string, number> = {};

@@ -81,6 +81,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
   const extra = new Map([...active].filter(([index]) => index >= count));
   const stopping = active.size - extra.size;
   noteAsked(state, spec, 1);
+  if (old?.finishedAtMs === null) noteAsked(state, old.spec, -1);
   learnAsked(state, spec);
   const requestClass = state.classes.retain(state.dimensions, spec);
   const job: MutableJob = {
@@ -122,7 +123,6 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
     // What is left of it has no budget any more.
     if (old.spec.disruption !== undefined) state.budgetChanges += 1;
     state.classes.release(old.requestClass);
-    noteAsked(state, old.spec, -1);
     for (const task of old.tasks.slice(count)) forgetAllocations(folding, task.history);
     if (state.finished.delete(key)) state.finishedTaskCount -= old.tasks.length;
     else state.activeTaskCount -= old.tasks.length;
@@ -130,6 +130,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
   }
   state.activeTaskCount += count;
   state.jobs.set(key, job);
+  if (old !== undefined) folding.freed.push(old.spec);
   if (daemon !== null) state.daemons.add(job);
   for (const id of active.values()) stopSoon(state, id);
   for (const task of tasks) {
@@ -192,7 +193,6 @@ export const foldForgotten = (folding: Folding, record: RecordOf<"job_forgotten"
   if (job === undefined || job.finishedAtMs === null || job.activeTasks > 0) return false;
   for (const task of job.tasks) forgetAllocations(folding, task.history);
   leaveQueue(state, job);
-  noteAsked(state, job.spec, -1);
   state.classes.release(job.requestClass);
   state.finished.delete(job.key);
   state.finishedTaskCount -= job.tasks.length;

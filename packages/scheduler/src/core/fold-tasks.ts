@@ -27,6 +27,8 @@ export interface Folding {
   readonly changes: Changes;
   readonly sequence: number;
   readonly atMs: number;
+  /** Of work that is no more: of what it asked for nobody may ask any longer. */
+  readonly freed: JobSpec[];
 }
 
 /** The attempt of a task that has not ended. */
@@ -260,7 +262,8 @@ export const account = (state: MutableState, allocation: MutableAllocation, slot
 };
 
 /** Gives back what an ended allocation had booked on its host. */
-const release = ({ state, atMs }: Folding, allocation: MutableAllocation, host: MutableHost | undefined): void => {
+const release = (folding: Folding, allocation: MutableAllocation, host: MutableHost | undefined): void => {
+  const { state, atMs } = folding;
   const at = host === undefined ? -1 : host.allocations.indexOf(allocation);
   if (host === undefined || at < 0) return;
   removeAt(host.allocations, at);
@@ -269,6 +272,7 @@ const release = ({ state, atMs }: Folding, allocation: MutableAllocation, host: 
   state.demand.ended(allocation.spec.kind === "daemon" ? null : atMs - allocation.placedAtMs, standing);
   state.index.setSurvival(state.demand.survival());
   state.usage.add(allocation.project, askedOf(allocation.requestClass).request, -1, atMs);
+  folding.freed.push(allocation.spec);
 };
 
 /** By hand: splice makes an array of what it takes out, and copyWithin goes the long way for each that it moves. */

@@ -22,6 +22,7 @@ import { foldForgotten, foldLimitsChanged, foldStopped, foldSubmitted } from "./
 import { foldAccess } from "./access.ts";
 import { foldAudit } from "./audit.ts";
 import { foldJoinToken } from "./join-tokens.ts";
+import { learnWaiting, noteAsked } from "./dimensions.ts";
 import { keepWhole } from "./gang.ts";
 import { foldImageName } from "./image-names.ts";
 import { foldSecret } from "./secrets.ts";
@@ -133,6 +134,8 @@ const finishIfOver = (folding: Folding, job: MutableJob): void => {
   const { state } = folding;
   state.daemons.delete(job);
   job.finishedAtMs = folding.atMs;
+  noteAsked(state, job.spec, -1);
+  folding.freed.push(job.spec);
   job.exitCode = exitCodeOf(job);
   state.finished.add(job.key);
   state.activeTaskCount -= job.tasks.length;
@@ -165,7 +168,7 @@ export const fold = (clusterState: ClusterState, sequence: number, transaction: 
   if (elected) state.epoch = sequence;
   if (stale) return ignore(transaction.records.filter((record) => record.kind !== "leader_elected").length);
 
-  const folding: Folding = { state, changes, sequence, atMs: transaction.atMs };
+  const folding: Folding = { state, changes, sequence, atMs: transaction.atMs, freed: [] };
   wake(folding);
   for (const record of transaction.records) if (!foldRecord(folding, record)) ignore(1);
   for (const key of changes.jobs) {
@@ -176,6 +179,7 @@ export const fold = (clusterState: ClusterState, sequence: number, transaction: 
     if (job.spec.disruption !== undefined) state.budgetChanges += 1;
     noteWaiting(job, refreshQueue(state, job), transaction.atMs);
   }
+  learnWaiting(state, folding.freed);
   foldAudit(state, sequence, transaction);
   return changes;
 };

@@ -295,7 +295,7 @@ const readLines = (lines: Iterable<ImageLine>): { readonly state: MutableState; 
       case "job": {
         const spec = found(specs[line.spec], `spec ${line.spec}`);
         const requestClass = state.classes.retain(state.dimensions, spec);
-        noteAsked(state, spec, 1);
+        if (line.facts.finishedAtMs === null) noteAsked(state, spec, 1);
         state.jobs.set(line.facts.key, {
           ...line.facts,
           // Images of older versions do not say it.

@@ -42,6 +42,8 @@ export interface Usage {
   /** Both together, over the weight: by this projects are compared. */
   readonly shareOf: (project: ProjectName, nowMs: number, extra?: Vector) => number;
   readonly facts: () => UsageFacts;
+  /** Whether anybody holds anything of this dimension, or has it kept. */
+  readonly isHeld: (at: number) => boolean;
   /** Of all its tasks that have not ended. */
   readonly heldBy: (project: ProjectName) => Readonly<Holdings> | undefined;
   /** Room that is kept for its tasks. */
@@ -144,6 +146,7 @@ export const createUsage = (facts: UsageFacts = []): Usage => {
       return ((now + recent) * DEFAULT_WEIGHT) / weightOf(name);
     },
     facts: () => [...projects].map(([name, { recent, sinceMs }]) => [name, { recent, sinceMs }] as const),
+    isHeld: (at) => [...projects.values(), ...kept.values()].some(({ held }) => held[at] !== 0),
     heldBy: (name) => projects.get(name),
     keep: (name, request, sign) => {
       const known = kept.get(name) ?? nothing();
