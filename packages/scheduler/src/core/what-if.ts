@@ -1,6 +1,6 @@
 /**
  * What would happen if hosts were lost, emptied or added, or if there were more to run. The change is made in a copy, with
- * the records that would tell of it, and the planner of every day says what follows.
+ * the records that would tell of it, and the planner of every day says what follows, and what follows of that: see aftermath.ts.
  */
 import {
   err,
@@ -10,37 +10,27 @@ import {
   problem,
   taskName,
   type AllocationId,
-  type Exit,
   type HostId,
-  type JobKey,
   type LogRecord,
   type Problem,
   type Result,
   type WhatIfRequest,
   type WhatIfView,
 } from "@berth/schema";
+import { endingIn, EVERYTHING, followUp, leftBy, taskKey, type Aftermath } from "./aftermath.ts";
 import { explainRequest, explainTask } from "./explain.ts";
 import type { Explained } from "./sentences.ts";
 import { close, copyOf, lastingOn, suppose } from "./hypothesis.ts";
-import { refreshQueue, refreshWanting } from "./fold-tasks.ts";
 import { placeTask, setAside, wantingOf, type Wanting } from "./place-task.ts";
-import { planEvaluations, planOn, type PlanEnv } from "./plan.ts";
+import { planOn, type PlanEnv } from "./plan.ts";
+import { keyOf, plannedOf } from "./planned-task.ts";
 import type { RequestClass } from "./request-class.ts";
-import type {
-  AllocationRecord,
-  ClusterState,
-  MutableAllocation,
-  MutableHost,
-  MutableJob,
-  MutableState,
-} from "./state.ts";
+import type { AllocationRecord, ClusterState, MutableAllocation, MutableHost, MutableState } from "./state.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 import { usesOf } from "./volumes.ts";
 
 type Placed = WhatIfView["placed"][number];
 type Blocked = WhatIfView["blocked"][number];
-
-const EVERYTHING = { maxPlacements: 1_000_000 } as const;
 
 const noHost = (id: HostId): Problem => problem("host.not_found", `there is no host ${id}; see berth hosts`);
 
@@ -89,66 +79,10 @@ const listed = <T>() => {
   };
 };
 
-/**
- * Whoever has only to be placed is, before what is left of a gang has ended: that takes longer. Says what became of whom.
- */
-const placeFirst = (copy: MutableState, nowMs: number): LogRecord[] => {
-  const isBroken = (id: AllocationId): boolean => {
-    const job = copy.jobs.get(copy.allocations.get(id)?.key ?? ("" as JobKey));
-    return job?.spec.gangMin !== undefined && job.desired === "run";
-  };
-  if (![...copy.toStop].some(isBroken)) return [];
-  let number = 0;
-  const makeAllocationId = (): AllocationId => `what-if-${(number += 1)}` as AllocationId;
-  const { records } = planEvaluations(copy, { nowMs, makeAllocationId }, EVERYTHING);
-  const made = records.filter(({ kind }) => kind === "allocation_placed" || kind === "room_reserved");
-  suppose(copy, made, nowMs);
-  return made;
-};
-
-/** What ran of a gang that has lost one. */
-interface GivenUp {
-  readonly job: MutableJob;
-  readonly index: number;
-  readonly hostId: HostId;
-}
-
-/** The rest of gangs that have lost one is stopped. When it is, and they have waited, they start as a whole or not at all. */
-const restartGangs = (copy: MutableState, nowMs: number): readonly GivenUp[] => {
-  const records: LogRecord[] = [];
-  const waiting: GivenUp[] = [];
-  for (const id of copy.toStop) {
-    const allocation = copy.allocations.get(id);
-    const job = allocation === undefined ? undefined : copy.jobs.get(allocation.key);
-    if (allocation === undefined || job?.spec.gangMin === undefined || job.desired === "stop") continue;
-    if (job.version !== allocation.jobVersion) continue;
-    const { hostId, index } = allocation;
-    const exit: Exit = {
-      ...{ code: 143, signal: null, oom: false, cause: "stopped", detail: null },
-      ...{ startedAtMs: nowMs, finishedAtMs: nowMs },
-    };
-    const report = { id, state: "exited", reason: "stopped", startedAtMs: null, exit } as const;
-    records.push({ kind: "allocation_stop", id, reason: "gang_incomplete" });
-    records.push({ kind: "allocation_reported", hostId, report });
-    waiting.push({ job, index, hostId });
-  }
-  suppose(copy, records, nowMs);
-  for (const { index, job } of waiting) {
-    const task = job.tasks[index];
-    if (task === undefined) continue;
-    task.notBeforeMs = 0;
-    refreshWanting(copy, job, task);
-    refreshQueue(copy, job);
-  }
-  return waiting;
-};
-
 interface Moved {
   readonly homeless: readonly AllocationRecord[];
   readonly leaving: readonly AllocationRecord[];
-  /** What was planned before the gangs that have lost one begin anew. */
-  readonly first: readonly LogRecord[];
-  readonly givenUp: readonly GivenUp[];
+  readonly after: Aftermath;
   readonly made: readonly LogRecord[];
 }
 
@@ -185,13 +119,11 @@ const answer = (
   tentative: Tentative,
   request: WhatIfRequest,
   env: PlanEnv,
-  { first, givenUp, homeless, leaving, made }: Moved,
+  { after, homeless, leaving, made }: Moved,
 ): Omit<WhatIfView, "revision"> => {
   const [placed, blocked, finish] = [listed<Placed>(), listed<Blocked>(), listed<AllocationId>()];
   const used = new Set<HostId>();
-  const replaced = new Set<AllocationId>();
-  const again = new Set<string>();
-  const homes = new Map(homeless.map(({ hostId, id }) => [id, hostId]));
+  const told = new Set<string>();
   const victims: MutableAllocation[] = [];
   const classes = createBlockedClasses(copy, tentative);
 
@@ -209,39 +141,36 @@ const answer = (
     else place(task, chosen.hostId);
   };
 
+  for (const { to, ...task } of after.placed.values()) place(task, to);
+  /** What is left after so many plans. */
   const tell = (record: LogRecord): void => {
-    const isKept = record.kind === "room_reserved";
-    if (!isKept && record.kind !== "allocation_placed") return;
-    const { project, job, index, hostId } = isKept ? record : record.placement;
-    for (const id of isKept ? record.victims : []) {
+    const planned = plannedOf(record);
+    if (planned === null) return;
+    const { hostId, index, job, project } = planned;
+    for (const id of "victims" in planned ? planned.victims : []) {
       const victim = copy.allocations.get(id);
       if (victim !== undefined) victims.push(victim);
     }
     // With the room of less important work it starts as soon as that has ended.
-    const replaces = isKept
-      ? (copy.jobs.get(jobKey(project, job))?.tasks[index]?.active ?? null)
-      : record.placement.replaces;
-    if (replaces !== null) replaced.add(replaces);
-    const from = replaces === null ? null : (homes.get(replaces) ?? copy.allocations.get(replaces)?.hostId ?? null);
-    again.add(`${jobKey(project, job)} ${index}`);
-    place({ project, job, index, from }, hostId);
+    told.add(taskKey(keyOf(planned), index));
+    place({ project, job, index, from: leftBy(copy, record) }, hostId);
   };
-  first.forEach(tell);
   planOn(copy, tentative, env, EVERYTHING, ({ records }, serving) => {
     records.forEach(tell);
-    for (const { id, key, project, job: name, index, hostId } of homeless) {
-      const job = copy.jobs.get(key);
-      const task = job?.tasks[index];
-      if (job === undefined || replaced.has(id)) continue;
-      const why = task?.active !== id ? undefined : () => explainTask(copy, tentative, job, task, env.nowMs, serving);
-      block(wantingOf(job, index, id), { project, job: name, index, from: hostId }, why);
-    }
-    for (const { hostId, index, job } of givenUp) {
-      const { name, project } = job;
-      const task = job.tasks[index];
-      if (task === undefined || again.has(`${job.key} ${index}`)) continue;
-      const why = () => explainTask(copy, tentative, job, task, env.nowMs, serving);
-      block(wantingOf(job, index, null), { project, job: name, index, from: hostId }, why);
+    const gone = [
+      ...homeless.map(({ hostId: from, id, index, job, project }) => ({ project, job, index, from, id })),
+      ...[...after.stopped.values()].map((task) => ({ ...task, id: null })),
+    ];
+    for (const { id, ...one } of gone) {
+      const job = copy.jobs.get(jobKey(one.project, one.job));
+      const task = job?.tasks[one.index];
+      const name = taskKey(jobKey(one.project, one.job), one.index);
+      // What waited before all this is not asked about.
+      if (job === undefined || one.from === null || told.has(name) || after.placed.has(name)) continue;
+      told.add(name);
+      const isIts = task !== undefined && (task.active === id || task.active === null);
+      const why = isIts ? () => explainTask(copy, tentative, job, task, env.nowMs, serving) : undefined;
+      block(wantingOf(job, one.index, id), one, why);
     }
   });
   // Their room is somebody's by now; where they go themselves is part of what follows.
@@ -253,7 +182,8 @@ const answer = (
   }
   for (const { id, key, project, job: name, index, hostId } of leaving) {
     const job = copy.jobs.get(key);
-    if (job === undefined) continue;
+    // What was stopped with the rest of its gang is told of already.
+    if (job === undefined || after.stopped.has(taskKey(key, index))) continue;
     // A daemon belongs to its host, and ends with it.
     if (job.spec.kind !== "service") finish.add(() => id);
     else settle(wantingOf(job, index, id), { project, job: name, index, from: hostId });
@@ -276,7 +206,7 @@ const answer = (
   };
 };
 
-/** Costs a copy of the state and a plan of everything that waits in it. */
+/** Costs a copy of the state, and some plans of everything that waits in it, the last of which finds nothing more to do. */
 export const whatIf = (state: ClusterState, request: WhatIfRequest, env: PlanEnv): Result<WhatIfView, Problem> => {
   const copy = copyOf(state, env.nowMs);
   const lost = hostsOf(copy, request.lose ?? []);
@@ -300,11 +230,11 @@ export const whatIf = (state: ClusterState, request: WhatIfRequest, env: PlanEnv
   // For good: whoever has patience of its own has lost it by then.
   const silentMs = Number.MAX_SAFE_INTEGER;
   const losses = lost.value.map(({ id }): LogRecord => ({ kind: "host_lost", hostId: id, silentMs }));
+  const ending = endingIn(copy);
   suppose(copy, [...made.value, ...losses], env.nowMs);
-  const first = placeFirst(copy, env.nowMs);
-  const givenUp = restartGangs(copy, env.nowMs);
+  const after = followUp(copy, ending, new Set(drained.value.map(({ id }) => id)), env);
   for (const host of drained.value) close(copy, host);
-  const given = { first, givenUp, homeless, leaving, made: made.value };
+  const given = { after, homeless, leaving, made: made.value };
   const found = tentatively(copy.index, (tentative) => answer(copy, tentative, request, env, given));
   return ok({ revision: state.revision, ...found });
 };
