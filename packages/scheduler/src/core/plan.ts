@@ -99,11 +99,7 @@ const serveAll = (
   const service = new Service(state, due, nowMs, circumstances);
   for (let next = service.next(); next !== undefined; next = service.next()) {
     const { line, job, isShared } = next;
-    if (line.isParked && !serving.leavesRoomFor(line)) {
-      serving.park(job);
-      continue;
-    }
-    const served = serving.serve(job, due.get(job), isShared ? 1 : Number.POSITIVE_INFINITY, line.queue);
+    const served = serving.serve(job, due.get(job), isShared ? 1 : Number.POSITIVE_INFINITY, line);
     service.give(job.project, job.requestClass.request, served.placed);
     if (served.end === "cut") return true;
     if (served.end === "blocked") continue;

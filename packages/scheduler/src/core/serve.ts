@@ -10,7 +10,7 @@ import { mayReplace, slotsOf } from "./fold-tasks.ts";
 import { leftBeside } from "./daemons.ts";
 import { sleep } from "./daemon-sleep.ts";
 import { cpusTakenOn, withCpus, type CpusTaken } from "./granted.ts";
-import { gangHolds, gangLacks, gangNeed } from "./gang.ts";
+import { gangHolds, gangNeed } from "./gang.ts";
 import { hostsForAll } from "./gang-hosts.ts";
 import { placeTask, setAside, wantingOf, type Wanting } from "./place-task.ts";
 import type { Line } from "./lines.ts";
@@ -191,7 +191,7 @@ export class Serving {
   /** So many tasks of a job, each where it fits or with the room of others; nothing taken if there are not so many. */
   #together(job: MutableJob, at: Progress, many: number): Together {
     const found = this.#togetherAt(job, at, many);
-    if (found !== "no") return found;
+    if (found !== "no" || at.isParked) return found;
     for (const slot of hostsForAll(this.#state, job, many)) {
       at.tasks = new WantingTasks(job, at.due, slotsOf(job));
       const there = this.#togetherAt(job, at, many, slot);
@@ -213,7 +213,8 @@ export class Serving {
         const claim = claimOf(this.#state, job, task);
         isHeld = this.quotas.shortOf(claim) !== undefined;
         if (isHeld) return false;
-        const one = this.find(wantingOf(job, task.index), 0, only) ?? this.evict(wantingOf(job, task.index), claim);
+        const wanting = wantingOf(job, task.index);
+        const one = at.isParked ? undefined : (this.find(wanting, 0, only) ?? this.evict(wanting, claim));
         if (one !== undefined && "victims" in one) stopped += one.victims.length;
         if (one !== undefined && stopped <= MAX_GANG_VICTIMS) {
           found.push({ task, claim, one });
@@ -254,9 +255,9 @@ export class Serving {
     if (promised !== undefined) this.promised = [...this.promised, ...promised];
   }
 
-  #begin(job: MutableJob, due: readonly number[] | undefined): Progress {
+  #begin(job: MutableJob, due: readonly number[] | undefined, isParked: boolean): Progress {
     const tasks = new WantingTasks(job, due, slotsOf(job), this.#asksAll);
-    return { due, tasks, waiting: undefined, isGangPlaced: false };
+    return { due, isParked, tasks, waiting: undefined, isGangPlaced: false };
   }
 
   /** Those that a gang lacks come first, all at once. */
@@ -273,7 +274,7 @@ export class Serving {
     }
     // Some of it is being stopped, or waits out a backoff, or has its room kept: it is not its turn.
     if (holds > 0 || job.reserved.size > 0) return { placed: 0, end: "done" };
-    if (this.records.length > 0 && this.isFull(lacks)) return { placed: 0, end: "cut" };
+    if (!at.isParked && this.records.length > 0 && this.isFull(lacks)) return { placed: 0, end: "cut" };
     const all = { project: job.project, request: job.requestClass.request, many: lacks };
     // What is too much for all of it may do for one task of a job behind it.
     const held = (): Served => ({
@@ -317,7 +318,7 @@ export class Serving {
   }
 
   /** Whether others stand in this plan for whom something is stopped beside which a class might find room that was parked. */
-  leavesRoomFor({ queue, requestClass }: Pick<Line, "queue" | "requestClass">): boolean {
+  #leavesRoomFor({ queue, requestClass }: Line): boolean {
     const { index, ledger } = this.#state;
     const { evictions } = this.taken;
     if (queue === undefined || evictions.length === 0 || !hasLesser(this.#state, queue.priority)) return false;
@@ -325,15 +326,11 @@ export class Serving {
     return evictions.some(({ slot }) => index.takes(slot, requestClass, given));
   }
 
-  /** There is nothing for it now. */
-  park(job: MutableJob): void {
-    this.#goWithout(job, Math.max(1, gangLacks(this.#state, job)));
-  }
-
-  /** At most so many tasks of this job. */
-  serve(job: MutableJob, due: readonly number[] | undefined, atMost: number, queue: ClassQueue | undefined): Served {
-    const at = this.#progress.get(job) ?? this.#begin(job, due);
-    const served = this.#serveFrom(at, job, atMost, queue);
+  /** At most so many tasks of this job. One whose class is parked goes without, if it wants anything now. */
+  serve(job: MutableJob, due: readonly number[] | undefined, atMost: number, line: Line): Served {
+    const isParked = line.isParked && !this.#leavesRoomFor(line);
+    const at = this.#progress.get(job) ?? this.#begin(job, due, isParked);
+    const served = this.#serveFrom(at, job, atMost, line.queue);
     // Others have no second turn in a plan.
     if (served.end === "more") this.#progress.set(job, at);
     return served;
@@ -347,7 +344,7 @@ export class Serving {
     let placed = 0;
     let isHeld = false;
     for (let task = nextTask(at); task !== undefined; task = nextTask(at)) {
-      if (this.isFull() || placed >= atMost) {
+      if (!at.isParked && (this.isFull() || placed >= atMost)) {
         at.waiting = task;
         return { placed, end: this.isFull() ? "cut" : "more" };
       }
@@ -364,14 +361,14 @@ export class Serving {
         break;
       }
       const wanting = wantingOf(job, task.index);
-      const chosen = this.find(wanting, 0);
+      const chosen = at.isParked ? undefined : this.find(wanting, 0);
       if (chosen !== undefined) this.place(job, task, chosen);
       // The volumes of its next task may be elsewhere. Nobody else is of this class, and what wakes it may be no room.
       else if (mountsVolumes(job.spec)) {
         skip(job, at, task);
         continue;
       } else {
-        const eviction = this.evict(wanting, claim);
+        const eviction = at.isParked ? undefined : this.evict(wanting, claim);
         if (eviction === undefined && job.daemon !== null) {
           // What takes the place of an attempt on a lost host may wait for a quota: no change of its host would tell.
           const waitsForRoom = claim.givesBack === undefined;
@@ -380,7 +377,7 @@ export class Serving {
           continue;
         }
         if (eviction === undefined) {
-          if (queue !== undefined && claim.givesBack === undefined) this.#parkClass(queue);
+          if (queue !== undefined && !at.isParked && claim.givesBack === undefined) this.#parkClass(queue);
           this.#goWithout(job, 1);
           return { placed, end: "blocked" };
         }

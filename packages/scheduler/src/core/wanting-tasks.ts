@@ -62,6 +62,8 @@ export class WantingTasks {
 /** A job as this plan has served it so far. */
 export interface Progress {
   readonly due: readonly number[] | undefined;
+  /** No host can take its class for certain: it has its turn, and nothing is looked for. */
+  readonly isParked: boolean;
   tasks: WantingTasks;
   /** The next task, taken from `tasks` but not served. */
   waiting: MutableTask | undefined;
