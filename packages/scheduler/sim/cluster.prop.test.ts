@@ -47,6 +47,9 @@ describe("a simulated cluster", () => {
     simulate("policy", 530_081, 3);
     // Whoever was parked was promised nothing when the first end that is known was that of what the plan placed.
     simulate("policy", 6_310_002, 14, 600);
+    // A dry run did not take turns with other projects, nor know the ends of what it places.
+    simulate("policy", 920_108, 3);
+    simulate("policy", 8_100_001, 1);
     randomly("policy", 25);
   }, 180_000);
 

@@ -13,7 +13,6 @@ import {
   type Outcome,
   type PlanView,
   type Problem,
-  type ProjectName,
   type Result,
 } from "@berth/schema";
 import { exceedsQuota, submitAction } from "./decide-jobs.ts";
@@ -27,13 +26,13 @@ import { keptFrom } from "./explain-policy.ts";
 import type { Wanting } from "./place-task.ts";
 import { planOn, type PlanEnv } from "./plan.ts";
 import { missingSecret } from "./secrets.ts";
-import { standing } from "./queue-order.ts";
 import { claimFor, wholeOf, type Claim, type QuotaHold } from "./quota.ts";
 import { explainChosen, preemptsSentence, heldBy, type Explained } from "./sentences.ts";
 import type { Serving } from "./serve.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
-import { tentatively, type Tentative } from "./tentative.ts";
+import { tentatively, type Chosen, type Tentative } from "./tentative.ts";
 import { mountsVolumes } from "./volumes.ts";
+import type { Turns } from "./turns.ts";
 import { victimOf } from "./victims.ts";
 
 /** A plan lists at most this many tasks, and this many refusing hosts over all of them; a warning counts the rest. */
@@ -51,6 +50,7 @@ const simulate = (
   state: MutableState,
   tentative: Tentative,
   serving: Serving,
+  turns: Turns,
   spec: JobSpec,
   job: MutableJob | undefined,
   nowMs: number,
@@ -80,6 +80,8 @@ const simulate = (
       const hold = { kind: "max_running", limit, running: limit - Math.min(slots, 0) } as const;
       return heldBy(subject, hold);
     }
+    // Before what is not of the gang others may have their turn.
+    if (served >= gangMin) turns.serve();
     const claim = claimAt(index);
     const short = serving.quotas.shortOf(claim);
     if (short !== undefined) return heldBy(subject, short);
@@ -94,6 +96,8 @@ const simulate = (
     serving.quotas.draw(gang.waits || found.outcome.kind === "preempts" ? wholeOf(claim) : claim);
     slots -= 1;
     served += 1;
+    if (found.chosen !== undefined && !gang.waits) serving.noteEnd(spec, found.chosen);
+    if (served >= gangMin) turns.giveGuest(requestClass.request, served === gangMin ? gangMin : 1);
     const { outcome } = found;
     if (outcome.kind === "placed" || outcome.kind === "preempts") hostsUsed.add(outcome.hostId);
     if (!gang.waits) return found;
@@ -114,9 +118,9 @@ const simulate = (
     return explainRequest(state, tentative, wantingOf(index), subject, "look", promises);
   };
   /** Where one more of these tasks goes, with whose room; books it. */
-  const oneMore = (index: number, subject: string, only?: number): Explained | undefined => {
+  const oneMore = (index: number, subject: string, only?: number): Found | undefined => {
     const chosen = serving.find(wantingOf(index), RUNNERS_UP, only);
-    if (chosen !== undefined) return explainChosen(subject, chosen);
+    if (chosen !== undefined) return { ...explainChosen(subject, chosen), chosen };
     const eviction = serving.evict(wantingOf(index), claimAt(index));
     if (eviction === undefined) return undefined;
     const { hostId } = eviction;
@@ -164,6 +168,10 @@ const simulate = (
   }
   return { tasks, hostsUsed, totals };
 };
+
+interface Found extends Explained {
+  readonly chosen?: Chosen;
+}
 
 interface Gang {
   readonly able: number;
@@ -278,11 +286,6 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
       const version = job.version + (action.value === "unchanged" ? 0 : 1);
       return ok({ ...head, version, stops: 0, tasks, warnings: [] });
     }
-    const share = (project: ProjectName): number => state.usage.shareOf(project, env.nowMs);
-    const isAhead = (other: MutableJob): boolean => {
-      const higher = standing(other, env.nowMs) - priorityOf(spec);
-      return higher > 0 || (higher === 0 && share(other.project) <= share(spec.project));
-    };
     if (spec.kind === "daemon") {
       const version = (job?.version ?? 0) + 1;
       const { hostsUsed, tasks, total } = planDaemon(state, spec, version, env, ALL_QUEUED, MAX_TASKS_LISTED);
@@ -290,9 +293,10 @@ export const dryRun = (clusterState: ClusterState, spec: JobSpec, env: PlanEnv):
       if (tasks.length < total) warnings.unshift(`only the first ${tasks.length} of ${total} tasks are listed`);
       return ok({ ...head, version, stops: stopsOf(state, job), tasks: [...tasks], warnings });
     }
-    const ahead = { ...ALL_QUEUED, isAhead, replaced: job };
-    const { tasks, hostsUsed, totals } = planOn(state, tentative, env, ahead, (_planned, serving) =>
-      simulate(state, tentative, serving, spec, job, env.nowMs),
+    const guest = { spec, standing: priorityOf(spec) };
+    const ahead = { ...ALL_QUEUED, guest, replaced: job };
+    const { tasks, hostsUsed, totals } = planOn(state, tentative, env, ahead, (_planned, serving, turns) =>
+      simulate(state, tentative, serving, turns, spec, job, env.nowMs),
     );
     const warnings = notEnforced(state, hostsUsed, spec);
     if (tasks.length < spec.count) {

@@ -13,7 +13,7 @@ interface Entry<T> extends Turn<T> {
   readonly version: number;
 }
 
-const goesBefore = (a: Turn<unknown>, b: Turn<unknown>): boolean =>
+export const goesBefore = (a: Omit<Turn<unknown>, "owner">, b: Omit<Turn<unknown>, "owner">): boolean =>
   a.standing === b.standing ? a.share < b.share || (a.share === b.share && a.order < b.order) : a.standing > b.standing;
 
 export class FairQueue<T extends object> {

@@ -3,10 +3,10 @@
  * and project stand together, and the next job is the first of the best group. The order: standing (priority, risen by
  * waiting), the smaller share of the project, the order of submission.
  */
-import { priorityOf, type AllocationId, type JobKey, type ProjectName } from "@berth/schema";
+import { priorityOf, type AllocationId, type JobKey, type JobSpec, type ProjectName } from "@berth/schema";
 import { mayBePromised } from "./backfill.ts";
 import { endOf, SOME_DAY } from "./ends.ts";
-import { FairQueue } from "./fair-queue.ts";
+import { FairQueue, goesBefore, type Turn } from "./fair-queue.ts";
 import { firstShort } from "./feasibility.ts";
 import { mayReplace } from "./fold-tasks.ts";
 import { NOW } from "./ledger.ts";
@@ -73,7 +73,7 @@ const linesOf = (
   state: MutableState,
   due: Due,
   nowMs: number,
-  { stopped, asksAll, knowsEnds }: Pick<Circumstances, "stopped" | "asksAll" | "knowsEnds">,
+  { stopped, asksAll, knowsEnds, guest }: Pick<Circumstances, "stopped" | "asksAll" | "knowsEnds" | "guest">,
 ): Line[] => {
   let isFresh = false;
   const given = (priority: number): Float64Array => {
@@ -107,7 +107,9 @@ const linesOf = (
     NOW,
   );
   // The first end that is known may be that of what this plan places.
-  const mayKnowEnds = knowsEnds || awake.some((line) => endOf((headOf(line) as MutableJob).spec, nowMs) < SOME_DAY);
+  const ends = ({ spec }: Pick<MutableJob, "spec">): boolean => endOf(spec, nowMs) < SOME_DAY;
+  const knowsGuest = guest !== undefined && ends(guest);
+  const mayKnowEnds = knowsEnds || knowsGuest || awake.some((line) => ends(headOf(line) as MutableJob));
   // Though there is nothing for them now, work behind them might have to wait for them; or others, before their turn, stop
   // what is too important for them, and leave room beside themselves.
   const mayMatter = (line: Line): boolean => {
@@ -129,6 +131,12 @@ const nextReplacing = ({ jobs, replacing }: ClassQueue, from: number): number =>
 
 const orderOf = (line: Line): number => headOf(line)?.order ?? -1;
 
+/** A job that nobody has submitted yet: it would be the last of its project at this standing. */
+export interface Guest {
+  readonly spec: JobSpec;
+  readonly standing: number;
+}
+
 export interface Circumstances {
   /** This plan stops these: their room is coming. */
   readonly stopped: ReadonlySet<AllocationId>;
@@ -139,6 +147,8 @@ export interface Circumstances {
   readonly isAhead: (job: MutableJob) => boolean;
   /** These are not served; those behind them are. */
   readonly leftOut: ReadonlySet<JobKey>;
+  /** Whoever comes after it is not served. */
+  readonly guest: Guest | undefined;
 }
 
 /** All lines of one plan. A class for the same reason as `Serving`. */
@@ -147,6 +157,7 @@ export class Service {
   readonly #nowMs: number;
   readonly #isAhead: (job: MutableJob) => boolean;
   readonly #leftOut: ReadonlySet<JobKey>;
+  readonly #guest: Guest | undefined;
   /** By standing and project. */
   readonly #groups = new Map<string, Group>();
   /** While there is but one of them, nobody asks whose turn it is. */
@@ -162,15 +173,16 @@ export class Service {
     this.#nowMs = nowMs;
     this.#isAhead = circumstances.isAhead;
     this.#leftOut = circumstances.leftOut;
+    this.#guest = circumstances.guest;
     for (const line of linesOf(state, due, nowMs, circumstances)) this.putBack(line);
   }
 
   /** Takes out the line whose head is served next; `isShared`: another project waits at the same standing. */
   next(): { readonly line: Line; readonly job: MutableJob; readonly isShared: boolean } | undefined {
     const best = this.#only ?? this.#turns.first();
-    if (best === undefined || best.lines.length === 0) return undefined;
-    const isShared = (this.#rivals.get(best.standing) ?? 0) > 1;
+    if (best === undefined || best.lines.length === 0 || this.#comesAfterGuest(best)) return undefined;
     const line = best.lines.at(0) as Line;
+    const isShared = (this.#rivals.get(best.standing) ?? 0) > 1 || this.#isGuestRival(best);
     const job = headOf(line) as MutableJob;
     best.lines.remove(line);
     if (best.lines.length === 0) this.#count(best, -1);
@@ -182,13 +194,33 @@ export class Service {
     this.#rivals.set(at, (this.#rivals.get(at) ?? 0) + by);
   }
 
+  #isGuestRival({ project, standing: at }: Group): boolean {
+    return this.#guest?.standing === at && this.#guest.spec.project !== project;
+  }
+
+  #comesAfterGuest(best: Group): boolean {
+    const turn = this.#guest === undefined ? undefined : this.#turnOf(best);
+    if (this.#guest === undefined || turn === undefined) return false;
+    const { spec, standing: at } = this.#guest;
+    return !goesBefore(turn, { standing: at, share: this.#shareOf(spec.project), order: Number.POSITIVE_INFINITY });
+  }
+
+  #shareOf(project: ProjectName): number {
+    return this.#state.usage.shareOf(project, this.#nowMs, this.#given.get(project));
+  }
+
+  #turnOf(owner: Group): Turn<Group> | undefined {
+    const head = owner.lines.length === 0 ? undefined : headOf(owner.lines.at(0) as Line);
+    if (head === undefined) return undefined;
+    const { project, standing: at } = owner;
+    return { owner, standing: at, share: this.#shareOf(project), order: head.order };
+  }
+
   #setTurn(owner: Group): void {
     if (owner === this.#only) return;
-    const head = owner.lines.length === 0 ? undefined : headOf(owner.lines.at(0) as Line);
-    if (head === undefined) return this.#turns.remove(owner);
-    const { project, standing: at } = owner;
-    const share = this.#state.usage.shareOf(project, this.#nowMs, this.#given.get(project));
-    this.#turns.set({ owner, standing: at, share, order: head.order });
+    const turn = this.#turnOf(owner);
+    if (turn === undefined) this.#turns.remove(owner);
+    else this.#turns.set(turn);
   }
 
   /** Puts a line back: with the job that was served at its head, or with the one behind it. */
@@ -228,7 +260,7 @@ export class Service {
   /** So many tasks of this project were placed, or have their room kept. */
   give(project: ProjectName, request: Vector, tasks: number): void {
     // Nobody else's turn depends on it.
-    if (tasks === 0 || this.#ofProject.size === 1) return;
+    if (tasks === 0 || (this.#ofProject.size === 1 && this.#guest === undefined)) return;
     let sum = this.#given.get(project);
     if (sum === undefined) this.#given.set(project, (sum = new Float64Array(STRIDE)));
     addRow(sum, 0, request, tasks);

@@ -7,16 +7,16 @@
  * The cost follows the work: jobs that want nothing are not seen, and a request class that fitted nowhere is parked until
  * some host has changed such that it might be taken.
  */
-import type { AllocationId, HostId, JobKey, LogRecord } from "@berth/schema";
+import type { AllocationId, HostId, LogRecord } from "@berth/schema";
 import { whoWaits } from "./fold-tasks.ts";
 import { withoutHosts } from "./granted.ts";
 import type { ImageSight } from "./image-start.ts";
-import { Service, type Due } from "./lines.ts";
+import type { Due } from "./lines.ts";
 import { giveBack, passOver } from "./preempt.ts";
 import { Serving } from "./serve.ts";
-import { placeReserved } from "./serve-reserved.ts";
 import { wakeDaemons } from "./daemon-sleep.ts";
 import { inside, type ClusterState, type MutableJob, type MutableState } from "./state.ts";
+import { Turns, type Who } from "./turns.ts";
 import { ascending } from "./wanting-tasks.ts";
 import { tentatively, type Tentative } from "./tentative.ts";
 import { askedOf } from "./request-class.ts";
@@ -28,17 +28,11 @@ export interface PlanEnv {
   readonly images?: ImageSight | undefined;
 }
 
-export interface PlanBounds {
+export interface PlanBounds extends Who {
   /** At most this many records, stops included: a plan is one transaction. Only a gang that comes first may exceed it. */
   readonly maxPlacements: number;
-  /** Only these are served: those that go before a job that is not in the queue yet. */
-  readonly isAhead?: (job: MutableJob) => boolean;
-  /** This one is about to be replaced: it gets nothing any more, and what is kept for it is free. */
-  readonly replaced?: MutableJob | undefined;
   /** These hosts get nothing, as if they were closed. */
   readonly without?: ReadonlySet<HostId>;
-  /** Nor do these jobs; what they have they keep. */
-  readonly withoutJobs?: ReadonlySet<JobKey>;
 }
 
 export interface Planned {
@@ -81,35 +75,6 @@ const dueAt = (state: MutableState, nowMs: number): { readonly due: Due; readonl
   return { due, wakeAtMs };
 };
 
-const NO_JOBS: ReadonlySet<JobKey> = new Set();
-
-/** Serves whoever wants a place, as long as records remain; returns true when it was cut short. */
-const serveAll = (
-  state: MutableState,
-  due: Due,
-  serving: Serving,
-  nowMs: number,
-  { isAhead = () => true, replaced, withoutJobs = NO_JOBS }: PlanBounds,
-): boolean => {
-  if (placeReserved(state, serving, withoutJobs, replaced)) return true;
-  const isServed = (job: MutableJob): boolean => job !== replaced && isAhead(job);
-  const asksAll = replaced !== undefined;
-  const { knowsEnds, taken } = serving;
-  const circumstances = { stopped: taken.ids, asksAll, knowsEnds, isAhead: isServed, leftOut: withoutJobs };
-  const service = new Service(state, due, nowMs, circumstances);
-  for (let next = service.next(); next !== undefined; next = service.next()) {
-    const { line, job, isShared } = next;
-    const served = serving.serve(job, due.get(job), isShared ? 1 : Number.POSITIVE_INFINITY, line);
-    service.give(job.project, job.requestClass.request, served.placed);
-    if (served.end === "cut") return true;
-    if (served.end === "blocked") continue;
-    if (served.end !== "more") service.advance(line, job);
-    if (served.end === "held") service.passOver(line);
-    service.putBack(line);
-  }
-  return false;
-};
-
 /** What a job leaves behind when another version takes its place: it will be stopped, and nothing is kept for it. */
 const setAside = (state: MutableState, tentative: Tentative, { quotas, taken }: Serving, job: MutableJob): void => {
   const slotOf = (hostId: HostId | undefined): number | undefined =>
@@ -131,7 +96,7 @@ export const planOn = <T>(
   tentative: Tentative,
   env: PlanEnv,
   bounds: PlanBounds,
-  then: (planned: Planned, serving: Serving) => T,
+  then: (planned: Planned, serving: Serving, turns: Turns) => T,
 ): T => {
   state.index.setNow(env.nowMs);
   tentative.images = env.images;
@@ -144,8 +109,9 @@ export const planOn = <T>(
   return withoutHosts(state, bounds.without ?? [], () => {
     if (bounds.replaced !== undefined) setAside(state, tentative, serving, bounds.replaced);
     try {
-      const cut = allStopped && serveAll(state, due, serving, env.nowMs, bounds);
-      return then({ records, wakeAtMs, more: cut || !allStopped }, serving);
+      const turns = new Turns(state, due, serving, env.nowMs, bounds);
+      const cut = allStopped && turns.serve();
+      return then({ records, wakeAtMs, more: cut || !allStopped }, serving, turns);
     } finally {
       giveBack(state, serving.taken);
     }

@@ -123,6 +123,24 @@ describe("whoever comes later", () => {
   });
 });
 
+describe("a plan of what nobody has submitted yet", () => {
+  it("lets the projects take turns with it: after its first task another is promised its room", () => {
+    const world = new World();
+    world.host("h1", resources(8000, 16_384, 1000));
+    world.submit(makeSpec("runs", { requests: resources(3500, 1024, 10), runTimeoutMs: 100_000, project: "other" }));
+    world.submit(makeSpec("tiny", { requests: resources(500, 512, 10), project: "sim" }));
+    world.plan();
+    world.submit(makeSpec("head", { requests: resources(4500, 1024, 10), project: "sim" }));
+    expect(world.plan()).toEqual([]);
+    const spec = makeSpec("new", { requests: resources(2000, 1024, 10), count: 3 });
+    const env = { nowMs: world.nowMs, makeAllocationId: world.makeAllocationId };
+    const foretold = unwrap(dryRun(world.state, spec, env)).tasks.map(({ outcome }) => outcome.kind);
+    expect(foretold).toEqual(["placed", "blocked", "blocked"]);
+    world.submit(spec);
+    expect(world.plan().map((line) => line.split(" ")[0])).toEqual(["media/new[0]#1"]);
+  });
+});
+
 describe("a gang", () => {
   const gang: Partial<Omit<JobSpec, "name" | "project" | "restart">> = { ...small, count: 3, gangMin: 3 };
 

@@ -3,7 +3,7 @@
  * else, when it is the first that goes without, a host is promised to it, and whoever comes later must respect that. A gang
  * is served as a whole or not at all.
  */
-import { priorityOf, type DeviceGrant, type HostId, type LogRecord } from "@berth/schema";
+import { priorityOf, type DeviceGrant, type HostId, type JobSpec, type LogRecord } from "@berth/schema";
 import { backfill, mayBackfill, mayPromiseMore, promise, type Promised } from "./backfill.ts";
 import { endOf, NEVER, type Ending } from "./ends.ts";
 import { mayReplace, slotsOf } from "./fold-tasks.ts";
@@ -106,11 +106,7 @@ export class Serving {
 
   place(job: MutableJob, task: MutableTask, chosen: Chosen): void {
     if (job.spec.gangMin !== undefined) this.taken.gangs.add(job.key);
-    if (this.#state.limited > 0 || job.spec.runTimeoutMs !== null) {
-      const atMs = endOf(job.spec, this.#env.nowMs);
-      const ending = { atMs, request: chosen.granted.requestClass.request };
-      if (atMs < NEVER) this.#ends.set(chosen.slot, [...(this.#ends.get(chosen.slot) ?? []), ending]);
-    }
+    this.noteEnd(job.spec, chosen);
     const devices = chosen.granted.devices.length === 0 ? undefined : { devices: this.#named(chosen) ?? [] };
     const ports =
       job.spec.ports === undefined ? undefined : this.#ports.give(this.#state.hosts.get(chosen.hostId), job.spec.ports);
@@ -129,6 +125,14 @@ export class Serving {
       kind: "allocation_placed",
       placement: devices === undefined && ports === undefined ? placement : { ...placement, ...devices, ...ports },
     });
+  }
+
+  /** What is placed there is over some day. */
+  noteEnd(spec: JobSpec, { slot, granted }: Chosen): void {
+    if (this.#state.limited === 0 && spec.runTimeoutMs === null) return;
+    const atMs = endOf(spec, this.#env.nowMs);
+    const ending = { atMs, request: granted.requestClass.request };
+    if (atMs < NEVER) this.#ends.set(slot, [...(this.#ends.get(slot) ?? []), ending]);
   }
 
   /** Its devices, with the processors named that are its own, of those that no other placement of this plan has. */
