@@ -3,10 +3,12 @@
  * whatever runs, and a change of what hosts keep costs nothing there. The few hosts that pack best are compared with those
  * that have all of it, so that a choice costs as much as there are holders, however many hosts there are.
  */
-import type { ScoreBreakdown } from "@berth/schema";
+import type { HostId, ScoreBreakdown } from "@berth/schema";
 import { bestFew, scoreOn, type Found } from "./choose-host.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import type { Alignments } from "./host-ends.ts";
+import type { HostTable } from "./host-table.ts";
+import { soonness, type ImageNeed } from "./image-start.ts";
 import { blended, explainBlended } from "./score.ts";
 import type { Lane } from "./score-strip.ts";
 
@@ -24,6 +26,22 @@ export interface ImageSlots {
   /** 0 … 1: how soon a task could start there; see soonness. */
   readonly soonOn: (slot: number) => number;
 }
+
+/** Of images as they are needed, each looked up once. */
+export const imageSlots = ({
+  ids,
+  knownSlotOf,
+}: Pick<HostTable, "ids" | "knownSlotOf">): ((image: ImageNeed) => ImageSlots) => {
+  const known = new WeakMap<ImageNeed, ImageSlots>();
+  return (image) => {
+    const made = known.get(image) ?? {
+      holders: Int32Array.from(image.holders.flatMap((id) => knownSlotOf(id) ?? [])),
+      soonOn: (slot: number) => soonness(image.startOn(ids[slot] as HostId)),
+    };
+    known.set(image, made);
+    return made;
+  };
+};
 
 const withImage = (units: number, soon: number): number => blended(units, soon, IMAGE_WEIGHT);
 

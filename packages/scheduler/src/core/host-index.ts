@@ -15,7 +15,7 @@ import {
   type Lookup,
   type ScoreBreakdown,
 } from "@berth/schema";
-import { bestForImage, explainWithImage, type ImageSlots } from "./choose-for-image.ts";
+import { bestForImage, explainWithImage, imageSlots } from "./choose-for-image.ts";
 import { bestFew, bestOf } from "./choose-host.ts";
 import type { Mix } from "./demand.ts";
 import {
@@ -33,11 +33,11 @@ import { type HostRoom } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
 import { createHostEnds, NO_END, type Alignments, type Stay } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
-import { soonness, type ImageNeed } from "./image-start.ts";
+import { type ImageNeed } from "./image-start.ts";
 import type { Survival } from "./lifetimes.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
-import { againstPlace, allAgainstPlace, evenness, sightOf, type PlaceSight } from "./place-check.ts";
-import { againstHost, allAgainstHost, failing, type RuleRejection } from "./rule-check.ts";
+import { againstPlace, allAgainstPlace, companionsOf, evenness, sightOf, type PlaceSight } from "./place-check.ts";
+import { againstHost, allAgainstHost, failing, type RuleCheck, type RuleRejection } from "./rule-check.ts";
 import { createScoreBoard } from "./score-board.ts";
 import type { Lane } from "./score-strip.ts";
 import { BASE, largestOf, padded, STRIDE, type Vector } from "./vector.ts";
@@ -99,6 +99,8 @@ export interface HostIndex {
   readonly refusals: (requestClass: RequestClass) => (slot: number) => RuleRejection | undefined;
   /** How many rules stand against this host now. */
   readonly rulesAgainst: (slot: number, requestClass: RequestClass) => number;
+  /** Of each group that it has to be together with: how many are where this host is. */
+  readonly companions: (slot: number, requestClass: RequestClass) => ReturnType<typeof companionsOf>;
   /** Scores by this mix from here on. The places it is made of are measured by the largest hosts there are now, or were. */
   readonly setMix: (mix: Mix, largest?: ArrayLike<number>) => void;
   readonly valuation: () => Valuation;
@@ -161,7 +163,7 @@ export const createHostIndex = (
   let largest: Float64Array = new Float64Array(STRIDE);
   let largestAt = -1;
   const ends = createHostEnds();
-  const imageSlots = new WeakMap<ImageNeed, ImageSlots>();
+  const slotsOf = imageSlots(table);
   let survival: Survival | undefined;
   let now = 0;
 
@@ -197,17 +199,6 @@ export const createHostIndex = (
     return survival === undefined || daemon || isGuided ? undefined : ends.company(now, survival, ids.length);
   };
 
-  const slotsOf = (image: ImageNeed): ImageSlots => {
-    const known = imageSlots.get(image);
-    if (known !== undefined) return known;
-    const made = {
-      holders: Int32Array.from(image.holders.flatMap((id) => table.knownSlotOf(id) ?? [])),
-      soonOn: (slot: number) => soonness(image.startOn(ids[slot] as HostId)),
-    };
-    imageSlots.set(image, made);
-    return made;
-  };
-
   const largestNow = (): Float64Array => {
     if (largestAt === sizes) return largest;
     largestAt = sizes;
@@ -222,8 +213,11 @@ export const createHostIndex = (
     return true;
   };
 
+  const checkFor = (requestClass: RequestClass): RuleCheck | null =>
+    requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
+
   const refusals = (requestClass: RequestClass): ((slot: number) => RuleRejection | undefined) => {
-    const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
+    const check = checkFor(requestClass);
     if (check === null) return () => undefined;
     let sight: PlaceSight | undefined;
     return (slot) => {
@@ -326,10 +320,14 @@ export const createHostIndex = (
     refusal,
     refusals,
     rulesAgainst: (slot, requestClass) => {
-      const check = requestClass.rules === null ? null : (laneOf(requestClass)?.check ?? null);
+      const check = checkFor(requestClass);
       if (check === null) return 0;
       const byHost = allAgainstHost(check, counts, slot, lookups[slot] as Lookup);
       return new Set([...byHost, ...allAgainstPlace(check, sightOf(check, counts), slot)]).size;
+    },
+    companions: (slot, requestClass) => {
+      const check = checkFor(requestClass);
+      return check === null ? [] : companionsOf(check, counts, slot);
     },
     setMix: (mix, by) => {
       if (mix.version === mixVersion) return;

@@ -176,6 +176,21 @@ export const againstPlace = (
   return { reason: "together", rule, actual: `${nameAt(place)} has none` };
 };
 
+/** Of each group that somebody has to be together with: how many are where this host is. */
+export const companionsOf = (
+  check: RuleCheck,
+  counts: GroupCounts,
+  slot: number,
+): readonly { readonly group: string; readonly there: number }[] => {
+  const { hostTogether, together } = check.rules;
+  const sight = sightOf(check, counts);
+  const values = valuesOf(check, slot);
+  return [
+    ...hostTogether.map(({ group }) => ({ group, there: counts.hostsOf(group).get(slot) })),
+    ...together.map(({ group, place }, at) => ({ group, there: sight.together[at]?.[values[place] as number] ?? 0 })),
+  ];
+};
+
 /** All rules that stand against the place of this host at once. */
 export const allAgainstPlace = (check: RuleCheck, sight: PlaceSight, slot: number): string[] => {
   const { apart, spread, together } = check.rules;

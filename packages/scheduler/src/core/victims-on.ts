@@ -63,6 +63,36 @@ const evictable = (state: MutableState, slot: number, level: number, taken: Take
   return found.sort(byHarm);
 };
 
+/**
+ * Of each group that it has to be together with: how many of those that are where this host is go on. Undefined: none of
+ * some group, so that it might not stand there once there is room.
+ */
+const companionsOn = (
+  state: MutableState,
+  slot: number,
+  requestClass: RequestClass,
+  { ids }: Taken,
+): Map<string, number> | undefined => {
+  const left = new Map<string, number>();
+  const { hostTogether = [], together = [] } = requestClass.rules ?? {};
+  if (hostTogether.length + together.length === 0) return left;
+  for (const { group, there } of state.index.companions(slot, requestClass)) {
+    // Where there is none anywhere, it is the first.
+    if (there > 0) left.set(group, Math.min(there, left.get(group) ?? there));
+  }
+  for (const { desired, id, requestClass: other } of allocationsOn(state, state.index.idOf(slot)))
+    if (desired === "stop" || ids.has(id)) leave(left, other, 1);
+  return [...left.values()].includes(0) ? undefined : left;
+};
+
+/** Somebody goes (1), or stays after all (-1). */
+const leave = (left: Map<string, number>, { groups }: RequestClass, many: 1 | -1): void => {
+  for (const group of groups) {
+    const there = left.get(group);
+    if (there !== undefined) left.set(group, there - many);
+  }
+};
+
 /** How many of a job may be stopped when so many have been. */
 export type Budgets = typeof mayStop;
 export const NO_BUDGETS: Budgets = () => Number.POSITIVE_INFINITY;
@@ -95,7 +125,7 @@ const lacksOf = (asked: Float64Array, room: Float64Array): { readonly at: number
   return lacking;
 };
 
-/** The victims on one host, or undefined when the budgets leave too few of them. */
+/** The victims on one host, or undefined when the budgets, and whom it has to be together with, leave too few of them. */
 export const victimsOn = (
   state: MutableState,
   slot: number,
@@ -105,6 +135,8 @@ export const victimsOn = (
   budgets: Budgets,
 ): { readonly victims: readonly MutableAllocation[]; readonly granted: Granted } | undefined => {
   const { request } = requestClass;
+  const companions = companionsOn(state, slot, requestClass, taken);
+  if (companions === undefined) return undefined;
   const from = slot * STRIDE;
   const width = widthOf(state);
   const asked = request.subarray(0, width);
@@ -112,8 +144,10 @@ export const victimsOn = (
   const going = state.ledger.upTo(NOW);
   for (let at = 0; at < width; at += 1) room[at] = (room[at] as number) + (going[from + at] as number);
   const isShort = (): boolean => firstShort(room, 0, asked) >= 0 || !state.index.hasDevices(slot, room, requestClass);
-  const give = ({ requestClass: other }: MutableAllocation, sign: 1 | -1): void =>
+  const give = ({ requestClass: other }: MutableAllocation, sign: 1 | -1): void => {
     addRow(room, 0, other.request, sign, width);
+    leave(companions, other, sign);
+  };
   const isOf = (at: number, { requestClass: other }: MutableAllocation): boolean =>
     (request[at] as number) > (room[at] as number) && (request[at] as number) > 0 && (other.request[at] as number) > 0;
   const helps = (victim: MutableAllocation): boolean => {
@@ -122,8 +156,9 @@ export const victimsOn = (
     return victim.requestClass.columns && firstShort(room, 0, asked) < 0;
   };
   const perJob = new Map<JobKey, number>();
-  /** Its room is there, unless its job may lose no more. */
+  /** Its room is there, unless its job may lose no more, or it is the last that somebody has to be together with. */
   const stop = (victim: MutableAllocation): boolean => {
+    if (victim.requestClass.groups.some((group) => companions.get(group) === 1)) return false;
     const job = state.jobs.get(victim.key);
     const so = perJob.get(victim.key) ?? 0;
     // Of an old version that is being replaced nobody is left to say no.
