@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   createState,
   decideHello,
+  decideRemove,
   decideSubmit,
   dryRun,
   fold,
@@ -159,6 +160,28 @@ describe("further dimensions", () => {
     expect(answer().sentence).toContain("h1 is too small (all0: 1 all0 more than it has in all)");
     world.host("h2", having(named("all")));
     expect(world.plan()).toEqual([expect.stringMatching(/^media\/next/)]);
+  });
+
+  it("that no host has any more leave their place at once to one that waits for it", () => {
+    const leave: Readonly<Record<string, (world: World) => void>> = {
+      removed: (world) => world.append(unwrap(decideRemove(world.state, host("h1"), "ann", true))),
+      changed: (world) =>
+        world.append(unwrap(decideHello(world.state, host("h1"), makeHello(having({}), "session-0000000002")))),
+    };
+    for (const [how, leaves] of Object.entries(leave)) {
+      const world = new World();
+      world.submit(makeSpec("early", asking({ late: 1 })));
+      world.host("h1", having(named("all")));
+      world.submit(makeSpec("greedy", { kind: "service", ...asking(named("all")) }));
+      if (how === "removed") expect(world.plan()).toHaveLength(1);
+      world.host("h2", having({ late: 1 }));
+      expect(world.state.dimensions).not.toContain("late");
+      const [image, before] = [JSON.stringify([...imageOf(world.state)]), world.log.length];
+      leaves(world);
+      expect(world.state.dimensions, how).toContain("late");
+      expect(world.plan()).toEqual([expect.stringMatching(/^media\/early\[0\]#1 → h2 /)]);
+      sameElsewhere(world, image, before);
+    }
   });
 
   it("count as soon as a host has what waits, and disk from the first host on", () => {

@@ -25,8 +25,12 @@ export const noteAsked = ({ asked }: MutableState, { requests }: JobSpec, sign: 
 
 /** Some host has them. */
 const offered = ({ hosts }: MutableState, names: readonly string[]): string[] => {
-  const all = [...hosts.values()];
-  return names.filter((name) => all.some(({ allocatable }) => amountIn(allocatable.more, name) > 0));
+  const missing = new Set(names);
+  for (const { allocatable } of hosts.values()) {
+    for (const name in allocatable.more) if (amountIn(allocatable.more, name) > 0) missing.delete(name);
+    if (missing.size === 0) break;
+  }
+  return names.filter((name) => !missing.has(name));
 };
 
 const isHeld = ({ dimensions, usage }: MutableState, name: string): boolean => usage.isHeld(dimensions.indexOf(name));
@@ -38,10 +42,13 @@ const isGone = (state: MutableState, name: string): boolean =>
 /** Nothing of it is booked, and no job asks for it. */
 const isIdle = (state: MutableState, name: string): boolean => !state.asked.has(name) && !isHeld(state, name);
 
+/** It may make room for another. */
+const mayGo = (state: MutableState, name: string): boolean => isIdle(state, name) || isGone(state, name);
+
 /** They count from here on: who asks for one of them may be placed now. */
 const learn = (state: MutableState, names: readonly string[]): void => {
   const before = state.dimensions;
-  const known = learnNames(before, names, (name) => isIdle(state, name) || isGone(state, name));
+  const known = learnNames(before, names, (name) => mayGo(state, name));
   if (known === before) return;
   const others = before.flatMap((name, at) => (known[at] === name ? [] : [at]));
   state.dimensions = known;
@@ -82,13 +89,13 @@ export const newlyAsked = (state: MutableState, { requests }: JobSpec): string[]
 /** A job asks for these now. */
 export const learnAsked = (state: MutableState, spec: JobSpec): void => learn(state, newlyAsked(state, spec));
 
-/** What jobs wait for and was crowded out, now that work which asked for this is no more. */
-export const learnWaiting = (state: MutableState, freed: readonly JobSpec[]): void => {
+/** What jobs wait for and was crowded out, now that work which asked for this is no more, or a host that had it. */
+export const learnWaiting = (state: MutableState, freed: readonly Resources[]): void => {
   const { asked, dimensions } = state;
   // Mostly there are places left, or all that it asked for is asked for by others too.
   if (freed.length === 0 || !isCrowdedOut(dimensions, "")) return;
-  const names = new Set(freed.flatMap(({ requests }) => asks(requests)));
-  if (!dimensions.some((name) => names.has(name) && isIdle(state, name))) return;
+  const names = new Set(freed.flatMap(asks));
+  if (!dimensions.some((name) => names.has(name) && mayGo(state, name))) return;
   learn(
     state,
     offered(

@@ -99,6 +99,7 @@ export const foldRegistered = (folding: Folding, record: RecordOf<"host_register
   const allocatable = bookable(record.capacity);
   learnOffered(folding.state, allocatable);
   const before = toVector(folding.state.dimensions, host.allocatable);
+  folding.freed.push(host.allocatable);
   host.allocatable = allocatable;
   const after = toVector(folding.state.dimensions, host.allocatable);
   if (before.some((amount, at) => amount !== after[at])) folding.state.usage.settle(folding.atMs);
@@ -193,6 +194,7 @@ export const foldRemoved = (folding: Folding, record: RecordOf<"host_removed">):
   host.state = "lost";
   state.usage.settle(folding.atMs);
   state.usage.grow(toVector(state.dimensions, host.allocatable), toVector([], noResources()));
+  folding.freed.push(host.allocatable);
   host.allocatable = noResources();
   announce(folding, host);
   state.hosts.delete(host.id);

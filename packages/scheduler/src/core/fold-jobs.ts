@@ -130,7 +130,7 @@ export const foldSubmitted = (folding: Folding, record: RecordOf<"job_submitted"
   }
   state.activeTaskCount += count;
   state.jobs.set(key, job);
-  if (old !== undefined) folding.freed.push(old.spec);
+  if (old !== undefined) folding.freed.push(old.spec.requests);
   if (daemon !== null) state.daemons.add(job);
   for (const id of active.values()) stopSoon(state, id);
   for (const task of tasks) {

@@ -2,7 +2,7 @@
  * The bookkeeping under `fold`: whoever changes a task or its allocation does it here, so that counts, the set of tasks
  * that want work and the queues always say the same as the facts.
  */
-import { priorityOf, type AllocationId, type Exit, type JobSpec, type TaskCounts } from "@berth/schema";
+import { priorityOf, type AllocationId, type Exit, type JobSpec, type Resources, type TaskCounts } from "@berth/schema";
 import { mayStand, retire } from "./daemons.ts";
 import { stayOf } from "./ends.ts";
 import { isGivenUp, isGivenUpOn } from "./patience.ts";
@@ -27,8 +27,8 @@ export interface Folding {
   readonly changes: Changes;
   readonly sequence: number;
   readonly atMs: number;
-  /** Of work that is no more: of what it asked for nobody may ask any longer. */
-  readonly freed: JobSpec[];
+  /** What work asked for that is no more, or hosts had: nobody may ask for that any longer, or have it. */
+  readonly freed: Resources[];
 }
 
 /** The attempt of a task that has not ended. */
@@ -272,7 +272,7 @@ const release = (folding: Folding, allocation: MutableAllocation, host: MutableH
   state.demand.ended(allocation.spec.kind === "daemon" ? null : atMs - allocation.placedAtMs, standing);
   state.index.setSurvival(state.demand.survival());
   state.usage.add(allocation.project, askedOf(allocation.requestClass).request, -1, atMs);
-  folding.freed.push(allocation.spec);
+  folding.freed.push(allocation.spec.requests);
 };
 
 /** By hand: splice makes an array of what it takes out, and copyWithin goes the long way for each that it moves. */

@@ -135,7 +135,7 @@ const finishIfOver = (folding: Folding, job: MutableJob): void => {
   state.daemons.delete(job);
   job.finishedAtMs = folding.atMs;
   noteAsked(state, job.spec, -1);
-  folding.freed.push(job.spec);
+  folding.freed.push(job.spec.requests);
   job.exitCode = exitCodeOf(job);
   state.finished.add(job.key);
   state.activeTaskCount -= job.tasks.length;
