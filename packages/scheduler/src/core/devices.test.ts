@@ -117,6 +117,19 @@ describe("pinning", () => {
     world.plan();
     expect(devicesOf(world, "b")).toEqual(["0-2"]);
   });
+
+  it("goes on to count by the cell's name on a host that says its processors no longer", () => {
+    const world = new World();
+    join(world, "h1", cells("0-3", "4-7"));
+    world.submit(asking("a", [pinned(2)]));
+    world.plan();
+    expect(devicesOf(world, "a")).toEqual(["0-1"]);
+    const silent = cells("0-3", "4-7").map(({ cpus: _, ...cell }) => cell);
+    join(world, "h1", silent, "session-0000000002");
+    world.submit(asking("b", [pinned(3)], { count: 2 }));
+    expect(world.plan()).toHaveLength(1);
+    expect(devicesOf(world, "b")).toEqual(["1"]);
+  });
 });
 
 describe("devices and everything else", () => {

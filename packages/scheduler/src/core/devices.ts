@@ -292,7 +292,7 @@ export const grantsOf = (
 
 /**
  * What grants book: `request` with the columns of these devices. What the host has no more is booked nowhere; processors that
- * are somebody's own are booked where they are now, whatever that cell is called meanwhile.
+ * are somebody's own are booked where they are now, whatever that cell is called meanwhile, or by its name where it says none.
  */
 export const withGrants = (
   layout: DeviceLayout,
@@ -311,7 +311,7 @@ export const withGrants = (
     for (const grant of grants) {
       if (grant.kind !== kind || grant.id !== id) continue;
       for (const [name, amount] of Object.entries(grant.amounts))
-        if (name !== "cpus" || grant.cpus === undefined) book(name, amount);
+        if (name !== "cpus" || grant.cpus === undefined || cpus === undefined) book(name, amount);
     }
   });
   return vector;

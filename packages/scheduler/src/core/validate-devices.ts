@@ -24,7 +24,7 @@ const numbersOf = (list: string | undefined): number[] => (list === undefined ? 
 const take = ({ amounts }: Left, name: string, amount: number): Map<string, number> =>
   amounts.set(name, (amounts.get(name) ?? 0) - amount);
 
-/** Takes (1) or gives back (-1). Whatever the host has no more is nobody's; processors count where they are now. */
+/** Takes (1) or gives back (-1). Whatever the host has no more is nobody's; processors count where they are now, if the host says where. */
 export const countGrants = ({ byKey, taken }: DevicesLeft, grants: readonly DeviceGrant[], sign: 1 | -1): void => {
   for (const grant of grants) {
     const numbers = numbersOf(grant.cpus);
@@ -38,7 +38,7 @@ export const countGrants = ({ byKey, taken }: DevicesLeft, grants: readonly Devi
     const named = byKey.get(keyOf(grant));
     if (named === undefined) continue;
     for (const [name, amount] of Object.entries(grant.amounts))
-      if (name !== "cpus" || numbers.length === 0) take(named, name, sign * amount);
+      if (name !== "cpus" || numbers.length === 0 || named.device.cpus === undefined) take(named, name, sign * amount);
   }
 };
 
