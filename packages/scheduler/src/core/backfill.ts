@@ -42,8 +42,9 @@ interface Found {
 /** The times at which hosts have room for a class, remembered while their allocations do not change. */
 interface Memory {
   readonly atMs: Float64Array;
-  /** On so many hosts there will be room at some time. */
+  /** On so many hosts there will be room at some time, and on so many of them at a time that is known. */
   hopeful: number;
+  sure: number;
 }
 const memories = new WeakMap<RequestClass, Memory>();
 
@@ -59,26 +60,35 @@ const DOUBTFUL = SOME_DAY + 1;
 const orderOf = (atMs: number, oldBeforeMs: number): number =>
   atMs < SOME_DAY || atMs >= NEVER ? atMs : standsSince(atMs) >= oldBeforeMs ? SOME_DAY : DOUBTFUL;
 
+const count = (memory: Memory, atMs: number, by: 1 | -1): void => {
+  if (atMs < NEVER) memory.hopeful += by;
+  if (atMs < SOME_DAY) memory.sure += by;
+};
+
 const earliest = (
   state: MutableState,
   requestClass: RequestClass,
   planned: Planned,
   oldBeforeMs: number,
-  isTaken: (slot: number) => boolean,
+  latest: number,
+  taken: readonly Promised[],
 ): Found | undefined => {
   const slots = state.index.inOrder();
   const news = state.ledger.news(requestClass);
   const known = memories.get(requestClass);
   const isKnown = known?.atMs.length === slots.length && news !== "all";
-  const memory = isKnown ? known : { atMs: new Float64Array(slots.length).fill(NEVER), hopeful: 0 };
+  const memory = isKnown ? known : { atMs: new Float64Array(slots.length).fill(NEVER), hopeful: 0, sure: 0 };
   for (const slot of isKnown ? news : slots) {
-    if ((memory.atMs[slot] as number) < NEVER) memory.hopeful -= 1;
+    count(memory, memory.atMs[slot] as number, -1);
     const atMs = earliestOn(state, slot, requestClass, planned);
     memory.atMs[slot] = atMs;
-    if (atMs < NEVER) memory.hopeful += 1;
+    count(memory, atMs, 1);
   }
   memories.set(requestClass, memory);
-  if (memory.hopeful === 0) return undefined;
+  // Thousands of classes may ask for what none of them is promised: hosts are gone through only where one of them may do.
+  const isTaken = (slot: number): boolean => taken.some((kept) => kept.slot === slot);
+  const others = taken.filter(({ slot }) => (memory.atMs[slot] as number) < NEVER).length;
+  if (memory.hopeful <= others || (latest < SOME_DAY && memory.sure === 0)) return undefined;
   let best: Found | undefined;
   let least = NEVER;
   const refusalOn = state.index.refusals(requestClass);
@@ -120,12 +130,11 @@ export const promise = (
   const waited = waitedMs(job, nowMs);
   const latest = waited >= HOLD_MS ? Number.MAX_VALUE : SOME_DAY - 1;
   const oldBeforeMs = oldBefore(nowMs, waited);
-  const isTaken = (slot: number): boolean => before.some((kept) => kept.slot === slot);
   const mark = tentative.bookings;
   const slots: { readonly slot: number; booked: RequestClass }[] = [];
   let untilMs = 0;
   for (let at = 0; at < tasks; at += 1) {
-    const found = earliest(state, requestClass, planned, oldBeforeMs, isTaken);
+    const found = earliest(state, requestClass, planned, oldBeforeMs, latest, before);
     if (found === undefined || found.atMs > latest) {
       tentative.undoTo(mark);
       return undefined;

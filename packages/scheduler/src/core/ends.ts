@@ -47,12 +47,22 @@ export interface Planned {
   readonly ends: ReadonlyMap<number, readonly Ending[]>;
 }
 
-const endingsOn = (state: MutableState, slot: number, planned: Planned): Ending[] => {
-  const found: Ending[] = [...(planned.ends.get(slot) ?? [])];
+const eachEnding = (
+  state: MutableState,
+  slot: number,
+  planned: Planned,
+  visit: (atMs: number, request: Vector) => void,
+): void => {
+  for (const { atMs, request } of planned.ends.get(slot) ?? []) visit(atMs, request);
   for (const allocation of allocationsOn(state, state.index.idOf(slot))) {
     const atMs = planned.stopped.has(allocation.id) ? 0 : endOfAllocation(allocation);
-    if (atMs < NEVER) found.push({ atMs, request: allocation.requestClass.request });
+    if (atMs < NEVER) visit(atMs, allocation.requestClass.request);
   }
+};
+
+const endingsOn = (state: MutableState, slot: number, planned: Planned): Ending[] => {
+  const found: Ending[] = [];
+  eachEnding(state, slot, planned, (atMs, request) => found.push({ atMs, request }));
   return found.sort((a, b) => a.atMs - b.atMs);
 };
 
@@ -63,35 +73,25 @@ export const earliestOn = (state: MutableState, slot: number, requestClass: Requ
   const from = slot * STRIDE;
   if (ready[slot] === 0 || firstShort(allocatable, from, request) >= 0) return NEVER;
   const room = free.slice(from, from + STRIDE);
-  const fits = (): boolean => firstShort(room, 0, request) < 0 && state.index.hasDevices(slot, room, requestClass);
-  if (fits()) return 0;
-  const end = oneEnd(state, slot, planned, room);
-  if (end !== undefined) return end < NEVER && fits() ? end : NEVER;
+  const fits = (some: Vector): boolean =>
+    firstShort(some, 0, request) < 0 && state.index.hasDevices(slot, some, requestClass);
+  if (fits(room)) return 0;
+  const width = widthOf(state);
+  const inTheEnd = room.slice();
+  let [first, last] = [NEVER, 0];
+  eachEnding(state, slot, planned, (atMs, given) => {
+    addRow(inTheEnd, 0, given, 1, width);
+    first = Math.min(first, atMs);
+    last = Math.max(last, atMs);
+  });
+  // Mostly that is too little, or all of it ends at the same time: nobody need know what ends before what.
+  if (first === NEVER || !fits(inTheEnd)) return NEVER;
+  if (first === last) return first;
   for (const { atMs, request: given } of endingsOn(state, slot, planned)) {
-    addRow(room, 0, given);
-    if (fits()) return atMs;
+    addRow(room, 0, given, 1, width);
+    if (fits(room)) return atMs;
   }
   return NEVER;
-};
-
-/**
- * Where all that ends at some time does so at the same, as where nobody knows when, that time, with `room` as it is then;
- * NEVER: nothing ends. Undefined where there are several times, and `room` is as it was.
- */
-const oneEnd = (state: MutableState, slot: number, planned: Planned, room: Vector): number | undefined => {
-  if (planned.ends.has(slot)) return undefined;
-  const there = allocationsOn(state, state.index.idOf(slot));
-  const timeOf = (one: MutableAllocation): number => (planned.stopped.has(one.id) ? 0 : endOfAllocation(one));
-  let end = NEVER;
-  for (const one of there) {
-    const atMs = timeOf(one);
-    if (atMs >= NEVER || atMs === end) continue;
-    if (end < NEVER) return undefined;
-    end = atMs;
-  }
-  const width = widthOf(state);
-  for (const one of there) if (timeOf(one) < NEVER) addRow(room, 0, one.requestClass.request, 1, width);
-  return end;
 };
 
 /** What is free on a host once everything has ended that does so until `atMs`. */
@@ -100,7 +100,7 @@ export const roomAt = (state: MutableState, slot: number, atMs: number, planned:
   const room = state.index.rows().free.slice(from, from + STRIDE);
   for (const ending of endingsOn(state, slot, planned)) {
     if (ending.atMs > atMs) break;
-    addRow(room, 0, ending.request);
+    addRow(room, 0, ending.request, 1, widthOf(state));
   }
   return room;
 };

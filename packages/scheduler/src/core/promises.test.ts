@@ -1,6 +1,7 @@
 /** What is said of work that waits behind room which is promised to others, and when it is asked about again. */
 import type { HostId, JobName, JobSpec, ProjectName } from "@berth/schema";
 import { describe, expect, it } from "vitest";
+import { HOLD_MS } from "./backfill.ts";
 import { decideStop, dryRun, why, whyNot } from "./index.ts";
 import { inside } from "./state.ts";
 import { makeSpec, resources, unwrap, World } from "./testing/world.ts";
@@ -138,6 +139,32 @@ describe("a plan of what nobody has submitted yet", () => {
     expect(foretold).toEqual(["placed", "blocked", "blocked"]);
     world.submit(spec);
     expect(world.plan().map((line) => line.split(" ")[0])).toEqual(["media/new[0]#1"]);
+  });
+});
+
+describe("whoever stands behind one who perhaps never gets what he is promised", () => {
+  it("costs no look at all hosts where there is no other to be promised", () => {
+    const world = new World();
+    for (const name of ["h1", "h2", "h3"]) world.host(name, resources(4100, 8192, 1000));
+    world.submit(makeSpec("stands", large));
+    world.submit(makeSpec("serves", { ...large, kind: "service", count: 2 }));
+    world.plan();
+    for (let at = 0; at < 20; at += 1) world.submit(makeSpec(`waits${at}`, { requests: resources(3000 + at, 64, 1) }));
+    world.nowMs += 2 * HOLD_MS;
+    expect(world.plan()).toEqual([]);
+    const { index } = inside(world.state);
+    const { refusals } = index;
+    let looks = 0;
+    Object.assign(index, { refusals: (...asked: Parameters<typeof refusals>) => ((looks += 1), refusals(...asked)) });
+    expect(world.plan()).toEqual([]);
+    expect(looks).toBe(1);
+    // Nor where all that ends does so some day, and nobody has waited for long.
+    world.nowMs -= 2 * HOLD_MS;
+    world.submit(makeSpec("short", { requests: resources(50, 64, 1), runTimeoutMs: 1_000 }));
+    expect(world.plan()).toHaveLength(1);
+    looks = 0;
+    expect(world.plan()).toEqual([]);
+    expect(looks).toBe(0);
   });
 });
 
