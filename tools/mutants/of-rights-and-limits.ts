@@ -197,10 +197,10 @@ export const ofRightsAndLimits: readonly Mutant[] = [
   },
   {
     rule: 29,
-    without: "taking away what was the root before, once nobody waits for it",
+    without: "taking the host's /proc off what was the root before, once nobody waits for it",
     edits: [supervisor("old_root.c", "kept.count == 0", "kept.count <= ROOTFS_MAX_FDS")],
     file: "security/probe.test.ts",
-    test: "nor while what was its root before is still mounted below its own",
+    test: "nor while what was its root before is still below its own, with the host's /proc on it",
   },
   {
     rule: 30,

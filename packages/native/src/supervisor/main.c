@@ -272,11 +272,13 @@ static bool read_sync(void)
   switch (message.kind) {
   case SYNC_PAYLOAD:
     self.status.pid = origin.sender;
-    if (old_root_leave(&self.spec, self.mounts, &self.exit.err) < 0)
+    if (old_root_clear(&self.spec, self.mounts, &self.exit.err) < 0)
       kill_all();
     break;
   case SYNC_RUNNING:
-    on_running();
+    /* Not of what is being killed because something of it could not be had. */
+    if (self.exit.err.stage[0] == '\0')
+      on_running();
     break;
   case SYNC_TERMINAL:
     on_terminal(origin.fds);

@@ -8,14 +8,14 @@
 #include "rootfs.h"
 #include "spec.h"
 
-/* Whether it is left while the program is executed: by `old_root_leave`, before anybody is told that it runs. */
+/* Whether it stays below the container's; then `old_root_clear` empties it while the program is executed. */
 bool old_root_stays(const struct spec *spec);
 /* Init: `root` is attached over `old`, which is its root now. */
 int old_root_cover(int root, struct err *err);
 int old_root_detach(const struct spec *spec, const struct rootfs *rootfs, int old, struct err *err);
-/* Supervisor: closes what has been handed over, but for what `old_root_leave` wants. */
+/* Supervisor: closes what has been handed over, but for what `old_root_clear` wants. */
 void old_root_keep(const struct spec *spec, struct rootfs *rootfs);
-/* In `namespace`, of mounts. -1 with `err`; without anything to leave it does nothing. */
-int old_root_leave(const struct spec *spec, int namespace, struct err *err);
+/* In `namespace`, of mounts, before anybody is told that the program runs. -1 with `err`; when nothing stays it does nothing. */
+int old_root_clear(const struct spec *spec, int namespace, struct err *err);
 
 #endif

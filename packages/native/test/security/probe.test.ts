@@ -3,7 +3,7 @@
  * must stand in `accepted`, each with the reason why it is left.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openRuntime } from "../../lib/index.ts";
-import { eventually, testHost } from "../host.ts";
+import { eventually, isAlive, testHost } from "../host.ts";
 import { ready, waiting } from "../standby.ts";
 import { accepted } from "./accepted.ts";
 import { programs } from "./tools.ts";
@@ -38,16 +38,29 @@ int main(int n, char **v) {
   return shmctl(id, IPC_RMID, 0);
 }`;
 /**
- * C: holds the process argv[1] when it is about to call pivot_root(2), says so, and lets it go when it is killed itself
- * (ptrace(2), PTRACE_SEIZE).
+ * C: holds the process argv[1] when it is about to detach something, by umount2(2), and says so. Told anything on standard
+ * input, it makes that call fail; killed itself, it lets the process go (ptrace(2), PTRACE_SEIZE).
  */
-const holding = `#include <signal.h>
+const holding = `#include <elf.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+static long skip(pid_t pid) {
+#ifdef __x86_64__
+  return ptrace(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, orig_rax), -1L);
+#else
+  int none = -1;
+  struct iovec number = { &none, sizeof none };
+  return ptrace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, &number);
+#endif
+}
 int main(int n, char **v) {
   pid_t pid = n < 2 ? 0 : atoi(v[1]);
   int status, number = 0;
@@ -58,9 +71,10 @@ int main(int n, char **v) {
     number = WSTOPSIG(status) == (SIGTRAP | 0x80) || status >> 16 ? 0 : WSTOPSIG(status);
     if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
     if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof call, &call) < 0) return 1;
-    if (call.op != PTRACE_SYSCALL_INFO_ENTRY || call.entry.nr != SYS_pivot_root) continue;
+    if (call.op != PTRACE_SYSCALL_INFO_ENTRY || call.entry.nr != SYS_umount2) continue;
     if (puts("held") < 0 || fflush(stdout)) return 1;
-    for (;;) pause();
+    if (getchar() == EOF) pause();
+    if (skip(pid)) return 1;
   }
   return 0;
 }`;
@@ -142,23 +156,80 @@ test("a container born from a standby finds nothing either", async () => {
   await fromPool(() => findsNothing());
 });
 
-test("nor while what was its root before is still mounted below its own", async () => {
+test("nor while what was its root before is still below its own, with the host's /proc on it", async () => {
   await findsNothing(() =>
     fromPool(async (stateDir) => {
       const hold = await holdSupervisors(stateDir);
       const probing = probe();
       try {
-        const supervisor = await hold.held;
-        const inits = (): number[] =>
-          readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, "utf8").trim().split(" ").map(Number);
-        await eventually(() => inits().some((init) => readFileSync(`/proc/${init}/stat`, "utf8").includes(") Z ")));
-        expect(readlinkSync(`/proc/${supervisor}/ns/mnt`)).not.toBe(readlinkSync("/proc/self/ns/mnt"));
+        await endedBeside(await hold.held);
       } finally {
         await hold.release();
       }
       return await probing;
     }),
   );
+});
+
+test("a program that is fast enough to look is in no other root for a moment", async () => {
+  await fromPool(async (stateDir) => {
+    const hold = await holdSupervisors(stateDir);
+    const told = join(host.directory, "told");
+    mkdirSync(told);
+    const looking = host.sh(
+      "until [ -e /told/now ]; do sleep 0.01; done; [ /.. -ef / ] && [ /../proc -ef /proc ] && cd /.. && ls -d told",
+      { mounts: [{ source: told, target: "/told", readOnly: true }] },
+    );
+    try {
+      const supervisor = await hold.held;
+      writeFileSync(join(told, "now"), "");
+      await endedBeside(supervisor);
+    } finally {
+      await hold.release();
+    }
+    expect(await looking).toMatchObject({ stdout: "told\n", exit: { code: 0 } });
+  });
+});
+
+test("a container from which the host's /proc cannot be taken away never runs, and nothing of it stays", async () => {
+  await fromPool(async (stateDir) => {
+    const hold = await holdSupervisors(stateDir);
+    const spec = host.spec(["true"]);
+    const starting = host.runtime.start(spec);
+    try {
+      await endedBeside(await hold.held);
+      hold.fail();
+      expect(await starting).toMatchObject({
+        ok: false,
+        error: { stage: "mount.root", code: "ENOSYS", detail: expect.stringContaining("/proc") },
+        exit: { code: 125, cause: "start_failed" },
+      });
+    } finally {
+      await hold.release();
+    }
+    expect([host.cgroupsOf(spec.id), existsSync(join(stateDir, spec.id))]).toEqual([[], false]);
+  });
+});
+
+test("nor does it run on when its supervisor is killed before that", async () => {
+  await fromPool(async (stateDir) => {
+    const hold = await holdSupervisors(stateDir);
+    const spec = host.spec(["sleep", "1000"]);
+    const starting = host.runtime.start(spec);
+    try {
+      const supervisor = await hold.held;
+      const [init = 0] = childrenOf(supervisor);
+      process.kill(supervisor, "SIGKILL");
+      await eventually(() => !isAlive(init));
+    } finally {
+      await hold.release();
+    }
+    const result = await starting;
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    expect(await result.value.exited).toMatchObject({ cause: "supervisor_lost" });
+    await result.value.remove();
+    expect(host.cgroupsOf(spec.id)).toEqual([]);
+  });
 });
 
 test("a container that may mount begins when that is gone", async () => {
@@ -173,6 +244,16 @@ test("a container that may mount begins when that is gone", async () => {
       }
     });
 });
+
+const childrenOf = (pid: number): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+
+/** The container that this one, who stands still in its mounts, is the supervisor of has ended, and is not waited for yet. */
+const endedBeside = async (supervisor: number): Promise<void> => {
+  expect(readlinkSync(`/proc/${supervisor}/ns/mnt`)).not.toBe(readlinkSync("/proc/self/ns/mnt"));
+  const hasEnded = (pid: number): boolean => readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
+  await eventually(() => childrenOf(supervisor).some(hasEnded));
+};
 
 const fromPool = async <T>(work: (stateDir: string) => Promise<T>): Promise<T> => {
   const { runtime } = host;
@@ -190,12 +271,16 @@ const fromPool = async <T>(work: (stateDir: string) => Promise<T>): Promise<T> =
   }
 };
 
-/** Whichever of them is given a container, it stands still before it takes away what was the root before. */
-const holdSupervisors = async (
-  stateDir: string,
-): Promise<{ readonly held: Promise<number>; release(): Promise<void> }> => {
+interface Hold {
+  /** Which of them. */
+  readonly held: Promise<number>;
+  fail(): void;
+  release(): Promise<void>;
+}
+/** Whichever of them is given a container, it stands still before it takes away what was there before. */
+const holdSupervisors = async (stateDir: string): Promise<Hold> => {
   const watched = waiting(stateDir).map((pid) => {
-    const child = spawn(join(tools, "bin/holding"), [String(pid)], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(join(tools, "bin/holding"), [String(pid)], { stdio: ["pipe", "pipe", "inherit"] });
     const gone = new Promise((resolve) => child.once("close", resolve));
     return { pid, child, gone, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
   });
@@ -203,6 +288,9 @@ const holdSupervisors = async (
   const held = watched.map(async ({ pid, lines }) => ((await lines.next()).value === "held" ? pid : await never));
   return {
     held: Promise.race(held),
+    fail: () => {
+      for (const { child } of watched) child.stdin.write("\n");
+    },
     release: async () => {
       for (const { child } of watched) child.kill("SIGKILL");
       await Promise.all(watched.map(({ gone }) => gone));
