@@ -8,7 +8,7 @@
  *
  * A promise is made anew with every plan from the same facts, so it needs no record: what runs there cannot grow later.
  */
-import { earliestOn, endOf, NEVER, roomAt, SOME_DAY, standsSince, type Planned } from "./ends.ts";
+import { earliestFor, endOf, NEVER, roomAt, SOME_DAY, standsSince, type Planned } from "./ends.ts";
 import { firstShort } from "./feasibility.ts";
 import { addRow, STRIDE } from "./vector.ts";
 import { waitedMs } from "./queue-order.ts";
@@ -78,9 +78,10 @@ const earliest = (
   const known = memories.get(requestClass);
   const isKnown = known?.atMs.length === slots.length && news !== "all";
   const memory = isKnown ? known : { atMs: new Float64Array(slots.length).fill(NEVER), hopeful: 0, sure: 0 };
+  const earliestOn = earliestFor(state, requestClass, planned);
   for (const slot of isKnown ? news : slots) {
     count(memory, memory.atMs[slot] as number, -1);
-    const atMs = earliestOn(state, slot, requestClass, planned);
+    const atMs = earliestOn(slot);
     memory.atMs[slot] = atMs;
     count(memory, atMs, 1);
   }

@@ -47,51 +47,85 @@ export interface Planned {
   readonly ends: ReadonlyMap<number, readonly Ending[]>;
 }
 
-const eachEnding = (
-  state: MutableState,
-  slot: number,
-  planned: Planned,
-  visit: (atMs: number, request: Vector) => void,
-): void => {
-  for (const { atMs, request } of planned.ends.get(slot) ?? []) visit(atMs, request);
+const byTime = (a: Ending, b: Ending): number => a.atMs - b.atMs;
+
+/** What is over on a host at some time, beside what a plan has placed there, in that order. */
+const standingOn = (state: MutableState, slot: number, { stopped }: Planned): Ending[] => {
+  const found: Ending[] = [];
   for (const allocation of allocationsOn(state, state.index.idOf(slot))) {
-    const atMs = planned.stopped.has(allocation.id) ? 0 : endOfAllocation(allocation);
-    if (atMs < NEVER) visit(atMs, allocation.requestClass.request);
+    const atMs = stopped.has(allocation.id) ? 0 : endOfAllocation(allocation);
+    if (atMs < NEVER) found.push({ atMs, request: allocation.requestClass.request });
   }
+  return found.sort(byTime);
 };
 
 const endingsOn = (state: MutableState, slot: number, planned: Planned): Ending[] => {
-  const found: Ending[] = [];
-  eachEnding(state, slot, planned, (atMs, request) => found.push({ atMs, request }));
-  return found.sort((a, b) => a.atMs - b.atMs);
+  const news = planned.ends.get(slot);
+  const found = standingOn(state, slot, planned);
+  return news === undefined ? found : [...found, ...news].sort(byTime);
 };
 
-/** The earliest time at which the request fits on this host as it is booked now: 0 when it does so already. */
-export const earliestOn = (state: MutableState, slot: number, requestClass: RequestClass, planned: Planned): number => {
+/** What ends on one host, one after the other, and all of it together. */
+interface Ends {
+  readonly times: Float64Array;
+  readonly given: readonly Vector[];
+  readonly all: Vector;
+}
+
+const inOrder = (endings: readonly Ending[], width: number): Ends => {
+  const all = new Float64Array(width);
+  for (const { request } of endings) addRow(all, 0, request, 1, width);
+  return { times: Float64Array.from(endings, ({ atMs }) => atMs), given: endings.map(({ request }) => request), all };
+};
+
+/** By slot, for all classes alike, remembered while what stands there is the same. */
+type EndsBySlot = (Ends | undefined)[];
+const remembered = new WeakMap<MutableState["ledger"], EndsBySlot>();
+
+/** True as of now: before the first of many hosts is asked about. */
+const endsNow = ({ ledger }: MutableState): EndsBySlot => {
+  const known = remembered.get(ledger) ?? [];
+  remembered.set(ledger, known);
+  const news = ledger.news(known);
+  if (news === "all") known.length = 0;
+  else for (const slot of news) known[slot] = undefined;
+  return known;
+};
+
+/** Says of hosts the earliest time at which the request fits there as they are booked now: 0 when it does so already. */
+export const earliestFor = (
+  state: MutableState,
+  requestClass: RequestClass,
+  planned: Planned,
+): ((slot: number) => number) => {
   const { request } = requestClass;
   const { free, allocatable, ready } = state.index.rows();
-  const from = slot * STRIDE;
-  if (ready[slot] === 0 || firstShort(allocatable, from, request) >= 0) return NEVER;
-  const room = free.slice(from, from + STRIDE);
-  const fits = (some: Vector): boolean =>
-    firstShort(some, 0, request) < 0 && state.index.hasDevices(slot, some, requestClass);
-  if (fits(room)) return 0;
   const width = widthOf(state);
-  const inTheEnd = room.slice();
-  let [first, last] = [NEVER, 0];
-  eachEnding(state, slot, planned, (atMs, given) => {
-    addRow(inTheEnd, 0, given, 1, width);
-    first = Math.min(first, atMs);
-    last = Math.max(last, atMs);
-  });
-  // Mostly that is too little, or all of it ends at the same time: nobody need know what ends before what.
-  if (first === NEVER || !fits(inTheEnd)) return NEVER;
-  if (first === last) return first;
-  for (const { atMs, request: given } of endingsOn(state, slot, planned)) {
-    addRow(room, 0, given, 1, width);
-    if (fits(room)) return atMs;
-  }
-  return NEVER;
+  const asked = request.subarray(0, width);
+  const known = endsNow(state);
+  const fits = (slot: number, room: Vector): boolean =>
+    firstShort(room, 0, asked) < 0 && state.index.hasDevices(slot, room, requestClass);
+  return (slot) => {
+    const from = slot * STRIDE;
+    if (ready[slot] === 0 || firstShort(allocatable, from, asked) >= 0) return NEVER;
+    const isShort = firstShort(free, from, asked) >= 0;
+    if (!isShort && fits(slot, free.slice(from, from + STRIDE))) return 0;
+    const { all, given, times } = planned.ends.has(slot)
+      ? inOrder(endingsOn(state, slot, planned), width)
+      : (known[slot] ??= inOrder(standingOn(state, slot, planned), width));
+    if (times.length === 0) return NEVER;
+    const room = free.slice(from, from + STRIDE);
+    const inTheEnd = room.slice();
+    addRow(inTheEnd, 0, all, 1, width);
+    // Mostly that is too little, or all of it ends at the same time: nobody need know what ends before what.
+    if (!fits(slot, inTheEnd)) return NEVER;
+    if (times[0] === times.at(-1)) return times[0] as number;
+    for (let at = 0; at < times.length; at += 1) {
+      addRow(room, 0, given[at] as Vector, 1, width);
+      if (fits(slot, room)) return times[at] as number;
+    }
+    return NEVER;
+  };
 };
 
 /** What is free on a host once everything has ended that does so until `atMs`. */

@@ -124,6 +124,24 @@ describe("whoever comes later", () => {
   });
 });
 
+it("what ends on a host is looked at once for all who wait, and again when something else stands there", () => {
+  const world = new World();
+  for (const name of ["h1", "h2", "h3"]) world.host(name, resources(4100, 8192, 1000));
+  world.submit(makeSpec("stands", { ...large, count: 2 }));
+  world.submit(makeSpec("short", { requests: resources(50, 64, 1), runTimeoutMs: 1_000 }));
+  world.submit(makeSpec("serves", { ...large, kind: "service" }));
+  world.plan();
+  for (let at = 0; at < 20; at += 1) world.submit(makeSpec(`waits${at}`, { requests: resources(3000 + at, 64, 1) }));
+  const { index } = inside(world.state);
+  const { idOf } = index;
+  let looks = 0;
+  Object.assign(index, { idOf: (slot: number) => ((looks += 1), idOf(slot)) });
+  expect(world.plan()).toEqual([]);
+  expect(looks).toBe(3);
+  world.exit("stands", 0, 0);
+  expect(world.plan()).toHaveLength(1);
+});
+
 describe("a plan of what nobody has submitted yet", () => {
   it("lets the projects take turns with it: after its first task another is promised its room", () => {
     const world = new World();
