@@ -15,8 +15,8 @@ export interface GroupCounts {
   readonly shunnedBy: (group: string) => Iterable<string>;
   /** Another number after every change. */
   readonly version: () => number;
-  /** Hosts have other labels: what is known by place holds no more. */
-  readonly forgetPlaces: () => void;
+  /** Hosts have other values of these labels: what is known by place holds no more. */
+  readonly forgetPlaces: (differs: (path: string) => boolean) => void;
 }
 
 export type HostCounts = Pick<SlotCounts, "get">;
@@ -99,9 +99,10 @@ export const createGroupCounts = (onShunned: (group: string) => void = () => und
     },
     shunnedBy: (group) => shunned.get(group) ?? NO_LABELS,
     version: () => version,
-    forgetPlaces: () => {
+    forgetPlaces: (differs) => {
       version += 1;
-      for (const group of groups.values()) group.places.clear();
+      for (const { places } of groups.values())
+        for (const path of places.keys()) if (differs(path)) places.delete(path);
     },
   };
 };

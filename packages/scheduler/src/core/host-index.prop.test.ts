@@ -13,7 +13,7 @@ import { firstShort } from "./feasibility.ts";
 import { STRIDE } from "./vector.ts";
 import { createDeviceLayout } from "./devices.ts";
 import { momentOf } from "./host-ends.ts";
-import { createHostIndex } from "./host-index.ts";
+import { createHostIndex, type HostIndex } from "./host-index.ts";
 import { createClassTable, type RequestClass } from "./request-class.ts";
 import { explainRuled, NO_VALUATION, UNRULED, valuate } from "./score.ts";
 import { createScorer } from "./scorer.ts";
@@ -205,22 +205,30 @@ it("keeps every rule, places whenever a host is left, and says which rule stands
     fc.property(
       fc.array(fc.tuple(fc.nat(3), fc.nat(3), fc.integer({ min: 2, max: 12 })), { minLength: 1, maxLength: 9 }),
       fc.array(rules, { minLength: 1, maxLength: 5 }),
-      fc.array(fc.tuple(fc.nat(4), fc.nat(9)), { maxLength: 40 }),
+      // A host gets other labels now and then.
+      fc.array(fc.tuple(fc.nat(4), fc.nat(9), fc.option(fc.tuple(fc.nat(8), fc.nat(3), fc.nat(3)))), { maxLength: 40 }),
       // Of all jobs, if they have one; and ends of what stands on the hosts beside them.
       fc.option(fc.integer({ min: 1, max: 3_000 })),
       fc.array(fc.tuple(fc.nat(8), fc.integer({ min: NOW, max: 4_000 })), { maxLength: 9 }),
-      (hosts, ruleSets, steps, lastsMs, ends) => {
-        const index = createHostIndex();
-        index.setNow(NOW);
-        hosts.forEach(([rack, gen, cpus], at) => {
+      (given, ruleSets, steps, lastsMs, ends) => {
+        const hosts = given.map((one) => [...one] as [number, number, number]);
+        const setHost = (to: HostIndex, at: number): void => {
+          const [rack, gen, cpus] = hosts[at] as [number, number, number];
           const values = new Map<string, string>([["host.labels.gen", String(gen)]]);
           if (rack > 0) values.set("host.labels.rack", `r${rack}`);
-          const slot = index.slotOf(`h${at}` as HostId);
-          index.setHost(slot, padded([cpus, 9, 9]), true, { key: `${rack}${gen}`, lookup: (path) => values.get(path) });
-        });
-        for (const [at, atMs] of ends) {
-          if (at < hosts.length) index.expect(index.slotOf(`h${at}` as HostId), { atMs, sinceMs: null }, 1);
-        }
+          const slot = to.slotOf(`h${at}` as HostId);
+          to.setHost(slot, padded([cpus, 9, 9]), true, { key: `${rack}${gen}`, lookup: (path) => values.get(path) });
+        };
+        const fresh = (): HostIndex => {
+          const made = createHostIndex();
+          made.setNow(NOW);
+          hosts.forEach((_, at) => setHost(made, at));
+          for (const [at, atMs] of ends) {
+            if (at < hosts.length) made.expect(made.slotOf(`h${at}` as HostId), { atMs, sinceMs: null }, 1);
+          }
+          return made;
+        };
+        const index = fresh();
         const rackOf = (host: number): string | undefined =>
           hosts[host]?.[0] === 0 ? undefined : `r${hosts[host]?.[0]}`;
         const labelOf = (host: number, path: string): string | undefined =>
@@ -272,7 +280,12 @@ it("keeps every rule, places whenever a host is left, and says which rule stands
             return (counts.get(value) ?? 0) + 1 - Math.min(...counts.values()) <= maxSkew;
           });
         };
-        for (const [which, remove] of steps) {
+        for (const [which, remove, relabel] of steps) {
+          if (relabel !== null && relabel[0] < hosts.length) {
+            const [at, rack, gen] = relabel;
+            hosts[at] = [rack, gen, (hosts[at] as (typeof hosts)[number])[2]];
+            setHost(index, at);
+          }
           const gone = remove < 3 ? placed.splice(remove, 1)[0] : undefined;
           if (gone !== undefined) index.book(gone.host, asked[gone.job] as RequestClass, -1);
           const job = which % asked.length;
@@ -292,6 +305,10 @@ it("keeps every rule, places whenever a host is left, and says which rule stands
           index.book(slot, requestClass, 1);
           placed.push({ job, host: slot });
         }
+        // As if it had never been otherwise.
+        const again = fresh();
+        for (const { host, job } of placed) again.book(host, asked[job] as RequestClass, 1);
+        for (const one of asked) expect(index.choose(one, hosts.length)).toEqual(again.choose(one, hosts.length));
       },
     ),
     { numRuns: 60 },

@@ -263,9 +263,9 @@ export const createHostIndex = (
       board.touch(slot);
       if (comesOrGoes) board.forgetReady();
       if (attributeKeys[slot] !== attributes.key) {
-        lookups[slot] = attributes.lookup;
-        attributeKeys[slot] = attributes.key;
-        board.forgetRules();
+        const before = lookups[slot] ?? NO_ATTRIBUTES.lookup;
+        [lookups[slot], attributeKeys[slot]] = [attributes.lookup, attributes.key];
+        board.relabel(slot, before);
       }
       noteGrowth(slot);
     },

@@ -16,8 +16,12 @@ export interface RuleCheck {
   readonly allowed: Uint8Array;
   /** By slot: what `prefer` adds, 0 … `preferTotal`. */
   readonly preferred: Float64Array;
-  /** The most that it adds on any of them. */
-  readonly mostPreferred: number;
+  /** No more than that on any of them. */
+  mostPreferred: number;
+  /** What expressions speak of. */
+  readonly paths: ReadonlySet<string>;
+  /** Labels by which some keep apart, and which no host has: nobody is asked about them. */
+  readonly nowhere: readonly string[];
   /** The weights of all that may be added to a score of 0 … 1, as shares of it. */
   readonly total: number;
   readonly places: readonly Place[];
@@ -68,7 +72,13 @@ export const eligibleIn = (places: readonly Place[], allowed: Uint8Array, ready:
 export const checkOf = (stated: Rules, facts: HostFacts): RuleCheck => {
   // By a label that no host has, nobody is kept apart.
   const isSomewhere = (by: string): boolean => facts.placeOf(by).names.length > 0;
-  const rules = withShunned(stated, (group) => [...facts.labelsOf(group)].filter(isSomewhere));
+  const nowhere: string[] = [];
+  const rules = withShunned(stated, (group) => {
+    const labels = [...facts.labelsOf(group)];
+    nowhere.push(...labels.filter((by) => !isSomewhere(by)));
+    return labels.filter(isSomewhere);
+  });
+  const paths = new Set([...rules.require, ...rules.prefer].flatMap(({ expression }) => [...pathsOf(expression)]));
   const hosts = facts.lookups.length;
   const allowed = new Uint8Array(hosts).fill(1);
   for (const { expression } of rules.require) {
@@ -88,7 +98,23 @@ export const checkOf = (stated: Rules, facts: HostFacts): RuleCheck => {
   const eligible = eligibleIn(places, allowed, facts.ready);
   const mostPreferred = preferred.reduce((most, one) => Math.max(most, one), 0);
   const sight = blindSight(rules);
-  return { rules, allowed, preferred, mostPreferred, total: 1 + weights, places, eligible, sight };
+  const total = 1 + weights;
+  return { rules, allowed, preferred, mostPreferred, paths, nowhere, total, places, eligible, sight };
+};
+
+/** What one host with other labels is to a check: another place, so that all is to be read anew; or only another verdict. */
+export const changedBy = ({ nowhere, paths, rules }: RuleCheck, differs: (path: string) => boolean) =>
+  rules.places.some(differs) || nowhere.some(differs) ? "places" : [...paths].some(differs) ? "verdict" : "nothing";
+
+/** Asks this host again. */
+export const judge = (check: RuleCheck, slot: number, lookup: Lookup): void => {
+  const { allowed, preferred, rules } = check;
+  allowed[slot] = rules.require.every(({ expression }) => holds(expression, lookup)) ? 1 : 0;
+  preferred[slot] = rules.prefer.reduce(
+    (sum, { expression, weight }) => (holds(expression, lookup) === weight > 0 ? sum + Math.abs(weight) / 100 : sum),
+    0,
+  );
+  check.mostPreferred = Math.max(check.mostPreferred, preferred[slot] as number);
 };
 
 /** The counters that decide about hosts, read once for many of them. */

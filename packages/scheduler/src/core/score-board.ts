@@ -10,6 +10,7 @@ import { createChangeJournal } from "./change-journal.ts";
 import { createIdleKinds, isIdleWithDevices } from "./idle-kinds.ts";
 import type { GroupCounts } from "./group-counts.ts";
 import type { HostTable } from "./host-table.ts";
+import { relabelled } from "./relabel.ts";
 import type { RequestClass } from "./request-class.ts";
 import {
   asksOfOthers,
@@ -57,8 +58,8 @@ export interface ScoreBoard {
   readonly recount: (group: string, slot: number, there: number, by: 1 | -1) => void;
   /** Other hosts are ready: which places count may be another thing. */
   readonly forgetReady: () => void;
-  /** Other labels: what rules say of hosts and places is another thing. */
-  readonly forgetRules: () => void;
+  /** It has other labels than before: what rules say of it, and of its places, is another thing. */
+  readonly relabel: (slot: number, before: Lookup) => void;
   /** By another label some keep apart from this group: what is asked for whoever is in it is another thing. */
   readonly forgetShunned: (group: string) => void;
   /** All that is known of classes is void. */
@@ -142,7 +143,7 @@ export const createScoreBoard = (
   const reset = (): void => {
     lanes.clear();
     sheets.clear();
-    counts.forgetPlaces();
+    counts.forgetPlaces(() => true);
     const count = table.ids.length;
     seenReady = new Uint8Array(count).fill(UNSEEN);
     journal = createChangeJournal(count);
@@ -383,10 +384,12 @@ export const createScoreBoard = (
     forgetReady: () => {
       readiness += 1;
     },
-    forgetRules: () => {
-      for (const [id, { check }] of lanes) if (check !== null) lanes.delete(id);
-      sheets.forgetPlaces();
-      counts.forgetPlaces();
+    relabel: (slot, before) => {
+      const now = lookups[slot] as Lookup;
+      const differs = (path: string): boolean => before(path) !== now(path);
+      for (const id of relabelled(lanes, slot, now, differs)) lanes.delete(id);
+      sheets.forgetPlaces(differs);
+      counts.forgetPlaces(differs);
     },
     forgetShunned: (group) => {
       // Whoever is in it asks of each host whether one is there that keeps apart by host.

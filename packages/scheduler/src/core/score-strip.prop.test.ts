@@ -161,6 +161,8 @@ const checkWith = (total: number, preferred = new Float64Array()): RuleCheck => 
     allowed: new Uint8Array(),
     preferred,
     mostPreferred: Math.max(0, ...preferred),
+    paths: new Set(),
+    nowhere: [],
     total,
     places: [],
     eligible: [],

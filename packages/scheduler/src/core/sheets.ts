@@ -49,11 +49,10 @@ export class Sheets {
     return this.#sheets.values();
   }
 
-  /** Other labels: places are others. Of their sheets no lane is open any more. */
-  forgetPlaces(): void {
-    this.#places.clear();
-    this.#nowhere = undefined;
-    for (const [key, sheet] of this.#sheets) if (key !== "") this.#release(key, sheet);
+  /** By these labels places are others. Of their sheets no lane is open any more. */
+  forgetPlaces(differs: (path: string) => boolean): void {
+    for (const path of this.#places.keys()) if (differs(path)) this.#places.delete(path);
+    for (const [key, sheet] of this.#sheets) if (key !== "" && key.split("\n").some(differs)) this.#release(key, sheet);
   }
 
   /** The memory that they stood in is gone. */
