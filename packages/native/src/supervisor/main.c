@@ -385,14 +385,15 @@ int main(int argc, char **argv)
     return 0;
   }
   bool started = ready && start(joins, &err) == 0;
-  cgroup_ahead_drop();
   if (!started) {
     self.exit.err = err;
+    /* Before init misses the cgroups that go now, and says that. */
     kill_all();
-  } else {
-    if (standby)
-      standby_rename(argv[1], self.spec.id);
-    serve();
   }
+  cgroup_ahead_drop();
+  if (started && standby)
+    standby_rename(argv[1], self.spec.id);
+  if (started)
+    serve();
   return finish() ? BERTH_EXIT_REMOVED : 1;
 }
