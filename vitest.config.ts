@@ -12,7 +12,7 @@ const retry = process.env["CI"] === undefined ? 0 : 1;
 const patience = process.env["BERTH_VM"] === undefined ? 60_000 : 240_000;
 /** A run that has only so long does first what matters most, and says what it did not get to. */
 const isHurried = process.env["BERTH_TEST_UNTIL_MS"] !== undefined;
-/** Every ring has properties. */
+/** For the rings that have properties. */
 const seeded = { env: { BERTH_PROPERTY_SEED: String(propertySeed()) }, setupFiles: ["tools/seed-properties.ts"] };
 const never = ["**/dist/**", "**/node_modules/**", "**/build/**"];
 
@@ -57,7 +57,6 @@ export default defineConfig({
       {
         ...shared,
         test: {
-          ...seeded,
           name: "integration",
           include: ["packages/*/{src,lib,test}/**/*.integration.test.ts"],
           exclude: never,

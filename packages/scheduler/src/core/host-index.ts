@@ -33,7 +33,7 @@ import { type HostRoom } from "./feasibility.ts";
 import { createGroupCounts } from "./group-counts.ts";
 import { createHostEnds, NO_END, type Alignments, type Stay } from "./host-ends.ts";
 import { createHostTable, type Rows } from "./host-table.ts";
-import { type ImageNeed } from "./image-start.ts";
+import type { ImageNeed } from "./image-start.ts";
 import type { Survival } from "./lifetimes.ts";
 import { askedOf, bookedAs, type RequestClass } from "./request-class.ts";
 import { againstPlace, allAgainstPlace, companionsOf, evenness, sightOf, type PlaceSight } from "./place-check.ts";
