@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readCgroupLayout } from "@berth/native";
 import { encodeSpec } from "../../packages/native/lib/spec.ts";
+import { encodeCgroups } from "../../packages/native/lib/spec/cgroups.ts";
 import { plainSpec } from "../../packages/native/test/scratch.ts";
 import { figure, median, quantile, type Figure } from "../runtime/figures.ts";
 import type { OciStore } from "../../packages/agent/src/adapters/images/store.ts";
@@ -49,15 +50,13 @@ export const mountFigures = async (
   const encoded = encodeSpec(
     { ...plainSpec(1, "/", ["true"]), layers },
     {
-      cgroupParent: "bench",
-      hierarchies: readCgroupLayout().hierarchies,
-      cgroupWrites: [],
       log: { maxBytes: 200_000 },
       attachLayers: false,
       policy: {},
       limitsDisk: false,
       stateDir: "/state",
     },
+    encodeCgroups({ parent: "bench", hierarchies: readCgroupLayout().hierarchies, writes: [] }),
   );
   if (!encoded.ok) throw new Error(encoded.error.detail);
   const mounter = join(directory, "mount");

@@ -5,6 +5,7 @@ import { planStart } from "../lib/resources/plan.ts";
 import { settingsOf } from "../lib/resources/settings.ts";
 import { v1Host } from "../lib/resources/testing.ts";
 import { encodeSpec } from "../lib/spec.ts";
+import { encodeCgroups } from "../lib/spec/cgroups.ts";
 import type { ContainerSpec } from "../lib/types.ts";
 import { plainSpec } from "../test/scratch.ts";
 
@@ -27,8 +28,6 @@ const specs: readonly ContainerSpec[] = [
   { ...plain, secrets: { target: "/run/secrets", files: { one: Buffer.from("v"), two: new Uint8Array(9) } } },
 ];
 const context = {
-  cgroupParent: "p/q",
-  hierarchies: v1Host.hierarchies,
   log: { maxBytes: 200_000 },
   attachLayers: false,
   policy: {},
@@ -39,7 +38,9 @@ const context = {
 const directory = process.argv[2] ?? "";
 mkdirSync(directory, { recursive: true });
 specs.forEach((spec, at) => {
-  const encoded = encodeSpec(spec, { ...context, cgroupWrites: planStart(settingsOf(spec.limits, v1Host).settings) });
+  const writes = planStart(settingsOf(spec.limits, v1Host).settings);
+  const cgroups = encodeCgroups({ parent: "p/q", hierarchies: v1Host.hierarchies, writes });
+  const encoded = encodeSpec(spec, context, cgroups);
   if (!encoded.ok) throw new Error(`seed ${at}: ${encoded.error.detail}`);
   writeFileSync(join(directory, `seed-${at}`), encoded.value);
 });

@@ -12,7 +12,7 @@ const defined = (file: string, name: string): number => {
 const versionFor = (level?: number): number => {
   const encoded = encodeExec({ command: ["true"], env: { A: "b" } }, level);
   if (!encoded.ok) throw new Error(encoded.error.detail);
-  return encoded.value.readUInt32LE(4);
+  return Buffer.from(encoded.value).readUInt32LE(4);
 };
 
 test("a supervisor gets the version of its level; one of today, of tomorrow or of no known level that of today", () => {

@@ -12,6 +12,7 @@ import { lostExecRecord, notStartedRecord } from "./lost.ts";
 import { parseExit } from "./records.ts";
 import { Session } from "./session.ts";
 import { encodeSpec, type SpecContext } from "./spec.ts";
+import { encodeCgroups, type Cgroups } from "./spec/cgroups.ts";
 import type { Capability, ExecResult, ExecSpec, ExitRecord, NativeError } from "./types.ts";
 
 const VERSION_AT = 4;
@@ -32,14 +33,22 @@ const SPEC_VERSIONS: ReadonlyMap<number, number> = new Map([
   [4, 3],
 ]);
 
-type Encoded = { readonly ok: true; readonly value: Buffer } | { readonly ok: false; readonly error: NativeError };
+type Encoded = { readonly ok: true; readonly value: Uint8Array } | { readonly ok: false; readonly error: NativeError };
 
 /** What its limits are in cgroup files. */
-export type ExecCgroup = Pick<SpecContext, "hierarchies" | "cgroupWrites">;
-const NO_CGROUP: ExecCgroup = { hierarchies: [], cgroupWrites: [] };
+export type ExecCgroups = Omit<Cgroups, "parent">;
+const NO_CGROUPS: ExecCgroups = { hierarchies: [], writes: [] };
+
+const CONTEXT: SpecContext = {
+  log: {},
+  attachLayers: false,
+  limitsDisk: false,
+  policy: { capabilities: ANY },
+  stateDir: "/",
+};
 
 /** For a supervisor of that level, the one of today when it is not known. */
-export const encodeExec = (exec: ExecSpec, controlLevel?: number, cgroup = NO_CGROUP): Encoded => {
+export const encodeExec = (exec: ExecSpec, controlLevel?: number, cgroups = NO_CGROUPS): Encoded => {
   const { workdir, env = {}, limits: _, ...rest } = exec;
   const term = exec.terminal === undefined || env["TERM"] !== undefined ? {} : { TERM: "xterm" };
   const encoded = encodeSpec(
@@ -55,27 +64,22 @@ export const encodeExec = (exec: ExecSpec, controlLevel?: number, cgroup = NO_CG
       idBase: 65_536,
       limits: { cpuRequestMillis: 0, cpuLimitMillis: null, memoryBytes: 67_108_864, pids: 2 },
     },
-    {
-      cgroupParent: "exec",
-      ...cgroup,
-      log: {},
-      attachLayers: false,
-      limitsDisk: false,
-      policy: { capabilities: ANY },
-      stateDir: "/",
-    },
+    CONTEXT,
+    encodeCgroups({ parent: "exec", ...cgroups }),
   );
   if (!encoded.ok) return encoded;
-  encoded.value.writeUInt32LE(FLAG_EXEC | (workdir === undefined ? 0 : FLAG_WORKDIR), FLAGS_AT);
+  const { buffer, byteOffset, byteLength } = encoded.value;
+  const header = new DataView(buffer, byteOffset, byteLength);
+  header.setUint32(FLAGS_AT, FLAG_EXEC | (workdir === undefined ? 0 : FLAG_WORKDIR), true);
   const version = controlLevel === undefined ? undefined : SPEC_VERSIONS.get(controlLevel);
-  if (version !== undefined) encoded.value.writeUInt32LE(version, VERSION_AT);
+  if (version !== undefined) header.setUint32(VERSION_AT, version, true);
   return { ok: true, value: encoded.value };
 };
 
 /** Never rejects for what the supervisor refuses; does when it cannot be asked. */
 export const exec = async (
   socket: Socket,
-  request: Buffer,
+  request: Uint8Array,
   terminal: boolean,
   control: () => ControlConnection,
 ): Promise<ExecResult> => {

@@ -8,7 +8,7 @@ import { constants, release } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { binding, isFailure, supervisorPath, type Binding } from "./binding.ts";
-import { readCgroupLayout, type CgroupLayout, type Hierarchy } from "./cgroup-layout.ts";
+import { readCgroupLayout, type CgroupLayout } from "./cgroup-layout.ts";
 import { ContainerCgroup } from "./cgroup.ts";
 import { enableOnDemand, prepareParent, removeParent } from "./cgroup-parent.ts";
 import { TrackedContainer } from "./container.ts";
@@ -22,15 +22,14 @@ import { openNetworks } from "./network/networks.ts";
 import type { Networks } from "./network/types.ts";
 import { STANDBY, SupervisorPool } from "./pool.ts";
 import { parseStatus, readRecord } from "./records.ts";
-import { checkResources, ContainerLimits, encodeLimits } from "./resources/limits.ts";
+import { ContainerLimits } from "./resources/limits.ts";
 import { probeResources } from "./resources/probe.ts";
 import type { Resources } from "./resources/resources.ts";
 import type { ResourceHost } from "./resources/setting.ts";
 import { enforceable } from "./resources/settings.ts";
-import { StartPlans, type StartPlan } from "./resources/start-plans.ts";
-import { encodeSpec, isCgroupParent, isContainerId } from "./spec.ts";
+import { StartPlans } from "./resources/start-plans.ts";
+import { encodeSpec, isCgroupParent, isContainerId, type SpecContext } from "./spec.ts";
 import { openJoins, type OpenedJoins } from "./joins.ts";
-import { limitsMistake } from "./spec/limits.ts";
 import { readStats } from "./stats.ts";
 import { Sweeper } from "./sweeper.ts";
 import { watchHost, type PressureTrigger } from "./watch.ts";
@@ -100,7 +99,7 @@ class OpenRuntime implements Runtime {
   readonly #descriptors: Descriptors;
   #closed = false;
   readonly #host: Host;
-  readonly #attachLayers: boolean;
+  readonly #specs: SpecContext;
   readonly #diskLimit: string | null;
   readonly #missing: readonly string[];
   readonly networks: Networks;
@@ -113,9 +112,8 @@ class OpenRuntime implements Runtime {
     this.#options = options;
     this.#layout = layout;
     this.#resources = resources;
-    this.#plans = new StartPlans(layout, resources);
+    this.#plans = new StartPlans(layout, resources, options.cgroupParent);
     this.#descriptors = descriptors;
-    this.#attachLayers = options.attachLayers ?? !isKernelAtLeast(6, 15);
     const { image, stateRoot } = descriptors;
     /* Init is born into what is made early before that has its limits: one without processors takes nobody. */
     const v1 = layout.hierarchies.filter(
@@ -124,6 +122,14 @@ class OpenRuntime implements Runtime {
     const cgroupParents = v1.map(({ path }) => join(path, options.cgroupParent));
     this.#pool = new SupervisorPool(binding(), image, stateRoot, options.standby ?? 0, cgroupParents);
     this.#diskLimit = diskLimitOf(binding(), stateRoot);
+    this.#specs = {
+      log: options.log ?? {},
+      devices: layout.onDemand.find(({ controllers }) => controllers.includes("devices")),
+      attachLayers: options.attachLayers ?? !isKernelAtLeast(6, 15),
+      policy: options.allow ?? {},
+      limitsDisk: this.#diskLimit === null,
+      stateDir: options.stateDir,
+    };
     const shared = sharedCounts(readFileSync("/proc/self/uid_map", "utf8"));
     this.#missing = shared === undefined ? layout.missing : [...layout.missing, shared];
     this.networks = openNetworks(binding(), options.stateDir);
@@ -142,36 +148,22 @@ class OpenRuntime implements Runtime {
   }
 
   async start(spec: ContainerSpec): Promise<StartResult> {
-    const wrong =
-      limitsMistake((spec as { readonly limits?: unknown } | undefined)?.limits) ??
-      checkResources(spec.limits, this.#resources, spec.strictLimits === true);
-    if (wrong !== undefined) return notStarted(wrong);
-    const note = encodeLimits(spec.limits);
-    const plan = this.#plans.of(spec.limits, note);
-    let hierarchies: readonly Hierarchy[];
+    const { limits, strictLimits } = (spec ?? {}) as { readonly limits?: unknown; readonly strictLimits?: unknown };
+    const plan = this.#plans.of(limits, strictLimits === true);
+    if (!plan.ok) return notStarted(plan.error);
+    const { cgroupParent } = this.#options;
     try {
-      hierarchies = await this.#hierarchiesFor(plan);
+      for (const hierarchy of plan.toEnable) await enableOnDemand(hierarchy, cgroupParent);
     } catch (cause) {
-      const { cgroupParent } = this.#options;
       return notStarted(
         cause instanceof NativeFailure ? cause.error : fromSystemError("cgroup.delegate", cause, cgroupParent),
       );
     }
-    const encoded = encodeSpec(spec, {
-      cgroupParent: this.#options.cgroupParent,
-      hierarchies,
-      cgroupWrites: plan.writes,
-      log: this.#options.log ?? {},
-      devices: this.#layout.onDemand.find(({ controllers }) => controllers.includes("devices")),
-      attachLayers: this.#attachLayers,
-      policy: this.#options.allow ?? {},
-      limitsDisk: this.#diskLimit === null,
-      stateDir: this.#options.stateDir,
-    });
+    const encoded = encodeSpec(spec, this.#specs, plan.cgroups);
     if (!encoded.ok) return notStarted(encoded.error);
     const joins = await openJoins(encoded.joins);
     if (!joins.ok) return notStarted(joins.error);
-    return await this.#pool.during(() => this.#launch(spec, encoded.value, note, joins));
+    return await this.#pool.during(() => this.#launch(spec, encoded.value, plan.note, joins));
   }
 
   async #launch(
@@ -301,14 +293,6 @@ class OpenRuntime implements Runtime {
     const cgroup = new ContainerCgroup(this.#layout, cgroupParent, id);
     const limits = new ContainerLimits(this.#resources, cgroup, join(this.#options.stateDir, id), known);
     return new TrackedContainer(this.#host, cgroup, limits, id);
-  }
-
-  /** Those of every container, and what these writes need besides. */
-  async #hierarchiesFor({ onDemand }: StartPlan): Promise<readonly Hierarchy[]> {
-    if (onDemand.length === 0) return this.#layout.hierarchies;
-    for (const hierarchy of onDemand.filter(({ version }) => version === 2))
-      await enableOnDemand(hierarchy, this.#options.cgroupParent);
-    return [...this.#layout.hierarchies, ...onDemand.filter(({ version }) => version === 1)];
   }
 
   async #adoptOne(id: string): Promise<AdoptedContainer> {

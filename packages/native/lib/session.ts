@@ -22,7 +22,7 @@ interface Question {
   readonly a?: number;
   readonly b?: number;
   /** What follows the request. */
-  readonly payload?: Buffer;
+  readonly payload?: Uint8Array;
   /** A refusal is an answer, too: for one that says more than an errno. */
   readonly raw?: boolean;
 }

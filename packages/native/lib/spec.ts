@@ -4,9 +4,9 @@
  */
 import { constants } from "node:os";
 import { nativeError } from "./errors.ts";
-import { CONTROLLERS, type Hierarchy } from "./cgroup-layout.ts";
-import type { Setting } from "./resources/setting.ts";
-import { Row, SpecBytes } from "./spec/bytes.ts";
+import type { Hierarchy } from "./cgroup-layout.ts";
+import { SpecBytes, u64 } from "./spec/bytes.ts";
+import { HEADER_BYTES, withHierarchy, type EncodedCgroups } from "./spec/cgroups.ts";
 import {
   entries,
   fields,
@@ -24,7 +24,6 @@ import {
 import { deviceWrites, encodeDevices } from "./spec/devices.ts";
 import { encodeHooks } from "./spec/hooks.ts";
 import { encodeLease } from "./spec/lease.ts";
-import { limitsOf } from "./spec/limits.ts";
 import { encodeMounts } from "./spec/mounts.ts";
 import { encodeNamespaces, joinsOf, type Join } from "./spec/namespaces.ts";
 import { logOf, stdioBits, terminalWord } from "./spec/output.ts";
@@ -36,7 +35,6 @@ import type { ContainerSpec, LogLimits, NativeError, SpecPolicy } from "./types.
 
 const MAGIC = 0x48545242;
 const VERSION = 4;
-const HEADER_BYTES = 208;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_STRING = 131_071;
 const MAX_DISK_BYTES = 0xffff_ffff * 2 ** 20;
@@ -52,11 +50,8 @@ export const isContainerId = (id: string): boolean => /^[a-z0-9_-]{1,64}$/.test(
 export const isCgroupParent = (parent: string): boolean =>
   parent.length <= 255 && /^[A-Za-z0-9_-][A-Za-z0-9_.-]*(\/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$/.test(parent);
 
+/** What holds for all specs of a runtime. */
 export interface SpecContext {
-  readonly cgroupParent: string;
-  readonly hierarchies: readonly Hierarchy[];
-  /** What is written into the container's cgroups, in this order; every `path` is one of `hierarchies`. */
-  readonly cgroupWrites: readonly Pick<Setting, "path" | "file" | "value">[];
   readonly log: LogLimits;
   /** The v1 hierarchy that controls access to devices, where there is one; v2 does it by a program of the supervisor. */
   readonly devices?: Hierarchy | undefined;
@@ -70,13 +65,14 @@ export interface SpecContext {
 }
 
 type Encoded =
-  | { readonly ok: true; readonly value: Buffer; readonly joins: readonly Join[] }
+  | { readonly ok: true; readonly value: Uint8Array; readonly joins: readonly Join[] }
   | { readonly ok: false; readonly error: NativeError };
 
-export const encodeSpec = (spec: ContainerSpec, context: SpecContext): Encoded => {
+/** `cgroups` hold it to its limits, which the caller has checked: see limitsMistake. */
+export const encodeSpec = (spec: ContainerSpec, context: SpecContext, cgroups: EncodedCgroups): Encoded => {
   const fail = (errno: number, detail: string): Encoded => ({ ok: false, error: nativeError("spec", errno, detail) });
   try {
-    const value = encode(spec, context);
+    const value = encode(spec, context, cgroups);
     if (value.length > MAX_BYTES)
       return fail(constants.errno.E2BIG, `the spec needs ${value.length} bytes, at most ${MAX_BYTES} are allowed`);
     return { ok: true, value, joins: joinsOf(spec) };
@@ -129,26 +125,32 @@ const KEYS = Object.keys({
   shiftedLayers: true,
 } satisfies Record<keyof ContainerSpec, true>) as (keyof ContainerSpec)[];
 
-const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
+const layers = list(path, 1, 64);
+const word = text(MAX_STRING);
+const command = list(word, 1, 4096);
+const idBase = whole(ID_COUNT, 0xffff_ffff - 2 * ID_COUNT);
+const diskBytes = whole(0, MAX_DISK_BYTES);
+
+const encode = (spec: ContainerSpec, context: SpecContext, usual: EncodedCgroups): Uint8Array => {
   fields("spec", spec, KEYS);
-  const out = new SpecBytes(HEADER_BYTES);
-  const controlled = spec.devices === undefined ? undefined : context.devices;
-  const hierarchies = controlled === undefined ? context.hierarchies : [...context.hierarchies, controlled];
-  const writes =
-    controlled === undefined ? context.cgroupWrites : [...context.cgroupWrites, ...deviceWrites(spec, controlled.path)];
+  const { devices } = context;
+  const cgroups =
+    spec.devices === undefined || devices === undefined
+      ? usual
+      : withHierarchy(usual, devices, deviceWrites(spec, devices.path));
+  const [cgroupParent, hierarchies, cgroupWrites] = cgroups.refs;
+  const out = new SpecBytes(HEADER_BYTES, cgroups.bytes);
   const refs = [
     out.text(id("id", spec.id)),
     out.text(hostname("hostname", spec.hostname)),
     out.text(path("workdir", spec.workdir)),
-    out.text(context.cgroupParent),
-    out.texts(list(path, 1, 64)("layers", spec.layers)),
+    cgroupParent,
+    out.texts(layers("layers", spec.layers)),
     out.texts(commandOf(spec)),
     out.texts(environmentOf(spec)),
     encodeMounts(spec, out),
-    out.list(hierarchies.map((h) => new Row().ref(out.text(h.path)).u32(h.version, controllerBits(h)))),
-    out.list(writes.map((write) => cgroupWriteRow(write, hierarchies, out))),
-  ];
-  const sections = [
+    hierarchies,
+    cgroupWrites,
     encodeProcess(spec, context.policy, out),
     encodeSecurity(spec, context.policy, out),
     encodeDevices(spec, context.policy, out),
@@ -158,17 +160,26 @@ const encode = (spec: ContainerSpec, context: SpecContext): Buffer => {
     encodeLease(spec, out),
     encodeSecrets(spec, out),
   ];
-  const idBase = whole(ID_COUNT, 0xffff_ffff - 2 * ID_COUNT)("idBase", spec.idBase);
-  const limits = limitsOf(spec.limits);
+  const firstId = idBase("idBase", spec.idBase);
   const log = logOf(spec, context.log);
   optional("strictLimits", spec.strictLimits, flag, false);
-  const header = new Row()
-    .u32(MAGIC, VERSION, out.size, flagsOf(spec, context))
+  const numbers = [
+    MAGIC,
+    VERSION,
+    out.size,
+    flagsOf(spec, context),
     /* What is in /dev/shm counts as memory, so more than that can never be there. */
-    .u64(limits.memoryBytes, log.maxBytes, log.bytesPerSecond ?? 0)
-    .u32(idBase, log.files, stdioBits(spec, log), terminalWord(spec), stopSignalOf(spec), diskMib(spec, context))
-    .ref(...refs, ...sections);
-  return out.finish(header);
+    u64(spec.limits.memoryBytes),
+    u64(log.maxBytes),
+    u64(log.bytesPerSecond ?? 0),
+    firstId,
+    log.files,
+    stdioBits(spec, log),
+    terminalWord(spec),
+    stopSignalOf(spec),
+    diskMib(spec, context),
+  ];
+  return out.finish(numbers, refs);
 };
 
 const flagsOf = (spec: ContainerSpec, context: SpecContext): number =>
@@ -180,7 +191,7 @@ const flagsOf = (spec: ContainerSpec, context: SpecContext): number =>
 
 /** Rounded up. Where nothing enforces it, there is no limit. */
 const diskMib = (spec: ContainerSpec, context: SpecContext): number => {
-  const bytes = optional("diskBytes", spec.diskBytes, whole(0, MAX_DISK_BYTES), 0);
+  const bytes = optional("diskBytes", spec.diskBytes, diskBytes, 0);
   return context.limitsDisk ? Math.ceil(bytes / 2 ** 20) : 0;
 };
 
@@ -199,24 +210,12 @@ const isMachine = (spec: ContainerSpec): boolean => {
 };
 
 const commandOf = (spec: ContainerSpec): readonly string[] => {
-  const words = list(text(MAX_STRING), 1, 4096)("command", spec.command);
+  const words = command("command", spec.command);
   return words[0] === "" ? refuse("command", "the program's name is empty") : words;
 };
 
 const environmentOf = (spec: ContainerSpec): readonly string[] =>
-  entries("env", spec.env, text(MAX_STRING), 4096).map(([name, value]) => {
+  entries("env", spec.env, word, 4096).map(([name, value]) => {
     if (name === "" || name.includes("=")) refuse("env", `${shown(name)} is not a name`);
-    return text(MAX_STRING)("env", `${name}=${value}`);
+    return word("env", `${name}=${value}`);
   });
-
-const cgroupWriteRow = (
-  write: SpecContext["cgroupWrites"][number],
-  hierarchies: readonly Hierarchy[],
-  out: SpecBytes,
-): Row =>
-  new Row()
-    .u32(hierarchies.findIndex((hierarchy) => hierarchy.path === write.path))
-    .ref(out.text(write.file), out.text(write.value));
-
-const controllerBits = (hierarchy: Hierarchy): number =>
-  CONTROLLERS.reduce((bits, name, i) => (hierarchy.controllers.includes(name) ? bits | (1 << i) : bits), 0);

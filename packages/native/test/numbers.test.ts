@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ContainerCgroup } from "../lib/cgroup.ts";
 import { encodeSpec } from "../lib/spec.ts";
+import { encodeCgroups } from "../lib/spec/cgroups.ts";
 import { agentScript } from "./built-agent.ts";
 import { isAlive, eventually, layout, slow, testHost } from "./host.ts";
 import { compilePart } from "./parts.ts";
@@ -35,16 +36,17 @@ describe.runIf(!slow)("what is left of a hook", () => {
 
   const specOf = (how: string, timeoutMs: number): string => {
     const hooks = { createRuntime: [{ command: [hook, how], timeoutMs }] };
-    const encoded = encodeSpec(host.spec(["true"], { hooks }), {
-      cgroupParent: host.cgroupParent,
-      hierarchies: layout.hierarchies,
-      cgroupWrites: [],
-      log: {},
-      attachLayers: false,
-      policy: { hooks: [hook] },
-      limitsDisk: false,
-      stateDir: host.stateDir,
-    });
+    const encoded = encodeSpec(
+      host.spec(["true"], { hooks }),
+      {
+        log: {},
+        attachLayers: false,
+        policy: { hooks: [hook] },
+        limitsDisk: false,
+        stateDir: host.stateDir,
+      },
+      encodeCgroups({ parent: host.cgroupParent, hierarchies: layout.hierarchies, writes: [] }),
+    );
     if (!encoded.ok) throw new Error(encoded.error.detail);
     writeFileSync(join(host.directory, "spec"), encoded.value);
     return join(host.directory, "spec");

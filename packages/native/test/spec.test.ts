@@ -7,23 +7,26 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { supervisorPath } from "../lib/binding.ts";
 import { encodeSpec, type SpecContext } from "../lib/spec.ts";
+import { encodeCgroups } from "../lib/spec/cgroups.ts";
 import type { ContainerSpec } from "../lib/types.ts";
 import { testHost } from "./host.ts";
 
 const host = testHost();
 
-const context: SpecContext = {
-  cgroupParent: "berth/tests",
+const cgroups = encodeCgroups({
+  parent: "berth/tests",
   hierarchies: [
     { path: "/sys/fs/cgroup/cpu", version: 1, controllers: ["cpu"] },
     { path: "/sys/fs/cgroup/unified", version: 2, controllers: [] },
     { path: "/all", version: 1, controllers: ["cpu", "memory", "pids", "freezer", "cpuacct"] },
   ],
-  log: { maxBytes: 12_345_678, files: 7, bytesPerSecond: 98_765, beyond: "wait" },
-  cgroupWrites: [
+  writes: [
     { path: "/all", file: "memory.max", value: "12" },
     { path: "/sys/fs/cgroup/cpu", file: "cpu.max", value: "1 2" },
   ],
+});
+const context: SpecContext = {
+  log: { maxBytes: 12_345_678, files: 7, bytesPerSecond: 98_765, beyond: "wait" },
   attachLayers: true,
   policy: {
     devices: [
@@ -98,10 +101,10 @@ const check = (bytes: Uint8Array): Promise<Checked> =>
     child.stdin.end(bytes);
   });
 
-const encoded = (value: ContainerSpec = spec): Buffer => {
-  const result = encodeSpec({ stdin: "pipe", ...value }, context);
+const encoded = (value: ContainerSpec = spec, more: Partial<SpecContext> = {}): Buffer => {
+  const result = encodeSpec({ stdin: "pipe", ...value }, { ...context, ...more }, cgroups);
   if (!result.ok) throw new Error(result.error.detail);
-  return result.value;
+  return Buffer.from(result.value);
 };
 
 describe("what is written is what is read", () => {
@@ -153,6 +156,26 @@ describe("what is written is what is read", () => {
       "namespaces=nis.example:1:-1500:86400000",
     ]);
     expect(code).toBe(0);
+  });
+
+  test("with the hierarchy of v1 that controls devices, of which nothing is left for the next", async () => {
+    const linesOf = async (bytes: Buffer) =>
+      (await check(bytes)).text.split("\n").filter((line) => /^(hierarchy|cgroupWrite)=/.test(line));
+    const usual = await linesOf(encoded());
+    const devices = { path: "/v1/devices", version: 1, controllers: ["devices"] } as const;
+    expect(await linesOf(encoded(spec, { devices }))).toEqual([
+      ...usual.slice(0, 3),
+      "hierarchy=/v1/devices:1:256",
+      ...usual.slice(3),
+      "cgroupWrite=3:devices.deny:a",
+      ...["1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2", "136:*"].map(
+        (numbers) => `cgroupWrite=3:devices.allow:c ${numbers} rwm`,
+      ),
+      "cgroupWrite=3:devices.allow:c 10:229 rw",
+      "cgroupWrite=3:devices.allow:b 254:1048575 rm",
+    ]);
+    const { devices: _, ...without } = spec;
+    expect(await linesOf(encoded(without, { devices }))).toEqual(usual);
   });
 
   test("for any texts", async () => {

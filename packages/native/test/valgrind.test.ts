@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { encodeSpec } from "../lib/spec.ts";
+import { encodeCgroups } from "../lib/spec/cgroups.ts";
 import { layout, testHost } from "./host.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -54,16 +55,17 @@ describe.runIf(isNative)("under memcheck, natively", { timeout: 240_000 }, () =>
     const state = join(host.directory, "under-valgrind");
     mkdirSync(state);
     const spec = join(host.directory, "spec");
-    const encoded = encodeSpec(host.spec(["true"], { id: "t1" }), {
-      cgroupParent: host.cgroupParent,
-      hierarchies: layout.hierarchies,
-      cgroupWrites: [],
-      log: {},
-      attachLayers: false,
-      policy: {},
-      limitsDisk: false,
-      stateDir: host.stateDir,
-    });
+    const encoded = encodeSpec(
+      host.spec(["true"], { id: "t1" }),
+      {
+        log: {},
+        attachLayers: false,
+        policy: {},
+        limitsDisk: false,
+        stateDir: host.stateDir,
+      },
+      encodeCgroups({ parent: host.cgroupParent, hierarchies: layout.hierarchies, writes: [] }),
+    );
     if (!encoded.ok) throw new Error(encoded.error.detail);
     writeFileSync(spec, encoded.value);
     const { status, stderr } = memcheck([`${supervisor}-launch`, spec, state, ...MEMCHECK, supervisor, "t1"]);

@@ -89,7 +89,7 @@ export const cpusetSettings = (wanted: Resources, hierarchy: HostHierarchy, host
 /** v2 takes processors that are not there and then ignores the list: a sentence on them, or undefined. */
 export const cpusetMistake = ({ cpus, memoryNodes }: Resources, host: ResourceHost): string | undefined => {
   const absent = (knob: string, asked: string | undefined, present: string): string | undefined => {
-    const there = parseList(present);
+    const there = asked === undefined ? undefined : parseList(present);
     if (asked === undefined || there === undefined) return undefined;
     const lost = [...(parseList(asked) ?? [])].filter((number) => !there.has(number));
     return lost.length === 0 ? undefined : `${knob}: ${lost.slice(0, 8).join(",")} of ${asked} not among ${present}`;

@@ -47,12 +47,15 @@ interface LimitsRecord {
 }
 
 /** Refuses what no host or not this host can do. With `strict`, also what it cannot enforce. */
-export const checkResources = (wanted: Resources, host: ResourceHost, strict: boolean): NativeError | undefined => {
+const checkResources = (wanted: Resources, host: ResourceHost, strict: boolean): NativeError | undefined => {
   const mistake = firstMistakeOf(wanted) ?? cpusetMistake(wanted, host);
   if (mistake !== undefined) return nativeError("spec", constants.errno.EINVAL, mistake);
-  const [first] = strict ? settingsOf(wanted, host).unenforced : [];
-  return first && nativeError("spec", constants.errno.EOPNOTSUPP, `${first.knob}: ${first.reason}`);
+  return strict ? lackOf(settingsOf(wanted, host).unenforced) : undefined;
 };
+
+/** What whoever wants all of its limits enforced is told. */
+export const lackOf = ([first]: readonly Unenforced[]): NativeError | undefined =>
+  first && nativeError("spec", constants.errno.EOPNOTSUPP, `${first.knob}: ${first.reason}`);
 
 /** The last one stands alone: an agent of the version before knows no others. */
 export const encodeLimits = (
@@ -60,13 +63,14 @@ export const encodeLimits = (
   begun: readonly Resources[] = [],
   lowered: Lowered = new Map(),
 ): string => {
-  const [next, earlier] = [begun.at(-1), begun.slice(0, -1)];
   const noted = {
-    ...(next === undefined ? {} : { next }),
-    ...(earlier.length === 0 ? {} : { earlier }),
-    ...(lowered.size === 0 ? {} : { lowered: noteLowered(lowered) }),
+    version: 1,
+    resources,
+    next: begun.at(-1),
+    earlier: begun.length > 1 ? begun.slice(0, -1) : undefined,
+    lowered: lowered.size > 0 ? noteLowered(lowered) : undefined,
   };
-  return `${JSON.stringify({ version: 1, resources, ...noted })}\n`;
+  return `${JSON.stringify(noted)}\n`;
 };
 
 export const parseLimits = (text: string): LimitsRecord | undefined => {

@@ -65,12 +65,13 @@ const PAGE = 4096;
 const whole = (value: number, least: number, most: number): boolean =>
   Number.isSafeInteger(value) && value >= least && value <= most;
 
+const number = (knob: Knob, value: number, least: number, most: number): string | undefined =>
+  whole(value, least, most) ? undefined : `${knob}: ${value} is not in ${least}..${most}`;
+const optional = (knob: Knob, value: number | null | undefined, least: number, most: number): string | undefined =>
+  value === undefined || value === null ? undefined : number(knob, value, least, most);
+
 /** A sentence on the first thing that can be on no host, or undefined. It starts with the name of the field. */
 export const firstMistakeOf = (wanted: Resources): string | undefined => {
-  const number = (knob: Knob, value: number, least: number, most: number) =>
-    whole(value, least, most) ? undefined : `${knob}: ${value} is not in ${least}..${most}`;
-  const optional = (knob: Knob, value: number | null | undefined, least: number, most: number) =>
-    value === undefined || value === null ? undefined : number(knob, value, least, most);
   const most = Number.MAX_SAFE_INTEGER;
   const { cpuLimitMillis } = wanted;
   return (

@@ -5,9 +5,9 @@
 import { constants } from "node:os";
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Hierarchy } from "../cgroup-layout.ts";
 import { writeCgroupFile } from "../cgroup-parent.ts";
 import { nativeError } from "../errors.ts";
+import type { Cgroups } from "../spec/cgroups.ts";
 import { fields, Mistake } from "../spec/check.ts";
 import type { ExecLimits, NativeError } from "../types.ts";
 import type { Place } from "./apply.ts";
@@ -17,10 +17,7 @@ import type { ResourceHost, Setting } from "./setting.ts";
 import { settingsOf } from "./settings.ts";
 
 export type Within =
-  | {
-      readonly ok: true;
-      readonly value: { readonly hierarchies: readonly Hierarchy[]; readonly cgroupWrites: readonly Setting[] };
-    }
+  | { readonly ok: true; readonly value: Omit<Cgroups, "parent"> }
   | { readonly ok: false; readonly error: NativeError };
 
 const CONTROLLER_OF = {
@@ -38,7 +35,7 @@ export const limitsWithin = (
   host: ResourceHost,
 ): Within => {
   const refuse = (errno: number, detail: string): Within => ({ ok: false, error: nativeError("spec", errno, detail) });
-  if (wanted === undefined) return { ok: true, value: { hierarchies: [], cgroupWrites: [] } };
+  if (wanted === undefined) return { ok: true, value: { hierarchies: [], writes: [] } };
   try {
     fields("limits", wanted, KEYS);
   } catch (cause) {
@@ -61,12 +58,12 @@ export const limitsWithin = (
   const lack = unenforced.find(({ knob }) => asked.some((key) => key === knob));
   if (lack !== undefined) return refuse(constants.errno.EOPNOTSUPP, `limits.${lack.knob}: ${lack.reason}`);
   const controllers = new Set<string>(asked.map((key) => CONTROLLER_OF[key]));
-  const cgroupWrites = planStart(settings.filter(({ controller }) => controllers.has(controller)));
+  const writes = planStart(settings.filter(({ controller }) => controllers.has(controller)));
   const hierarchies = host.hierarchies
     .filter(({ onDemand }) => !onDemand)
     .map((hierarchy) => ({ ...hierarchy, controllers: hierarchy.controllers.filter((name) => controllers.has(name)) }))
     .filter((hierarchy) => hierarchy.controllers.length > 0);
-  return { ok: true, value: { hierarchies, cgroupWrites } };
+  return { ok: true, value: { hierarchies, writes } };
 };
 
 interface Quota {

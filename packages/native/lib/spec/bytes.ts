@@ -1,84 +1,88 @@
-/** The flat little-endian buffer of include/spec.h while it is being written: a header, and what it refers to behind. */
+/** The flat buffer of include/spec.h while it is being written: a header, and what it refers to behind. */
+import { WIDEST } from "./check.ts";
 
+/** Two words of 32 bits. */
+export type Pair = readonly [number, number];
 /** Offset from the start of the buffer, and a length in bytes or a number of items. */
-export type Ref = readonly [offset: number, length: number];
+export type Ref = Pair;
 export const NOTHING: Ref = [0, 0];
+
+/** One C struct: its words, in the order of the struct, padding included. A negative one is two's complement. */
+export type Row = readonly (number | Pair)[];
 
 const HALF = 2 ** 32;
 
-/** One C struct. The fields are given in the order of the struct, padding included. */
-export class Row {
-  readonly #words: number[] = [];
+export const u64 = (value: bigint | number): Pair => {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0)
+    return [value % HALF, Math.floor(value / HALF)];
+  const bits = BigInt.asUintN(64, BigInt(value));
+  return [Number(bits & 0xffff_ffffn), Number(bits >> 32n)];
+};
 
-  u32(...values: readonly number[]): this {
-    for (const value of values) this.#words.push(value >>> 0);
-    return this;
-  }
-  u64(...values: readonly (bigint | number)[]): this {
-    for (const value of values)
-      if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0)
-        this.#words.push(value % HALF, Math.floor(value / HALF));
-      else {
-        const bits = BigInt.asUintN(64, BigInt(value));
-        this.#words.push(Number(bits & 0xffff_ffffn), Number(bits >> 32n));
-      }
-    return this;
-  }
-  ref(...refs: readonly Ref[]): this {
-    for (const [offset, length] of refs) this.#words.push(offset, length);
-    return this;
-  }
-  get size(): number {
-    return this.#words.length * 4;
-  }
-  write(into: DataView, at: number): void {
-    for (let i = 0; i < this.#words.length; i += 1) into.setUint32(at + i * 4, this.#words[i] ?? 0, true);
-  }
+const WORD = 4;
+const ALIGNMENT = 8;
+const SLAB_BYTES = 65_536;
+
+/** Bytes, and the same as words. */
+interface Slab {
+  readonly bytes: Buffer;
+  /** Those of the processor: little-endian on all that Berth runs on. */
+  readonly words: Uint32Array;
 }
+const aligned = (offset: number): number => Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
+const slabOf = (size: number): Slab => {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  return { bytes, words: new Uint32Array(bytes.buffer) };
+};
 
-/** Grows as needed: a spec is written once, in one piece, and most fit into the first. */
-const FIRST_BYTES = 4096;
-/** Of UTF-8 for one UTF-16 code unit, at most. */
-const WIDEST = 3;
+/** Specs are written one behind the other. A start is too short for an allocation of each: memory that is new is far away. */
+let slab = slabOf(SLAB_BYTES);
+let used = 0;
 
-const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView => new DataView(buffer, byteOffset, byteLength);
-
+/** Nothing else may be written until it is finished. */
 export class SpecBytes {
   readonly #headerBytes: number;
-  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
-  #view = viewOf(this.#bytes);
+  #slab = slab;
+  #begin = used;
+  /** From the start of the slab. */
   #end: number;
 
-  constructor(headerBytes: number) {
+  /** `first`: what comes right behind the header, as `behindHeader` of another one gave it. */
+  constructor(headerBytes: number, first?: Uint8Array) {
     this.#headerBytes = headerBytes;
-    this.#end = headerBytes;
+    this.#end = used;
+    this.#reserve(headerBytes + (first?.length ?? 0));
+    this.#end += headerBytes;
+    if (first !== undefined) this.#put(first);
   }
 
   get size(): number {
-    return this.#end;
+    return this.#end - this.#begin;
   }
 
   text(value: string): Ref {
     this.#reserve(value.length * WIDEST + 1);
+    const { bytes } = this.#slab;
     const offset = this.#end;
-    const length = this.#bytes.write(value, offset, "utf8");
-    this.#bytes[offset + length] = 0;
-    this.#end += length + 1;
-    return [offset, length];
+    const length = bytes.write(value, offset);
+    this.#end = offset + length;
+    bytes[this.#end++] = 0;
+    return [offset - this.#begin, length];
   }
 
   /** Any bytes, and a NUL behind them. */
   bytes(value: Uint8Array): Ref {
+    const offset = this.size;
     this.#reserve(value.length + 1);
-    const offset = this.#end;
-    this.#bytes.set(value, offset);
-    this.#bytes[offset + value.length] = 0;
-    this.#end += value.length + 1;
+    this.#put(value);
+    this.#slab.bytes[this.#end++] = 0;
     return [offset, value.length];
   }
 
   texts(values: readonly string[]): Ref {
-    return this.list(values.map((value) => new Row().ref(this.text(value))));
+    const refs: Row[] = [];
+    for (const value of values) refs.push([this.text(value)]);
+    return this.list(refs);
   }
 
   list(rows: readonly Row[]): Ref {
@@ -91,35 +95,63 @@ export class SpecBytes {
   section(row: Row): Ref {
     const offset = this.#align();
     this.#append(row);
-    return [offset, row.size];
+    return [offset, this.size - offset];
   }
 
-  finish(header: Row): Buffer {
-    if (header.size !== this.#headerBytes) throw new Error(`a header of ${header.size} bytes`);
-    header.write(this.#view, 0);
-    return this.#bytes.subarray(0, this.#end);
+  /** A copy. */
+  behindHeader(): Uint8Array {
+    return new Uint8Array(this.#slab.bytes.subarray(this.#begin + this.#headerBytes, this.#end));
+  }
+
+  /** The spec: nothing is written into it any more. */
+  finish(numbers: Row, refs: readonly Ref[]): Uint8Array {
+    const end = WORD * this.#write(refs, this.#write(numbers, this.#begin / WORD));
+    if (end - this.#begin !== this.#headerBytes) throw new Error(`a header of ${end - this.#begin} bytes`);
+    const spec = new Uint8Array(this.#slab.words.buffer, this.#begin, this.size);
+    if (this.#slab.bytes.length === SLAB_BYTES) {
+      slab = this.#slab;
+      used = aligned(this.#end);
+    }
+    return spec;
   }
 
   #align(): number {
-    const gap = (8 - (this.#end % 8)) % 8;
-    if (gap === 0) return this.#end;
-    this.#reserve(gap);
-    this.#bytes.fill(0, this.#end, this.#end + gap);
-    this.#end += gap;
-    return this.#end;
+    this.#reserve(ALIGNMENT);
+    while (this.#end % ALIGNMENT !== 0) this.#slab.bytes[this.#end++] = 0;
+    return this.size;
   }
 
   #append(row: Row): void {
-    this.#reserve(row.size);
-    row.write(this.#view, this.#end);
-    this.#end += row.size;
+    this.#reserve(row.length * 2 * WORD);
+    this.#end = WORD * this.#write(row, this.#end / WORD);
   }
 
+  #put(value: Uint8Array): void {
+    this.#slab.bytes.set(value, this.#end);
+    this.#end += value.length;
+  }
+
+  /** Answers where the next word goes. */
+  #write(row: Row, first: number): number {
+    const { words } = this.#slab;
+    let at = first;
+    for (const item of row)
+      if (typeof item === "number") words[at++] = item;
+      else {
+        words[at++] = item[0];
+        words[at++] = item[1];
+      }
+    return at;
+  }
+
+  /** Another slab, when this one is full. */
   #reserve(more: number): void {
-    if (this.#end + more <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafe(2 * (this.#end + more));
-    this.#bytes.copy(larger, 0, 0, this.#end);
-    this.#bytes = larger;
-    this.#view = viewOf(larger);
+    if (this.#end + more <= this.#slab.bytes.length) return;
+    const { size } = this;
+    const larger = slabOf(Math.max(SLAB_BYTES, 2 * aligned(size + more)));
+    this.#slab.bytes.copy(larger.bytes, 0, this.#begin, this.#end);
+    this.#slab = larger;
+    this.#begin = 0;
+    this.#end = size;
   }
 }

@@ -23,7 +23,10 @@ export const shown = (value: unknown): string => {
 };
 
 const MAX_PATH = 4095;
-const bytesOf = (value: string): number => Buffer.byteLength(value, "utf8");
+/** Of UTF-8 for one UTF-16 code unit, at most. */
+export const WIDEST = 3;
+const fits = (value: string, most: number): boolean =>
+  value.length * WIDEST <= most || Buffer.byteLength(value, "utf8") <= most;
 
 export const string = (field: string, value: unknown): string =>
   typeof value === "string" ? value : refuse(field, `${shown(value)} is not a string`);
@@ -33,7 +36,7 @@ export const text =
   (most: number): Parse<string> =>
   (field, value) => {
     const given = string(field, value);
-    return !given.includes("\0") && bytesOf(given) <= most
+    return !given.includes("\0") && fits(given, most)
       ? given
       : refuse(field, `${shown(given)} contains NUL or is longer than ${most} bytes`);
   };
@@ -45,11 +48,12 @@ export const matching =
     return pattern.test(given) ? given : refuse(field, `${shown(given)} is not ${sentence}`);
   };
 
+const leadsUp = (value: string): boolean => value.includes("..") && value.split("/").includes("..");
+
 /** Absolute, without "..": its meaning would depend on symbolic links. */
 export const path: Parse<string> = (field, value) => {
   const given = string(field, value);
-  const good =
-    given.startsWith("/") && !given.includes("\0") && bytesOf(given) <= MAX_PATH && !given.split("/").includes("..");
+  const good = given.startsWith("/") && !given.includes("\0") && fits(given, MAX_PATH) && !leadsUp(given);
   return good ? given : refuse(field, `${shown(given)} is not an absolute path without ".."`);
 };
 
@@ -66,7 +70,9 @@ export const flag: Parse<boolean> = (field, value) =>
 export const oneOf =
   <T extends string>(names: readonly T[]): Parse<T> =>
   (field, value) =>
-    names.find((name) => name === value) ?? refuse(field, `${shown(value)} is none of ${names.join(", ")}`);
+    (names as readonly unknown[]).includes(value)
+      ? (value as T)
+      : refuse(field, `${shown(value)} is none of ${names.join(", ")}`);
 
 export const list =
   <T>(item: Parse<T>, least: number, most: number): Parse<readonly T[]> =>
@@ -74,8 +80,10 @@ export const list =
     if (!Array.isArray(value)) return refuse(field, `${shown(value)} is not a list`);
     if (value.length < least || value.length > most)
       return refuse(field, `${value.length} entries, ${least} to ${most} are possible`);
-    /* Array.from: a hole in a list is an entry, too. */
-    return Array.from(value, (one: unknown, i) => item(`${field}[${i}]`, one));
+    /* By index: a hole in a list is an entry, too. */
+    const items: T[] = [];
+    for (let i = 0; i < value.length; i += 1) items.push(item(`${field}[${i}]`, value[i]));
+    return items;
   };
 
 /** A plain object that holds none but these keys. A misspelt option must not be one that is silently absent. */
@@ -86,8 +94,9 @@ export const fields = <K extends string>(
 ): Readonly<Partial<Record<K, unknown>>> => {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return refuse(field, `${shown(value)} is not an object`);
-  const stranger = Object.keys(value).find((key) => !(known as readonly string[]).includes(key));
-  if (stranger !== undefined) refuse(field, `${shown(stranger)} is not known here; possible are ${known.join(", ")}`);
+  for (const key of Object.keys(value))
+    if (!(known as readonly string[]).includes(key))
+      refuse(field, `${shown(key)} is not known here; possible are ${known.join(", ")}`);
   return value as Readonly<Partial<Record<K, unknown>>>;
 };
 

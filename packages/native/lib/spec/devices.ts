@@ -1,6 +1,6 @@
 /** Device nodes beside the default ones, and what may be done with them. */
 import { fields, list, matching, oneOf, optional, refuse, whole, type Parse } from "./check.ts";
-import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import { NOTHING, type Ref, type Row, type SpecBytes } from "./bytes.ts";
 import type { ContainerSpec, Device, SpecPolicy } from "../types.ts";
 
 const ACCESS = [
@@ -53,14 +53,17 @@ const device: Parse<Required<Device>> = (field, value) => {
 const devicesOf = (spec: ContainerSpec): readonly Required<Device>[] | undefined =>
   optional("devices", spec.devices, list(device, 0, 64), undefined);
 
-const rowOf = (one: Required<Device>, out: SpecBytes): Row =>
-  new Row()
-    .ref(out.text(one.path))
-    .u32(one.type === "char" ? 0x63 : 0x62, one.major, one.minor, one.mode, one.uid, one.gid)
-    .u32(
-      ACCESS.reduce((sum, [letter, bit]) => (one.access.includes(letter) ? sum | bit : sum), 0),
-      0,
-    );
+const rowOf = (one: Required<Device>, out: SpecBytes): Row => [
+  out.text(one.path),
+  one.type === "char" ? 0x63 : 0x62,
+  one.major,
+  one.minor,
+  one.mode,
+  one.uid,
+  one.gid,
+  ACCESS.reduce((sum, [letter, bit]) => (one.access.includes(letter) ? sum | bit : sum), 0),
+  0,
+];
 
 /** A node of the host's disk or memory is the host itself: only what an operator has named may be asked for. */
 const checkPolicy = (devices: readonly Required<Device>[], policy: SpecPolicy): void => {
@@ -79,7 +82,7 @@ export const encodeDevices = (spec: ContainerSpec, policy: SpecPolicy, out: Spec
   const devices = devicesOf(spec);
   if (devices === undefined) return NOTHING;
   checkPolicy(devices, policy);
-  return out.section(new Row().ref(out.list(devices.map((one) => rowOf(one, out)))));
+  return out.section([out.list(devices.map((one) => rowOf(one, out)))]);
 };
 
 /** Those of every container: null, zero, full, random, urandom, tty, console, ptmx and what is in /dev/pts. */

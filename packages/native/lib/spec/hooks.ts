@@ -1,6 +1,6 @@
 /** Programs of the host that run at points of a container's life: only those that the host's policy names. */
 import { entries, fields, list, optional, path, refuse, shown, text, whole, type Parse } from "./check.ts";
-import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import { NOTHING, type Ref, type Row, type SpecBytes } from "./bytes.ts";
 import type { ContainerSpec, HookPoint, SpecPolicy } from "../types.ts";
 
 const POINTS: Readonly<Record<HookPoint, number>> = { createRuntime: 1, started: 2, stopped: 3 };
@@ -19,9 +19,7 @@ const hookRow =
     for (const [name] of env)
       if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) refuse(`${field}.env`, `${shown(name)} is not a name`);
     const timeout = optional(`${field}.timeoutMs`, given.timeoutMs, whole(1, 600_000), DEFAULT_TIMEOUT_MS);
-    return new Row()
-      .ref(out.texts(command), out.texts(env.map(([name, one]) => `${name}=${one}`)))
-      .u32(POINTS[point], timeout);
+    return [out.texts(command), out.texts(env.map(([name, one]) => `${name}=${one}`)), POINTS[point], timeout];
   };
 
 export const encodeHooks = (spec: ContainerSpec, policy: SpecPolicy, out: SpecBytes): Ref => {
@@ -32,5 +30,5 @@ export const encodeHooks = (spec: ContainerSpec, policy: SpecPolicy, out: SpecBy
     optional(`hooks.${point}`, given[point], list(hookRow(point, policy, out), 0, MOST), []),
   );
   if (rows.length > MOST) refuse("hooks", `${rows.length} given, at most ${MOST} are possible`);
-  return rows.length === 0 ? NOTHING : out.section(new Row().ref(out.list(rows)));
+  return rows.length === 0 ? NOTHING : out.section([out.list(rows)]);
 };

@@ -3,23 +3,7 @@ import { constants } from "node:os";
 import { nativeError } from "../errors.ts";
 import { firstMistakeOf, type IoLimit, type Resources } from "../resources/resources.ts";
 import type { NativeError } from "../types.ts";
-import { entries, fields, list, Mistake, optional, string } from "./check.ts";
-
-export const limitsOf = (value: unknown): Resources => {
-  const given = fields("limits", value, LIMIT_KEYS);
-  for (const key of ["cpus", "memoryNodes"] as const) optional(`limits.${key}`, given[key], string, "");
-  optional(
-    "ioLimits",
-    given.ioLimits,
-    list((field, one) => string(`${field}.device`, fields(field, one, IO_KEYS).device), 0, 1024),
-    [],
-  );
-  optional("hugePages", given.hugePages, (field, pages) => entries(field, pages, (_, bytes) => bytes, 1024), []);
-  const limits = given as unknown as Resources;
-  const wrong = firstMistakeOf(limits);
-  if (wrong !== undefined) throw new Mistake(wrong);
-  return limits;
-};
+import { entries, fields, list, Mistake, optional, string, type Parse } from "./check.ts";
 
 const LIMIT_KEYS = Object.keys({
   cpuRequestMillis: true,
@@ -46,13 +30,22 @@ const IO_KEYS = Object.keys({
   writesPerSecond: true,
 } satisfies Record<keyof IoLimit, true>) as (keyof IoLimit)[];
 
+const devices = list((field, one) => string(`${field}.device`, fields(field, one, IO_KEYS).device), 0, 1024);
+const pageSizes: Parse<unknown> = (field, pages) => entries(field, pages, (_, bytes) => bytes, 1024);
+
 /** The first thing of `limits` that can be on no host. */
 export const limitsMistake = (value: unknown): NativeError | undefined => {
+  const mistake = (detail: string): NativeError => nativeError("spec", constants.errno.EINVAL, detail);
   try {
-    limitsOf(value);
-    return undefined;
+    const given = fields("limits", value, LIMIT_KEYS);
+    optional("limits.cpus", given.cpus, string, undefined);
+    optional("limits.memoryNodes", given.memoryNodes, string, undefined);
+    optional("ioLimits", given.ioLimits, devices, undefined);
+    optional("hugePages", given.hugePages, pageSizes, undefined);
+    const wrong = firstMistakeOf(given as unknown as Resources);
+    return wrong === undefined ? undefined : mistake(wrong);
   } catch (cause) {
-    if (cause instanceof Mistake) return nativeError("spec", constants.errno.EINVAL, cause.message);
+    if (cause instanceof Mistake) return mistake(cause.message);
     throw cause;
   }
 };

@@ -1,6 +1,6 @@
 /** Mounts of every kind. Where one may go is decided here and, again and strictly, by the supervisor. */
 import { fields, flag, list, oneOf, optional, path, refuse, shown, whole, type Parse } from "./check.ts";
-import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import { NOTHING, u64, type Ref, type Row, type SpecBytes } from "./bytes.ts";
 import type { ContainerSpec, MountKind } from "../types.ts";
 
 const KINDS: Readonly<Record<MountKind, number>> = {
@@ -66,11 +66,8 @@ const mountRow =
     const size = optional(`${field}.sizeBytes`, given.sizeBytes, whole(4096, Number.MAX_SAFE_INTEGER), 0);
     const inodes = optional(`${field}.inodes`, given.inodes, whole(2, 0x7fff_ffff), 0);
     const mode = optional(`${field}.mode`, given.mode, whole(0, 0o1777), kind === "shm" ? 0o1777 : 0o755);
-    return new Row()
-      .ref(source === undefined ? NOTHING : out.text(source), out.text(target))
-      .u32(KINDS[kind], flags)
-      .u64(size)
-      .u32(inodes, mode);
+    const from = source === undefined ? NOTHING : out.text(source);
+    return [from, out.text(target), KINDS[kind], flags, u64(size), inodes, mode];
   };
 
 export const encodeMounts = (spec: ContainerSpec, out: SpecBytes): Ref =>

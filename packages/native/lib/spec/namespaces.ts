@@ -1,6 +1,6 @@
 /** Namespaces that differ from the default: others' that are joined, clocks of its own, an NIS domain name. */
 import { fields, matching, optional, path, refuse, whole, type Parse } from "./check.ts";
-import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import { NOTHING, u64, type Ref, type SpecBytes } from "./bytes.ts";
 import type { ContainerSpec, JoinableNamespace } from "../types.ts";
 
 /** CLONE_NEW*, linux/sched.h. */
@@ -64,11 +64,12 @@ export const encodeNamespaces = (spec: ContainerSpec, out: SpecBytes): Ref => {
     refuse("domainname", "a joined uts namespace has one of its own");
   const monotonic = optional("namespaces.time.monotonicOffsetMs", time?.monotonicOffsetMs, offset, 0);
   const boottime = optional("namespaces.time.boottimeOffsetMs", time?.boottimeOffsetMs, offset, 0);
-  return out.section(
-    new Row()
-      .ref(out.list(joins.map((join, i) => new Row().u32(KINDS[join.kind], i))))
-      .ref(name === undefined ? NOTHING : out.text(name))
-      .u32(time === undefined ? 0 : FLAG_TIME, 0)
-      .u64(BigInt(monotonic), BigInt(boottime)),
-  );
+  return out.section([
+    out.list(joins.map((join, i) => [KINDS[join.kind], i])),
+    name === undefined ? NOTHING : out.text(name),
+    time === undefined ? 0 : FLAG_TIME,
+    0,
+    u64(monotonic),
+    u64(boottime),
+  ]);
 };

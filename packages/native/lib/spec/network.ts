@@ -2,7 +2,7 @@
 import { isInside, isUnicast, parseAddress, parsePrefixed, type Prefixed } from "../network/address.ts";
 import { bytesPerSecond, DEFAULT_MTU, LEAST_BITS, linkNameOf, MOST_BITS } from "../network/names.ts";
 import type { ContainerSpec } from "../types.ts";
-import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import { NOTHING, u64, type Ref, type SpecBytes } from "./bytes.ts";
 import { fields, flag, matching, oneOf, optional, refuse, shown, string, whole, type Parse } from "./check.ts";
 
 const BRIDGE = 1;
@@ -14,6 +14,7 @@ const SHAPED = ["egressBitsPerSecond", "ingressBitsPerSecond"] as const;
 const BRIDGE_KEYS = ["kind", "bridge", "address", "gateway", "mtu", "hairpin", "isolated", ...SHAPED] as const;
 const ROUTED_KEYS = ["kind", "address", "mtu", ...SHAPED] as const;
 
+const kindOf = oneOf(["none", "bridge", "routed"] as const);
 const linkName = matching(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/, "the name of a link");
 const mtuOf = (value: unknown): number => optional("network.mtu", value, whole(576, 65_535), DEFAULT_MTU);
 const rateOf = (field: string, value: unknown): number =>
@@ -42,7 +43,7 @@ const gatewayOf = (value: unknown, own: Prefixed): number => {
 export const encodeNetwork = (spec: ContainerSpec, stateDir: string, out: SpecBytes): Ref => {
   if (spec.network === undefined) return NOTHING;
   const given = fields("network", spec.network, BRIDGE_KEYS);
-  const kind = oneOf(["none", "bridge", "routed"] as const)("network.kind", given.kind);
+  const kind = kindOf("network.kind", given.kind);
   if (kind === "none") {
     fields("network", spec.network, ["kind"]);
     return NOTHING;
@@ -54,13 +55,16 @@ export const encodeNetwork = (spec: ContainerSpec, stateDir: string, out: SpecBy
     (optional("network.hairpin", given.hairpin, flag, false) ? HAIRPIN : 0) |
     (optional("network.isolated", given.isolated, flag, false) ? ISOLATED : 0);
   if (spec.namespaces?.net !== undefined) refuse("network", "a joined network namespace has its own");
-  return out.section(
-    new Row()
-      .ref(out.text(linkNameOf(stateDir, spec.id)))
-      .ref(out.text(bridged ? linkName("network.bridge", given.bridge) : ""))
-      .u64(rateOf("network.egressBitsPerSecond", given.egressBitsPerSecond))
-      .u64(rateOf("network.ingressBitsPerSecond", given.ingressBitsPerSecond))
-      .u32(bridged ? BRIDGE : ROUTED, flags, own.address, own.prefix)
-      .u32(bridged ? gatewayOf(given.gateway, own) : 0, mtuOf(given.mtu)),
-  );
+  return out.section([
+    out.text(linkNameOf(stateDir, spec.id)),
+    out.text(bridged ? linkName("network.bridge", given.bridge) : ""),
+    u64(rateOf("network.egressBitsPerSecond", given.egressBitsPerSecond)),
+    u64(rateOf("network.ingressBitsPerSecond", given.ingressBitsPerSecond)),
+    bridged ? BRIDGE : ROUTED,
+    flags,
+    own.address,
+    own.prefix,
+    bridged ? gatewayOf(given.gateway, own) : 0,
+    mtuOf(given.mtu),
+  ]);
 };

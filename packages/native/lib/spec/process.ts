@@ -1,7 +1,7 @@
 /** Who the program is and what it may: user and groups, capabilities, resource limits, umask, OOM score. */
 import { constants } from "node:os";
 import { fields, list, matching, oneOf, optional, refuse, whole, type Parse } from "./check.ts";
-import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import { NOTHING, u64, type Ref, type Row, type SpecBytes } from "./bytes.ts";
 import type { Capability, ContainerSpec, RlimitName, SpecPolicy } from "../types.ts";
 
 /** In the order of their numbers in linux/capability.h; the ones in between act on the host and can never be given. */
@@ -152,28 +152,35 @@ const rlimitRows = (value: unknown): readonly Row[] => {
       const soft = limit(`${field}.soft`, one.soft);
       const hard = limit(`${field}.hard`, one.hard);
       if (soft > hard) refuse(field, "the soft limit is above the hard one");
-      return new Row().u32(RLIMITS[key], 0).u64(soft, hard);
+      return [RLIMITS[key], 0, u64(soft), u64(hard)];
     });
 };
 
 export const encodeProcess = (spec: ContainerSpec, policy: SpecPolicy, out: SpecBytes): Ref => {
   const { user, groups, umask, rlimits, oomScoreAdj, capabilities } = spec;
   const machine = spec.machine === true;
-  const any = machine || [user, groups, umask, rlimits, oomScoreAdj, capabilities].some((value) => value !== undefined);
-  if (!any) return NOTHING;
+  const isUsual = user === undefined && groups === undefined && umask === undefined && capabilities === undefined;
+  if (isUsual && rlimits === undefined && oomScoreAdj === undefined && !machine) return NOTHING;
   const sets = capabilitySets(capabilities, policy, machine ? MACHINE : DEFAULT);
   const name = optional("user", user, userText, undefined);
   const more = optional("groups", groups, list(account, 0, 64), []);
   const limits = rlimits === undefined ? [] : rlimitRows(rlimits);
   const mask = optional("umask", umask, whole(0, 0o777), 0o022);
   const score = optional("oomScoreAdj", oomScoreAdj, whole(-1000, 1000), undefined);
-  return out.section(
-    new Row()
-      .ref(name === undefined ? NOTHING : out.text(name), out.texts(more), out.list(limits))
-      .u64(sets.bounding, sets.inheritable, sets.ambient)
-      .u32(score === undefined ? 0 : FLAG_OOM_SCORE, mask, score ?? 0, 0),
-  );
+  return out.section([
+    name === undefined ? NOTHING : out.text(name),
+    out.texts(more),
+    out.list(limits),
+    u64(sets.bounding),
+    u64(sets.inheritable),
+    u64(sets.ambient),
+    score === undefined ? 0 : FLAG_OOM_SCORE,
+    mask,
+    score ?? 0,
+    0,
+  ]);
 };
 
+const signal = whole(1, 64);
 export const stopSignalOf = (spec: ContainerSpec): number =>
-  optional("stopSignal", spec.stopSignal, whole(1, 64), constants.signals.SIGTERM);
+  optional("stopSignal", spec.stopSignal, signal, constants.signals.SIGTERM);

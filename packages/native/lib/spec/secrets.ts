@@ -1,6 +1,6 @@
 /** Files in memory that only the program's user can read. What is in them is in no error. */
 import type { ContainerSpec } from "../types.ts";
-import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import { NOTHING, type Ref, type Row, type SpecBytes } from "./bytes.ts";
 import { entries, fields, path, refuse, shown, type Parse } from "./check.ts";
 
 const MOST = 64;
@@ -22,9 +22,9 @@ export const encodeSecrets = (spec: ContainerSpec, out: SpecBytes): Ref => {
   const target = path("secrets.target", given.target);
   const first = target.split("/").find((part) => part !== "" && part !== ".");
   if (first === undefined || RESERVED.includes(first)) refuse("secrets.target", `${shown(target)} is reserved`);
-  const rows = entries("secrets.files", given.files, content, MOST).map(([name, bytes]) => {
+  const rows = entries("secrets.files", given.files, content, MOST).map(([name, bytes]): Row => {
     if (!NAME.test(name)) refuse("secrets.files", `${shown(name)} is not the name of a file`);
-    return new Row().ref(out.text(name), out.bytes(bytes));
+    return [out.text(name), out.bytes(bytes)];
   });
-  return out.section(new Row().ref(out.text(target), out.list(rows)));
+  return out.section([out.text(target), out.list(rows)]);
 };

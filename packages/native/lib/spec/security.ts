@@ -2,7 +2,7 @@
 import { compileProfile } from "../seccomp/compile.ts";
 import { parseProfile, type ParsedProfile } from "../seccomp/profile.ts";
 import { entries, list, matching, oneOf, optional, path, refuse, shown, type Parse } from "./check.ts";
-import { NOTHING, Row, type Ref, type SpecBytes } from "./bytes.ts";
+import { NOTHING, type Ref, type Row, type SpecBytes } from "./bytes.ts";
 import type { ContainerSpec, SpecPolicy } from "../types.ts";
 
 const SECCOMP_DEFAULT = 0;
@@ -18,12 +18,16 @@ const ALLOWED = [
 /** No newline and no "+": either has started a second assignment somewhere. */
 const sysctlValue = matching(/^[A-Za-z0-9 _.:,/-]{1,256}$/, "a value of letters, digits, blanks and _ . : , / -");
 
+const sysctlValues: Parse<readonly [string, string][]> = (field, value) => entries(field, value, sysctlValue, 64);
+
 const hiddenPath: Parse<string> = (field, value) => {
   const given = path(field, value);
   return given.split("/").some((part) => part !== "" && part !== ".")
     ? given
     : refuse(field, "the root cannot be hidden");
 };
+
+const hidden = list(hiddenPath, 0, 64);
 
 interface Seccomp {
   readonly mode: number;
@@ -39,7 +43,7 @@ const filterOf = (profile: ParsedProfile, given: object): readonly Row[] => {
   if (program === undefined) return refuse("seccomp", `profiles cannot be compiled for ${process.arch}`);
   if (program.length > MOST_INSTRUCTIONS)
     refuse("seccomp", `the profile needs ${program.length} instructions, the kernel takes ${MOST_INSTRUCTIONS}`);
-  const rows = program.map(({ code, jt, jf, k }) => new Row().u32(code | (jt << 16) | (jf << 24), k));
+  const rows = program.map(({ code, jt, jf, k }) => [code | (jt << 16) | (jf << 24), k]);
   if (Object.isFrozen(given)) compiled.set(given, rows);
   return rows;
 };
@@ -64,21 +68,23 @@ const sysctlRow = (out: SpecBytes, spec: ContainerSpec, name: string, value: str
     refuse(field, `${shown(name)} is not one of kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.*`);
   const owner = name.startsWith("net.") ? "net" : "ipc";
   if (spec.namespaces?.[owner] !== undefined) refuse(field, `${name} belongs to the ${owner} namespace that is joined`);
-  return new Row().ref(out.text(name.replaceAll(".", "/")), out.text(value));
+  return [out.text(name.replaceAll(".", "/")), out.text(value)];
 };
 
 export const encodeSecurity = (spec: ContainerSpec, policy: SpecPolicy, out: SpecBytes): Ref => {
   const { seccomp, sysctls, maskedPaths, readOnlyPaths } = spec;
   const { mode, filter } = seccompOf(seccomp, policy);
-  const hidden = list(hiddenPath, 0, 64);
   const masked = optional("maskedPaths", maskedPaths, hidden, []);
   const readOnly = optional("readOnlyPaths", readOnlyPaths, hidden, []);
-  const settings = optional("sysctls", sysctls, (field, value) => entries(field, value, sysctlValue, 64), []);
-  if (mode === SECCOMP_DEFAULT && [filter, masked, readOnly, settings].every((one) => one.length === 0)) return NOTHING;
-  return out.section(
-    new Row()
-      .ref(out.list(filter), out.texts(masked), out.texts(readOnly))
-      .ref(out.list(settings.map(([name, value]) => sysctlRow(out, spec, name, value))))
-      .u32(mode, 0),
-  );
+  const settings = optional("sysctls", sysctls, sysctlValues, []);
+  if (mode === SECCOMP_DEFAULT && filter.length + masked.length + readOnly.length + settings.length === 0)
+    return NOTHING;
+  return out.section([
+    out.list(filter),
+    out.texts(masked),
+    out.texts(readOnly),
+    out.list(settings.map(([name, value]) => sysctlRow(out, spec, name, value))),
+    mode,
+    0,
+  ]);
 };
