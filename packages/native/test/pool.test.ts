@@ -249,7 +249,7 @@ describe("a pool", () => {
     });
   });
 
-  test("that was refused a limit before its namespaces were lost does not do without that limit", async (context) => {
+  test("whose prepared namespaces were lost does not do without a limit that is refused", async (context) => {
     const cpu = layout.hierarchies.find(({ version, controllers }) => version === 1 && controllers.includes("cpu"));
     if (cpu === undefined) return context.skip("this host has no v1 hierarchy of processors");
     const parent = join(cpu.path, host.cgroupParent);
@@ -260,8 +260,8 @@ describe("a pool", () => {
       writeFileSync(join(parent, "cpu.cfs_quota_us"), "10000");
       try {
         const start = runtime.start({ ...spec, limits: { ...spec.limits, cpuLimitMillis: 1000 } });
-        const own = join(parent, spec.id);
-        const supervisor = await atBirth([...stems.keys()], join(stateDir, spec.id), () => existsSync(own));
+        const directory = join(stateDir, spec.id);
+        const supervisor = await atBirth([...stems.keys()], directory, () => existsSync(join(directory, DIRTY)));
         for (const [pid, stem] of stems) process.kill(stem, pid === supervisor ? "SIGKILL" : "SIGCONT");
         expect(await start).toMatchObject({ ok: false, error: { stage: "cgroup.limit", code: "EINVAL" } });
       } finally {

@@ -40,3 +40,6 @@ export const ready = (stateDir: string): number[] =>
       return false;
     }
   });
+
+export const childrenOf = (pid: number): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);

@@ -12,10 +12,18 @@
 #include "network.h"
 #include "old_root.h"
 #include "prepared.h"
+#include "process.h"
 #include "rootfs.h"
 #include "supervisor.h"
 #include "sync.h"
 #include "userns.h"
+
+/* Whoever has ended before has said why. */
+static int tell_init(enum sync_kind what, struct err *err)
+{
+  int sent = sync_send(self.sync.fd, what, 0, NULL);
+  return sent < 0 && errno != EPIPE && errno != ECONNRESET ? err_sys(err, "init", "tell it of %d", (int)what) : 0;
+}
 
 /* The pair can only be made once the namespace is there. What else arrives before is the failure of init. */
 static int await_netns(struct err *err)
@@ -45,9 +53,7 @@ static int plug_network(struct err *err)
     /* Init ended meanwhile, as when its memory limit is too small to mount: how is seen when it is reaped. */
     return err->number == ESRCH ? 0 : -1;
   }
-  /* As above. */
-  int sent = sync_send(self.sync.fd, SYNC_PLUGGED, 0, NULL);
-  return sent < 0 && errno != EPIPE && errno != ECONNRESET ? err_sys(err, "init", "tell of the network") : 0;
+  return tell_init(SYNC_PLUGGED, err);
 }
 
 static struct rootfs rootfs;
@@ -56,9 +62,7 @@ static struct err failure;
 
 void hand_over_ahead(void)
 {
-  bool made = cgroup_complete(&self.cgroup, &self.spec, &failure) == 0 &&
-              rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, self.userns, &failure) == 0;
-  ahead = made ? MADE : FAILED;
+  ahead = rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, self.userns, &failure) == 0 ? MADE : FAILED;
 }
 
 void hand_over_forget(void)
@@ -83,6 +87,18 @@ static int make_rootfs(struct err *err)
   return userns < 0 ? -1 : rootfs_prepare(&rootfs, &self.spec, BERTH_FD_STATE, userns, err);
 }
 
+/* While init mounts. The program waits for it. */
+static int confine(struct err *err)
+{
+  self.mounts = process_mounts(self.status.init_pid);
+  output_close_writers(&self.output);
+  cgroup_close_tasks(&self.cgroup);
+  if (process_grant(&self.spec, self.status.init_pid, err) < 0 ||
+      cgroup_complete(&self.cgroup, &self.spec, err) < 0 || cgroup_delegate(&self.cgroup, &self.spec, err) < 0)
+    return -1;
+  return tell_init(SYNC_CONFINED, err);
+}
+
 int hand_over(struct err *err)
 {
   int made = make_rootfs(err);
@@ -92,9 +108,12 @@ int hand_over(struct err *err)
   if ((self.null = rootfs_open_null(&rootfs, err)) < 0)
     return -1;
   int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
-  old_root_keep(&self.spec, &rootfs);
   /* EPIPE: init failed earlier and has said why. */
   if (sent < 0 && errno != EPIPE && errno != ECONNRESET)
     return err_sys(err, "init", "hand over the mounts");
-  return plug_network(err);
+  old_root_keep(&self.spec, &rootfs);
+  if (plug_network(err) < 0 || confine(err) < 0)
+    return -1;
+  prepared_leave();
+  return 0;
 }

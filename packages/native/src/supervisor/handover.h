@@ -5,8 +5,7 @@
 #include "err.h"
 
 int hand_over(struct err *err);
-/* The part of it that needs no init, for while one is being born from what was prepared; and what
-   its cgroups still lack. What fails, `hand_over` says. */
+/* The part of it that needs no init, for while one is being born from what was prepared. What fails, `hand_over` says. */
 void hand_over_ahead(void);
 /* As if that had not been: init is born another way, with other ids. */
 void hand_over_forget(void);

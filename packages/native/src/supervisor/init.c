@@ -100,16 +100,21 @@ static int make_terminal(const struct init_context *context, int stdio[3], struc
   return 0;
 }
 
-/* The supervisor makes it while this process mounts: making it takes as long. */
-static int await_pair(int sync, struct err *err)
+/* The supervisor does it while this process mounts: it takes as long. */
+static int await_word(int sync, enum sync_kind wanted, const char *what, struct err *err)
 {
   struct sync_message message;
   int received = sync_receive(sync, &message, 0, NULL);
   if (received == 0)
     _exit(1); /* the supervisor gave up and says why itself */
-  if (received < 0 || message.kind != SYNC_PLUGGED)
-    return err_sys(err, "init", "wait for the network");
+  if (received < 0 || message.kind != wanted)
+    return err_sys(err, "init", "wait for %s", what);
   return 0;
+}
+
+static int await_pair(int sync, struct err *err)
+{
+  return await_word(sync, SYNC_PLUGGED, "the network", err);
 }
 
 static int setup_late(const struct init_context *context, const struct rootfs *rootfs, int stdio[3],
@@ -266,7 +271,7 @@ _Noreturn void init_main(const struct init_context *context)
     fail(sync, &err);
   rootfs_close(&rootfs);
   int signals = block_signals(&err);
-  if (signals < 0)
+  if (signals < 0 || await_word(sync, SYNC_CONFINED, "its limits", &err) < 0)
     fail(sync, &err);
 
   if (hook_count(context->spec, BERTH_HOOK_CREATE_RUNTIME) > 0)

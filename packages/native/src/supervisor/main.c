@@ -146,11 +146,7 @@ static int start_init(int stdin_fd, struct err *err)
   self.sync.fd = pair[0];
   self.pidfd.fd = pidfd;
   self.status.init_pid = (pid_t)pid;
-  self.mounts = process_mounts((pid_t)pid);
-  prepared_leave();
-  output_close_writers(&self.output);
-  cgroup_close_tasks(&self.cgroup);
-  return process_grant(&self.spec, (pid_t)pid, err);
+  return 0;
 }
 
 /* Of what was prepared, before init is born: it can then begin with what wants ids. */
@@ -186,7 +182,7 @@ static int start(int joins, struct err *err)
     (void)close(BERTH_FD_COUNT + i);
   if (stdin_fd != STDIN_FILENO)
     (void)close(stdin_fd);
-  if (started < 0 || cgroup_delegate(&self.cgroup, &self.spec, err) < 0 || hand_over(err) < 0)
+  if (started < 0 || hand_over(err) < 0)
     return -1;
   if (loop_add(&self.sync, EPOLLIN, err) < 0 || loop_add(&self.pidfd, EPOLLIN, err) < 0)
     return -1;
@@ -274,6 +270,7 @@ static bool read_sync(void)
     self.status.pid = origin.sender;
     if (old_root_clear(&self.spec, self.mounts, &self.exit.err) < 0)
       kill_all();
+    prepared_reap();
     break;
   case SYNC_RUNNING:
     /* Not of what is being killed because something of it could not be had. */

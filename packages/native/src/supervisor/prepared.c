@@ -2,7 +2,8 @@
  * Namespaces whose making takes long, and what is mounted in them whatever the container: owned by a user namespace that
  * has no ids yet, since these are given when it is known whose it will be. A pid namespace without a process cannot be
  * held by a descriptor, so a process stays in there, the stem: a copy of the supervisor that shares its descriptors,
- * stands still, and does nothing at the claim but give birth to init, right into the container's v2 cgroup, and end.
+ * stands still, and does nothing at the claim but give birth to init, right into the container's v2 cgroup, and end when
+ * it is told to.
  *
  *   supervisor ─ fork ─► stem: unshare ─► lo up ─► /sys, /dev mounted and masked ─► host's root detached ─► waits
  *        └──────────────── claim: ids, cgroups ──────────────────────────────────────────► clone3 ─► init
@@ -32,6 +33,7 @@
 #include "mask.h"
 #include "network.h"
 #include "payload.h"
+#include "privileges.h"
 #include "rootfs.h"
 #include "userns.h"
 
@@ -58,6 +60,12 @@ static int tell(int event)
 {
   const uint64_t one = 1;
   return RETRY_INTR(write(event, &one, sizeof one)) == (ssize_t)sizeof one ? 0 : -1;
+}
+
+static int await(int event)
+{
+  uint64_t told;
+  return RETRY_INTR(read(event, &told, sizeof told)) == (ssize_t)sizeof told ? 0 : -1;
 }
 
 /* A root directory to leave the host's for: nothing but places for the three mounts. */
@@ -107,15 +115,15 @@ static int mount_stage(int stage, struct err *err)
 static _Noreturn void stem_main(pid_t supervisor)
 {
   struct err ignored;
-  uint64_t told;
   struct spec spec;
   payload_default_signals();
   userns_pose();
   if (unshare(KINDS) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
-      getppid() != supervisor || network_loopback(&ignored) < 0 || mount_stage(prepared.stage, &ignored) < 0 || tell(ready) < 0)
+      getppid() != supervisor || network_loopback(&ignored) < 0 || mount_stage(prepared.stage, &ignored) < 0 ||
+      privileges_drop_ahead(&ignored) < 0 || tell(ready) < 0)
     _exit(1);
   stack_trim();
-  if (RETRY_INTR(read(go, &told, sizeof told)) < 0 || spec_map(&spec, BERTH_FD_SPEC, &birth->err) < 0)
+  if (await(go) < 0 || spec_map(&spec, BERTH_FD_SPEC, &birth->err) < 0)
     _exit(1);
   long pid = syscall(SYS_clone3, &birth->args, sizeof birth->args);
   if (pid == 0) {
@@ -131,7 +139,17 @@ static _Noreturn void stem_main(pid_t supervisor)
   }
   if (pid < 0)
     (void)err_sys(&birth->err, STAGE, "clone3 into what was prepared");
+  /* To end takes half as long as to give birth, on the processor that init is on by then: not while that is waited for. */
+  else if (tell(ready) == 0)
+    (void)await(go);
   _exit(0);
+}
+
+/* Until it has told that it is ready, or is gone. */
+static int await_stem(void)
+{
+  struct pollfd sources[] = { { .fd = ready, .events = POLLIN }, { .fd = prepared.pidfd, .events = POLLIN } };
+  return RETRY_INTR(poll(sources, 2, -1)) < 0 || sources[0].revents == 0 ? -1 : await(ready);
 }
 
 static bool has_ended(int pidfd)
@@ -170,8 +188,7 @@ static int start_stem(void)
   if (pid < 0)
     return -1;
   prepared.stem = (pid_t)pid;
-  struct pollfd sources[] = { { .fd = ready, .events = POLLIN }, { .fd = prepared.pidfd, .events = POLLIN } };
-  if (RETRY_INTR(poll(sources, 2, -1)) < 0 || sources[0].revents == 0 ||
+  if (await_stem() < 0 ||
       userns_open(&prepared.userns, prepared.stem, &ignored) < 0)
     return -1;
   prepared.kinds = KINDS;
@@ -183,8 +200,6 @@ void prepared_make(void)
 {
   if (start_stem() < 0)
     prepared_close();
-  else
-    fd_close(&ready);
 }
 
 bool prepared_is_ready(void)
@@ -210,19 +225,35 @@ int prepared_conceive(const struct init_context *context, const struct clone_arg
   /* Before init is there: one with a mount of its own on /dev/mqueue takes this one away, and both are the same queues. */
   if (rootfs_give_places(prepared.dev, context->spec->header->id_base, err) < 0)
     return -1;
-  return tell(go) < 0 ? err_sys(err, STAGE, "wake the process on standby") : 0;
+  if (tell(go) < 0)
+    return err_sys(err, STAGE, "wake the process on standby");
+  /* The kernel often leaves it on this processor, behind this process, although another one is idle (select_idle_cpu in
+     kernel/sched/fair.c looks for none where half of the time of all is used): it comes first then. */
+  (void)sched_yield();
+  return 0;
 }
 
 long prepared_birth(struct err *err)
 {
-  reap();
-  if (birth->born < 0)
+  pid_t born = __atomic_load_n(&birth->born, __ATOMIC_ACQUIRE);
+  if (born < 0 && await_stem() < 0)
+    reap();
+  born = __atomic_load_n(&birth->born, __ATOMIC_ACQUIRE);
+  if (born < 0)
     *err = birth->err;
-  return birth->born;
+  return born;
+}
+
+void prepared_reap(void)
+{
+  if (prepared.pidfd >= 0)
+    reap();
 }
 
 void prepared_leave(void)
 {
+  if (prepared.pidfd >= 0)
+    (void)tell(go);
   fd_close(&ready);
   fd_close(&go);
   fd_close(&prepared.dev);

@@ -33,8 +33,10 @@ int prepared_conceive(const struct init_context *context, const struct clone_arg
 /* Init is the caller's child. Its number, or -1 with `err`: ECHILD when the stem was killed before, then an ordinary start
    can follow. The pidfd has to be opened. */
 long prepared_birth(struct err *err);
-/* Once init is born: closes everything. */
+/* Once init is born: the stem ends, and everything is closed. */
 void prepared_leave(void);
+/* Waits for the end of the stem, if there is one: best when there is nothing else to do. */
+void prepared_reap(void);
 /* Ends the stem and closes everything. */
 void prepared_close(void);
 

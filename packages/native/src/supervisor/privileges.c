@@ -95,6 +95,30 @@ static int install_default(bool machine, struct err *err)
                  : install(program, sizeof program / sizeof *program, "install the filter", err);
 }
 
+/* Out of the bounding set, already. */
+static uint64_t dropped;
+
+static int drop_from_bounding_set(uint64_t unwanted, struct err *err)
+{
+  unwanted &= ~dropped;
+  for (int capability = 0; capability < 64; capability++) {
+    if ((unwanted & BIT(capability)) == 0)
+      continue;
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) {
+      if (errno == EINVAL)
+        break; /* beyond the last one that this kernel knows */
+      return err_sys(err, STAGE, "drop capability %d", capability);
+    }
+  }
+  dropped |= unwanted;
+  return 0;
+}
+
+int privileges_drop_ahead(struct err *err)
+{
+  return drop_from_bounding_set(~BERTH_CAPABILITIES_MOST, err);
+}
+
 int privileges_drop(const struct spec *spec, struct err *err)
 {
   const struct berth_process *process = spec_section(spec, BERTH_SECTION_PROCESS);
@@ -105,16 +129,7 @@ int privileges_drop(const struct spec *spec, struct err *err)
     return -1;
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
     return err_sys(err, STAGE, "clear the ambient set");
-  for (int capability = 0; capability < 64; capability++) {
-    if ((kept & BIT(capability)) != 0)
-      continue;
-    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) {
-      if (errno == EINVAL)
-        break; /* beyond the last one that this kernel knows */
-      return err_sys(err, STAGE, "drop capability %d", capability);
-    }
-  }
-  if (privileges_set(kept | own, 0, err) < 0)
+  if (drop_from_bounding_set(~kept, err) < 0 || privileges_set(kept | own, 0, err) < 0)
     return -1;
   /* Users of a machine become its root by su and sudo, as anywhere; that root is nobody outside. */
   const bool machine = spec_is_machine(spec);

@@ -9,6 +9,8 @@
 
 /* Become root of the container's user namespace. Its map must have been written. */
 int privileges_become_root(struct err *err);
+/* The part of it that is the same whatever the spec: what may never be given. */
+int privileges_drop_ahead(struct err *err);
 /* Everything that init and the payload have in common, for good. */
 int privileges_drop(const struct spec *spec, struct err *err);
 /* In the process that is about to exec: one more filter, where the spec has one. The last thing before exec. */

@@ -1,9 +1,12 @@
 /** Rules 37 and 38: limits always exist, and what a workload does about being killed makes no difference. */
-import { readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import type { ContainerSpec } from "../../lib/index.ts";
+import { openRuntime, type ContainerSpec } from "../../lib/index.ts";
+import { holding, holdSupervisors } from "../holding.ts";
 import { eventually, layout, processesWith, testHost } from "../host.ts";
+import { childrenOf, ready } from "../standby.ts";
 import { programs } from "./tools.ts";
 
 const host = testHost();
@@ -16,7 +19,7 @@ int main(void) {
   signal(SIGCHLD, SIG_IGN);
   for (int turn = 0;; turn++) if (fork() == 0 && turn > 3) _exit(0);
 }`;
-const tools = programs(host, { bomb });
+const tools = programs(host, { bomb, holding });
 
 describe("memory and process limits", () => {
   test("are in the kernel before the program runs", async () => {
@@ -35,6 +38,40 @@ describe("memory and process limits", () => {
     } finally {
       await container.stop({ signal: 9, graceMs: 0 });
       await container.remove();
+    }
+  });
+
+  test("are waited for by what is born from a standby, which has everything else by then", async () => {
+    const told = join(host.directory, "told");
+    mkdirSync(told);
+    chmodSync(told, 0o777);
+    const stateDir = join(host.directory, "pooled");
+    const runtime = await openRuntime({ stateDir, cgroupParent: host.cgroupParent, standby: 1 });
+    try {
+      await runtime.adopt();
+      await eventually(() => ready(stateDir).length === 1);
+      await sleep(200);
+      const hold = await holdSupervisors(tools, stateDir, "sendto");
+      const mounts = [{ source: told, target: "/told", readOnly: false }];
+      const starting = runtime.start(host.spec(["touch", "/told/ran"], { mounts }));
+      try {
+        const init = childrenOf(await hold.held).at(-1) ?? 0;
+        const status = (): string => readFileSync(`/proc/${init}/status`, "utf8");
+        const ran = (): boolean => existsSync(join(told, "ran"));
+        await eventually(() => ran() || (/^State:\tS/m.test(status()) && /^Seccomp:\t2$/m.test(status())));
+        await sleep(100);
+        expect(ran()).toBe(false);
+        expect(readFileSync(`/proc/${init}/task/${init}/children`, "utf8")).toBe("");
+      } finally {
+        await hold.release();
+      }
+      const result = await starting;
+      if (!result.ok) throw new Error(JSON.stringify(result.error));
+      expect(await result.value.exited).toMatchObject({ code: 0 });
+      expect(existsSync(join(told, "ran"))).toBe(true);
+      await result.value.remove();
+    } finally {
+      await runtime.close();
     }
   });
 

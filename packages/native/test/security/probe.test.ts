@@ -7,13 +7,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFi
 import { createServer } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openRuntime } from "../../lib/index.ts";
 import { eventually, isAlive, testHost } from "../host.ts";
-import { ready, waiting } from "../standby.ts";
+import { holding, holdSupervisors } from "../holding.ts";
+import { childrenOf, ready } from "../standby.ts";
 import { accepted } from "./accepted.ts";
 import { programs } from "./tools.ts";
 
@@ -37,47 +37,6 @@ int main(int n, char **v) {
   mq_unlink(v[2]);
   return shmctl(id, IPC_RMID, 0);
 }`;
-/**
- * C: holds the process argv[1] when it is about to detach something, by umount2(2), and says so. Told anything on standard
- * input, it makes that call fail; killed itself, it lets the process go (ptrace(2), PTRACE_SEIZE).
- */
-const holding = `#include <elf.h>
-#include <signal.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
-static long skip(pid_t pid) {
-#ifdef __x86_64__
-  return ptrace(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, orig_rax), -1L);
-#else
-  int none = -1;
-  struct iovec number = { &none, sizeof none };
-  return ptrace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, &number);
-#endif
-}
-int main(int n, char **v) {
-  pid_t pid = n < 2 ? 0 : atoi(v[1]);
-  int status, number = 0;
-  if (ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD) || ptrace(PTRACE_INTERRUPT, pid, 0, 0)) return 1;
-  if (waitpid(pid, &status, __WALL) != pid || puts("watched") < 0 || fflush(stdout)) return 1;
-  while (!ptrace(PTRACE_SYSCALL, pid, 0, number) && waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
-    struct __ptrace_syscall_info call;
-    number = WSTOPSIG(status) == (SIGTRAP | 0x80) || status >> 16 ? 0 : WSTOPSIG(status);
-    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof call, &call) < 0) return 1;
-    if (call.op != PTRACE_SYSCALL_INFO_ENTRY || call.entry.nr != SYS_umount2) continue;
-    if (puts("held") < 0 || fflush(stdout)) return 1;
-    if (getchar() == EOF) pause();
-    if (skip(pid)) return 1;
-  }
-  return 0;
-}`;
 const tools = programs(host, { holder, holding });
 
 beforeAll(() => {
@@ -92,7 +51,6 @@ beforeAll(() => {
   );
 });
 
-const never = new Promise<never>(() => undefined);
 let pools = 0;
 
 interface Finding {
@@ -159,7 +117,7 @@ test("a container born from a standby finds nothing either", async () => {
 test("nor while what was its root before is still below its own, with the host's /proc on it", async () => {
   await findsNothing(() =>
     fromPool(async (stateDir) => {
-      const hold = await holdSupervisors(stateDir);
+      const hold = await holdSupervisors(tools, stateDir, "umount2");
       const probing = probe();
       try {
         await endedBeside(await hold.held);
@@ -173,7 +131,7 @@ test("nor while what was its root before is still below its own, with the host's
 
 test("a program that is fast enough to look is in no other root for a moment", async () => {
   await fromPool(async (stateDir) => {
-    const hold = await holdSupervisors(stateDir);
+    const hold = await holdSupervisors(tools, stateDir, "umount2");
     const told = join(host.directory, "told");
     mkdirSync(told);
     const looking = host.sh(
@@ -193,7 +151,7 @@ test("a program that is fast enough to look is in no other root for a moment", a
 
 test("a container from which the host's /proc cannot be taken away never runs, and nothing of it stays", async () => {
   await fromPool(async (stateDir) => {
-    const hold = await holdSupervisors(stateDir);
+    const hold = await holdSupervisors(tools, stateDir, "umount2");
     const spec = host.spec(["true"]);
     const starting = host.runtime.start(spec);
     try {
@@ -213,7 +171,7 @@ test("a container from which the host's /proc cannot be taken away never runs, a
 
 test("nor does it run on when its supervisor is killed before that", async () => {
   await fromPool(async (stateDir) => {
-    const hold = await holdSupervisors(stateDir);
+    const hold = await holdSupervisors(tools, stateDir, "umount2");
     const spec = host.spec(["sleep", "1000"]);
     const starting = host.runtime.start(spec);
     try {
@@ -235,7 +193,7 @@ test("nor does it run on when its supervisor is killed before that", async () =>
 test("a container that may mount begins when that is gone", async () => {
   for (const more of [{ capabilities: { add: ["sys_admin"] } }, { seccomp: "unconfined" }] as const)
     await fromPool(async (stateDir) => {
-      const hold = await holdSupervisors(stateDir);
+      const hold = await holdSupervisors(tools, stateDir, "umount2");
       try {
         expect(await host.run(["true"], more)).toMatchObject({ exit: { code: 0 } });
         expect(await Promise.race([hold.held, sleep(0)])).toBeUndefined();
@@ -244,9 +202,6 @@ test("a container that may mount begins when that is gone", async () => {
       }
     });
 });
-
-const childrenOf = (pid: number): number[] =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
 
 /** The container that this one, who stands still in its mounts, is the supervisor of has ended, and is not waited for yet. */
 const endedBeside = async (supervisor: number): Promise<void> => {
@@ -269,33 +224,6 @@ const fromPool = async <T>(work: (stateDir: string) => Promise<T>): Promise<T> =
     await host.runtime.close();
     host.runtime = runtime;
   }
-};
-
-interface Hold {
-  /** Which of them. */
-  readonly held: Promise<number>;
-  fail(): void;
-  release(): Promise<void>;
-}
-/** Whichever of them is given a container, it stands still before it takes away what was there before. */
-const holdSupervisors = async (stateDir: string): Promise<Hold> => {
-  const watched = waiting(stateDir).map((pid) => {
-    const child = spawn(join(tools, "bin/holding"), [String(pid)], { stdio: ["pipe", "pipe", "inherit"] });
-    const gone = new Promise((resolve) => child.once("close", resolve));
-    return { pid, child, gone, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
-  });
-  for (const { lines } of watched) expect((await lines.next()).value).toBe("watched");
-  const held = watched.map(async ({ pid, lines }) => ((await lines.next()).value === "held" ? pid : await never));
-  return {
-    held: Promise.race(held),
-    fail: () => {
-      for (const { child } of watched) child.stdin.write("\n");
-    },
-    release: async () => {
-      for (const { child } of watched) child.kill("SIGKILL");
-      await Promise.all(watched.map(({ gone }) => gone));
-    },
-  };
 };
 
 const findsNothing = async (find = probe): Promise<void> => {
