@@ -68,7 +68,6 @@ export class SupervisorPool {
   /** Runs a start. The pool fills up when none came after it. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     this.#underWay += 1;
-    clearTimeout(this.#later);
     try {
       return await work();
     } finally {
@@ -79,8 +78,8 @@ export class SupervisorPool {
 
   #fillLater(): void {
     if (this.#closed || this.#size === 0 || this.#underWay > 0) return;
-    clearTimeout(this.#later);
-    this.#later = setTimeout(() => this.fill(), REFILL_AFTER_MS).unref();
+    /* One for all starts: it does nothing while one is under way, and to make and clear another takes as long as a launch. */
+    this.#later = this.#later?.refresh() ?? setTimeout(() => this.fill(), REFILL_AFTER_MS).unref();
   }
 
   /**
