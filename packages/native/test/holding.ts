@@ -5,9 +5,12 @@ import { createInterface } from "node:readline";
 import { expect } from "vitest";
 import { waiting } from "./standby.ts";
 
+const CALLS = ["fsopen", "rename", "sendto", "umount2", "write"] as const;
+type Call = (typeof CALLS)[number];
+
 /**
- * C: holds the process argv[1] when it is about to make the call argv[2], umount2(2) or sendto(2), and says so. Told anything on
- * standard input, it makes that call fail; killed itself, it lets the process go (ptrace(2), PTRACE_SEIZE).
+ * C: holds the process argv[1] when it is about to make the call argv[2], one of `CALLS`, and says so. Told anything on standard
+ * input, it makes that call fail; killed itself, it lets the process go (ptrace(2), PTRACE_SEIZE).
  */
 export const holding = `#include <elf.h>
 #include <signal.h>
@@ -30,10 +33,18 @@ static long skip(pid_t pid) {
   return ptrace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, &number);
 #endif
 }
+#ifndef SYS_rename
+#define SYS_rename SYS_renameat
+#endif
+static const struct { const char *name; unsigned long number; } calls[] = {
+  ${CALLS.map((call) => `{ "${call}", SYS_${call} }`).join(", ")}
+};
 int main(int n, char **v) {
   pid_t pid = n < 3 ? 0 : atoi(v[1]);
-  const unsigned long wanted = pid != 0 && strcmp(v[2], "sendto") == 0 ? SYS_sendto : SYS_umount2;
+  unsigned long wanted = 0;
   int status, number = 0;
+  for (unsigned i = 0; n == 3 && i < sizeof calls / sizeof *calls; i++)
+    if (strcmp(v[2], calls[i].name) == 0) wanted = calls[i].number;
   if (ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD) || ptrace(PTRACE_INTERRUPT, pid, 0, 0)) return 1;
   if (waitpid(pid, &status, __WALL) != pid || puts("watched") < 0 || fflush(stdout)) return 1;
   while (!ptrace(PTRACE_SYSCALL, pid, 0, number) && waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
@@ -52,14 +63,14 @@ int main(int n, char **v) {
 const never = new Promise<never>(() => undefined);
 
 export interface Hold {
-  /** Which of them. */
+  /** The first of them. */
   readonly held: Promise<number>;
   fail(): void;
   release(): Promise<void>;
 }
-/** Whichever of them is given a container, it stands still before its first such call. `tools` holds `holding`. */
-export const holdSupervisors = async (tools: string, stateDir: string, call: "umount2" | "sendto"): Promise<Hold> => {
-  const watched = waiting(stateDir).map((pid) => {
+/** Each stands still before its first such call. `tools` holds `holding`. */
+export const hold = async (tools: string, pids: readonly number[], call: Call): Promise<Hold> => {
+  const watched = pids.map((pid) => {
     const child = spawn(join(tools, "bin/holding"), [String(pid), call], { stdio: ["pipe", "pipe", "inherit"] });
     const gone = new Promise((resolve) => child.once("close", resolve));
     return { pid, child, gone, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
@@ -77,3 +88,7 @@ export const holdSupervisors = async (tools: string, stateDir: string, call: "um
     },
   };
 };
+
+/** Whichever of them is given a container. */
+export const holdSupervisors = (tools: string, stateDir: string, call: Call): Promise<Hold> =>
+  hold(tools, waiting(stateDir), call);

@@ -16,14 +16,18 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { openRuntime, type Runtime, type RuntimeOptions } from "../lib/index.ts";
+import { hold, holding } from "./holding.ts";
 import { eventually, isAlive, layout, outputOf, supervisorOf, testHost } from "./host.ts";
-import { mountsOf, parentOf, ready, stemOf, waiting } from "./standby.ts";
+import { programs } from "./security/tools.ts";
+import { childrenOf, mountsOf, parentOf, ready, stemOf, waiting } from "./standby.ts";
 
 const host = testHost();
+const tools = programs(host, { holding });
 const SIZE = 3;
 /** Overlayfs makes it below a container's directory. */
 const DIRTY = "work/work/incompat/volatile/dirty";
@@ -283,15 +287,73 @@ describe("a pool", () => {
       /* It learns of the birth when init has gone as far as it gets. */
       process.kill(supervisor, "SIGSTOP");
       for (const stem of stems.values()) process.kill(stem, "SIGCONT");
-      const children = (): number[] =>
-        readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, "utf8").trim().split(" ").map(Number);
       await eventually(() => {
-        const init = children().find((pid) => pid !== stems.get(supervisor));
+        const init = childrenOf(supervisor).find((pid) => pid !== stems.get(supervisor));
         return init !== undefined && /^[SZ]$/.test(stateOf(init));
       });
       process.kill(supervisor, "SIGCONT");
       expect(await start).toMatchObject({ ok: false, error: { stage: "mount.bind", code: "ENOENT" } });
     });
+  });
+
+  /* It shares the descriptors of its supervisor, and knows some of them by number. */
+  test("whose stem is late, as on a busy host, leaves alone what its supervisor has opened meanwhile", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const supervisors = await hold(tools, waiting(stateDir), "fsopen");
+      const stems = await hold(tools, waiting(stateDir).map(stemOf), "write");
+      const spec = host.spec(["true"]);
+      const starting = runtime.start(spec);
+      const said: string[] = [];
+      const clients: Socket[] = [];
+      try {
+        const [supervisor, stem] = await Promise.all([supervisors.held, stems.held]);
+        const init = childrenOf(supervisor).find((pid) => pid !== stem) ?? 0;
+        process.kill(init, "SIGSTOP");
+        await supervisors.release();
+        const sockets = (): number =>
+          readdirSync(`/proc/${supervisor}/fd`).filter((fd) => {
+            return readlinkSync(`/proc/${supervisor}/fd/${fd}`).startsWith("socket:");
+          }).length;
+        const path = join(stateDir, spec.id, "control.sock");
+        const before = sockets();
+        for (let i = 0; i < 12; i += 1) {
+          const client = connect(path);
+          client.on("data", (bytes) => said.push(bytes.toString("hex")));
+          clients.push(client);
+        }
+        await eventually(() => sockets() > before + clients.length / 2);
+        await stems.release();
+        await eventually(() => !isAlive(stem));
+        await sleep(100);
+        process.kill(init, "SIGCONT");
+      } finally {
+        await Promise.all([supervisors.release(), stems.release()]);
+        for (const client of clients) client.destroy();
+      }
+      const result = await starting;
+      if (!result.ok) throw new Error(JSON.stringify(result.error));
+      expect(await result.value.exited).toMatchObject({ code: 0 });
+      expect(said).toEqual([]);
+      await result.value.remove();
+    });
+  });
+
+  test("leaves nobody in the namespaces of a start that failed when the last hooks run", async () => {
+    const hook = join(host.directory, "hook");
+    writeFileSync(hook, '#!/bin/sh\nread children < /proc/$PPID/task/$PPID/children; echo "$$: $children" > "$1"\n');
+    chmodSync(hook, 0o755);
+    await withPool(
+      async (runtime) => {
+        const told = join(host.directory, "children");
+        const mounts = [{ source: join(host.directory, "nowhere"), target: "/x", readOnly: true }];
+        const hooks = { stopped: [{ command: [hook, told] }] };
+        const result = await runtime.start(host.spec(["true"], { mounts, hooks }));
+        expect(result).toMatchObject({ ok: false, error: { stage: "mount.bind", code: "ENOENT" } });
+        const [own, children] = readFileSync(told, "utf8").trim().split(": ");
+        expect(children).toBe(own);
+      },
+      { allow: { hooks: [hook] } },
+    );
   });
 
   test("makes no cpusets, which take nobody before they have processors", async (context) => {

@@ -349,6 +349,8 @@ static bool finish(void)
       self.wait_status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
     }
   }
+  /* A start that failed early leaves a stem, which stands in the container's namespaces: they end before that is told. */
+  prepared_close();
   return end_tell();
 }
 

@@ -2,8 +2,7 @@
  * Namespaces whose making takes long, and what is mounted in them whatever the container: owned by a user namespace that
  * has no ids yet, since these are given when it is known whose it will be. A pid namespace without a process cannot be
  * held by a descriptor, so a process stays in there, the stem: a copy of the supervisor that shares its descriptors,
- * stands still, and does nothing at the claim but give birth to init, right into the container's v2 cgroup, and end when
- * it is told to.
+ * stands still, and does nothing at the claim but give birth to init, right into the container's v2 cgroup.
  *
  *   supervisor ─ fork ─► stem: unshare ─► lo up ─► /sys, /dev mounted and masked ─► host's root detached ─► waits
  *        └──────────────── claim: ids, cgroups ──────────────────────────────────────────► clone3 ─► init
@@ -139,7 +138,7 @@ static _Noreturn void stem_main(pid_t supervisor)
   }
   if (pid < 0)
     (void)err_sys(&birth->err, STAGE, "clone3 into what was prepared");
-  /* To end takes half as long as to give birth, on the processor that init is on by then: not while that is waited for. */
+  /* To end takes half as long as to give birth, on the processor that init is on by then: it is killed later instead. */
   else if (tell(ready) == 0)
     (void)await(go);
   _exit(0);
@@ -156,14 +155,6 @@ static bool has_ended(int pidfd)
 {
   struct pollfd source = { .fd = pidfd, .events = POLLIN };
   return RETRY_INTR(poll(&source, 1, 0)) != 0;
-}
-
-static void reap(void)
-{
-  siginfo_t info;
-  (void)RETRY_INTR(waitid(P_PIDFD, (id_t)prepared.pidfd, &info, WEXITED));
-  fd_close(&prepared.pidfd);
-  prepared.stem = 0;
 }
 
 static int start_stem(void)
@@ -237,25 +228,34 @@ long prepared_birth(struct err *err)
 {
   pid_t born = __atomic_load_n(&birth->born, __ATOMIC_ACQUIRE);
   if (born < 0 && await_stem() < 0)
-    reap();
+    prepared_reap();
   born = __atomic_load_n(&birth->born, __ATOMIC_ACQUIRE);
   if (born < 0)
     *err = birth->err;
   return born;
 }
 
-void prepared_reap(void)
+static void end_stem(void)
 {
   if (prepared.pidfd >= 0)
-    reap();
+    (void)pidfd_send_signal(prepared.pidfd, SIGKILL, NULL, 0);
+}
+
+/* Its last words may come late, and to a number that is free by then and somebody else's next: these stay until it is gone. */
+void prepared_reap(void)
+{
+  siginfo_t info;
+  if (prepared.pidfd >= 0)
+    (void)RETRY_INTR(waitid(P_PIDFD, (id_t)prepared.pidfd, &info, WEXITED));
+  prepared.stem = 0;
+  fd_close(&prepared.pidfd);
+  fd_close(&ready);
+  fd_close(&go);
 }
 
 void prepared_leave(void)
 {
-  if (prepared.pidfd >= 0)
-    (void)tell(go);
-  fd_close(&ready);
-  fd_close(&go);
+  end_stem();
   fd_close(&prepared.dev);
   if (birth != NULL && birth != MAP_FAILED) {
     /* Init may be reading that page: it is left as it is. */
@@ -269,10 +269,8 @@ void prepared_leave(void)
 
 void prepared_close(void)
 {
-  if (prepared.pidfd >= 0) {
-    (void)pidfd_send_signal(prepared.pidfd, SIGKILL, NULL, 0);
-    reap();
-  }
+  end_stem();
+  prepared_reap();
   prepared.kinds = 0;
   fd_close(&prepared.stage);
   fd_close(&prepared.home);

@@ -33,9 +33,9 @@ int prepared_conceive(const struct init_context *context, const struct clone_arg
 /* Init is the caller's child. Its number, or -1 with `err`: ECHILD when the stem was killed before, then an ordinary start
    can follow. The pidfd has to be opened. */
 long prepared_birth(struct err *err);
-/* Once init is born: the stem ends, and everything is closed. */
+/* Once init is born: ends the stem, and closes what that one does not know. */
 void prepared_leave(void);
-/* Waits for the end of the stem, if there is one: best when there is nothing else to do. */
+/* Waits for that end, if there is one to come, and closes the rest: best when there is nothing else to do. */
 void prepared_reap(void);
 /* Ends the stem and closes everything. */
 void prepared_close(void);
