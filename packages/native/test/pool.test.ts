@@ -338,6 +338,27 @@ describe("a pool", () => {
     });
   });
 
+  test("says of a memory limit that init has used up before it is set what it says of one that kills", async (context) => {
+    const memory = layout.hierarchies.find(({ controllers }) => controllers.includes("memory"));
+    context.skip(memory?.version !== 1, "this host has its memory limit before anybody is born");
+    context.skip(process.arch !== "x64", "elsewhere other things are renamed by the same call");
+    await withPool(async (runtime, stateDir) => {
+      const supervisors = await hold(tools, waiting(stateDir), "rename");
+      const spec = host.spec(["true"]);
+      const starting = runtime.start({ ...spec, limits: { ...spec.limits, memoryBytes: 65_536 } });
+      try {
+        const supervisor = await supervisors.held;
+        const status = (): string => readFileSync(`/proc/${childrenOf(supervisor).at(-1)}/status`, "utf8");
+        await eventually(() => /^State:\tS/m.test(status()) && /^Seccomp:\t2$/m.test(status()));
+      } finally {
+        await supervisors.release();
+      }
+      const detail = "the memory limit is too small to start anything";
+      expect(await starting).toMatchObject({ ok: false, error: { stage: "init", code: "ENOMEM", detail } });
+      expect(host.cgroupsOf(spec.id)).toEqual([]);
+    });
+  });
+
   test("leaves nobody in the namespaces of a start that failed when the last hooks run", async () => {
     const hook = join(host.directory, "hook");
     writeFileSync(hook, '#!/bin/sh\nread children < /proc/$PPID/task/$PPID/children; echo "$$: $children" > "$1"\n');

@@ -33,6 +33,12 @@ void cgroup_init(struct cgroup *cgroup)
     cgroup->places[i].dir = cgroup->places[i].tasks = cgroup->places[i].ahead = -1;
 }
 
+/* An init that was born before its limits has more than that already. v2 kills then; v1 refuses (memory.txt, 2.5). */
+static bool is_used_up(const char *file)
+{
+  return errno == EBUSY && strncmp(file, "memory.", 7) == 0;
+}
+
 /* What the files mean is known to lib/resources/; here they are names and texts. */
 int cgroup_write(int dir, const struct spec *spec, uint32_t hierarchy, struct err *err)
 {
@@ -43,7 +49,8 @@ int cgroup_write(int dir, const struct spec *spec, uint32_t hierarchy, struct er
     const char *file = spec_text(spec, each->file);
     const char *value = spec_text(spec, each->value);
     if (fd_write_at(dir, file, value) < 0)
-      return err_sys(err, STAGE_LIMIT, "%s = %.100s", file, value);
+      return is_used_up(file) ? err_set(err, ENOMEM, "init", CGROUP_TOO_SMALL)
+                              : err_sys(err, STAGE_LIMIT, "%s = %.100s", file, value);
   }
   return 0;
 }

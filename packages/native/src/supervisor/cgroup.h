@@ -9,6 +9,8 @@
 #include "err.h"
 #include "spec.h"
 
+#define CGROUP_TOO_SMALL "the memory limit is too small to start anything"
+
 struct cgroup_place {
   int dir;   /* the container's directory */
   int tasks; /* v1: open for the join, else -1 */

@@ -43,7 +43,7 @@ static void judge(void)
     record->cause = CAUSE_START_FAILED;
     if (record->err.stage[0] == '\0')
       err_set(&record->err, record->oom ? ENOMEM : 0, "init",
-              record->oom ? "the memory limit is too small to start anything" : "killed during the start");
+              record->oom ? CGROUP_TOO_SMALL : "killed during the start");
     record->code = strcmp(record->err.stage, "exec") == 0 ? payload_exit_code(record->err.number) : 125;
     return;
   }
