@@ -73,8 +73,10 @@ static int enter(const struct exec_plan *plan, struct err *err)
 {
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
     return err_sys(err, "exec", "prctl");
-  if (process_grant(plan->container, getpid(), err) < 0 || process_grant(plan->wanted, getpid(), err) < 0)
-    return -1;
+  const struct spec *both[] = { plan->container, plan->wanted };
+  for (unsigned i = 0; i < 2; i++)
+    if (process_set_oom_score(both[i], getpid(), err) < 0 || process_raise_limits(both[i], getpid(), err) < 0)
+      return -1;
   exec_cgroup_use(plan->leaf, plan->cgroup);
   if (cgroup_open_tasks(plan->cgroup, err) < 0 || cgroup_join_v1(plan->cgroup, err) < 0)
     return -1;

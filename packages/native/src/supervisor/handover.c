@@ -93,7 +93,7 @@ static int confine(struct err *err)
   self.mounts = process_mounts(self.status.init_pid);
   output_close_writers(&self.output);
   cgroup_close_tasks(&self.cgroup);
-  if (process_grant(&self.spec, self.status.init_pid, err) < 0 ||
+  if (process_set_oom_score(&self.spec, self.status.init_pid, err) < 0 ||
       cgroup_complete(&self.cgroup, &self.spec, err) < 0 || cgroup_delegate(&self.cgroup, &self.spec, err) < 0)
     return -1;
   return tell_init(SYNC_CONFINED, err);
@@ -105,7 +105,8 @@ int hand_over(struct err *err)
   fd_close(&self.userns);
   if (made < 0)
     return -1;
-  if ((self.null = rootfs_open_null(&rootfs, err)) < 0)
+  if ((self.null = rootfs_open_null(&rootfs, err)) < 0 ||
+      process_raise_limits(&self.spec, self.status.init_pid, err) < 0)
     return -1;
   int sent = sync_send_fds(self.sync.fd, SYNC_SETUP, rootfs.fds, rootfs.count);
   /* EPIPE: init failed earlier and has said why. */

@@ -23,8 +23,9 @@ static const struct berth_rlimit *rlimit_at(const struct spec *spec, const struc
 }
 
 /* An agent may be protected from the OOM killer; its containers must not inherit that. */
-static int set_oom_score(const struct berth_process *process, pid_t init, struct err *err)
+int process_set_oom_score(const struct spec *spec, pid_t init, struct err *err)
 {
+  const struct berth_process *process = spec_section(spec, BERTH_SECTION_PROCESS);
   char path[40], text[16];
   bool given = process != NULL && (process->flags & BERTH_PROCESS_OOM_SCORE) != 0;
   (void)snprintf(path, sizeof path, "/proc/%d/oom_score_adj", init);
@@ -38,9 +39,10 @@ static int set_oom_score(const struct berth_process *process, pid_t init, struct
 }
 
 /* A hard limit above the inherited one needs the host's CAP_SYS_RESOURCE. The soft one is the program's own business. */
-static int raise_limits(const struct spec *spec, const struct berth_process *process, pid_t init, struct err *err)
+int process_raise_limits(const struct spec *spec, pid_t init, struct err *err)
 {
-  for (uint32_t i = 0; i < process->rlimits.count; i++) {
+  const struct berth_process *process = spec_section(spec, BERTH_SECTION_PROCESS);
+  for (uint32_t i = 0; process != NULL && i < process->rlimits.count; i++) {
     const struct berth_rlimit *wanted = rlimit_at(spec, process, i);
     struct rlimit limit;
     /* Whoever may not look may not raise it either; whether it must be is then seen inside. */
@@ -60,14 +62,6 @@ int process_mounts(pid_t pid)
   char path[40];
   (void)snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
   return RETRY_INTR(open(path, O_RDONLY | O_CLOEXEC));
-}
-
-int process_grant(const struct spec *spec, pid_t init, struct err *err)
-{
-  const struct berth_process *process = spec_section(spec, BERTH_SECTION_PROCESS);
-  if (set_oom_score(process, init, err) < 0)
-    return -1;
-  return process == NULL ? 0 : raise_limits(spec, process, init, err);
 }
 
 int process_prepare(struct process *process, const struct spec *spec, struct err *err)

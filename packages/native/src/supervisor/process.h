@@ -21,11 +21,12 @@ struct process {
   struct user user;
 };
 
-/* In the supervisor, before init gets its go: what only the host's root may give. */
 /* A descriptor of its mount namespace. With it, the end of the process does not wait until all is unmounted. -1 when there
    is none. */
 int process_mounts(pid_t pid);
-int process_grant(const struct spec *spec, pid_t init, struct err *err);
+/* What only the host's root may give. Limits come before init lowers any of its own, as both read and write them. */
+int process_raise_limits(const struct spec *spec, pid_t init, struct err *err);
+int process_set_oom_score(const struct spec *spec, pid_t init, struct err *err);
 /* In init, when "/" is the container's: looks names up in the image. */
 int process_prepare(struct process *process, const struct spec *spec, struct err *err);
 /* The home directory for a program without HOME; never empty. */
