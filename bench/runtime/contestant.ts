@@ -8,7 +8,7 @@ export interface Contestant {
   start(): Promise<number>;
   /** Takes part in fewer rounds: a start takes hundreds of milliseconds. */
   readonly slow?: boolean;
-  /** Lets it prepare for its next round, outside of all times. */
+  /** Lets it end what it began, and prepare for its next round, outside of all times. */
   rest?(): Promise<void>;
   close(): Promise<void>;
 }

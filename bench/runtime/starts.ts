@@ -17,7 +17,7 @@ export interface Series {
 
 const GAP_MS = 100;
 const BURST = 4;
-const SLOW_EVERY = 5;
+const SLOW_EVERY = 3;
 
 export interface Field {
   readonly floor: Floor;

@@ -7,6 +7,12 @@ import { findProgram, type Absent, type Contestant } from "../contestant.ts";
 import type { Floor } from "../floor.ts";
 import type { Place } from "../place.ts";
 
+/** An engine goes on working when its client is done: what it clears away must not fall on whoever is next. */
+const SETTLE_MS = 500;
+const rest = async (): Promise<void> => {
+  await sleep(SETTLE_MS);
+};
+
 const LIMITS = ["--memory", "64m", "--cpus", "1", "--cpu-shares", "512", "--pids-limit", "64"];
 
 export const podmanPeer = async (place: Place, launcher: Floor): Promise<Contestant | Absent> => {
@@ -25,6 +31,7 @@ export const podmanPeer = async (place: Place, launcher: Floor): Promise<Contest
     name,
     slow: true,
     start: () => launcher.spawn(words),
+    rest,
     close: () => Promise.resolve(),
   };
   return await tried(peer);
@@ -75,7 +82,7 @@ export const dockerPeer = async (place: Place, launcher: Floor): Promise<Contest
     return { name, absent: firstLine(cause) };
   }
   const words = [client, "-H", `unix://${socket}`, "run", "--rm", "--network", "none", ...LIMITS, "bench", "/bin/true"];
-  const peer = await tried({ name, slow: true, start: () => launcher.spawn(words), close });
+  const peer = await tried({ name, slow: true, start: () => launcher.spawn(words), rest, close });
   if ("absent" in peer) await close();
   return peer;
 };
