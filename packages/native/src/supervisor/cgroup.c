@@ -31,6 +31,8 @@ void cgroup_init(struct cgroup *cgroup)
   memset(cgroup, 0, sizeof *cgroup);
   for (unsigned i = 0; i < BERTH_MAX_HIERARCHIES; i++)
     cgroup->places[i].dir = cgroup->places[i].tasks = cgroup->places[i].ahead = -1;
+  for (unsigned what = 0; what < CGROUP_COUNTS; what++)
+    cgroup->counts[what] = -1;
 }
 
 /* An init that was born before its limits has more than that already. v2 kills then; v1 refuses (memory.txt, 2.5). */
@@ -212,11 +214,9 @@ int cgroup_join_v1(const struct cgroup *cgroup, struct err *err)
   return 0;
 }
 
-static uint64_t counter(int dir, const char *file, const char *key)
+/* The number behind `key` at the beginning of a line. */
+static uint64_t keyed(const char *text, const char *key)
 {
-  char text[1024];
-  if (fd_read_at(dir, file, text, sizeof text) < 0)
-    return 0;
   size_t length = strlen(key);
   for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
     if (*line == '\n')
@@ -240,38 +240,75 @@ int cgroup_open_tasks(struct cgroup *cgroup, struct err *err)
   return 0;
 }
 
-static uint64_t number(const struct cgroup_place *place, const char *file)
+/* Where something is counted. Every v2 cgroup counts processor time, even without the controller. */
+struct count {
+  const struct cgroup_place *place;
+  const char *file, *key; /* NULL: the number stands alone */
+};
+
+static const struct cgroup_place *place_with(const struct cgroup *cgroup, uint32_t controller, bool any_v2)
 {
-  char text[32];
-  uint64_t value = 0;
-  if (fd_read_at(place->dir, file, text, sizeof text) <= 0)
+  for (unsigned i = 0; i < cgroup->count; i++)
+    if ((cgroup->places[i].controllers & controller) != 0 || (any_v2 && cgroup->places[i].version == 2))
+      return &cgroup->places[i];
+  return NULL;
+}
+
+static const char *kills_file(uint32_t version)
+{
+  return version == 1 ? "memory.oom_control" : "memory.events";
+}
+
+static struct count count_of(const struct cgroup *cgroup, enum cgroup_count what)
+{
+  struct count count = { .place = what == CGROUP_CPU ? place_with(cgroup, BERTH_CONTROLLER_CPUACCT, true)
+                                                     : place_with(cgroup, BERTH_CONTROLLER_MEMORY, false) };
+  const bool v1 = count.place != NULL && count.place->version == 1;
+  if (what == CGROUP_CPU) {
+    count.file = v1 ? "cpuacct.usage" : "cpu.stat";
+    count.key = v1 ? NULL : "usage_usec";
+  } else if (what == CGROUP_PEAK)
+    count.file = v1 ? "memory.max_usage_in_bytes" : "memory.peak";
+  else {
+    count.file = kills_file(v1 ? 1 : 2);
+    count.key = "oom_kill";
+  }
+  return count;
+}
+
+void cgroup_open_counts(struct cgroup *cgroup)
+{
+  for (unsigned what = 0; what < CGROUP_COUNTS; what++) {
+    const struct count count = count_of(cgroup, (enum cgroup_count)what);
+    if (count.place != NULL && cgroup->counts[what] < 0)
+      cgroup->counts[what] = RETRY_INTR(openat(count.place->dir, count.file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  }
+}
+
+static uint64_t read_count(const struct cgroup *cgroup, enum cgroup_count what)
+{
+  char text[1024];
+  const struct count count = count_of(cgroup, what);
+  if (count.place == NULL)
     return 0;
-  for (const char *at = text; *at >= '0' && *at <= '9'; at++)
-    value = value * 10 + (uint64_t)(*at - '0');
-  return value;
+  const int open_at = cgroup->counts[what];
+  ssize_t length = open_at >= 0 ? RETRY_INTR(pread(open_at, text, sizeof text - 1, 0))
+                                : fd_read_at(count.place->dir, count.file, text, sizeof text);
+  if (length <= 0)
+    return 0;
+  text[length] = '\0';
+  return count.key != NULL ? keyed(text, count.key) : strtoull(text, NULL, 10);
 }
 
 uint64_t cgroup_cpu_us(const struct cgroup *cgroup)
 {
-  for (unsigned i = 0; i < cgroup->count; i++) {
-    const struct cgroup_place *place = &cgroup->places[i];
-    /* Every v2 cgroup counts CPU time, even without the controller. */
-    if (place->version == 2)
-      return counter(place->dir, "cpu.stat", "usage_usec");
-    if ((place->controllers & BERTH_CONTROLLER_CPUACCT) != 0)
-      return number(place, "cpuacct.usage") / 1000;
-  }
-  return 0;
+  const struct count count = count_of(cgroup, CGROUP_CPU);
+  return read_count(cgroup, CGROUP_CPU) / (count.key == NULL ? 1000 : 1);
 }
 
 uint64_t cgroup_peak_bytes(const struct cgroup *cgroup)
 {
-  for (unsigned i = 0; i < cgroup->count; i++) {
-    const struct cgroup_place *place = &cgroup->places[i];
-    if ((place->controllers & BERTH_CONTROLLER_MEMORY) != 0)
-      return number(place, place->version == 1 ? "memory.max_usage_in_bytes" : "memory.peak");
-  }
-  return 0;
+  return read_count(cgroup, CGROUP_PEAK);
 }
 
 void cgroup_close_tasks(struct cgroup *cgroup)
@@ -286,20 +323,16 @@ void cgroup_close_tasks(struct cgroup *cgroup)
 /* v1 counts where the killed process was; so does v2, and in all cgroups above. */
 uint64_t cgroup_kills_in(int dir, uint32_t version)
 {
-  return counter(dir, version == 1 ? "memory.oom_control" : "memory.events", "oom_kill");
+  char text[1024];
+  return fd_read_at(dir, kills_file(version), text, sizeof text) < 0 ? 0 : keyed(text, "oom_kill");
 }
 
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
 {
-  for (unsigned i = 0; i < cgroup->count; i++) {
-    const struct cgroup_place *place = &cgroup->places[i];
-    if ((place->controllers & BERTH_CONTROLLER_MEMORY) == 0)
-      continue;
-    uint64_t kills = cgroup_kills_in(place->dir, place->version);
-    uint64_t below = place->version == 1 ? 0 : exec_cgroup_kills(cgroup, place);
-    return kills < below ? 0 : kills - below;
-  }
-  return 0;
+  const struct cgroup_place *place = place_with(cgroup, BERTH_CONTROLLER_MEMORY, false);
+  const uint64_t kills = read_count(cgroup, CGROUP_KILLS);
+  const uint64_t below = place == NULL || place->version == 1 ? 0 : exec_cgroup_kills(cgroup, place);
+  return kills < below ? 0 : kills - below;
 }
 
 int cgroup_each_process(int dir, with_process *work, int argument)

@@ -19,6 +19,9 @@ struct cgroup_place {
   int ahead; /* of one that was made ahead and has neither its name nor its limits yet, which one; else -1 */
 };
 
+/* What is counted of all that was ever in it. */
+enum cgroup_count { CGROUP_KILLS, CGROUP_CPU, CGROUP_PEAK, CGROUP_COUNTS };
+
 struct cgroup {
   struct cgroup_place places[BERTH_MAX_HIERARCHIES];
   unsigned count;
@@ -26,6 +29,7 @@ struct cgroup {
   bool split;         /* v2: its processes live in leaves, because one of them has limits of its own */
   bool leaves;        /* there has been such a leaf */
   uint64_t oom_below; /* kills in those that are gone */
+  int counts[CGROUP_COUNTS]; /* open to be read soon, or -1 */
 };
 
 void cgroup_init(struct cgroup *cgroup);
@@ -50,6 +54,8 @@ int cgroup_join_v1(const struct cgroup *cgroup, struct err *err);
 void cgroup_close_tasks(struct cgroup *cgroup);
 /* Again, for somebody who joins later. */
 int cgroup_open_tasks(struct cgroup *cgroup, struct err *err);
+/* Opens what the three below read: to be called when there is time and they will be read soon. */
+void cgroup_open_counts(struct cgroup *cgroup);
 /* CPU time used so far and the most memory at one time, by all that was ever in it; 0 when this host does not count it. */
 uint64_t cgroup_cpu_us(const struct cgroup *cgroup);
 uint64_t cgroup_peak_bytes(const struct cgroup *cgroup);

@@ -89,6 +89,7 @@ int exec_launch(struct exec *exec, struct err *err)
   if (fcntl(exec->spec_fd, F_ADD_SEALS, seals) < 0)
     (void)err_sys(err, "exec", "seal the request");
   else if (spec_map(&wanted, exec->spec_fd, err) == 0 && spec_map(&container, BERTH_FD_SPEC, err) == 0) {
+    spec_lock(&wanted);
     if ((wanted.header->flags & BERTH_SPEC_EXEC) == 0)
       (void)err_set(err, EINVAL, "spec", "flags: this is no request to execute");
     else if (exec_cgroup_create(&exec->leaf, &wanted, &container, &self.cgroup, err) == 0 &&

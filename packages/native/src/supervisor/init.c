@@ -30,6 +30,7 @@
 #include "mounts.h"
 #include "namespaces.h"
 #include "network.h"
+#include "old_root.h"
 #include "payload.h"
 #include "prepared.h"
 #include "privileges.h"
@@ -134,6 +135,8 @@ static int setup_late(const struct init_context *context, const struct rootfs *r
     return -1;
   if (sysctl_apply(context->spec, err) < 0 || mounts_enter(context->spec, rootfs, err) < 0)
     return -1;
+  if (old_root_stays(context->spec) && sync_send(context->sync, SYNC_ENTERED, 0, NULL) < 0)
+    return err_sys(err, "init", "tell that the root is entered");
   if ((context->spec->header->stdio & BERTH_STDIO_TERMINAL) != 0 && make_terminal(context, stdio, err) < 0)
     return -1;
   /* A new session keyring: the one inherited is the agent's. Kernels may be built without. */

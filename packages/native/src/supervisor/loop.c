@@ -6,7 +6,8 @@ static int epoll = -1;
 
 int loop_open(struct err *err)
 {
-  epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0)
+    epoll = epoll_create1(EPOLL_CLOEXEC);
   return epoll < 0 ? err_sys(err, "init", "epoll_create1") : 0;
 }
 

@@ -64,8 +64,10 @@ static int open_stdio(int *stdin_fd, struct err *err)
   *stdin_fd = STDIN_FILENO; /* /dev/null */
   self.output.attached = on_output;
   self.output.wait = (header->stdio & BERTH_STDIO_LOG_WAITS) != 0;
-  if ((header->stdio & BERTH_STDIO_TERMINAL) != 0)
+  if ((header->stdio & BERTH_STDIO_TERMINAL) != 0) {
+    output_drop_pipes(&self.output);
     return 0;
+  }
   if (output_open_pipes(&self.output, header->id_base, err) < 0)
     return -1;
   if ((header->stdio & BERTH_STDIO_PIPE) != 0)
@@ -86,16 +88,33 @@ static long clone_init(const struct clone_args *args, struct err *err)
   return pid < 0 ? err_sys(err, "namespaces", "clone3 user, pid, mount") : pid;
 }
 
-static int start_init(int stdin_fd, struct err *err)
+static int pair[2] = { -1, -1 };
+
+static int make_pair(struct err *err)
 {
-  int pair[2];
-  int pidfd = -1;
+  int on = 1;
+  if (pair[0] >= 0)
+    return 0;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
     return err_sys(err, "init", "socketpair");
-  int on = 1;
   /* Our end never blocks: an init that stands still must not stop the control socket. */
   if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0)
     return err_sys(err, "init", "prepare the socket to init");
+  return 0;
+}
+
+/* On standby, whatever the container. What cannot be made is left to the start, which says why. */
+static void make_ahead(void)
+{
+  struct err ignored;
+  (void)(output_make_pipes(&self.output, &ignored) < 0 || loop_open(&ignored) < 0 || make_pair(&ignored) < 0);
+}
+
+static int start_init(int stdin_fd, struct err *err)
+{
+  int pidfd = -1;
+  if (make_pair(err) < 0)
+    return -1;
   struct clone_args args = {
     .flags = CLONE_PIDFD | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS,
     .pidfd = (uint64_t)(uintptr_t)&pidfd,
@@ -178,6 +197,7 @@ static int start(int joins, struct err *err)
       open_stdio(&stdin_fd, err) < 0 || loop_open(err) < 0)
     return -1;
   int started = start_init(stdin_fd, err);
+  spec_lock(&self.spec);
   for (int i = 0; i < joins; i++)
     (void)close(BERTH_FD_COUNT + i);
   if (stdin_fd != STDIN_FILENO)
@@ -268,6 +288,9 @@ static bool read_sync(void)
   switch (message.kind) {
   case SYNC_PAYLOAD:
     self.status.pid = origin.sender;
+    prepared_reap();
+    break;
+  case SYNC_ENTERED:
     if (old_root_clear(&self.spec, self.mounts, &self.exit.err) < 0)
       kill_all();
     prepared_reap();
@@ -289,6 +312,8 @@ static bool read_sync(void)
   case SYNC_EXITED:
     self.have_wait_status = true;
     self.wait_status = message.value;
+    /* While init ends. */
+    cgroup_open_counts(&self.cgroup);
     break;
   default:
     break;
@@ -372,8 +397,10 @@ int main(int argc, char **argv)
   bool detached = detach(joins, &err) == 0;
   if (!detached && (standby || err.number == EBADF))
     return 125; /* nobody can be told, or nobody waits for it */
-  if (standby)
+  if (standby) {
+    make_ahead();
     standby_prepare(BERTH_FD_STATE, argv + 2);
+  }
   bool listening = detached && control_open(&self.control, BERTH_FD_STATE, BERTH_FD_FIRST_CLIENT, &err) == 0;
   bool wanted = !standby || standby_wait(BERTH_FD_FIRST_CLIENT, BERTH_FD_SPEC);
   /* On standby: while the directory gets its name. */

@@ -6,7 +6,7 @@
  * From there no path leads back: `..` ends where nothing is mounted above, however a process moves its own root
  * (follow_dotdot in fs/namei.c), and only who may mount could take it away.
  *
- * The directory stays there, and the supervisor takes the host's /proc off it from outside while the program is executed;
+ * The directory stays there, and the supervisor takes the host's /proc off it from outside as soon as init has left it;
  * it tells that it runs when that is done. It does not pivot: that puts the old root on top of the new one until it is
  * detached, and there "/.." of a program leads to it. Whoever may mount, by a capability or for lack of a filter, waits until
  * its init has left all of it behind.

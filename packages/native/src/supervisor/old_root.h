@@ -8,7 +8,7 @@
 #include "rootfs.h"
 #include "spec.h"
 
-/* Whether it stays below the container's; then `old_root_clear` empties it while the program is executed. */
+/* Whether it stays below the container's; then `old_root_clear` empties it while init goes on. */
 bool old_root_stays(const struct spec *spec);
 /* Init: `root` is attached over `old`, which is its root now. */
 int old_root_cover(int root, struct err *err);

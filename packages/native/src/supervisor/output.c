@@ -44,10 +44,12 @@ void output_init(struct output *output)
     };
 }
 
-int output_open_pipes(struct output *output, uid_t owner, struct err *err)
+int output_make_pipes(struct output *output, struct err *err)
 {
   for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++) {
     int ends[2];
+    if (output->writers[i] >= 0)
+      continue;
     if (pipe2(ends, O_CLOEXEC) < 0)
       return err_sys(err, "stdio", "pipe");
     output->streams[i].source.fd = ends[0];
@@ -55,11 +57,26 @@ int output_open_pipes(struct output *output, uid_t owner, struct err *err)
     /* Only our end: a program must not find its output non-blocking. */
     if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
       return err_sys(err, "stdio", "fcntl");
-    /* So that the program may open /dev/stdout again. */
-    if (fchown(ends[1], owner, owner) < 0)
-      return err_sys(err, "stdio", "chown");
   }
   return 0;
+}
+
+int output_open_pipes(struct output *output, uid_t owner, struct err *err)
+{
+  if (output_make_pipes(output, err) < 0)
+    return -1;
+  /* So that the program may open /dev/stdout again. */
+  for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++)
+    if (fchown(output->writers[i], owner, owner) < 0)
+      return err_sys(err, "stdio", "chown");
+  return 0;
+}
+
+void output_drop_pipes(struct output *output)
+{
+  output_close_writers(output);
+  for (unsigned i = 0; i < BERTH_LOG_STREAMS; i++)
+    fd_close(&output->streams[i].source.fd);
 }
 
 void output_close_writers(struct output *output)

@@ -37,6 +37,10 @@ struct output {
 };
 
 void output_init(struct output *output);
+/* A pipe for each stream, before it is known whose; what is there already is left. */
+int output_make_pipes(struct output *output, struct err *err);
+/* For whoever has a terminal instead. */
+void output_drop_pipes(struct output *output);
 /* A pipe for each stream, owned by `owner`. */
 int output_open_pipes(struct output *output, uid_t owner, struct err *err);
 void output_close_writers(struct output *output);

@@ -219,10 +219,13 @@ int spec_map(struct spec *spec, int fd, struct err *err)
   void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (bytes == MAP_FAILED)
     return err_sys(err, STAGE_SPEC, "mmap");
-  /* It may hold secrets. Where locking is not allowed they can be swapped out, like all memory. */
   (void)madvise(bytes, (size_t)info.st_size, MADV_DONTDUMP);
-  (void)mlock(bytes, (size_t)info.st_size);
   return spec_decode(spec, bytes, (size_t)info.st_size, err);
+}
+
+void spec_lock(const struct spec *spec)
+{
+  (void)mlock(spec->bytes, spec->size);
 }
 
 void spec_unmap(struct spec *spec)

@@ -23,6 +23,9 @@ struct spec {
 int spec_decode(struct spec *spec, const unsigned char *bytes, size_t size, struct err *err);
 /* Maps a sealed memfd and decodes it. Without the seals the bytes could change after they were checked. */
 int spec_map(struct spec *spec, int fd, struct err *err);
+/* It may hold secrets: as long as one process has it locked, it is swapped out from none. Where locking is not allowed it can
+   be, like all memory. */
+void spec_lock(const struct spec *spec);
 void spec_unmap(struct spec *spec);
 
 /* Item `index` of a checked list of items of `size` bytes. */

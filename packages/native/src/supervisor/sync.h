@@ -19,6 +19,7 @@ enum sync_kind {
   SYNC_GO = 17,      /* → init: hooks have run; → an executed program's process: who entered first is gone */
   SYNC_NETNS = 18,   /* ← init: its network namespace exists; only when the spec has a network */
   SYNC_PLUGGED = 19, /* → init: its end of the pair is there */
+  SYNC_ENTERED = 21, /* ← init: it has a root of its own, and one before that is still below */
   SYNC_CONFINED = 20, /* → init: its cgroups are complete, and what it was granted; now the program */
 };
 
