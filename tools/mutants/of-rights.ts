@@ -263,8 +263,8 @@ export const ofRights: readonly Mutant[] = [
     edits: [
       supervisor(
         "output.c",
-        "if (fchown(ends[1], owner, owner) < 0)",
-        "if (fchown(ends[1], owner, owner) < 0 || fchown(0, owner, owner) < 0)",
+        "if (fchown(output->writers[i], owner, owner) < 0)",
+        "if (fchown(output->writers[i], owner, owner) < 0 || fchown(0, owner, owner) < 0)",
       ),
     ],
     file: "security/descriptors.test.ts",

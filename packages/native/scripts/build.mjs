@@ -67,8 +67,10 @@ await step("syscalls", calls, [], () => {
 
 const supervisor = join(out, "berth-supervisor");
 const supervisorSources = [
+  "birth.c",
   "cgroup.c",
   "cgroup_ahead.c",
+  "cgroup_count.c",
   "check.c",
   "control.c",
   "crc.c",

@@ -7,20 +7,13 @@
  * `exit` knows that something may have run and that its supervisor was killed; without a `status` nothing ever ran.
  * Single-threaded, one epoll loop from the clone on, no allocation at all.
  */
-#include <fcntl.h>
-#include <linux/sched.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "../../include/control.h"
+#include "birth.h"
 #include "cgroup_ahead.h"
 #include "check.h"
 #include "detach.h"
@@ -30,19 +23,15 @@
 #include "fd.h"
 #include "handover.h"
 #include "hook.h"
-#include "init.h"
 #include "join.h"
 #include "lease.h"
 #include "libc.h"
 #include "old_root.h"
 #include "payload.h"
 #include "prepared.h"
-#include "process.h"
-#include "rootfs.h"
 #include "standby.h"
 #include "supervisor.h"
 #include "sync.h"
-#include "userns.h"
 
 static void on_sync(struct source *source, uint32_t events);
 static void on_ended(struct source *source, uint32_t events);
@@ -75,97 +64,11 @@ static int open_stdio(int *stdin_fd, struct err *err)
   return *stdin_fd < 0 ? -1 : 0;
 }
 
-/* As fork(2). */
-static long clone_init(const struct clone_args *args, struct err *err)
-{
-  userns_pose();
-  long pid = syscall(SYS_clone3, args, sizeof *args);
-  int failure = errno;
-  if (pid == 0)
-    return 0;
-  userns_unpose();
-  errno = failure;
-  return pid < 0 ? err_sys(err, "namespaces", "clone3 user, pid, mount") : pid;
-}
-
-static int pair[2] = { -1, -1 };
-
-static int make_pair(struct err *err)
-{
-  int on = 1;
-  if (pair[0] >= 0)
-    return 0;
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-    return err_sys(err, "init", "socketpair");
-  /* Our end never blocks: an init that stands still must not stop the control socket. */
-  if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0)
-    return err_sys(err, "init", "prepare the socket to init");
-  return 0;
-}
-
 /* On standby, whatever the container. What cannot be made is left to the start, which says why. */
 static void make_ahead(void)
 {
   struct err ignored;
-  (void)(output_make_pipes(&self.output, &ignored) < 0 || loop_open(&ignored) < 0 || make_pair(&ignored) < 0);
-}
-
-static int start_init(int stdin_fd, struct err *err)
-{
-  int pidfd = -1;
-  if (make_pair(err) < 0)
-    return -1;
-  struct clone_args args = {
-    .flags = CLONE_PIDFD | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS,
-    .pidfd = (uint64_t)(uintptr_t)&pidfd,
-    .exit_signal = SIGCHLD,
-  };
-  int into = cgroup_clone_fd(&self.cgroup);
-  if (into >= 0) {
-    args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = (unsigned)into;
-  }
-  const struct init_context context = { .spec = &self.spec,
-                                        .cgroup = &self.cgroup,
-                                        .sync = pair[1],
-                                        .sync_peer = pair[0],
-                                        .stdio = { stdin_fd, self.output.writers[0], self.output.writers[1] } };
-  bool joins = join_kinds(&self.spec) != 0;
-  bool born = !joins && prepared.kinds != 0;
-  long pid = -1;
-  if (joins)
-    pid = cgroup_complete(&self.cgroup, &self.spec, err) < 0 ? -1 : join_clone(&self.spec, &args, err);
-  else if (born && prepared_conceive(&context, &args, err) == 0) {
-    hand_over_ahead();
-    pid = prepared_birth(err);
-  }
-  if (born && pid < 0 && err->number == ECHILD) {
-    hand_over_forget();
-    prepared_close();
-    fd_close(&self.userns);
-    born = false;
-  }
-  if (!joins && !born)
-    pid = cgroup_complete(&self.cgroup, &self.spec, err) < 0 ? -1 : clone_init(&args, err);
-  if (pid > 0 && (joins || born) && (pidfd = pidfd_open((pid_t)pid, 0)) < 0) {
-    (void)err_sys(err, "init", "pidfd_open");
-    /* Whoever has it not cannot end it later. Nobody else reaps it, so the number is still its own. */
-    (void)kill((pid_t)pid, SIGKILL);
-    (void)RETRY_INTR(waitpid((pid_t)pid, NULL, 0));
-    pid = -1;
-  }
-  if (pid < 0) {
-    (void)close(pair[0]);
-    (void)close(pair[1]);
-    return -1;
-  }
-  if (pid == 0)
-    init_main(&context);
-  (void)close(pair[1]);
-  self.sync.fd = pair[0];
-  self.pidfd.fd = pidfd;
-  self.status.init_pid = (pid_t)pid;
-  return 0;
+  (void)(output_make_pipes(&self.output, &ignored) < 0 || loop_open(&ignored) < 0 || birth_make_ahead(&ignored) < 0);
 }
 
 /* Of what was prepared, before init is born: it can then begin with what wants ids. */
@@ -196,7 +99,7 @@ static int start(int joins, struct err *err)
       device_control(&self.spec, &self.cgroup, err) < 0 ||
       open_stdio(&stdin_fd, err) < 0 || loop_open(err) < 0)
     return -1;
-  int started = start_init(stdin_fd, err);
+  int started = birth_give(stdin_fd, err);
   spec_lock(&self.spec);
   for (int i = 0; i < joins; i++)
     (void)close(BERTH_FD_COUNT + i);
