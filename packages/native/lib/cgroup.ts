@@ -10,6 +10,7 @@ import type { Binding } from "./binding.ts";
 import type { CgroupLayout, Controller } from "./cgroup-layout.ts";
 import { fromSystemError, hasCode, NativeFailure } from "./errors.ts";
 import { killIf } from "./kill.ts";
+import { STANDBY } from "./pool.ts";
 import { readStats } from "./stats.ts";
 import type { ContainerStats } from "./types.ts";
 import type { WatchPlaces } from "./watch.ts";
@@ -107,9 +108,15 @@ export class ContainerCgroup {
     return [...this.#places.map(({ path }) => path), ...onDemand.map(({ path }) => this.pathIn(path))];
   }
 
-  /** Removes the directories; processes that are just dying get a moment. */
-  async remove(): Promise<void> {
-    for (const path of this.paths) {
+  /** Where that supervisor made them before it was given this container: they got their name while it started. */
+  #pathsAhead(supervisor: number): string[] {
+    const v1 = this.#layout.hierarchies.filter(({ version }) => version === 1);
+    return v1.map(({ path }) => join(path, this.parent, `${STANDBY}${supervisor}`));
+  }
+
+  /** Removes the directories, and what a supervisor that was killed had not renamed; the dying get a moment. */
+  async remove(supervisor?: number): Promise<void> {
+    for (const path of [...this.paths, ...(supervisor === undefined ? [] : this.#pathsAhead(supervisor))]) {
       for (let attempt = 0; ; attempt++) {
         try {
           await rmdir(path);

@@ -34,7 +34,7 @@ export const conclude = async (
     await cgroup.kill(KILL_DIRECT_MS);
     const record = lostRecord(status, neverReachedDisk || (status !== undefined && status.bootId !== host.bootId));
     await writeExit(directory, record);
-    await cgroup.remove();
+    await cgroup.remove(status?.supervisorPid);
     return record;
   } finally {
     closeSync(lock);

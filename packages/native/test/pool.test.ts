@@ -449,6 +449,21 @@ describe("a pool", () => {
     });
   });
 
+  test("whose supervisor is killed in the middle of a start leaves no cgroup without a name", async () => {
+    await withPool(async (runtime, stateDir) => {
+      const supervisors = await hold(tools, waiting(stateDir), "fsopen");
+      const starting = runtime.start(host.spec(["sleep", "1000"]));
+      const killed = await supervisors.held;
+      process.kill(killed, "SIGKILL");
+      await supervisors.release();
+      const result = await starting;
+      if (!result.ok) throw new Error(JSON.stringify(result.error));
+      expect(await result.value.exited).toMatchObject({ cause: "supervisor_lost" });
+      await result.value.remove();
+      expect(cgroupsAhead().filter((path) => path.endsWith(`-${killed}`))).toEqual([]);
+    });
+  });
+
   test("never lets an id start twice, and lets go of the supervisor that had read its spec", async () => {
     await withPool(async (runtime, stateDir) => {
       const spec = host.spec(["true"]);
