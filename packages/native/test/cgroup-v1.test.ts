@@ -1,8 +1,8 @@
 /** A host without any v2 hierarchy, played by ignoring the one that is there: v1 alone has to do everything. */
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openRuntime, type ContainerSpec, type Runtime } from "../lib/index.ts";
+import { openRuntime, type Container, type ContainerSpec, type Runtime } from "../lib/index.ts";
 import { eventually, layout, processExists, supervisorOf, testHost, v1Layout } from "./host.ts";
 
 const host = testHost();
@@ -48,26 +48,35 @@ describe.runIf(hasV1)("cgroup v1 alone, on hosts that have v1", () => {
     await container.remove();
   });
 
-  test("kills a frozen container", async () => {
-    const container = await start(["sleep", "1000"]);
+  /** Also when the test fails, as what stands still cannot be ended. */
+  const whenFrozen = async (container: Container, work: () => Promise<void>): Promise<void> => {
     const freezer = v1.hierarchies.find((hierarchy) => hierarchy.controllers.includes("freezer"))?.path ?? "";
     const file = join(freezer, host.cgroupParent, container.id, "freezer.state");
     appendFileSync(file, "FROZEN");
-    await eventually(() => readFileSync(file, "utf8") === "FROZEN\n");
-    expect(await container.stop({ signal: 15, graceMs: 0 })).toMatchObject({ signal: 9 });
-    expect(processExists(container.pid ?? 0)).toBe(false);
+    try {
+      await eventually(() => readFileSync(file, "utf8") === "FROZEN\n");
+      await work();
+    } finally {
+      if (existsSync(file)) appendFileSync(file, "THAWED");
+    }
+  };
+
+  test("kills a frozen container", async () => {
+    const container = await start(["sleep", "1000"]);
+    await whenFrozen(container, async () => {
+      expect(await container.stop({ signal: 15, graceMs: 0 })).toMatchObject({ signal: 9 });
+      expect(processExists(container.pid ?? 0)).toBe(false);
+    });
     await container.remove();
   });
 
   test("kills a frozen container without its supervisor", async () => {
     const container = await start(["sleep", "1000"]);
-    const freezer = v1.hierarchies.find((hierarchy) => hierarchy.controllers.includes("freezer"))?.path ?? "";
-    const file = join(freezer, host.cgroupParent, container.id, "freezer.state");
-    appendFileSync(file, "FROZEN");
-    await eventually(() => readFileSync(file, "utf8") === "FROZEN\n");
-    process.kill(supervisorOf(container.pid ?? 0), "SIGKILL");
-    expect(await container.exited).toMatchObject({ cause: "supervisor_lost" });
-    expect(processExists(container.pid ?? 0)).toBe(false);
+    await whenFrozen(container, async () => {
+      process.kill(supervisorOf(container.pid ?? 0), "SIGKILL");
+      expect(await container.exited).toMatchObject({ cause: "supervisor_lost" });
+      expect(processExists(container.pid ?? 0)).toBe(false);
+    });
     await container.remove();
   });
 });
