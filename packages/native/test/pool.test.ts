@@ -359,6 +359,34 @@ describe("a pool", () => {
     });
   });
 
+  /* It has told by then that it entered its root, and its supervisor has not heard of that. */
+  test.each([
+    ["that has ended", { stage: "init", detail: "killed during the start" }],
+    ["whose network cannot be made", { stage: "net.plug", code: "ENOSYS" }],
+  ])("says of an init %s just that, whatever it has told before", async (what, error) => {
+    await withPool(async (runtime, stateDir) => {
+      const supervisors = await hold(tools, waiting(stateDir), "sendto");
+      const spec = host.spec(["true"], { network: { kind: "routed", address: `10.253.${process.pid % 250}.2` } });
+      const starting = runtime.start(spec);
+      try {
+        const supervisor = await supervisors.held;
+        const init = childrenOf(supervisor).at(-1)!;
+        await eventually(() => existsSync(`/proc/${init}/root/bin`) && stateOf(init) === "S");
+        if (what === "that has ended") {
+          process.kill(init, "SIGKILL");
+          await eventually(() => stateOf(init) === "Z");
+        } else {
+          supervisors.fail();
+          await eventually(() => !existsSync(`/proc/${init}`));
+        }
+      } finally {
+        await supervisors.release();
+      }
+      expect(await starting).toMatchObject({ ok: false, error });
+      expect(host.cgroupsOf(spec.id)).toEqual([]);
+    });
+  });
+
   test("leaves nobody in the namespaces of a start that failed when the last hooks run", async () => {
     const hook = join(host.directory, "hook");
     writeFileSync(hook, '#!/bin/sh\nread children < /proc/$PPID/task/$PPID/children; echo "$$: $children" > "$1"\n');

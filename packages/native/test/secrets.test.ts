@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { outputOf, supervisorOf, testHost } from "./host.ts";
+import { outputOf, sanitized, supervisorOf, testHost } from "./host.ts";
 
 const host = testHost();
 const target = "/run/secrets";
@@ -50,7 +50,8 @@ test("that the supervisor holds are in no core dump of it and not swapped out", 
   try {
     const maps = readFileSync(`/proc/${supervisorOf(container.pid ?? 0)}/smaps`, "utf8");
     const flags = /memfd:berth-spec[^]*?^VmFlags: (.*)$/m.exec(maps)?.[1]?.split(" ");
-    expect(flags).toEqual(expect.arrayContaining(["dd", "lo"]));
+    /* What looks for faults in memory lets nobody lock any. */
+    expect(flags).toEqual(expect.arrayContaining(sanitized ? ["dd"] : ["dd", "lo"]));
   } finally {
     await container.stop({ graceMs: 0 });
     await container.remove();

@@ -91,6 +91,9 @@ static int make_rootfs(struct err *err)
 static int confine(struct err *err)
 {
   self.mounts = process_mounts(self.status.init_pid);
+  const bool ended = self.mounts < 0 && (errno == ENOENT || errno == ESRCH);
+  if (self.mounts < 0 && !ended && old_root_stays(&self.spec))
+    return err_sys(err, "init", "open its mounts");
   output_close_writers(&self.output);
   cgroup_close_tasks(&self.cgroup);
   if (process_set_oom_score(&self.spec, self.status.init_pid, err) < 0 ||

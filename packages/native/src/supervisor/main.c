@@ -194,7 +194,8 @@ static bool read_sync(void)
     prepared_reap();
     break;
   case SYNC_ENTERED:
-    if (old_root_clear(&self.spec, self.mounts, &self.exit.err) < 0)
+    /* Who had ended before these could be opened shows them to nobody; why it did is seen when it is reaped. */
+    if (self.mounts >= 0 && old_root_clear(&self.spec, self.mounts, &self.exit.err) < 0)
       kill_all();
     prepared_reap();
     break;

@@ -241,10 +241,12 @@ static void end_stem(void)
     (void)pidfd_send_signal(prepared.pidfd, SIGKILL, NULL, 0);
 }
 
-/* Its last words may come late, and to a number that is free by then and somebody else's next: these stay until it is gone. */
+/* Its last words may come late, and to a number that is free by then and somebody else's next: these stay until it is gone.
+   Of a start that failed halfway it still waits, and ends for nobody's word. */
 void prepared_reap(void)
 {
   siginfo_t info;
+  end_stem();
   if (prepared.pidfd >= 0)
     (void)RETRY_INTR(waitid(P_PIDFD, (id_t)prepared.pidfd, &info, WEXITED));
   prepared.stem = 0;
@@ -269,7 +271,6 @@ void prepared_leave(void)
 
 void prepared_close(void)
 {
-  end_stem();
   prepared_reap();
   prepared.kinds = 0;
   fd_close(&prepared.stage);

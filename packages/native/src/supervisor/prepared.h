@@ -35,7 +35,7 @@ int prepared_conceive(const struct init_context *context, const struct clone_arg
 long prepared_birth(struct err *err);
 /* Once init is born: ends the stem, and closes what that one does not know. */
 void prepared_leave(void);
-/* Waits for that end, if there is one to come, and closes the rest: best when there is nothing else to do. */
+/* Sees to that end, waits for it, and closes the rest: best when there is nothing else to do. */
 void prepared_reap(void);
 /* Ends the stem and closes everything. */
 void prepared_close(void);
