@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { expect } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { waiting } from "./standby.ts";
 
 const CALLS = ["fsopen", "rename", "sendto", "umount2", "write"] as const;
@@ -77,15 +77,18 @@ export const hold = async (tools: string, pids: readonly number[], call: Call): 
   });
   for (const { lines } of watched) expect((await lines.next()).value).toBe("watched");
   const held = watched.map(async ({ pid, lines }) => ((await lines.next()).value === "held" ? pid : await never));
+  const release = async (): Promise<void> => {
+    for (const { child } of watched) child.kill("SIGKILL");
+    await Promise.all(watched.map(({ gone }) => gone));
+  };
+  /* Also of a test that gave up waiting, whose own end never comes. */
+  onTestFinished(release);
   return {
     held: Promise.race(held),
     fail: () => {
       for (const { child } of watched) child.stdin.write("\n");
     },
-    release: async () => {
-      for (const { child } of watched) child.kill("SIGKILL");
-      await Promise.all(watched.map(({ gone }) => gone));
-    },
+    release,
   };
 };
 

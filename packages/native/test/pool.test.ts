@@ -19,8 +19,9 @@ import {
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { openRuntime, type Runtime, type RuntimeOptions } from "../lib/index.ts";
+import { killIf } from "../lib/kill.ts";
 import { hold, holding } from "./holding.ts";
 import { eventually, isAlive, layout, outputOf, supervisorOf, testHost } from "./host.ts";
 import { programs } from "./security/tools.ts";
@@ -68,6 +69,9 @@ const cgroupsAhead = (): string[] =>
 const stopStems = (stateDir: string): ReadonlyMap<number, number> => {
   const stems = new Map(waiting(stateDir).map((pid) => [pid, stemOf(pid)]));
   for (const stem of stems.values()) process.kill(stem, "SIGSTOP");
+  onTestFinished(() => {
+    for (const [supervisor, stem] of stems) killIf(stem, () => parentOf(stem) === supervisor);
+  });
   return stems;
 };
 const stateOf = (pid: number): string => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] ?? "";
