@@ -57,7 +57,12 @@ export const figure = (name: string, value: number, unit: Unit, more: More = {})
 export const quantile = (values: readonly number[], part: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))] ?? Number.NaN;
 
-export const median = (values: readonly number[]): number => quantile(values, 0.5);
+/** Of an even number what lies between the two in the middle: most rounds are of four. */
+export const median = (values: readonly number[]): number => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[sorted.length / 2 - 1] ?? Number.NaN)) / 2;
+};
 
 /** Median of the ratios of values that were measured in the same round. */
 export const pairedRatio = (of: readonly number[], over: readonly number[]): number =>

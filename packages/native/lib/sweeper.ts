@@ -1,7 +1,7 @@
 /**
  * Deletes the directories of containers that left nothing but empty ones: those are nobody's any more and take no room,
- * but a disk may be asked and waited for with each. One job of the pool at a time, for all that came within a moment, so
- * that no start waits and a burst is not disturbed.
+ * but a disk may be asked and waited for with each. One job of the pool at a time, once none came for a moment or many
+ * have, so that no start waits and a burst is not disturbed.
  *
  * What cannot be deleted is tried again, after longer and longer pauses. What is there when the agent ends is found by
  * the next `adopt`.
@@ -9,6 +9,8 @@
 import type { Binding } from "./binding.ts";
 
 const MOMENT_MS = 20;
+/** Of a burst that goes on for longer. */
+const MANY = 32;
 /** So many may lie about before who removes another waits. */
 const MOST_WAITING = 64;
 const FIRST_PAUSE_MS = 500;
@@ -35,12 +37,10 @@ export class Sweeper {
   async add(name: string): Promise<void> {
     if (this.#closed) return;
     this.#names.push(name);
-    if (this.#names.length >= MOST_WAITING) await this.#turn();
-    else
-      this.#later ??= setTimeout(() => {
-        this.#later = undefined;
-        void this.#turn();
-      }, MOMENT_MS).unref();
+    if (this.#names.length >= MANY) {
+      const turn = this.#turn();
+      if (this.#names.length >= MOST_WAITING) await turn;
+    } else this.#later = this.#later?.refresh() ?? setTimeout(() => void this.#turn(), MOMENT_MS).unref();
   }
 
   /** Resolves when all that was added is deleted, or cannot be. The directory is not touched any more then. */
