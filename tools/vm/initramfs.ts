@@ -40,7 +40,11 @@ export const packInitramfs = (
 /** Software emulation unless asked otherwise: a nested KVM may be offered and still hang at the first instruction. */
 export const accelerator = (): string => (process.env["BERTH_VM_ACCEL"] === "kvm" ? "kvm" : "tcg,thread=multi");
 
-/** What qemu is told of every machine: two processors, the host's root file system read-only, a disk at /dev/vda. */
+/**
+ * What qemu is told of every machine: two processors, the host's root file system read-only, a disk at /dev/vda. Both have one
+ * time stamp counter, the host's, which their kernel does not know (unsynchronized_tsc in arch/x86/kernel/tsc.c): it would keep
+ * two times, and pressure is measured in one of them and waited for in the other (psi_poll_work in kernel/sched/psi.c).
+ */
 export const baseMachine = (options: {
   readonly kernelImage: string;
   readonly initramfs: string;
@@ -51,7 +55,7 @@ export const baseMachine = (options: {
   ...["-accel", accelerator(), "-cpu", "max,arch-capabilities=off", "-smp", "2", "-m", options.memoryMiB],
   ...["-nodefaults", "-no-reboot", "-display", "none"],
   ...["-kernel", options.kernelImage, "-initrd", options.initramfs],
-  ...["-append", `console=ttyS0 quiet loglevel=3 panic=-1 psi=1 rdinit=/init ${options.append}`],
+  ...["-append", `console=ttyS0 quiet loglevel=3 panic=-1 psi=1 tsc=reliable rdinit=/init ${options.append}`],
   ...["-drive", `file=${options.disk},format=raw,if=virtio,cache=unsafe`],
   ...["-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"],
 ];

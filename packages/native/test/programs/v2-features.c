@@ -124,6 +124,16 @@ static uint64_t events(int dir, const char *key)
   return at == NULL ? 0 : strtoull(at + strlen(key), NULL, 10);
 }
 
+/* What the kernel has counted, on one line. */
+static void stalls(int dir, char *text, size_t size)
+{
+  int fd = openat(dir, "memory.pressure", O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
+  need(length > 0 && close(fd) == 0, "memory.pressure");
+  text[length] = '\0';
+  text[strcspn(text, "\n")] = '\0';
+}
+
 static void pressure(void)
 {
   int dir = enter("pressure");
@@ -146,8 +156,11 @@ static void pressure(void)
   double took = (now_us() - began) / 1e3;
   printf("memory.high\t%llu\tevents\t24 MiB wanted, throttled at 8 MiB, %llu OOM kills\n",
          (unsigned long long)events(dir, "high "), (unsigned long long)events(dir, "oom_kill "));
-  printf("PSI trigger\t%.0f\tms\tuntil poll(2) told of 1 ms of stall%s\n", took,
-         fired == 1 && (wait.revents & POLLPRI) != 0 ? "" : ": NEVER");
+  char counted[512];
+  stalls(dir, counted, sizeof counted);
+  const int told = fired == 1 && (wait.revents & POLLPRI) != 0;
+  printf("PSI trigger\t%.0f\tms\tuntil poll(2) told of 1 ms of stall%s%s\n", took, told ? "" : ": NEVER, of ",
+         told ? "" : counted);
   put(dir, "cgroup.kill", "1");
   (void)close(trigger);
   leave(dir, "pressure");
