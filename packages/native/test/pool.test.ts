@@ -25,7 +25,7 @@ import { killIf } from "../lib/kill.ts";
 import { hold, holding } from "./holding.ts";
 import { eventually, isAlive, layout, outputOf, supervisorOf, testHost } from "./host.ts";
 import { programs } from "./security/tools.ts";
-import { childrenOf, mountsOf, parentOf, ready, stemOf, waiting } from "./standby.ts";
+import { childrenOf, isSetUp, mountsOf, parentOf, ready, stemOf, waiting } from "./standby.ts";
 
 const host = testHost();
 const tools = programs(host, { holding });
@@ -352,8 +352,7 @@ describe("a pool", () => {
       const starting = runtime.start({ ...spec, limits: { ...spec.limits, memoryBytes: 65_536 } });
       try {
         const supervisor = await supervisors.held;
-        const status = (): string => readFileSync(`/proc/${childrenOf(supervisor).at(-1)}/status`, "utf8");
-        await eventually(() => /^State:\tS/m.test(status()) && /^Seccomp:\t2$/m.test(status()));
+        await eventually(() => isSetUp(childrenOf(supervisor).at(-1) ?? 0));
       } finally {
         await supervisors.release();
       }

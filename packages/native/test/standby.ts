@@ -43,3 +43,9 @@ export const ready = (stateDir: string): number[] =>
 
 export const childrenOf = (pid: number): number[] =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+
+/** Init has everything but the program, and waits for a word of its supervisor. */
+export const isSetUp = (init: number): boolean => {
+  const status = readFileSync(`/proc/${init}/status`, "utf8");
+  return /^State:\tS/m.test(status) && /^Seccomp:\t2$/m.test(status);
+};

@@ -113,25 +113,20 @@ static void kills(void)
   leave(dir, "kills");
 }
 
+static void look(int dir, const char *file, char *text, size_t size)
+{
+  int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
+  need(length > 0 && close(fd) == 0, file);
+  text[length] = '\0';
+}
+
 static uint64_t events(int dir, const char *key)
 {
   char text[512];
-  int fd = openat(dir, "memory.events", O_RDONLY | O_CLOEXEC);
-  ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-  need(size > 0 && close(fd) == 0, "memory.events");
-  text[size] = '\0';
+  look(dir, "memory.events", text, sizeof text);
   const char *at = strstr(text, key);
   return at == NULL ? 0 : strtoull(at + strlen(key), NULL, 10);
-}
-
-/* What the kernel has counted, on one line. */
-static void stalls(int dir, char *text, size_t size)
-{
-  int fd = openat(dir, "memory.pressure", O_RDONLY | O_CLOEXEC);
-  ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
-  need(length > 0 && close(fd) == 0, "memory.pressure");
-  text[length] = '\0';
-  text[strcspn(text, "\n")] = '\0';
 }
 
 static void pressure(void)
@@ -157,7 +152,8 @@ static void pressure(void)
   printf("memory.high\t%llu\tevents\t24 MiB wanted, throttled at 8 MiB, %llu OOM kills\n",
          (unsigned long long)events(dir, "high "), (unsigned long long)events(dir, "oom_kill "));
   char counted[512];
-  stalls(dir, counted, sizeof counted);
+  look(dir, "memory.pressure", counted, sizeof counted);
+  counted[strcspn(counted, "\n")] = '\0';
   const int told = fired == 1 && (wait.revents & POLLPRI) != 0;
   printf("PSI trigger\t%.0f\tms\tuntil poll(2) told of 1 ms of stall%s%s\n", took, told ? "" : ": NEVER, of ",
          told ? "" : counted);
